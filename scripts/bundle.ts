@@ -1,0 +1,121 @@
+/**
+ * Bundles each entry of src/ with its dependencies into dist/, which is committed, so that a checkout runs without
+ * an installation. The bytes depend on the sources and package-lock.json only, not on the folder or the time.
+ *
+ *   node scripts/bundle.ts            writes dist/
+ *   node scripts/bundle.ts --check    writes nothing; exit status 1 and the stale files if dist/ is not what it would write
+ */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import ncc from '@vercel/ncc'
+import { describeError, SeederError } from '../src/report/error.ts'
+
+/** One bundle: the module it starts from and the folder it fills, both relative to the checkout. */
+interface Entry {
+  readonly source: string
+  readonly folder: string
+}
+
+const CHECKOUT = path.resolve(import.meta.dirname, '..')
+const DIST = 'dist'
+const ENTRIES: readonly Entry[] = [{ source: 'src/cli.ts', folder: 'cli' }]
+
+/** Bundles the entries of a checkout into `dist`, an absolute path; each entry's folder is emptied first. */
+async function writeBundles(checkout: string, entries: readonly Entry[], dist: string): Promise<void> {
+  for (const entry of entries) {
+    const folder = path.join(dist, entry.folder)
+    await rm(folder, { recursive: true, force: true })
+    for (const [file, content] of await bundle(path.join(checkout, entry.source))) {
+      await mkdir(path.dirname(path.join(folder, file)), { recursive: true })
+      await writeFile(path.join(folder, file), content)
+    }
+  }
+}
+
+async function bundle(source: string): Promise<Map<string, string | Buffer>> {
+  // The cause is left out: its stack holds ncc itself, three megabytes on one line.
+  const failed = (error: unknown): never => {
+    throw new SeederError(
+      `bundling ${source} failed: ${error instanceof Error ? error.message : String(error)}`,
+    )
+  }
+  const { code, assets } = await ncc(source, {
+    // A cache would be one more thing that the bytes depend on.
+    cache: false,
+    minify: false,
+    license: 'LICENSE',
+    esm: true,
+    quiet: true,
+  }).catch(failed)
+  const files = new Map<string, string | Buffer>([['index.js', code]])
+  for (const [file, asset] of Object.entries(assets)) files.set(file, asset.source)
+  // Without a package.json beside it, the bundle would be read as whatever the nearest one above says.
+  files.set('package.json', `${JSON.stringify({ type: 'module' }, null, 2)}\n`)
+  return files
+}
+
+/** Files that differ between two folders, or are in one only; sorted relative paths. */
+async function differingFiles(left: string, right: string): Promise<string[]> {
+  const names = new Set([...(await filesBelow(left)), ...(await filesBelow(right))])
+  const differing: string[] = []
+  for (const name of names) {
+    const [a, b] = await Promise.all([left, right].map((folder) => readIfThere(path.join(folder, name))))
+    if (!a || !b || !a.equals(b)) differing.push(name)
+  }
+  return differing.sort()
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const found = await readdir(folder, { recursive: true, withFileTypes: true }).catch(ifMissing([]))
+  return found
+    .filter((at) => at.isFile())
+    .map((at) => path.relative(folder, path.join(at.parentPath, at.name)))
+}
+
+function readIfThere(file: string): Promise<Buffer | undefined> {
+  return readFile(file).catch(ifMissing(undefined))
+}
+
+function ifMissing<T>(value: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT') return value
+    throw error
+  }
+}
+
+/** The stale files of `dist`, relative to it: what `writeBundles` would change there. */
+async function staleFiles(checkout: string, entries: readonly Entry[], dist: string): Promise<string[]> {
+  const fresh = await mkdtemp(path.join(tmpdir(), 'seeder-bundle-'))
+  try {
+    await writeBundles(checkout, entries, fresh)
+    return await differingFiles(dist, fresh)
+  } finally {
+    await rm(fresh, { recursive: true, force: true })
+  }
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  // ncc names modules and picks licences relative to the working directory.
+  process.chdir(CHECKOUT)
+  const dist = path.join(CHECKOUT, DIST)
+  if (argv.length === 0) {
+    await writeBundles(CHECKOUT, ENTRIES, dist)
+    return 0
+  }
+  if (argv.length !== 1 || argv[0] !== '--check') {
+    console.error('usage: node scripts/bundle.ts [--check]')
+    return 2
+  }
+  const stale = await staleFiles(CHECKOUT, ENTRIES, dist)
+  for (const file of stale) console.error(`stale: ${path.join(DIST, file)}`)
+  if (stale.length > 0) console.error('  → run `npm run build` and commit dist/')
+  return stale.length === 0 ? 0 : 1
+}
+
+if (import.meta.main) {
+  process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+    console.error(describeError(error))
+    return 1
+  })
+}

@@ -1,0 +1,95 @@
+/**
+ * Runs the checks and tests one after the other, the fast ones first, goes on after a failure, and closes with the
+ * line `N passed, N failed`: each check counts as one, each vitest test as one. Exit status 1 if anything failed.
+ *
+ *   node scripts/run-tests.ts [--fast]
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { execa } from 'execa'
+import { formatDuration } from '../src/report/table.ts'
+import { findShellScripts } from './shell-scripts.ts'
+import { addTallies, closingLine, FAILED, PASSED, type Tally, tallyVitest } from './tally.ts'
+
+/** One line of the run: what is shown, and how it is run and counted. */
+interface Step {
+  readonly title: string
+  run(): Promise<Tally>
+}
+
+const CHECKOUT = path.resolve(import.meta.dirname, '..')
+const USAGE = 'usage: scripts/test.sh [--fast]'
+
+function steps(shellScripts: readonly string[], fast: boolean): Step[] {
+  const all = [
+    check('types', 'tsc', ['--noEmit']),
+    check('lint and format', 'biome', ['check', '.']),
+    check('shell scripts', 'shellcheck', ['--external-sources', '--source-path=SCRIPTDIR', ...shellScripts]),
+    check('dist is up to date', 'node', ['scripts/bundle.ts', '--check']),
+    vitest('unit tests', 'unit'),
+  ]
+  return fast ? all : [...all, vitest('builds and boots', 'e2e')]
+}
+
+function check(title: string, command: string, args: readonly string[]): Step {
+  return { title, run: async () => ((await status(command, args)) === 0 ? PASSED : FAILED) }
+}
+
+function vitest(title: string, project: string): Step {
+  return {
+    title,
+    run: async () => {
+      const folder = await mkdtemp(path.join(tmpdir(), 'seeder-tests-'))
+      try {
+        const report = path.join(folder, 'report.json')
+        const exitCode = await status('vitest', [
+          'run',
+          '--project',
+          project,
+          '--reporter=default',
+          '--reporter=json',
+          `--outputFile.json=${report}`,
+        ])
+        return tallyVitest(await readFile(report, 'utf8').catch(() => undefined), exitCode)
+      } finally {
+        await rm(folder, { recursive: true, force: true })
+      }
+    },
+  }
+}
+
+async function status(command: string, args: readonly string[]): Promise<number> {
+  const result = await execa(command, args, {
+    cwd: CHECKOUT,
+    preferLocal: true,
+    stdin: 'ignore',
+    stdout: 'inherit',
+    stderr: 'inherit',
+    reject: false,
+  })
+  if (result.exitCode === undefined) console.error(result.shortMessage ?? `${command} did not finish`)
+  return result.exitCode ?? 1
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const fast = argv[0] === '--fast'
+  if (argv.length > (fast ? 1 : 0)) {
+    console.error(USAGE)
+    return 2
+  }
+  const tallies: Tally[] = []
+  for (const step of steps(await findShellScripts(CHECKOUT), fast)) {
+    console.log(`\n── ${step.title}`)
+    const start = performance.now()
+    const tally = await step.run()
+    tallies.push(tally)
+    const took = formatDuration(performance.now() - start)
+    console.log(`${tally.failed === 0 ? 'ok' : 'FAILED'}  ${step.title}  ${took}`)
+  }
+  const total = addTallies(tallies)
+  console.log(`\n${closingLine(total)}`)
+  return total.failed === 0 ? 0 : 1
+}
+
+process.exitCode = await main(process.argv.slice(2))

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { copyFile, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Duplex, type Readable } from 'node:stream'
+import { execa } from 'execa'
+import { SeederError } from '../report/error.ts'
+import type { Emulator } from './accelerator.ts'
+import { GuestAgent } from './agent.ts'
+import { type DriveFiles, makeDrive } from './cloudinit.ts'
+import { Console } from './console.ts'
+import { agentDescriptor, type Machine, machineArguments, type Nic, overlayArguments } from './qemu.ts'
+
+/** What makes one clone of an image different from another. */
+export interface CloneSpec {
+  /** Also the name of its folder and its console logs. */
+  readonly name: string
+  readonly uuid: string
+  readonly memoryMiB: number
+  readonly cpus: number
+  /** Size of its disk in bytes, at least the image's. */
+  readonly diskBytes: number
+  readonly nics: readonly Nic[]
+}
+
+/** One start of a clone. */
+export interface Boot {
+  readonly console: Console
+  readonly agent: GuestAgent
+  /** The console, as a file. */
+  readonly log: string
+  /** Settles when QEMU has ended. */
+  readonly ended: Promise<void>
+}
+
+/** A VM cloned from an image: its own overlay disk, firmware variables and cloud-init drive. */
+export class Clone {
+  readonly name: string
+  readonly boots: Boot[] = []
+  private readonly machine: Machine
+  private readonly emulator: Emulator
+  private readonly folder: string
+  private process: ChildProcess | undefined
+
+  private constructor(emulator: Emulator, folder: string, machine: Machine) {
+    this.name = machine.name
+    this.emulator = emulator
+    this.folder = folder
+    this.machine = machine
+  }
+
+  /**
+   * Makes the clone's files in `parent`/`name`. The image is only read, then and later.
+   * @throws SeederError when the overlay cannot be made
+   */
+  static async make(image: string, parent: string, emulator: Emulator, spec: CloneSpec): Promise<Clone> {
+    const folder = join(parent, spec.name)
+    await mkdir(folder, { recursive: true })
+    const { diskBytes, ...rest } = spec
+    const machine: Machine = {
+      ...rest,
+      accelerator: emulator.accelerator,
+      firmware: { code: emulator.firmware.code, vars: join(folder, 'efivars.fd') },
+      disk: join(folder, 'disk.qcow2'),
+      drive: join(folder, 'cloudinit.iso'),
+    }
+    await copyFile(emulator.firmware.vars, machine.firmware.vars)
+    try {
+      await execa('qemu-img', overlayArguments(image, machine.disk, diskBytes))
+    } catch (cause) {
+      throw new SeederError(`could not make a disk over ${image}`, {
+        fix: 'check that it is a complete qcow2 image and that there is room in the cache folder',
+        cause,
+      })
+    }
+    return new Clone(emulator, folder, machine)
+  }
+
+  /** The running, or the latest, boot. */
+  get boot(): Boot {
+    const boot = this.boots.at(-1)
+    if (!boot) throw new SeederError(`the clone ${this.name} was never started`)
+    return boot
+  }
+
+  get console(): Console {
+    return this.boot.console
+  }
+
+  get agent(): GuestAgent {
+    return this.boot.agent
+  }
+
+  /** Starts the clone with this cloud-init drive. It must not be running. */
+  async start(files: DriveFiles): Promise<Boot> {
+    await makeDrive(files, this.machine.drive)
+    const child = spawn(this.emulator.binary, machineArguments(this.machine), {
+      // A descriptor that is a pipe to Node is a socket to QEMU: no path, no length limit, nothing to clean.
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      // Ctrl-C is for the proof, which ends its VMs itself.
+      detached: true,
+    })
+    this.process = child
+    const port = child.stdio[agentDescriptor]
+    if (!(port instanceof Duplex))
+      throw new SeederError(`the agent's descriptor of ${this.name} is no socket`)
+    const log = join(this.folder, `console-${this.boots.length + 1}.log`)
+    const console = new Console(child.stdout, child.stderr)
+    this.saveLog(log, child.stdout, child.stderr)
+    const ended = new Promise<void>((resolve) => {
+      child.on('error', () => resolve())
+      child.on('close', () => resolve())
+    }).then(() => console.end())
+    const boot: Boot = { console, agent: new GuestAgent(port), log, ended }
+    this.boots.push(boot)
+    return boot
+  }
+
+  /** Ends the VM as a power cut would. */
+  async kill(): Promise<void> {
+    this.process?.kill('SIGKILL')
+    await this.boots.at(-1)?.ended
+  }
+
+  /**
+   * Asks the guest to power off, as `qm shutdown` does, and waits for it. Milliseconds it took.
+   * @throws SeederError when it still runs after the time
+   */
+  async shutDown(timeoutMs: number): Promise<number> {
+    const began = performance.now()
+    await this.agent.shutdown()
+    const timer = Promise.withResolvers<'late'>()
+    const late = setTimeout(() => timer.resolve('late'), timeoutMs)
+    const outcome = await Promise.race([this.boot.ended, timer.promise])
+    clearTimeout(late)
+    if (outcome === 'late') {
+      throw new SeederError(`asked ${this.name} to power off; it still ran after ${timeoutMs / 1000} s`)
+    }
+    return performance.now() - began
+  }
+
+  private saveLog(path: string, ...streams: readonly Readable[]): void {
+    const file = createWriteStream(path)
+    for (const stream of streams) stream.on('data', (text: string) => file.write(text))
+    this.process?.on('close', () => file.end())
+  }
+}

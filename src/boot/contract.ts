@@ -1,0 +1,42 @@
+import type { Platform } from '../platform/schema.ts'
+import type { Emulator } from './accelerator.ts'
+import type { Candidate } from './candidate.ts'
+import type { CheckPlan, CheckResult } from './checks.ts'
+import type { BootTimes } from './image-checks.ts'
+
+/** Tells a person how far a proof is. */
+export interface ProofProgress {
+  phase(name: string): void
+  note(text: string): void
+}
+
+/** What a contract works with. */
+export interface Proof {
+  readonly candidate: Candidate
+  readonly platform: Platform
+  readonly emulator: Emulator
+  /** A folder of its own for disks, drives and logs; the caller removes it. */
+  readonly folder: string
+  readonly progress: ProofProgress
+}
+
+/** What a role was seen to do. */
+export interface ProofOutcome {
+  readonly checks: readonly CheckResult[]
+  readonly boot: BootTimes
+  /** The digest of the disk inside the image, if it could be read. */
+  readonly rawSha256: string | null
+  /** Answers that came through the image, in order: who answered, and which address it saw. */
+  readonly balanced: readonly { readonly backend: string; readonly client: string }[]
+  /** Measured durations in milliseconds, by name. */
+  readonly measured: Readonly<Record<string, number>>
+  /** Console logs, oldest first. */
+  readonly logs: readonly string[]
+}
+
+/** What an image has to fulfil in its role, proven on clones of it. */
+export interface Contract {
+  readonly checks: readonly CheckPlan[]
+  /** Runs inside namespaces of its own: it may make bridges and bind any address. */
+  prove(proof: Proof): Promise<ProofOutcome>
+}

@@ -1,0 +1,23 @@
+import { networkRange, rangeContains } from '../platform/address.ts'
+import { inboundFlows } from '../platform/flows.ts'
+import type { Platform, RoleName } from '../platform/schema.ts'
+
+/** Whether the platform file opens a TCP port of a role to an address. */
+export function mayConnect(platform: Platform, role: RoleName, from: string, port: number): boolean {
+  return inboundFlows(platform, role).some(
+    ({ protocols, ports = [], sources }) =>
+      (protocols.includes('tcp') || protocols.includes('all')) &&
+      (ports.length === 0 || ports.some(({ first, last }) => first <= port && port <= last)) &&
+      sources.some(
+        (source) =>
+          source.kind === 'any' ||
+          (source.kind === 'addresses' && source.addresses.some((text) => includes(text, from))),
+      ),
+  )
+}
+
+/** Whether a CIDR or a range, `10.0.0.1-10.0.0.50`, holds an address. */
+function includes(text: string, address: string): boolean {
+  const [first = '', last] = text.split('-')
+  return rangeContains(last === undefined ? networkRange(first) : { first, last }, address)
+}

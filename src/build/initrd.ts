@@ -1,0 +1,56 @@
+import { join } from 'node:path'
+import type { Lock } from '../image/lock.ts'
+import { type Layers, layerKey } from './layers.ts'
+import { runInside } from './namespace.ts'
+import type { Rootfs } from './rootfs.ts'
+import type { Tools } from './tools.ts'
+import { readTrees, treeKey } from './tree.ts'
+
+/**
+ * dracut runs in the image's own tree, so that the initrd has the image's programs and modules. It sees one module
+ * only, ours (bound over the folder of all others), and the tree is not written to.
+ * The kernel is copied beside the initrd; both are checked to be there.
+ */
+const SCRIPT = [
+  'cd /work/tree',
+  'kernel=$(cd usr/lib/modules && ls -d [0-9]* | sort -V | tail -n 1)',
+  'mount --bind /work/tree /work/tree',
+  'for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done',
+  'mount -t tmpfs tmpfs tmp && mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs var/tmp',
+  'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
+  'mkdir usr/lib/dracut/modules.d/90seeder tmp/out',
+  'mount --bind /module usr/lib/dracut/modules.d/90seeder',
+  'mount --bind /out tmp/out',
+  ': > tmp/dracut.conf',
+  'chroot . dracut --kver "$kernel" --no-hostonly --no-hostonly-cmdline --modules seeder --no-early-microcode --nofscks' +
+    ' --reproducible --compress "zstd -q -T0 -9" --conf /tmp/dracut.conf --confdir /var/tmp --tmpdir /var/tmp --quiet --force /tmp/out/initrd',
+  'cp "boot/vmlinuz-$kernel" /out/vmlinuz',
+  'printf %s "$kernel" > /out/kernel-version',
+].join('\n')
+
+/** Packs the initrd and returns the layer's folder, which holds `vmlinuz`, `initrd` and `kernel-version`. */
+export async function packInitrd(
+  project: string,
+  lock: Lock,
+  rootfs: Rootfs,
+  tools: Tools,
+  layers: Layers,
+  scratch: string,
+  unpackTree: () => Promise<void>,
+): Promise<string> {
+  const module = join(project, 'images', 'common', 'initrd')
+  const key = layerKey({ rootfs: rootfs.key, script: SCRIPT, module: treeKey(await readTrees([module])) })
+  return layers.get('initrd', key, scratch, async (target) => {
+    await unpackTree()
+    const enclosure = {
+      tools: tools.folder,
+      binds: [
+        { from: scratch, to: '/work' },
+        { from: module, to: '/module' },
+        { from: target, to: '/out' },
+      ],
+      env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
+    }
+    await runInside(enclosure, 'Packing the initrd', SCRIPT)
+  })
+}

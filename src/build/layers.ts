@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, rename, utimes } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { removeTrees } from './namespace.ts'
+
+/** The digest of everything that goes into a layer: any JSON value, with the step's own script among it. */
+export function layerKey(inputs: unknown): string {
+  return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 32)
+}
+
+/** Finished intermediate results of builds, one folder each, named by what went in. */
+export class Layers {
+  readonly folder: string
+  /** False: nothing built before is used (`--no-cache`); results are still kept for later builds. */
+  readonly reuse: boolean
+  /** The layers that were made, not found, since this was created. */
+  readonly made: string[] = []
+  readonly #fresh = new Set<string>()
+
+  constructor(folder: string, reuse: boolean) {
+    this.folder = folder
+    this.reuse = reuse
+  }
+
+  /**
+   * The folder of layer `kind`/`key`. When it is not there, `make` fills a folder in the work folder, which is then
+   * moved to its place in one step; of two builds that make the same layer at once, the first one's is kept.
+   */
+  async get(
+    kind: string,
+    key: string,
+    scratch: string,
+    make: (folder: string) => Promise<void>,
+  ): Promise<string> {
+    const final = join(this.folder, `${kind}-${key}`)
+    if (existsSync(final) && (this.reuse || this.#fresh.has(final))) {
+      // The time of last use, for whoever wants to clear the cache.
+      await utimes(final, new Date(), new Date()).catch(() => {})
+      return final
+    }
+    const partial = join(scratch, `layer-${kind}`)
+    await mkdir(partial, { recursive: true })
+    await make(partial)
+    this.made.push(kind)
+    this.#fresh.add(final)
+    await mkdir(dirname(final), { recursive: true })
+    try {
+      await rename(partial, final)
+    } catch (error) {
+      if (!existsSync(final)) throw error
+      if (this.reuse) return final
+      // Made anew on purpose: this build goes on with what it made, from its own folder.
+      return partial
+    }
+    return final
+  }
+
+  /** Removes every layer. */
+  async clear(): Promise<void> {
+    await removeTrees([this.folder])
+  }
+}

@@ -1,0 +1,110 @@
+import { z } from 'zod'
+import type { Image } from '../image/definition.ts'
+import { type Lock, lockDigest } from '../image/lock.ts'
+import type { Platform } from '../platform/schema.ts'
+import type { Usr } from './usr.ts'
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+
+/** `IMAGE-VERSION.manifest.json`. Sizes in bytes, `epoch` in seconds since 1970, `timings` in milliseconds. */
+export const manifestSchema = z.object({
+  schema: z.literal(1),
+  image: z.string(),
+  version: z.string(),
+  description: z.string(),
+  role: z.string(),
+  base: z.string(),
+  epoch: z.int(),
+  /** The whole disk, uncompressed: the image's identity. */
+  raw: z.object({ sha256, size: z.int() }),
+  /** dm-verity's root hash of /usr: the identity a running machine can show. */
+  usr: z.object({ roothash: sha256, size: z.int() }),
+  /** How the disk is packed. */
+  qcow2: z.object({ file: z.string(), sha256, size: z.int() }),
+  kernel: z.object({ version: z.string(), commandLine: z.string() }),
+  lock: z.object({ sha256 }),
+  /** `commit` is null outside a git checkout; `dirty` says that the checkout had changes of its own. */
+  source: z.object({ commit: z.string().nullable(), dirty: z.boolean() }),
+  /** The packages, name → version. */
+  packages: z.record(z.string(), z.string()),
+  tools: z.record(z.string(), z.string()),
+  timings: z.record(z.string(), z.number()),
+  /** The layers this build made; the others came from its cache. */
+  made: z.array(z.string()),
+})
+
+export type Manifest = z.output<typeof manifestSchema>
+
+/** What the parts of a build found out, put together. */
+export interface BuildFacts {
+  readonly raw: { sha256: string; size: number }
+  readonly qcow2: { sha256: string; size: number }
+  readonly usrSize: number
+  readonly kernelVersion: string
+  readonly commandLine: string
+  readonly source: { commit: string | null; dirty: boolean }
+  readonly timings: Readonly<Record<string, number>>
+  readonly made: readonly string[]
+}
+
+/** The programs whose versions a reader of a manifest may want; all others are in the lock. */
+const TOLD_TOOLS = ['mmdebstrap', 'systemd-repart', 'systemd-ukify', 'erofs-utils', 'e2fsprogs', 'qemu-utils']
+
+/** The manifest of a finished build. */
+export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildFacts): Manifest {
+  return {
+    schema: 1,
+    image: image.name,
+    version: lock.version,
+    description: image.description,
+    role: image.role,
+    base: image.base.name,
+    epoch: lock.epoch,
+    raw: facts.raw,
+    usr: { roothash: usr.roothash, size: facts.usrSize },
+    qcow2: { file: `${image.name}-${lock.version}.qcow2`, ...facts.qcow2 },
+    kernel: { version: facts.kernelVersion, commandLine: facts.commandLine },
+    lock: { sha256: lockDigest(lock) },
+    source: facts.source,
+    packages: Object.fromEntries(lock.packages.map((one) => [one.name, one.version])),
+    tools: Object.fromEntries(
+      lock.tools.filter((one) => TOLD_TOOLS.includes(one.name)).map((one) => [one.name, one.version]),
+    ),
+    timings: { ...facts.timings },
+    made: [...facts.made],
+  }
+}
+
+/**
+ * `template.conf`: what a host needs to make a template, as flat KEY=value lines that a shell can read without a JSON
+ * parser. Values have no quotes, blanks or line breaks in them.
+ */
+export function templateConf(manifest: Manifest, platform: Platform): string {
+  const role = platform.roles[manifest.role as keyof Platform['roles']]
+  const bridges = role ? role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone) : []
+  const values: Record<string, string | number> = {
+    IMAGE: manifest.image,
+    VERSION: manifest.version,
+    ROLE: manifest.role,
+    BASE: manifest.base,
+    QCOW2: manifest.qcow2.file,
+    QCOW2_SHA256: manifest.qcow2.sha256,
+    RAW_SHA256: manifest.raw.sha256,
+    RAW_SIZE: manifest.raw.size,
+    USR_ROOTHASH: manifest.usr.roothash,
+    LOCK_SHA256: manifest.lock.sha256,
+    COMMIT: manifest.source.commit ?? '',
+    EPOCH: manifest.epoch,
+    CORES: role?.cores ?? 2,
+    MEMORY: role?.memory ?? 1024,
+    DISK_GIB: role?.disk ?? 8,
+    BRIDGES: bridges.join(','),
+    OSTYPE: 'l26',
+    BIOS: 'ovmf',
+    MACHINE: 'q35',
+    SCSIHW: 'virtio-scsi-single',
+  }
+  return Object.entries(values)
+    .map(([key, value]) => `${key}=${value}\n`)
+    .join('')
+}

@@ -1,0 +1,148 @@
+import { execa } from 'execa'
+import { interruption } from '../interruption.ts'
+import { SeederError } from '../report/error.ts'
+
+/** A folder or file made visible at `to`, a path inside the tools tree. */
+export interface Bind {
+  readonly from: string
+  readonly to: string
+}
+
+/** What runs inside: the tools tree becomes `/`, with `binds` in it, no network, and uid 0 that is nobody outside. */
+export interface Enclosure {
+  readonly tools: string
+  readonly binds: readonly Bind[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** A normal user's PATH often lacks the folders that chroot and mount are in. */
+const HOST_PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`
+
+const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
+
+/**
+ * The command line that runs `command` in namespaces of its own: root there is the calling user here, further ids
+ * are the user's subordinate ones, there is no network, and every process and mount ends with the first process,
+ * which ends with its parent (`--kill-child`, and setpriv's death signal for a parent that is killed).
+ */
+export function unshareArgv(command: readonly string[]): string[] {
+  return [
+    ...['setpriv', '--pdeathsig', 'KILL', '--'],
+    ...['unshare', '--user', '--map-root-user', '--map-auto', '--mount', '--pid', '--net', '--ipc', '--uts'],
+    ...['--fork', '--kill-child', '--', ...command],
+  ]
+}
+
+/** The shell text that makes the enclosure and then becomes `chroot TOOLS "$@"`. Paths are quoted; it expects `sh -eu`. */
+export function enclosureScript(enclosure: Enclosure): string {
+  const root = shellQuote(enclosure.tools)
+  const inside = (path: string) => shellQuote(`${enclosure.tools}${path}`)
+  const lines = [
+    `mount --bind ${root} ${root}`,
+    `mkdir -p ${['/proc', '/sys', '/dev', '/tmp', '/run'].map(inside).join(' ')}`,
+    `mount -t proc proc ${inside('/proc')}`,
+    `mount --rbind /sys ${inside('/sys')}`,
+    ...['/tmp', '/run'].map((path) => `mount -t tmpfs tmpfs ${inside(path)}`),
+    `mount -t tmpfs -o mode=755,size=1m tmpfs ${inside('/dev')}`,
+    ...DEVICES.flatMap((device) => [
+      `: > ${inside(`/dev/${device}`)}`,
+      `mount --bind /dev/${device} ${inside(`/dev/${device}`)}`,
+    ]),
+    `ln -s /proc/self/fd ${inside('/dev/fd')}`,
+    `mkdir ${inside('/dev/pts')} ${inside('/dev/shm')}`,
+    `ln -s pts/ptmx ${inside('/dev/ptmx')}`,
+    ...enclosure.binds.flatMap(({ from, to }) => [
+      `if [ -d ${shellQuote(from)} ]; then mkdir -p ${inside(to)}; else mkdir -p ${inside(parentOf(to))}; : >> ${inside(to)}; fi`,
+      `mount --bind ${shellQuote(from)} ${inside(to)}`,
+    ]),
+    `exec chroot ${root} "$@"`,
+  ]
+  return lines.join('\n')
+}
+
+/**
+ * Runs a shell script (`sh -eu`, with the tools tree's own programs) inside an enclosure and returns its standard
+ * output. `what` names the step in errors. Throws SeederError with the last line the step printed, the whole
+ * output as its cause; ENOSPC is told apart.
+ */
+export async function runInside(enclosure: Enclosure, what: string, script: string): Promise<string> {
+  interruption.throwIfAborted()
+  const environment = {
+    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+    HOME: '/root',
+    LC_ALL: 'C.UTF-8',
+    TZ: 'UTC',
+    ...enclosure.env,
+  }
+  const assignments = Object.entries(environment).map(([key, value]) => `${key}=${value}`)
+  const [program = '', ...argv] = unshareArgv([
+    ...['sh', '-euc', enclosureScript(enclosure), 'enclosure'],
+    ...['env', '-i', ...assignments, 'sh', '-euc', script],
+  ])
+  const result = await execa(program, argv, {
+    reject: false,
+    all: true,
+    stdin: 'ignore',
+    env: { PATH: HOST_PATH },
+    maxBuffer: 64 * 1024 * 1024,
+    // SIGKILL: the shell is process 1 of its namespace and ignores anything milder.
+    cancelSignal: interruption,
+    killSignal: 'SIGKILL',
+  })
+  interruption.throwIfAborted()
+  if (result.exitCode === 0) return String(result.stdout)
+  throw stepFailure(what, String(result.all ?? ''), result.exitCode)
+}
+
+/** Deletes folders of which subordinate ids own parts: only inside the same id mapping may they be removed. */
+export async function removeTrees(paths: readonly string[]): Promise<void> {
+  if (paths.length === 0) return
+  const command = ['unshare', '--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', '--', ...paths]
+  const [program = '', ...argv] = command
+  await execa(program, argv)
+}
+
+/** Makes sure that namespaces with subordinate ids work here; throws SeederError with what to do when they do not. */
+export async function requireNamespaces(): Promise<void> {
+  const [program = '', ...argv] = unshareArgv(['true'])
+  const probe = await execa(program, argv, { reject: false, all: true, env: { PATH: HOST_PATH } })
+  if (probe.exitCode === 0) return
+  const output = String(probe.all ?? probe.shortMessage)
+  const noRange = /subuid|subgid|subordinate|newuidmap|newgidmap|uid range|getsub/i.test(output)
+  throw new SeederError(
+    `Unprivileged user namespaces do not work here: ${output.trim().split('\n').at(-1) || 'unshare failed'}`,
+    {
+      fix: noRange
+        ? 'this user needs the package uidmap and a range in /etc/subuid and /etc/subgid: run scripts/setup.sh'
+        : 'run scripts/setup.sh --check; the kernel must allow them (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)',
+    },
+  )
+}
+
+function stepFailure(what: string, output: string, exitCode: number | undefined): SeederError {
+  const lines = output.trim().split('\n')
+  if (/No space left on device|ENOSPC/.test(output)) {
+    return new SeederError(`${what} failed: no space left on the disk`, {
+      fix: 'free some space, or move the cache and the work folder with XDG_CACHE_HOME',
+      cause: new Error(output),
+    })
+  }
+  const telling =
+    lines.find((line) => /^dpkg: error processing|^dpkg-deb: error/.test(line)) ??
+    lines.find((line) => /^E: |\berror: /i.test(line)) ??
+    lines.at(-1) ??
+    ''
+  return new SeederError(`${what} failed (exit ${exitCode ?? 'by signal'}): ${telling.trim()}`, {
+    fix: 'run again with --verbose for the whole output of the step',
+    cause: new Error(output),
+  })
+}
+
+/** A word of a POSIX shell command line, whatever is in it. */
+export function shellQuote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
+function parentOf(path: string): string {
+  return path.replace(/\/[^/]*$/, '') || '/'
+}

@@ -1,0 +1,86 @@
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { SeederError, UsageError } from '../report/error.ts'
+import { type Manifest, manifestSchema } from './manifest.ts'
+import { sha256File } from './store.ts'
+
+/** Files that a folder with an earlier build may hold: they are ours to replace. */
+const OURS =
+  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS|template\.conf|test-report\.json)$/
+
+/**
+ * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and
+ * nothing else. Throws UsageError otherwise.
+ */
+export async function requireUsableOutput(out: string): Promise<void> {
+  const info = await stat(out).catch(() => undefined)
+  if (!info) return
+  if (!info.isDirectory()) {
+    throw new UsageError(`--out ${out} is not a folder`, {
+      fix: 'give a folder; it is made when it does not exist',
+    })
+  }
+  const foreign = (await readdir(out)).filter((name) => !OURS.test(name))
+  if (foreign.length > 0) {
+    throw new UsageError(`--out ${out} holds other files: ${foreign.slice(0, 3).join(', ')}`, {
+      fix: 'give an empty folder, or one with an earlier build, which is replaced',
+    })
+  }
+}
+
+/**
+ * Puts finished files (name → where it is now) into `out`, all at once: they are gathered in a folder beside it,
+ * which then takes its place. Hard links are used where the file system allows.
+ */
+export async function publishOutput(out: string, files: ReadonlyMap<string, string>): Promise<void> {
+  const target = resolve(out)
+  const unique = `${process.pid}.${Math.random().toString(36).slice(2, 8)}`
+  const partial = join(dirname(target), `.${basename(target)}.${unique}.partial`)
+  const old = join(dirname(target), `.${basename(target)}.${unique}.old`)
+  try {
+    await mkdir(partial, { recursive: true })
+    for (const [name, from] of files) {
+      await link(from, join(partial, name)).catch(() => copyFile(from, join(partial, name)))
+    }
+    const replaced = await rename(target, old).then(
+      () => true,
+      () => false,
+    )
+    await rename(partial, target)
+    if (replaced) await rm(old, { recursive: true, force: true })
+  } finally {
+    await rm(partial, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Reads a finished build back: its manifest, and which of the files named in SHA256SUMS are missing or changed.
+ * Throws SeederError when the folder does not hold one build.
+ */
+export async function readOutput(folder: string): Promise<{ manifest: Manifest; damaged: string[] }> {
+  const sums = await readFile(join(folder, 'SHA256SUMS'), 'utf8').catch((cause: unknown) => {
+    throw new SeederError(`${folder} does not hold a build: it has no SHA256SUMS`, {
+      fix: 'give the folder that `build --out` was given',
+      cause,
+    })
+  })
+  const listed = [...sums.matchAll(/^([0-9a-f]{64}) [ *](\S+)$/gm)].map(([, digest = '', name = '']) => ({
+    digest,
+    name,
+  }))
+  const damaged: string[] = []
+  for (const { digest, name } of listed) {
+    const found = await sha256File(join(folder, basename(name))).catch(() => undefined)
+    if (found !== digest) damaged.push(name)
+  }
+  const file = listed.find((one) => one.name.endsWith('.manifest.json'))?.name
+  try {
+    const text = await readFile(join(folder, basename(file ?? '')), 'utf8')
+    return { manifest: manifestSchema.parse(JSON.parse(text)), damaged }
+  } catch (cause) {
+    throw new SeederError(`${folder} does not hold a build: its manifest ${file ?? ''} cannot be read`, {
+      fix: 'build or download it again',
+      cause,
+    })
+  }
+}

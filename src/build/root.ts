@@ -1,0 +1,70 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Image } from '../image/definition.ts'
+import type { Lock } from '../image/lock.ts'
+import { FIND_LEFTOVERS, requireClean } from './hygiene.ts'
+import { runInside } from './namespace.ts'
+import { stableUuid } from './rootfs.ts'
+import type { Tools } from './tools.ts'
+import { type TreeFile, writeTree } from './tree.ts'
+import type { Usr } from './usr.ts'
+
+/** Size of the root file system as shipped; a clone grows it to its disk. */
+const ROOT_SIZE = '512M'
+
+/** What a package's scripts left behind that must not be the same on two machines, or is of no use on any. */
+const CLEAN = [
+  'rm -f etc/ssh/ssh_host_* etc/machine-id var/lib/dbus/machine-id var/lib/systemd/random-seed var/lib/systemd/credential.secret',
+  'rm -f etc/hostname etc/resolv.conf etc/.pwd.lock etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid-',
+  'rm -f initrd.img initrd.img.old vmlinuz vmlinuz.old',
+  'rm -rf var/lib/apt/lists var/cache/apt var/cache/ldconfig var/cache/debconf/*-old var/lib/dpkg/*-old var/lib/dpkg/lock* var/lib/dpkg/triggers/Lock',
+  'rm -rf var/lib/cloud var/lib/dhcpcd var/lib/NetworkManager var/lib/ucf/cache tmp var/tmp run root/.bash_history',
+  'find var/log -type f -delete',
+  // Empty: systemd makes a new id at first boot without taking it for a factory reset.
+  ': > etc/machine-id',
+  'mkdir -m 1777 tmp var/tmp && mkdir -m 755 run && mkdir -p var/lib/apt/lists var/cache/apt',
+  'ln -s ../run/systemd/resolve/stub-resolv.conf etc/resolv.conf',
+  // Their absence would make systemd rebuild caches (hwdb, ldconfig, catalog) that /usr brings along.
+  ': > etc/.updated && : > var/.updated',
+].join('\n')
+
+/**
+ * Makes the root file system (`root.ext4` in the scratch folder): what packages put outside /usr, the definition's
+ * files, and `generated` ones (path in the image → text), cleaned of everything that belongs to one machine.
+ * It is written from a sorted tar, so neither the order of a folder nor an access time reaches the image.
+ */
+export async function makeRoot(
+  image: Image,
+  lock: Lock,
+  files: readonly TreeFile[],
+  generated: Readonly<Record<string, string>>,
+  usr: Usr,
+  tools: Tools,
+  scratch: string,
+): Promise<void> {
+  const stateFiles = join(scratch, 'state-files')
+  await writeTree(files, stateFiles)
+  for (const [path, text] of Object.entries(generated)) {
+    await mkdir(dirname(join(stateFiles, path)), { recursive: true })
+    await writeFile(join(stateFiles, path), text, { mode: 0o644 })
+  }
+  const script = [
+    'mkdir /work/state && cd /work/state',
+    'tar -xf /usr-layer/state.tar --numeric-owner --xattrs',
+    'cp -a --no-preserve=ownership /work/state-files/. .',
+    CLEAN,
+    FIND_LEFTOVERS,
+    `tar -cf /work/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
+    'rm -f /work/root.ext4',
+    `mke2fs -q -t ext4 -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /work/state.tar /work/root.ext4 ${ROOT_SIZE}`,
+  ].join('\n')
+  const enclosure = {
+    tools: tools.folder,
+    binds: [
+      { from: scratch, to: '/work' },
+      { from: usr.folder, to: '/usr-layer' },
+    ],
+    env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
+  }
+  requireClean('the root file system', await runInside(enclosure, 'Making the root file system', script))
+}

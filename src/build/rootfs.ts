@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Image } from '../image/definition.ts'
+import type { Lock } from '../image/lock.ts'
+import { SeederError } from '../report/error.ts'
+import { type Layers, layerKey } from './layers.ts'
+import { layOutMirror } from './mirror.ts'
+import { runInside, shellQuote } from './namespace.ts'
+import type { Store } from './store.ts'
+import type { Tools } from './tools.ts'
+
+/** The installed packages: `folder` holds `rootfs.tar`; `key` stands for its content. */
+export interface Rootfs {
+  readonly folder: string
+  readonly key: string
+  /** The unpacked tree, where this build just made it; otherwise it has to be unpacked from the tar. */
+  readonly tree: string | undefined
+}
+
+/**
+ * Installs the locked packages with mmdebstrap into a tree and keeps it as a tar. The tree belongs to the ids of the
+ * build's namespace; paths inside the enclosure are /work (the scratch folder) and /mirror.
+ * Throws SeederError when an installation fails or ends with anything but exactly the locked packages.
+ */
+export async function installPackages(
+  image: Image,
+  lock: Lock,
+  store: Store,
+  tools: Tools,
+  layers: Layers,
+  scratch: string,
+): Promise<Rootfs> {
+  const script = installScript(image, lock)
+  const key = layerKey({ tools: tools.key, script, packages: lock.packages.map((one) => one.sha256) })
+  let tree: string | undefined
+  const folder = await layers.get('rootfs', key, scratch, async (target) => {
+    const mirror = join(scratch, 'mirror')
+    await mkdir(mirror)
+    await layOutMirror(mirror, image.base.suite, lock.packages, store)
+    const enclosure = {
+      tools: tools.folder,
+      binds: [
+        { from: scratch, to: '/work' },
+        { from: mirror, to: '/mirror' },
+        { from: target, to: '/out' },
+      ],
+      env: { SOURCE_DATE_EPOCH: String(lock.epoch), TMPDIR: '/work' },
+    }
+    const installed = await runInside(enclosure, 'Installing the packages', script)
+    requireExactly(lock, installed)
+    tree = join(scratch, 'tree')
+  })
+  return { folder, key, tree }
+}
+
+/** The packages to install are all locked ones, by name: the mirror has one version of each and nothing else. */
+function installScript(image: Image, lock: Lock): string {
+  const exclude = [...image.base.exclude, ...image.exclude].map(
+    (path) => `--dpkgopt=${shellQuote(`path-exclude=${path}`)}`,
+  )
+  const mmdebstrap = [
+    ...['mmdebstrap', '--mode=root', '--format=directory', '--variant=apt', '--verbose'],
+    // The first: no other architecture to check for. The second: /sys of the host is no business of a maintainer script.
+    '--skip=check/qemu,chroot/mount/sys',
+    ...[`--aptopt='APT::Install-Recommends "false"'`, `--aptopt='APT::Sandbox::User "root"'`],
+    // A build that is cut off is thrown away, so nothing is gained by waiting for the disk after every package.
+    ...['--dpkgopt=force-unsafe-io', ...exclude],
+    `--include=${lock.packages.map((one) => one.name).join(',')}`,
+    ...[image.base.suite, '/work/tree', `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`],
+  ]
+  return [
+    // INITRD=No: the kernel's and dracut's scripts would each make one, with every module; packInitrd makes ours.
+    'export DEBIAN_FRONTEND=noninteractive INITRD=No',
+    mmdebstrap.join(' '),
+    COMPILE_PYTHON,
+    'tar -C /work/tree -cf /out/rootfs.tar --numeric-owner --xattrs --sort=name .',
+    `dpkg-query --admindir=/work/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`,
+  ].join('\n')
+}
+
+/**
+ * Python's byte code, once for all packages: on a read-only /usr it could never be cached, and compiling it anew at
+ * every start is what makes cloud-init slow. `unchecked-hash` files carry no time stamp, so they are the same in
+ * every build, and Python does not look at the source's time to trust them.
+ */
+const COMPILE_PYTHON = [
+  'if [ -x /work/tree/usr/bin/python3 ]; then',
+  "  find /work/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
+  '  chroot /work/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]* || true',
+  'fi',
+].join('\n')
+
+/** `status` has a line per package, its dpkg status first: "ii haproxy 3.0.11-1+deb13u5". */
+function requireExactly(lock: Lock, status: string): void {
+  const locked = new Set(lock.packages.map((one) => `${one.name} ${one.version}`))
+  const lines = status.split('\n').filter(Boolean)
+  const broken = lines.filter((line) => !line.startsWith('ii '))
+  const installed = new Set(lines.map((line) => line.slice(3).trim()))
+  const extra = [...installed].filter((one) => !locked.has(one))
+  const absent = [...locked].filter((one) => !installed.has(one))
+  if (broken.length + extra.length + absent.length === 0) return
+  throw new SeederError(
+    `What was installed is not what is locked: ${[
+      ...broken.map((one) => `${one.slice(3)} is not configured`),
+      ...extra.map((one) => `${one} is not in the lock`),
+      ...absent.map((one) => `${one} is in the lock and missing`),
+    ].join('; ')}`,
+    { fix: 'write the lock again' },
+  )
+}
+
+/** A UUID that only depends on `name`: the same image has the same ones, wherever and whenever it is built. */
+export function stableUuid(name: string): string {
+  const hex = createHash('sha256').update(`seeder ${name}`).digest('hex')
+  const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+}

@@ -1,0 +1,84 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Image } from '../image/definition.ts'
+import type { Lock } from '../image/lock.ts'
+import { FIND_PRIVATE_KEYS, requireClean } from './hygiene.ts'
+import { type Layers, layerKey } from './layers.ts'
+import { runInside, shellQuote } from './namespace.ts'
+import { type Rootfs, stableUuid } from './rootfs.ts'
+import type { Tools } from './tools.ts'
+import { type TreeFile, treeKey, writeTree } from './tree.ts'
+
+/** The read-only half of an image, and the packages' share of the other one. */
+export interface Usr {
+  /** Holds `usr.erofs`, `usr.verity` and `state.tar`: everything outside /usr, without the definition's files. */
+  readonly folder: string
+  /** dm-verity root hash, hex. */
+  readonly roothash: string
+  readonly salt: string
+  /** Data blocks of 4096 bytes. */
+  readonly blocks: number
+  readonly key: string
+}
+
+/** erofs options, measured in docs/decisions/0003-usr-compression.md. */
+export const EROFS_OPTIONS = ['-zlz4hc,12', '-C65536', '-Efragments,dedupe', '--workers=2']
+
+/**
+ * Makes /usr: the packages' files, the definition's files below /usr, units enabled and disabled, then an erofs and
+ * its dm-verity hash tree. Every time stamp is the epoch; ids of the file systems only depend on the image.
+ */
+export async function makeUsr(
+  image: Image,
+  lock: Lock,
+  files: readonly TreeFile[],
+  rootfs: Rootfs,
+  tools: Tools,
+  layers: Layers,
+  scratch: string,
+  unpackTree: () => Promise<void>,
+): Promise<Usr> {
+  const script = usrScript(image, lock)
+  const key = layerKey({ rootfs: rootfs.key, script, files: treeKey(files) })
+  const folder = await layers.get('usr', key, scratch, async (target) => {
+    await unpackTree()
+    await writeTree(files, join(scratch, 'usr-files'))
+    const enclosure = {
+      tools: tools.folder,
+      binds: [
+        { from: scratch, to: '/work' },
+        { from: target, to: '/out' },
+      ],
+      env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
+    }
+    requireClean('/usr', await runInside(enclosure, 'Making /usr', script))
+  })
+  const roothash = (await readFile(join(folder, 'roothash'), 'utf8')).trim()
+  const blocks = Number(await readFile(join(folder, 'blocks'), 'utf8'))
+  return { folder, roothash, salt: saltOf(image), blocks, key }
+}
+
+function saltOf(image: Image): string {
+  return stableUuid(`${image.name} verity salt`).replaceAll('-', '').repeat(2)
+}
+
+function usrScript(image: Image, lock: Lock): string {
+  const { enable, disable, mask } = image.services
+  const systemctl = (verb: string, units: readonly string[]) =>
+    units.length > 0 ? [`systemctl --root=/work/tree --quiet ${verb} ${units.map(shellQuote).join(' ')}`] : []
+  return [
+    'cd /work/tree',
+    'cp -a --no-preserve=ownership /work/usr-files/. .',
+    ...systemctl('disable', disable),
+    ...systemctl('enable', enable),
+    ...systemctl('mask', mask),
+    `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${shellQuote(`seeder-${image.name}`)} ${shellQuote(lock.version)} >> usr/lib/os-release`,
+    `mkfs.erofs --quiet -U ${stableUuid(`${image.name} usr`)} -T ${lock.epoch} ${EROFS_OPTIONS.join(' ')} /out/usr.erofs usr`,
+    `veritysetup format --salt=${saltOf(image)} --uuid=${stableUuid(`${image.name} verity`)} --root-hash-file=/out/roothash /out/usr.erofs /out/usr.verity > /dev/null`,
+    'echo $(($(stat -c %s /out/usr.erofs) / 4096)) > /out/blocks',
+    'cd usr',
+    FIND_PRIVATE_KEYS,
+    'cd ..',
+    'tar -cf /out/state.tar --numeric-owner --xattrs --sort=name --exclude=./usr/?* --exclude=./boot/?* .',
+  ].join('\n')
+}

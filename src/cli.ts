@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import { registerBuildCommand } from './commands/build.ts'
+import { createContext } from './commands/context.ts'
+import { registerInspectCommand } from './commands/inspect.ts'
+import { registerLockCommand } from './commands/lock.ts'
+import { registerPlatformCommand } from './commands/platform.ts'
+import { registerTestCommand } from './commands/test.ts'
+import { interruption, listenForInterruption } from './interruption.ts'
+import { causeChain, describeError, UsageError } from './report/error.ts'
+
+/** The checkout this file is in, bundled (dist/cli/index.js) or not (src/cli.ts). */
+const ownCheckout = join(
+  import.meta.dirname,
+  ...(import.meta.dirname.endsWith('src') ? ['..'] : ['..', '..']),
+)
+
+const program = new Command('seeder')
+  .description('Builds, proves and promotes the golden images of a Kubernetes platform on Proxmox VE.')
+  .version(JSON.parse(readFileSync(join(ownCheckout, 'package.json'), 'utf8')).version)
+  .option(
+    '-C, --project <dir>',
+    'the folder with platform.yaml and images/ (default: found from the current one)',
+  )
+  .option('-q, --quiet', 'no progress, only results and errors')
+  .option('-v, --verbose', 'with an error: everything that led to it')
+  .showHelpAfterError('(see --help)')
+  .exitOverride()
+
+const context = () => createContext(program.opts(), ownCheckout)
+registerLockCommand(program, context)
+registerBuildCommand(program, context)
+registerTestCommand(program, {
+  project: () => context().project(),
+  cache: () => context().cache,
+  progress: () => context().progress(),
+})
+registerInspectCommand(program, context)
+registerPlatformCommand(program, () => context().project())
+for (const command of program.commands) command.exitOverride()
+
+listenForInterruption()
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = report(error)
+}
+
+/** Prints an error for a person and returns the exit status: 1 it failed, 2 it was used wrongly, 130 it was stopped. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (interruption.aborted) {
+    console.error('seeder: stopped; nothing was left behind')
+    return 130
+  }
+  console.error(`seeder: ${describeError(error)}`)
+  if (program.opts().verbose) for (const cause of causeChain(error)) console.error(cause)
+  return error instanceof UsageError ? 2 : 1
+}

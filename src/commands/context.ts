@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { UsageError } from '../report/error.ts'
+import { createProgress, type Progress } from '../report/progress.ts'
+
+/** What every command gets from the entry. */
+export interface Context {
+  /** The folder with `platform.yaml` and `images/`. Throws UsageError when there is none. */
+  project(): string
+  /** Seeder's cache folder: `$XDG_CACHE_HOME/seeder`, by default `~/.cache/seeder`. */
+  readonly cache: string
+  /** A progress reporter on standard error; silent with --quiet. */
+  progress(): Progress
+}
+
+/**
+ * The project folder: the one named, else the nearest one above the current folder that has a `platform.yaml` and
+ * an `images` folder, else the checkout that this program belongs to.
+ */
+export function findProject(named: string | undefined, from: string, ownCheckout: string): string {
+  if (named !== undefined) {
+    if (!isProject(named)) {
+      throw new UsageError(`--project ${named} has no platform.yaml and images/`, {
+        fix: 'name the folder of a Seeder checkout',
+      })
+    }
+    return resolve(named)
+  }
+  for (let at = resolve(from); ; at = dirname(at)) {
+    if (isProject(at)) return at
+    if (dirname(at) === at) break
+  }
+  if (isProject(ownCheckout)) return ownCheckout
+  throw new UsageError(
+    `No Seeder project here: neither ${from} nor a folder above it has platform.yaml and images/`,
+    {
+      fix: 'run it in a checkout, or name one with --project',
+    },
+  )
+}
+
+function isProject(folder: string): boolean {
+  return existsSync(join(folder, 'platform.yaml')) && existsSync(join(folder, 'images'))
+}
+
+/** The context for the given global options. */
+export function createContext(
+  options: { project?: string; quiet?: boolean },
+  ownCheckout: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Context {
+  return {
+    project: () => findProject(options.project, process.cwd(), ownCheckout),
+    cache: join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'seeder'),
+    progress: () => createProgress(process.stderr, env, options.quiet),
+  }
+}

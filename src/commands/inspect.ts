@@ -1,0 +1,89 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { readOutput } from '../build/output.ts'
+import { type Image, loadImage, requestedPackages } from '../image/definition.ts'
+import { lockDigest, readLock } from '../image/lock.ts'
+import { describeError, SeederError, UsageError } from '../report/error.ts'
+import { formatBytes, formatTable } from '../report/table.ts'
+import type { Context } from './context.ts'
+
+/** Adds `inspect IMAGE|DIR`: what a definition asks for and has locked, or what a finished build is. */
+export function registerInspectCommand(program: Command, context: () => Context): void {
+  program
+    .command('inspect')
+    .description('show a definition and its lock, or a finished build and whether its files are intact')
+    .argument('<image|dir>', 'an image’s name, or the folder of a build')
+    .option('--base <name>', 'with an image: on another base than its own')
+    .option('--json', 'print it as JSON')
+    .action(async (subject: string, options: { base?: string; json?: boolean }) => {
+      const isFolder = existsSync(join(subject, 'SHA256SUMS'))
+      if (!isFolder && /[/.]/.test(subject)) {
+        throw new UsageError(
+          `${subject} is neither an image’s name nor a folder with a build (it has no SHA256SUMS)`,
+          {
+            fix: 'give an image’s name, or the folder that `build --out` was given',
+          },
+        )
+      }
+      await (isFolder
+        ? inspectBuild(subject, options.json ?? false)
+        : inspectImage(await loadImage(context().project(), subject, options.base), options.json ?? false))
+    })
+}
+
+async function inspectImage(image: Image, json: boolean): Promise<void> {
+  const lock = await readLock(image).then(
+    (found) => ({ ok: true as const, found }),
+    (error: unknown) => ({ ok: false as const, problem: describeError(error) }),
+  )
+  if (json) {
+    const { folder: _folder, trees: _trees, ...definition } = image
+    const locked = lock.ok ? { sha256: lockDigest(lock.found), ...lock.found } : { problem: lock.problem }
+    console.log(JSON.stringify({ definition, lock: locked }, null, 2))
+    return
+  }
+  console.log(`${image.name}: ${image.description}`)
+  console.log(
+    `  base      ${image.base.name} (${image.base.pockets.map((pocket) => pocket.suite).join(', ')})`,
+  )
+  if (!lock.ok) {
+    console.log(`  lock      ${lock.problem}`)
+    return
+  }
+  const { packages, version, epoch } = lock.found
+  console.log(`  version   ${version}`)
+  console.log(`  lock      ${lockDigest(lock.found)}, ${new Date(epoch * 1000).toISOString()}`)
+  console.log(`  packages  ${packages.length}, of which these are asked for:\n`)
+  const asked = new Set(requestedPackages(image))
+  const rows = packages
+    .filter((one) => asked.has(one.name))
+    .map((one) => [one.name, one.version, one.archive])
+  console.log(formatTable(['package', 'version', 'archive'], rows))
+}
+
+async function inspectBuild(folder: string, json: boolean): Promise<void> {
+  const { manifest, damaged } = await readOutput(folder)
+  if (json) console.log(JSON.stringify({ manifest, intact: damaged.length === 0, damaged }, null, 2))
+  else {
+    console.log(`${manifest.image} ${manifest.version} (${manifest.base}, role ${manifest.role})`)
+    console.log(`  qcow2         ${manifest.qcow2.file}, ${formatBytes(manifest.qcow2.size)}`)
+    console.log(`  raw sha256    ${manifest.raw.sha256}, ${formatBytes(manifest.raw.size)}`)
+    console.log(`  usr roothash  ${manifest.usr.roothash}`)
+    console.log(`  kernel        ${manifest.kernel.version}`)
+    console.log(`  lock          ${manifest.lock.sha256}`)
+    console.log(
+      `  source        ${manifest.source.commit ?? 'no git checkout'}${manifest.source.dirty ? ', with uncommitted changes' : ''}`,
+    )
+    console.log(`  packages      ${Object.keys(manifest.packages).length}`)
+    console.log(`  files         ${damaged.length === 0 ? 'intact' : `damaged: ${damaged.join(', ')}`}`)
+  }
+  if (damaged.length > 0) {
+    throw new SeederError(
+      `${folder}: ${damaged.join(', ')} differ${damaged.length === 1 ? 's' : ''} from SHA256SUMS`,
+      {
+        fix: 'build or download it again',
+      },
+    )
+  }
+}

@@ -1,0 +1,58 @@
+import { rename, writeFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { loadImage } from '../image/definition.ts'
+import { formatLock, type Lock, lockDigest, readLock } from '../image/lock.ts'
+import { findMirrors } from '../image/mirrors.ts'
+import { resolveLock, withScratch } from '../image/resolve.ts'
+import { formatBytes } from '../report/table.ts'
+import type { Context } from './context.ts'
+
+/** Adds `lock IMAGE`: asks the archives what is newest and writes the image's lock. */
+export function registerLockCommand(program: Command, context: () => Context): void {
+  program
+    .command('lock')
+    .description('resolve an image to exact package files and write its lock')
+    .argument('<image>', 'the image’s name, a folder below images/')
+    .option('--base <name>', 'lock it on another base than its own')
+    .option('--json', 'print the result as JSON')
+    .action(async (imageName: string, options: { base?: string; json?: boolean }) => {
+      const { project, cache, progress: createProgress } = context()
+      const image = await loadImage(project(), imageName, options.base)
+      const progress = createProgress()
+      progress.phase('lock')
+      const mirrors = await findMirrors([...new Set(image.base.pockets.map((pocket) => pocket.archive))])
+      const before = await readLock(image).catch(() => undefined)
+      const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch))
+      const partial = `${image.lockFile}.${process.pid}.tmp`
+      await writeFile(partial, formatLock(lock))
+      await rename(partial, image.lockFile)
+      progress.done()
+
+      const changes = describeChanges(before, lock)
+      const size = lock.packages.reduce((sum, one) => sum + one.size, 0)
+      if (options.json) {
+        console.log(
+          JSON.stringify({ file: image.lockFile, version: lock.version, sha256: lockDigest(lock), changes }),
+        )
+        return
+      }
+      for (const change of changes) console.log(`  ${change}`)
+      console.log(
+        `${image.name} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${formatBytes(size)}), ${lock.tools.length} of tools`,
+      )
+      console.log(image.lockFile)
+    })
+}
+
+/** What differs in the image's packages between two locks, one line each; empty for a first lock. */
+export function describeChanges(before: Lock | undefined, after: Lock): string[] {
+  if (!before) return []
+  const old = new Map(before.packages.map((one) => [one.name, one.version]))
+  const now = new Map(after.packages.map((one) => [one.name, one.version]))
+  return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name) => {
+    const [was, is] = [old.get(name), now.get(name)]
+    if (was === is) return []
+    if (was === undefined) return [`+ ${name} ${is}`]
+    return is === undefined ? [`- ${name} ${was}`] : [`~ ${name} ${was} → ${is}`]
+  })
+}

@@ -1,0 +1,98 @@
+import { join, relative } from 'node:path'
+import { type Command, Option } from 'commander'
+import { loadPlatform } from '../platform/load.ts'
+import { nftablesFor } from '../platform/nftables.ts'
+import { type Platform, type RoleName, roleNames } from '../platform/schema.ts'
+import { networkRows, networkTable, nodeAddressCount, portRows, portTable } from '../platform/tables.ts'
+import { UsageError } from '../report/error.ts'
+import { formatTable } from '../report/table.ts'
+
+interface CommonOptions {
+  platform?: string
+  json?: boolean
+}
+
+interface RoleOptions extends CommonOptions {
+  role?: RoleName
+}
+
+/**
+ * Adds `platform check|ports|network` to `program`. `project` gives the project folder, whose platform.yaml is read
+ * unless --platform names another. Results go to stdout; a bad file is the UsageError of `loadPlatform`.
+ */
+export function registerPlatformCommand(program: Command, project: () => string): void {
+  const platform = program.command('platform').description('validate and print the platform file')
+  const load = async (options: CommonOptions): Promise<[string, Platform]> => {
+    const file = options.platform ?? fromHere(join(project(), 'platform.yaml'))
+    return [file, await loadPlatform(file)]
+  }
+
+  withCommonOptions(platform.command('check'))
+    .description('validate the platform file')
+    .action(async (options: CommonOptions) => {
+      const [file, site] = await load(options)
+      const counts = {
+        zones: Object.keys(site.zones).length,
+        nodeAddresses: nodeAddressCount(site),
+        roles: Object.keys(site.roles).length,
+        vips: Object.keys(site.vips).length,
+        flows: Object.keys(site.flows).length,
+      }
+      const { zones, nodeAddresses, roles, vips, flows } = counts
+      print(
+        options.json
+          ? { file, ok: true, ...counts }
+          : `OK ${file}: ${zones} zones, ${nodeAddresses} node addresses, ${roles} roles, ${vips} VIPs, ${flows} flows`,
+      )
+    })
+
+  withCommonOptions(platform.command('ports'))
+    .description('print the port matrix, or the firewall of a role')
+    .addOption(roleOption('only what this role receives'))
+    .option('--nft', 'print the nftables file of the role instead')
+    .action(async (options: RoleOptions & { nft?: boolean }) => {
+      const { role, nft, json } = options
+      if (nft && !role) {
+        throw new UsageError('platform ports --nft: no role given', {
+          fix: `add --role with one of ${roleNames.join(', ')}`,
+        })
+      }
+      const [, site] = await load(options)
+      if (nft && role) {
+        const ruleset = nftablesFor(site, role)
+        print(json ? { role, ruleset } : ruleset.trimEnd())
+      } else {
+        const rows = portRows(site, role)
+        print(json ? rows : formatTable(...portTable(rows)))
+      }
+    })
+
+  withCommonOptions(platform.command('network'))
+    .description('print the zones, their addresses and who stands in them')
+    .addOption(roleOption('only the zones this role stands in, in the order of its network cards'))
+    .action(async (options: RoleOptions) => {
+      const [, site] = await load(options)
+      const rows = networkRows(site, options.role)
+      print(options.json ? rows : formatTable(...networkTable(rows)))
+    })
+}
+
+function withCommonOptions(command: Command): Command {
+  return command
+    .option('--platform <file>', 'the platform file (default: platform.yaml of the project)')
+    .option('--json', 'print JSON')
+}
+
+function roleOption(description: string): Option {
+  return new Option('--role <role>', description).choices(roleNames)
+}
+
+/** The shorter way to write `file`: relative where it lies under the working directory. */
+function fromHere(file: string): string {
+  const path = relative(process.cwd(), file)
+  return path.startsWith('..') ? file : path
+}
+
+function print(result: unknown): void {
+  process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`)
+}

@@ -1,0 +1,88 @@
+import { rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { findCandidate } from '../boot/candidate.ts'
+import type { ProofProgress } from '../boot/contract.ts'
+import { requireTun } from '../boot/lan.ts'
+import { endWithParent, requireNamespaces, runInNamespaces } from '../boot/namespace.ts'
+import { contractFor, proveCandidate } from '../boot/prove.ts'
+import { describeReport } from '../boot/report.ts'
+import { makeRunFolder } from '../boot/run-folder.ts'
+
+/** What the command needs from the program it is part of. */
+export interface TestContext {
+  /** The project folder, whose platform.yaml is read unless --platform names another. */
+  project(): string
+  /** The folder of this program's caches. */
+  cache(): string
+  progress(): ProofProgress & { done(): void }
+}
+
+interface TestOptions {
+  readonly platform?: string
+  readonly report?: string
+  readonly json?: boolean
+  readonly keep?: boolean
+}
+
+// Set for the copy of this program that runs inside the namespaces: its folder.
+const insideVariable = 'SEEDER_PROOF_FOLDER'
+
+/** Adds `test DIR|FILE` to `program`. It exits 0 only when no check failed. */
+export function registerTestCommand(program: Command, context: TestContext): void {
+  program
+    .command('test')
+    .description('boot clones of a finished image on a private network and prove that it fulfils its role')
+    .argument('<image>', 'the folder of a build, or a qcow2 file')
+    .option('--platform <file>', 'the platform file (default: the one of the project)')
+    .option('--report <file>', 'where the report is written (default: test-report.json beside the image)')
+    .option('--json', 'print the report as JSON')
+    .option('--keep', 'keep the console logs even when everything passes')
+    .action(async (path: string, options: TestOptions) => {
+      const folder = process.env[insideVariable]
+      if (folder === undefined) await outside(path, context)
+      else await inside(path, options, folder, context)
+    })
+}
+
+/** Refuses early what cannot work, and runs this program once more inside namespaces of its own. */
+async function outside(path: string, context: TestContext): Promise<void> {
+  contractFor(await findCandidate(path))
+  await requireTun()
+  await requireNamespaces()
+  const folder = await makeRunFolder(join(context.cache(), 'test'))
+  try {
+    const [, script = '', ...rest] = process.argv
+    process.exitCode = await runInNamespaces([process.execPath, ...process.execArgv, script, ...rest], {
+      [insideVariable]: folder,
+    })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function inside(
+  path: string,
+  options: TestOptions,
+  folder: string,
+  context: TestContext,
+): Promise<void> {
+  endWithParent()
+  const candidate = await findCandidate(path)
+  const progress = context.progress()
+  const reportFile = resolve(options.report ?? candidate.reportFile)
+  const places = {
+    platformFile: options.platform ?? join(context.project(), 'platform.yaml'),
+    folder,
+    reportFile,
+    keepLogs: options.keep ?? false,
+  }
+  const { report, logs } = await proveCandidate(candidate, places, progress)
+  progress.done()
+  process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : describeReport(report)}\n`)
+  progress.note(`report: ${reportFile}`)
+  if (logs !== undefined) progress.note(`console logs: ${logs}`)
+  process.exitCode = report.passed ? 0 : 1
+  // Standard input is still watched; nothing else is left to do.
+  process.stdin.pause().unref()
+}

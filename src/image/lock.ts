@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { SeederError } from '../report/error.ts'
+import { type Image, requestedPackages } from './definition.ts'
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+
+const lockedPackage = z.strictObject({
+  name: z.string(),
+  version: z.string(),
+  architecture: z.string(),
+  /** Which of the base's archives it came from. */
+  archive: z.string(),
+  /** Path below that archive's URL, as in the archive's index. */
+  path: z.string(),
+  size: z.int().positive(),
+  sha256,
+})
+
+const lockSchema = z.strictObject({
+  schema: z.literal(1),
+  image: z.string(),
+  base: z.string(),
+  version: z.string(),
+  /** SOURCE_DATE_EPOCH of the image, in seconds: the date of the newest archive index that was read. */
+  epoch: z.int().positive(),
+  /** Digest of what was asked for (`requestDigest`); when it differs, the definition changed after locking. */
+  request: sha256,
+  packages: z.array(lockedPackage).min(1),
+  /** The packages of the tools tree that makes the disk. */
+  tools: z.array(lockedPackage).min(1),
+})
+
+/** One deb, exactly: `sha256` of its bytes, `size` in bytes, `path` below the URL of `archive`. */
+export type LockedPackage = z.output<typeof lockedPackage>
+
+/** Everything a build may use. Written by `seeder lock`, read by `seeder build`. */
+export type Lock = z.output<typeof lockSchema>
+
+/**
+ * Digest of what a lock answers: suites, requested packages and tools. It leaves out what a lock does not depend
+ * on (services, excluded paths, files), so editing those does not ask for a new lock.
+ */
+export function requestDigest(image: Image): string {
+  const { base } = image
+  const asked = {
+    distribution: base.distribution,
+    components: base.components,
+    pockets: base.pockets,
+    packages: requestedPackages(image),
+    tools: [...base.tools].sort(),
+    version: image.version,
+  }
+  return createHash('sha256').update(JSON.stringify(asked)).digest('hex')
+}
+
+/** The lock's canonical text: what is written, hashed (`lock.sha256` of the manifest) and committed. */
+export function formatLock(lock: Lock): string {
+  const oneLine = (packages: LockedPackage[]) =>
+    packages.map((one) => `    ${JSON.stringify(one)}`).join(',\n')
+  const { packages, tools, ...head } = lock
+  const fields = Object.entries(head).map(
+    ([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},`,
+  )
+  return `{\n${fields.join('\n')}\n  "packages": [\n${oneLine(packages)}\n  ],\n  "tools": [\n${oneLine(tools)}\n  ]\n}\n`
+}
+
+/** SHA-256, in hex, of a lock's canonical text. */
+export function lockDigest(lock: Lock): string {
+  return createHash('sha256').update(formatLock(lock)).digest('hex')
+}
+
+/**
+ * Reads the lock of an image and checks that it belongs to the definition as it is now.
+ * Throws SeederError when it is missing, malformed, or stale, each with the command that mends it.
+ */
+export async function readLock(image: Image): Promise<Lock> {
+  const relock = `run: scripts/seeder lock ${image.name}${image.lockFile.endsWith('image.lock.json') ? '' : ` --base ${image.base.name}`}`
+  let text: string
+  try {
+    text = await readFile(image.lockFile, 'utf8')
+  } catch (cause) {
+    throw new SeederError(
+      `${image.name} has no lock on ${image.base.name}: ${image.lockFile} cannot be read`,
+      {
+        fix: relock,
+        cause,
+      },
+    )
+  }
+  let lock: Lock
+  try {
+    lock = lockSchema.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new SeederError(`${image.lockFile} is not a lock that this version of seeder understands`, {
+      fix: relock,
+      cause,
+    })
+  }
+  if (lock.image !== image.name || lock.base !== image.base.name) {
+    throw new SeederError(
+      `${image.lockFile} locks ${lock.image} on ${lock.base}, not ${image.name} on ${image.base.name}`,
+      { fix: relock },
+    )
+  }
+  if (lock.request !== requestDigest(image)) {
+    throw new SeederError(
+      `The lock of ${image.name} is stale: packages, tools or suites in the definition changed after it was written`,
+      { fix: relock },
+    )
+  }
+  return lock
+}

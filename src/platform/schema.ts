@@ -1,0 +1,136 @@
+import { z } from 'zod'
+import { quoteValue } from '../yaml-issue.ts'
+import { isAddress, isNetwork, networkFix } from './address.ts'
+
+/** The roles a machine can have: one image serves each, kubernetes-node serves the last two. */
+export const roleNames = ['haproxy', 'etcd', 'control-plane', 'worker'] as const
+export type RoleName = (typeof roleNames)[number]
+
+/** The roles that run pods, where kube-proxy rewrites addresses before the input chain sees them. */
+export const kubernetesRoles: readonly RoleName[] = ['control-plane', 'worker']
+
+/** Words of `from` and `to` that are neither a role nor a zone. */
+export const reservedWords = ['any', 'pods', 'dns', 'ntp'] as const
+
+const protocolNames = ['tcp', 'udp', 'icmp', 'vrrp', 'all'] as const
+
+/** Two names fit in the 128 characters of an nftables comment. */
+const name = z.string().regex(/^[a-z][a-z0-9-]{0,49}$/, {
+  error: (issue) =>
+    `found ${quoteValue(issue.input)}; name it with lower-case letters, digits and hyphens, at most 50`,
+})
+
+const singleLine = z.string().regex(/^[^\r\n]+$/, { error: 'found a line break or nothing; write one line' })
+
+const address = textThat(isAddress, () => 'write an IPv4 address such as 10.0.0.51')
+
+const network = textThat(isNetwork, networkFix)
+
+const addressRange = z.string().transform((text, context) => {
+  const [first, last, ...rest] = text.split('-')
+  if (first && last && rest.length === 0 && isAddress(first) && isAddress(last)) return { first, last }
+  context.addIssue(`found ${quoteValue(text)}; write two IPv4 addresses such as 10.0.0.1-10.0.0.50`)
+  return z.NEVER
+})
+
+const interfaceName = textThat(
+  (text) => /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/.test(text),
+  () => 'write the name of a network interface such as vmbr11',
+)
+
+const hostName = textThat(
+  (text) => isAddress(text) || /^(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(text),
+  () => 'write an IPv4 address or a host name',
+)
+
+/** A port or a range of ports, both ends included. */
+const portRange = z.union([z.number(), z.string()]).transform((value, context) => {
+  const [first, last = first, ...rest] = String(value)
+    .split('-')
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : Number.NaN))
+  const ok = (port: number | undefined): port is number => port !== undefined && port >= 1 && port <= 65535
+  if (!ok(first) || !ok(last) || rest.length > 0) {
+    context.addIssue(`found ${quoteValue(value)}; give a port from 1 to 65535 or a range such as 30000-32767`)
+    return z.NEVER
+  }
+  if (first > last) {
+    context.addIssue(`found ${quoteValue(value)}, which is reversed; write ${last}-${first}`)
+    return z.NEVER
+  }
+  return { first, last }
+})
+
+const zone = z.strictObject({
+  /** What people call it. */
+  title: singleLine,
+  bridge: interfaceName,
+  cidr: network,
+  /** The addresses that nodes get; without it they ask DHCP. */
+  range: addressRange.optional(),
+  /** The Proxmox host's own address on the bridge. */
+  host: address.optional(),
+  gateway: address.optional(),
+})
+
+const role = z.strictObject({
+  /** Zone names, in the order of the network cards. */
+  zones: z.array(z.string()).min(1),
+  cores: z.int().min(1).max(512),
+  /** MiB. */
+  memory: z.int().min(512),
+  /** GiB. */
+  disk: z.int().min(4),
+})
+
+const flow = z.strictObject({
+  /** Role names, zone names, CIDRs, `pods`, `any`. */
+  from: z.array(z.string()).min(1),
+  /** Role names, or `dns` and `ntp`. */
+  to: z.array(z.string()).min(1),
+  protocols: z.array(z.enum(protocolNames)).min(1),
+  /** Only with tcp and udp. */
+  ports: z.array(portRange).min(1).optional(),
+  why: singleLine,
+  /** A flow that is not enabled is documentation: nothing is opened for it. */
+  enabled: z.boolean().default(true),
+})
+
+const vip = z.strictObject({ role: z.enum(roleNames), zone: z.string(), address })
+
+/** platform.yaml. What one field says about another is checked in check.ts. */
+export const platformSchema = z.strictObject({
+  zones: z.record(name, zone),
+  dns: z.array(address).min(1),
+  ntp: z.array(hostName).min(1),
+  vips: z.record(name, vip),
+  roles: z.record(z.enum(roleNames), role),
+  cluster: z.strictObject({
+    /** Range of the pods, and the interface they reach their node through. */
+    pods: z.strictObject({ cidr: network, interface: interfaceName }),
+    services: z.strictObject({ cidr: network }),
+    nodePorts: portRange,
+  }),
+  flows: z.record(name, flow),
+})
+
+/** The site as a checked value: every name in it exists. Made by `loadPlatform` only. */
+export type Platform = z.output<typeof platformSchema>
+export type Zone = z.output<typeof zone>
+export type Flow = z.output<typeof flow>
+export type PortRange = z.output<typeof portRange>
+
+/** `30000-32767`, or one port. */
+export function formatPort({ first, last }: PortRange): string {
+  return first === last ? String(first) : `${first}-${last}`
+}
+
+/** `text` as a role name, or undefined. */
+export function asRole(text: string): RoleName | undefined {
+  return roleNames.find((role) => role === text)
+}
+
+function textThat(accepts: (text: string) => boolean, fix: (text: string) => string) {
+  return z.string().refine(accepts, {
+    error: (issue) => `found ${quoteValue(issue.input)}; ${fix(String(issue.input))}`,
+  })
+}

@@ -1,0 +1,113 @@
+import { formatRange, freeRanges, rangeSize } from './address.ts'
+import { sourceAddresses, sourceOf } from './flows.ts'
+import { asRole, type Flow, formatPort, type Platform, type RoleName, roleNames } from './schema.ts'
+
+/** One zone as `platform network` shows it. Ranges are `first-last` texts. */
+export interface NetworkRow {
+  zone: string
+  title: string
+  bridge: string
+  cidr: string
+  range: string | null
+  host: string | null
+  gateway: string | null
+  /** Addresses outside the node range that no VIP, host or gateway has. Empty where DHCP gives the addresses. */
+  free: string[]
+  vips: { name: string; address: string; role: RoleName }[]
+  roles: RoleName[]
+}
+
+/** One flow to one role (or to the name servers and time servers) as `platform ports` shows it. */
+export interface PortRow {
+  flow: string
+  to: string
+  from: { name: string; addresses: string }[]
+  protocols: Flow['protocols']
+  ports: string[]
+  enabled: boolean
+  why: string
+}
+
+/** The zones in the order of the platform file; with `role`, those it stands in, in the order of its network cards. */
+export function networkRows(platform: Platform, role?: RoleName): NetworkRow[] {
+  const names = role ? platform.roles[role].zones : Object.keys(platform.zones)
+  return names.flatMap((name) => {
+    const zone = platform.zones[name]
+    if (!zone) return []
+    const vips = Object.entries(platform.vips)
+      .filter(([, vip]) => vip.zone === name)
+      .map(([vipName, { address, role: holder }]) => ({ name: vipName, address, role: holder }))
+    const taken = [zone.host, zone.gateway, ...vips.map(({ address }) => address)].filter(
+      (one) => one !== undefined,
+    )
+    return {
+      zone: name,
+      title: zone.title,
+      bridge: zone.bridge,
+      cidr: zone.cidr,
+      range: zone.range ? formatRange(zone.range) : null,
+      host: zone.host ?? null,
+      gateway: zone.gateway ?? null,
+      free: zone.range ? freeRanges(zone.cidr, [zone.range, ...taken]).map(formatRange) : [],
+      vips,
+      roles: roleNames.filter((one) => platform.roles[one].zones.includes(name)),
+    }
+  })
+}
+
+/** The port matrix by receiving role, in the order of the platform file; with `role`, what it receives. */
+export function portRows(platform: Platform, role?: RoleName): PortRow[] {
+  const targets = role ? [role] : [...roleNames, 'dns', 'ntp']
+  return targets.flatMap((to) =>
+    Object.entries(platform.flows)
+      .filter(([, flow]) => flow.to.includes(to))
+      .map(([name, flow]) => ({
+        flow: name,
+        to,
+        from: flow.from.map((word) => ({
+          name: word,
+          addresses: sourceAddresses(sourceOf(platform, word, asRole(to))),
+        })),
+        protocols: flow.protocols,
+        ports: (flow.ports ?? []).map(formatPort),
+        enabled: flow.enabled,
+        why: flow.why,
+      })),
+  )
+}
+
+/** Header and cells of the network table. */
+export function networkTable(rows: readonly NetworkRow[]): [string[], string[][]] {
+  const header = ['zone', 'bridge', 'cidr', 'nodes', 'host', 'gateway', 'vips', 'free for vips', 'roles']
+  const cells = rows.map((row) => [
+    row.zone,
+    row.bridge,
+    row.cidr,
+    row.range ?? 'DHCP',
+    row.host ?? '-',
+    row.gateway ?? '-',
+    row.vips.map(({ name, address }) => `${name} ${address}`).join(', ') || '-',
+    row.free.join(', ') || '-',
+    row.roles.join(', ') || '-',
+  ])
+  return [header, cells]
+}
+
+/** Header and cells of the port table. A flow that is closed says `off`. */
+export function portTable(rows: readonly PortRow[]): [string[], string[][]] {
+  const header = ['to', 'from', 'protocol', 'ports', 'flow', 'why']
+  const cells = rows.map((row) => [
+    row.to,
+    row.from.map(({ name }) => name).join(', '),
+    row.protocols.join('+'),
+    row.ports.join(', ') || '-',
+    row.enabled ? row.flow : `${row.flow} (off)`,
+    row.why,
+  ])
+  return [header, cells]
+}
+
+/** How many nodes a zone's range can hold, summed over all zones. */
+export function nodeAddressCount(platform: Platform): number {
+  return Object.values(platform.zones).reduce((sum, { range }) => sum + (range ? rangeSize(range) : 0), 0)
+}

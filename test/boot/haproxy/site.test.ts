@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest'
+import { nodeValues, withBadValue } from '../../../src/boot/haproxy/configuration.ts'
+import { addressIn, layOutSite } from '../../../src/boot/haproxy/site.ts'
+import { loadPlatform } from '../../../src/platform/load.ts'
+
+test('the site is the platform file’s: a bridge per zone, the pair on all of them, its VIP', async () => {
+  const site = layOutSite(await loadPlatform('platform.yaml'))
+  expect(site.lan.bridges).toEqual([
+    { name: 'br-front', addresses: ['10.0.0.40/26'] },
+    {
+      name: 'br-middle',
+      addresses: [104, 65, 66, 67, 68, 69, 70, 71].map((last) => `10.0.0.${last}/26`),
+    },
+    { name: 'br-home', addresses: ['192.168.3.40/24'] },
+    { name: 'br-public', addresses: ['192.168.1.40/24'] },
+  ])
+  expect(site.lan.taps).toHaveLength(8)
+  expect(site.vipCidr).toBe('10.0.0.51/26')
+  expect([site.edgeZone, site.nodeZone, site.operatorZone]).toEqual(['front', 'middle', 'home'])
+  expect(site.seats[0].nics[2]).toEqual({
+    zone: 'home',
+    tap: 'tap0-2',
+    mac: 'bc:24:11:5e:00:02',
+    ip: '192.168.3.10',
+    address: 'dhcp',
+    lease: {
+      mac: 'bc:24:11:5e:00:02',
+      address: '192.168.3.10',
+      netmask: '255.255.255.0',
+      broadcast: '192.168.3.255',
+      server: '192.168.3.40',
+    },
+  })
+  expect([...site.seats, site.moved].map((seat) => addressIn(seat, 'front'))).toEqual([
+    '10.0.0.11',
+    '10.0.0.12',
+    '10.0.0.13',
+  ])
+})
+
+test('the pair name each other, and the first has the higher priority', async () => {
+  const site = layOutSite(await loadPlatform('platform.yaml'))
+  expect(nodeValues(site, 0)).toEqual({
+    API_BACKENDS: 'cp1=10.0.0.65 cp2=10.0.0.66 cp3=10.0.0.67 cp4=10.0.0.68',
+    NODEPORTS: '30080 30443',
+    NODEPORT_BACKENDS: 'w1=10.0.0.69 w2=10.0.0.70 w3=10.0.0.71',
+    VIP: '10.0.0.51/26',
+    VRRP_PRIORITY: '150',
+    VRRP_ROUTER_ID: '51',
+    VRRP_PEERS: '10.0.0.12',
+  })
+  expect(nodeValues(site, 1)).toMatchObject({ VRRP_PRIORITY: '100', VRRP_PEERS: '10.0.0.11' })
+  expect(withBadValue(nodeValues(site, 1)).NODEPORT_BACKENDS).toBe('w1=10.0.0.700')
+})
