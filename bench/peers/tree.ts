@@ -70,7 +70,7 @@ async function fetchMmdebstrap(folder: string): Promise<string> {
   return path.join(folder, 'mmdebstrap/usr/bin/mmdebstrap')
 }
 
-/** The command line that runs `command` in `tree`, as root of a user namespace, in `work`, which is /work there. */
+/** The command line that runs `command` in `tree`, as root of a user namespace, in `work`, which is /build there. */
 export function insideTree(tree: string, work: string, command: readonly string[]): [string, string[]] {
   return ['unshare', [...NAMESPACES, '--', ENTER_TREE, tree, work, ...command]]
 }

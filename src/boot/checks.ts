@@ -62,6 +62,11 @@ export class Checks<Name extends string> implements Recorder<Name> {
     this.record(name, 'skipped', reason, 0)
   }
 
+  /** Whether a check has failed so far. */
+  anyFailed(): boolean {
+    return [...this.done.values()].some(({ status }) => status === 'failed')
+  }
+
   /** Every planned check in its order; those that were not reached are skipped. */
   results(): CheckResult[] {
     const failed = [...this.done.values()].find(({ status }) => status === 'failed')

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { copyFile, mkdir } from 'node:fs/promises'
+import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Duplex, type Readable } from 'node:stream'
 import { execa } from 'execa'
-import { SeederError } from '../report/error.ts'
+import { describeError, SeederError } from '../report/error.ts'
 import type { Emulator } from './accelerator.ts'
 import { GuestAgent } from './agent.ts'
 import { type DriveFiles, makeDrive } from './cloudinit.ts'
@@ -27,8 +27,6 @@ export interface CloneSpec {
 export interface Boot {
   readonly console: Console
   readonly agent: GuestAgent
-  /** The console, as a file. */
-  readonly log: string
   /** Settles when QEMU has ended. */
   readonly ended: Promise<void>
 }
@@ -111,7 +109,7 @@ export class Clone {
       child.on('error', () => resolve())
       child.on('close', () => resolve())
     }).then(() => console.end())
-    const boot: Boot = { console, agent: new GuestAgent(port), log, ended }
+    const boot: Boot = { console, agent: new GuestAgent(port), ended }
     this.boots.push(boot)
     return boot
   }
@@ -137,6 +135,17 @@ export class Clone {
       throw new SeederError(`asked ${this.name} to power off; it still ran after ${timeoutMs / 1000} s`)
     }
     return performance.now() - began
+  }
+
+  /** Saves what the running guest's journal says about this boot beside its console, as far as it can be had. */
+  async saveJournal(): Promise<void> {
+    if (this.process?.exitCode !== null || this.process.signalCode !== null) return
+    const journal = ['/bin/journalctl', '--boot', '--no-pager', '--output=short-monotonic'] as const
+    const text = await this.agent
+      .exec(journal, { timeoutMs: 30_000 })
+      .then(({ stdout }) => stdout)
+      .catch((error: unknown) => `${describeError(error)}\n`)
+    await writeFile(join(this.folder, `journal-${this.boots.length}.log`), text)
   }
 
   private saveLog(path: string, ...streams: readonly Readable[]): void {

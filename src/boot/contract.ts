@@ -30,8 +30,6 @@ export interface ProofOutcome {
   readonly balanced: readonly { readonly backend: string; readonly client: string }[]
   /** Measured durations in milliseconds, by name. */
   readonly measured: Readonly<Record<string, number>>
-  /** Console logs, oldest first. */
-  readonly logs: readonly string[]
 }
 
 /** What an image has to fulfil in its role, proven on clones of it. */

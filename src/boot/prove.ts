@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { copyFile, glob, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { loadPlatform } from '../platform/load.ts'
 import { UsageError } from '../report/error.ts'
@@ -52,16 +52,29 @@ export async function proveCandidate(
       ? `QEMU ${emulator.version} with KVM`
       : `QEMU ${emulator.version} emulates the processor: KVM does not work (${emulator.reason})`,
   )
-  const outcome = await contract.prove({ candidate, platform, emulator, folder: places.folder, progress })
-  const report = makeReport(candidate, emulator, outcome, { started, durationMs: performance.now() - began })
+  const proof = { candidate, platform, emulator, folder: places.folder, progress }
+  const logFolder = `${places.reportFile.replace(/\.json$/, '')}.logs`
+  await rm(logFolder, { recursive: true, force: true })
+  const outcome = await contract.prove(proof).catch(async (error: unknown) => {
+    await keepLogs(places.folder, logFolder)
+    throw error
+  })
+  const report = makeReport(candidate, emulator, outcome, {
+    started,
+    durationMs: performance.now() - began,
+  })
   await writeReport(report, places.reportFile)
-  const kept = `${places.reportFile.replace(/\.json$/, '')}.logs`
-  await rm(kept, { recursive: true, force: true })
   if (report.passed && !places.keepLogs) return { report, logs: undefined }
-  await mkdir(kept, { recursive: true })
-  for (const log of outcome.logs)
-    await copyFile(log, join(kept, `${basename(dirname(log))}-${basename(log)}`))
-  return { report, logs: kept }
+  await keepLogs(places.folder, logFolder)
+  return { report, logs: logFolder }
+}
+
+/** Copies every clone's logs, CLONE/NAME.log in the folder of a run, to `target`/CLONE-NAME.log. */
+async function keepLogs(folder: string, target: string): Promise<void> {
+  await mkdir(target, { recursive: true })
+  for await (const log of glob('*/*.log', { cwd: folder })) {
+    await copyFile(join(folder, log), join(target, log.replace('/', '-')))
+  }
 }
 
 async function writeReport(report: TestReport, file: string): Promise<void> {

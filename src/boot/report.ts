@@ -4,7 +4,7 @@ import type { Candidate } from './candidate.ts'
 import type { ProofOutcome } from './contract.ts'
 
 /** The result of a proof as it is written to `test-report.json`. Times of day are ISO 8601, durations milliseconds. */
-export interface TestReport extends Omit<ProofOutcome, 'logs' | 'rawSha256'> {
+export interface TestReport extends Omit<ProofOutcome, 'rawSha256'> {
   readonly schema: 1
   readonly image: string
   readonly version: string | null

@@ -1,8 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
-import { privateKeyInDisk, requireClean } from './hygiene.ts'
 import { runInside, shellQuote } from './namespace.ts'
 import { stableUuid } from './rootfs.ts'
 import type { Tools } from './tools.ts'
@@ -27,49 +26,117 @@ export function partitionUuid(hexDigits: string): string {
   return hexDigits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
+/** A partition: its content's file inside the enclosure, and that file's size in bytes. */
+export interface Partition {
+  readonly name: string
+  readonly type: string
+  readonly uuid: string
+  readonly content: string
+  readonly size: number
+  /** GPT attribute bits: 60 read-only, 59 grow the file system. */
+  readonly attribute?: 59 | 60
+}
+
+const MIB = 1024 * 1024
+const ESP_SIZE = 64 * MIB
+
 /**
- * The partitions for systemd-repart: file name → its text. Their order on the disk is the order of the names.
- * The initrd finds /usr and its hash tree by their labels (images/common/initrd/init.sh).
+ * The disk's partitions in their order. The types are those of the discoverable partitions specification for
+ * x86-64; the initrd finds /usr and its hash tree by their names (images/common/initrd/init.sh).
  */
-export function partitionDefinitions(usr: Usr): Record<string, string> {
-  const section = (settings: Record<string, string>) =>
-    `[Partition]\n${Object.entries(settings)
-      .map(([key, value]) => `${key}=${value}\n`)
-      .join('')}`
-  return {
-    '10-esp.conf': section({
-      Type: 'esp',
-      Format: 'vfat',
-      CopyFiles: '/work/esp:/',
-      SizeMinBytes: '64M',
-      SizeMaxBytes: '64M',
-    }),
-    '20-usr.conf': section({
-      Type: 'usr-x86-64',
-      CopyBlocks: '/usr-layer/usr.erofs',
-      UUID: partitionUuid(usr.roothash.slice(0, 32)),
-      Label: `usr-${usr.roothash.slice(0, 24)}`,
-      ReadOnly: 'yes',
-    }),
-    '30-usr-verity.conf': section({
-      Type: 'usr-x86-64-verity',
-      CopyBlocks: '/usr-layer/usr.verity',
-      UUID: partitionUuid(usr.roothash.slice(32)),
-      Label: `verity-${usr.roothash.slice(0, 24)}`,
-      ReadOnly: 'yes',
-    }),
-    '40-root.conf': section({
-      Type: 'root-x86-64',
-      CopyBlocks: '/work/root.ext4',
-      Label: 'root',
-      GrowFileSystem: 'yes',
-    }),
-  }
+export function partitionsOf(
+  image: Image,
+  usr: Usr,
+  sizes: { usr: number; verity: number; root: number },
+): Partition[] {
+  const id = usr.roothash.slice(0, 24)
+  return [
+    {
+      name: 'esp',
+      type: 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
+      uuid: stableUuid(`${image.name} esp partition`),
+      content: '/work/esp.vfat',
+      size: ESP_SIZE,
+    },
+    {
+      name: `usr-${id}`,
+      type: '8484680C-9521-48C6-9C11-B0720656F69E',
+      uuid: partitionUuid(usr.roothash.slice(0, 32)),
+      content: '/usr-layer/usr.erofs',
+      size: sizes.usr,
+      attribute: 60,
+    },
+    {
+      name: `verity-${id}`,
+      type: '77FF5F63-E7B6-4633-ACF4-1565B864C0E6',
+      uuid: partitionUuid(usr.roothash.slice(32)),
+      content: '/usr-layer/usr.verity',
+      size: sizes.verity,
+      attribute: 60,
+    },
+    {
+      name: 'root',
+      type: '4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709',
+      uuid: stableUuid(`${image.name} root partition`),
+      content: '/work/root.ext4',
+      size: sizes.root,
+      attribute: 59,
+    },
+  ]
+}
+
+/**
+ * The shell text that writes the partition table (sfdisk) and each content at its place. Everything starts on a full
+ * MiB; runs of zeros stay holes. sfdisk and dd rather than systemd-repart, which writes every zero and waits for the
+ * disk: see docs/decisions/0002-disk-assembly.md.
+ */
+export function assemblyScript(image: Image, partitions: readonly Partition[]): string {
+  const upToMiB = (bytes: number) => Math.ceil(bytes / MIB)
+  let next = 1
+  const placed = partitions.map((partition) => {
+    const start = next
+    next += upToMiB(partition.size)
+    return { ...partition, start, length: upToMiB(partition.size) }
+  })
+  const table = [
+    'label: gpt',
+    `label-id: ${stableUuid(`${image.name} disk`)}`,
+    'unit: sectors',
+    'first-lba: 2048',
+    ...placed.map(
+      ({ start, length, type, uuid, name, attribute }) =>
+        `start=${start * 2048}, size=${length * 2048}, type=${type}, uuid=${uuid}, name="${name}"${attribute ? `, attrs="GUID:${attribute}"` : ''}`,
+    ),
+  ]
+  return [
+    // One MiB more for the table's copy at the end.
+    `truncate -s ${next + 1}M /work/disk.raw`,
+    `sfdisk --quiet --no-reread --no-tell-kernel /work/disk.raw << 'END'\n${table.join('\n')}\nEND`,
+    ...placed.map(
+      ({ content, start }) =>
+        `dd if=${content} of=/work/disk.raw bs=1M seek=${start} conv=notrunc,sparse status=none`,
+    ),
+  ].join('\n')
+}
+
+/** Makes the unified kernel image and the EFI system partition with it, `esp.vfat` in the scratch folder. */
+function espScript(image: Image, lock: Lock, usr: Usr): string {
+  const title = `seeder ${image.name} ${lock.version}`
+  const serial = stableUuid(`${image.name} esp`).slice(0, 8)
+  return [
+    'mkdir -p /work/esp/EFI/BOOT',
+    `printf 'NAME=%s\\nID=seeder\\nPRETTY_NAME="%s"\\nVERSION_ID=%s\\n' ${shellQuote(image.name)} ${shellQuote(title)} ${shellQuote(lock.version)} > /work/os-release`,
+    `ukify build --linux=/initrd-layer/vmlinuz --initrd=/initrd-layer/initrd --uname="$(cat /initrd-layer/kernel-version)" --os-release=@/work/os-release --cmdline=${shellQuote(kernelCommandLine(usr))} --output=/work/esp/EFI/BOOT/BOOTX64.EFI > /dev/null`,
+    `find /work/esp -exec touch -h -d @${lock.epoch} '{}' +`,
+    `truncate -s ${ESP_SIZE} /work/esp.vfat`,
+    `mkfs.vfat --invariant -F 32 -S 512 -i ${serial} -n ESP /work/esp.vfat > /dev/null`,
+    'mcopy -i /work/esp.vfat -spmQ /work/esp/EFI ::',
+  ].join('\n')
 }
 
 /**
  * Assembles the raw disk and packs it as qcow2, both in the scratch folder (`disk.raw`, `disk.qcow2`).
- * qemu-img writes the clusters in order, one thread compressing ahead of it, so the qcow2 is reproducible as well.
+ * qemu-img writes the clusters in their order (no -W), so the qcow2 is reproducible as well.
  */
 export async function assembleDisk(
   image: Image,
@@ -79,19 +146,15 @@ export async function assembleDisk(
   tools: Tools,
   scratch: string,
 ): Promise<void> {
-  const definitions = join(scratch, 'repart.d')
-  await mkdir(definitions)
-  for (const [name, text] of Object.entries(partitionDefinitions(usr)))
-    await writeFile(join(definitions, name), text)
+  const size = async (file: string) => (await stat(file)).size
+  const partitions = partitionsOf(image, usr, {
+    usr: await size(join(usr.folder, 'usr.erofs')),
+    verity: await size(join(usr.folder, 'usr.verity')),
+    root: await size(join(scratch, 'root.ext4')),
+  })
   const script = [
-    'mkdir -p /work/esp/EFI/BOOT',
-    'uname=$(cat /initrd-layer/kernel-version)',
-    `printf 'NAME=%s\\nID=seeder\\nPRETTY_NAME=%s\\nVERSION_ID=%s\\n' ${shellQuote(image.name)} ${shellQuote(`seeder ${image.name} ${lock.version}`)} ${shellQuote(lock.version)} > /work/os-release`,
-    `ukify build --linux=/initrd-layer/vmlinuz --initrd=/initrd-layer/initrd --uname="$uname" --os-release=@/work/os-release --cmdline=${shellQuote(kernelCommandLine(usr))} --output=/work/esp/EFI/BOOT/BOOTX64.EFI > /dev/null`,
-    `find /work/esp -exec touch -h -d @${lock.epoch} '{}' +`,
-    // 512: with repart's default of 4096 the FAT's sectors are that size and UEFI firmware does not see it.
-    `systemd-repart --offline=yes --no-pager --sector-size=512 --empty=create --size=auto --dry-run=no --seed=${stableUuid(`${image.name} disk`)} --definitions=/work/repart.d /work/disk.raw > /dev/null`,
-    privateKeyInDisk('/work/disk.raw'),
+    espScript(image, lock, usr),
+    assemblyScript(image, partitions),
     'qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd /work/disk.raw /work/disk.qcow2',
   ].join('\n')
   const enclosure = {
@@ -103,5 +166,5 @@ export async function assembleDisk(
     ],
     env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
   }
-  requireClean('the disk', await runInside(enclosure, 'Assembling the disk', script))
+  await runInside(enclosure, 'Assembling the disk', script)
 }

@@ -23,7 +23,9 @@ const SCRIPT = [
   'mount --bind /out tmp/out',
   ': > tmp/dracut.conf',
   'chroot . dracut --kver "$kernel" --no-hostonly --no-hostonly-cmdline --modules seeder --no-early-microcode --nofscks' +
-    ' --reproducible --compress "zstd -q -T0 -9" --conf /tmp/dracut.conf --confdir /var/tmp --tmpdir /var/tmp --quiet --force /tmp/out/initrd',
+    ' --reproducible --no-compress --conf /tmp/dracut.conf --confdir /var/tmp --tmpdir /var/tmp --quiet --force /tmp/out/initrd.cpio',
+  // The image itself may have no compressor; the kernel reads zstd. One thread: more would cut it differently.
+  'zstd -q -9 --single-thread --rm /out/initrd.cpio -o /out/initrd',
   'cp "boot/vmlinuz-$kernel" /out/vmlinuz',
   'printf %s "$kernel" > /out/kernel-version',
 ].join('\n')

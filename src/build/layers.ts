@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, rename, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { removeTrees } from './namespace.ts'
 
 /** The digest of everything that goes into a layer: any JSON value, with the step's own script among it. */
 export function layerKey(inputs: unknown): string {
@@ -16,7 +15,8 @@ export class Layers {
   readonly reuse: boolean
   /** The layers that were made, not found, since this was created. */
   readonly made: string[] = []
-  readonly #fresh = new Set<string>()
+  /** Where this build's own results are, by their final place. */
+  readonly #fresh = new Map<string, string>()
 
   constructor(folder: string, reuse: boolean) {
     this.folder = folder
@@ -34,7 +34,9 @@ export class Layers {
     make: (folder: string) => Promise<void>,
   ): Promise<string> {
     const final = join(this.folder, `${kind}-${key}`)
-    if (existsSync(final) && (this.reuse || this.#fresh.has(final))) {
+    const fresh = this.#fresh.get(final)
+    if (fresh !== undefined) return fresh
+    if (this.reuse && existsSync(final)) {
       // The time of last use, for whoever wants to clear the cache.
       await utimes(final, new Date(), new Date()).catch(() => {})
       return final
@@ -43,21 +45,16 @@ export class Layers {
     await mkdir(partial, { recursive: true })
     await make(partial)
     this.made.push(kind)
-    this.#fresh.add(final)
     await mkdir(dirname(final), { recursive: true })
+    let folder = final
     try {
       await rename(partial, final)
     } catch (error) {
       if (!existsSync(final)) throw error
-      if (this.reuse) return final
       // Made anew on purpose: this build goes on with what it made, from its own folder.
-      return partial
+      if (!this.reuse) folder = partial
     }
-    return final
-  }
-
-  /** Removes every layer. */
-  async clear(): Promise<void> {
-    await removeTrees([this.folder])
+    this.#fresh.set(final, folder)
+    return folder
   }
 }

@@ -48,7 +48,7 @@ export interface BuildFacts {
 }
 
 /** The programs whose versions a reader of a manifest may want; all others are in the lock. */
-const TOLD_TOOLS = ['mmdebstrap', 'systemd-repart', 'systemd-ukify', 'erofs-utils', 'e2fsprogs', 'qemu-utils']
+const TOLD_TOOLS = ['mmdebstrap', 'systemd-ukify', 'erofs-utils', 'e2fsprogs', 'qemu-utils']
 
 /** The manifest of a finished build. */
 export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildFacts): Manifest {

@@ -8,6 +8,7 @@ import { type Platform, roleNames } from '../platform/schema.ts'
 import type { Progress } from '../report/progress.ts'
 import { assembleDisk, kernelCommandLine } from './disk.ts'
 import { fillStore } from './fetch.ts'
+import { digestCleanDisk } from './hygiene.ts'
 import { packInitrd } from './initrd.ts'
 import { Layers } from './layers.ts'
 import { createManifest, type Manifest, templateConf } from './manifest.ts'
@@ -69,10 +70,8 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
     progress.phase('disk')
     await assembleDisk(image, lock, usr, initrd, tools, scratch)
     progress.phase('digests')
-    const [raw, qcow2] = await Promise.all([
-      measure(join(scratch, 'disk.raw')),
-      measure(join(scratch, 'disk.qcow2')),
-    ])
+    const raw = await digestCleanDisk(join(scratch, 'disk.raw'))
+    const qcow2 = await measure(join(scratch, 'disk.qcow2'))
     progress.done()
 
     const manifest = createManifest(image, lock, usr, {

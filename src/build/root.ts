@@ -10,7 +10,10 @@ import { type TreeFile, writeTree } from './tree.ts'
 import type { Usr } from './usr.ts'
 
 /** Size of the root file system as shipped; a clone grows it to its disk. */
-const ROOT_SIZE = '512M'
+const ROOT_SIZE = '256M'
+
+/** MiB. Fixed at creation: what mke2fs would choose for so small a file system is too small once it has grown. */
+const JOURNAL_SIZE = 32
 
 /** What a package's scripts left behind that must not be the same on two machines, or is of no use on any. */
 const CLEAN = [
@@ -56,7 +59,7 @@ export async function makeRoot(
     FIND_LEFTOVERS,
     `tar -cf /work/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
     'rm -f /work/root.ext4',
-    `mke2fs -q -t ext4 -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /work/state.tar /work/root.ext4 ${ROOT_SIZE}`,
+    `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /work/state.tar /work/root.ext4 ${ROOT_SIZE}`,
   ].join('\n')
   const enclosure = {
     tools: tools.folder,

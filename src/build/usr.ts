@@ -22,7 +22,7 @@ export interface Usr {
 }
 
 /** erofs options, measured in docs/decisions/0003-usr-compression.md. */
-export const EROFS_OPTIONS = ['-zlz4hc,12', '-C65536', '-Efragments,dedupe', '--workers=2']
+export const EROFS_OPTIONS = ['-zlz4hc,6', '-C16384', '--workers=2']
 
 /**
  * Makes /usr: the packages' files, the definition's files below /usr, units enabled and disabled, then an erofs and

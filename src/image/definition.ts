@@ -4,10 +4,19 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { UsageError } from '../report/error.ts'
 import { loadYaml } from '../yaml.ts'
+import { quoteValue } from '../yaml-issue.ts'
 
-const packageName = z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, 'not a package name')
-const unitName = z.string().regex(/^[\w@.:-]+\.(service|timer|socket|target|path|mount)$/, 'not a unit name')
-const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
+/** Text of a certain form; `form` says in an error what would do. */
+function text(pattern: RegExp, form: string) {
+  return z.string().regex(pattern, { error: (issue) => `found ${quoteValue(issue.input)}; give ${form}` })
+}
+
+const packageName = text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package')
+const unitName = text(
+  /^[\w@.:-]+\.(service|timer|socket|target|path|mount)$/,
+  'the name of a unit with its kind, as in ssh.service',
+)
+const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
 
 const baseSchema = z.strictObject({
   distribution: name,
@@ -25,7 +34,7 @@ const imageSchema = z.strictObject({
   description: z.string(),
   base: name,
   role: name,
-  version: z.strictObject({ package: packageName, revision: z.int().positive() }),
+  version: z.strictObject({ package: packageName, revision: z.int().min(1) }),
   packages: z.array(packageName),
   exclude: z.array(z.string().startsWith('/')).default([]),
   services: z

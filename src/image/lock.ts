@@ -6,14 +6,15 @@ import { type Image, requestedPackages } from './definition.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
+// Names and paths become parts of command lines, URLs and file paths: only what an archive can have is taken.
 const lockedPackage = z.strictObject({
-  name: z.string(),
-  version: z.string(),
+  name: z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/),
+  version: z.string().regex(/^[\w.+~:-]+$/),
   architecture: z.string(),
   /** Which of the base's archives it came from. */
   archive: z.string(),
   /** Path below that archive's URL, as in the archive's index. */
-  path: z.string(),
+  path: z.string().regex(/^(?!\/)(?!.*(^|\/)\.\.?(\/|$))[\w.+~:%/-]+$/),
   size: z.int().positive(),
   sha256,
 })

@@ -34,7 +34,6 @@ async function report(work: (checks: Checks<'a' | 'b' | 'c'>) => Promise<void>) 
       rawSha256: null,
       balanced: [{ backend: 'w1', client: '10.0.0.75' }],
       measured: { failoverMs: 3400 },
-      logs: [],
     },
     { started: new Date('2026-11-22T17:00:00Z'), durationMs: 200_000 },
   )

@@ -45,7 +45,7 @@ const plan = [...imageChecks, ...roleChecks]
 export type ContractCheck = (typeof plan)[number]['name']
 
 // Under emulation on two cores a pair that boots together needs about a minute and a half.
-const bootTimeoutMs = { kvm: 120_000, tcg: 400_000 }
+const bootTimeoutMs = { kvm: 120_000, tcg: 240_000 }
 const ready = /seeder-first-boot: ready/
 
 /** Console lines that a step provokes, by clone and start. */
@@ -79,6 +79,7 @@ async function prove(proof: Proof): Promise<ProofOutcome> {
   } catch (error) {
     if (!(error instanceof Abandoned)) throw error
   } finally {
+    if (checks.anyFailed()) await Promise.all(stage.clones.map((clone) => clone.saveJournal()))
     await strikeStage(stage)
   }
   await scanConsoles(checks, stage.clones)
@@ -93,7 +94,6 @@ async function prove(proof: Proof): Promise<ProofOutcome> {
       backend && client ? [{ backend, client }] : [],
     ),
     measured: gathered.role.measured,
-    logs: stage.clones.flatMap(({ boots }) => boots.map(({ log }) => log)),
   }
 }
 

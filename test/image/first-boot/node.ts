@@ -1,0 +1,123 @@
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { execa } from 'execa'
+import { statusSchema } from '../../../src/boot/guest.ts'
+
+const images = join(import.meta.dirname, '../../../images')
+const standIns = join(import.meta.dirname, 'stand-ins')
+
+/** Two cards, as `ip -4 -o address show` prints them. */
+export const twoCards = `
+2: eth0    inet 10.0.0.11/26 brd 10.0.0.63 scope global eth0\\       valid_lft forever preferred_lft forever
+3: eth1    inet 10.0.0.75/26 brd 10.0.0.127 scope global eth1\\       valid_lft forever preferred_lft forever
+`.trimStart()
+
+/** How a run of first boot ended. */
+export interface FirstBoot {
+  readonly exitCode: number | undefined
+  /** What the console showed, by line. */
+  readonly console: string[]
+  /** What `systemctl` and the checkers were called with, by call. */
+  readonly calls: string[]
+  readonly status: ReturnType<typeof statusSchema.parse>
+}
+
+/**
+ * A node of the haproxy image without a kernel of its own: this machine's programs with the image's files laid over
+ * them, in a root of its own, where the image's scripts run unchanged. What it writes stays from run to run.
+ */
+export class Node {
+  private readonly root: string
+
+  private constructor(root: string) {
+    this.root = root
+  }
+
+  static async make(): Promise<Node> {
+    const node = new Node(await mkdtemp(join(tmpdir(), 'seeder-node-')))
+    for (const folder of ['usr', 'dev', 'proc', 'run', 'tmp', 'var', 'etc/keepalived']) {
+      await mkdir(join(node.root, folder), { recursive: true })
+    }
+    for (const name of ['bin', 'sbin', 'lib', 'lib64']) await symlink(`usr/${name}`, join(node.root, name))
+    await symlink('/proc/self/fd', join(node.root, 'dev/fd'))
+    for (const image of ['common', 'haproxy']) {
+      await cp(join(images, image, 'tree/etc'), join(node.root, 'etc'), { recursive: true })
+    }
+    await node.write('/dev/null', '')
+    await node.write('/var/addresses', twoCards)
+    return node
+  }
+
+  /** Writes a file of the node. */
+  async write(path: string, content: string): Promise<void> {
+    await mkdir(dirname(join(this.root, path)), { recursive: true })
+    await writeFile(join(this.root, path), content)
+  }
+
+  /** Reads a file of the node; undefined if there is none. */
+  async read(path: string): Promise<string | undefined> {
+    return await readFile(join(this.root, path), 'utf8').catch(() => undefined)
+  }
+
+  async remove(path: string): Promise<void> {
+    await rm(join(this.root, path))
+  }
+
+  /** Boots once: `/run`, the console and the record of calls begin empty. */
+  async boot(): Promise<FirstBoot> {
+    await rm(join(this.root, 'run'), { recursive: true })
+    await mkdir(join(this.root, 'run'))
+    return this.run()
+  }
+
+  /** Runs first boot again in a node that is up. */
+  async run(): Promise<FirstBoot> {
+    await this.write('/dev/console', '')
+    await this.write('/var/calls', '')
+    const both = '/usr/lib/seeder/first-boot; code=$?; /usr/lib/seeder/status; exit $code'
+    const { exitCode, stdout, stderr } = await this.enter('/bin/bash', '-c', both)
+    if (stderr) throw new Error(`first-boot wrote to standard error: ${stderr}`)
+    return {
+      exitCode,
+      console: lines(await this.read('/dev/console')),
+      calls: lines(await this.read('/var/calls')),
+      status: statusSchema.parse(JSON.parse(stdout.split('\n').at(-1) ?? '')),
+    }
+  }
+
+  /** Runs a program in the node. */
+  async enter(...command: string[]) {
+    const usr = [standIns, ...['haproxy', 'common'].map((image) => join(images, image, 'tree/usr')), '/usr']
+    const script = `
+      root=$1; usr=$2; shift 2
+      mount -t overlay overlay -o "lowerdir=$usr" "$root/usr"
+      mount --rbind /proc "$root/proc"
+      mount --bind /dev/null "$root/dev/null"
+      exec chroot "$root" /usr/bin/env -i "$@"`
+    return await execa(
+      'unshare',
+      [
+        '--user',
+        '--map-root-user',
+        '--mount',
+        'bash',
+        '-ec',
+        script,
+        'enter',
+        this.root,
+        usr.join(':'),
+        ...command,
+      ],
+      { reject: false },
+    )
+  }
+
+  async dispose(): Promise<void> {
+    await rm(this.root, { recursive: true, force: true })
+  }
+}
+
+function lines(text: string | undefined): string[] {
+  return (text ?? '').split('\n').filter((line) => line !== '')
+}
