@@ -1334,7 +1334,7 @@ async function controlOf(one, store) {
 
 /**
  * Installs the locked packages with mmdebstrap into a tree and keeps it as a tar. The tree belongs to the ids of the
- * build's namespace; paths inside the enclosure are /work (the scratch folder) and /mirror.
+ * build's namespace; paths inside the enclosure are /scratch (the scratch folder) and /mirror.
  * Throws SeederError when an installation fails or ends with anything but exactly the locked packages.
  */
 async function installPackages(image, lock, store, tools, layers, scratch) {
@@ -1348,11 +1348,11 @@ async function installPackages(image, lock, store, tools, layers, scratch) {
         const enclosure = {
             tools: tools.folder,
             binds: [
-                { from: scratch, to: '/work' },
+                { from: scratch, to: '/scratch' },
                 { from: mirror, to: '/mirror' },
                 { from: target, to: '/out' },
             ],
-            env: { SOURCE_DATE_EPOCH: String(lock.epoch), TMPDIR: '/work' },
+            env: { SOURCE_DATE_EPOCH: String(lock.epoch), TMPDIR: '/scratch' },
         };
         const installed = await runInside(enclosure, 'Installing the packages', script);
         requireExactly(lock, installed);
@@ -1371,15 +1371,15 @@ function installScript(image, lock) {
         // A build that is cut off is thrown away, so nothing is gained by waiting for the disk after every package.
         ...['--dpkgopt=force-unsafe-io', ...exclude],
         `--include=${lock.packages.map((one) => one.name).join(',')}`,
-        ...[image.base.suite, '/work/tree', `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`],
+        ...[image.base.suite, '/scratch/tree', `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`],
     ];
     return [
         // INITRD=No: the kernel's and dracut's scripts would each make one, with every module; packInitrd makes ours.
         'export DEBIAN_FRONTEND=noninteractive INITRD=No',
         mmdebstrap.join(' '),
         COMPILE_PYTHON,
-        'tar -C /work/tree -cf /out/rootfs.tar --numeric-owner --xattrs --sort=name .',
-        `dpkg-query --admindir=/work/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`,
+        'tar -C /scratch/tree -cf /out/rootfs.tar --numeric-owner --xattrs --sort=name .',
+        `dpkg-query --admindir=/scratch/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`,
     ].join('\n');
 }
 /**
@@ -1388,9 +1388,9 @@ function installScript(image, lock) {
  * every build, and Python does not look at the source's time to trust them.
  */
 const COMPILE_PYTHON = [
-    'if [ -x /work/tree/usr/bin/python3 ]; then',
-    "  find /work/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
-    '  chroot /work/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]* || true',
+    'if [ -x /scratch/tree/usr/bin/python3 ]; then',
+    "  find /scratch/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
+    '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]* || true',
     'fi',
 ].join('\n');
 /** `status` has a line per package, its dpkg status first: "ii haproxy 3.0.11-1+deb13u5". */
@@ -1451,7 +1451,7 @@ function partitionsOf(image, usr, sizes) {
             name: 'esp',
             type: 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
             uuid: stableUuid(`${image.name} esp partition`),
-            content: '/work/esp.vfat',
+            content: '/scratch/esp.vfat',
             size: ESP_SIZE,
         },
         {
@@ -1474,7 +1474,7 @@ function partitionsOf(image, usr, sizes) {
             name: 'root',
             type: '4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709',
             uuid: stableUuid(`${image.name} root partition`),
-            content: '/work/root.ext4',
+            content: '/scratch/root.ext4',
             size: sizes.root,
             attribute: 59,
         },
@@ -1502,9 +1502,9 @@ function assemblyScript(image, partitions) {
     ];
     return [
         // One MiB more for the table's copy at the end.
-        `truncate -s ${next + 1}M /work/disk.raw`,
-        `sfdisk --quiet --no-reread --no-tell-kernel /work/disk.raw << 'END'\n${table.join('\n')}\nEND`,
-        ...placed.map(({ content, start }) => `dd if=${content} of=/work/disk.raw bs=1M seek=${start} conv=notrunc,sparse status=none`),
+        `truncate -s ${next + 1}M /scratch/disk.raw`,
+        `sfdisk --quiet --no-reread --no-tell-kernel /scratch/disk.raw << 'END'\n${table.join('\n')}\nEND`,
+        ...placed.map(({ content, start }) => `dd if=${content} of=/scratch/disk.raw bs=1M seek=${start} conv=notrunc,sparse status=none`),
     ].join('\n');
 }
 /** Makes the unified kernel image and the EFI system partition with it, `esp.vfat` in the scratch folder. */
@@ -1512,13 +1512,13 @@ function espScript(image, lock, usr) {
     const title = `seeder ${image.name} ${lock.version}`;
     const serial = stableUuid(`${image.name} esp`).slice(0, 8);
     return [
-        'mkdir -p /work/esp/EFI/BOOT',
-        `printf 'NAME=%s\\nID=seeder\\nPRETTY_NAME="%s"\\nVERSION_ID=%s\\n' ${shellQuote(image.name)} ${shellQuote(title)} ${shellQuote(lock.version)} > /work/os-release`,
-        `ukify build --linux=/initrd-layer/vmlinuz --initrd=/initrd-layer/initrd --uname="$(cat /initrd-layer/kernel-version)" --os-release=@/work/os-release --cmdline=${shellQuote(kernelCommandLine(usr))} --output=/work/esp/EFI/BOOT/BOOTX64.EFI > /dev/null`,
-        `find /work/esp -exec touch -h -d @${lock.epoch} '{}' +`,
-        `truncate -s ${ESP_SIZE} /work/esp.vfat`,
-        `mkfs.vfat --invariant -F 32 -S 512 -i ${serial} -n ESP /work/esp.vfat > /dev/null`,
-        'mcopy -i /work/esp.vfat -spmQ /work/esp/EFI ::',
+        'mkdir -p /scratch/esp/EFI/BOOT',
+        `printf 'NAME=%s\\nID=seeder\\nPRETTY_NAME="%s"\\nVERSION_ID=%s\\n' ${shellQuote(image.name)} ${shellQuote(title)} ${shellQuote(lock.version)} > /scratch/os-release`,
+        `ukify build --linux=/initrd-layer/vmlinuz --initrd=/initrd-layer/initrd --uname="$(cat /initrd-layer/kernel-version)" --os-release=@/scratch/os-release --cmdline=${shellQuote(kernelCommandLine(usr))} --output=/scratch/esp/EFI/BOOT/BOOTX64.EFI > /dev/null`,
+        `find /scratch/esp -exec touch -h -d @${lock.epoch} '{}' +`,
+        `truncate -s ${ESP_SIZE} /scratch/esp.vfat`,
+        `mkfs.vfat --invariant -F 32 -S 512 -i ${serial} -n ESP /scratch/esp.vfat > /dev/null`,
+        'mcopy -i /scratch/esp.vfat -spmQ /scratch/esp/EFI ::',
     ].join('\n');
 }
 /**
@@ -1535,12 +1535,12 @@ async function assembleDisk(image, lock, usr, initrd, tools, scratch) {
     const script = [
         espScript(image, lock, usr),
         assemblyScript(image, partitions),
-        'qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd /work/disk.raw /work/disk.qcow2',
+        'qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd /scratch/disk.raw /scratch/disk.qcow2',
     ].join('\n');
     const enclosure = {
         tools: tools.folder,
         binds: [
-            { from: scratch, to: '/work' },
+            { from: scratch, to: '/scratch' },
             { from: usr.folder, to: '/usr-layer' },
             { from: initrd, to: '/initrd-layer' },
         ],
@@ -1797,9 +1797,9 @@ async function writeTree(files, target) {
  * The kernel is copied beside the initrd; both are checked to be there.
  */
 const SCRIPT = [
-    'cd /work/tree',
+    'cd /scratch/tree',
     'kernel=$(cd usr/lib/modules && ls -d [0-9]* | sort -V | tail -n 1)',
-    'mount --bind /work/tree /work/tree',
+    'mount --bind /scratch/tree /scratch/tree',
     'for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done',
     'mount -t tmpfs tmpfs tmp && mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs var/tmp',
     'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
@@ -1823,7 +1823,7 @@ async function packInitrd(project, lock, rootfs, tools, layers, scratch, unpackT
         const enclosure = {
             tools: tools.folder,
             binds: [
-                { from: scratch, to: '/work' },
+                { from: scratch, to: '/scratch' },
                 { from: module, to: '/module' },
                 { from: target, to: '/out' },
             ],
@@ -1876,19 +1876,19 @@ async function makeRoot(image, lock, files, generated, usr, tools, scratch) {
         await (0,promises_.writeFile)((0,external_node_path_.join)(stateFiles, path), text, { mode: 0o644 });
     }
     const script = [
-        'mkdir /work/state && cd /work/state',
+        'mkdir /scratch/state && cd /scratch/state',
         'tar -xf /usr-layer/state.tar --numeric-owner --xattrs',
-        'cp -a --no-preserve=ownership /work/state-files/. .',
+        'cp -a --no-preserve=ownership /scratch/state-files/. .',
         CLEAN,
         FIND_LEFTOVERS,
-        `tar -cf /work/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
-        'rm -f /work/root.ext4',
-        `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /work/state.tar /work/root.ext4 ${ROOT_SIZE}`,
+        `tar -cf /scratch/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
+        'rm -f /scratch/root.ext4',
+        `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /scratch/state.tar /scratch/root.ext4 ${ROOT_SIZE}`,
     ].join('\n');
     const enclosure = {
         tools: tools.folder,
         binds: [
-            { from: scratch, to: '/work' },
+            { from: scratch, to: '/scratch' },
             { from: usr.folder, to: '/usr-layer' },
         ],
         env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
@@ -1972,7 +1972,7 @@ async function makeUsr(image, lock, files, rootfs, tools, layers, scratch, unpac
         const enclosure = {
             tools: tools.folder,
             binds: [
-                { from: scratch, to: '/work' },
+                { from: scratch, to: '/scratch' },
                 { from: target, to: '/out' },
             ],
             env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
@@ -1988,10 +1988,12 @@ function saltOf(image) {
 }
 function usrScript(image, lock) {
     const { enable, disable, mask } = image.services;
-    const systemctl = (verb, units) => units.length > 0 ? [`systemctl --root=/work/tree --quiet ${verb} ${units.map(shellQuote).join(' ')}`] : [];
+    const systemctl = (verb, units) => units.length > 0
+        ? [`systemctl --root=/scratch/tree --quiet ${verb} ${units.map(shellQuote).join(' ')}`]
+        : [];
     return [
-        'cd /work/tree',
-        'cp -a --no-preserve=ownership /work/usr-files/. .',
+        'cd /scratch/tree',
+        'cp -a --no-preserve=ownership /scratch/usr-files/. .',
         ...systemctl('disable', disable),
         ...systemctl('enable', enable),
         ...systemctl('mask', mask),
@@ -2138,11 +2140,11 @@ async function unpack(rootfs, tools, scratch) {
     const enclosure = {
         tools: tools.folder,
         binds: [
-            { from: scratch, to: '/work' },
+            { from: scratch, to: '/scratch' },
             { from: rootfs.folder, to: '/rootfs' },
         ],
     };
-    const script = 'mkdir /work/tree && tar -C /work/tree -xf /rootfs/rootfs.tar --numeric-owner --xattrs';
+    const script = 'mkdir /scratch/tree && tar -C /scratch/tree -xf /rootfs/rootfs.tar --numeric-owner --xattrs';
     await runInside(enclosure, 'Unpacking the installed packages', script);
 }
 async function measure(file) {

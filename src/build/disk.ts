@@ -55,7 +55,7 @@ export function partitionsOf(
       name: 'esp',
       type: 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
       uuid: stableUuid(`${image.name} esp partition`),
-      content: '/work/esp.vfat',
+      content: '/scratch/esp.vfat',
       size: ESP_SIZE,
     },
     {
@@ -78,7 +78,7 @@ export function partitionsOf(
       name: 'root',
       type: '4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709',
       uuid: stableUuid(`${image.name} root partition`),
-      content: '/work/root.ext4',
+      content: '/scratch/root.ext4',
       size: sizes.root,
       attribute: 59,
     },
@@ -110,11 +110,11 @@ export function assemblyScript(image: Image, partitions: readonly Partition[]): 
   ]
   return [
     // One MiB more for the table's copy at the end.
-    `truncate -s ${next + 1}M /work/disk.raw`,
-    `sfdisk --quiet --no-reread --no-tell-kernel /work/disk.raw << 'END'\n${table.join('\n')}\nEND`,
+    `truncate -s ${next + 1}M /scratch/disk.raw`,
+    `sfdisk --quiet --no-reread --no-tell-kernel /scratch/disk.raw << 'END'\n${table.join('\n')}\nEND`,
     ...placed.map(
       ({ content, start }) =>
-        `dd if=${content} of=/work/disk.raw bs=1M seek=${start} conv=notrunc,sparse status=none`,
+        `dd if=${content} of=/scratch/disk.raw bs=1M seek=${start} conv=notrunc,sparse status=none`,
     ),
   ].join('\n')
 }
@@ -124,13 +124,13 @@ function espScript(image: Image, lock: Lock, usr: Usr): string {
   const title = `seeder ${image.name} ${lock.version}`
   const serial = stableUuid(`${image.name} esp`).slice(0, 8)
   return [
-    'mkdir -p /work/esp/EFI/BOOT',
-    `printf 'NAME=%s\\nID=seeder\\nPRETTY_NAME="%s"\\nVERSION_ID=%s\\n' ${shellQuote(image.name)} ${shellQuote(title)} ${shellQuote(lock.version)} > /work/os-release`,
-    `ukify build --linux=/initrd-layer/vmlinuz --initrd=/initrd-layer/initrd --uname="$(cat /initrd-layer/kernel-version)" --os-release=@/work/os-release --cmdline=${shellQuote(kernelCommandLine(usr))} --output=/work/esp/EFI/BOOT/BOOTX64.EFI > /dev/null`,
-    `find /work/esp -exec touch -h -d @${lock.epoch} '{}' +`,
-    `truncate -s ${ESP_SIZE} /work/esp.vfat`,
-    `mkfs.vfat --invariant -F 32 -S 512 -i ${serial} -n ESP /work/esp.vfat > /dev/null`,
-    'mcopy -i /work/esp.vfat -spmQ /work/esp/EFI ::',
+    'mkdir -p /scratch/esp/EFI/BOOT',
+    `printf 'NAME=%s\\nID=seeder\\nPRETTY_NAME="%s"\\nVERSION_ID=%s\\n' ${shellQuote(image.name)} ${shellQuote(title)} ${shellQuote(lock.version)} > /scratch/os-release`,
+    `ukify build --linux=/initrd-layer/vmlinuz --initrd=/initrd-layer/initrd --uname="$(cat /initrd-layer/kernel-version)" --os-release=@/scratch/os-release --cmdline=${shellQuote(kernelCommandLine(usr))} --output=/scratch/esp/EFI/BOOT/BOOTX64.EFI > /dev/null`,
+    `find /scratch/esp -exec touch -h -d @${lock.epoch} '{}' +`,
+    `truncate -s ${ESP_SIZE} /scratch/esp.vfat`,
+    `mkfs.vfat --invariant -F 32 -S 512 -i ${serial} -n ESP /scratch/esp.vfat > /dev/null`,
+    'mcopy -i /scratch/esp.vfat -spmQ /scratch/esp/EFI ::',
   ].join('\n')
 }
 
@@ -155,12 +155,12 @@ export async function assembleDisk(
   const script = [
     espScript(image, lock, usr),
     assemblyScript(image, partitions),
-    'qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd /work/disk.raw /work/disk.qcow2',
+    'qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd /scratch/disk.raw /scratch/disk.qcow2',
   ].join('\n')
   const enclosure = {
     tools: tools.folder,
     binds: [
-      { from: scratch, to: '/work' },
+      { from: scratch, to: '/scratch' },
       { from: usr.folder, to: '/usr-layer' },
       { from: initrd, to: '/initrd-layer' },
     ],

@@ -12,9 +12,9 @@ import { readTrees, treeKey } from './tree.ts'
  * The kernel is copied beside the initrd; both are checked to be there.
  */
 const SCRIPT = [
-  'cd /work/tree',
+  'cd /scratch/tree',
   'kernel=$(cd usr/lib/modules && ls -d [0-9]* | sort -V | tail -n 1)',
-  'mount --bind /work/tree /work/tree',
+  'mount --bind /scratch/tree /scratch/tree',
   'for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done',
   'mount -t tmpfs tmpfs tmp && mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs var/tmp',
   'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
@@ -47,7 +47,7 @@ export async function packInitrd(
     const enclosure = {
       tools: tools.folder,
       binds: [
-        { from: scratch, to: '/work' },
+        { from: scratch, to: '/scratch' },
         { from: module, to: '/module' },
         { from: target, to: '/out' },
       ],

@@ -100,11 +100,11 @@ async function unpack(rootfs: Rootfs, tools: Tools, scratch: string): Promise<vo
   const enclosure = {
     tools: tools.folder,
     binds: [
-      { from: scratch, to: '/work' },
+      { from: scratch, to: '/scratch' },
       { from: rootfs.folder, to: '/rootfs' },
     ],
   }
-  const script = 'mkdir /work/tree && tar -C /work/tree -xf /rootfs/rootfs.tar --numeric-owner --xattrs'
+  const script = 'mkdir /scratch/tree && tar -C /scratch/tree -xf /rootfs/rootfs.tar --numeric-owner --xattrs'
   await runInside(enclosure, 'Unpacking the installed packages', script)
 }
 

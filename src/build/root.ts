@@ -52,19 +52,19 @@ export async function makeRoot(
     await writeFile(join(stateFiles, path), text, { mode: 0o644 })
   }
   const script = [
-    'mkdir /work/state && cd /work/state',
+    'mkdir /scratch/state && cd /scratch/state',
     'tar -xf /usr-layer/state.tar --numeric-owner --xattrs',
-    'cp -a --no-preserve=ownership /work/state-files/. .',
+    'cp -a --no-preserve=ownership /scratch/state-files/. .',
     CLEAN,
     FIND_LEFTOVERS,
-    `tar -cf /work/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
-    'rm -f /work/root.ext4',
-    `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /work/state.tar /work/root.ext4 ${ROOT_SIZE}`,
+    `tar -cf /scratch/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
+    'rm -f /scratch/root.ext4',
+    `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /scratch/state.tar /scratch/root.ext4 ${ROOT_SIZE}`,
   ].join('\n')
   const enclosure = {
     tools: tools.folder,
     binds: [
-      { from: scratch, to: '/work' },
+      { from: scratch, to: '/scratch' },
       { from: usr.folder, to: '/usr-layer' },
     ],
     env: { SOURCE_DATE_EPOCH: String(lock.epoch) },

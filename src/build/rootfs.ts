@@ -20,7 +20,7 @@ export interface Rootfs {
 
 /**
  * Installs the locked packages with mmdebstrap into a tree and keeps it as a tar. The tree belongs to the ids of the
- * build's namespace; paths inside the enclosure are /work (the scratch folder) and /mirror.
+ * build's namespace; paths inside the enclosure are /scratch (the scratch folder) and /mirror.
  * Throws SeederError when an installation fails or ends with anything but exactly the locked packages.
  */
 export async function installPackages(
@@ -41,11 +41,11 @@ export async function installPackages(
     const enclosure = {
       tools: tools.folder,
       binds: [
-        { from: scratch, to: '/work' },
+        { from: scratch, to: '/scratch' },
         { from: mirror, to: '/mirror' },
         { from: target, to: '/out' },
       ],
-      env: { SOURCE_DATE_EPOCH: String(lock.epoch), TMPDIR: '/work' },
+      env: { SOURCE_DATE_EPOCH: String(lock.epoch), TMPDIR: '/scratch' },
     }
     const installed = await runInside(enclosure, 'Installing the packages', script)
     requireExactly(lock, installed)
@@ -67,15 +67,15 @@ function installScript(image: Image, lock: Lock): string {
     // A build that is cut off is thrown away, so nothing is gained by waiting for the disk after every package.
     ...['--dpkgopt=force-unsafe-io', ...exclude],
     `--include=${lock.packages.map((one) => one.name).join(',')}`,
-    ...[image.base.suite, '/work/tree', `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`],
+    ...[image.base.suite, '/scratch/tree', `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`],
   ]
   return [
     // INITRD=No: the kernel's and dracut's scripts would each make one, with every module; packInitrd makes ours.
     'export DEBIAN_FRONTEND=noninteractive INITRD=No',
     mmdebstrap.join(' '),
     COMPILE_PYTHON,
-    'tar -C /work/tree -cf /out/rootfs.tar --numeric-owner --xattrs --sort=name .',
-    `dpkg-query --admindir=/work/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`,
+    'tar -C /scratch/tree -cf /out/rootfs.tar --numeric-owner --xattrs --sort=name .',
+    `dpkg-query --admindir=/scratch/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`,
   ].join('\n')
 }
 
@@ -85,9 +85,9 @@ function installScript(image: Image, lock: Lock): string {
  * every build, and Python does not look at the source's time to trust them.
  */
 const COMPILE_PYTHON = [
-  'if [ -x /work/tree/usr/bin/python3 ]; then',
-  "  find /work/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
-  '  chroot /work/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]* || true',
+  'if [ -x /scratch/tree/usr/bin/python3 ]; then',
+  "  find /scratch/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
+  '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]* || true',
   'fi',
 ].join('\n')
 

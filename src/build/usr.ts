@@ -46,7 +46,7 @@ export async function makeUsr(
     const enclosure = {
       tools: tools.folder,
       binds: [
-        { from: scratch, to: '/work' },
+        { from: scratch, to: '/scratch' },
         { from: target, to: '/out' },
       ],
       env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
@@ -65,10 +65,12 @@ function saltOf(image: Image): string {
 function usrScript(image: Image, lock: Lock): string {
   const { enable, disable, mask } = image.services
   const systemctl = (verb: string, units: readonly string[]) =>
-    units.length > 0 ? [`systemctl --root=/work/tree --quiet ${verb} ${units.map(shellQuote).join(' ')}`] : []
+    units.length > 0
+      ? [`systemctl --root=/scratch/tree --quiet ${verb} ${units.map(shellQuote).join(' ')}`]
+      : []
   return [
-    'cd /work/tree',
-    'cp -a --no-preserve=ownership /work/usr-files/. .',
+    'cd /scratch/tree',
+    'cp -a --no-preserve=ownership /scratch/usr-files/. .',
     ...systemctl('disable', disable),
     ...systemctl('enable', enable),
     ...systemctl('mask', mask),
