@@ -103,6 +103,9 @@ ca-certificates fetches over https
 nftables checks the firewall rules (nft -c)
 iproute2 networks of the tests (ip)
 openssl certificates of the tests
+genisoimage makes the clones' cloud-init drives
+openssh-client logs in to clones of an image
+gnupg signs the archives of the tests
 shellcheck checks the shell scripts
 zstd compresses and reads images
 xz-utils reads packages and tarballs

@@ -11,6 +11,11 @@
 set -euo pipefail
 
 main() {
+  # Before anything is installed for it.
+  if [[ $# -gt 1 || ${1---fast} != --fast ]]; then
+    echo 'usage: scripts/test.sh [--fast]' >&2
+    exit 2
+  fi
   cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
   scripts/setup.sh
   # The checkout's own Node for the tools that are started by their shebang.

@@ -6,14 +6,28 @@ set -euo pipefail
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+seeder() {
+  "$checkout/scripts/seeder" "$@"
+}
+
+build() {
+  seeder build haproxy --out "$1" && return
+  # A mirror keeps only the newest packages: a checkout of some age locks files that are not there any more.
+  printf '\nIf the mirror has moved on, a new lock helps. Writing one and trying again\n'
+  seeder lock haproxy
+  seeder build haproxy --out "$1"
+}
+
 main() {
   local out=${1:-$checkout/out/haproxy}
   "$checkout/scripts/setup.sh"
   printf '\nBuilding the HAProxy image\n'
-  "$checkout/scripts/seeder" build haproxy --out "$out"
+  build "$out"
   printf '\nProving it: clones of it boot on a private network, with real traffic\n'
-  "$checkout/scripts/seeder" test "$out"
-  printf '\nDone. Try: scripts/seeder inspect %q\n' "$out"
+  seeder test "$out"
+  printf '\nThe image\n'
+  seeder inspect "$out"
+  printf '  folder        %s\n' "$out"
 }
 
 main "$@"

@@ -122,7 +122,7 @@ function templateConf(manifest, platform) {
 
 
 /** Files that a folder with an earlier build may hold: they are ours to replace. */
-const OURS = /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS|template\.conf|test-report\.json)$/;
+const OURS = /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS|template\.conf|test-report\.(json|logs))$/;
 /**
  * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and
  * nothing else. Throws UsageError otherwise.
@@ -134,6 +134,11 @@ async function requireUsableOutput(out) {
     if (!info.isDirectory()) {
         throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`--out ${out} is not a folder`, {
             fix: 'give a folder; it is made when it does not exist',
+        });
+    }
+    if (info.dev !== (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.stat)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.resolve)(out)))).dev) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`--out ${out} is a mount point, which cannot be replaced as a whole`, {
+            fix: 'give a folder inside it',
         });
     }
     const foreign = (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)(out)).filter((name) => !OURS.test(name));
@@ -157,13 +162,29 @@ async function publishOutput(out, files) {
         for (const [name, from] of files) {
             await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.link)(from, (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(partial, name)).catch(() => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.copyFile)(from, (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(partial, name)));
         }
-        const replaced = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(target, old).then(() => true, () => false);
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(partial, target);
-        if (replaced)
-            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(old, { recursive: true, force: true });
+        await replace(target, partial, old);
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(old, { recursive: true, force: true });
     }
     finally {
         await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(partial, { recursive: true, force: true });
+    }
+}
+/** Moves `target`, where it exists, to `old` and `partial` into its place; when the latter fails, the former is undone. */
+async function replace(target, partial, old) {
+    for (let attempt = 1;; attempt++) {
+        const moved = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(target, old).then(() => true, () => false);
+        try {
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(partial, target);
+            return;
+        }
+        catch (error) {
+            if (moved)
+                await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(old, target).catch(() => { });
+            // Another build has put its files there in between: the later one's stay.
+            const occupied = error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY';
+            if (!occupied || attempt === 5)
+                throw error;
+        }
     }
 }
 /**
@@ -396,18 +417,21 @@ var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: ./src/image/lock.ts
 var image_lock = __nccwpck_require__(5974);
 // EXTERNAL MODULE: ./src/image/mirrors.ts
-var image_mirrors = __nccwpck_require__(1705);
+var mirrors = __nccwpck_require__(1705);
 // EXTERNAL MODULE: ./src/platform/nftables.ts
 var nftables = __nccwpck_require__(2386);
 // EXTERNAL MODULE: ./src/platform/schema.ts
 var schema = __nccwpck_require__(5140);
 // EXTERNAL MODULE: ./node_modules/execa/index.js + 142 modules
 var execa = __nccwpck_require__(7054);
+// EXTERNAL MODULE: ./src/image/apt-complaint.ts
+var apt_complaint = __nccwpck_require__(8198);
 // EXTERNAL MODULE: ./src/interruption.ts
 var interruption = __nccwpck_require__(5092);
 // EXTERNAL MODULE: ./src/report/error.ts
 var error = __nccwpck_require__(8536);
 ;// CONCATENATED MODULE: ./src/build/namespace.ts
+
 
 
 
@@ -431,6 +455,8 @@ function enclosureScript(enclosure) {
     const root = shellQuote(enclosure.tools);
     const inside = (path) => shellQuote(`${enclosure.tools}${path}`);
     const lines = [
+        // Modes of files end up in the image: they must not depend on who builds it.
+        'umask 022',
         `mount --bind ${root} ${root}`,
         `mkdir -p ${['/proc', '/sys', '/dev', '/tmp', '/run'].map(inside).join(' ')}`,
         `mount -t proc proc ${inside('/proc')}`,
@@ -517,7 +543,8 @@ function stepFailure(what, output, exitCode) {
         });
     }
     const telling = lines.find((line) => /^dpkg: error processing|^dpkg-deb: error/.test(line)) ??
-        lines.find((line) => /^E: |\berror: /i.test(line)) ??
+        (0,apt_complaint/* aptComplaint */.l)(output) ??
+        lines.find((line) => /\berror: /i.test(line)) ??
         lines.at(-1) ??
         '';
     return new error/* SeederError */.Zb(`${what} failed (exit ${exitCode ?? 'by signal'}): ${telling.trim()}`, {
@@ -1430,7 +1457,11 @@ function kernelCommandLine(usr) {
         'systemd.gpt_auto=no',
         'console=tty0',
         'console=ttyS0,115200',
+        // Network cards keep the kernel's names, which are the ones that Proxmox VE's cloud-init drive gives them.
+        'net.ifnames=0',
         'loglevel=5',
+        // A unit that fails is said on the console; a hundred that do not are not.
+        'systemd.show_status=error',
         'panic=30',
     ].join(' ');
 }
@@ -1563,10 +1594,11 @@ const ATTEMPTS = 3;
 const STALL_MS = 30_000;
 /**
  * Brings every locked package into the store: what is there is verified, what is missing is fetched from the
- * mirror, then from the snapshot. `findMirrors` is asked only when something is missing.
+ * mirror, then from the snapshot. `findMirrors` is asked only when something is missing. `stallMs` is how long a
+ * mirror may be silent.
  * Throws SeederError naming the first package that cannot be had with the locked digest.
  */
-async function fillStore(store, packages, findMirrors, progress) {
+async function fillStore(store, packages, findMirrors, progress, stallMs = STALL_MS) {
     const wanted = [...new Map(packages.map((one) => [one.sha256, one])).values()];
     const missing = [];
     for (const one of wanted) {
@@ -1584,14 +1616,23 @@ async function fillStore(store, packages, findMirrors, progress) {
     progress.note(`${missing.length} packages to download, ${(0,table/* formatBytes */.z3)(total)}`);
     const mirrors = await findMirrors();
     let done = 0;
-    const count = (bytes) => {
-        done += bytes;
-        progress.bytes('downloading', done, total);
+    const stop = new AbortController();
+    const downloads = {
+        ...{ store, mirrors, stallMs, signal: AbortSignal.any([stop.signal, interruption/* interruption */.Y]) },
+        onBytes(bytes) {
+            done += bytes;
+            progress.bytes('downloading', done, total);
+        },
     };
-    await pMap(missing, (one) => fetchOne(store, one, mirrors, count), { concurrency: CONNECTIONS });
+    try {
+        await pMap(missing, (one) => fetchOne(downloads, one), { concurrency: CONNECTIONS });
+    }
+    finally {
+        stop.abort();
+    }
 }
-async function fetchOne(store, wanted, mirrors, onBytes) {
-    const source = mirrors.get(wanted.archive);
+async function fetchOne(downloads, wanted) {
+    const source = downloads.mirrors.get(wanted.archive);
     if (!source) {
         throw new error/* SeederError */.Zb(`${wanted.name} comes from the archive "${wanted.archive}", which the base does not have`, {
             fix: 'write the lock again',
@@ -1601,7 +1642,7 @@ async function fetchOne(store, wanted, mirrors, onBytes) {
     for (const base of [source.mirror, source.snapshot].filter((one) => one !== undefined)) {
         const url = base + wanted.path.split('/').map(encodeURIComponent).join('/');
         for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-            const failure = await tryFetch(store, wanted, url, onBytes);
+            const failure = await tryFetch(downloads, wanted, url);
             if (failure === undefined)
                 return;
             failures.push(`${url}: ${failure.reason}`);
@@ -1611,22 +1652,23 @@ async function fetchOne(store, wanted, mirrors, onBytes) {
         }
     }
     throw new error/* SeederError */.Zb(`Package ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`, {
-        fix: `write the lock again, or set ${(0,image_mirrors/* snapshotVariable */.F8)(wanted.archive)} (a snapshot that still has it) or ${(0,image_mirrors/* mirrorVariable */.qR)(wanted.archive)} (another mirror)`,
+        fix: `write the lock again, or set ${(0,mirrors/* snapshotVariable */.F8)(wanted.archive)} (a snapshot that still has it) or ${(0,mirrors/* mirrorVariable */.qR)(wanted.archive)} (another mirror)`,
     });
 }
 /** One attempt. Undefined when the package is in the store now; else why not, and whether trying again is in vain. */
-async function tryFetch(store, wanted, url, onBytes) {
-    const abort = new AbortController();
-    let stall = setTimeout(() => abort.abort(), STALL_MS);
+async function tryFetch(downloads, wanted, url) {
+    const { store, stallMs } = downloads;
+    const silent = new AbortController();
+    let stall = setTimeout(() => silent.abort(), stallMs);
     try {
-        const response = await fetch(url, { signal: AbortSignal.any([abort.signal, interruption/* interruption */.Y]) });
+        const response = await fetch(url, { signal: AbortSignal.any([silent.signal, downloads.signal]) });
         if (!response.ok || !response.body) {
             return { reason: `HTTP ${response.status}`, final: response.status < 500 && response.status !== 429 };
         }
         const added = await store.add(response.body, wanted, (count) => {
             clearTimeout(stall);
-            stall = setTimeout(() => abort.abort(), STALL_MS);
-            onBytes(count);
+            stall = setTimeout(() => silent.abort(), stallMs);
+            downloads.onBytes(count);
         });
         if (added.stored)
             return undefined;
@@ -1637,9 +1679,9 @@ async function tryFetch(store, wanted, url, onBytes) {
     catch (error) {
         if (isDiskFull(error))
             throw error;
-        interruption/* interruption */.Y.throwIfAborted();
-        if (abort.signal.aborted)
-            return { reason: `no data for ${STALL_MS / 1000} s`, final: false };
+        downloads.signal.throwIfAborted();
+        if (silent.signal.aborted)
+            return { reason: `no data for ${stallMs / 1000} s`, final: false };
         const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
         return { reason: cause instanceof Error ? cause.message || String(cause) : String(cause), final: false };
     }
@@ -1662,14 +1704,17 @@ function isDiskFull(error) {
  */
 const PRIVATE_KEY = '-----BEGIN [A-Z ]*PRIVATE KEY-----\\s+(?:[A-Za-z-]+: .*\\s+)*[A-Za-z0-9+/=]{40}';
 /**
- * Shell text that prints a line `FINDING<tab>PATH` for every file below the current folder that holds a private key.
- * The fixed string is looked for first: it is a hundred times faster than the pattern.
+ * Shell text that prints a line `FINDING<tab>PATH` for every file below `folder`, a path in the image's tree (the
+ * current folder), that holds a private key. The fixed string is looked for first: it is a hundred times faster than
+ * the pattern.
  */
-const FIND_PRIVATE_KEYS = [
-    `{ grep -rlaF --null 'PRIVATE KEY-----' . || true; } |`,
-    `  { xargs -0 -r grep -lPza -- '${PRIVATE_KEY}' || true; } |`,
-    `  sed 's|^\\./|private key\\t/|'`,
-].join('\n');
+function findPrivateKeys(folder) {
+    return [
+        `{ grep -rlaF --null 'PRIVATE KEY-----' .${folder} || true; } |`,
+        `  { xargs -0 -r grep -lPza -- '${PRIVATE_KEY}' || true; } |`,
+        `  sed 's|^\\./|private key\\t/|'`,
+    ].join('\n');
+}
 /**
  * Shell text that checks the tree of the root file system in the current folder, printing a line per finding.
  * Nothing that identifies a machine, nothing secret and nothing left over may be in an image that many clones share.
@@ -1688,7 +1733,7 @@ const FIND_LEFTOVERS = [
     'find var/log var/lib/apt/lists var/cache/apt -type f 2> /dev/null | while read -r path; do report \'log or package list\' "$path"; done',
     `mawk -F: '$2 !~ /^[!*]*$/ || ($2 == "" ) { print "password of " $1 "\\t/etc/shadow" }' etc/shadow`,
     `mawk -F: '$2 != "x" { print "password of " $1 "\\t/etc/passwd" }' etc/passwd`,
-    FIND_PRIVATE_KEYS,
+    findPrivateKeys('/'),
 ].join('\n');
 /** Throws SeederError naming everything a hygiene script printed; `where` says which part of the image it read. */
 function requireClean(where, findings) {
@@ -1777,13 +1822,30 @@ function treeKey(files) {
 }
 /** Copies the files to their places below `target`, with their modes. */
 async function writeTree(files, target) {
-    await (0,promises_.mkdir)(target, { recursive: true, mode: 0o755 });
+    await makeFolder(target);
     for (const file of files) {
         const destination = (0,external_node_path_.join)(target, file.path);
-        await (0,promises_.mkdir)((0,external_node_path_.dirname)(destination), { recursive: true, mode: 0o755 });
+        await makeFolder((0,external_node_path_.dirname)(destination));
         await (0,promises_.cp)(file.source, destination);
         await (0,promises_.chmod)(destination, file.mode);
     }
+}
+/** The same for texts (path in the image → text), as files that everybody may read. */
+async function writeTexts(texts, target) {
+    for (const [path, text] of Object.entries(texts)) {
+        const destination = (0,external_node_path_.join)(target, path);
+        await makeFolder((0,external_node_path_.dirname)(destination));
+        await (0,promises_.writeFile)(destination, text);
+        await (0,promises_.chmod)(destination, 0o644);
+    }
+}
+/** Makes a folder, and those above it, with the mode 0755: what mkdir gives is cut by the caller's umask. */
+async function makeFolder(path) {
+    const first = await (0,promises_.mkdir)(path, { recursive: true });
+    if (first === undefined)
+        return;
+    for (let at = path; at.length >= first.length; at = (0,external_node_path_.dirname)(at))
+        await (0,promises_.chmod)(at, 0o755);
 }
 
 ;// CONCATENATED MODULE: ./src/build/initrd.ts
@@ -1817,14 +1879,18 @@ const SCRIPT = [
 /** Packs the initrd and returns the layer's folder, which holds `vmlinuz`, `initrd` and `kernel-version`. */
 async function packInitrd(project, lock, rootfs, tools, layers, scratch, unpackTree) {
     const module = (0,external_node_path_.join)(project, 'images', 'common', 'initrd');
-    const key = layerKey({ rootfs: rootfs.key, script: SCRIPT, module: treeKey(await readTrees([module])) });
+    const files = await readTrees([module]);
+    const key = layerKey({ rootfs: rootfs.key, script: SCRIPT, module: treeKey(files) });
     return layers.get('initrd', key, scratch, async (target) => {
         await unpackTree();
+        // A copy: dracut takes the modes of the files along, and a checkout's are as its umask was.
+        const copy = (0,external_node_path_.join)(scratch, 'initrd-module');
+        await writeTree(files, copy);
         const enclosure = {
             tools: tools.folder,
             binds: [
                 { from: scratch, to: '/scratch' },
-                { from: module, to: '/module' },
+                { from: copy, to: '/module' },
                 { from: target, to: '/out' },
             ],
             env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
@@ -1838,7 +1904,6 @@ var build_manifest = __nccwpck_require__(2691);
 // EXTERNAL MODULE: ./src/build/output.ts
 var output = __nccwpck_require__(7851);
 ;// CONCATENATED MODULE: ./src/build/root.ts
-
 
 
 
@@ -1871,15 +1936,13 @@ const CLEAN = [
 async function makeRoot(image, lock, files, generated, usr, tools, scratch) {
     const stateFiles = (0,external_node_path_.join)(scratch, 'state-files');
     await writeTree(files, stateFiles);
-    for (const [path, text] of Object.entries(generated)) {
-        await (0,promises_.mkdir)((0,external_node_path_.dirname)((0,external_node_path_.join)(stateFiles, path)), { recursive: true });
-        await (0,promises_.writeFile)((0,external_node_path_.join)(stateFiles, path), text, { mode: 0o644 });
-    }
+    await writeTexts(generated, stateFiles);
     const script = [
         'mkdir /scratch/state && cd /scratch/state',
         'tar -xf /usr-layer/state.tar --numeric-owner --xattrs',
-        'cp -a --no-preserve=ownership /scratch/state-files/. .',
         CLEAN,
+        // After the cleaning: what a definition adds is checked and refused, not silently dropped.
+        'cp -a --no-preserve=ownership --remove-destination /scratch/state-files/. .',
         FIND_LEFTOVERS,
         `tar -cf /scratch/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
         'rm -f /scratch/root.ext4',
@@ -1914,6 +1977,8 @@ var build_store = __nccwpck_require__(5001);
 
 
 
+
+
 const LEFT_OUT = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share/locale', 'boot'];
 /**
  * Unpacks the locked tools, two packages at a time. Nothing is configured: they are programs to call, none of them
@@ -1922,17 +1987,24 @@ const LEFT_OUT = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share
 async function unpackTools(lock, store, layers, scratch) {
     const exclude = LEFT_OUT.map((path) => `--exclude=./${path}`);
     // tar sees the packages as one after the other would; a directory that a package ships over a link stays the link.
-    const unpack = `for deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x --no-same-owner --keep-directory-symlink ${exclude.join(' ')}; done`;
+    const unpack = `umask 022; for deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x --no-same-owner --keep-directory-symlink ${exclude.join(' ')}; done`;
     const key = layerKey({ unpack, passwd: PASSWD, packages: lock.tools.map((one) => one.sha256) });
     const folder = await layers.get('tools', key, scratch, async (target) => {
         // base-files brings the links /bin → usr/bin, which must be there before any package that still uses /bin.
         const [links, others] = partition(lock.tools, (one) => one.name === 'base-files' || one.name === 'base-passwd');
         for (const group of [links, others]) {
-            await (0,execa/* execa */.Ho)('xargs', ['-0', '-P', '2', '-n', '8', 'bash', '-euo', 'pipefail', '-c', unpack, 'unpack'], {
+            // In a namespace, so that a build that is killed leaves no process that goes on writing.
+            const [program = '', ...argv] = unshareArgv([
+                ...['xargs', '-0', '-P', '2', '-n', '8', 'bash', '-euo', 'pipefail', '-c', unpack, 'unpack'],
+            ]);
+            await (0,execa/* execa */.Ho)(program, argv, {
                 cwd: target,
                 input: group.map((one) => store.path(one.sha256)).join('\0'),
                 env: { LC_ALL: 'C.UTF-8' },
+                cancelSignal: interruption/* interruption */.Y,
+                killSignal: 'SIGKILL',
             }).catch((cause) => {
+                interruption/* interruption */.Y.throwIfAborted();
                 throw new error/* SeederError */.Zb('Unpacking the tools tree failed', {
                     fix: 'see --verbose; a damaged store is mended by removing the cache folder',
                     cause,
@@ -1987,23 +2059,24 @@ function saltOf(image) {
     return stableUuid(`${image.name} verity salt`).replaceAll('-', '').repeat(2);
 }
 function usrScript(image, lock) {
-    const { enable, disable, mask } = image.services;
-    const systemctl = (verb, units) => units.length > 0
-        ? [`systemctl --root=/scratch/tree --quiet ${verb} ${units.map(shellQuote).join(' ')}`]
+    const units = (verb) => [
+        ...image.base.services[verb],
+        ...image.services[verb],
+    ];
+    const systemctl = (verb) => units(verb).length > 0
+        ? [`systemctl --root=/scratch/tree --quiet ${verb} ${units(verb).map(shellQuote).join(' ')}`]
         : [];
     return [
         'cd /scratch/tree',
         'cp -a --no-preserve=ownership /scratch/usr-files/. .',
-        ...systemctl('disable', disable),
-        ...systemctl('enable', enable),
-        ...systemctl('mask', mask),
-        `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${shellQuote(`seeder-${image.name}`)} ${shellQuote(lock.version)} >> usr/lib/os-release`,
+        ...systemctl('disable'),
+        ...systemctl('enable'),
+        ...systemctl('mask'),
+        `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${image.name} ${shellQuote(lock.version)} >> usr/lib/os-release`,
         `mkfs.erofs --quiet -U ${stableUuid(`${image.name} usr`)} -T ${lock.epoch} ${EROFS_OPTIONS.join(' ')} /out/usr.erofs usr`,
         `veritysetup format --salt=${saltOf(image)} --uuid=${stableUuid(`${image.name} verity`)} --root-hash-file=/out/roothash /out/usr.erofs /out/usr.verity > /dev/null`,
         'echo $(($(stat -c %s /out/usr.erofs) / 4096)) > /out/blocks',
-        'cd usr',
-        FIND_PRIVATE_KEYS,
-        'cd ..',
+        findPrivateKeys('/usr'),
         'tar -cf /out/state.tar --numeric-owner --xattrs --sort=name --exclude=./usr/?* --exclude=./boot/?* .',
     ].join('\n');
 }
@@ -2096,7 +2169,7 @@ async function buildImage(image, platform, options) {
         progress.phase('packages');
         const store = new build_store/* Store */.i((0,external_node_path_.join)(cache, 'store'));
         const archives = [...new Set(image.base.pockets.map((pocket) => pocket.archive))];
-        await fillStore(store, [...lock.packages, ...lock.tools], () => (0,image_mirrors/* findMirrors */.af)(archives), progress);
+        await fillStore(store, [...lock.packages, ...lock.tools], () => (0,mirrors/* findMirrors */.af)(archives), progress);
         const layers = new Layers((0,external_node_path_.join)(cache, 'layers'), options.reuseLayers);
         progress.phase('tools');
         const tools = await unpackTools(lock, store, layers, scratch);
@@ -2458,9 +2531,15 @@ var image_mirrors = __nccwpck_require__(1705);
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./node_modules/execa/index.js + 142 modules
 var execa = __nccwpck_require__(7054);
+// EXTERNAL MODULE: ./src/interruption.ts
+var interruption = __nccwpck_require__(5092);
 // EXTERNAL MODULE: ./src/report/error.ts
 var error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/image/apt-complaint.ts
+var apt_complaint = __nccwpck_require__(8198);
 ;// CONCATENATED MODULE: ./src/image/resolve.ts
+
+
 
 
 
@@ -2546,7 +2625,9 @@ async function update(apt, base) {
         env: apt.env,
         reject: false,
         all: true,
+        cancelSignal: interruption/* interruption */.Y,
     });
+    interruption/* interruption */.Y.throwIfAborted();
     if (exitCode === 0)
         return;
     const lines = stderr.split('\n').filter((line) => /^(E|W|Err)\b/.test(line));
@@ -2569,8 +2650,8 @@ async function resolve(apt, mirrors, wanted) {
         all: true,
     });
     if (simulated.exitCode !== 0) {
-        const line = simulated.stderr.split('\n').find((one) => one.startsWith('E:')) ?? 'apt could not resolve it';
-        throw new error/* SeederError */.Zb(`Resolving the packages failed: ${line.replace(/^E:\s*/, '')}`, {
+        const complaint = (0,apt_complaint/* aptComplaint */.l)(simulated.all) ?? 'apt could not resolve it';
+        throw new error/* SeederError */.Zb(`Resolving the packages failed: ${complaint}`, {
             fix: 'check the package names in the definition and in its base',
             cause: new Error(simulated.all),
         });
@@ -2659,6 +2740,7 @@ var table = __nccwpck_require__(790);
 
 
 
+
 /** Adds `lock IMAGE`: asks the archives what is newest and writes the image's lock. */
 function registerLockCommand(program, context) {
     program
@@ -2675,6 +2757,7 @@ function registerLockCommand(program, context) {
         const mirrors = await (0,image_mirrors/* findMirrors */.af)([...new Set(image.base.pockets.map((pocket) => pocket.archive))]);
         const before = await (0,image_lock/* readLock */.mF)(image).catch(() => undefined);
         const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch));
+        interruption/* interruption */.Y.throwIfAborted();
         const partial = `${image.lockFile}.${process.pid}.tmp`;
         await (0,promises_.writeFile)(partial, (0,image_lock/* formatLock */.X5)(lock));
         await (0,promises_.rename)(partial, image.lockFile);
@@ -3212,7 +3295,7 @@ async function probeAccelerator(binary, firmware, accelerator, timeoutMs = probe
 }
 /** QEMU's own first complaint, without the program's name in front. */
 function shortReason(line) {
-    return line.replace(/^\S*qemu\S*: (?:error: )?/, '').trim();
+    return line.replace(/^\S+: (?:-accel kvm: )?(?:error: )?/, '').trim();
 }
 async function findQemu() {
     // Proxmox VE also installs its QEMU under the name kvm.
@@ -3491,7 +3574,7 @@ const imageChecks = [
     { name: 'status', group: 'image', title: 'says which image it is, and that it is ready' },
     { name: 'verity', group: 'image', title: '/usr is the manifest’s, protected by dm-verity' },
     { name: 'read-only', group: 'image', title: '/usr cannot be written or remounted' },
-    { name: 'units', group: 'image', title: 'no unit has failed' },
+    { name: 'units', group: 'image', title: 'no unit has failed or was restarted' },
     { name: 'firewall', group: 'image', title: 'the kernel’s firewall is the platform file’s' },
     { name: 'root-grew', group: 'image', title: 'the root file system fills the disk' },
     { name: 'hygiene', group: 'image', title: 'no password, no foreign ssh key, a machine id of its own' },
@@ -3525,6 +3608,9 @@ async function checkImage(checks, clone, expected) {
         const failed = (await agent.shell('systemctl list-units --failed --plain --no-legend')).trim();
         expect(failed === '', failed.split('\n').join('; '));
         expect(state === 'running', `the system is ${state}`);
+        // A service that dies and is restarted again and again is never "failed".
+        const restarted = await agent.shell('systemctl show --property=Id,NRestarts \'*.service\' | awk -F= \'$1 == "Id" { id = $2 } $1 == "NRestarts" && $2 > 0 { print id, $2 }\'');
+        expect(restarted.trim() === '', `restarted by systemd, how often: ${restarted.trim().split('\n').join(', ')}`);
         return state;
     });
     await checks.run('firewall', async () => {
@@ -4479,8 +4565,10 @@ class Clone {
         if (this.process?.exitCode !== null || this.process.signalCode !== null)
             return;
         const journal = ['/bin/journalctl', '--boot', '--no-pager', '--output=short-monotonic'];
+        // An agent that does not answer soon never did: the guest has not come that far.
         const text = await this.agent
-            .exec(journal, { timeoutMs: 30_000 })
+            .ready(5000)
+            .then(() => this.agent.exec(journal, { timeoutMs: 30_000 }))
             .then(({ stdout }) => stdout)
             .catch((error) => `${(0,report_error/* describeError */.Uc)(error)}\n`);
         await (0,promises_.writeFile)((0,external_node_path_.join)(this.folder, `journal-${this.boots.length}.log`), text);
@@ -5086,10 +5174,12 @@ async function checkFailover(checks, stage, measured) {
 function tallyClients(samples) {
     return tally(samples.map(({ client, error }) => ({ backend: client, error })));
 }
-/** After its address was edited, a clone serves on the new one and is still the same host to ssh. */
-async function checkReaddressed(checks, stage, clone, before) {
+/** After its address was edited, and once it is `ready`, a clone serves on the new one and is still the same host to ssh. */
+async function checkReaddressed(checks, stage, clone, before, ready) {
     const { site } = stage;
     await checks.run('readdressed', async () => {
+        await ready;
+        await settled(clone, site.workers.map(({ name }) => name), 'UP');
         const now = await readIdentity(clone.agent);
         const same = now.hostKeys.length === before.hostKeys.length &&
             now.hostKeys.every((key) => before.hostKeys.includes(key));
@@ -5139,7 +5229,7 @@ const roleChecks = [
 ];
 const plan = [...imageChecks, ...roleChecks];
 // Under emulation on two cores a pair that boots together needs about a minute and a half.
-const bootTimeoutMs = { kvm: 120_000, tcg: 240_000 };
+const bootTimeoutMs = { kvm: 120_000, tcg: 300_000 };
 const ready = /seeder-first-boot: ready/;
 /** Console lines that a step provokes, by clone and start. */
 const provoked = {
@@ -5222,8 +5312,7 @@ async function scenario(proof, stage, checks, gathered) {
     await checkTampering(checks, second);
     await second.kill();
     gathered.rawSha256 = await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
-    await awaitReady(first, timeoutMs).catch(() => undefined);
-    await checkReaddressed(checks, stage, first, before);
+    await checkReaddressed(checks, stage, first, before, awaitReady(first, timeoutMs));
 }
 async function awaitFirstBoot(checks, clone, gathered, timeoutMs) {
     await checks.require('boots', async () => {
@@ -5472,6 +5561,26 @@ async function inside(path, options, folder, context) {
 
 /***/ }),
 
+/***/ 8198:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   l: () => (/* binding */ aptComplaint)
+/* harmony export */ });
+/**
+ * The line of apt's output that tells most: an unmet dependency with both packages' names, as its two solvers word
+ * it, else its first error. Undefined when there is neither.
+ */
+function aptComplaint(output) {
+    const classic = /^ ?(\S+ : (?:Pre-?)?Depends: .+)$/m.exec(output)?.[1];
+    const newer = /^ *\d+\. (\S+ (?:Pre-?)?Depends .+)\n\s*but none of the choices are installable/m.exec(output)?.[1];
+    const error = /^E: (.+)$/m.exec(output)?.[1];
+    return classic ?? (newer && `${newer} is not installable`) ?? error;
+}
+
+
+/***/ }),
+
 /***/ 6480:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -5502,8 +5611,14 @@ function text(pattern, form) {
     return zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().regex(pattern, { error: (issue) => `found ${(0,_yaml_issue_js__WEBPACK_IMPORTED_MODULE_6__/* .quoteValue */ .cl)(issue.input)}; give ${form}` });
 }
 const packageName = text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package');
-const unitName = text(/^[\w@.:-]+\.(service|timer|socket|target|path|mount)$/, 'the name of a unit with its kind, as in ssh.service');
+const unitName = text(/^[\w@.:-]+\.(service|timer|socket|target|path|mount|automount)$/, 'the name of a unit with its kind, as in ssh.service');
 const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes');
+const services = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
+    enable: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
+    disable: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
+    mask: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
+})
+    .prefault({});
 const baseSchema = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
     distribution: name,
     suite: name,
@@ -5513,6 +5628,7 @@ const baseSchema = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
     kernel: packageName,
     packages: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(packageName),
     exclude: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().startsWith('/')).default([]),
+    services,
     tools: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(packageName).min(1),
 });
 const imageSchema = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
@@ -5522,12 +5638,7 @@ const imageSchema = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
     version: zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({ package: packageName, revision: zod__WEBPACK_IMPORTED_MODULE_5__/* .int */ .Whr().min(1) }),
     packages: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(packageName),
     exclude: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().startsWith('/')).default([]),
-    services: zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
-        enable: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
-        disable: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
-        mask: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
-    })
-        .prefault({}),
+    services,
 });
 /**
  * Reads an image's definition and its base's.

@@ -102,7 +102,7 @@ export async function probeAccelerator(
 
 /** QEMU's own first complaint, without the program's name in front. */
 function shortReason(line: string): string {
-  return line.replace(/^\S*qemu\S*: (?:error: )?/, '').trim()
+  return line.replace(/^\S+: (?:-accel kvm: )?(?:error: )?/, '').trim()
 }
 
 async function findQemu(): Promise<{ binary: string; version: string }> {

@@ -141,8 +141,10 @@ export class Clone {
   async saveJournal(): Promise<void> {
     if (this.process?.exitCode !== null || this.process.signalCode !== null) return
     const journal = ['/bin/journalctl', '--boot', '--no-pager', '--output=short-monotonic'] as const
+    // An agent that does not answer soon never did: the guest has not come that far.
     const text = await this.agent
-      .exec(journal, { timeoutMs: 30_000 })
+      .ready(5000)
+      .then(() => this.agent.exec(journal, { timeoutMs: 30_000 }))
       .then(({ stdout }) => stdout)
       .catch((error: unknown) => `${describeError(error)}\n`)
     await writeFile(join(this.folder, `journal-${this.boots.length}.log`), text)

@@ -14,7 +14,7 @@ export const imageChecks = [
   { name: 'status', group: 'image', title: 'says which image it is, and that it is ready' },
   { name: 'verity', group: 'image', title: '/usr is the manifest’s, protected by dm-verity' },
   { name: 'read-only', group: 'image', title: '/usr cannot be written or remounted' },
-  { name: 'units', group: 'image', title: 'no unit has failed' },
+  { name: 'units', group: 'image', title: 'no unit has failed or was restarted' },
   { name: 'firewall', group: 'image', title: 'the kernel’s firewall is the platform file’s' },
   { name: 'root-grew', group: 'image', title: 'the root file system fills the disk' },
   { name: 'hygiene', group: 'image', title: 'no password, no foreign ssh key, a machine id of its own' },
@@ -62,6 +62,14 @@ export async function checkImage(
     const failed = (await agent.shell('systemctl list-units --failed --plain --no-legend')).trim()
     expect(failed === '', failed.split('\n').join('; '))
     expect(state === 'running', `the system is ${state}`)
+    // A service that dies and is restarted again and again is never "failed".
+    const restarted = await agent.shell(
+      'systemctl show --property=Id,NRestarts \'*.service\' | awk -F= \'$1 == "Id" { id = $2 } $1 == "NRestarts" && $2 > 0 { print id, $2 }\'',
+    )
+    expect(
+      restarted.trim() === '',
+      `restarted by systemd, how often: ${restarted.trim().split('\n').join(', ')}`,
+    )
     return state
   })
   await checks.run('firewall', async () => {

@@ -16,7 +16,11 @@ export function kernelCommandLine(usr: Usr): string {
     'systemd.gpt_auto=no',
     'console=tty0',
     'console=ttyS0,115200',
+    // Network cards keep the kernel's names, which are the ones that Proxmox VE's cloud-init drive gives them.
+    'net.ifnames=0',
     'loglevel=5',
+    // A unit that fails is said on the console; a hundred that do not are not.
+    'systemd.show_status=error',
     'panic=30',
   ].join(' ')
 }

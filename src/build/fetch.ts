@@ -14,9 +14,19 @@ const ATTEMPTS = 3
 /** No byte for this long means that the mirror is not answering any more. */
 const STALL_MS = 30_000
 
+/** One run of downloads: the first that fails for good ends the others. */
+interface Downloads {
+  readonly store: Store
+  readonly mirrors: Mirrors
+  readonly signal: AbortSignal
+  readonly stallMs: number
+  onBytes(count: number): void
+}
+
 /**
  * Brings every locked package into the store: what is there is verified, what is missing is fetched from the
- * mirror, then from the snapshot. `findMirrors` is asked only when something is missing.
+ * mirror, then from the snapshot. `findMirrors` is asked only when something is missing. `stallMs` is how long a
+ * mirror may be silent.
  * Throws SeederError naming the first package that cannot be had with the locked digest.
  */
 export async function fillStore(
@@ -24,6 +34,7 @@ export async function fillStore(
   packages: readonly LockedPackage[],
   findMirrors: () => Promise<Mirrors>,
   progress: Progress,
+  stallMs = STALL_MS,
 ): Promise<void> {
   const wanted = [...new Map(packages.map((one) => [one.sha256, one])).values()]
   const missing: LockedPackage[] = []
@@ -41,20 +52,23 @@ export async function fillStore(
   progress.note(`${missing.length} packages to download, ${formatBytes(total)}`)
   const mirrors = await findMirrors()
   let done = 0
-  const count = (bytes: number) => {
-    done += bytes
-    progress.bytes('downloading', done, total)
+  const stop = new AbortController()
+  const downloads: Downloads = {
+    ...{ store, mirrors, stallMs, signal: AbortSignal.any([stop.signal, interruption]) },
+    onBytes(bytes) {
+      done += bytes
+      progress.bytes('downloading', done, total)
+    },
   }
-  await pMap(missing, (one) => fetchOne(store, one, mirrors, count), { concurrency: CONNECTIONS })
+  try {
+    await pMap(missing, (one) => fetchOne(downloads, one), { concurrency: CONNECTIONS })
+  } finally {
+    stop.abort()
+  }
 }
 
-async function fetchOne(
-  store: Store,
-  wanted: LockedPackage,
-  mirrors: Mirrors,
-  onBytes: (count: number) => void,
-): Promise<void> {
-  const source = mirrors.get(wanted.archive)
+async function fetchOne(downloads: Downloads, wanted: LockedPackage): Promise<void> {
+  const source = downloads.mirrors.get(wanted.archive)
   if (!source) {
     throw new SeederError(
       `${wanted.name} comes from the archive "${wanted.archive}", which the base does not have`,
@@ -67,7 +81,7 @@ async function fetchOne(
   for (const base of [source.mirror, source.snapshot].filter((one) => one !== undefined)) {
     const url = base + wanted.path.split('/').map(encodeURIComponent).join('/')
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const failure = await tryFetch(store, wanted, url, onBytes)
+      const failure = await tryFetch(downloads, wanted, url)
       if (failure === undefined) return
       failures.push(`${url}: ${failure.reason}`)
       if (failure.final) break
@@ -84,22 +98,22 @@ async function fetchOne(
 
 /** One attempt. Undefined when the package is in the store now; else why not, and whether trying again is in vain. */
 async function tryFetch(
-  store: Store,
+  downloads: Downloads,
   wanted: LockedPackage,
   url: string,
-  onBytes: (count: number) => void,
 ): Promise<{ reason: string; final: boolean } | undefined> {
-  const abort = new AbortController()
-  let stall = setTimeout(() => abort.abort(), STALL_MS)
+  const { store, stallMs } = downloads
+  const silent = new AbortController()
+  let stall = setTimeout(() => silent.abort(), stallMs)
   try {
-    const response = await fetch(url, { signal: AbortSignal.any([abort.signal, interruption]) })
+    const response = await fetch(url, { signal: AbortSignal.any([silent.signal, downloads.signal]) })
     if (!response.ok || !response.body) {
       return { reason: `HTTP ${response.status}`, final: response.status < 500 && response.status !== 429 }
     }
     const added = await store.add(response.body, wanted, (count) => {
       clearTimeout(stall)
-      stall = setTimeout(() => abort.abort(), STALL_MS)
-      onBytes(count)
+      stall = setTimeout(() => silent.abort(), stallMs)
+      downloads.onBytes(count)
     })
     if (added.stored) return undefined
     return added.size < wanted.size
@@ -107,8 +121,8 @@ async function tryFetch(
       : { reason: `its sha256 is ${added.sha256}, the lock says ${wanted.sha256}`, final: true }
   } catch (error) {
     if (isDiskFull(error)) throw error
-    interruption.throwIfAborted()
-    if (abort.signal.aborted) return { reason: `no data for ${STALL_MS / 1000} s`, final: false }
+    downloads.signal.throwIfAborted()
+    if (silent.signal.aborted) return { reason: `no data for ${stallMs / 1000} s`, final: false }
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     return { reason: cause instanceof Error ? cause.message || String(cause) : String(cause), final: false }
   } finally {

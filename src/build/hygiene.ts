@@ -9,14 +9,17 @@ import { SeederError } from '../report/error.ts'
 const PRIVATE_KEY = '-----BEGIN [A-Z ]*PRIVATE KEY-----\\s+(?:[A-Za-z-]+: .*\\s+)*[A-Za-z0-9+/=]{40}'
 
 /**
- * Shell text that prints a line `FINDING<tab>PATH` for every file below the current folder that holds a private key.
- * The fixed string is looked for first: it is a hundred times faster than the pattern.
+ * Shell text that prints a line `FINDING<tab>PATH` for every file below `folder`, a path in the image's tree (the
+ * current folder), that holds a private key. The fixed string is looked for first: it is a hundred times faster than
+ * the pattern.
  */
-export const FIND_PRIVATE_KEYS = [
-  `{ grep -rlaF --null 'PRIVATE KEY-----' . || true; } |`,
-  `  { xargs -0 -r grep -lPza -- '${PRIVATE_KEY}' || true; } |`,
-  `  sed 's|^\\./|private key\\t/|'`,
-].join('\n')
+export function findPrivateKeys(folder: string): string {
+  return [
+    `{ grep -rlaF --null 'PRIVATE KEY-----' .${folder} || true; } |`,
+    `  { xargs -0 -r grep -lPza -- '${PRIVATE_KEY}' || true; } |`,
+    `  sed 's|^\\./|private key\\t/|'`,
+  ].join('\n')
+}
 
 /**
  * Shell text that checks the tree of the root file system in the current folder, printing a line per finding.
@@ -36,7 +39,7 @@ export const FIND_LEFTOVERS = [
   'find var/log var/lib/apt/lists var/cache/apt -type f 2> /dev/null | while read -r path; do report \'log or package list\' "$path"; done',
   `mawk -F: '$2 !~ /^[!*]*$/ || ($2 == "" ) { print "password of " $1 "\\t/etc/shadow" }' etc/shadow`,
   `mawk -F: '$2 != "x" { print "password of " $1 "\\t/etc/passwd" }' etc/passwd`,
-  FIND_PRIVATE_KEYS,
+  findPrivateKeys('/'),
 ].join('\n')
 
 /** Throws SeederError naming everything a hygiene script printed; `where` says which part of the image it read. */

@@ -4,7 +4,7 @@ import { type Layers, layerKey } from './layers.ts'
 import { runInside } from './namespace.ts'
 import type { Rootfs } from './rootfs.ts'
 import type { Tools } from './tools.ts'
-import { readTrees, treeKey } from './tree.ts'
+import { readTrees, treeKey, writeTree } from './tree.ts'
 
 /**
  * dracut runs in the image's own tree, so that the initrd has the image's programs and modules. It sees one module
@@ -41,14 +41,18 @@ export async function packInitrd(
   unpackTree: () => Promise<void>,
 ): Promise<string> {
   const module = join(project, 'images', 'common', 'initrd')
-  const key = layerKey({ rootfs: rootfs.key, script: SCRIPT, module: treeKey(await readTrees([module])) })
+  const files = await readTrees([module])
+  const key = layerKey({ rootfs: rootfs.key, script: SCRIPT, module: treeKey(files) })
   return layers.get('initrd', key, scratch, async (target) => {
     await unpackTree()
+    // A copy: dracut takes the modes of the files along, and a checkout's are as its umask was.
+    const copy = join(scratch, 'initrd-module')
+    await writeTree(files, copy)
     const enclosure = {
       tools: tools.folder,
       binds: [
         { from: scratch, to: '/scratch' },
-        { from: module, to: '/module' },
+        { from: copy, to: '/module' },
         { from: target, to: '/out' },
       ],
       env: { SOURCE_DATE_EPOCH: String(lock.epoch) },

@@ -1,4 +1,5 @@
 import { execa } from 'execa'
+import { aptComplaint } from '../image/apt-complaint.ts'
 import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
 
@@ -38,6 +39,8 @@ export function enclosureScript(enclosure: Enclosure): string {
   const root = shellQuote(enclosure.tools)
   const inside = (path: string) => shellQuote(`${enclosure.tools}${path}`)
   const lines = [
+    // Modes of files end up in the image: they must not depend on who builds it.
+    'umask 022',
     `mount --bind ${root} ${root}`,
     `mkdir -p ${['/proc', '/sys', '/dev', '/tmp', '/run'].map(inside).join(' ')}`,
     `mount -t proc proc ${inside('/proc')}`,
@@ -129,7 +132,8 @@ function stepFailure(what: string, output: string, exitCode: number | undefined)
   }
   const telling =
     lines.find((line) => /^dpkg: error processing|^dpkg-deb: error/.test(line)) ??
-    lines.find((line) => /^E: |\berror: /i.test(line)) ??
+    aptComplaint(output) ??
+    lines.find((line) => /\berror: /i.test(line)) ??
     lines.at(-1) ??
     ''
   return new SeederError(`${what} failed (exit ${exitCode ?? 'by signal'}): ${telling.trim()}`, {

@@ -6,7 +6,7 @@ import { sha256File } from './store.ts'
 
 /** Files that a folder with an earlier build may hold: they are ours to replace. */
 const OURS =
-  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS|template\.conf|test-report\.json)$/
+  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS|template\.conf|test-report\.(json|logs))$/
 
 /**
  * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and
@@ -18,6 +18,11 @@ export async function requireUsableOutput(out: string): Promise<void> {
   if (!info.isDirectory()) {
     throw new UsageError(`--out ${out} is not a folder`, {
       fix: 'give a folder; it is made when it does not exist',
+    })
+  }
+  if (info.dev !== (await stat(dirname(resolve(out)))).dev) {
+    throw new UsageError(`--out ${out} is a mount point, which cannot be replaced as a whole`, {
+      fix: 'give a folder inside it',
     })
   }
   const foreign = (await readdir(out)).filter((name) => !OURS.test(name))
@@ -42,14 +47,29 @@ export async function publishOutput(out: string, files: ReadonlyMap<string, stri
     for (const [name, from] of files) {
       await link(from, join(partial, name)).catch(() => copyFile(from, join(partial, name)))
     }
-    const replaced = await rename(target, old).then(
+    await replace(target, partial, old)
+    await rm(old, { recursive: true, force: true })
+  } finally {
+    await rm(partial, { recursive: true, force: true })
+  }
+}
+
+/** Moves `target`, where it exists, to `old` and `partial` into its place; when the latter fails, the former is undone. */
+async function replace(target: string, partial: string, old: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const moved = await rename(target, old).then(
       () => true,
       () => false,
     )
-    await rename(partial, target)
-    if (replaced) await rm(old, { recursive: true, force: true })
-  } finally {
-    await rm(partial, { recursive: true, force: true })
+    try {
+      await rename(partial, target)
+      return
+    } catch (error) {
+      if (moved) await rename(old, target).catch(() => {})
+      // Another build has put its files there in between: the later one's stay.
+      const occupied = error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY'
+      if (!occupied || attempt === 5) throw error
+    }
   }
 }
 

@@ -1,12 +1,11 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { FIND_LEFTOVERS, requireClean } from './hygiene.ts'
 import { runInside } from './namespace.ts'
 import { stableUuid } from './rootfs.ts'
 import type { Tools } from './tools.ts'
-import { type TreeFile, writeTree } from './tree.ts'
+import { type TreeFile, writeTexts, writeTree } from './tree.ts'
 import type { Usr } from './usr.ts'
 
 /** Size of the root file system as shipped; a clone grows it to its disk. */
@@ -47,15 +46,13 @@ export async function makeRoot(
 ): Promise<void> {
   const stateFiles = join(scratch, 'state-files')
   await writeTree(files, stateFiles)
-  for (const [path, text] of Object.entries(generated)) {
-    await mkdir(dirname(join(stateFiles, path)), { recursive: true })
-    await writeFile(join(stateFiles, path), text, { mode: 0o644 })
-  }
+  await writeTexts(generated, stateFiles)
   const script = [
     'mkdir /scratch/state && cd /scratch/state',
     'tar -xf /usr-layer/state.tar --numeric-owner --xattrs',
-    'cp -a --no-preserve=ownership /scratch/state-files/. .',
     CLEAN,
+    // After the cleaning: what a definition adds is checked and refused, not silently dropped.
+    'cp -a --no-preserve=ownership --remove-destination /scratch/state-files/. .',
     FIND_LEFTOVERS,
     `tar -cf /scratch/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
     'rm -f /scratch/root.ext4',

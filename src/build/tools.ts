@@ -1,8 +1,10 @@
 import { writeFile } from 'node:fs/promises'
 import { execa } from 'execa'
 import type { Lock } from '../image/lock.ts'
+import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
 import { type Layers, layerKey } from './layers.ts'
+import { unshareArgv } from './namespace.ts'
 import type { Store } from './store.ts'
 
 /** The tools tree: a root file system whose programs make the image. `key` stands for its content. */
@@ -20,7 +22,7 @@ const LEFT_OUT = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share
 export async function unpackTools(lock: Lock, store: Store, layers: Layers, scratch: string): Promise<Tools> {
   const exclude = LEFT_OUT.map((path) => `--exclude=./${path}`)
   // tar sees the packages as one after the other would; a directory that a package ships over a link stays the link.
-  const unpack = `for deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x --no-same-owner --keep-directory-symlink ${exclude.join(' ')}; done`
+  const unpack = `umask 022; for deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x --no-same-owner --keep-directory-symlink ${exclude.join(' ')}; done`
   const key = layerKey({ unpack, passwd: PASSWD, packages: lock.tools.map((one) => one.sha256) })
   const folder = await layers.get('tools', key, scratch, async (target) => {
     // base-files brings the links /bin → usr/bin, which must be there before any package that still uses /bin.
@@ -29,11 +31,18 @@ export async function unpackTools(lock: Lock, store: Store, layers: Layers, scra
       (one) => one.name === 'base-files' || one.name === 'base-passwd',
     )
     for (const group of [links, others]) {
-      await execa('xargs', ['-0', '-P', '2', '-n', '8', 'bash', '-euo', 'pipefail', '-c', unpack, 'unpack'], {
+      // In a namespace, so that a build that is killed leaves no process that goes on writing.
+      const [program = '', ...argv] = unshareArgv([
+        ...['xargs', '-0', '-P', '2', '-n', '8', 'bash', '-euo', 'pipefail', '-c', unpack, 'unpack'],
+      ])
+      await execa(program, argv, {
         cwd: target,
         input: group.map((one) => store.path(one.sha256)).join('\0'),
         env: { LC_ALL: 'C.UTF-8' },
+        cancelSignal: interruption,
+        killSignal: 'SIGKILL',
       }).catch((cause: unknown) => {
+        interruption.throwIfAborted()
         throw new SeederError('Unpacking the tools tree failed', {
           fix: 'see --verbose; a damaged store is mended by removing the cache folder',
           cause,

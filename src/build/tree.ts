@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmod, cp, lstat, mkdir, readdir, readFile } from 'node:fs/promises'
+import { chmod, cp, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SeederError } from '../report/error.ts'
 
@@ -53,11 +53,28 @@ export function treeKey(files: readonly TreeFile[]): unknown {
 
 /** Copies the files to their places below `target`, with their modes. */
 export async function writeTree(files: readonly TreeFile[], target: string): Promise<void> {
-  await mkdir(target, { recursive: true, mode: 0o755 })
+  await makeFolder(target)
   for (const file of files) {
     const destination = join(target, file.path)
-    await mkdir(dirname(destination), { recursive: true, mode: 0o755 })
+    await makeFolder(dirname(destination))
     await cp(file.source, destination)
     await chmod(destination, file.mode)
   }
+}
+
+/** The same for texts (path in the image → text), as files that everybody may read. */
+export async function writeTexts(texts: Readonly<Record<string, string>>, target: string): Promise<void> {
+  for (const [path, text] of Object.entries(texts)) {
+    const destination = join(target, path)
+    await makeFolder(dirname(destination))
+    await writeFile(destination, text)
+    await chmod(destination, 0o644)
+  }
+}
+
+/** Makes a folder, and those above it, with the mode 0755: what mkdir gives is cut by the caller's umask. */
+async function makeFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true })
+  if (first === undefined) return
+  for (let at = path; at.length >= first.length; at = dirname(at)) await chmod(at, 0o755)
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
-import { FIND_PRIVATE_KEYS, requireClean } from './hygiene.ts'
+import { findPrivateKeys, requireClean } from './hygiene.ts'
 import { type Layers, layerKey } from './layers.ts'
 import { runInside, shellQuote } from './namespace.ts'
 import { type Rootfs, stableUuid } from './rootfs.ts'
@@ -63,24 +63,25 @@ function saltOf(image: Image): string {
 }
 
 function usrScript(image: Image, lock: Lock): string {
-  const { enable, disable, mask } = image.services
-  const systemctl = (verb: string, units: readonly string[]) =>
-    units.length > 0
-      ? [`systemctl --root=/scratch/tree --quiet ${verb} ${units.map(shellQuote).join(' ')}`]
+  const units = (verb: 'enable' | 'disable' | 'mask') => [
+    ...image.base.services[verb],
+    ...image.services[verb],
+  ]
+  const systemctl = (verb: 'enable' | 'disable' | 'mask') =>
+    units(verb).length > 0
+      ? [`systemctl --root=/scratch/tree --quiet ${verb} ${units(verb).map(shellQuote).join(' ')}`]
       : []
   return [
     'cd /scratch/tree',
     'cp -a --no-preserve=ownership /scratch/usr-files/. .',
-    ...systemctl('disable', disable),
-    ...systemctl('enable', enable),
-    ...systemctl('mask', mask),
-    `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${shellQuote(`seeder-${image.name}`)} ${shellQuote(lock.version)} >> usr/lib/os-release`,
+    ...systemctl('disable'),
+    ...systemctl('enable'),
+    ...systemctl('mask'),
+    `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${image.name} ${shellQuote(lock.version)} >> usr/lib/os-release`,
     `mkfs.erofs --quiet -U ${stableUuid(`${image.name} usr`)} -T ${lock.epoch} ${EROFS_OPTIONS.join(' ')} /out/usr.erofs usr`,
     `veritysetup format --salt=${saltOf(image)} --uuid=${stableUuid(`${image.name} verity`)} --root-hash-file=/out/roothash /out/usr.erofs /out/usr.verity > /dev/null`,
     'echo $(($(stat -c %s /out/usr.erofs) / 4096)) > /out/blocks',
-    'cd usr',
-    FIND_PRIVATE_KEYS,
-    'cd ..',
+    findPrivateKeys('/usr'),
     'tar -cf /out/state.tar --numeric-owner --xattrs --sort=name --exclude=./usr/?* --exclude=./boot/?* .',
   ].join('\n')
 }

@@ -4,6 +4,7 @@ import { loadImage } from '../image/definition.ts'
 import { formatLock, type Lock, lockDigest, readLock } from '../image/lock.ts'
 import { findMirrors } from '../image/mirrors.ts'
 import { resolveLock, withScratch } from '../image/resolve.ts'
+import { interruption } from '../interruption.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Context } from './context.ts'
 
@@ -23,6 +24,7 @@ export function registerLockCommand(program: Command, context: () => Context): v
       const mirrors = await findMirrors([...new Set(image.base.pockets.map((pocket) => pocket.archive))])
       const before = await readLock(image).catch(() => undefined)
       const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch))
+      interruption.throwIfAborted()
       const partial = `${image.lockFile}.${process.pid}.tmp`
       await writeFile(partial, formatLock(lock))
       await rename(partial, image.lockFile)

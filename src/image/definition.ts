@@ -13,10 +13,18 @@ function text(pattern: RegExp, form: string) {
 
 const packageName = text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package')
 const unitName = text(
-  /^[\w@.:-]+\.(service|timer|socket|target|path|mount)$/,
+  /^[\w@.:-]+\.(service|timer|socket|target|path|mount|automount)$/,
   'the name of a unit with its kind, as in ssh.service',
 )
 const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
+
+const services = z
+  .strictObject({
+    enable: z.array(unitName).default([]),
+    disable: z.array(unitName).default([]),
+    mask: z.array(unitName).default([]),
+  })
+  .prefault({})
 
 const baseSchema = z.strictObject({
   distribution: name,
@@ -27,6 +35,7 @@ const baseSchema = z.strictObject({
   kernel: packageName,
   packages: z.array(packageName),
   exclude: z.array(z.string().startsWith('/')).default([]),
+  services,
   tools: z.array(packageName).min(1),
 })
 
@@ -37,13 +46,7 @@ const imageSchema = z.strictObject({
   version: z.strictObject({ package: packageName, revision: z.int().min(1) }),
   packages: z.array(packageName),
   exclude: z.array(z.string().startsWith('/')).default([]),
-  services: z
-    .strictObject({
-      enable: z.array(unitName).default([]),
-      disable: z.array(unitName).default([]),
-      mask: z.array(unitName).default([]),
-    })
-    .prefault({}),
+  services,
 })
 
 /** `images/base/NAME.yaml`: distribution, archives, kernel, what all images on it share, and the build's tools. */

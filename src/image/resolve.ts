@@ -1,7 +1,9 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
+import { aptComplaint } from './apt-complaint.ts'
 import { type Base, type Image, requestedPackages } from './definition.ts'
 import { type Lock, type LockedPackage, requestDigest } from './lock.ts'
 
@@ -103,7 +105,9 @@ async function update(apt: PrivateApt, base: Base): Promise<void> {
     env: apt.env,
     reject: false,
     all: true,
+    cancelSignal: interruption,
   })
+  interruption.throwIfAborted()
   if (exitCode === 0) return
   const lines = stderr.split('\n').filter((line) => /^(E|W|Err)\b/.test(line))
   const what =
@@ -135,9 +139,8 @@ async function resolve(
     all: true,
   })
   if (simulated.exitCode !== 0) {
-    const line =
-      simulated.stderr.split('\n').find((one) => one.startsWith('E:')) ?? 'apt could not resolve it'
-    throw new SeederError(`Resolving the packages failed: ${line.replace(/^E:\s*/, '')}`, {
+    const complaint = aptComplaint(simulated.all) ?? 'apt could not resolve it'
+    throw new SeederError(`Resolving the packages failed: ${complaint}`, {
       fix: 'check the package names in the definition and in its base',
       cause: new Error(simulated.all),
     })

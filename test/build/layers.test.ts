@@ -51,10 +51,9 @@ describe('a layer', () => {
   })
 
   it('says when it was last used', async () => {
-    const layers = new Layers(folder, true)
-    const path = await layers.get('tools', 'k', await scratch('a'), writing('1'))
+    const path = await new Layers(folder, true).get('tools', 'k', await scratch('a'), writing('1'))
     await utimes(path, 1000, 1000)
-    await layers.get('tools', 'k', await scratch('a'), fails)
+    await new Layers(folder, true).get('tools', 'k', await scratch('b'), fails)
     expect(Date.now() - (await stat(path)).mtimeMs).toBeLessThan(60_000)
   })
 

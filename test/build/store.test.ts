@@ -52,7 +52,10 @@ test('another content of the same size is refused with its digest, and nothing o
 })
 
 test('a short body is refused with its length', async () => {
-  expect(await store.add(chunks(content.subarray(0, 100)), expected)).toMatchObject({ stored: false, size: 100 })
+  expect(await store.add(chunks(content.subarray(0, 100)), expected)).toMatchObject({
+    stored: false,
+    size: 100,
+  })
   expect(await files()).toEqual([])
 })
 

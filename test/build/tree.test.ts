@@ -84,7 +84,9 @@ test('files are written with the same modes whatever the umask is', async () => 
     }
     expect(await readFile(join(target, 'etc/deep/er/x'), 'utf8')).toBe('text')
     const paths = ['.', 'etc', 'etc/deep', 'etc/deep/er', 'etc/deep/er/x', 'etc/run']
-    return Promise.all(paths.map(async (path) => ((await stat(join(target, path))).mode & 0o7777).toString(8)))
+    return Promise.all(
+      paths.map(async (path) => ((await stat(join(target, path))).mode & 0o7777).toString(8)),
+    )
   }
   const expected = ['755', '755', '755', '755', '644', '755']
   expect(await modes(0o022)).toEqual(expected)

@@ -4,7 +4,7 @@ import { guestStatus, type Identity, readIdentity } from '../guest.ts'
 import { greeting } from '../visitor.ts'
 import { badAddress, nodePorts } from './configuration.ts'
 import type { ContractCheck } from './contract.ts'
-import { seconds } from './role-checks.ts'
+import { seconds, settled } from './role-checks.ts'
 import { addressIn, type Seat, visitorIn } from './site.ts'
 import type { Stage } from './stage.ts'
 import { askTimes, askUntil, type Sample, tally } from './traffic.ts'
@@ -126,15 +126,22 @@ function tallyClients(samples: readonly Sample[]): string {
   return tally(samples.map(({ client, error }) => ({ backend: client, error })))
 }
 
-/** After its address was edited, a clone serves on the new one and is still the same host to ssh. */
+/** After its address was edited, and once it is `ready`, a clone serves on the new one and is still the same host to ssh. */
 export async function checkReaddressed(
   checks: Recorder<ContractCheck>,
   stage: Stage,
   clone: Clone,
   before: Identity,
+  ready: Promise<unknown>,
 ): Promise<void> {
   const { site } = stage
   await checks.run('readdressed', async () => {
+    await ready
+    await settled(
+      clone,
+      site.workers.map(({ name }) => name),
+      'UP',
+    )
     const now = await readIdentity(clone.agent)
     const same =
       now.hostKeys.length === before.hostKeys.length &&

@@ -172,7 +172,11 @@ export function hastyApiClient(stage: Stage, seat: Seat): { stop(): Promise<void
 }
 
 /** Waits until HAProxy holds all of these servers in a state, in every proxy. */
-async function settled(clone: Clone, servers: readonly string[], wanted: 'UP' | 'DOWN'): Promise<void> {
+export async function settled(
+  clone: Clone,
+  servers: readonly string[],
+  wanted: 'UP' | 'DOWN',
+): Promise<void> {
   const deadline = performance.now() + 20_000
   for (;;) {
     const states = await serverStates(clone.agent)

@@ -305,4 +305,15 @@ describe('what the services’ own checkers refuse', () => {
     })
     expect(exitCode).toBe(1)
   })
+
+  test('a service that starts and dies', async () => {
+    await node.write('/etc/seeder/node.env', `${nodePorts}\n${vip}`)
+    await node.write('/var/haproxy-is-silent', '')
+    const { status, calls } = await node.boot()
+    expect(status).toMatchObject({
+      state: 'failed',
+      reason: 'haproxy: was started, but does not answer: see journalctl -u haproxy',
+    })
+    expect(calls.join('\n')).not.toContain('keepalived')
+  })
 })

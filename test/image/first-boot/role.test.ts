@@ -54,7 +54,7 @@ test('a whole configuration is checked, then put in place, then served; the VIPs
   ])
   expect(exitCode).toBe(0)
   expect(calls).toEqual([
-    'try-restart systemd-timesyncd.service',
+    '--no-block try-restart systemd-timesyncd.service',
     'haproxy -c -q -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d/seeder.cfg.new',
     'reload-or-restart haproxy.service',
     'keepalived --config-test --use-file=/etc/keepalived/keepalived.conf.new',

@@ -1,0 +1,72 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, expect, test } from 'vitest'
+import { withWorkFolder } from '../../src/build/work.ts'
+
+const root = await mkdtemp(join(tmpdir(), 'seeder work '))
+afterAll(() => rm(root, { recursive: true }))
+
+test('a work folder is there while it is needed, however the work ends', async () => {
+  const parent = join(root, 'a')
+  const result = await withWorkFolder(parent, async (folder) => {
+    await writeFile(join(folder, 'file'), '')
+    expect(await readdir(parent)).toHaveLength(1)
+    return 42
+  })
+  expect(result).toBe(42)
+  expect(await readdir(parent)).toEqual([])
+  await expect(withWorkFolder(parent, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+  expect(await readdir(parent)).toEqual([])
+})
+
+test('what killed builds left is removed, also what belongs to subordinate ids; a build that runs is left alone', async () => {
+  const parent = join(root, 'b')
+  const abandoned = join(parent, '999999999-1-abc')
+  await mkdir(abandoned, { recursive: true })
+  const [program = '', ...argv] = ['unshare', '--user', '--map-root-user', '--map-auto', '--']
+  await execa(program, [
+    ...argv,
+    'sh',
+    '-euc',
+    'mkdir "$1/x" && touch "$1/x/y" && chown -R 100:100 "$1/x" && chmod 700 "$1/x"',
+    '-',
+    abandoned,
+  ])
+  // The id of a process that runs, but one that started at another time than the folder's name says.
+  await mkdir(join(parent, `${process.pid}-1-def`))
+  await withWorkFolder(parent, async () => {
+    const names = await readdir(parent)
+    expect(names).toEqual([expect.stringMatching(new RegExp(`^${process.pid}-\\d{2,}-\\w+$`))])
+    await withWorkFolder(parent, async () => expect(await readdir(parent)).toHaveLength(2))
+    expect(await readdir(parent)).toEqual(names)
+  })
+})
+
+test('too little space is said before any work', async () => {
+  const parent = join(root, 'c')
+  await mkdir(parent)
+  const module = join(import.meta.dirname, '../../src/build/work.ts')
+  const script = `import { withWorkFolder } from ${JSON.stringify(module)}
+    await withWorkFolder(process.argv[1], () => console.log('worked')).catch((error) => console.log(error.message, error.fix))`
+  const mounted = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec node --input-type=module -e "$2" "$1"'
+  const { stdout } = await execa('unshare', [
+    ...[
+      '--user',
+      '--map-root-user',
+      '--map-auto',
+      '--mount',
+      '--',
+      'sh',
+      '-euc',
+      mounted,
+      '-',
+      parent,
+      script,
+    ],
+  ])
+  expect(stdout).toMatch(
+    /^A build needs \S+ GB in .*c, and there are \S+ [kM]B free free some space, .*XDG_CACHE_HOME$/,
+  )
+})
