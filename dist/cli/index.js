@@ -250,13 +250,16 @@ async function readOutput(folder) {
 
 
 /**
- * Content-addressed files: each is named by the sha256 of its bytes. A file appears only complete (written beside,
+ * Content-addressed files: each is named by the sha256 of its bytes. A file appears only complete (written elsewhere,
  * then renamed), so any number of builds may share a store and a killed one leaves nothing another would trust.
  */
 class Store {
     folder;
-    constructor(folder) {
+    #scratch;
+    /** `scratch` is where files are while they are written; it must be on the store's file system. */
+    constructor(folder, scratch) {
         this.folder = folder;
+        this.#scratch = scratch;
     }
     /** Where the file with this digest is, or would be. */
     path(sha256) {
@@ -280,7 +283,7 @@ class Store {
      */
     async add(content, expected, onBytes = () => { }) {
         const target = this.path(expected.sha256);
-        const partial = `${target}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
+        const partial = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(this.#scratch, `${expected.sha256}.${Math.random().toString(36).slice(2)}.partial`);
         await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.mkdir)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.dirname)(target), { recursive: true });
         const hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256');
         let size = 0;
@@ -422,14 +425,14 @@ var mirrors = __nccwpck_require__(1705);
 var nftables = __nccwpck_require__(2386);
 // EXTERNAL MODULE: ./src/platform/schema.ts
 var schema = __nccwpck_require__(5140);
+// EXTERNAL MODULE: ./src/report/error.ts
+var report_error = __nccwpck_require__(8536);
 // EXTERNAL MODULE: ./node_modules/execa/index.js + 142 modules
 var execa = __nccwpck_require__(7054);
 // EXTERNAL MODULE: ./src/image/apt-complaint.ts
 var apt_complaint = __nccwpck_require__(8198);
 // EXTERNAL MODULE: ./src/interruption.ts
 var interruption = __nccwpck_require__(5092);
-// EXTERNAL MODULE: ./src/report/error.ts
-var error = __nccwpck_require__(8536);
 ;// CONCATENATED MODULE: ./src/build/namespace.ts
 
 
@@ -522,22 +525,27 @@ async function removeTrees(paths) {
 }
 /** Makes sure that namespaces with subordinate ids work here; throws SeederError with what to do when they do not. */
 async function requireNamespaces() {
-    const [program = '', ...argv] = unshareArgv(['true']);
-    const probe = await (0,execa/* execa */.Ho)(program, argv, { reject: false, all: true, env: { PATH: HOST_PATH } });
-    if (probe.exitCode === 0)
+    // Without subordinate ids first: unshare with --map-auto hangs where the kernel refuses (util-linux 2.38).
+    const output = (await refusal(unshareArgv(['true']).filter((word) => word !== '--map-auto'))) ??
+        (await refusal(unshareArgv(['true'])));
+    if (output === undefined)
         return;
-    const output = String(probe.all ?? probe.shortMessage);
     const noRange = /subuid|subgid|subordinate|newuidmap|newgidmap|uid range|getsub/i.test(output);
-    throw new error/* SeederError */.Zb(`Unprivileged user namespaces do not work here: ${output.trim().split('\n').at(-1) || 'unshare failed'}`, {
+    throw new report_error/* SeederError */.Zb(`Unprivileged user namespaces do not work here: ${output.trim().split('\n').at(-1) || 'unshare failed'}`, {
         fix: noRange
             ? 'this user needs the package uidmap and a range in /etc/subuid and /etc/subgid: run scripts/setup.sh'
             : 'run scripts/setup.sh --check; the kernel must allow them (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)',
     });
 }
+/** What a command said that did not end with 0; undefined when it did. */
+async function refusal([program = '', ...argv]) {
+    const ended = await (0,execa/* execa */.Ho)(program, argv, { reject: false, all: true, env: { PATH: HOST_PATH } });
+    return ended.exitCode === 0 ? undefined : String(ended.all || ended.shortMessage);
+}
 function stepFailure(what, output, exitCode) {
     const lines = output.trim().split('\n');
     if (/No space left on device|ENOSPC/.test(output)) {
-        return new error/* SeederError */.Zb(`${what} failed: no space left on the disk`, {
+        return new report_error/* SeederError */.Zb(`${what} failed: no space left on the disk`, {
             fix: 'free some space, or move the cache and the work folder with XDG_CACHE_HOME',
             cause: new Error(output),
         });
@@ -547,7 +555,7 @@ function stepFailure(what, output, exitCode) {
         lines.find((line) => /\berror: /i.test(line)) ??
         lines.at(-1) ??
         '';
-    return new error/* SeederError */.Zb(`${what} failed (exit ${exitCode ?? 'by signal'}): ${telling.trim()}`, {
+    return new report_error/* SeederError */.Zb(`${what} failed (exit ${exitCode ?? 'by signal'}): ${telling.trim()}`, {
         fix: 'run again with --verbose for the whole output of the step',
         cause: new Error(output),
     });
@@ -565,6 +573,7 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:fs"
 var external_node_fs_ = __nccwpck_require__(3024);
 ;// CONCATENATED MODULE: ./src/build/layers.ts
+
 
 
 
@@ -596,7 +605,7 @@ class Layers {
         if (fresh !== undefined)
             return fresh;
         if (this.reuse && (0,external_node_fs_.existsSync)(final)) {
-            // The time of last use, for whoever wants to clear the cache.
+            // The time of last use, which `prune` goes by.
             await (0,promises_.utimes)(final, new Date(), new Date()).catch(() => { });
             return final;
         }
@@ -618,6 +627,18 @@ class Layers {
         }
         this.#fresh.set(final, folder);
         return folder;
+    }
+    /** Removes the layers that no build has used for `days`: definitions move on, and nobody asks for theirs again. */
+    async prune(days) {
+        const oldest = Date.now() - days * 24 * 3600 * 1000;
+        const unused = [];
+        for (const entry of await (0,promises_.readdir)(this.folder).catch(() => [])) {
+            const path = (0,external_node_path_.join)(this.folder, entry);
+            const used = (await (0,promises_.stat)(path).catch(() => undefined))?.mtimeMs;
+            if (used !== undefined && used < oldest)
+                unused.push(path);
+        }
+        await removeTrees(unused);
     }
 }
 
@@ -1317,7 +1338,7 @@ async function layOutMirror(folder, suite, packages, store) {
 function indexRecord(locked, control) {
     const field = (name) => new RegExp(`^${name}: (.*)$`, 'm').exec(control)?.[1];
     if (field('Package') !== locked.name || field('Version') !== locked.version) {
-        throw new error/* SeederError */.Zb(`The file locked as ${locked.name} ${locked.version} is ${field('Package')} ${field('Version')}`, { fix: 'write the lock again' });
+        throw new report_error/* SeederError */.Zb(`The file locked as ${locked.name} ${locked.version} is ${field('Package')} ${field('Version')}`, { fix: 'write the lock again' });
     }
     return `${control.trimEnd()}\nFilename: ${locked.path}\nSize: ${locked.size}\nSHA256: ${locked.sha256}\n`;
 }
@@ -1430,7 +1451,7 @@ function requireExactly(lock, status) {
     const absent = [...locked].filter((one) => !installed.has(one));
     if (broken.length + extra.length + absent.length === 0)
         return;
-    throw new error/* SeederError */.Zb(`What was installed is not what is locked: ${[
+    throw new report_error/* SeederError */.Zb(`What was installed is not what is locked: ${[
         ...broken.map((one) => `${one.slice(3)} is not configured`),
         ...extra.map((one) => `${one} is not in the lock`),
         ...absent.map((one) => `${one} is in the lock and missing`),
@@ -1634,7 +1655,7 @@ async function fillStore(store, packages, findMirrors, progress, stallMs = STALL
 async function fetchOne(downloads, wanted) {
     const source = downloads.mirrors.get(wanted.archive);
     if (!source) {
-        throw new error/* SeederError */.Zb(`${wanted.name} comes from the archive "${wanted.archive}", which the base does not have`, {
+        throw new report_error/* SeederError */.Zb(`${wanted.name} comes from the archive "${wanted.archive}", which the base does not have`, {
             fix: 'write the lock again',
         });
     }
@@ -1651,7 +1672,7 @@ async function fetchOne(downloads, wanted) {
             await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
         }
     }
-    throw new error/* SeederError */.Zb(`Package ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`, {
+    throw new report_error/* SeederError */.Zb(`Package ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`, {
         fix: `write the lock again, or set ${(0,mirrors/* snapshotVariable */.F8)(wanted.archive)} (a snapshot that still has it) or ${(0,mirrors/* mirrorVariable */.qR)(wanted.archive)} (another mirror)`,
     });
 }
@@ -1741,7 +1762,7 @@ function requireClean(where, findings) {
     if (lines.length === 0)
         return;
     const listed = lines.map((line) => line.replace('\t', ' in '));
-    throw new error/* SeederError */.Zb(`The image must not be made: ${where} has ${listed.join('; ')}`, {
+    throw new report_error/* SeederError */.Zb(`The image must not be made: ${where} has ${listed.join('; ')}`, {
         fix: 'remove it from the image’s tree or packages; keys and identities belong to a clone, not to an image',
     });
 }
@@ -1795,7 +1816,7 @@ async function readTrees(folders) {
             if (entry.isDirectory())
                 continue;
             if (!entry.isFile()) {
-                throw new error/* SeederError */.Zb(`${source} is neither a file nor a folder`, {
+                throw new report_error/* SeederError */.Zb(`${source} is neither a file nor a folder`, {
                     fix: 'an image adds plain files only; units are enabled in image.yaml',
                 });
             }
@@ -2005,7 +2026,7 @@ async function unpackTools(lock, store, layers, scratch) {
                 killSignal: 'SIGKILL',
             }).catch((cause) => {
                 interruption/* interruption */.Y.throwIfAborted();
-                throw new error/* SeederError */.Zb('Unpacking the tools tree failed', {
+                throw new report_error/* SeederError */.Zb('Unpacking the tools tree failed', {
                     fix: 'see --verbose; a damaged store is mended by removing the cache folder',
                     cause,
                 });
@@ -2127,7 +2148,7 @@ async function requireSpace(folder) {
     const free = bavail * bsize;
     if (free >= NEEDED_BYTES)
         return;
-    throw new error/* SeederError */.Zb(`A build needs ${(0,table/* formatBytes */.z3)(NEEDED_BYTES)} in ${folder}, and there are ${(0,table/* formatBytes */.z3)(free)} free`, { fix: 'free some space, or put the cache elsewhere with XDG_CACHE_HOME' });
+    throw new report_error/* SeederError */.Zb(`A build needs ${(0,table/* formatBytes */.z3)(NEEDED_BYTES)} in ${folder}, and there are ${(0,table/* formatBytes */.z3)(free)} free`, { fix: 'free some space, or put the cache elsewhere with XDG_CACHE_HOME' });
 }
 
 ;// CONCATENATED MODULE: ./src/build/pipeline.ts
@@ -2153,6 +2174,9 @@ async function requireSpace(folder) {
 
 
 
+
+/** A layer that nobody used for so long belongs to a definition that has moved on. */
+const UNUSED_DAYS = 14;
 /**
  * Builds an image from its lock and leaves qcow2, manifest, SHA256SUMS and template.conf in `options.out`.
  * Nothing appears there before all of it is finished. Returns the manifest.
@@ -2167,7 +2191,7 @@ async function buildImage(image, platform, options) {
     const source = await readSource(project);
     return withWorkFolder((0,external_node_path_.join)(cache, 'work'), async (scratch) => {
         progress.phase('packages');
-        const store = new build_store/* Store */.i((0,external_node_path_.join)(cache, 'store'));
+        const store = new build_store/* Store */.i((0,external_node_path_.join)(cache, 'store'), scratch);
         const archives = [...new Set(image.base.pockets.map((pocket) => pocket.archive))];
         await fillStore(store, [...lock.packages, ...lock.tools], () => (0,mirrors/* findMirrors */.af)(archives), progress);
         const layers = new Layers((0,external_node_path_.join)(cache, 'layers'), options.reuseLayers);
@@ -2199,7 +2223,15 @@ async function buildImage(image, platform, options) {
             made: layers.made,
         });
         await (0,output/* publishOutput */.P5)(options.out, await outputFiles(manifest, platform, scratch));
+        await layers.prune(UNUSED_DAYS);
         return manifest;
+    }).catch((error) => {
+        if (!isDiskFull(error))
+            throw error;
+        throw new report_error/* SeederError */.Zb('The build failed: no space left on the disk', {
+            fix: 'free some space, or move the cache with XDG_CACHE_HOME or the output with --out',
+            cause: error,
+        });
     });
 }
 /** The files that come from the platform file rather than from a tree. */
@@ -3317,6 +3349,7 @@ var nftables = __nccwpck_require__(2386);
 /** Collects the outcome of a fixed list of checks, so that a report always has the same ones. */
 class Checks {
     plan;
+    abandonedAt;
     done = new Map();
     onResult;
     constructor(plan, onResult = () => undefined) {
@@ -3335,8 +3368,10 @@ class Checks {
         }
     }
     async require(name, work) {
-        if (!(await this.run(name, work)))
-            throw new Abandoned(name);
+        if (await this.run(name, work))
+            return;
+        this.abandonedAt ??= name;
+        throw new Abandoned(name);
     }
     skip(name, reason) {
         this.record(name, 'skipped', reason, 0);
@@ -3347,8 +3382,7 @@ class Checks {
     }
     /** Every planned check in its order; those that were not reached are skipped. */
     results() {
-        const failed = [...this.done.values()].find(({ status }) => status === 'failed');
-        const reason = failed ? `not reached: ${failed.name} failed` : 'not reached';
+        const reason = this.abandonedAt ? `not reached: ${this.abandonedAt} failed` : 'not reached';
         return this.plan.map((plan) => this.done.get(plan.name) ?? { ...plan, status: 'skipped', detail: reason, ms: 0 });
     }
     record(name, status, detail, ms) {
@@ -3425,12 +3459,13 @@ function consoleFailures(lines, allowed = harmlessLines) {
 
 ;// CONCATENATED MODULE: ./src/boot/guest.ts
 
+
 /** The identity of a node: what two clones must never share. */
 const identitySchema = schemas/* object */.Ikc({
     hostname: schemas/* string */.YjP().min(1),
     machineId: schemas/* string */.YjP().regex(/^[0-9a-f]{32}$/),
     /** Public ssh host keys, one line per key. */
-    hostKeys: schemas/* array */.YOg(schemas/* string */.YjP()).min(1),
+    hostKeys: schemas/* array */.YOg(schemas/* string */.YjP().regex(/^\S+ \S+$/)).min(1),
     randomSeed: schemas/* string */.YjP().regex(/^[0-9a-f]{64}$/),
 });
 /** What `/usr/lib/seeder/status` prints in a guest. */
@@ -3449,19 +3484,27 @@ async function guestStatus(agent) {
 const identityScript = `
 echo "hostname=$(cat /proc/sys/kernel/hostname)"
 echo "machineId=$(cat /etc/machine-id)"
+shopt -s nullglob
 for key in /etc/ssh/ssh_host_*_key.pub; do echo "hostKey=$(cut -d' ' -f1,2 "$key")"; done
 echo "randomSeed=$(sha256sum /var/lib/systemd/random-seed | cut -d' ' -f1)"
 `;
-/** Reads a guest's identity. */
+/**
+ * Reads a guest's identity.
+ * @throws SeederError when a part of it is missing
+ */
 async function readIdentity(agent) {
     const lines = (await agent.shell(identityScript)).trim().split('\n');
     const values = (key) => lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1));
-    return identitySchema.parse({
+    const identity = identitySchema.safeParse({
         hostname: values('hostname')[0],
         machineId: values('machineId')[0],
         hostKeys: values('hostKey'),
         randomSeed: values('randomSeed')[0],
     });
+    if (identity.success)
+        return identity.data;
+    const missing = identity.error.issues.map(({ path }) => path[0]).join(', ');
+    throw new report_error/* SeederError */.Zb(`read the identity of a guest; it has no proper ${missing}: ${lines.join('; ')}`);
 }
 /** Durations of a boot's stages in milliseconds, from `systemd-analyze time`; stages it does not name are absent. */
 function parseBootStages(text) {
@@ -3567,6 +3610,7 @@ async function compareFirewall(agent, expected) {
 
 
 
+
 /** What every image has to fulfil, whatever its role. */
 const imageChecks = [
     { name: 'boots', group: 'image', title: 'boots to its first-boot marker' },
@@ -3575,6 +3619,7 @@ const imageChecks = [
     { name: 'verity', group: 'image', title: '/usr is the manifest’s, protected by dm-verity' },
     { name: 'read-only', group: 'image', title: '/usr cannot be written or remounted' },
     { name: 'units', group: 'image', title: 'no unit has failed or was restarted' },
+    { name: 'journal', group: 'image', title: 'no failure in the journal' },
     { name: 'firewall', group: 'image', title: 'the kernel’s firewall is the platform file’s' },
     { name: 'root-grew', group: 'image', title: 'the root file system fills the disk' },
     { name: 'hygiene', group: 'image', title: 'no password, no foreign ssh key, a machine id of its own' },
@@ -3612,6 +3657,15 @@ async function checkImage(checks, clone, expected) {
         const restarted = await agent.shell('systemctl show --property=Id,NRestarts \'*.service\' | awk -F= \'$1 == "Id" { id = $2 } $1 == "NRestarts" && $2 > 0 { print id, $2 }\'');
         expect(restarted.trim() === '', `restarted by systemd, how often: ${restarted.trim().split('\n').join(', ')}`);
         return state;
+    });
+    await checks.run('journal', async () => {
+        // A quiet console does not show everything that the kernel and systemd have to say.
+        const lines = (await agent.shell('journalctl --boot --no-pager --output=short-monotonic'))
+            .trim()
+            .split('\n');
+        const failures = consoleFailures(lines.map((text) => ({ ms: 0, text })));
+        expect(failures.length === 0, failures.map(({ kind, text }) => `${kind}: ${text}`).join('; '));
+        return `${lines.length} lines`;
     });
     await checks.run('firewall', async () => {
         const count = await compareFirewall(agent, expected.firewall);
@@ -4110,15 +4164,23 @@ async function ssh(target, folder, options, command) {
 }
 
 ;// CONCATENATED MODULE: ./src/boot/haproxy/metrics.ts
+
 // No curl is needed in an image for this: bash speaks TCP.
 const script = `
+set -e
 exec 3<>/dev/tcp/127.0.0.1/8405
 printf 'GET /metrics?scope=server HTTP/1.0\\r\\n\\r\\n' >&3
 grep '^haproxy_server_status{' <&3
 `;
-/** The state HAProxy holds each server in (UP, DOWN, …), by `proxy/server`, from its Prometheus endpoint. */
+/**
+ * The state HAProxy holds each server in (UP, DOWN, …), by `proxy/server`, from its Prometheus endpoint.
+ * @throws SeederError when it does not answer
+ */
 async function serverStates(agent) {
-    return parseServerStates(await agent.shell(script));
+    const result = await agent.exec(['/bin/bash', '-c', script]);
+    if (result.exitCode === 0)
+        return parseServerStates(result.stdout);
+    throw new report_error/* SeederError */.Zb(`asked HAProxy for its metrics; ${result.stderr.trim() || 'it has no servers'}`);
 }
 /** The states in Prometheus text: of the samples of a server, the one with the value 1. */
 function parseServerStates(text) {
@@ -5101,7 +5163,8 @@ const takeoverLimitMs = 6000;
 /** A clone was given a value its role cannot use: it has to say so and stay reachable. */
 async function checkRefusal(checks, stage, clone, seat, timeoutMs) {
     await checks.run('bad-value', async () => {
-        const said = await clone.console.waitFor(/seeder-first-boot: .*NODEPORT_BACKENDS/, 'the refusal', timeoutMs);
+        const said = await clone.console.waitFor(/seeder-first-boot: /, 'the refusal', timeoutMs);
+        expect(/first-boot: NODEPORT_BACKENDS: /.test(said.text), `the console says: ${said.text.trim()}`);
         await clone.agent.ready(timeoutMs);
         const status = await settledStatus(clone);
         expect(status.state === 'failed', `the agent is told "${status.state}"`);

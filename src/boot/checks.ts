@@ -32,6 +32,7 @@ export interface Recorder<Name extends string> {
 /** Collects the outcome of a fixed list of checks, so that a report always has the same ones. */
 export class Checks<Name extends string> implements Recorder<Name> {
   private readonly plan: readonly (CheckPlan & { readonly name: Name })[]
+  private abandonedAt: Name | undefined
   private readonly done = new Map<Name, CheckResult>()
   private readonly onResult: (result: CheckResult) => void
 
@@ -55,7 +56,9 @@ export class Checks<Name extends string> implements Recorder<Name> {
   }
 
   async require(name: Name, work: () => Promise<string>): Promise<void> {
-    if (!(await this.run(name, work))) throw new Abandoned(name)
+    if (await this.run(name, work)) return
+    this.abandonedAt ??= name
+    throw new Abandoned(name)
   }
 
   skip(name: Name, reason: string): void {
@@ -69,8 +72,7 @@ export class Checks<Name extends string> implements Recorder<Name> {
 
   /** Every planned check in its order; those that were not reached are skipped. */
   results(): CheckResult[] {
-    const failed = [...this.done.values()].find(({ status }) => status === 'failed')
-    const reason = failed ? `not reached: ${failed.name} failed` : 'not reached'
+    const reason = this.abandonedAt ? `not reached: ${this.abandonedAt} failed` : 'not reached'
     return this.plan.map(
       (plan) => this.done.get(plan.name) ?? { ...plan, status: 'skipped', detail: reason, ms: 0 },
     )

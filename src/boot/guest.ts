@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { SeederError } from '../report/error.ts'
 import type { GuestAgent } from './agent.ts'
 
 /** The identity of a node: what two clones must never share. */
@@ -6,7 +7,7 @@ export const identitySchema = z.object({
   hostname: z.string().min(1),
   machineId: z.string().regex(/^[0-9a-f]{32}$/),
   /** Public ssh host keys, one line per key. */
-  hostKeys: z.array(z.string()).min(1),
+  hostKeys: z.array(z.string().regex(/^\S+ \S+$/)).min(1),
   randomSeed: z.string().regex(/^[0-9a-f]{64}$/),
 })
 export type Identity = z.output<typeof identitySchema>
@@ -30,21 +31,28 @@ export async function guestStatus(agent: GuestAgent): Promise<GuestStatus> {
 const identityScript = `
 echo "hostname=$(cat /proc/sys/kernel/hostname)"
 echo "machineId=$(cat /etc/machine-id)"
+shopt -s nullglob
 for key in /etc/ssh/ssh_host_*_key.pub; do echo "hostKey=$(cut -d' ' -f1,2 "$key")"; done
 echo "randomSeed=$(sha256sum /var/lib/systemd/random-seed | cut -d' ' -f1)"
 `
 
-/** Reads a guest's identity. */
+/**
+ * Reads a guest's identity.
+ * @throws SeederError when a part of it is missing
+ */
 export async function readIdentity(agent: GuestAgent): Promise<Identity> {
   const lines = (await agent.shell(identityScript)).trim().split('\n')
   const values = (key: string) =>
     lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1))
-  return identitySchema.parse({
+  const identity = identitySchema.safeParse({
     hostname: values('hostname')[0],
     machineId: values('machineId')[0],
     hostKeys: values('hostKey'),
     randomSeed: values('randomSeed')[0],
   })
+  if (identity.success) return identity.data
+  const missing = identity.error.issues.map(({ path }) => path[0]).join(', ')
+  throw new SeederError(`read the identity of a guest; it has no proper ${missing}: ${lines.join('; ')}`)
 }
 
 /** Durations of a boot's stages in milliseconds, from `systemd-analyze time`; stages it does not name are absent. */

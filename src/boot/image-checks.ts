@@ -2,7 +2,7 @@ import { formatBytes } from '../report/table.ts'
 import type { Candidate } from './candidate.ts'
 import { type CheckPlan, expect, type Recorder } from './checks.ts'
 import type { Clone } from './clone.ts'
-import type { ConsoleFailure } from './console-failures.ts'
+import { type ConsoleFailure, consoleFailures } from './console-failures.ts'
 import { fileDigest, rawDigest } from './digests.ts'
 import { compareFirewall } from './firewall.ts'
 import { guestStatus, parseBootStages } from './guest.ts'
@@ -15,6 +15,7 @@ export const imageChecks = [
   { name: 'verity', group: 'image', title: '/usr is the manifest’s, protected by dm-verity' },
   { name: 'read-only', group: 'image', title: '/usr cannot be written or remounted' },
   { name: 'units', group: 'image', title: 'no unit has failed or was restarted' },
+  { name: 'journal', group: 'image', title: 'no failure in the journal' },
   { name: 'firewall', group: 'image', title: 'the kernel’s firewall is the platform file’s' },
   { name: 'root-grew', group: 'image', title: 'the root file system fills the disk' },
   { name: 'hygiene', group: 'image', title: 'no password, no foreign ssh key, a machine id of its own' },
@@ -71,6 +72,15 @@ export async function checkImage(
       `restarted by systemd, how often: ${restarted.trim().split('\n').join(', ')}`,
     )
     return state
+  })
+  await checks.run('journal', async () => {
+    // A quiet console does not show everything that the kernel and systemd have to say.
+    const lines = (await agent.shell('journalctl --boot --no-pager --output=short-monotonic'))
+      .trim()
+      .split('\n')
+    const failures = consoleFailures(lines.map((text) => ({ ms: 0, text })))
+    expect(failures.length === 0, failures.map(({ kind, text }) => `${kind}: ${text}`).join('; '))
+    return `${lines.length} lines`
   })
   await checks.run('firewall', async () => {
     const count = await compareFirewall(agent, expected.firewall)

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rename, utimes } from 'node:fs/promises'
+import { mkdir, readdir, rename, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { removeTrees } from './namespace.ts'
 
 /** The digest of everything that goes into a layer: any JSON value, with the step's own script among it. */
 export function layerKey(inputs: unknown): string {
@@ -37,7 +38,7 @@ export class Layers {
     const fresh = this.#fresh.get(final)
     if (fresh !== undefined) return fresh
     if (this.reuse && existsSync(final)) {
-      // The time of last use, for whoever wants to clear the cache.
+      // The time of last use, which `prune` goes by.
       await utimes(final, new Date(), new Date()).catch(() => {})
       return final
     }
@@ -56,5 +57,17 @@ export class Layers {
     }
     this.#fresh.set(final, folder)
     return folder
+  }
+
+  /** Removes the layers that no build has used for `days`: definitions move on, and nobody asks for theirs again. */
+  async prune(days: number): Promise<void> {
+    const oldest = Date.now() - days * 24 * 3600 * 1000
+    const unused: string[] = []
+    for (const entry of await readdir(this.folder).catch(() => [])) {
+      const path = join(this.folder, entry)
+      const used = (await stat(path).catch(() => undefined))?.mtimeMs
+      if (used !== undefined && used < oldest) unused.push(path)
+    }
+    await removeTrees(unused)
   }
 }

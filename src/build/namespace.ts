@@ -107,10 +107,11 @@ export async function removeTrees(paths: readonly string[]): Promise<void> {
 
 /** Makes sure that namespaces with subordinate ids work here; throws SeederError with what to do when they do not. */
 export async function requireNamespaces(): Promise<void> {
-  const [program = '', ...argv] = unshareArgv(['true'])
-  const probe = await execa(program, argv, { reject: false, all: true, env: { PATH: HOST_PATH } })
-  if (probe.exitCode === 0) return
-  const output = String(probe.all ?? probe.shortMessage)
+  // Without subordinate ids first: unshare with --map-auto hangs where the kernel refuses (util-linux 2.38).
+  const output =
+    (await refusal(unshareArgv(['true']).filter((word) => word !== '--map-auto'))) ??
+    (await refusal(unshareArgv(['true'])))
+  if (output === undefined) return
   const noRange = /subuid|subgid|subordinate|newuidmap|newgidmap|uid range|getsub/i.test(output)
   throw new SeederError(
     `Unprivileged user namespaces do not work here: ${output.trim().split('\n').at(-1) || 'unshare failed'}`,
@@ -120,6 +121,12 @@ export async function requireNamespaces(): Promise<void> {
         : 'run scripts/setup.sh --check; the kernel must allow them (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)',
     },
   )
+}
+
+/** What a command said that did not end with 0; undefined when it did. */
+async function refusal([program = '', ...argv]: readonly string[]): Promise<string | undefined> {
+  const ended = await execa(program, argv, { reject: false, all: true, env: { PATH: HOST_PATH } })
+  return ended.exitCode === 0 ? undefined : String(ended.all || ended.shortMessage)
 }
 
 function stepFailure(what: string, output: string, exitCode: number | undefined): SeederError {

@@ -5,9 +5,10 @@ import { readLock } from '../image/lock.ts'
 import { findMirrors } from '../image/mirrors.ts'
 import { nftablesFor } from '../platform/nftables.ts'
 import { type Platform, roleNames } from '../platform/schema.ts'
+import { SeederError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { assembleDisk, kernelCommandLine } from './disk.ts'
-import { fillStore } from './fetch.ts'
+import { fillStore, isDiskFull } from './fetch.ts'
 import { digestCleanDisk } from './hygiene.ts'
 import { packInitrd } from './initrd.ts'
 import { Layers } from './layers.ts'
@@ -36,6 +37,9 @@ export interface BuildOptions {
   readonly progress: Progress
 }
 
+/** A layer that nobody used for so long belongs to a definition that has moved on. */
+const UNUSED_DAYS = 14
+
 /**
  * Builds an image from its lock and leaves qcow2, manifest, SHA256SUMS and template.conf in `options.out`.
  * Nothing appears there before all of it is finished. Returns the manifest.
@@ -51,7 +55,7 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
 
   return withWorkFolder(join(cache, 'work'), async (scratch) => {
     progress.phase('packages')
-    const store = new Store(join(cache, 'store'))
+    const store = new Store(join(cache, 'store'), scratch)
     const archives = [...new Set(image.base.pockets.map((pocket) => pocket.archive))]
     await fillStore(store, [...lock.packages, ...lock.tools], () => findMirrors(archives), progress)
 
@@ -85,7 +89,14 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
       made: layers.made,
     })
     await publishOutput(options.out, await outputFiles(manifest, platform, scratch))
+    await layers.prune(UNUSED_DAYS)
     return manifest
+  }).catch((error: unknown) => {
+    if (!isDiskFull(error)) throw error
+    throw new SeederError('The build failed: no space left on the disk', {
+      fix: 'free some space, or move the cache with XDG_CACHE_HOME or the output with --out',
+      cause: error,
+    })
   })
 }
 

@@ -6,14 +6,17 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 /**
- * Content-addressed files: each is named by the sha256 of its bytes. A file appears only complete (written beside,
+ * Content-addressed files: each is named by the sha256 of its bytes. A file appears only complete (written elsewhere,
  * then renamed), so any number of builds may share a store and a killed one leaves nothing another would trust.
  */
 export class Store {
   readonly folder: string
+  readonly #scratch: string
 
-  constructor(folder: string) {
+  /** `scratch` is where files are while they are written; it must be on the store's file system. */
+  constructor(folder: string, scratch: string) {
     this.folder = folder
+    this.#scratch = scratch
   }
 
   /** Where the file with this digest is, or would be. */
@@ -46,7 +49,7 @@ export class Store {
     onBytes: (count: number) => void = () => {},
   ): Promise<{ stored: true } | { stored: false; sha256: string; size: number }> {
     const target = this.path(expected.sha256)
-    const partial = `${target}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`
+    const partial = join(this.#scratch, `${expected.sha256}.${Math.random().toString(36).slice(2)}.partial`)
     await mkdir(dirname(target), { recursive: true })
     const hash = createHash('sha256')
     let size = 0

@@ -42,7 +42,7 @@ afterAll(async () => {
   await rm(root, { recursive: true })
 })
 beforeEach(() => {
-  store = new Store(join(root, String(count++)))
+  store = new Store(join(root, String(count++)), root)
   archive.server.faults.clear()
   archive.server.requests.length = 0
   notes = []
@@ -173,7 +173,7 @@ describe('a package that cannot be had as locked stops it with its name', () => 
     archive.server.faults.set(archive.path('first', '1:2+b1'), 'stalled')
     archive.server.faults.set(second(), 'missing')
     await expect(fill(undefined, 60_000)).rejects.toThrow(prefix)
-    await expect.poll(storedFiles).not.toContainEqual(expect.stringMatching(/\.tmp$/))
+    await expect.poll(() => readdir(root)).not.toContainEqual(expect.stringMatching(/\.partial$/))
   })
 })
 

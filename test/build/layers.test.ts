@@ -99,4 +99,14 @@ describe('--no-cache', () => {
     const made = await new Layers(folder, false).get('tools', 'k', await scratch('a'), writing('1'))
     expect(await new Layers(folder, true).get('tools', 'k', await scratch('b'), fails)).toBe(made)
   })
+
+  it('is removed when no build has used it for long', async () => {
+    const layers = new Layers(folder, true)
+    const old = await layers.get('tools', 'old', await scratch('a'), writing('1'))
+    const recent = await layers.get('tools', 'recent', await scratch('b'), writing('2'))
+    const monthAgo = new Date(Date.now() - 30 * 24 * 3600 * 1000)
+    await utimes(old, monthAgo, monthAgo)
+    await layers.prune(14)
+    expect([existsSync(old), existsSync(recent)]).toEqual([false, true])
+  })
 })

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
@@ -64,14 +63,13 @@ describe('template.conf', () => {
 
   it('is flat KEY=value lines that a shell reads as they are', async () => {
     expect(text).toMatch(/^([A-Z][A-Z0-9_]*=[\w.,:/-]*\n)+$/)
-    const { stdout } = await execa('sh', [
-      '-euc',
-      `${text}\necho "$IMAGE $VERSION $QCOW2 $RAW_SIZE $BRIDGES"`,
-    ])
-    expect(stdout).toBe('haproxy 3.0.11-1 haproxy-3.0.11-1.qcow2 800000000 vmbr11,vmbr12')
+    const show = 'echo "$IMAGE $VERSION $QCOW2 $RAW_SIZE $BRIDGES"'
+    const { stdout } = await execa('sh', ['-euc', `${text}\n${show}`])
+    const bridges = platform.roles.haproxy.zones.map((zone) => platform.zones[zone]?.bridge)
+    expect(stdout).toBe(`haproxy 3.0.11-1 haproxy-3.0.11-1.qcow2 800000000 ${bridges}`)
   })
 
-  it('has the size and the bridges that the platform file gives the role', async () => {
+  it('has the size that the platform file gives the role', () => {
     const role = platform.roles.haproxy
     const values = Object.fromEntries(
       text
@@ -86,7 +84,6 @@ describe('template.conf', () => {
       DISK_GIB: String(role.disk),
       BIOS: 'ovmf',
     })
-    expect(await readFile(join(checkout, 'platform.yaml'), 'utf8')).toContain(values.BRIDGES?.split(',')[0])
   })
 
   it('has an empty COMMIT outside a checkout', () => {

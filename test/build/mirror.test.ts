@@ -10,7 +10,7 @@ import type { LockedPackage } from '../../src/image/lock.ts'
 import { buildDeb } from '../support/archive/deb.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder mirror '))
-const store = new Store(join(root, 'store'))
+const store = new Store(join(root, 'store'), root)
 afterAll(() => rm(root, { recursive: true }))
 
 /** Builds a package, puts it into the store, and says what a lock would say of it. */

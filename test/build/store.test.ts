@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -8,9 +8,12 @@ import { Store } from '../../src/build/store.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder store '))
 let store: Store
+let scratch = ''
 let count = 0
-beforeEach(() => {
-  store = new Store(join(root, String(count++)))
+beforeEach(async () => {
+  scratch = join(root, `scratch ${count}`)
+  await mkdir(scratch)
+  store = new Store(join(root, String(count++)), scratch)
 })
 afterAll(() => rm(root, { recursive: true }))
 
@@ -21,10 +24,17 @@ async function* chunks(bytes: Buffer, size = 4096): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
-/** Every file below the store, relative to it. */
+/** Every file in the store and in its scratch folder. */
 async function files(): Promise<string[]> {
-  const entries = await readdir(store.folder, { recursive: true, withFileTypes: true }).catch(() => [])
-  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name)
+  const entries = await Promise.all(
+    [store.folder, scratch].map((folder) =>
+      readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []),
+    ),
+  )
+  return entries
+    .flat()
+    .filter((entry) => entry.isFile())
+    .map((entry) => entry.name)
 }
 
 test('what has its digest and size is stored under its digest', async () => {
@@ -109,7 +119,7 @@ test('a process that is killed while it writes leaves nothing under a digest', a
       console.log('writing')
       await new Promise((resolve) => setTimeout(resolve, 60_000))
     }
-    await new Store(${JSON.stringify(store.folder)}).add(slow(), ${JSON.stringify(expected)})`
+    await new Store(${JSON.stringify(store.folder)}, ${JSON.stringify(scratch)}).add(slow(), ${JSON.stringify(expected)})`
   const writer = execa('node', ['--input-type=module', '-e', script], { reject: false, buffer: false })
   await new Promise((resolve) => writer.stdout?.once('data', resolve))
   writer.kill('SIGKILL')

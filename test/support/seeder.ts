@@ -15,12 +15,16 @@ export async function seeder(
   argv: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<Ended> {
-  const { exitCode, stdout, stderr } = await execa('node', [join(checkout, 'src/cli.ts'), ...argv], {
-    cwd: options.cwd ?? checkout,
-    env: { NO_COLOR: '1', ...options.env },
-    stdin: 'ignore',
-    reject: false,
-    maxBuffer: 64 * 1024 * 1024,
-  })
+  const { exitCode, stdout, stderr } = await execa(
+    process.execPath,
+    [join(checkout, 'src/cli.ts'), ...argv],
+    {
+      cwd: options.cwd ?? checkout,
+      env: { NO_COLOR: '1', ...options.env },
+      stdin: 'ignore',
+      reject: false,
+      maxBuffer: 64 * 1024 * 1024,
+    },
+  )
   return { code: exitCode, stdout, stderr }
 }

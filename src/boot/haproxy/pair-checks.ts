@@ -21,11 +21,8 @@ export async function checkRefusal(
   timeoutMs: number,
 ): Promise<void> {
   await checks.run('bad-value', async () => {
-    const said = await clone.console.waitFor(
-      /seeder-first-boot: .*NODEPORT_BACKENDS/,
-      'the refusal',
-      timeoutMs,
-    )
+    const said = await clone.console.waitFor(/seeder-first-boot: /, 'the refusal', timeoutMs)
+    expect(/first-boot: NODEPORT_BACKENDS: /.test(said.text), `the console says: ${said.text.trim()}`)
     await clone.agent.ready(timeoutMs)
     const status = await settledStatus(clone)
     expect(status.state === 'failed', `the agent is told "${status.state}"`)

@@ -1,0 +1,217 @@
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { compareDisks, describeDifferences } from '../../src/build/compare.ts'
+import type { Manifest } from '../../src/build/manifest.ts'
+import { sha256File } from '../../src/build/store.ts'
+import { copyCache, copyProject, readManifest, removeFolder, testFolder, warmUp } from '../support/builds.ts'
+import { type OtherUser, otherUser } from '../support/other-user.ts'
+import { checkout, seeder } from '../support/seeder.ts'
+
+/** Real builds of the HAProxy image from its lock. */
+const root = await testFolder('builds')
+let reference: Manifest
+let other: OtherUser | undefined
+const out = join(root, 'first')
+
+beforeAll(async () => {
+  await chmod(root, 0o755)
+  other = await otherUser()
+  reference = await warmUp(out)
+})
+afterAll(async () => {
+  await removeFolder(root)
+  await other?.remove()
+})
+
+/** The raw disk of a build. */
+async function rawDisk(folder: string, name: string): Promise<string> {
+  const raw = join(root, `${name}.raw`)
+  const { qcow2 } = await readManifest(folder)
+  await execa('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', join(folder, qcow2.file), raw])
+  return raw
+}
+
+/** The newest tools tree of a cache. */
+async function toolsTree(cache: string): Promise<string> {
+  const layers = join(cache, 'seeder', 'layers')
+  const trees = (await readdir(layers)).filter((name) => name.startsWith('tools-'))
+  const times = await Promise.all(trees.map(async (name) => (await stat(join(layers, name))).mtimeMs))
+  return join(layers, trees[times.indexOf(Math.max(...times))] ?? '')
+}
+
+/** How two builds differ, in words, for the message of a test that fails. */
+async function differences(first: string, second: string, cache: string): Promise<string> {
+  const scratch = join(root, 'extracted')
+  await mkdir(scratch)
+  const [a, b] = [await rawDisk(first, 'a'), await rawDisk(second, 'b')]
+  try {
+    return describeDifferences(await compareDisks(a, b, await toolsTree(cache), scratch))
+  } finally {
+    await removeFolder(scratch)
+    for (const file of [a, b]) await rm(file)
+  }
+}
+
+describe('the output', () => {
+  it('is exactly four files, and they are intact', async () => {
+    expect((await readdir(out)).sort()).toEqual(
+      [
+        ...['SHA256SUMS', 'template.conf'],
+        `haproxy-${reference.version}.manifest.json`,
+        `haproxy-${reference.version}.qcow2`,
+      ].sort(),
+    )
+    await execa('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: out })
+    const { code, stdout } = await seeder(['inspect', out])
+    expect(code).toBe(0)
+    expect(stdout).toContain('intact')
+  })
+
+  it('has a manifest that says what was built, from what and how long it took', async () => {
+    const { stdout: commit } = await execa('git', ['-C', checkout, 'rev-parse', 'HEAD'])
+    expect(reference).toMatchObject({
+      image: 'haproxy',
+      base: 'debian-trixie',
+      role: 'haproxy',
+      source: { commit },
+    })
+    expect(reference.version).toMatch(/^3\.\d+\.\d+-\d+$/)
+    expect(reference.epoch).toBe(
+      JSON.parse(await readFile(join(checkout, 'images/haproxy/image.lock.json'), 'utf8')).epoch,
+    )
+    for (const digest of [reference.usr.roothash, reference.lock.sha256])
+      expect(digest).toMatch(/^[0-9a-f]{64}$/)
+    expect(Object.values(reference.timings).every((ms) => ms >= 0)).toBe(true)
+    expect(Object.keys(reference.packages)).toEqual(
+      expect.arrayContaining(['haproxy', 'keepalived', 'cloud-init']),
+    )
+    expect(reference.kernel.commandLine).toContain(`usrhash=${reference.usr.roothash}`)
+    const qcow2 = join(out, reference.qcow2.file)
+    expect(reference.qcow2).toMatchObject({ sha256: await sha256File(qcow2), size: (await stat(qcow2)).size })
+  })
+
+  it('unpacks to exactly the disk that the manifest names', async () => {
+    const raw = await rawDisk(out, 'unpacked')
+    expect({ sha256: await sha256File(raw), size: (await stat(raw)).size }).toEqual(reference.raw)
+    await rm(raw)
+  })
+})
+
+/**
+ * As somebody else, from a checkout elsewhere with other modes and time stamps, two at once into one cache that has
+ * no layer yet, one of them without using layers at all: nothing of that may be in the image.
+ */
+describe('the same lock gives the same image', () => {
+  const cache = join(root, 'other cache')
+  const there = join(root, 'elsewhere')
+  const outputs = [join(there, 'output one'), join(there, 'output two')]
+
+  /** Runs the checkout's program as the other user, who may not be able to read the checkout where it is. */
+  async function buildElsewhere(output: string, umask: string, env: Record<string, string>, argv: string[]) {
+    const entry = [join(there, 'program', 'node_modules/node/bin/node'), join(there, 'program', 'src/cli.ts')]
+    const mounted = `mount --bind "$1" "$2"; cd "$3"; umask ${umask}; shift 3; exec "$@"`
+    const build = [...entry, '-C', join(there, 'project'), 'build', 'haproxy', '--out', output, ...argv]
+    const asRoot =
+      process.getuid?.() === 0 ? ['unshare', '--mount'] : [...(other?.prefix ?? []), 'unshare', '--mount']
+    const asOther = process.getuid?.() === 0 ? (other?.prefix ?? []) : []
+    const [program = '', ...rest] =
+      other === undefined
+        ? build.map((word) => word.replace(join(there, 'program'), checkout))
+        : [
+            ...asRoot,
+            ...['--', 'sh', '-euc', mounted, '-', checkout, join(there, 'program'), there],
+            ...[...asOther, 'env', '-i'],
+            ...Object.entries({ PATH: '/usr/bin:/bin', HOME: there, XDG_CACHE_HOME: cache, ...env }).map(
+              ([key, value]) => `${key}=${value}`,
+            ),
+            ...build,
+          ]
+    const ended = await execa(program, rest, { reject: false, env: { XDG_CACHE_HOME: cache, ...env } })
+    expect(ended.stderr).not.toContain('seeder:')
+    expect(ended.exitCode).toBe(0)
+    return readManifest(output)
+  }
+
+  let built: Manifest[]
+  beforeAll(async () => {
+    await mkdir(join(there, 'program'), { recursive: true })
+    const project = await copyProject(join(there, 'project'))
+    await execa('find', [project, '-type', 'f', '-exec', 'touch', '-d', '2001-02-03', '{}', '+'])
+    await execa('chmod', ['-R', 'go-rwx', project])
+    // Copied, not linked: another user may not link to files that are not its own.
+    await mkdir(join(cache, 'seeder'), { recursive: true })
+    const linked = await copyCache(join(root, 'linked cache'))
+    await execa('cp', ['-r', join(linked, 'seeder', 'store'), join(cache, 'seeder', 'store')])
+    if (other && other.name !== 'root') await execa('chown', ['-R', `${other.name}:`, there, cache])
+    built = await Promise.all([
+      buildElsewhere(outputs[0] ?? '', '077', { TZ: 'Asia/Tokyo', LANG: 'de_DE.UTF-8' }, []),
+      buildElsewhere(outputs[1] ?? '', '002', { TZ: 'America/New_York', LANG: 'C' }, ['--no-cache']),
+    ])
+  })
+
+  it('for another user, with nothing built before, in other folders, time zones, umasks and languages', async () => {
+    for (const [index, manifest] of built.entries()) {
+      if (manifest.raw.sha256 !== reference.raw.sha256) {
+        expect.fail(`the disks differ:\n${await differences(out, outputs[index] ?? '', cache)}`)
+      }
+      expect(manifest.qcow2).toEqual(reference.qcow2)
+      expect(manifest.lock).toEqual(reference.lock)
+    }
+  })
+
+  it('whether its layers were made anew, by another build, or found', async () => {
+    expect(built[1]?.made.sort()).toEqual(['initrd', 'rootfs', 'tools', 'usr'])
+    const warm = await warmUp(out)
+    expect(warm.made).toEqual([])
+    expect(warm.raw).toEqual(reference.raw)
+    expect(warm.qcow2).toEqual(reference.qcow2)
+  })
+
+  it('and leaves nothing in the work folder', async () => {
+    expect(await readdir(join(cache, 'seeder', 'work'))).toEqual([])
+  })
+})
+
+describe('after an edit', () => {
+  let project: string
+  let cache: string
+  const edited = join(root, 'edited')
+
+  beforeAll(async () => {
+    project = await copyProject(join(root, 'edited project'))
+    cache = await copyCache(join(root, 'edited cache'), true)
+  })
+
+  async function rebuild(path: string, text: string): Promise<Manifest> {
+    await mkdir(join(project, 'images/haproxy/tree', path, '..'), { recursive: true })
+    await writeFile(join(project, 'images/haproxy/tree', path), text)
+    const ended = await seeder(['-C', project, 'build', 'haproxy', '--out', edited], {
+      env: { XDG_CACHE_HOME: cache },
+    })
+    expect(ended).toMatchObject({ code: 0 })
+    return readManifest(edited)
+  }
+
+  it('outside /usr no layer is made again, and the comparison names the file', async () => {
+    const manifest = await rebuild('etc/haproxy/zz-edited.cfg', '# edited\n')
+    expect(manifest.made).toEqual([])
+    expect(manifest.usr).toEqual(reference.usr)
+    expect(manifest.raw.sha256).not.toBe(reference.raw.sha256)
+    expect(await differences(out, edited, cache)).toBe('root: /etc/haproxy/zz-edited.cfg: only in the second')
+    await rm(join(project, 'images/haproxy/tree/etc/haproxy/zz-edited.cfg'))
+  })
+
+  it('below /usr neither the packages nor the initrd are made again, and the comparison names the file', async () => {
+    const text = await readFile(join(project, 'images/haproxy/tree/usr/lib/seeder/role'), 'utf8')
+    const manifest = await rebuild('usr/lib/seeder/role', `${text}# edited\n`)
+    expect(manifest.made).toEqual(['usr'])
+    expect(manifest.usr.roothash).not.toBe(reference.usr.roothash)
+    const told = (await differences(out, edited, cache)).split('\n')
+    expect(told).toContainEqual(expect.stringMatching(/^usr: \/lib\/seeder\/role: .*content/))
+    // The root hash of /usr is on the kernel's command line.
+    expect(told).toContainEqual('esp: /EFI/BOOT/BOOTX64.EFI: content')
+    expect(told.filter((line) => line.startsWith('root:'))).toEqual([])
+  })
+})
