@@ -12,9 +12,10 @@ import { readTrees, treeKey, writeTree } from './tree.ts'
  * The kernel is copied beside the initrd; both are checked to be there.
  */
 const SCRIPT = [
-  'cd /scratch/tree',
+  // Read-only, and entered after the mount: what dracut left in the tree would be in /usr, but not where the initrd
+  // comes from the cache.
+  'mount --bind /scratch/tree /scratch/tree && mount -o remount,bind,ro /scratch/tree && cd /scratch/tree',
   'kernel=$(cd usr/lib/modules && ls -d [0-9]* | sort -V | tail -n 1)',
-  'mount --bind /scratch/tree /scratch/tree',
   'for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done',
   'mount -t tmpfs tmpfs tmp && mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs var/tmp',
   'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',

@@ -5,7 +5,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compareDisks, describeDifferences } from '../../src/build/compare.ts'
 import type { Manifest } from '../../src/build/manifest.ts'
 import { sha256File } from '../../src/build/store.ts'
-import { copyCache, copyProject, readManifest, removeFolder, testFolder, warmUp } from '../support/builds.ts'
+import {
+  copyCache,
+  copyProject,
+  readManifest,
+  removeFolder,
+  testFolder,
+  usersCache,
+  warmUp,
+} from '../support/builds.ts'
 import { type OtherUser, otherUser } from '../support/other-user.ts'
 import { checkout, seeder } from '../support/seeder.ts'
 
@@ -33,21 +41,21 @@ async function rawDisk(folder: string, name: string): Promise<string> {
   return raw
 }
 
-/** The newest tools tree of a cache. */
-async function toolsTree(cache: string): Promise<string> {
-  const layers = join(cache, 'seeder', 'layers')
+/** The newest tools tree of the user's cache. */
+async function toolsTree(): Promise<string> {
+  const layers = join(usersCache, 'seeder', 'layers')
   const trees = (await readdir(layers)).filter((name) => name.startsWith('tools-'))
   const times = await Promise.all(trees.map(async (name) => (await stat(join(layers, name))).mtimeMs))
   return join(layers, trees[times.indexOf(Math.max(...times))] ?? '')
 }
 
 /** How two builds differ, in words, for the message of a test that fails. */
-async function differences(first: string, second: string, cache: string): Promise<string> {
+async function differences(first: string, second: string): Promise<string> {
   const scratch = join(root, 'extracted')
   await mkdir(scratch)
   const [a, b] = [await rawDisk(first, 'a'), await rawDisk(second, 'b')]
   try {
-    return describeDifferences(await compareDisks(a, b, await toolsTree(cache), scratch))
+    return describeDifferences(await compareDisks(a, b, await toolsTree(), scratch))
   } finally {
     await removeFolder(scratch)
     for (const file of [a, b]) await rm(file)
@@ -154,7 +162,7 @@ describe('the same lock gives the same image', () => {
   it('for another user, with nothing built before, in other folders, time zones, umasks and languages', async () => {
     for (const [index, manifest] of built.entries()) {
       if (manifest.raw.sha256 !== reference.raw.sha256) {
-        expect.fail(`the disks differ:\n${await differences(out, outputs[index] ?? '', cache)}`)
+        expect.fail(`the disks differ:\n${await differences(out, outputs[index] ?? '')}`)
       }
       expect(manifest.qcow2).toEqual(reference.qcow2)
       expect(manifest.lock).toEqual(reference.lock)
@@ -199,7 +207,7 @@ describe('after an edit', () => {
     expect(manifest.made).toEqual([])
     expect(manifest.usr).toEqual(reference.usr)
     expect(manifest.raw.sha256).not.toBe(reference.raw.sha256)
-    expect(await differences(out, edited, cache)).toBe('root: /etc/haproxy/zz-edited.cfg: only in the second')
+    expect(await differences(out, edited)).toBe('root: /etc/haproxy/zz-edited.cfg: only in the second')
     await rm(join(project, 'images/haproxy/tree/etc/haproxy/zz-edited.cfg'))
   })
 
@@ -208,7 +216,7 @@ describe('after an edit', () => {
     const manifest = await rebuild('usr/lib/seeder/role', `${text}# edited\n`)
     expect(manifest.made).toEqual(['usr'])
     expect(manifest.usr.roothash).not.toBe(reference.usr.roothash)
-    const told = (await differences(out, edited, cache)).split('\n')
+    const told = (await differences(out, edited)).split('\n')
     expect(told).toContainEqual(expect.stringMatching(/^usr: \/lib\/seeder\/role: .*content/))
     // The root hash of /usr is on the kernel's command line.
     expect(told).toContainEqual('esp: /EFI/BOOT/BOOTX64.EFI: content')

@@ -6,7 +6,7 @@ import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
 import { checkout, seeder } from './seeder.ts'
 
 /** The cache of whoever runs the tests: its package store is what all test builds start from. */
-const usersCache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
+export const usersCache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
 
 /** A folder for one test file, with blanks in its path. */
 export async function testFolder(name: string): Promise<string> {

@@ -1,0 +1,142 @@
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { Store } from '../../src/build/store.ts'
+import type { Lock } from '../../src/image/lock.ts'
+import { formatLock } from '../../src/image/lock.ts'
+import { serveFiles } from '../support/archive/server.ts'
+import { copyCache, copyProject, removeFolder, testFolder, warmUp } from '../support/builds.ts'
+import { type Ended, seeder } from '../support/seeder.ts'
+
+/** Builds that must stop: each on a copy of the project with one thing wrong, and nothing half-made left behind. */
+const root = await testFolder('refusals')
+const out = join(root, 'out')
+let project = ''
+let cache = ''
+let original: Lock
+
+beforeAll(async () => {
+  await warmUp(join(root, 'good'))
+  project = await copyProject(join(root, 'project'))
+  cache = await copyCache(join(root, 'cache'), true)
+  original = JSON.parse(await readFile(join(project, 'images/haproxy/image.lock.json'), 'utf8'))
+})
+afterAll(() => removeFolder(root))
+afterEach(async () => {
+  expect(await readdir(root)).not.toContain('out')
+  expect(await readdir(join(cache, 'seeder', 'work'))).toEqual([])
+})
+
+async function build(env: Record<string, string> = {}): Promise<Ended> {
+  return seeder(['-C', project, 'build', 'haproxy', '--out', out], { env: { XDG_CACHE_HOME: cache, ...env } })
+}
+
+/** The build's error, a line, with its fix on the next. */
+async function refusal(ended: Ended): Promise<string> {
+  expect(ended).toMatchObject({ code: 1, stdout: '' })
+  return /^seeder: (.+)\n {2}→ .+$/m.exec(ended.stderr)?.[1] ?? `no error in: ${ended.stderr}`
+}
+
+/** Runs a build on a changed lock. */
+async function buildWith(lock: Lock, env?: Record<string, string>): Promise<Ended> {
+  const file = join(project, 'images/haproxy/image.lock.json')
+  await writeFile(file, formatLock(lock))
+  try {
+    return await build(env)
+  } finally {
+    await writeFile(file, formatLock(original))
+  }
+}
+
+function lockedPackage(name: string) {
+  const found = original.packages.find((one) => one.name === name)
+  if (!found) throw new Error(`${name} is not locked`)
+  return found
+}
+
+describe('nothing but the lock', () => {
+  it('a dependency that is not locked does not exist, and is named', async () => {
+    const packages = original.packages.filter((one) => one.name !== 'liblua5.4-0')
+    expect(packages).toHaveLength(original.packages.length - 1)
+    expect(await refusal(await buildWith({ ...original, packages }))).toMatch(
+      /^Installing the packages failed.*liblua5\.4-0/,
+    )
+  })
+
+  it('a file that the lock calls by another name stops it', async () => {
+    const haproxy = lockedPackage('haproxy')
+    const packages = original.packages.map((one) => (one === haproxy ? { ...one, version: '9.9-1' } : one))
+    expect(await refusal(await buildWith({ ...original, packages }))).toBe(
+      `The file locked as haproxy 9.9-1 is haproxy ${haproxy.version}`,
+    )
+  })
+
+  it('a stored package that was changed is fetched again, and refused when the mirror’s was changed too', async () => {
+    const haproxy = lockedPackage('haproxy')
+    const folder = join(root, 'mirror')
+    const served = join(folder, haproxy.path)
+    await mkdir(join(served, '..'), { recursive: true })
+    await writeFile(served, Buffer.alloc(haproxy.size, 'x'))
+    const server = await serveFiles(folder)
+    const store = new Store(join(cache, 'seeder', 'store'), root)
+    const kept = await readFile(store.path(haproxy.sha256))
+    // Removed first: the file is a hard link to the one in the user's own store.
+    await store.remove(haproxy.sha256)
+    await writeFile(store.path(haproxy.sha256), Buffer.alloc(haproxy.size, 'y'))
+    try {
+      const env = { SEEDER_MIRROR_DEBIAN: server.url, SEEDER_MIRROR_DEBIAN_SECURITY: server.url }
+      const ended = await build(env)
+      expect(ended.stderr).toContain('haproxy: the stored file is damaged and will be fetched again')
+      expect(await refusal(ended)).toMatch(
+        new RegExp(
+          `^Package haproxy \\S+ cannot be fetched as locked: .*: its sha256 is \\w+, the lock says ${haproxy.sha256}$`,
+        ),
+      )
+      expect(await store.has(haproxy.sha256, haproxy.size)).toBe(false)
+    } finally {
+      await server.close()
+      await writeFile(store.path(haproxy.sha256), kept)
+    }
+  })
+})
+
+describe('what must not be in an image stops the build and is named', () => {
+  /** Adds a file to the image's tree for one build. */
+  async function buildAdding(path: string, text: string): Promise<string> {
+    const file = join(project, 'images/haproxy/tree', path)
+    await mkdir(join(file, '..'), { recursive: true })
+    await writeFile(file, text)
+    try {
+      return await refusal(await build())
+    } finally {
+      await rm(file)
+    }
+  }
+
+  it('a private key below /usr', async () => {
+    const { stdout: key } = await execa('openssl', ['genpkey', '-algorithm', 'ed25519'])
+    expect(await buildAdding('usr/share/haproxy/site.pem', key)).toBe(
+      'The image must not be made: /usr has private key in /usr/share/haproxy/site.pem',
+    )
+  })
+
+  it('a private key, an ssh host key and an authorized key outside it', async () => {
+    const { stdout: key } = await execa('openssl', ['genpkey', '-algorithm', 'ed25519'])
+    expect(await buildAdding('etc/haproxy/site.pem', key)).toBe(
+      'The image must not be made: the root file system has private key in /etc/haproxy/site.pem',
+    )
+    expect(await buildAdding('etc/ssh/ssh_host_ed25519_key.pub', 'ssh-ed25519 AAAA\n')).toBe(
+      'The image must not be made: the root file system has ssh host key in /etc/ssh/ssh_host_ed25519_key.pub',
+    )
+    expect(await buildAdding('root/.ssh/authorized_keys', 'ssh-ed25519 AAAA\n')).toBe(
+      'The image must not be made: the root file system has authorized key in /root/.ssh/authorized_keys',
+    )
+  })
+
+  it('a password hash', async () => {
+    expect(await buildAdding('etc/shadow', 'root:$y$j9T$abcdef$ghijkl:20000:0:99999:7:::\n')).toBe(
+      'The image must not be made: the root file system has password of root in /etc/shadow',
+    )
+  })
+})
