@@ -341,7 +341,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _commands_inspect_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5526);
 /* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9623);
 /* harmony import */ var _commands_platform_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4768);
-/* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5699);
+/* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7009);
 /* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5092);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(8536);
 
@@ -1880,9 +1880,10 @@ async function makeFolder(path) {
  * The kernel is copied beside the initrd; both are checked to be there.
  */
 const SCRIPT = [
-    'cd /scratch/tree',
+    // Read-only, and entered after the mount: what dracut left in the tree would be in /usr, but not where the initrd
+    // comes from the cache.
+    'mount --bind /scratch/tree /scratch/tree && mount -o remount,bind,ro /scratch/tree && cd /scratch/tree',
     'kernel=$(cd usr/lib/modules && ls -d [0-9]* | sort -V | tail -n 1)',
-    'mount --bind /scratch/tree /scratch/tree',
     'for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done',
     'mount -t tmpfs tmpfs tmp && mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs var/tmp',
     'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
@@ -2102,6 +2103,8 @@ function usrScript(image, lock) {
     ].join('\n');
 }
 
+// EXTERNAL MODULE: ./src/run-folder.ts
+var run_folder = __nccwpck_require__(6091);
 ;// CONCATENATED MODULE: ./src/build/work.ts
 
 
@@ -2110,38 +2113,16 @@ function usrScript(image, lock) {
 
 /** What the largest build here needs at once: the tree, its tar, the file systems, the raw disk and the qcow2. */
 const NEEDED_BYTES = 2.5e9;
-/**
- * A folder for one build, below `parent`, removed when `work` ends, however it ends. Its name carries the process's
- * id and start time, so that the next build can tell a folder in use from one that a killed build left, and clears
- * the latter away first.
- */
+/** A folder for one build, below `parent`, removed when `work` ends, however it ends; see `makeRunFolder`. */
 async function withWorkFolder(parent, work) {
-    await (0,promises_.mkdir)(parent, { recursive: true });
-    await removeAbandoned(parent);
-    await requireSpace(parent);
-    const folder = (0,external_node_path_.join)(parent, `${process.pid}-${await startTime(process.pid)}-${Math.random().toString(36).slice(2, 8)}`);
-    await (0,promises_.mkdir)(folder);
+    const folder = await (0,run_folder/* makeRunFolder */.G)(parent, removeTrees);
     try {
+        await requireSpace(parent);
         return await work(folder);
     }
     finally {
         await removeTrees([folder]);
     }
-}
-async function removeAbandoned(parent) {
-    const abandoned = [];
-    for (const entry of await (0,promises_.readdir)(parent)) {
-        const [pid, started] = entry.split('-');
-        if (!pid || !started || (await startTime(Number(pid))) !== started)
-            abandoned.push((0,external_node_path_.join)(parent, entry));
-    }
-    await removeTrees(abandoned);
-}
-/** When a process started, in clock ticks since boot, as /proc says it; undefined when there is no such process. */
-async function startTime(pid) {
-    const stat = await (0,promises_.readFile)(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-    // The second field is the program's name in brackets and may itself hold blanks.
-    return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
 }
 async function requireSpace(folder) {
     const { bavail, bsize } = await (0,promises_.statfs)(folder);
@@ -3018,7 +2999,7 @@ function print(result) {
 
 /***/ }),
 
-/***/ 5699:
+/***/ 7009:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -5528,32 +5509,8 @@ async function writeReport(report, file) {
     await (0,promises_.rename)(`${file}.part`, file);
 }
 
-;// CONCATENATED MODULE: ./src/boot/run-folder.ts
-
-
-/**
- * A folder for one run, under `parent`, named after this process. Folders of runs that are gone, killed before they
- * could clean up, are removed.
- */
-async function makeRunFolder(parent) {
-    await (0,promises_.mkdir)(parent, { recursive: true });
-    for (const name of await (0,promises_.readdir)(parent)) {
-        const [, pid, started] = /^run-(\d+)-(\d+)$/.exec(name) ?? [];
-        if (pid === undefined || (await startTime(pid)) === started)
-            continue;
-        await (0,promises_.rm)((0,external_node_path_.join)(parent, name), { recursive: true, force: true });
-    }
-    const own = (0,external_node_path_.join)(parent, `run-${process.pid}-${await startTime(String(process.pid))}`);
-    await (0,promises_.mkdir)(own, { mode: 0o700 });
-    return own;
-}
-/** When a process was started, in clock ticks since boot (field 22 of proc(5)): with the pid it names one process. */
-async function startTime(pid) {
-    const stat = await (0,promises_.readFile)(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    // The program's name, in brackets, may itself hold spaces and brackets.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-}
-
+// EXTERNAL MODULE: ./src/run-folder.ts
+var run_folder = __nccwpck_require__(6091);
 ;// CONCATENATED MODULE: ./src/commands/test.ts
 
 
@@ -5588,7 +5545,7 @@ async function outside(path, context) {
     contractFor(await findCandidate(path));
     await requireTun();
     await requireNamespaces();
-    const folder = await makeRunFolder((0,external_node_path_.join)(context.cache(), 'test'));
+    const folder = await (0,run_folder/* makeRunFolder */.G)((0,external_node_path_.join)(context.cache(), 'test'));
     try {
         const [, script = '', ...rest] = process.argv;
         process.exitCode = await runInNamespaces([process.execPath, ...process.execArgv, script, ...rest], {
@@ -6669,6 +6626,50 @@ function formatDuration(ms) {
         return `${(ms / 1000).toFixed(1)} s`;
     const seconds = Math.round(ms / 1000);
     return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+}
+
+
+/***/ }),
+
+/***/ 6091:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   G: () => (/* binding */ makeRunFolder)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
+
+
+/**
+ * A folder for one run of a program, under `parent`. Its name carries this process's id and start time, so that the
+ * next run can tell a folder in use from one that a killed run left; the latter are removed, with `remove`.
+ */
+async function makeRunFolder(parent, remove = removeOwn) {
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)(parent, { recursive: true });
+    const abandoned = [];
+    for (const name of await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)(parent)) {
+        const [, pid, started] = /^run-(\d+)-(\d+)-\w+$/.exec(name) ?? [];
+        if (pid !== undefined && (await startTime(pid)) !== started)
+            abandoned.push((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(parent, name));
+    }
+    await remove(abandoned);
+    const unique = Math.random().toString(36).slice(2, 8);
+    const own = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(parent, `run-${process.pid}-${await startTime(String(process.pid))}-${unique}`);
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)(own, { mode: 0o700 });
+    return own;
+}
+async function removeOwn(paths) {
+    for (const path of paths)
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(path, { recursive: true, force: true });
+}
+/** When a process was started, in clock ticks since boot (field 22 of proc(5)): with the pid it names one process. */
+async function startTime(pid) {
+    const stat = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    // The program's name, in brackets, may itself hold spaces and brackets.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
 }
 
 

@@ -7,7 +7,7 @@ import { requireTun } from '../boot/lan.ts'
 import { endWithParent, requireNamespaces, runInNamespaces } from '../boot/namespace.ts'
 import { contractFor, proveCandidate } from '../boot/prove.ts'
 import { describeReport } from '../boot/report.ts'
-import { makeRunFolder } from '../boot/run-folder.ts'
+import { makeRunFolder } from '../run-folder.ts'
 
 /** What the command needs from the program it is part of. */
 export interface TestContext {

@@ -23,7 +23,7 @@ test('a work folder is there while it is needed, however the work ends', async (
 
 test('what killed builds left is removed, also what belongs to subordinate ids; a build that runs is left alone', async () => {
   const parent = join(root, 'b')
-  const abandoned = join(parent, '999999999-1-abc')
+  const abandoned = join(parent, 'run-999999999-1-abc')
   await mkdir(abandoned, { recursive: true })
   const [program = '', ...argv] = ['unshare', '--user', '--map-root-user', '--map-auto', '--']
   await execa(program, [
@@ -35,10 +35,10 @@ test('what killed builds left is removed, also what belongs to subordinate ids; 
     abandoned,
   ])
   // The id of a process that runs, but one that started at another time than the folder's name says.
-  await mkdir(join(parent, `${process.pid}-1-def`))
+  await mkdir(join(parent, `run-${process.pid}-1-def`))
   await withWorkFolder(parent, async () => {
     const names = await readdir(parent)
-    expect(names).toEqual([expect.stringMatching(new RegExp(`^${process.pid}-\\d{2,}-\\w+$`))])
+    expect(names).toEqual([expect.stringMatching(new RegExp(`^run-${process.pid}-\\d{2,}-\\w+$`))])
     await withWorkFolder(parent, async () => expect(await readdir(parent)).toHaveLength(2))
     expect(await readdir(parent)).toEqual(names)
   })

@@ -2,18 +2,18 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { makeRunFolder } from '../../src/boot/run-folder.ts'
+import { makeRunFolder } from '../src/run-folder.ts'
 
 test('a run removes what killed runs left, and nothing else', async () => {
   const parent = join(await mkdtemp(join(tmpdir(), 'seeder-')), 'test')
-  await mkdir(join(parent, 'run-999999999-1'), { recursive: true })
-  await mkdir(join(parent, `run-${process.pid}-1`))
-  await writeFile(join(parent, 'run-999999999-1', 'disk.qcow2'), '')
+  await mkdir(join(parent, 'run-999999999-1-x'), { recursive: true })
+  await mkdir(join(parent, `run-${process.pid}-1-x`))
+  await writeFile(join(parent, 'run-999999999-1-x', 'disk.qcow2'), '')
   await mkdir(join(parent, 'something else'))
   const own = await makeRunFolder(parent)
   expect((await readdir(parent)).map((name) => join(parent, name)).sort()).toEqual(
     [own, join(parent, 'something else')].sort(),
   )
-  expect(own).toMatch(new RegExp(`/run-${process.pid}-\\d+$`))
+  expect(own).toMatch(new RegExp(`/run-${process.pid}-\\d+-\\w+$`))
   await rm(parent, { recursive: true })
 })
