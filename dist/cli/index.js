@@ -1387,7 +1387,9 @@ async function controlOf(one, store) {
  */
 async function installPackages(image, lock, store, tools, layers, scratch) {
     const script = installScript(image, lock);
-    const key = layerKey({ tools: tools.key, script, packages: lock.packages.map((one) => one.sha256) });
+    // Name and version too: a lock that calls a file by another name must not pass because its layer is there.
+    const packages = lock.packages.map(({ name, version, sha256 }) => [name, version, sha256]);
+    const key = layerKey({ tools: tools.key, script, packages });
     let tree;
     const folder = await layers.get('rootfs', key, scratch, async (target) => {
         const mirror = (0,external_node_path_.join)(scratch, 'mirror');
@@ -2117,7 +2119,14 @@ const NEEDED_BYTES = 2.5e9;
 async function withWorkFolder(parent, work) {
     const folder = await (0,run_folder/* makeRunFolder */.G)(parent, removeTrees);
     try {
+        // After the cleaning, which may be what makes the space.
         await requireSpace(parent);
+    }
+    catch (error) {
+        await (0,promises_.rmdir)(folder);
+        throw error;
+    }
+    try {
         return await work(folder);
     }
     finally {

@@ -32,7 +32,9 @@ export async function installPackages(
   scratch: string,
 ): Promise<Rootfs> {
   const script = installScript(image, lock)
-  const key = layerKey({ tools: tools.key, script, packages: lock.packages.map((one) => one.sha256) })
+  // Name and version too: a lock that calls a file by another name must not pass because its layer is there.
+  const packages = lock.packages.map(({ name, version, sha256 }) => [name, version, sha256])
+  const key = layerKey({ tools: tools.key, script, packages })
   let tree: string | undefined
   const folder = await layers.get('rootfs', key, scratch, async (target) => {
     const mirror = join(scratch, 'mirror')

@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises'
+import { rmdir, statfs } from 'node:fs/promises'
 import { SeederError } from '../report/error.ts'
 import { formatBytes } from '../report/table.ts'
 import { makeRunFolder } from '../run-folder.ts'
@@ -11,7 +11,13 @@ const NEEDED_BYTES = 2.5e9
 export async function withWorkFolder<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
   const folder = await makeRunFolder(parent, removeTrees)
   try {
+    // After the cleaning, which may be what makes the space.
     await requireSpace(parent)
+  } catch (error) {
+    await rmdir(folder)
+    throw error
+  }
+  try {
     return await work(folder)
   } finally {
     await removeTrees([folder])

@@ -24,7 +24,9 @@ beforeAll(async () => {
 })
 afterAll(() => removeFolder(root))
 afterEach(async () => {
-  expect(await readdir(root)).not.toContain('out')
+  const left = await readdir(root)
+  await rm(out, { recursive: true, force: true })
+  expect(left).not.toContain('out')
   expect(await readdir(join(cache, 'seeder', 'work'))).toEqual([])
 })
 
