@@ -98,7 +98,7 @@ async function benchPeer(): Promise<Row> {
   })
   const { coldSeconds, editSeconds, qcow2Bytes, peakBytes } = peer
   return {
-    tool: `mkosi ${peer.version}`,
+    tool: peer.version,
     coldSeconds,
     editSeconds,
     qcow2Bytes,

@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { registerBuildCommand } from './commands/build.ts'
-import { createContext } from './commands/context.ts'
+import { type Context, createContext } from './commands/context.ts'
 import { registerInspectCommand } from './commands/inspect.ts'
 import { registerLockCommand } from './commands/lock.ts'
 import { registerPlatformCommand } from './commands/platform.ts'
 import { registerTestCommand } from './commands/test.ts'
 import { interruption, listenForInterruption } from './interruption.ts'
 import { causeChain, describeError, UsageError } from './report/error.ts'
+import type { Progress } from './report/progress.ts'
 
 /** The checkout this file is in, bundled (dist/cli/index.js) or not (src/cli.ts). */
 const ownCheckout = join(
@@ -28,7 +29,18 @@ const program = new Command('seeder')
   .showHelpAfterError('(see --help)')
   .exitOverride()
 
-const context = () => createContext(program.opts(), ownCheckout)
+const shown: Progress[] = []
+function context(): Context {
+  const made = createContext(program.opts(), ownCheckout)
+  return {
+    ...made,
+    progress() {
+      const progress = made.progress()
+      shown.push(progress)
+      return progress
+    },
+  }
+}
 registerLockCommand(program, context)
 registerBuildCommand(program, context)
 registerTestCommand(program, {
@@ -50,6 +62,7 @@ try {
 /** Prints an error for a person and returns the exit status: 1 it failed, 2 it was used wrongly, 130 it was stopped. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  for (const progress of shown) progress.stop()
   if (interruption.aborted) {
     console.error('seeder: stopped; nothing was left behind')
     return 130

@@ -365,7 +365,18 @@ const program = new commander__WEBPACK_IMPORTED_MODULE_2__/* .Command */ .uB('se
     .option('-v, --verbose', 'with an error: everything that led to it')
     .showHelpAfterError('(see --help)')
     .exitOverride();
-const context = () => (0,_commands_context_js__WEBPACK_IMPORTED_MODULE_4__/* .createContext */ .q)(program.opts(), ownCheckout);
+const shown = [];
+function context() {
+    const made = (0,_commands_context_js__WEBPACK_IMPORTED_MODULE_4__/* .createContext */ .q)(program.opts(), ownCheckout);
+    return {
+        ...made,
+        progress() {
+            const progress = made.progress();
+            shown.push(progress);
+            return progress;
+        },
+    };
+}
 (0,_commands_lock_js__WEBPACK_IMPORTED_MODULE_6__/* .registerLockCommand */ .w)(program, context);
 (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_3__/* .registerBuildCommand */ .D)(program, context);
 (0,_commands_test_js__WEBPACK_IMPORTED_MODULE_8__/* .registerTestCommand */ .r)(program, {
@@ -388,6 +399,8 @@ catch (error) {
 function report(error) {
     if (error instanceof commander__WEBPACK_IMPORTED_MODULE_2__/* .CommanderError */ .b7)
         return error.exitCode === 0 ? 0 : 2;
+    for (const progress of shown)
+        progress.stop();
     if (_interruption_js__WEBPACK_IMPORTED_MODULE_9__/* .interruption */ .Y.aborted) {
         console.error('seeder: stopped; nothing was left behind');
         return 130;
@@ -2390,6 +2403,12 @@ function createProgress(out = process.stderr, env = process.env, quiet = false) 
             redraw();
         },
         done: close,
+        stop() {
+            if (live && current && !quiet)
+                out.write('\n');
+            current = undefined;
+            clearInterval(timer);
+        },
     };
 }
 
@@ -2666,7 +2685,8 @@ async function update(apt, base) {
     });
 }
 async function resolve(apt, mirrors, wanted) {
-    const simulated = await (0,execa/* execa */.Ho)('apt-get', ['install', '--simulate', '--quiet', '--quiet', ...wanted], {
+    // Quieter than this, apt would not say which dependency is missing.
+    const simulated = await (0,execa/* execa */.Ho)('apt-get', ['install', '--simulate', '--quiet', ...wanted], {
         env: apt.env,
         reject: false,
         all: true,
@@ -5545,8 +5565,16 @@ function registerTestCommand(program, context) {
         const folder = process.env[insideVariable];
         if (folder === undefined)
             await outside(path, context);
-        else
-            await inside(path, options, folder, context);
+        else {
+            endWithParent();
+            try {
+                await inside(path, options, folder, context);
+            }
+            finally {
+                // Standard input is still watched; nothing else is left to do, whether it went well or not.
+                process.stdin.pause().unref();
+            }
+        }
     });
 }
 /** Refuses early what cannot work, and runs this program once more inside namespaces of its own. */
@@ -5566,7 +5594,6 @@ async function outside(path, context) {
     }
 }
 async function inside(path, options, folder, context) {
-    endWithParent();
     const candidate = await findCandidate(path);
     const progress = context.progress();
     const reportFile = (0,external_node_path_.resolve)(options.report ?? candidate.reportFile);
@@ -5583,8 +5610,6 @@ async function inside(path, options, folder, context) {
     if (logs !== undefined)
         progress.note(`console logs: ${logs}`);
     process.exitCode = report.passed ? 0 : 1;
-    // Standard input is still watched; nothing else is left to do.
-    process.stdin.pause().unref();
 }
 
 

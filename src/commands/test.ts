@@ -41,7 +41,15 @@ export function registerTestCommand(program: Command, context: TestContext): voi
     .action(async (path: string, options: TestOptions) => {
       const folder = process.env[insideVariable]
       if (folder === undefined) await outside(path, context)
-      else await inside(path, options, folder, context)
+      else {
+        endWithParent()
+        try {
+          await inside(path, options, folder, context)
+        } finally {
+          // Standard input is still watched; nothing else is left to do, whether it went well or not.
+          process.stdin.pause().unref()
+        }
+      }
     })
 }
 
@@ -67,7 +75,6 @@ async function inside(
   folder: string,
   context: TestContext,
 ): Promise<void> {
-  endWithParent()
   const candidate = await findCandidate(path)
   const progress = context.progress()
   const reportFile = resolve(options.report ?? candidate.reportFile)
@@ -83,6 +90,4 @@ async function inside(
   progress.note(`report: ${reportFile}`)
   if (logs !== undefined) progress.note(`console logs: ${logs}`)
   process.exitCode = report.passed ? 0 : 1
-  // Standard input is still watched; nothing else is left to do.
-  process.stdin.pause().unref()
 }

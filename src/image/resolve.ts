@@ -133,7 +133,8 @@ async function resolve(
   mirrors: ReadonlyMap<string, { mirror: string }>,
   wanted: readonly string[],
 ): Promise<LockedPackage[]> {
-  const simulated = await execa('apt-get', ['install', '--simulate', '--quiet', '--quiet', ...wanted], {
+  // Quieter than this, apt would not say which dependency is missing.
+  const simulated = await execa('apt-get', ['install', '--simulate', '--quiet', ...wanted], {
     env: apt.env,
     reject: false,
     all: true,

@@ -11,6 +11,8 @@ export interface Progress {
   bytes(label: string, done: number, total: number): void
   /** Closes the last phase. */
   done(): void
+  /** Leaves the line of the phase that runs as it is, so that an error can be told below it. */
+  stop(): void
   /** Milliseconds per finished phase, in order. */
   readonly timings: Readonly<Record<string, number>>
 }
@@ -69,5 +71,10 @@ export function createProgress(
       redraw()
     },
     done: close,
+    stop() {
+      if (live && current && !quiet) out.write('\n')
+      current = undefined
+      clearInterval(timer)
+    },
   }
 }

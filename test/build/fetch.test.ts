@@ -53,6 +53,7 @@ const progress: Progress = {
   note: (text) => notes.push(text),
   bytes: (label, done, total) => notes.push(`${label} ${done}/${total}`),
   done() {},
+  stop() {},
   timings: {},
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -166,11 +166,15 @@ describe('a step inside', () => {
     const script = `import { runInside } from ${JSON.stringify(module)}
       await runInside(${JSON.stringify(enclosure)}, 'Trying', ${JSON.stringify(`bash -c '${step}'`)})`
     const starter = execa('node', ['--input-type=module', '-e', script], { reject: false })
-    const running = async () =>
-      (await execa('pgrep', ['--count', '-f', `^${mark}`], { reject: false })).stdout
-    await expect.poll(running, { timeout: 15_000 }).toBe('2')
+    const running = async () => {
+      const lines = (await readdir('/proc')).map((id) =>
+        readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => ''),
+      )
+      return (await Promise.all(lines)).filter((line) => line.startsWith(`${mark}\0`)).length
+    }
+    await expect.poll(running, { timeout: 15_000 }).toBe(2)
     starter.kill('SIGKILL')
     await starter
-    await expect.poll(running, { timeout: 5000 }).toBe('0')
+    await expect.poll(running, { timeout: 5000 }).toBe(0)
   })
 })

@@ -43,30 +43,3 @@ test('what killed builds left is removed, also what belongs to subordinate ids; 
     expect(await readdir(parent)).toEqual(names)
   })
 })
-
-test('too little space is said before any work', async () => {
-  const parent = join(root, 'c')
-  await mkdir(parent)
-  const module = join(import.meta.dirname, '../../src/build/work.ts')
-  const script = `import { withWorkFolder } from ${JSON.stringify(module)}
-    await withWorkFolder(process.argv[1], () => console.log('worked')).catch((error) => console.log(error.message, error.fix))`
-  const mounted = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec node --input-type=module -e "$2" "$1"'
-  const { stdout } = await execa('unshare', [
-    ...[
-      '--user',
-      '--map-root-user',
-      '--map-auto',
-      '--mount',
-      '--',
-      'sh',
-      '-euc',
-      mounted,
-      '-',
-      parent,
-      script,
-    ],
-  ])
-  expect(stdout).toMatch(
-    /^A build needs \S+ GB in .*c, and there are \S+ [kM]B free free some space, .*XDG_CACHE_HOME$/,
-  )
-})

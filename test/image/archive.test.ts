@@ -1,12 +1,13 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { execa } from 'execa'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Lock } from '../../src/image/lock.ts'
 import { type Archive, createArchive } from '../support/archive/archive.ts'
 import { createKey } from '../support/archive/key.ts'
 import { writeProject } from '../support/archive/project.ts'
-import { type Ended, seeder } from '../support/seeder.ts'
+import { checkout, type Ended, seeder } from '../support/seeder.ts'
 
 /** `seeder lock` against an archive of this test's own: real apt, real signatures, loopback only. */
 let archive: Archive
@@ -47,8 +48,9 @@ function definition(packages: string[] = ['balancer']) {
   return { keyring, packages, tools: ['disk-tool'], kernel: 'kernel', version: 'balancer' }
 }
 
+/** Verbose, so that a failure that was not expected shows all that apt said. */
 async function lock(env: Record<string, string> = {}): Promise<Ended> {
-  return seeder(['-C', project, 'lock', 'tiny'], {
+  return seeder(['--verbose', '-C', project, 'lock', 'tiny'], {
     env: {
       XDG_CACHE_HOME: dirname(cache),
       SEEDER_MIRROR_DEBIAN: archive.url,
@@ -67,7 +69,7 @@ async function refusal(ended: Ended): Promise<{ error: string; fix: string }> {
   expect(ended).toMatchObject({ code: 1, stdout: '' })
   const lines = ended.stderr.split('\n')
   const at = lines.findIndex((line) => line.startsWith('seeder: '))
-  expect(lines.slice(at)).toEqual([expect.any(String), expect.stringMatching(/^ {2}→ /)])
+  expect(lines.slice(at, at + 2)).toEqual([expect.any(String), expect.stringMatching(/^ {2}→ /)])
   expect(await readdir(join(project, 'images/tiny'))).toEqual(['image.yaml'])
   expect(await readdir(cache)).toEqual([])
   return { error: lines[at]?.slice('seeder: '.length) ?? '', fix: lines[at + 1]?.slice(4) ?? '' }
@@ -76,8 +78,7 @@ async function refusal(ended: Ended): Promise<{ error: string; fix: string }> {
 describe('lock', () => {
   it('names exact files, with what is essential and what is depended on', async () => {
     const ended = await lock()
-    expect(ended.stderr).toMatch(/^lock \d+\.\d s$/)
-    expect(ended).toMatchObject({ code: 0 })
+    expect(ended).toMatchObject({ code: 0, stderr: expect.stringMatching(/^lock \d+\.\d s$/) })
     expect(ended.stdout).toMatch(/^tiny 3\.0\.11-1 on small: 5 packages \(\d+(\.\d)? k?B\), 3 of tools\n/)
     const written = await readLockFile()
     expect(written).toMatchObject({ image: 'tiny', base: 'small', version: '3.0.11-1' })
@@ -203,6 +204,23 @@ describe('a definition the archive cannot answer', () => {
     expect(error).toBe('The version of tiny should follow the package liblua9, which it does not install')
     expect(fix).toContain('version.package in its image.yaml')
   })
+})
+
+it('that is stopped while the archive is silent ends with 130 and writes nothing', async () => {
+  archive.server.faults.set('dists/stable/InRelease', 'stalled')
+  archive.server.requests.length = 0
+  const env = {
+    XDG_CACHE_HOME: dirname(cache),
+    SEEDER_MIRROR_DEBIAN: archive.url,
+    SEEDER_MIRROR_DEBIAN_SECURITY: archive.url,
+  }
+  const entry = join(checkout, 'src/cli.ts')
+  const locking = execa(process.execPath, [entry, '-C', project, 'lock', 'tiny'], { env, reject: false })
+  await expect.poll(() => archive.server.requests, { timeout: 10_000 }).toContain('dists/stable/InRelease')
+  locking.kill('SIGTERM')
+  expect(await locking).toMatchObject({ exitCode: 130, stderr: 'seeder: stopped; nothing was left behind' })
+  expect(await readdir(join(project, 'images/tiny'))).toEqual(['image.yaml'])
+  expect(await readdir(cache)).toEqual([])
 })
 
 it('leaves the lock that was there when the new one cannot be made', async () => {

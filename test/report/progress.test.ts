@@ -61,6 +61,22 @@ test('quiet writes nothing and still measures', async () => {
   expect(progress.timings.packages).toBeGreaterThanOrEqual(15)
 })
 
+test('stopping leaves the phase’s line for an error to follow on the next, and times nothing', () => {
+  const out = recorder(true)
+  const progress = createProgress(out, { TERM: 'xterm', NO_COLOR: '1' })
+  progress.phase('packages')
+  progress.stop()
+  progress.stop()
+  progress.done()
+  expect(out.text()).toBe(`\r${ESCAPE}[Kpackages 0 s \n`)
+  expect(progress.timings).toEqual({})
+  const pipe = recorder(false)
+  const still = createProgress(pipe, {})
+  still.phase('packages')
+  still.stop()
+  expect(pipe.text()).toBe('')
+})
+
 test('a phase that comes again adds up', () => {
   const progress = createProgress(recorder(false), {})
   for (const name of ['a', 'b', 'a']) progress.phase(name)

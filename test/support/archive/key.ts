@@ -31,7 +31,10 @@ export async function createKey(name: string, expires = 'never'): Promise<Signin
     expires,
   ])
   const keyring = join(home, `${name}.gpg`)
-  await writeFile(keyring, (await gpg(['--export'])).stdout)
+  const exported = (await gpg(['--export'])).stdout
+  // gpg ends with 0 when it exported nothing.
+  if (exported.length === 0) throw new Error(`gpg made no key in ${home}`)
+  await writeFile(keyring, exported)
   return {
     keyring,
     async sign(text) {
