@@ -46,15 +46,17 @@ async function benchSeeder(): Promise<{ row: Row; details: Record<string, unknow
   for (const name of ['images', 'platform.yaml'])
     await cp(join(checkout, name), join(project, name), { recursive: true })
   const out = join(folder, 'out')
+  // Never the same twice: an earlier run's layers are still in the cache.
+  const edit = `# edited ${Date.now()}\n`
   say('seeder: a first build, so that the packages are in the store')
   await build(project, out, [])
   say('seeder: cold build')
   const cold = await build(project, out, ['--no-cache'])
   say('seeder: build after an edit of a file below /etc')
-  await appendFile(join(project, 'images/haproxy/tree/etc/haproxy/haproxy.cfg'), '# edited\n')
-  const edit = await build(project, out, [])
+  await appendFile(join(project, 'images/haproxy/tree/etc/haproxy/haproxy.cfg'), edit)
+  const edited = await build(project, out, [])
   say('seeder: build after an edit of a file below /usr')
-  await appendFile(join(project, 'images/haproxy/tree/usr/lib/seeder/role'), '# edited\n')
+  await appendFile(join(project, 'images/haproxy/tree/usr/lib/seeder/role'), edit)
   const editUsr = await build(project, out, [])
   say('seeder: boot')
   const boot = await bootToReady({
@@ -70,7 +72,7 @@ async function benchSeeder(): Promise<{ row: Row; details: Record<string, unknow
     row: {
       tool: 'seeder',
       coldSeconds: cold.seconds,
-      editSeconds: edit.seconds,
+      editSeconds: edited.seconds,
       qcow2Bytes: cold.manifest.qcow2.size,
       peakBytes: cold.peakBytes,
       bootSeconds: boot.cloudInit / 1000,

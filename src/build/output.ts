@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { SeederError, UsageError } from '../report/error.ts'
@@ -48,13 +49,18 @@ export async function publishOutput(out: string, files: ReadonlyMap<string, stri
       await link(from, join(partial, name)).catch(() => copyFile(from, join(partial, name)))
     }
     await replace(target, partial, old)
-    await rm(old, { recursive: true, force: true })
   } finally {
     await rm(partial, { recursive: true, force: true })
   }
 }
 
-/** Moves `target`, where it exists, to `old` and `partial` into its place; when the latter fails, the former is undone. */
+/** So many times another build may get in between before this one gives up. */
+const ATTEMPTS = 50
+
+/**
+ * Moves `target`, where it exists, to `old`, `partial` into its place, and removes the former. When the second move
+ * fails the first is undone; when another build has put its files there in between, this one tries again.
+ */
 async function replace(target: string, partial: string, old: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const moved = await rename(target, old).then(
@@ -66,9 +72,12 @@ async function replace(target: string, partial: string, old: string): Promise<vo
       return
     } catch (error) {
       if (moved) await rename(old, target).catch(() => {})
-      // Another build has put its files there in between: the later one's stay.
       const occupied = error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY'
-      if (!occupied || attempt === 5) throw error
+      if (!occupied || attempt === ATTEMPTS) throw error
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 20))
+    } finally {
+      // What was moved away goes only when this build or another one has taken its place.
+      if (existsSync(target)) await rm(old, { recursive: true, force: true })
     }
   }
 }

@@ -213,7 +213,7 @@ describe('after an edit', () => {
 
   it('below /usr neither the packages nor the initrd are made again, and the comparison names the file', async () => {
     const text = await readFile(join(project, 'images/haproxy/tree/usr/lib/seeder/role'), 'utf8')
-    const manifest = await rebuild('usr/lib/seeder/role', `${text}# edited\n`)
+    const manifest = await rebuild('usr/lib/seeder/role', `${text}# ${root}\n`)
     expect(manifest.made).toEqual(['usr'])
     expect(manifest.usr.roothash).not.toBe(reference.usr.roothash)
     const told = (await differences(out, edited)).split('\n')
