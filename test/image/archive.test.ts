@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Lock } from '../../src/image/lock.ts'
 import { type Archive, createArchive } from '../support/archive/archive.ts'
 import { createKey } from '../support/archive/key.ts'
@@ -116,8 +116,8 @@ describe('lock', () => {
 describe('an archive that cannot be trusted or read', () => {
   it('is signed by another key', async () => {
     const stranger = await createKey('stranger')
+    onTestFinished(() => stranger.discard())
     await archive.publish(security, stranger)
-    await stranger.discard()
     const { error, fix } = await refusal(await lock())
     expect(error).toMatch(/^Reading the test archive's indexes failed: .*stable-security.* not signed/)
     expect(fix).toContain(`not signed by a key of ${archive.key.keyring}`)
@@ -125,12 +125,12 @@ describe('an archive that cannot be trusted or read', () => {
 
   it('is signed by a key that has expired', async () => {
     const brief = await createKey('brief', 'seconds=1')
+    onTestFinished(() => brief.discard())
     await archive.publish(stable, brief)
     await archive.publish(security, brief)
     await writeProject(project, { ...definition(), keyring: brief.keyring })
     await new Promise((resolve) => setTimeout(resolve, 2000))
     const { fix } = await refusal(await lock())
-    await brief.discard()
     expect(fix).toContain(`not signed by a key of ${brief.keyring}`)
   })
 
