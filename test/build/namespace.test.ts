@@ -57,7 +57,7 @@ describe('the command line of the namespaces', () => {
 
 describe('the enclosure', () => {
   it('is a script that binds every path quoted and ends in a chroot', () => {
-    const script = enclosureScript({ tools: '/a b', binds: [{ from: "/it's", to: '/work' }] })
+    const script = enclosureScript({ tools: '/a b', binds: [{ from: "/it's", to: '/here' }] })
     expect(script).toContain(`mount --bind '/it'\\''s' '/a b/work'`)
     expect(script.split('\n').at(-1)).toBe(`exec chroot '/a b' "$@"`)
   })
@@ -74,7 +74,7 @@ describe('a step inside', () => {
     tools,
     binds: [
       { from: '/usr', to: '/usr' },
-      { from: work, to: '/work' },
+      { from: work, to: '/here' },
     ],
     env: { SOURCE_DATE_EPOCH: '42' },
   }
@@ -87,7 +87,7 @@ describe('a step inside', () => {
 
   it('sees its binds, is root there, and what it writes belongs to the caller', async () => {
     await writeFile(join(work, 'in'), 'hello')
-    const output = await runInside(enclosure, 'Trying', 'id -u; cat /work/in > /work/out; ls -A /tmp /run')
+    const output = await runInside(enclosure, 'Trying', 'id -u; cat /here/in > /here/out; ls -A /tmp /run')
     expect(output).toBe('0\n/run:\n\n/tmp:')
     expect(await readFile(join(work, 'out'), 'utf8')).toBe('hello')
   })
