@@ -58,7 +58,7 @@ describe('the command line of the namespaces', () => {
 describe('the enclosure', () => {
   it('is a script that binds every path quoted and ends in a chroot', () => {
     const script = enclosureScript({ tools: '/a b', binds: [{ from: "/it's", to: '/here' }] })
-    expect(script).toContain(`mount --bind '/it'\\''s' '/a b/work'`)
+    expect(script).toContain(`mount --bind '/it'\\''s' '/a b/here'`)
     expect(script.split('\n').at(-1)).toBe(`exec chroot '/a b' "$@"`)
   })
 })
