@@ -9,36 +9,38 @@ import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /* harmony export */   e4: () => (/* binding */ createManifest),
 /* harmony export */   rc: () => (/* binding */ manifestSchema)
 /* harmony export */ });
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5491);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5491);
 /* harmony import */ var _image_lock_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5974);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
 
 
-const sha256 = zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().regex(/^[0-9a-f]{64}$/);
+
+const sha256 = zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP().regex(/^[0-9a-f]{64}$/);
 /** `IMAGE-VERSION.manifest.json`. Sizes in bytes, `epoch` in seconds since 1970, `timings` in milliseconds. */
-const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
-    schema: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
-    image: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    version: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    description: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    role: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    base: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    epoch: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
+const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({
+    schema: zod__WEBPACK_IMPORTED_MODULE_2__/* .literal */ .euz(1),
+    image: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
+    version: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
+    description: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
+    role: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
+    base: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
+    epoch: zod__WEBPACK_IMPORTED_MODULE_2__/* .int */ .Whr(),
     /** The whole disk, uncompressed: the image's identity. */
-    raw: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ sha256, size: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr() }),
+    raw: zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({ sha256, size: zod__WEBPACK_IMPORTED_MODULE_2__/* .int */ .Whr() }),
     /** dm-verity's root hash of /usr: the identity a running machine can show. */
-    usr: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ roothash: sha256, size: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr() }),
+    usr: zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({ roothash: sha256, size: zod__WEBPACK_IMPORTED_MODULE_2__/* .int */ .Whr() }),
     /** How the disk is packed. */
-    qcow2: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ file: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), sha256, size: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr() }),
-    kernel: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ version: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), commandLine: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP() }),
-    lock: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ sha256 }),
+    qcow2: zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({ file: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), sha256, size: zod__WEBPACK_IMPORTED_MODULE_2__/* .int */ .Whr() }),
+    kernel: zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({ version: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), commandLine: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP() }),
+    lock: zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({ sha256 }),
     /** `commit` is null outside a git checkout; `dirty` says that the checkout had changes of its own. */
-    source: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ commit: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable(), dirty: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY() }),
+    source: zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({ commit: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP().nullable(), dirty: zod__WEBPACK_IMPORTED_MODULE_2__/* .boolean */ .zMY() }),
     /** The packages, name → version. */
-    packages: zod__WEBPACK_IMPORTED_MODULE_1__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()),
-    tools: zod__WEBPACK_IMPORTED_MODULE_1__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()),
-    timings: zod__WEBPACK_IMPORTED_MODULE_1__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig()),
+    packages: zod__WEBPACK_IMPORTED_MODULE_2__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP()),
+    tools: zod__WEBPACK_IMPORTED_MODULE_2__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP()),
+    timings: zod__WEBPACK_IMPORTED_MODULE_2__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_2__/* .number */ .aig()),
     /** The layers this build made; the others came from its cache. */
-    made: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()),
+    made: zod__WEBPACK_IMPORTED_MODULE_2__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP()),
 });
 /** The programs whose versions a reader of a manifest may want; all others are in the lock. */
 const TOLD_TOOLS = ['mmdebstrap', 'systemd-ukify', 'erofs-utils', 'e2fsprogs', 'qemu-utils'];
@@ -67,10 +69,16 @@ function createManifest(image, lock, usr, facts) {
 /**
  * `template.conf`: what a host needs to make a template, as flat KEY=value lines that a shell can read without a JSON
  * parser. Values have no quotes, blanks or line breaks in them.
+ * Throws UsageError when the platform file has no machine of the image's role.
  */
 function templateConf(manifest, platform) {
     const role = platform.roles[manifest.role];
-    const bridges = role ? role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone) : [];
+    if (!role) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .UsageError */ .eb(`${manifest.image} has the role "${manifest.role}", which the platform file does not have`, {
+            fix: `use one of ${Object.keys(platform.roles).join(', ')} in its image.yaml`,
+        });
+    }
+    const bridges = role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone);
     const values = {
         IMAGE: manifest.image,
         VERSION: manifest.version,
@@ -84,9 +92,9 @@ function templateConf(manifest, platform) {
         LOCK_SHA256: manifest.lock.sha256,
         COMMIT: manifest.source.commit ?? '',
         EPOCH: manifest.epoch,
-        CORES: role?.cores ?? 2,
-        MEMORY: role?.memory ?? 1024,
-        DISK_GIB: role?.disk ?? 8,
+        CORES: role.cores,
+        MEMORY: role.memory,
+        DISK_GIB: role.disk,
         BRIDGES: bridges.join(','),
         OSTYPE: 'l26',
         BIOS: 'ovmf',
@@ -1465,7 +1473,7 @@ function installScript(image, lock) {
 const COMPILE_PYTHON = [
     'if [ -x /scratch/tree/usr/bin/python3 ]; then',
     "  find /scratch/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
-    '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]* || true',
+    '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]*',
     'fi',
 ].join('\n');
 /** `status` has a line per package, its dpkg status first: "ii haproxy 3.0.11-1+deb13u5". */

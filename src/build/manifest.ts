@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Image } from '../image/definition.ts'
 import { type Lock, lockDigest } from '../image/lock.ts'
 import type { Platform } from '../platform/schema.ts'
+import { UsageError } from '../report/error.ts'
 import type { Usr } from './usr.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
@@ -78,10 +79,19 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
 /**
  * `template.conf`: what a host needs to make a template, as flat KEY=value lines that a shell can read without a JSON
  * parser. Values have no quotes, blanks or line breaks in them.
+ * Throws UsageError when the platform file has no machine of the image's role.
  */
 export function templateConf(manifest: Manifest, platform: Platform): string {
   const role = platform.roles[manifest.role as keyof Platform['roles']]
-  const bridges = role ? role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone) : []
+  if (!role) {
+    throw new UsageError(
+      `${manifest.image} has the role "${manifest.role}", which the platform file does not have`,
+      {
+        fix: `use one of ${Object.keys(platform.roles).join(', ')} in its image.yaml`,
+      },
+    )
+  }
+  const bridges = role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone)
   const values: Record<string, string | number> = {
     IMAGE: manifest.image,
     VERSION: manifest.version,
@@ -95,9 +105,9 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
     LOCK_SHA256: manifest.lock.sha256,
     COMMIT: manifest.source.commit ?? '',
     EPOCH: manifest.epoch,
-    CORES: role?.cores ?? 2,
-    MEMORY: role?.memory ?? 1024,
-    DISK_GIB: role?.disk ?? 8,
+    CORES: role.cores,
+    MEMORY: role.memory,
+    DISK_GIB: role.disk,
     BRIDGES: bridges.join(','),
     OSTYPE: 'l26',
     BIOS: 'ovmf',

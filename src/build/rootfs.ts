@@ -89,7 +89,7 @@ function installScript(image: Image, lock: Lock): string {
 const COMPILE_PYTHON = [
   'if [ -x /scratch/tree/usr/bin/python3 ]; then',
   "  find /scratch/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
-  '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]* || true',
+  '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]*',
   'fi',
 ].join('\n')
 

@@ -69,6 +69,12 @@ describe('template.conf', () => {
     expect(stdout).toBe(`haproxy 3.0.11-1 haproxy-3.0.11-1.qcow2 800000000 ${bridges}`)
   })
 
+  it('is refused for a role that the platform file does not have', () => {
+    expect(() =>
+      templateConf({ ...createManifest(image, lock, usr, facts), role: 'nobody' }, platform),
+    ).toThrow('has the role "nobody", which the platform file does not have')
+  })
+
   it('has the size that the platform file gives the role', () => {
     const role = platform.roles.haproxy
     const values = Object.fromEntries(
