@@ -3325,6 +3325,13 @@ function acceleratorArguments(accelerator) {
         : ['-accel', 'tcg,thread=multi', '-cpu', 'max'];
 }
 /**
+ * How many processors a clone gets. Emulated, it is one: with several on a crowded runner, QEMU 10.0 was seen to lose
+ * the wake-up of a guest's second processor, and that boot stood still for good.
+ */
+function processorsFor(accelerator) {
+    return accelerator === 'kvm' ? 2 : 1;
+}
+/**
  * Runs the firmware under an accelerator and waits for its first words on the serial port. That `/dev/kvm`
  * exists says little: nested virtualisation often fails at the first model register or hangs in firmware.
  */
@@ -4896,6 +4903,7 @@ async function listen(address, port, handler) {
 
 
 
+
 /** Size of a clone's disk: well above the image, so that growing shows. */
 const diskBytes = 8 * 1024 ** 3;
 /** What the proof's operator logs in as. */
@@ -4924,7 +4932,7 @@ async function buildStage(proof) {
         name: seat.hostname,
         uuid: (0,external_node_crypto_.randomUUID)(),
         memoryMiB: Math.min(platform.roles.haproxy.memory, 1024),
-        cpus: 2,
+        cpus: processorsFor(emulator.accelerator),
         diskBytes,
         nics: seat.nics,
     });

@@ -61,6 +61,14 @@ export function acceleratorArguments(accelerator: Accelerator): string[] {
 }
 
 /**
+ * How many processors a clone gets. Emulated, it is one: with several on a crowded runner, QEMU 10.0 was seen to lose
+ * the wake-up of a guest's second processor, and that boot stood still for good.
+ */
+export function processorsFor(accelerator: Accelerator): number {
+  return accelerator === 'kvm' ? 2 : 1
+}
+
+/**
  * Runs the firmware under an accelerator and waits for its first words on the serial port. That `/dev/kvm`
  * exists says little: nested virtualisation often fails at the first model register or hangs in firmware.
  */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { processorsFor } from '../accelerator.ts'
 import { Clone } from '../clone.ts'
 import type { DriveFiles } from '../cloudinit.ts'
 import type { Proof } from '../contract.ts'
@@ -64,7 +65,7 @@ export async function buildStage(proof: Proof): Promise<Stage> {
       name: seat.hostname,
       uuid: randomUUID(),
       memoryMiB: Math.min(platform.roles.haproxy.memory, 1024),
-      cpus: 2,
+      cpus: processorsFor(emulator.accelerator),
       diskBytes,
       nics: seat.nics,
     })
