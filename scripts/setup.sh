@@ -8,7 +8,8 @@
 #   scripts/setup.sh --check    say what is missing, install nothing; exit 1 if anything is
 #
 # What it may change, each time with a line that says so:
-#   - Debian packages (see required_packages), and on Debian 12 a backports apt source for QEMU 10.
+#   - Debian packages (see required_packages), and on Debian 12 a backports apt source for QEMU 10 and for the keys
+#     of Ubuntu's archive, which images on Ubuntu need.
 #     On Proxmox VE never a QEMU or firmware package: pve-qemu-kvm and pve-edk2-firmware serve.
 #   - node_modules of this checkout, by `npm ci`.
 #   - /etc/subuid and /etc/subgid: a range for root and for you, which builds without root need.
@@ -36,6 +37,7 @@ readonly SUBID_COUNT=65536
 readonly SUBID_FIRST=100000
 readonly BACKPORTS_SOURCE=/etc/apt/sources.list.d/seeder-backports.sources
 readonly ARCHIVE_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+readonly UBUNTU_KEYRING=/usr/share/keyrings/ubuntu-archive-keyring.gpg
 readonly TRIXIE_KEY=/usr/share/keyrings/debian-archive-trixie-stable.gpg
 
 say() {
@@ -107,6 +109,7 @@ genisoimage makes the clones' cloud-init drives
 openssh-client logs in to clones of an image
 gnupg signs the archives of the tests
 shellcheck checks the shell scripts
+python3-yaml runs the stand-in for kubeadm of the tests
 zstd compresses and reads images
 xz-utils reads packages and tarballs
 git the source commit in the manifest
@@ -146,6 +149,17 @@ missing_qemu() {
   fi
   ((${major:-0} >= QEMU_MAJOR)) || echo "qemu-system-x86 boots the images, $QEMU_MAJOR or later"
   command -v qemu-img >/dev/null || echo 'qemu-utils packs the images (qemu-img)'
+}
+
+missing_ubuntu_keyring() {
+  # missing_ubuntu_keyring FILE: the package with Ubuntu's keys, with what it is for, when FILE is not there.
+  [[ ! -e $1 ]] || return 0
+  # Debian 12 has it in backports only, and a Proxmox host gets no such source from here:
+  # without the keys it cannot lock images on Ubuntu, and all else works.
+  if is_proxmox && ! offers_package ubuntu-archive-keyring; then
+    return
+  fi
+  echo "ubuntu-archive-keyring checks the signatures of Ubuntu's archive"
 }
 
 missing_firmware() {
@@ -190,6 +204,11 @@ backports_source() {
   printf 'Types: deb\nURIs: %s\nSuites: %s-backports\nComponents: main\nSigned-By: %s\n' "$1" "$2" "$ARCHIVE_KEYRING"
 }
 
+offers_package() {
+  # Whether any apt source of this machine has the package.
+  [[ -n $(apt-cache madison "$1" 2>/dev/null) ]]
+}
+
 offers_qemu() {
   # Whether any apt source of this machine has a QEMU that is new enough.
   apt-cache madison qemu-system-x86 2>/dev/null | awk -F '|' '{ print $2 }' | sed 's/^ *\([0-9]*:\)\{0,1\}//' |
@@ -197,25 +216,24 @@ offers_qemu() {
 }
 
 add_backports() {
-  # add_backports CODENAME
+  # add_backports CODENAME WHAT-IT-LACKS
   local mirror
-  apt_update
-  ! offers_qemu || return 0
   mirror=$(archive_mirror)
   [[ -n $mirror ]] || fatal "apt's sources name no Debian archive" "add Debian's $1 to /etc/apt/sources.list.d"
-  say "adding $BACKPORTS_SOURCE: $1 itself has no QEMU $QEMU_MAJOR"
+  say "adding $BACKPORTS_SOURCE: $1 itself has no $2"
   backports_source "$mirror" "$1" | as_root tee "$BACKPORTS_SOURCE" >/dev/null
   PACKAGE_LISTS_READ=
 }
 
 install_packages() {
-  local wanted qemu
+  local wanted qemu keyring
   wanted=$(missing_packages && missing_firmware)
   ! keyring_is_old || wanted+=$'\n'"debian-archive-keyring has no trixie keys yet"
   qemu=$(missing_qemu)
-  [[ -n $wanted$qemu ]] || return 0
+  keyring=$(missing_ubuntu_keyring "$UBUNTU_KEYRING")
+  [[ -n $wanted$qemu$keyring ]] || return 0
   if [[ -n $CHECK_ONLY ]]; then
-    mapfile -t -O "${#MISSING[@]}" MISSING < <(sed '/^$/d; s/ /: /; s/^/package /' <<<"$wanted"$'\n'"$qemu")
+    mapfile -t -O "${#MISSING[@]}" MISSING < <(sed '/^$/d; s/ /: /; s/^/package /' <<<"$wanted"$'\n'"$qemu"$'\n'"$keyring")
     return
   fi
 
@@ -228,7 +246,17 @@ install_packages() {
   done <<<"$wanted"
   ((${#names[@]} == 0)) || apt_install "${names[@]}"
   [[ -z $qemu ]] || install_qemu "$qemu"
+  [[ -z $keyring ]] || install_ubuntu_keyring "$keyring"
   [[ -e $TRIXIE_KEY ]] || fatal "debian-archive-keyring has no $TRIXIE_KEY" 'upgrade it: apt-get install debian-archive-keyring'
+}
+
+install_ubuntu_keyring() {
+  say "installing ${1/ /: }"
+  apt_update
+  if [[ $(debian_release) == 12* ]] && ! offers_package ubuntu-archive-keyring; then
+    add_backports bookworm ubuntu-archive-keyring
+  fi
+  apt_install ubuntu-archive-keyring
 }
 
 install_qemu() {
@@ -238,7 +266,8 @@ install_qemu() {
     names+=("${line%% *}")
   done <<<"$1"
   if [[ $(debian_release) == 12* ]]; then
-    add_backports bookworm
+    apt_update
+    offers_qemu || add_backports bookworm "QEMU $QEMU_MAJOR"
     target=(-t bookworm-backports)
   fi
   apt_install "${target[@]}" "${names[@]}"

@@ -1,43 +1,43 @@
 import pMap from 'p-map'
-import type { LockedPackage } from '../image/lock.ts'
-import { mirrorVariable, snapshotVariable } from '../image/mirrors.ts'
+import { download, downloadFailure, HttpStatusError } from '../download.ts'
+import type { LockedArtifact, LockedPackage } from '../image/lock.ts'
+import { type Mirrors, mirrorVariable, snapshotVariable } from '../image/mirrors.ts'
 import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Store } from './store.ts'
 
-export type Mirrors = ReadonlyMap<string, { mirror: string; snapshot?: string }>
+/** What a build fetches: a package from an archive, or an artifact from its own URLs. */
+export type LockedFile = LockedPackage | LockedArtifact
 
 const CONNECTIONS = 6
 const ATTEMPTS = 3
-/** No byte for this long means that the mirror is not answering any more. */
-const STALL_MS = 30_000
 
 /** One run of downloads: the first that fails for good ends the others. */
 interface Downloads {
   readonly store: Store
   readonly mirrors: Mirrors
   readonly signal: AbortSignal
-  readonly stallMs: number
+  readonly stallMs: number | undefined
   onBytes(count: number): void
 }
 
 /**
- * Brings every locked package into the store: what is there is verified, what is missing is fetched from the
- * mirror, then from the snapshot. `findMirrors` is asked only when something is missing. `stallMs` is how long a
+ * Brings every locked package and artifact into the store: what is there is verified, what is missing is fetched from
+ * the mirror, then from the snapshot. `findMirrors` is asked only when a package is missing. `stallMs` is how long a
  * mirror may be silent.
- * Throws SeederError naming the first package that cannot be had with the locked digest.
+ * Throws SeederError naming the first one that cannot be had with the locked digest.
  */
 export async function fillStore(
   store: Store,
-  packages: readonly LockedPackage[],
+  files: readonly LockedFile[],
   findMirrors: () => Promise<Mirrors>,
   progress: Progress,
-  stallMs = STALL_MS,
+  stallMs?: number,
 ): Promise<void> {
-  const wanted = [...new Map(packages.map((one) => [one.sha256, one])).values()]
-  const missing: LockedPackage[] = []
+  const wanted = [...new Map(files.map((one) => [one.sha256, one])).values()]
+  const missing: LockedFile[] = []
   for (const one of wanted) {
     if (!(await store.has(one.sha256, one.size))) missing.push(one)
     else if (!(await store.verify(one.sha256))) {
@@ -49,8 +49,8 @@ export async function fillStore(
   if (missing.length === 0) return
 
   const total = missing.reduce((sum, one) => sum + one.size, 0)
-  progress.note(`${missing.length} packages to download, ${formatBytes(total)}`)
-  const mirrors = await findMirrors()
+  progress.note(`${missing.length} files to download, ${formatBytes(total)}`)
+  const mirrors: Mirrors = missing.some((one) => 'archive' in one) ? await findMirrors() : new Map()
   let done = 0
   const stop = new AbortController()
   const downloads: Downloads = {
@@ -67,19 +67,9 @@ export async function fillStore(
   }
 }
 
-async function fetchOne(downloads: Downloads, wanted: LockedPackage): Promise<void> {
-  const source = downloads.mirrors.get(wanted.archive)
-  if (!source) {
-    throw new SeederError(
-      `${wanted.name} comes from the archive "${wanted.archive}", which the base does not have`,
-      {
-        fix: 'write the lock again',
-      },
-    )
-  }
+async function fetchOne(downloads: Downloads, wanted: LockedFile): Promise<void> {
   const failures: string[] = []
-  for (const base of [source.mirror, source.snapshot].filter((one) => one !== undefined)) {
-    const url = base + wanted.path.split('/').map(encodeURIComponent).join('/')
+  for (const url of urlsOf(wanted, downloads.mirrors)) {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const failure = await tryFetch(downloads, wanted, url)
       if (failure === undefined) return
@@ -88,45 +78,50 @@ async function fetchOne(downloads: Downloads, wanted: LockedPackage): Promise<vo
       await new Promise((resolve) => setTimeout(resolve, 500 * attempt))
     }
   }
+  const kind = 'archive' in wanted ? 'Package' : 'Artifact'
   throw new SeederError(
-    `Package ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`,
+    `${kind} ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`,
     {
-      fix: `write the lock again, or set ${snapshotVariable(wanted.archive)} (a snapshot that still has it) or ${mirrorVariable(wanted.archive)} (another mirror)`,
+      fix:
+        'archive' in wanted
+          ? `write the lock again, or set ${snapshotVariable(wanted.archive)} (a snapshot that still has it) or ${mirrorVariable(wanted.archive)} (another mirror)`
+          : 'check the network; if upstream has changed the file, find out why before writing the lock again',
     },
   )
 }
 
-/** One attempt. Undefined when the package is in the store now; else why not, and whether trying again is in vain. */
+/** Where a file may be had, the best place first. */
+function urlsOf(wanted: LockedFile, mirrors: Mirrors): string[] {
+  if ('urls' in wanted) return wanted.urls
+  const source = mirrors.get(wanted.archive)
+  if (!source) {
+    throw new SeederError(
+      `${wanted.name} comes from the archive "${wanted.archive}", which the base does not have`,
+      { fix: 'write the lock again' },
+    )
+  }
+  const path = wanted.path.split('/').map(encodeURIComponent).join('/')
+  return [source.mirror, source.snapshot].filter((one) => one !== undefined).map((base) => base + path)
+}
+
+/** One attempt. Undefined when the file is in the store now; else why not, and whether trying again is in vain. */
 async function tryFetch(
-  downloads: Downloads,
-  wanted: LockedPackage,
+  { store, signal, stallMs, onBytes }: Downloads,
+  wanted: LockedFile,
   url: string,
 ): Promise<{ reason: string; final: boolean } | undefined> {
-  const { store, stallMs } = downloads
-  const silent = new AbortController()
-  let stall = setTimeout(() => silent.abort(), stallMs)
   try {
-    const response = await fetch(url, { signal: AbortSignal.any([silent.signal, downloads.signal]) })
-    if (!response.ok || !response.body) {
-      return { reason: `HTTP ${response.status}`, final: response.status < 500 && response.status !== 429 }
-    }
-    const added = await store.add(response.body, wanted, (count) => {
-      clearTimeout(stall)
-      stall = setTimeout(() => silent.abort(), stallMs)
-      downloads.onBytes(count)
-    })
+    const content = download(url, { signal, ...(stallMs === undefined ? {} : { stallMs }) })
+    const added = await store.add(content, wanted, onBytes)
     if (added.stored) return undefined
     return added.size < wanted.size
       ? { reason: `it ended after ${added.size} of ${wanted.size} bytes`, final: false }
       : { reason: `its sha256 is ${added.sha256}, the lock says ${wanted.sha256}`, final: true }
   } catch (error) {
     if (isDiskFull(error)) throw error
-    downloads.signal.throwIfAborted()
-    if (silent.signal.aborted) return { reason: `no data for ${stallMs / 1000} s`, final: false }
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    return { reason: cause instanceof Error ? cause.message || String(cause) : String(cause), final: false }
-  } finally {
-    clearTimeout(stall)
+    signal.throwIfAborted()
+    const status = error instanceof HttpStatusError ? error.status : undefined
+    return { reason: downloadFailure(error), final: status !== undefined && status < 500 && status !== 429 }
   }
 }
 

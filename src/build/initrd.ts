@@ -6,6 +6,12 @@ import type { Rootfs } from './rootfs.ts'
 import type { Tools } from './tools.ts'
 import { readTrees, treeKey, writeTree } from './tree.ts'
 
+/** What a machine cannot start without: the disk it stands on, /usr, the root file system, the cloud-init drive. */
+const NEEDED_MODULES = [
+  ...['virtio_pci', 'virtio_scsi', 'virtio_blk', 'sd_mod', 'sr_mod'],
+  ...['dm_mod', 'dm_verity', 'erofs', 'ext4', 'isofs', 'virtio_net'],
+]
+
 /**
  * dracut runs in the image's own tree, so that the initrd has the image's programs and modules. It sees one module
  * only, ours (bound over the folder of all others), and the tree is not written to.
@@ -18,6 +24,9 @@ const SCRIPT = [
   'kernel=$(cd usr/lib/modules && ls -d [0-9]* | sort -V | tail -n 1)',
   'for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done',
   'mount -t tmpfs tmpfs tmp && mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs var/tmp',
+  // A distribution may keep a file system's module in a package of its own: a boot would be late to find out.
+  `for module in ${NEEDED_MODULES.join(' ')}; do chroot . modinfo -k "$kernel" -n "$module" > /dev/null 2>&1 || { echo "the kernel $kernel has no module $module" >&2; exit 1; }; done`,
+  `if [ -e "boot/config-$kernel" ] && ! grep -q '^CONFIG_EROFS_FS_ZIP=y' "boot/config-$kernel"; then echo "the kernel $kernel cannot read a compressed erofs" >&2; exit 1; fi`,
   'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
   'mkdir usr/lib/dracut/modules.d/90seeder tmp/out',
   'mount --bind /module usr/lib/dracut/modules.d/90seeder',

@@ -13,7 +13,8 @@ export const manifestSchema = z.object({
   image: z.string(),
   version: z.string(),
   description: z.string(),
-  role: z.string(),
+  /** The roles a clone can take; the first one sizes the template. */
+  roles: z.array(z.string()).min(1),
   base: z.string(),
   epoch: z.int(),
   /** The whole disk, uncompressed: the image's identity. */
@@ -28,6 +29,8 @@ export const manifestSchema = z.object({
   source: z.object({ commit: z.string().nullable(), dirty: z.boolean() }),
   /** The packages, name → version. */
   packages: z.record(z.string(), z.string()),
+  /** The upstream tarballs, by name. */
+  artifacts: z.record(z.string(), z.object({ version: z.string(), sha256 })).default({}),
   tools: z.record(z.string(), z.string()),
   timings: z.record(z.string(), z.number()),
   /** The layers this build made; the others came from its cache. */
@@ -58,7 +61,7 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
     image: image.name,
     version: lock.version,
     description: image.description,
-    role: image.role,
+    roles: [...image.roles],
     base: image.base.name,
     epoch: lock.epoch,
     raw: facts.raw,
@@ -68,6 +71,9 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
     lock: { sha256: lockDigest(lock) },
     source: facts.source,
     packages: Object.fromEntries(lock.packages.map((one) => [one.name, one.version])),
+    artifacts: Object.fromEntries(
+      lock.artifacts.map(({ name, version, sha256: digest }) => [name, { version, sha256: digest }]),
+    ),
     tools: Object.fromEntries(
       lock.tools.filter((one) => TOLD_TOOLS.includes(one.name)).map((one) => [one.name, one.version]),
     ),
@@ -82,10 +88,13 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
  * Throws UsageError when the platform file has no machine of the image's role.
  */
 export function templateConf(manifest: Manifest, platform: Platform): string {
-  const role = platform.roles[manifest.role as keyof Platform['roles']]
-  if (!role) {
+  const known = (name: string) => platform.roles[name as keyof Platform['roles']]
+  const [first = ''] = manifest.roles
+  const role = known(first)
+  const unknown = manifest.roles.find((name) => known(name) === undefined)
+  if (!role || unknown !== undefined) {
     throw new UsageError(
-      `${manifest.image} has the role "${manifest.role}", which the platform file does not have`,
+      `${manifest.image} has the role "${unknown}", which the platform file does not have`,
       {
         fix: `use one of ${Object.keys(platform.roles).join(', ')} in its image.yaml`,
       },
@@ -95,7 +104,7 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
   const values: Record<string, string | number> = {
     IMAGE: manifest.image,
     VERSION: manifest.version,
-    ROLE: manifest.role,
+    ROLES: manifest.roles.join(','),
     BASE: manifest.base,
     QCOW2: manifest.qcow2.file,
     QCOW2_SHA256: manifest.qcow2.sha256,

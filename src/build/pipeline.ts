@@ -1,14 +1,16 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Image } from '../image/definition.ts'
+import { archivesOf, type Image, repositoryUrls } from '../image/definition.ts'
 import { readLock } from '../image/lock.ts'
 import { findMirrors } from '../image/mirrors.ts'
-import { nftablesFor } from '../platform/nftables.ts'
-import { type Platform, roleNames } from '../platform/schema.ts'
+import { readTrust } from '../image/trust.ts'
+import type { Platform } from '../platform/schema.ts'
 import { SeederError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
+import { unpackArtifacts } from './artifacts.ts'
 import { assembleDisk, kernelCommandLine } from './disk.ts'
 import { fillStore, isDiskFull } from './fetch.ts'
+import { generatedFiles } from './generated.ts'
 import { digestCleanDisk } from './hygiene.ts'
 import { packInitrd } from './initrd.ts'
 import { Layers } from './layers.ts'
@@ -20,7 +22,7 @@ import { installPackages, type Rootfs } from './rootfs.ts'
 import { readSource } from './source.ts'
 import { Store, sha256File } from './store.ts'
 import { type Tools, unpackTools } from './tools.ts'
-import { readTrees, splitTree } from './tree.ts'
+import { overlay, readTrees, splitTree } from './tree.ts'
 import { makeUsr } from './usr.ts'
 import { withWorkFolder } from './work.ts'
 
@@ -49,15 +51,17 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
   const { project, cache, progress } = options
   await requireUsableOutput(options.out)
   const lock = await readLock(image)
-  const files = splitTree(await readTrees(image.trees))
+  const tree = await readTrees(image.trees)
+  const generated = await generatedFiles(image, platform, await readTrust(image.folder, lock.epoch))
   await requireNamespaces()
   const source = await readSource(project)
 
   return withWorkFolder(join(cache, 'work'), async (scratch) => {
     progress.phase('packages')
     const store = new Store(join(cache, 'store'), scratch)
-    const archives = [...new Set(image.base.pockets.map((pocket) => pocket.archive))]
-    await fillStore(store, [...lock.packages, ...lock.tools], () => findMirrors(archives), progress)
+    const mirrors = () => findMirrors(archivesOf(image), process.env, repositoryUrls(image))
+    await fillStore(store, [...lock.packages, ...lock.tools, ...lock.artifacts], mirrors, progress)
+    const files = splitTree(overlay(await unpackArtifacts(image, lock, store, scratch), tree))
 
     const layers = new Layers(join(cache, 'layers'), options.reuseLayers)
     progress.phase('tools')
@@ -70,7 +74,7 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
     progress.phase('usr')
     const usr = await makeUsr(image, lock, files.usr, rootfs, tools, layers, scratch, unpackTree)
     progress.phase('root')
-    await makeRoot(image, lock, files.state, generatedFiles(image, platform), usr, tools, scratch)
+    await makeRoot(image, lock, files.state, generated, usr, tools, scratch)
     progress.phase('disk')
     await assembleDisk(image, lock, usr, initrd, tools, scratch)
     progress.phase('digests')
@@ -98,12 +102,6 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
       cause: error,
     })
   })
-}
-
-/** The files that come from the platform file rather than from a tree. */
-function generatedFiles(image: Image, platform: Platform): Record<string, string> {
-  const role = roleNames.find((name) => name === image.role)
-  return role ? { '/etc/seeder/firewall.nft': nftablesFor(platform, role) } : {}
 }
 
 async function unpack(rootfs: Rootfs, tools: Tools, scratch: string): Promise<void> {

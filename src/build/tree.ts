@@ -17,7 +17,7 @@ export interface TreeFile {
  * reach the image. Throws SeederError for anything that is neither a file nor a folder.
  */
 export async function readTrees(folders: readonly string[]): Promise<TreeFile[]> {
-  const found = new Map<string, TreeFile>()
+  const found: TreeFile[] = []
   for (const folder of folders) {
     for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
       const source = join(entry.parentPath, entry.name)
@@ -32,9 +32,15 @@ export async function readTrees(folders: readonly string[]): Promise<TreeFile[]>
         .update(await readFile(source))
         .digest('hex')
       const path = source.slice(folder.length)
-      found.set(path, { path, source, mode: mode & 0o100 ? 0o755 : 0o644, sha256 })
+      found.push({ path, source, mode: mode & 0o100 ? 0o755 : 0o644, sha256 })
     }
   }
+  return overlay(found)
+}
+
+/** Files in place of those with the same path: the later ones count. Sorted by path. */
+export function overlay(...layers: readonly (readonly TreeFile[])[]): TreeFile[] {
+  const found = new Map(layers.flat().map((file) => [file.path, file]))
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { buildImage } from '../build/pipeline.ts'
-import { loadImage } from '../image/definition.ts'
+import { loadImage, type Variant } from '../image/definition.ts'
 import { loadPlatform } from '../platform/load.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 import type { Context } from './context.ts'
@@ -17,36 +17,35 @@ export function registerBuildCommand(program: Command, context: () => Context): 
       'where the finished files go: a new or empty folder, or one with an earlier build',
     )
     .option('--base <name>', 'build it on another base than its own')
+    .option('--line <minor>', 'build another line than the newest, as in 3.6')
     .option('--no-cache', 'build every layer anew; downloaded packages are kept')
     .option('--json', 'print the manifest as JSON')
-    .action(
-      async (imageName: string, options: { out: string; base?: string; cache: boolean; json?: boolean }) => {
-        const { project, cache, progress } = context()
-        const started = Date.now()
-        const folder = project()
-        const image = await loadImage(folder, imageName, options.base)
-        const platform = await loadPlatform(join(folder, 'platform.yaml'))
-        const manifest = await buildImage(image, platform, {
-          project: folder,
-          cache,
-          out: options.out,
-          reuseLayers: options.cache,
-          progress: progress(),
-        })
-        if (options.json) {
-          console.log(JSON.stringify(manifest, null, 2))
-          return
-        }
-        console.log(
-          [
-            join(options.out, manifest.qcow2.file),
-            `  size         ${formatBytes(manifest.qcow2.size)} (disk ${formatBytes(manifest.raw.size)})`,
-            `  raw sha256   ${manifest.raw.sha256}`,
-            `  qcow2 sha256 ${manifest.qcow2.sha256}`,
-            `  usr roothash ${manifest.usr.roothash}`,
-            `  built in     ${formatDuration(Date.now() - started)}`,
-          ].join('\n'),
-        )
-      },
-    )
+    .action(async (imageName: string, options: Variant & { out: string; cache: boolean; json?: boolean }) => {
+      const { project, cache, progress } = context()
+      const started = Date.now()
+      const folder = project()
+      const image = await loadImage(folder, imageName, options)
+      const platform = await loadPlatform(join(folder, 'platform.yaml'))
+      const manifest = await buildImage(image, platform, {
+        project: folder,
+        cache,
+        out: options.out,
+        reuseLayers: options.cache,
+        progress: progress(),
+      })
+      if (options.json) {
+        console.log(JSON.stringify(manifest, null, 2))
+        return
+      }
+      console.log(
+        [
+          join(options.out, manifest.qcow2.file),
+          `  size         ${formatBytes(manifest.qcow2.size)} (disk ${formatBytes(manifest.raw.size)})`,
+          `  raw sha256   ${manifest.raw.sha256}`,
+          `  qcow2 sha256 ${manifest.qcow2.sha256}`,
+          `  usr roothash ${manifest.usr.roothash}`,
+          `  built in     ${formatDuration(Date.now() - started)}`,
+        ].join('\n'),
+      )
+    })
 }

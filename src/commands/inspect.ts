@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { readOutput } from '../build/output.ts'
-import { type Image, loadImage, requestedPackages } from '../image/definition.ts'
+import { type Image, loadImage, requestedPackages, type Variant } from '../image/definition.ts'
 import { lockDigest, readLock } from '../image/lock.ts'
 import { describeError, SeederError, UsageError } from '../report/error.ts'
 import { formatBytes, formatTable } from '../report/table.ts'
@@ -15,8 +15,9 @@ export function registerInspectCommand(program: Command, context: () => Context)
     .description('show a definition and its lock, or a finished build and whether its files are intact')
     .argument('<image|dir>', 'an image’s name, or the folder of a build')
     .option('--base <name>', 'with an image: on another base than its own')
+    .option('--line <minor>', 'with an image: another line than its newest')
     .option('--json', 'print it as JSON')
-    .action(async (subject: string, options: { base?: string; json?: boolean }) => {
+    .action(async (subject: string, options: Variant & { json?: boolean }) => {
       const isFolder = existsSync(join(subject, 'SHA256SUMS'))
       if (!isFolder && /[/.]/.test(subject)) {
         throw new UsageError(
@@ -28,7 +29,7 @@ export function registerInspectCommand(program: Command, context: () => Context)
       }
       await (isFolder
         ? inspectBuild(subject, options.json ?? false)
-        : inspectImage(await loadImage(context().project(), subject, options.base), options.json ?? false))
+        : inspectImage(await loadImage(context().project(), subject, options), options.json ?? false))
     })
 }
 
@@ -51,7 +52,7 @@ async function inspectImage(image: Image, json: boolean): Promise<void> {
     console.log(`  lock      ${lock.problem}`)
     return
   }
-  const { packages, version, epoch } = lock.found
+  const { packages, artifacts, version, epoch } = lock.found
   console.log(`  version   ${version}`)
   console.log(`  lock      ${lockDigest(lock.found)}, ${new Date(epoch * 1000).toISOString()}`)
   console.log(`  packages  ${packages.length}, of which these are asked for:\n`)
@@ -59,6 +60,7 @@ async function inspectImage(image: Image, json: boolean): Promise<void> {
   const rows = packages
     .filter((one) => asked.has(one.name))
     .map((one) => [one.name, one.version, one.archive])
+    .concat(artifacts.map((one) => [one.name, one.version, 'artifact']))
   console.log(formatTable(['package', 'version', 'archive'], rows))
 }
 
@@ -66,7 +68,9 @@ async function inspectBuild(folder: string, json: boolean): Promise<void> {
   const { manifest, damaged } = await readOutput(folder)
   if (json) console.log(JSON.stringify({ manifest, intact: damaged.length === 0, damaged }, null, 2))
   else {
-    console.log(`${manifest.image} ${manifest.version} (${manifest.base}, role ${manifest.role})`)
+    console.log(
+      `${manifest.image} ${manifest.version} (${manifest.base}, for ${manifest.roles.join(' or ')})`,
+    )
     console.log(`  qcow2         ${manifest.qcow2.file}, ${formatBytes(manifest.qcow2.size)}`)
     console.log(`  raw sha256    ${manifest.raw.sha256}, ${formatBytes(manifest.raw.size)}`)
     console.log(`  usr roothash  ${manifest.usr.roothash}`)

@@ -1,6 +1,6 @@
 import { rename, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { loadImage } from '../image/definition.ts'
+import { archivesOf, loadImage, repositoryUrls, type Variant } from '../image/definition.ts'
 import { formatLock, type Lock, lockDigest, readLock } from '../image/lock.ts'
 import { findMirrors } from '../image/mirrors.ts'
 import { resolveLock, withScratch } from '../image/resolve.ts'
@@ -15,13 +15,14 @@ export function registerLockCommand(program: Command, context: () => Context): v
     .description('resolve an image to exact package files and write its lock')
     .argument('<image>', 'the image’s name, a folder below images/')
     .option('--base <name>', 'lock it on another base than its own')
+    .option('--line <minor>', 'lock another line than the newest, as in 3.6')
     .option('--json', 'print the result as JSON')
-    .action(async (imageName: string, options: { base?: string; json?: boolean }) => {
+    .action(async (imageName: string, options: Variant & { json?: boolean }) => {
       const { project, cache, progress: createProgress } = context()
-      const image = await loadImage(project(), imageName, options.base)
+      const image = await loadImage(project(), imageName, options)
       const progress = createProgress()
       progress.phase('lock')
-      const mirrors = await findMirrors([...new Set(image.base.pockets.map((pocket) => pocket.archive))])
+      const mirrors = await findMirrors(archivesOf(image), process.env, repositoryUrls(image))
       const before = await readLock(image).catch(() => undefined)
       const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch))
       interruption.throwIfAborted()
@@ -38,6 +39,7 @@ export function registerLockCommand(program: Command, context: () => Context): v
         )
         return
       }
+      for (const one of lock.artifacts) console.log(`  ${one.name} ${one.version}: sha256 ${one.sha256}`)
       for (const change of changes) console.log(`  ${change}`)
       console.log(
         `${image.name} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${formatBytes(size)}), ${lock.tools.length} of tools`,
@@ -49,8 +51,9 @@ export function registerLockCommand(program: Command, context: () => Context): v
 /** What differs in the image's packages between two locks, one line each; empty for a first lock. */
 export function describeChanges(before: Lock | undefined, after: Lock): string[] {
   if (!before) return []
-  const old = new Map(before.packages.map((one) => [one.name, one.version]))
-  const now = new Map(after.packages.map((one) => [one.name, one.version]))
+  const versions = ({ packages, artifacts }: Lock) =>
+    new Map([...packages, ...artifacts].map((one) => [one.name, one.version]))
+  const [old, now] = [versions(before), versions(after)]
   return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name) => {
     const [was, is] = [old.get(name), now.get(name)]
     if (was === is) return []

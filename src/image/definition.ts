@@ -1,75 +1,46 @@
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { UsageError } from '../report/error.ts'
 import { loadYaml } from '../yaml.ts'
-import { quoteValue } from '../yaml-issue.ts'
+import { type Artifact, artifactsOf, checkArtifacts } from './artifact.ts'
+import { type Repository, repositoriesOf } from './repository.ts'
+import { type BaseDefinition, baseSchema, type ImageDefinition, imageSchema } from './schema.ts'
 
-/** Text of a certain form; `form` says in an error what would do. */
-function text(pattern: RegExp, form: string) {
-  return z.string().regex(pattern, { error: (issue) => `found ${quoteValue(issue.input)}; give ${form}` })
-}
+/** A distribution: its archives, its kernel, and what all images on it share. */
+export type Base = Omit<BaseDefinition, 'tools'> & { readonly name: string }
 
-const packageName = text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package')
-const unitName = text(
-  /^[\w@.:-]+\.(service|timer|socket|target|path|mount|automount)$/,
-  'the name of a unit with its kind, as in ssh.service',
-)
-const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
-
-const services = z
-  .strictObject({
-    enable: z.array(unitName).default([]),
-    disable: z.array(unitName).default([]),
-    mask: z.array(unitName).default([]),
-  })
-  .prefault({})
-
-const baseSchema = z.strictObject({
-  distribution: name,
-  suite: name,
-  components: z.array(name).min(1),
-  pockets: z.array(z.strictObject({ archive: name, suite: name })).min(1),
-  keyring: z.string().startsWith('/'),
-  kernel: packageName,
-  packages: z.array(packageName),
-  exclude: z.array(z.string().startsWith('/')).default([]),
-  services,
-  tools: z.array(packageName).min(1),
-})
-
-const imageSchema = z.strictObject({
-  description: z.string(),
-  base: name,
-  role: name,
-  version: z.strictObject({ package: packageName, revision: z.int().min(1) }),
-  packages: z.array(packageName),
-  exclude: z.array(z.string().startsWith('/')).default([]),
-  services,
-})
-
-/** `images/base/NAME.yaml`: distribution, archives, kernel, what all images on it share, and the build's tools. */
-export type Base = z.output<typeof baseSchema> & { readonly name: string }
-
-/** `images/NAME/image.yaml` with its base resolved. */
-export interface Image extends Omit<z.output<typeof imageSchema>, 'base'> {
+/** `images/NAME/image.yaml` with its base resolved, for one of its lines. */
+export interface Image extends Omit<ImageDefinition, 'base' | 'lines' | 'artifacts' | 'repositories'> {
   readonly name: string
   readonly base: Base
-  /** The image's folder: `image.yaml`, its lock, and `tree/`, the files it adds. */
+  /** The packages that make the disk, and the base they come from. */
+  readonly tools: { readonly base: Base; readonly packages: readonly string[] }
+  /** The minor version that was chosen; undefined for an image without lines. */
+  readonly line: string | undefined
+  readonly artifacts: readonly Artifact[]
+  readonly repositories: readonly Repository[]
+  /** The image's folder: `image.yaml`, its lock, `tree/`, the files it adds, `trust/` and `keys/`. */
   readonly folder: string
-  /** The lock that belongs to this image on this base. */
+  /** The lock that belongs to this image on this base, for this line. */
   readonly lockFile: string
+  /** The options that make `lock` write this lock: none, or --base or --line. */
+  readonly lockOptions: readonly string[]
   /** Folders whose files are laid over the packages' files, later ones last. */
   readonly trees: readonly string[]
 }
 
+/** Which variant of an image is meant: another base than its own, another line than its newest. */
+export interface Variant {
+  readonly base?: string | undefined
+  readonly line?: string | undefined
+}
+
 /**
- * Reads an image's definition and its base's.
- * `project` is the folder with `images/`; `baseName` replaces the base the definition names.
- * Throws UsageError for an unknown image or base (listing the known ones) and for anything the schemas reject.
+ * Reads an image's definition and its base's. `project` is the folder with `images/`.
+ * Throws UsageError for an unknown image, base or line (listing the known ones) and for anything the schemas reject.
  */
-export async function loadImage(project: string, imageName: string, baseName?: string): Promise<Image> {
+export async function loadImage(project: string, imageName: string, variant: Variant = {}): Promise<Image> {
   const folder = join(project, 'images', imageName)
   const file = join(folder, 'image.yaml')
   if (!/^[a-z][a-z0-9-]*$/.test(imageName) || !existsSync(file)) {
@@ -77,14 +48,28 @@ export async function loadImage(project: string, imageName: string, baseName?: s
       fix: `use one of: ${(await imageNames(project)).join(', ') || '(none found; is this a Seeder project?)'}`,
     })
   }
-  const definition = (await loadYaml(file, imageSchema)).value
-  const chosen = baseName ?? definition.base
+  const yaml = await loadYaml(file, imageSchema)
+  const { lines, ...definition } = yaml.value
+  checkArtifacts(yaml)
+  const line = chooseLine(imageName, lines, variant.line)
+  const chosen = variant.base ?? definition.base
+  const { tools, ...base } = await loadBase(project, chosen)
+  const options = [
+    ...(chosen === definition.base ? [] : ['--base', chosen]),
+    ...(line === lines?.[0] || line === undefined ? [] : ['--line', line]),
+  ]
+  const suffix = options.filter((one) => !one.startsWith('--')).map((one) => `.${one}`)
   return {
     ...definition,
     name: imageName,
-    base: await loadBase(project, chosen),
+    base,
+    tools: await loadTools(project, base, tools),
+    line,
+    artifacts: artifactsOf(definition.artifacts, line),
+    repositories: repositoriesOf(definition.repositories, folder, line),
     folder,
-    lockFile: join(folder, chosen === definition.base ? 'image.lock.json' : `image.${chosen}.lock.json`),
+    lockFile: join(folder, `image${suffix.join('')}.lock.json`),
+    lockOptions: options,
     trees: [join(project, 'images', 'common', 'tree'), join(folder, 'tree')].filter(existsSync),
   }
 }
@@ -96,7 +81,51 @@ export async function imageNames(project: string): Promise<string[]> {
   return entries.filter((entry) => existsSync(join(images, entry, 'image.yaml'))).sort()
 }
 
-async function loadBase(project: string, baseName: string): Promise<Base> {
+/** The packages that are asked for by name: the kernel, the base's and the image's, sorted, each once. */
+export function requestedPackages(image: Image): string[] {
+  return [...new Set([image.base.kernel, ...image.base.packages, ...image.packages])].sort()
+}
+
+/** The names of all archives and repositories that an image and its tools come from, each once. */
+export function archivesOf(image: Image): string[] {
+  const pockets = [...image.base.pockets, ...image.tools.base.pockets]
+  return [
+    ...new Set([...pockets.map((pocket) => pocket.archive), ...image.repositories.map((one) => one.name)]),
+  ]
+}
+
+/** Where an image's repositories are when no mirror is set: name → URL. */
+export function repositoryUrls(image: Image): Record<string, string> {
+  return Object.fromEntries(image.repositories.map(({ name, url }) => [name, url]))
+}
+
+function chooseLine(
+  image: string,
+  lines: readonly string[] | undefined,
+  wanted: string | undefined,
+): string | undefined {
+  if (wanted === undefined) return lines?.[0]
+  if (lines?.includes(wanted)) return wanted
+  throw new UsageError(`${image} has no line "${wanted}"`, {
+    fix: lines ? `use one of: ${lines.join(', ')}` : 'leave --line out: its image.yaml has no lines',
+  })
+}
+
+async function loadTools(
+  project: string,
+  base: Base,
+  tools: BaseDefinition['tools'],
+): Promise<Image['tools']> {
+  if (typeof tools !== 'string') return { base, packages: tools }
+  const { tools: packages, ...other } = await loadBase(project, tools)
+  if (typeof packages !== 'string') return { base: other, packages }
+  throw new UsageError(
+    `The base ${base.name} takes its tools from ${tools}, which takes them from ${packages}`,
+    { fix: `list the tools in images/base/${tools}.yaml` },
+  )
+}
+
+async function loadBase(project: string, baseName: string): Promise<BaseDefinition & { name: string }> {
   const folder = join(project, 'images', 'base')
   const file = join(folder, `${baseName}.yaml`)
   if (!/^[a-z][a-z0-9-]*$/.test(baseName) || !existsSync(file)) {
@@ -108,9 +137,4 @@ async function loadBase(project: string, baseName: string): Promise<Base> {
     })
   }
   return { ...(await loadYaml(file, baseSchema)).value, name: baseName }
-}
-
-/** The packages that are asked for by name: the kernel, the base's and the image's, sorted, each once. */
-export function requestedPackages(image: Image): string[] {
-  return [...new Set([image.base.kernel, ...image.base.packages, ...image.packages])].sort()
 }

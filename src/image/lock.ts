@@ -19,6 +19,14 @@ const lockedPackage = z.strictObject({
   sha256,
 })
 
+const lockedArtifact = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9-]*$/),
+  version: z.string(),
+  urls: z.array(z.string().regex(/^https?:/)).min(1),
+  size: z.int().positive(),
+  sha256,
+})
+
 const lockSchema = z.strictObject({
   schema: z.literal(1),
   image: z.string(),
@@ -31,40 +39,53 @@ const lockSchema = z.strictObject({
   packages: z.array(lockedPackage).min(1),
   /** The packages of the tools tree that makes the disk. */
   tools: z.array(lockedPackage).min(1),
+  /** Upstream tarballs. */
+  artifacts: z.array(lockedArtifact).default([]),
 })
 
 /** One deb, exactly: `sha256` of its bytes, `size` in bytes, `path` below the URL of `archive`. */
 export type LockedPackage = z.output<typeof lockedPackage>
 
+/** One upstream tarball, exactly: `sha256` of its bytes, `size` in bytes, where it is. */
+export type LockedArtifact = z.output<typeof lockedArtifact>
+
 /** Everything a build may use. Written by `seeder lock`, read by `seeder build`. */
 export type Lock = z.output<typeof lockSchema>
 
 /**
- * Digest of what a lock answers: suites, requested packages and tools. It leaves out what a lock does not depend
+ * Digest of what a lock answers: suites, requested packages, artifacts and tools. It leaves out what a lock does not depend
  * on (services, excluded paths, files), so editing those does not ask for a new lock.
  */
 export function requestDigest(image: Image): string {
-  const { base } = image
+  const archive = ({ distribution, components, pockets }: Image['base']) => ({
+    distribution,
+    components,
+    pockets,
+  })
   const asked = {
-    distribution: base.distribution,
-    components: base.components,
-    pockets: base.pockets,
+    ...archive(image.base),
     packages: requestedPackages(image),
-    tools: [...base.tools].sort(),
+    tools: { ...archive(image.tools.base), packages: [...image.tools.packages].sort() },
     version: image.version,
+    requires: image.requires,
+    artifacts: image.artifacts.map(({ files: _files, ...artifact }) => artifact),
+    repositories: image.repositories.map(({ key, ...one }) => ({ ...one, key: key.fingerprint })),
   }
   return createHash('sha256').update(JSON.stringify(asked)).digest('hex')
 }
 
 /** The lock's canonical text: what is written, hashed (`lock.sha256` of the manifest) and committed. */
 export function formatLock(lock: Lock): string {
-  const oneLine = (packages: LockedPackage[]) =>
-    packages.map((one) => `    ${JSON.stringify(one)}`).join(',\n')
-  const { packages, tools, ...head } = lock
+  const oneLine = (items: readonly unknown[]) => items.map((one) => `    ${JSON.stringify(one)}`).join(',\n')
+  const { packages, tools, artifacts, ...head } = lock
+  const lists = { packages, tools, ...(artifacts.length > 0 ? { artifacts } : {}) }
   const fields = Object.entries(head).map(
     ([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},`,
   )
-  return `{\n${fields.join('\n')}\n  "packages": [\n${oneLine(packages)}\n  ],\n  "tools": [\n${oneLine(tools)}\n  ]\n}\n`
+  const blocks = Object.entries(lists).map(
+    ([key, items]) => `  ${JSON.stringify(key)}: [\n${oneLine(items)}\n  ]`,
+  )
+  return `{\n${fields.join('\n')}\n${blocks.join(',\n')}\n}\n`
 }
 
 /** SHA-256, in hex, of a lock's canonical text. */
@@ -77,13 +98,13 @@ export function lockDigest(lock: Lock): string {
  * Throws SeederError when it is missing, malformed, or stale, each with the command that mends it.
  */
 export async function readLock(image: Image): Promise<Lock> {
-  const relock = `run: scripts/seeder lock ${image.name}${image.lockFile.endsWith('image.lock.json') ? '' : ` --base ${image.base.name}`}`
+  const relock = `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`
   let text: string
   try {
     text = await readFile(image.lockFile, 'utf8')
   } catch (cause) {
     throw new SeederError(
-      `${image.name} has no lock on ${image.base.name}: ${image.lockFile} cannot be read`,
+      `${image.name} has no lock on ${image.base.name}${image.line === undefined ? '' : ` for ${image.line}`}: ${image.lockFile} cannot be read`,
       {
         fix: relock,
         cause,
@@ -107,7 +128,7 @@ export async function readLock(image: Image): Promise<Lock> {
   }
   if (lock.request !== requestDigest(image)) {
     throw new SeederError(
-      `The lock of ${image.name} is stale: packages, tools or suites in the definition changed after it was written`,
+      `The lock of ${image.name} is stale: packages, artifacts, tools or suites in the definition changed after it was written`,
       { fix: relock },
     )
   }

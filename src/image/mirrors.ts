@@ -10,6 +10,9 @@ export interface AptTarget {
   readonly label: string
 }
 
+/** Where an archive's files are: first `mirror`, then `snapshot`. */
+export type Mirrors = ReadonlyMap<string, { mirror: string; snapshot?: string }>
+
 /** The environment variable that names the mirror of an archive: debian-security → SEEDER_MIRROR_DEBIAN_SECURITY. */
 export function mirrorVariable(archive: string): string {
   return `SEEDER_MIRROR_${archive.toUpperCase().replaceAll('-', '_')}`
@@ -41,19 +44,22 @@ export function mirrorFromApt(archive: string, targets: readonly AptTarget[]): s
 
 /**
  * Where to fetch from, per archive: `mirror` first, then `snapshot` where one is set. Mirrors are taken from
- * SEEDER_MIRROR_* or from the runner's own apt sources, snapshots from SEEDER_SNAPSHOT_*. All end in a slash.
+ * SEEDER_MIRROR_*, from `defaults` (archive → URL), or from the runner's own apt sources, snapshots from
+ * SEEDER_SNAPSHOT_*. All end in a slash.
  * Throws SeederError naming the variable to set when an archive's mirror cannot be told.
  */
 export async function findMirrors(
   archives: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
-): Promise<Map<string, { mirror: string; snapshot?: string }>> {
-  const unset = archives.filter((archive) => !env[mirrorVariable(archive)])
+  defaults: Readonly<Record<string, string>> = {},
+): Promise<Mirrors> {
+  const given = (archive: string) => env[mirrorVariable(archive)] || defaults[archive]
+  const unset = archives.filter((archive) => !given(archive))
   const targets = unset.length > 0 ? await aptTargets() : []
   const found = new Map<string, { mirror: string; snapshot?: string }>()
   for (const archive of archives) {
-    const fromEnv = env[mirrorVariable(archive)]
-    const mirror = fromEnv ? `${trimSlashes(fromEnv)}/` : mirrorFromApt(archive, targets)
+    const url = given(archive)
+    const mirror = url ? `${trimSlashes(url)}/` : mirrorFromApt(archive, targets)
     if (!mirror) {
       throw new SeederError(`No mirror of ${archive} is known: the apt sources of this machine have none`, {
         fix: `set ${mirrorVariable(archive)} to the URL of a mirror (the folder that holds dists/ and pool/)`,
@@ -80,6 +86,7 @@ async function aptTargets(): Promise<AptTarget[]> {
   return targets.filter((target) => /^https?:/.test(target.uri))
 }
 
-function trimSlashes(url: string): string {
+/** A URL without the slashes at its end. */
+export function trimSlashes(url: string): string {
   return url.replace(/\/+$/, '')
 }

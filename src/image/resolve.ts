@@ -1,221 +1,115 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { execa } from 'execa'
-import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
-import { aptComplaint } from './apt-complaint.ts'
-import { type Base, type Image, requestedPackages } from './definition.ts'
-import { type Lock, type LockedPackage, requestDigest } from './lock.ts'
+import { newestIndexDate, readIndexes, resolvePackages } from './apt.ts'
+import { type Image, requestedPackages } from './definition.ts'
+import { type Lock, type LockedArtifact, type LockedPackage, requestDigest } from './lock.ts'
+import { lockArtifact } from './lock-artifact.ts'
+import type { Mirrors } from './mirrors.ts'
+import { provideKey } from './repository.ts'
 
 /**
- * Asks the archives what is newest and resolves an image's packages and tools to exact files.
- * Works in `scratch`, an empty folder, with apt's own resolver and signature check and none of the machine's apt state.
- * `mirrors` are base URLs per archive, ending in a slash. Needs the network; nothing else in Seeder asks an archive.
- * Throws SeederError when an index cannot be read, its signature does not verify, or a package does not exist.
+ * Asks the archives what is newest and resolves an image's packages, artifacts and tools to exact files. Works in
+ * `scratch`, an empty folder. `mirrors` are base URLs per archive, ending in a slash. Needs the network; nothing else
+ * in Seeder asks an archive.
+ * Throws SeederError when an index cannot be read, its signature does not verify, a package or an artifact does not
+ * exist or is not what it should be.
  */
-export async function resolveLock(
-  image: Image,
-  mirrors: ReadonlyMap<string, { mirror: string }>,
-  scratch: string,
-): Promise<Lock> {
-  const apt = await privateApt(image.base, mirrors, scratch)
-  await update(apt, image.base)
-  const packages = await resolve(apt, mirrors, ['?essential', 'apt', ...requestedPackages(image)])
-  const tools = await resolve(apt, mirrors, ['?essential', ...image.base.tools])
+export async function resolveLock(image: Image, mirrors: Mirrors, scratch: string): Promise<Lock> {
+  for (const repository of image.repositories) await provideKey(repository)
+  const apt = await readIndexes(image.base, image.repositories, mirrors, join(scratch, 'image'))
+  const packages = await resolvePackages(apt, ['?essential', 'apt', ...requestedPackages(image)])
+  checkOrigins(image, packages)
+  checkRequirements(image, packages)
+  // An image whose tools are its own base's reads the indexes once.
+  const toolsApt =
+    image.tools.base.name === image.base.name && image.repositories.length === 0
+      ? apt
+      : await readIndexes(image.tools.base, [], mirrors, join(scratch, 'tools'))
+  const tools = await resolvePackages(toolsApt, ['?essential', ...image.tools.packages])
+  const artifacts: LockedArtifact[] = []
+  for (const artifact of image.artifacts) artifacts.push(await lockArtifact(artifact))
   return {
     schema: 1,
     image: image.name,
     base: image.base.name,
     version: imageVersion(image, packages),
-    epoch: await newestIndexDate(scratch),
+    epoch: await newestIndexDate(apt),
     request: requestDigest(image),
     packages,
     tools,
+    artifacts,
   }
 }
 
-/** `<upstream version>-<revision>`: epoch, Debian revision and repack marks are the packaging's, not the component's. */
+/**
+ * `<upstream version>-<revision>` of the package or artifact that the image follows: epoch, Debian revision and repack
+ * marks are the packaging's, not the component's.
+ */
 export function imageVersion(image: Image, packages: readonly LockedPackage[]): string {
-  const component = packages.find((one) => one.name === image.version.package)
+  const { version } = image
+  if ('artifact' in version) {
+    const artifact = image.artifacts.find((one) => one.name === version.artifact)
+    return `${artifact?.version ?? ''}-${version.revision}`
+  }
+  const component = packages.find((one) => one.name === version.package)
   if (!component) {
     throw new SeederError(
-      `The version of ${image.name} should follow the package ${image.version.package}, which it does not install`,
-      { fix: `add ${image.version.package} to its packages or change version.package in its image.yaml` },
+      `The version of ${image.name} should follow the package ${version.package}, which it does not install`,
+      { fix: `add ${version.package} to its packages or change version.package in its image.yaml` },
     )
   }
-  const upstream = component.version
+  return `${upstreamVersion(component.version)}-${version.revision}`
+}
+
+/** A Debian package's version without epoch, Debian revision and repack marks. */
+export function upstreamVersion(version: string): string {
+  return version
     .replace(/^\d+:/, '')
     .replace(/-[^-]*$/, '')
     .replace(/[+~].*$/, '')
-  return `${upstream}-${image.version.revision}`
 }
 
-interface PrivateApt {
-  readonly env: Record<string, string>
-}
-
-async function privateApt(
-  base: Base,
-  mirrors: ReadonlyMap<string, { mirror: string }>,
-  scratch: string,
-): Promise<PrivateApt> {
-  for (const folder of [
-    'etc/apt/preferences.d',
-    'etc/apt/apt.conf.d',
-    'lists/partial',
-    'cache/archives/partial',
-  ]) {
-    await mkdir(join(scratch, folder), { recursive: true })
-  }
-  await writeFile(join(scratch, 'status'), '')
-  const sources = base.pockets.map(({ archive, suite }) => {
-    const url = mirrors.get(archive)?.mirror
-    return `deb [signed-by=${base.keyring} arch=amd64] ${url} ${suite} ${base.components.join(' ')}\n`
-  })
-  await writeFile(join(scratch, 'etc/apt/sources.list'), sources.join(''))
-  const config = [
-    `Dir::Etc "${scratch}/etc/apt";`,
-    `Dir::Etc::main "${scratch}/etc/apt/none";`,
-    `Dir::Etc::parts "${scratch}/etc/apt/apt.conf.d";`,
-    `Dir::State::lists "${scratch}/lists";`,
-    `Dir::State::status "${scratch}/status";`,
-    `Dir::State::extended_states "${scratch}/extended_states";`,
-    `Dir::Cache "${scratch}/cache";`,
-    `Dir::Log "${scratch}/log";`,
-    'APT::Architecture "amd64";',
-    'APT::Architectures { "amd64"; };',
-    'APT::Install-Recommends "false";',
-    'APT::Sandbox::User "root";',
-    'Acquire::Languages "none";',
-    'Acquire::Retries "3";',
-    ...(await proxySettings()),
-  ]
-  await writeFile(join(scratch, 'apt.conf'), `${config.join('\n')}\n`)
-  return { env: { APT_CONFIG: join(scratch, 'apt.conf'), LC_ALL: 'C.UTF-8' } }
-}
-
-/** A proxy is the one thing of the machine's apt configuration that still holds: without it there may be no network. */
-async function proxySettings(): Promise<string[]> {
-  const { stdout } = await execa('apt-config', ['dump', 'Acquire'], { reject: false })
-  return stdout.split('\n').filter((line) => /^Acquire::https?::(Proxy|Proxy-Auto-Detect)\b/i.test(line))
-}
-
-async function update(apt: PrivateApt, base: Base): Promise<void> {
-  const { exitCode, stderr, all } = await execa('apt-get', ['update', '-q', '--error-on=any'], {
-    env: apt.env,
-    reject: false,
-    all: true,
-    cancelSignal: interruption,
-  })
-  interruption.throwIfAborted()
-  if (exitCode === 0) return
-  const lines = stderr.split('\n').filter((line) => /^(E|W|Err)\b/.test(line))
-  const what =
-    lines.find((line) => line.startsWith('E:')) ?? lines[0] ?? `apt-get update ended with ${exitCode}`
-  const signature =
-    /GPG error|not signed|NO_PUBKEY|BADSIG|EXPKEYSIG|invalid signature|couldn.t be verified/i.test(stderr)
-  const expired = /is expired|Release file .* expired/i.test(stderr)
-  throw new SeederError(
-    `Reading the ${base.distribution} archive's indexes failed: ${what.replace(/^E:\s*/, '').trim()}`,
-    {
-      fix: signature
-        ? `the index is not signed by a key of ${base.keyring}: check the mirror, or install the current keyring package`
-        : expired
-          ? 'the mirror serves an outdated index: use another mirror'
-          : 'check the network and the mirror (SEEDER_MIRROR_* overrides the one of this machine)',
-      cause: new Error(all),
-    },
-  )
-}
-
-async function resolve(
-  apt: PrivateApt,
-  mirrors: ReadonlyMap<string, { mirror: string }>,
-  wanted: readonly string[],
-): Promise<LockedPackage[]> {
-  // Quieter than this, apt would not say which dependency is missing.
-  const simulated = await execa('apt-get', ['install', '--simulate', '--quiet', ...wanted], {
-    env: apt.env,
-    reject: false,
-    all: true,
-  })
-  if (simulated.exitCode !== 0) {
-    const complaint = aptComplaint(simulated.all) ?? 'apt could not resolve it'
-    throw new SeederError(`Resolving the packages failed: ${complaint}`, {
-      fix: 'check the package names in the definition and in its base',
-      cause: new Error(simulated.all),
-    })
-  }
-  const chosen = parseSimulation(simulated.stdout)
-  const uris = await execa('apt-get', ['install', '--print-uris', '--quiet', '--quiet', ...wanted], {
-    env: apt.env,
-  })
-  const archiveOf = archivesByFile(uris.stdout, mirrors)
-  const shown = await execa(
-    'apt-cache',
-    ['show', '--no-all-versions', ...chosen.map((one) => `${one.name}:${one.architecture}=${one.version}`)],
-    { env: apt.env, maxBuffer: 256 * 1024 * 1024 },
-  )
-  const records = parseRecords(shown.stdout)
-  return chosen
-    .map(({ name, version }) => {
-      const record = records.find((one) => one.Package === name && one.Version === version)
-      const path = record?.Filename
-      const archive = path && archiveOf.get(path)
-      if (!record?.SHA256 || !path || !archive) {
-        throw new SeederError(`The archive has no usable record of ${name} ${version}`, {
-          fix: 'try again; the mirror may have been in the middle of an update',
-        })
-      }
-      const architecture = record.Architecture ?? 'amd64'
-      return { name, version, architecture, archive, path, size: Number(record.Size), sha256: record.SHA256 }
-    })
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-}
-
-/** The packages an `apt-get install --simulate` would install, from its `Inst name (version origin [arch])` lines. */
-export function parseSimulation(output: string): { name: string; version: string; architecture: string }[] {
-  const lines = output.matchAll(/^Inst (\S+) (?:\[\S+\] )?\((\S+) .*\[(\w+)\]\)/gm)
-  return [...lines].map(([, name = '', version = '', architecture = '']) => ({
-    name: name.replace(/:\w+$/, ''),
-    version,
-    architecture: architecture === 'all' ? 'all' : 'amd64',
-  }))
-}
-
-/** Path below the archive's URL → the archive's name, from the lines of `apt-get --print-uris`. */
-function archivesByFile(
-  output: string,
-  mirrors: ReadonlyMap<string, { mirror: string }>,
-): Map<string, string> {
-  const found = new Map<string, string>()
-  for (const [, quoted = ''] of output.matchAll(/^'([^']+)'/gm)) {
-    const uri = decodeURIComponent(quoted)
-    for (const [archive, { mirror }] of mirrors) {
-      if (uri.startsWith(decodeURIComponent(mirror))) found.set(uri.slice(mirror.length), archive)
+/** apt was told which packages a repository may provide; this makes sure that it kept to it. */
+function checkOrigins(image: Image, packages: readonly LockedPackage[]): void {
+  for (const { name, packages: own } of image.repositories) {
+    for (const one of packages) {
+      if ((one.archive === name) === own.includes(one.name)) continue
+      throw new SeederError(
+        one.archive === name
+          ? `${one.name} would come from the repository ${name}, which may not provide it`
+          : `${one.name} should come from the repository ${name}, and would come from ${one.archive}`,
+        { fix: `correct repositories.${name}.packages in image.yaml, or its mirror` },
+      )
     }
   }
-  return found
 }
 
-/** Deb822 paragraphs as records of their single-line fields. */
-function parseRecords(text: string): Record<string, string>[] {
-  return text.split(/\n\n+/).map((paragraph) => {
-    const fields = [...paragraph.matchAll(/^([A-Za-z0-9-]+): ?(.*)$/gm)]
-    return Object.fromEntries(fields.map(([, key = '', value = '']) => [key, value]))
-  })
-}
-
-/** The newest `Date` of the indexes that were read, in seconds since 1970. */
-async function newestIndexDate(scratch: string): Promise<number> {
-  const lists = await readdir(join(scratch, 'lists'))
-  const dates: number[] = []
-  for (const file of lists.filter((one) => /_(In)?Release$/.test(one))) {
-    const date = /^Date: (.+)$/m.exec(await readFile(join(scratch, 'lists', file), 'utf8'))?.[1]
-    if (date) dates.push(Date.parse(date) / 1000)
+function checkRequirements(image: Image, packages: readonly LockedPackage[]): void {
+  for (const [name, oldest] of Object.entries(image.requires)) {
+    const found = packages.find((one) => one.name === name)
+    if (!found) {
+      throw new SeederError(`${image.name} requires ${name} ${oldest} or newer, and does not install it`, {
+        fix: 'add it to packages in image.yaml',
+      })
+    }
+    if (isAtLeast(upstreamVersion(found.version), oldest)) continue
+    throw new SeederError(
+      `${image.name} requires ${name} ${oldest} or newer; ${image.base.name} has ${found.version}`,
+      { fix: 'use a base that has it (--base), or another line of the image (--line)' },
+    )
   }
-  if (dates.length === 0) throw new SeederError('None of the archive indexes carries a date')
-  return Math.max(...dates)
+}
+
+/** Whether a version of numbers and dots is the other one or newer; what is missing counts as 0. */
+export function isAtLeast(version: string, oldest: string): boolean {
+  const numbers = (text: string) => text.split('.').map((part) => Number.parseInt(part, 10) || 0)
+  const [own, other] = [numbers(version), numbers(oldest)]
+  for (let at = 0; at < Math.max(own.length, other.length); at++) {
+    const difference = (own[at] ?? 0) - (other[at] ?? 0)
+    if (difference !== 0) return difference > 0
+  }
+  return true
 }
 
 /** Resolves in a scratch folder below `parent` and removes it, whatever happens. */

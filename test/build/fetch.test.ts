@@ -2,9 +2,10 @@ import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { fillStore, isDiskFull, type Mirrors } from '../../src/build/fetch.ts'
+import { fillStore, isDiskFull } from '../../src/build/fetch.ts'
 import { Store, sha256File } from '../../src/build/store.ts'
 import type { LockedPackage } from '../../src/image/lock.ts'
+import type { Mirrors } from '../../src/image/mirrors.ts'
 import { SeederError } from '../../src/report/error.ts'
 import type { Progress } from '../../src/report/progress.ts'
 import { type Archive, createArchive } from '../support/archive/archive.ts'
@@ -85,7 +86,7 @@ describe('the store', () => {
     await fill()
     expect(await storedFiles()).toEqual(digests())
     const total = packages.reduce((sum, one) => sum + one.size, 0)
-    expect(notes[0]).toMatch(/^3 packages to download, \d+(\.\d)? k?B$/)
+    expect(notes[0]).toMatch(/^3 files to download, \d+(\.\d)? k?B$/)
     expect(notes.at(-1)).toBe(`downloading ${total}/${total}`)
     expect(archive.server.requests.sort()).toEqual(packages.map((one) => one.path).sort())
   })

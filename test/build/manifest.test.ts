@@ -19,6 +19,7 @@ const lock: Lock = {
   request: requestDigest(image),
   packages: [locked('haproxy', '3.0.11-1+deb13u1'), locked('libc6', '2.41-12')],
   tools: [locked('qemu-utils', '1:10.0.2'), locked('libaio1', '0.3')],
+  artifacts: [],
 }
 const usr = { folder: '/usr-layer', roothash: 'a'.repeat(64), salt: 'b'.repeat(64), blocks: 100, key: 'k' }
 const facts = {
@@ -71,7 +72,7 @@ describe('template.conf', () => {
 
   it('is refused for a role that the platform file does not have', () => {
     expect(() =>
-      templateConf({ ...createManifest(image, lock, usr, facts), role: 'nobody' }, platform),
+      templateConf({ ...createManifest(image, lock, usr, facts), roles: ['haproxy', 'nobody'] }, platform),
     ).toThrow('has the role "nobody", which the platform file does not have')
   })
 
@@ -84,7 +85,7 @@ describe('template.conf', () => {
         .map((line) => line.split('=')),
     )
     expect(values).toMatchObject({
-      ROLE: 'haproxy',
+      ROLES: 'haproxy',
       CORES: String(role.cores),
       MEMORY: String(role.memory),
       DISK_GIB: String(role.disk),

@@ -108,7 +108,7 @@ describe('reading a build back', () => {
       image: 'haproxy',
       version: '3.0.11-1',
       description: 'd',
-      role: 'haproxy',
+      roles: ['haproxy'],
       base: 'b',
       epoch: 1,
     },

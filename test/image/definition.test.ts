@@ -31,7 +31,7 @@ describe('an image', () => {
     const image = await loadImage(project, 'haproxy')
     expect(image).toMatchObject({
       name: 'haproxy',
-      role: 'haproxy',
+      roles: ['haproxy'],
       base: { name: 'debian-trixie', suite: 'trixie', kernel: 'linux-image-cloud-amd64' },
       lockFile: join(project, 'images/haproxy/image.lock.json'),
       trees: [join(project, 'images/haproxy/tree')],
@@ -40,7 +40,7 @@ describe('an image', () => {
 
   it('has a lock of its own on another base', async () => {
     await cp(join(project, 'images/base/debian-trixie.yaml'), join(project, 'images/base/other.yaml'))
-    const image = await loadImage(project, 'haproxy', 'other')
+    const image = await loadImage(project, 'haproxy', { base: 'other' })
     expect(image.base.name).toBe('other')
     expect(image.lockFile).toBe(join(project, 'images/haproxy/image.other.lock.json'))
   })
@@ -86,7 +86,7 @@ describe('what does not exist', () => {
   it.each(['ubuntu', '../base/debian-trixie'])(
     'refuses the base "%s" and lists what there is',
     async (name) => {
-      await expect(loadImage(project, 'haproxy', name)).rejects.toMatchObject({
+      await expect(loadImage(project, 'haproxy', { base: name })).rejects.toMatchObject({
         name: 'UsageError',
         message: `There is no base "${name}" in ${project}/images/base`,
         fix: 'use one of: debian-trixie',

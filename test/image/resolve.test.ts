@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { parseSimulation } from '../../src/image/apt.ts'
 import { loadImage } from '../../src/image/definition.ts'
 import type { LockedPackage } from '../../src/image/lock.ts'
-import { imageVersion, parseSimulation } from '../../src/image/resolve.ts'
+import { imageVersion, isAtLeast } from '../../src/image/resolve.ts'
 
 const image = await loadImage(join(import.meta.dirname, '../..'), 'haproxy')
 
@@ -62,5 +63,18 @@ describe('the version of an image', () => {
         fix: expect.stringContaining('add haproxy to its packages'),
       }),
     )
+  })
+})
+
+describe('a version that an image requires', () => {
+  it.each([
+    ['2.0', '2.0', true],
+    ['2.1.9', '2.0', true],
+    ['10.0', '9.9', true],
+    ['1.7.24', '2.0', false],
+    ['2', '2.0.0', true],
+    ['2.0', '2.0.1', false],
+  ])('%s against %s: %s', (version, oldest, enough) => {
+    expect(isAtLeast(version, oldest)).toBe(enough)
   })
 })

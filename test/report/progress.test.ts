@@ -12,11 +12,11 @@ test('in a pipe there is a line per phase, and nothing moves', () => {
   const out = recorder(false)
   const progress = createProgress(out, {})
   progress.phase('packages')
-  progress.note('3 packages to download, 4.5 MB')
+  progress.note('3 files to download, 4.5 MB')
   progress.bytes('downloading', 1_000_000, 4_500_000)
   progress.phase('rootfs')
   progress.done()
-  expect(out.text()).toMatch(/^ {2}3 packages to download, 4\.5 MB\npackages \d+\.\d s\nrootfs \d+\.\d s\n$/)
+  expect(out.text()).toMatch(/^ {2}3 files to download, 4\.5 MB\npackages \d+\.\d s\nrootfs \d+\.\d s\n$/)
   expect(out.text()).not.toContain(ESCAPE)
 })
 

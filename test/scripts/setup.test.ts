@@ -97,6 +97,44 @@ describe('QEMU', () => {
   })
 })
 
+describe("the keys of Ubuntu's archive", () => {
+  const missing = async (commands: Readonly<Record<string, string>> = {}) =>
+    (await bash(`missing_ubuntu_keyring ${folder}/ubuntu.gpg`, commands)).stdout
+
+  it('are asked for where they are missing', async () => {
+    const text = "ubuntu-archive-keyring checks the signatures of Ubuntu's archive"
+    expect(await missing()).toBe(text)
+    await writeFile(path.join(folder, 'ubuntu.gpg'), '')
+    expect(await missing()).toBe('')
+  })
+
+  it('are asked for on a Proxmox host only where one of its own sources has them', async () => {
+    expect(await missing({ pveversion: '', 'apt-cache': '' })).toBe('')
+    expect(
+      await missing({ pveversion: '', 'apt-cache': 'echo "$2 | 2023.11.28.1-0.2 | somewhere"' }),
+    ).toMatch(/^ubuntu-archive-keyring /)
+  })
+
+  it.each([
+    ['12', '', 'install ubuntu-archive-keyring, after adding bookworm'],
+    ['12', 'echo "$2 | 2023.11.28.1-0.2~bpo12+1 | somewhere"', 'install ubuntu-archive-keyring'],
+    ['13', 'echo "$2 | 2023.11.28.1-0.2 | somewhere"', 'install ubuntu-archive-keyring'],
+  ])('come from backports on Debian 12: on %s with %j', async (release, madison, done) => {
+    // Everything that would change the machine only says so.
+    const functions = [
+      'added=',
+      `debian_release() { echo ${release}; }`,
+      'apt_update() { :; }',
+      'add_backports() { added=", after adding $1"; }',
+      'apt_install() { echo "install $*$added"; }',
+    ]
+    const { stdout } = await bash(`${functions.join('; ')}; install_ubuntu_keyring 'name reason'`, {
+      'apt-cache': madison,
+    })
+    expect(stdout.split('\n')).toEqual(['setup: installing name: reason', done])
+  })
+})
+
 describe('subordinate ids', () => {
   const has = async (content: string) => {
     await writeFile(path.join(folder, 'subuid'), content)

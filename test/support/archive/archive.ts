@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { buildDeb, type DebSource } from './deb.ts'
 import { createKey, type SigningKey } from './key.ts'
+import { indexParagraph, releaseText, sha256 } from './release.ts'
 import { type FileServer, serveFiles } from './server.ts'
 
 /** A suite of an archive to publish. Dates are those of its Release file. */
@@ -58,7 +58,7 @@ export async function createArchive(): Promise<Archive> {
     const control = (await execa('dpkg-deb', ['--field', target])).stdout
     const bytes = await readFile(target)
     const filename = `pool/${COMPONENT}/${basename(target)}`
-    return `${control}\nFilename: ${filename}\nSize: ${bytes.length}\nSHA256: ${sha256(bytes)}\n`
+    return indexParagraph(control, { filename, size: bytes.length, sha256: sha256(bytes) })
   }
 
   async function publish(suite: Suite, signer: SigningKey | null = key): Promise<void> {
@@ -66,7 +66,12 @@ export async function createArchive(): Promise<Archive> {
     const dists = join(folder, 'dists', suite.name)
     await mkdir(join(dists, COMPONENT, 'binary-amd64'), { recursive: true })
     await writeFile(join(dists, COMPONENT, 'binary-amd64', 'Packages'), index)
-    const release = releaseText(suite, index)
+    const head = {
+      ...{ origin: 'Test', label: 'Test', suite: suite.name, codename: suite.name, components: [COMPONENT] },
+      date: suite.date ?? new Date(),
+      ...(suite.validUntil ? { validUntil: suite.validUntil } : {}),
+    }
+    const release = releaseText(head, new Map([[`${COMPONENT}/binary-amd64/Packages`, Buffer.from(index)]]))
     await rm(join(dists, 'InRelease'), { force: true })
     await writeFile(join(dists, 'Release'), release)
     if (signer) await writeFile(join(dists, 'InRelease'), await signer.sign(release))
@@ -80,24 +85,4 @@ export async function createArchive(): Promise<Archive> {
       await rm(root, { recursive: true, force: true })
     },
   }
-}
-
-function releaseText(suite: Suite, index: string): string {
-  return [
-    'Origin: Test',
-    'Label: Test',
-    `Suite: ${suite.name}`,
-    `Codename: ${suite.name}`,
-    'Architectures: amd64',
-    `Components: ${COMPONENT}`,
-    `Date: ${(suite.date ?? new Date()).toUTCString()}`,
-    ...(suite.validUntil ? [`Valid-Until: ${suite.validUntil.toUTCString()}`] : []),
-    'SHA256:',
-    ` ${sha256(Buffer.from(index))} ${Buffer.byteLength(index)} ${COMPONENT}/binary-amd64/Packages`,
-    '',
-  ].join('\n')
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }

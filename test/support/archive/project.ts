@@ -31,7 +31,7 @@ export async function writeProject(folder: string, image: TinyImage): Promise<vo
     'images/tiny/image.yaml': {
       description: 'an image of a test',
       base: 'small',
-      role: 'haproxy',
+      roles: ['haproxy'],
       version: { package: image.version, revision: 1 },
       packages: image.packages,
     },

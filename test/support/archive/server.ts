@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join, normalize } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 
 /**
  * How a file can be served wrongly: not at all, cut off, with other bytes of the same length, with more bytes, with
@@ -10,7 +12,7 @@ import { join, normalize } from 'node:path'
  */
 export type Fault = 'missing' | 'truncated' | 'tampered' | 'endless' | 'failing' | 'stalled'
 
-/** A folder served over http on loopback. */
+/** A folder served over http on loopback; symbolic links in it are followed. */
 export interface FileServer {
   /** With a slash at its end. */
   readonly url: string
@@ -27,9 +29,11 @@ export async function serveFiles(folder: string): Promise<FileServer> {
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://x').pathname)).slice(1)
     requests.push(path)
-    const content = await readFile(join(folder, path)).catch(() => undefined)
-    const fault = content === undefined ? 'missing' : faults.get(path)
-    answer(response, content ?? Buffer.alloc(0), fault)
+    const file = join(folder, path)
+    const found = await stat(file).catch(() => undefined)
+    const fault = found?.isFile() ? faults.get(path) : 'missing'
+    if (fault === undefined) await send(response, file, found?.size ?? 0)
+    else answer(response, fault === 'missing' ? Buffer.alloc(0) : await readFile(file), fault)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -44,7 +48,14 @@ export async function serveFiles(folder: string): Promise<FileServer> {
   }
 }
 
-function answer(response: ServerResponse, content: Buffer, fault: Fault | undefined): void {
+/** A file as it is, never all of it in memory. */
+async function send(response: ServerResponse, file: string, size: number): Promise<void> {
+  response.writeHead(200, { 'content-length': size })
+  // Who asked may go away in the middle.
+  await pipeline(createReadStream(file), response).catch(() => response.destroy())
+}
+
+function answer(response: ServerResponse, content: Buffer, fault: Fault): void {
   const half = content.subarray(0, Math.floor(content.length / 2))
   switch (fault) {
     case 'missing':
@@ -64,8 +75,5 @@ function answer(response: ServerResponse, content: Buffer, fault: Fault | undefi
       return
     case 'tampered':
       response.end(Buffer.from(content).fill('x', content.length - 1))
-      return
-    case undefined:
-      response.writeHead(200, { 'content-length': content.length }).end(content)
   }
 }

@@ -1,0 +1,67 @@
+import { lstat, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import type { Image } from '../image/definition.ts'
+import type { Lock } from '../image/lock.ts'
+import { interruption } from '../interruption.ts'
+import { SeederError } from '../report/error.ts'
+import { type Store, sha256File } from './store.ts'
+import type { TreeFile } from './tree.ts'
+
+/**
+ * Takes the files that a definition names out of the locked tarballs, into `scratch`, as files for the image's tree.
+ * Nothing else of a tarball is unpacked. Throws SeederError when one is not in it or is no plain file.
+ */
+export async function unpackArtifacts(
+  image: Image,
+  lock: Lock,
+  store: Store,
+  scratch: string,
+): Promise<TreeFile[]> {
+  const files: TreeFile[] = []
+  for (const { name, version, files: wanted } of image.artifacts) {
+    const locked = lock.artifacts.find((one) => one.name === name && one.version === version)
+    if (!locked) {
+      throw new SeederError(`The lock of ${image.name} does not have the artifact ${name} ${version}`, {
+        fix: `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`,
+      })
+    }
+    const folder = join(scratch, 'artifacts', name)
+    await mkdir(folder, { recursive: true })
+    await unpackMembers(`${name} ${version}`, store.path(locked.sha256), Object.keys(wanted), folder)
+    for (const [from, to] of Object.entries(wanted)) {
+      const source = join(folder, from)
+      const found = await lstat(source)
+      if (!found.isFile()) {
+        throw new SeederError(`${from} in ${name} ${version} is not a plain file`, {
+          fix: 'name the file itself in files of image.yaml',
+        })
+      }
+      files.push({
+        ...{ path: to, source, sha256: await sha256File(source) },
+        mode: found.mode & 0o100 ? 0o755 : 0o644,
+      })
+    }
+  }
+  return files
+}
+
+async function unpackMembers(
+  title: string,
+  tarball: string,
+  members: readonly string[],
+  folder: string,
+): Promise<void> {
+  const argv = ['-xf', tarball, '-C', folder, '--no-same-owner', '--', ...members]
+  const { exitCode, stderr } = await execa('tar', argv, {
+    reject: false,
+    env: { LC_ALL: 'C.UTF-8' },
+    cancelSignal: interruption,
+  })
+  interruption.throwIfAborted()
+  if (exitCode === 0) return
+  const reason = stderr.split('\n').find(Boolean) ?? `tar ended with ${exitCode}`
+  throw new SeederError(`Unpacking ${title} failed: ${reason}`, {
+    fix: 'check the names below files in image.yaml',
+  })
+}

@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises'
+import type { Image } from '../image/definition.ts'
+import { nftablesFor } from '../platform/nftables.ts'
+import { formatPort, kubernetesRoles, type Platform, type RoleName, roleNames } from '../platform/schema.ts'
+
+/**
+ * The files of an image that come from the platform file and from its trusted certificates (`trust`: name → file)
+ * rather than from a tree: path in the image → text. An image with several roles has the firewall of each, and starts
+ * with the first one's.
+ */
+export async function generatedFiles(
+  image: Image,
+  platform: Platform,
+  trust: ReadonlyMap<string, string>,
+): Promise<Record<string, string>> {
+  const roles = image.roles.flatMap((role) => roleNames.find((name) => name === role) ?? [])
+  const files: Record<string, string> = {}
+  const [first] = roles
+  if (first) files['/etc/seeder/firewall.nft'] = nftablesFor(platform, first)
+  if (roles.length > 1) {
+    for (const role of roles) files[`/etc/seeder/firewalls/${role}.nft`] = nftablesFor(platform, role)
+  }
+  if (roles.some((role: RoleName) => kubernetesRoles.includes(role))) {
+    files['/etc/seeder/cluster.env'] = clusterEnv(platform)
+  }
+  for (const [name, file] of trust) files[`/etc/seeder/trust/${name}`] = await readFile(file, 'utf8')
+  return files
+}
+
+/** What Kubernetes uses inside itself, in the syntax of systemd's EnvironmentFile. */
+function clusterEnv({ cluster }: Platform): string {
+  return [
+    '# Made from the platform file when the image was built. node.env comes before it.',
+    `POD_CIDR=${cluster.pods.cidr}`,
+    `POD_INTERFACE=${cluster.pods.interface}`,
+    `SERVICE_CIDR=${cluster.services.cidr}`,
+    `NODE_PORTS=${formatPort(cluster.nodePorts)}`,
+    '',
+  ].join('\n')
+}

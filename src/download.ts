@@ -1,0 +1,48 @@
+/** No byte for this long means that the other side is not answering any more. */
+const STALL_MS = 30_000
+
+/** The server answered with a status that is not a success. */
+export class HttpStatusError extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`HTTP ${status}`)
+    this.status = status
+  }
+}
+
+/** The other side fell silent. */
+export class StalledError extends Error {}
+
+/**
+ * The bytes of a URL (http or https) as they come. Ends when `signal` does or when nothing comes for `stallMs`.
+ * Throws HttpStatusError, StalledError, or what `fetch` throws.
+ */
+export async function* download(
+  url: string,
+  { signal, stallMs = STALL_MS }: { signal: AbortSignal; stallMs?: number },
+): AsyncGenerator<Uint8Array> {
+  const silent = new AbortController()
+  const stalled = () => silent.abort(new StalledError(`no data for ${stallMs / 1000} s`))
+  let timer = setTimeout(stalled, stallMs)
+  try {
+    const response = await fetch(url, { signal: AbortSignal.any([silent.signal, signal]) })
+    if (!response.ok || !response.body) throw new HttpStatusError(response.status)
+    for await (const chunk of response.body) {
+      clearTimeout(timer)
+      timer = setTimeout(stalled, stallMs)
+      yield chunk
+    }
+  } catch (error) {
+    if (silent.signal.aborted && !signal.aborted) throw silent.signal.reason
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Why a download failed, in a few words: `fetch` hides the reason in its error's cause. */
+export function downloadFailure(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  return cause instanceof Error ? cause.message || String(cause) : String(cause)
+}

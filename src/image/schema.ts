@@ -1,0 +1,94 @@
+import { z } from 'zod'
+import { quoteValue } from '../yaml-issue.ts'
+
+/** Text of a certain form; `form` says in an error what would do. */
+function text(pattern: RegExp, form: string) {
+  return z.string().regex(pattern, { error: (issue) => `found ${quoteValue(issue.input)}; give ${form}` })
+}
+
+const packageName = text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package')
+const unitName = text(
+  /^[\w@.:-]+\.(service|timer|socket|target|path|mount|automount)$/,
+  'the name of a unit with its kind, as in ssh.service',
+)
+const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
+const line = text(/^\d+\.\d+$/, 'a minor version in quotes, as in "3.7"')
+const version = text(/^\d+(\.\d+)+$/, 'a version in quotes, as in "3.7.2"')
+const sha256 = text(/^[0-9a-f]{64}$/, 'a SHA-256 digest: 64 hexadecimal digits')
+const url = text(/^https?:\/\/[^\s'"]+$/, 'a URL that begins with https:// or http://')
+const usrPath = text(/^(?!.*\/\.\.?(\/|$))\/usr\/[\w.+/-]*[\w.+-]$/, 'a path below /usr/')
+const memberPath = text(/^(?![-/])(?!.*(^|\/)\.\.(\/|$))[\w.+{}/-]+$/, 'a path in the tarball')
+
+const services = z
+  .strictObject({
+    enable: z.array(unitName).default([]),
+    disable: z.array(unitName).default([]),
+    mask: z.array(unitName).default([]),
+  })
+  .prefault({})
+
+/** `images/base/NAME.yaml` as it is written. `tools` is a list of packages, or the base whose tools are used. */
+export const baseSchema = z.strictObject({
+  distribution: name,
+  suite: name,
+  components: z.array(name).min(1),
+  pockets: z.array(z.strictObject({ archive: name, suite: name })).min(1),
+  keyring: z.string().startsWith('/'),
+  kernel: packageName,
+  packages: z.array(packageName),
+  exclude: z.array(z.string().startsWith('/')).default([]),
+  services,
+  tools: z.union([z.array(packageName).min(1), name]),
+})
+
+const artifact = z.strictObject({
+  /** One version, or one for each of the image's lines. */
+  version: version.optional(),
+  versions: z.record(line, version).optional(),
+  /** Where it is, tried in this order. `{version}` and `{line}` stand for the chosen ones, here and below. */
+  urls: z.array(url).min(1),
+  /** Upstream's own list of digests, as sha256sum writes it; read while locking. */
+  checksums: url.optional(),
+  /** The digest of the one version, or of each version. */
+  sha256: z.union([sha256, z.record(version, sha256)]).optional(),
+  /** Path in the tarball → path in the image. */
+  files: z.record(memberPath, usrPath),
+})
+
+const repository = z.strictObject({
+  url,
+  suite: text(/^[\w./-]+$/, 'a suite, or / for a flat repository').default('/'),
+  components: z.array(name).default([]),
+  /** The key that signs it: `file` in the image's folder, fetched from `url` when it is not there. */
+  key: z.strictObject({
+    fingerprint: text(/^[0-9A-F]{40}$/, 'the fingerprint of an OpenPGP key: 40 hexadecimal digits'),
+    url: url.optional(),
+    file: text(/^keys\/[\w.-]+\.asc$/, 'a file of the image’s folder, as in keys/kubernetes.asc'),
+  }),
+  /** The only packages that it may provide. */
+  packages: z.array(packageName).min(1),
+})
+
+/** `images/NAME/image.yaml` as it is written. */
+export const imageSchema = z.strictObject({
+  description: z.string(),
+  base: name,
+  /** The roles its clones can take; the first one sizes the template. */
+  roles: z.array(name).min(1),
+  /** Minor versions that can be chosen, the first by default. */
+  lines: z.array(line).min(1).optional(),
+  version: z.union([
+    z.strictObject({ package: packageName, revision: z.int().min(1) }),
+    z.strictObject({ artifact: name, revision: z.int().min(1) }),
+  ]),
+  packages: z.array(packageName),
+  artifacts: z.record(name, artifact).default({}),
+  repositories: z.record(name, repository).default({}),
+  /** Package → the oldest upstream version that will do, checked while locking. */
+  requires: z.record(packageName, version).default({}),
+  exclude: z.array(z.string().startsWith('/')).default([]),
+  services,
+})
+
+export type BaseDefinition = z.output<typeof baseSchema>
+export type ImageDefinition = z.output<typeof imageSchema>

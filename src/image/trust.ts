@@ -1,0 +1,64 @@
+import { X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SeederError } from '../report/error.ts'
+
+/**
+ * Reads the CA certificates that an image bakes in, `trust/*.crt` of its folder (PEM, one or more per file), and
+ * checks them at `epoch` (seconds), the date of the lock, so that an old lock builds the same as ever.
+ * Returns file name → path. Throws SeederError for a private key, for what is no CA, and for one that has expired.
+ */
+export async function readTrust(imageFolder: string, epoch: number): Promise<Map<string, string>> {
+  const folder = join(imageFolder, 'trust')
+  const found = new Map<string, string>()
+  if (!existsSync(folder)) return found
+  for (const name of (await readdir(folder)).sort()) {
+    const file = join(folder, name)
+    const text = await readFile(file, 'utf8')
+    if (text.includes('PRIVATE KEY')) {
+      throw new SeederError(`${file} has a private key in it`, {
+        fix: 'remove it from the folder, and replace it if the folder was ever published: an image is a public file',
+      })
+    }
+    if (!name.endsWith('.crt')) continue
+    requireCertificates(file, text, epoch * 1000)
+    found.set(name, file)
+  }
+  return found
+}
+
+function requireCertificates(file: string, text: string, at: number): void {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  if (blocks.length === 0) {
+    throw new SeederError(`${file} has no certificate in it`, {
+      fix: 'put the CA’s certificate there as PEM text',
+    })
+  }
+  for (const block of blocks) {
+    const certificate = parse(file, block)
+    const name = certificate.subject.replaceAll('\n', ', ')
+    if (!certificate.ca) {
+      throw new SeederError(`${file}: ${name} is not a CA’s certificate (CA:FALSE)`, {
+        fix: 'put the certificate of the CA there, not one that it has issued',
+      })
+    }
+    if (at < certificate.validFromDate.getTime() || at > certificate.validToDate.getTime()) {
+      throw new SeederError(
+        `${file}: ${name} is valid from ${certificate.validFrom} to ${certificate.validTo}, and the image’s packages are of ${new Date(at).toISOString().slice(0, 10)}`,
+        { fix: 'replace it by the current certificate' },
+      )
+    }
+  }
+}
+
+function parse(file: string, block: string): X509Certificate {
+  try {
+    return new X509Certificate(block)
+  } catch (cause) {
+    throw new SeederError(`${file} is not a certificate: ${cause instanceof Error ? cause.message : cause}`, {
+      fix: 'put the CA’s certificate there as PEM text',
+      cause,
+    })
+  }
+}
