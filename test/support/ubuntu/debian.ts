@@ -1,0 +1,119 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { newestIndexDate, type PrivateApt, parseSimulation } from '../../../src/image/apt.ts'
+import type { LockedPackage } from '../../../src/image/lock.ts'
+import { findMirrors, type Mirrors } from '../../../src/image/mirrors.ts'
+
+/** A package of Debian's archive with its paragraph of the index. */
+export interface DebianPackage extends LockedPackage {
+  readonly paragraph: string
+}
+
+/** Debian 13 as apt sees it, with what Ubuntu has newer taken from Debian's next release. */
+export interface Debian {
+  readonly mirrors: Mirrors
+  /** The date of the newest index, in seconds since 1970. */
+  readonly date: number
+  /** What installing `wanted` into an empty system takes. */
+  closure(wanted: readonly string[]): Promise<DebianPackage[]>
+  /** Packages without what they depend on, in the order of their names as given. */
+  alone(names: readonly string[]): Promise<DebianPackage[]>
+}
+
+/** Too old in Debian 13 to stand for Ubuntu's, or for a release of Kubernetes or etcd. */
+const FROM_FORKY = [
+  ...['containerd', 'runc', 'containernetworking-plugins'],
+  ...['etcd-server', 'etcd-client', 'kubectl'],
+]
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
+
+/** Reads the indexes of the machine's own Debian mirror into `scratch`, an empty folder without blanks in its path. */
+export async function readDebian(scratch: string): Promise<Debian> {
+  const mirrors = await findMirrors(['debian', 'debian-security'])
+  const apt = await privateApt(scratch, mirrors)
+  await execa('apt-get', ['update', '-q', '--error-on=any'], { env: apt.env })
+
+  async function show(packages: readonly string[]): Promise<DebianPackage[]> {
+    const options = { env: apt.env, maxBuffer: 64 * 1024 * 1024 }
+    const { stdout } = await execa('apt-cache', ['show', '--no-all-versions', ...packages], options)
+    return stdout.trim().split(/\n\n+/).map(readParagraph)
+  }
+
+  return {
+    ...{ mirrors, date: await newestIndexDate(apt) },
+    async closure(wanted) {
+      const { stdout } = await execa('apt-get', ['install', '--simulate', '--quiet', ...wanted], {
+        env: apt.env,
+      })
+      const chosen = parseSimulation(stdout)
+      return show(chosen.map((one) => `${one.name}:${one.architecture}=${one.version}`))
+    },
+    async alone(names) {
+      const shown = await show(names)
+      return names.flatMap((name) => shown.find((one) => one.name === name) ?? [])
+    },
+  }
+}
+
+function readParagraph(paragraph: string): DebianPackage {
+  const field = (name: string): string => {
+    const value = new RegExp(`^${name}: (.+)$`, 'm').exec(paragraph)?.[1]
+    if (value === undefined) throw new Error(`a package of Debian's archive has no ${name}: ${paragraph}`)
+    return value
+  }
+  const path = field('Filename')
+  return {
+    ...{ name: field('Package'), version: field('Version'), architecture: field('Architecture'), path },
+    ...{ size: Number(field('Size')), sha256: field('SHA256'), paragraph },
+    // The security archive has a pool of its own.
+    archive: path.startsWith('pool/updates/') ? 'debian-security' : 'debian',
+  }
+}
+
+async function privateApt(folder: string, mirrors: Mirrors): Promise<PrivateApt> {
+  for (const path of ['none', 'lists/partial', 'cache/archives/partial']) {
+    await mkdir(join(folder, path), { recursive: true })
+  }
+  const [main, security] = ['debian', 'debian-security'].map((name) => mirrors.get(name)?.mirror)
+  const source = (url = '', suite = '', option = '') =>
+    `deb [signed-by=${KEYRING} arch=amd64${option}] ${url} ${suite} main\n`
+  const sources = [
+    source(main, 'trixie'),
+    source(main, 'trixie-updates'),
+    source(security, 'trixie-security'),
+    // Its signature is checked. That a mirror's copy of it is a week old is no harm here.
+    source(main, 'forky', ' check-valid-until=no'),
+  ]
+  const preferences = [
+    'Package: *\nPin: release n=forky\nPin-Priority: 100\n',
+    `Package: ${FROM_FORKY.join(' ')}\nPin: release n=forky\nPin-Priority: 990\n`,
+  ]
+  const { stdout } = await execa('apt-config', ['dump', 'Acquire'])
+  const config = [
+    `Dir::Etc "${folder}";`,
+    'Dir::Etc::main "none/main";',
+    'Dir::Etc::parts "none";',
+    'Dir::Etc::sourceparts "none";',
+    'Dir::Etc::preferencesparts "none";',
+    `Dir::State "${folder}";`,
+    `Dir::State::lists "${folder}/lists";`,
+    `Dir::State::status "${folder}/status";`,
+    `Dir::Cache "${folder}/cache";`,
+    `Dir::Log "${folder}/log";`,
+    'APT::Architecture "amd64";',
+    'APT::Architectures { "amd64"; };',
+    'APT::Install-Recommends "false";',
+    'APT::Sandbox::User "root";',
+    'Acquire::Languages "none";',
+    ...stdout.split('\n').filter((line) => /^Acquire::https?::Proxy/i.test(line)),
+  ]
+  const files = {
+    status: '',
+    preferences: preferences.join('\n'),
+    'sources.list': sources.join(''),
+    'apt.conf': `${config.join('\n')}\n`,
+  }
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+  return { folder, mirrors, env: { APT_CONFIG: join(folder, 'apt.conf'), LC_ALL: 'C.UTF-8' } }
+}

@@ -1,0 +1,49 @@
+import { link, mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { execa } from 'execa'
+import { fillStore } from '../../../src/build/fetch.ts'
+import { Store } from '../../../src/build/store.ts'
+import type { LockedPackage } from '../../../src/image/lock.ts'
+import type { Mirrors } from '../../../src/image/mirrors.ts'
+import { createProgress } from '../../../src/report/progress.ts'
+import { usersCache } from '../builds.ts'
+import type { Debian } from './debian.ts'
+
+/**
+ * Brings packages of Debian's archive into a cache of the tests' own, below the user's; returns it. Every file in it
+ * is checked again each time. What Seeder's own store has already is linked from there.
+ */
+export async function fetchDebs(packages: readonly LockedPackage[], mirrors: Mirrors): Promise<Store> {
+  const cache = join(usersCache, 'seeder-test')
+  const scratch = join(cache, 'partial')
+  await mkdir(scratch, { recursive: true })
+  const store = new Store(join(cache, 'store'), scratch)
+  const builds = new Store(join(usersCache, 'seeder', 'store'), scratch)
+  for (const { sha256, size } of packages) {
+    if ((await store.has(sha256, size)) || !(await builds.has(sha256, size))) continue
+    await mkdir(dirname(store.path(sha256)), { recursive: true })
+    // Where it cannot be linked it is fetched.
+    await link(builds.path(sha256), store.path(sha256)).catch(() => {})
+  }
+  const silent = createProgress({ write: () => true }, {}, true)
+  await fillStore(store, packages, async () => mirrors, silent)
+  return store
+}
+
+/** Unpacks packages of Debian's archive, each into a folder of its own below `folder`. Returns those. */
+export async function unpackDebian(
+  folder: string,
+  debian: Debian,
+  names: readonly string[],
+): Promise<string[]> {
+  const debs = await debian.alone(names)
+  const store = await fetchDebs(debs, debian.mirrors)
+  return Promise.all(
+    debs.map(async (one) => {
+      const target = join(folder, one.name)
+      await mkdir(target)
+      await execa('dpkg-deb', ['--extract', store.path(one.sha256), target])
+      return target
+    }),
+  )
+}
