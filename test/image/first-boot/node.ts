@@ -1,11 +1,14 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { statusSchema } from '../../../src/boot/guest.ts'
 
 const images = join(import.meta.dirname, '../../../images')
+// Those of every image, then those of one.
 const standIns = join(import.meta.dirname, 'stand-ins')
+const standInsOf = (image: string) => join(import.meta.dirname, `${image}-stand-ins`)
 
 /** Two cards, as `ip -4 -o address show` prints them. */
 export const twoCards = `
@@ -24,25 +27,28 @@ export interface FirstBoot {
 }
 
 /**
- * A node of the haproxy image without a kernel of its own: this machine's programs with the image's files laid over
+ * A node of an image without a kernel of its own: this machine's programs with the image's files laid over
  * them, in a root of its own, where the image's scripts run unchanged. What it writes stays from run to run.
  */
 export class Node {
   private readonly root: string
+  private readonly image: string
+  hostname = 'node1'
 
-  private constructor(root: string) {
+  private constructor(root: string, image: string) {
     this.root = root
+    this.image = image
   }
 
-  static async make(): Promise<Node> {
-    const node = new Node(await mkdtemp(join(tmpdir(), 'seeder-node-')))
+  static async make(image = 'haproxy'): Promise<Node> {
+    const node = new Node(await mkdtemp(join(tmpdir(), 'seeder-node-')), image)
     for (const folder of ['usr', 'dev', 'proc', 'run', 'tmp', 'var', 'etc/keepalived']) {
       await mkdir(join(node.root, folder), { recursive: true })
     }
     for (const name of ['bin', 'sbin', 'lib', 'lib64']) await symlink(`usr/${name}`, join(node.root, name))
     await symlink('/proc/self/fd', join(node.root, 'dev/fd'))
-    for (const image of ['common', 'haproxy']) {
-      await cp(join(images, image, 'tree/etc'), join(node.root, 'etc'), { recursive: true })
+    for (const folder of ['common', image]) {
+      await cp(join(images, folder, 'tree/etc'), join(node.root, 'etc'), { recursive: true })
     }
     await node.write('/dev/null', '')
     await node.write('/var/addresses', twoCards)
@@ -50,9 +56,16 @@ export class Node {
   }
 
   /** Writes a file of the node. */
-  async write(path: string, content: string): Promise<void> {
+  async write(path: string, content: string, mode = 0o644): Promise<void> {
     await mkdir(dirname(join(this.root, path)), { recursive: true })
     await writeFile(join(this.root, path), content)
+    await chmod(join(this.root, path), mode)
+  }
+
+  /** A file's permissions, in octal as in `600`; undefined if there is no such file. */
+  async mode(path: string): Promise<string | undefined> {
+    const found = await stat(join(this.root, path)).catch(() => undefined)
+    return found && (found.mode & 0o7777).toString(8)
   }
 
   /** Reads a file of the node; undefined if there is none. */
@@ -88,9 +101,10 @@ export class Node {
 
   /** Runs a program in the node. */
   async enter(...command: string[]) {
-    const usr = [standIns, ...['haproxy', 'common'].map((image) => join(images, image, 'tree/usr')), '/usr']
+    const trees = [this.image, 'common'].map((image) => join(images, image, 'tree/usr'))
+    const usr = [standInsOf(this.image), standIns].filter(existsSync).concat(trees, '/usr')
     const script = `
-      root=$1; usr=$2; shift 2
+      root=$1; usr=$2; echo "$3" >/proc/sys/kernel/hostname; shift 3
       mount -t overlay overlay -o "lowerdir=$usr" "$root/usr"
       mount --rbind /proc "$root/proc"
       mount --bind /dev/null "$root/dev/null"
@@ -101,12 +115,14 @@ export class Node {
         '--user',
         '--map-root-user',
         '--mount',
+        '--uts',
         'bash',
         '-ec',
         script,
         'enter',
         this.root,
         usr.join(':'),
+        this.hostname,
         ...command,
       ],
       { reject: false },
