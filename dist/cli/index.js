@@ -22,7 +22,8 @@ const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({
     image: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
     version: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
     description: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
-    role: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
+    /** The roles a clone can take; the first one sizes the template. */
+    roles: zod__WEBPACK_IMPORTED_MODULE_2__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP()).min(1),
     base: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(),
     epoch: zod__WEBPACK_IMPORTED_MODULE_2__/* .int */ .Whr(),
     /** The whole disk, uncompressed: the image's identity. */
@@ -37,6 +38,8 @@ const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({
     source: zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({ commit: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP().nullable(), dirty: zod__WEBPACK_IMPORTED_MODULE_2__/* .boolean */ .zMY() }),
     /** The packages, name → version. */
     packages: zod__WEBPACK_IMPORTED_MODULE_2__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP()),
+    /** The upstream tarballs, by name. */
+    artifacts: zod__WEBPACK_IMPORTED_MODULE_2__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({ version: zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), sha256 })).default({}),
     tools: zod__WEBPACK_IMPORTED_MODULE_2__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP()),
     timings: zod__WEBPACK_IMPORTED_MODULE_2__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_2__/* .number */ .aig()),
     /** The layers this build made; the others came from its cache. */
@@ -51,7 +54,7 @@ function createManifest(image, lock, usr, facts) {
         image: image.name,
         version: lock.version,
         description: image.description,
-        role: image.role,
+        roles: [...image.roles],
         base: image.base.name,
         epoch: lock.epoch,
         raw: facts.raw,
@@ -61,6 +64,7 @@ function createManifest(image, lock, usr, facts) {
         lock: { sha256: (0,_image_lock_js__WEBPACK_IMPORTED_MODULE_0__/* .lockDigest */ .sU)(lock) },
         source: facts.source,
         packages: Object.fromEntries(lock.packages.map((one) => [one.name, one.version])),
+        artifacts: Object.fromEntries(lock.artifacts.map(({ name, version, sha256: digest }) => [name, { version, sha256: digest }])),
         tools: Object.fromEntries(lock.tools.filter((one) => TOLD_TOOLS.includes(one.name)).map((one) => [one.name, one.version])),
         timings: { ...facts.timings },
         made: [...facts.made],
@@ -72,9 +76,12 @@ function createManifest(image, lock, usr, facts) {
  * Throws UsageError when the platform file has no machine of the image's role.
  */
 function templateConf(manifest, platform) {
-    const role = platform.roles[manifest.role];
-    if (!role) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .UsageError */ .eb(`${manifest.image} has the role "${manifest.role}", which the platform file does not have`, {
+    const known = (name) => platform.roles[name];
+    const [first = ''] = manifest.roles;
+    const role = known(first);
+    const unknown = manifest.roles.find((name) => known(name) === undefined);
+    if (!role || unknown !== undefined) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .UsageError */ .eb(`${manifest.image} has the role "${unknown}", which the platform file does not have`, {
             fix: `use one of ${Object.keys(platform.roles).join(', ')} in its image.yaml`,
         });
     }
@@ -82,7 +89,7 @@ function templateConf(manifest, platform) {
     const values = {
         IMAGE: manifest.image,
         VERSION: manifest.version,
-        ROLE: manifest.role,
+        ROLES: manifest.roles.join(','),
         BASE: manifest.base,
         QCOW2: manifest.qcow2.file,
         QCOW2_SHA256: manifest.qcow2.sha256,
@@ -356,12 +363,12 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
 /* harmony import */ var commander__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7375);
-/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7263);
+/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9947);
 /* harmony import */ var _commands_context_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7949);
 /* harmony import */ var _commands_inspect_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5526);
-/* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9623);
+/* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9973);
 /* harmony import */ var _commands_platform_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4768);
-/* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7009);
+/* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7092);
 /* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5092);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(8536);
 
@@ -437,7 +444,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 7263:
+/***/ 9947:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -450,22 +457,144 @@ __nccwpck_require__.d(__webpack_exports__, {
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: ./src/image/definition.ts + 1 modules
+var definition = __nccwpck_require__(7680);
 // EXTERNAL MODULE: ./src/image/lock.ts
 var image_lock = __nccwpck_require__(5974);
 // EXTERNAL MODULE: ./src/image/mirrors.ts
-var mirrors = __nccwpck_require__(1705);
-// EXTERNAL MODULE: ./src/platform/nftables.ts
-var nftables = __nccwpck_require__(2386);
-// EXTERNAL MODULE: ./src/platform/schema.ts
-var schema = __nccwpck_require__(5140);
+var image_mirrors = __nccwpck_require__(1705);
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: ./src/report/error.ts
 var report_error = __nccwpck_require__(8536);
+;// CONCATENATED MODULE: ./src/image/trust.ts
+
+
+
+
+
+/**
+ * Reads the CA certificates that an image bakes in, `trust/*.crt` of its folder (PEM, one or more per file), and
+ * checks them at `epoch` (seconds), the date of the lock, so that an old lock builds the same as ever.
+ * Returns file name → path. Throws SeederError for a private key, for what is no CA, and for one that has expired.
+ */
+async function readTrust(imageFolder, epoch) {
+    const folder = (0,external_node_path_.join)(imageFolder, 'trust');
+    const found = new Map();
+    if (!(0,external_node_fs_.existsSync)(folder))
+        return found;
+    for (const name of (await (0,promises_.readdir)(folder)).sort()) {
+        const file = (0,external_node_path_.join)(folder, name);
+        const text = await (0,promises_.readFile)(file, 'utf8');
+        if (text.includes('PRIVATE KEY')) {
+            throw new report_error/* SeederError */.Zb(`${file} has a private key in it`, {
+                fix: 'remove it from the folder, and replace it if the folder was ever published: an image is a public file',
+            });
+        }
+        if (!name.endsWith('.crt'))
+            continue;
+        requireCertificates(file, text, epoch * 1000);
+        found.set(name, file);
+    }
+    return found;
+}
+function requireCertificates(file, text, at) {
+    const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+    if (blocks.length === 0) {
+        throw new report_error/* SeederError */.Zb(`${file} has no certificate in it`, {
+            fix: 'put the CA’s certificate there as PEM text',
+        });
+    }
+    for (const block of blocks) {
+        const certificate = parse(file, block);
+        const name = certificate.subject.replaceAll('\n', ', ');
+        if (!certificate.ca) {
+            throw new report_error/* SeederError */.Zb(`${file}: ${name} is not a CA’s certificate (CA:FALSE)`, {
+                fix: 'put the certificate of the CA there, not one that it has issued',
+            });
+        }
+        if (at < certificate.validFromDate.getTime() || at > certificate.validToDate.getTime()) {
+            throw new report_error/* SeederError */.Zb(`${file}: ${name} is valid from ${certificate.validFrom} to ${certificate.validTo}, and the image’s packages are of ${new Date(at).toISOString().slice(0, 10)}`, { fix: 'replace it by the current certificate' });
+        }
+    }
+}
+function parse(file, block) {
+    try {
+        return new external_node_crypto_.X509Certificate(block);
+    }
+    catch (cause) {
+        throw new report_error/* SeederError */.Zb(`${file} is not a certificate: ${cause instanceof Error ? cause.message : cause}`, {
+            fix: 'put the CA’s certificate there as PEM text',
+            cause,
+        });
+    }
+}
+
 // EXTERNAL MODULE: ./node_modules/execa/index.js + 142 modules
 var execa = __nccwpck_require__(7054);
-// EXTERNAL MODULE: ./src/image/apt-complaint.ts
-var apt_complaint = __nccwpck_require__(8198);
 // EXTERNAL MODULE: ./src/interruption.ts
 var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: ./src/build/store.ts
+var build_store = __nccwpck_require__(5001);
+;// CONCATENATED MODULE: ./src/build/artifacts.ts
+
+
+
+
+
+
+/**
+ * Takes the files that a definition names out of the locked tarballs, into `scratch`, as files for the image's tree.
+ * Nothing else of a tarball is unpacked. Throws SeederError when one is not in it or is no plain file.
+ */
+async function unpackArtifacts(image, lock, store, scratch) {
+    const files = [];
+    for (const { name, version, files: wanted } of image.artifacts) {
+        const locked = lock.artifacts.find((one) => one.name === name && one.version === version);
+        if (!locked) {
+            throw new report_error/* SeederError */.Zb(`The lock of ${image.name} does not have the artifact ${name} ${version}`, {
+                fix: `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`,
+            });
+        }
+        const folder = (0,external_node_path_.join)(scratch, 'artifacts', name);
+        await (0,promises_.mkdir)(folder, { recursive: true });
+        await unpackMembers(`${name} ${version}`, store.path(locked.sha256), Object.keys(wanted), folder);
+        for (const [from, to] of Object.entries(wanted)) {
+            const source = (0,external_node_path_.join)(folder, from);
+            const found = await (0,promises_.lstat)(source);
+            if (!found.isFile()) {
+                throw new report_error/* SeederError */.Zb(`${from} in ${name} ${version} is not a plain file`, {
+                    fix: 'name the file itself in files of image.yaml',
+                });
+            }
+            files.push({
+                ...{ path: to, source, sha256: await (0,build_store/* sha256File */.Q)(source) },
+                mode: found.mode & 0o100 ? 0o755 : 0o644,
+            });
+        }
+    }
+    return files;
+}
+async function unpackMembers(title, tarball, members, folder) {
+    const argv = ['-xf', tarball, '-C', folder, '--no-same-owner', '--', ...members];
+    const { exitCode, stderr } = await (0,execa/* execa */.Ho)('tar', argv, {
+        reject: false,
+        env: { LC_ALL: 'C.UTF-8' },
+        cancelSignal: interruption/* interruption */.Y,
+    });
+    interruption/* interruption */.Y.throwIfAborted();
+    if (exitCode === 0)
+        return;
+    const reason = stderr.split('\n').find(Boolean) ?? `tar ended with ${exitCode}`;
+    throw new report_error/* SeederError */.Zb(`Unpacking ${title} failed: ${reason}`, {
+        fix: 'check the names below files in image.yaml',
+    });
+}
+
+// EXTERNAL MODULE: ./src/image/apt-complaint.ts
+var apt_complaint = __nccwpck_require__(8198);
 ;// CONCATENATED MODULE: ./src/build/namespace.ts
 
 
@@ -601,10 +730,6 @@ function parentOf(path) {
     return path.replace(/\/[^/]*$/, '') || '/';
 }
 
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
 ;// CONCATENATED MODULE: ./src/build/layers.ts
 
 
@@ -675,671 +800,8 @@ class Layers {
     }
 }
 
-;// CONCATENATED MODULE: ./node_modules/p-map/index.js
-function pMap(iterable, mapper, options) {
-	return mapConcurrently(iterable, mapper, options, false);
-}
-
-function pMapSettled(iterable, mapper, options) {
-	return mapConcurrently(iterable, mapper, options, true);
-}
-
-function pMapKeyed(input, mapper, options) {
-	return mapKeyed(input, mapper, options, false);
-}
-
-function pMapSettledKeyed(input, mapper, options) {
-	return mapKeyed(input, mapper, options, true);
-}
-
-// Like `Promise.allKeyed` and `Promise.allSettledKeyed`, with a mapper, and for a `Map` too. Each value travels with its key, so a skipped key, which leaves no slot in the result, cannot shift the keys after it.
-async function mapKeyed(input, mapper, options, isSettled) {
-	const entries = getKeyedEntries(input);
-
-	// After the values have their handlers, like the other argument errors, which `mapConcurrently` checks. It cannot check this one, as it gets the wrapper below as its mapper.
-	if (typeof mapper !== 'function') {
-		throw new TypeError('Mapper function is required');
-	}
-
-	const mappedEntries = await mapConcurrently(entries, async ([key, inputResult]) => {
-		try {
-			if (inputResult.status === 'rejected') {
-				throw inputResult.reason;
-			}
-
-			const result = await mapper(inputResult.value, key);
-
-			if (result === pMapSkip || result === pMapStop) {
-				return result;
-			}
-
-			return [key, isSettled ? {status: 'fulfilled', value: result} : result];
-		} catch (error) {
-			if (!isSettled) {
-				throw error;
-			}
-
-			return [key, {status: 'rejected', reason: error}];
-		}
-	}, options, false);
-
-	if (input instanceof Map) {
-		return new Map(mappedEntries);
-	}
-
-	// A null prototype, like `Promise.allKeyed`, so a key like `__proto__` or `toString` is an own property like any other.
-	return Object.setPrototypeOf(Object.fromEntries(mappedEntries), null);
-}
-
-// The engine behind all the functions, except `pMapIterable`. With `isSettled`, an element or a mapper that rejects gives a `{status: 'rejected'}` result instead of an error, like `Promise.allSettled`, so `stopOnError` does not apply.
-async function mapConcurrently(
-	iterable,
-	mapper,
-	{
-		concurrency = Number.POSITIVE_INFINITY,
-		stopOnError = true,
-		signal,
-	} = {},
-	isSettled,
-) {
-	return new Promise((resolve_, reject_) => {
-		validateOptions(iterable, mapper, concurrency);
-
-		const result = [];
-		// Stage the errors by index, like `result`, so they are reported in input order.
-		const errors = [];
-		let skippedCount = 0;
-		let isResolved = false;
-		let isIterableDone = false;
-		const pendingIndexes = new Set();
-		let doneIndex = Number.POSITIVE_INFINITY;
-		let currentIndex = 0;
-		const iterator = getIterator(iterable);
-
-		const signalListener = () => {
-			reject(signal.reason);
-		};
-
-		const cleanup = () => {
-			signal?.removeEventListener('abort', signalListener);
-		};
-
-		const resolve = value => {
-			resolve_(value);
-			cleanup();
-		};
-
-		const reject = reason => {
-			if (isResolved) {
-				return;
-			}
-
-			isResolved = true;
-			reject_(reason);
-			cleanup();
-
-			if (!isIterableDone) {
-				closeIterator(iterator);
-			}
-		};
-
-		if (signal) {
-			if (signal.aborted) {
-				reject(signal.reason);
-				return;
-			}
-
-			signal.addEventListener('abort', signalListener, {once: true});
-		}
-
-		const pull = createPuller(iterator);
-
-		// Settle only once the source is done, or a mapper stopped, and every earlier pull and mapper has finished. A pull before the `done` or the stop can still produce an element, while pulls after it do not affect the result.
-		const settleIfFinished = () => {
-			if (isResolved || doneIndex === Number.POSITIVE_INFINITY) {
-				return;
-			}
-
-			for (const index of pendingIndexes) {
-				if (index < doneIndex) {
-					return;
-				}
-			}
-
-			if (!stopOnError) {
-				const collectedErrors = [];
-
-				for (let index = 0; index < Math.min(doneIndex, errors.length); index++) {
-					if (index in errors) {
-						collectedErrors.push(errors[index]);
-					}
-				}
-
-				if (collectedErrors.length > 0) {
-					reject(new AggregateError(collectedErrors)); // eslint-disable-line unicorn/error-message
-					return;
-				}
-			}
-
-			isResolved = true;
-
-			// A stop ended the result before the source did, so close it, like `for await` does on a `break`. Not at the stop itself, as a source that settles its `next()` calls out of call order may still owe an earlier element, and closing could drop it.
-			if (!isIterableDone) {
-				closeIterator(iterator);
-			}
-
-			// `done` is final, like `for await`, so a `done` that lands between two elements ends
-			// the result there and everything the source produced past it is dropped. A stop cuts it the same way.
-			const lastIndex = Math.min(doneIndex, result.length);
-
-			// Every index below `lastIndex` has a value: an index only goes unassigned when its pull reported `done` or its mapper returned `pMapStop`, and the lowest such index is `doneIndex`. So the array is dense below `lastIndex`, and the fast path can hand it over untouched.
-			if (lastIndex === result.length && skippedCount === 0) {
-				resolve(result);
-				return;
-			}
-
-			// Otherwise this drops the skipped results and whatever the `done` or the stop cut off.
-			resolve(result.slice(0, lastIndex).filter(value => value !== pMapSkip));
-		};
-
-		const next = async () => {
-			// After a `done` or a stop, a pull would take an item nobody is going to map, which a one-shot source, like a queue, would lose.
-			if (isResolved || currentIndex >= doneIndex) {
-				return;
-			}
-
-			// Take the index when the pull starts, not when it resolves, so a source that settles
-			// its `next()` calls out of call order still gets the right position.
-			const index = currentIndex++;
-			pendingIndexes.add(index);
-
-			let nextItem;
-			try {
-				nextItem = await pull();
-			} catch (error) {
-				pendingIndexes.delete(index);
-
-				if (index < doneIndex) {
-					throw error;
-				}
-
-				settleIfFinished();
-				return;
-			}
-
-			if (nextItem.done) {
-				pendingIndexes.delete(index);
-				doneIndex = Math.min(doneIndex, index);
-				isIterableDone = true;
-				settleIfFinished();
-				return;
-			}
-
-			// Intentionally detached
-			const runner = (async () => {
-				try {
-					const element = await nextItem.value;
-
-					if (isResolved || index >= doneIndex) {
-						return;
-					}
-
-					const value = await mapper(element, index);
-
-					// Ignore an item produced after an earlier pull reported `done` or an earlier mapper returned `pMapStop`.
-					if (index >= doneIndex) {
-						return;
-					}
-
-					// A stop ends the result here, like a `done` from the source, so settling waits only for the earlier elements.
-					if (value === pMapStop) {
-						doneIndex = index;
-						return;
-					}
-
-					if (value === pMapSkip) {
-						skippedCount++;
-					}
-
-					result[index] = isSettled && value !== pMapSkip ? {status: 'fulfilled', value} : value;
-				} catch (error) {
-					if (index >= doneIndex) {
-						return;
-					}
-
-					if (isSettled) {
-						result[index] = {status: 'rejected', reason: error};
-					} else if (stopOnError) {
-						reject(error);
-						return;
-					} else {
-						errors[index] = error;
-					}
-				} finally {
-					pendingIndexes.delete(index);
-					settleIfFinished();
-				}
-
-				// If the iterable throws we can't really continue regardless of `stopOnError` state
-				// since an iterable is likely to continue throwing after it throws once.
-				// If we continue calling `next()` indefinitely we will likely end up
-				// in an infinite loop of failed iteration.
-				try {
-					await next();
-				} catch (error) {
-					reject(error);
-				}
-			})();
-
-			// Link the runner to the returned promise, so the async stack trace of a mapper error reaches the caller. Nothing awaits the runner, so the trace would stop there, but V8 follows a reaction that resolves another promise. The link never settles, so it never resolves the returned promise. It is a new promise for each runner, as a shared one would keep a reaction for every element.
-			runner.then(() => new Promise(() => {})).then(resolve_);
-		};
-
-		// Create the concurrent runners in a detached (non-awaited)
-		// promise. We need this so we can await the `next()` calls
-		// to stop creating runners before hitting the concurrency limit
-		// if the iterable has already been marked as done or a mapper stopped.
-		// NOTE: We *must* do this for async iterators otherwise we'll spin up
-		// infinite `next()` calls by default and never start the event loop.
-		(async () => {
-			for (let index = 0; index < concurrency; index++) {
-				try {
-					// eslint-disable-next-line no-await-in-loop
-					await next();
-				} catch (error) {
-					reject(error);
-					break;
-				}
-
-				if (isResolved || currentIndex >= doneIndex) {
-					break;
-				}
-			}
-		})();
-	});
-}
-
-function pMapIterable(
-	iterable,
-	mapper,
-	{
-		concurrency = Number.POSITIVE_INFINITY,
-		backpressure = concurrency,
-		preserveOrder = true,
-	} = {},
-) {
-	validateOptions(iterable, mapper, concurrency);
-
-	if (!isLimit(backpressure, concurrency)) {
-		throw new TypeError(`Expected \`backpressure\` to be an integer from \`concurrency\` (${concurrency}) and up or \`Infinity\`, got \`${backpressure}\` (${typeof backpressure})`);
-	}
-
-	return {
-		[Symbol.asyncIterator]() {
-			// `isDone` lives outside the generator so the wrapper below can set it the moment the
-			// consumer asks to stop. The generator is suspended on a pending `next()` at that point,
-			// so its `finally` would not run until much later and workers finishing in the meantime
-			// would keep pulling and mapping input for nobody.
-			let isDone = false;
-
-			const generator = (async function * () {
-				const iterator = getIterator(iterable);
-
-				// Results are consumed from the front with a moving `headIndex` instead of `shift()`.
-				// `shift()` moves every remaining entry, which is O(n) per element and made the whole
-				// run O(n²) whenever `backpressure` let the array grow, which is the default.
-				let promises = [];
-				let headIndex = 0;
-				let isIterableDone = false;
-
-				// The lowest index whose pull reported `done`. Without `preserveOrder`, the pulls after it have their slots given back, so their errors are dropped.
-				let doneIndex = Number.POSITIVE_INFINITY;
-
-				// An element that is being read, or is waiting for a mapper, does not hold a mapper slot, so the next element can be read while the mappers run. Those elements have their own cap of `concurrency`, so the source never sees more than `concurrency` overlapping `next()` calls, even with `backpressure: Infinity`. `backpressure` caps everything in flight together.
-				let readingCount = 0;
-				let runningMappersCount = 0;
-
-				// The workers waiting for a mapper slot, in the order they started waiting. A finished mapper hands its slot to the oldest one.
-				const mapperWaiters = new Map();
-				let mapperWaiterCount = 0;
-				let wokenMapperWaiterCount = 0;
-
-				const releaseMapperSlot = () => {
-					if (wokenMapperWaiterCount === mapperWaiterCount) {
-						runningMappersCount--;
-						return;
-					}
-
-					mapperWaiters.get(wokenMapperWaiterCount)();
-					mapperWaiters.delete(wokenMapperWaiterCount++);
-				};
-
-				let index = 0;
-
-				// The lowest index whose mapper returned `pMapStop`, or, with `preserveOrder`, whose pull, element, or mapper threw. The stream ends there, like a `break` or a `throw` in a loop. Once it is set, nothing past it is pulled, and no pending element past it is mapped, while the earlier elements still finish and are yielded first. `isDone` cannot do this, as it would drop the values of the earlier elements too.
-				let stopIndex = Number.POSITIVE_INFINITY;
-
-				// Without `preserveOrder`, each spawn still takes a slot in `promises`, so `backpressure` counts the same, but the slots are filled in the order the workers settle rather than the order they were spawned in, so the consumer gets whichever result is ready first. A worker always fills the oldest empty slot, at `fillIndex`. An empty slot is `undefined`, and a filled one holds the result itself rather than a promise, so a result costs a promise only when the consumer has to wait for it, through `wake`.
-				let fillIndex = 0;
-				let wake;
-
-				// The indexes of the pulls whose worker has not filled a slot yet, without `preserveOrder`.
-				const unfilledIndexes = new Set();
-
-				// The consumer waits only when the head is empty, and then the oldest empty slot is the head, so the first fill wakes it.
-				const fillSlot = result => {
-					promises[fillIndex++] = result;
-					wake?.(result);
-					wake = undefined;
-				};
-
-				const pull = createPuller(iterator);
-
-				function trySpawn() {
-					// Do not spawn once the consumer is gone, the source is done, or the stream ends at an earlier element. The pull would be wasted work, and for a one-shot source, like a queue, it takes an item nobody is going to ask for.
-					if (isDone || isIterableDone || index > stopIndex || readingCount >= concurrency || promises.length - headIndex >= backpressure) {
-						return;
-					}
-
-					readingCount++;
-
-					// Take the index when the pull starts, not when it resolves, so a source that
-					// settles its `next()` calls out of call order still gets the right position.
-					const currentIndex = index++;
-
-					// Errors must be returned as a value instead of rejecting, otherwise a promise that
-					// the consumer abandons after an earlier error becomes an unhandled rejection.
-					const promise = (async () => {
-						try {
-							let element;
-							try {
-								const {done, value} = await pull();
-
-								if (done) {
-									isIterableDone = true;
-									doneIndex = Math.min(doneIndex, currentIndex);
-									return {done: true};
-								}
-
-								// Spawn if still below the reading and backpressure limits
-								trySpawn();
-
-								element = await value;
-
-								if (runningMappersCount < concurrency) {
-									runningMappersCount++;
-								} else {
-									// `releaseMapperSlot` hands the slot over without decrementing `runningMappersCount`, so it is already counted.
-									await new Promise(resolve => {
-										mapperWaiters.set(mapperWaiterCount++, resolve);
-									});
-								}
-							} finally {
-								readingCount--;
-							}
-
-							// Spawn now that this element is no longer waiting for a mapper, so the next one is read while this one is mapped
-							trySpawn();
-
-							let returnValue;
-							try {
-								// The consumer stopped iterating, or the stream ends before this element, while this element was being read or waiting for a mapper, so drop it instead of doing work nobody will consume.
-								if (isDone || currentIndex > stopIndex) {
-									return {done: false, value: pMapSkip};
-								}
-
-								returnValue = await mapper(element, currentIndex);
-							} finally {
-								releaseMapperSlot();
-							}
-
-							if (returnValue === pMapStop) {
-								stopIndex = Math.min(stopIndex, currentIndex);
-							}
-
-							return {done: false, value: returnValue};
-						} catch (error) {
-							// With `preserveOrder`, the error is thrown at its own position, after the results before it, so those still finish. Without it, the error is thrown as soon as it settles, so nothing still pending can be yielded anymore.
-							// An error from a pull after the end of the source is dropped, as `done` is final, so it must have no effect. `doneIndex` is set before the worker that saw `done` settles, so its slot hand-back runs before the delivery check of any error that sees it here, and the two always agree.
-							if (preserveOrder) {
-								stopIndex = Math.min(stopIndex, currentIndex);
-							} else if (currentIndex < doneIndex) {
-								isDone = true;
-							}
-
-							return {error};
-						}
-					})();
-
-					if (preserveOrder) {
-						promises.push(promise);
-						return;
-					}
-
-					promises.push(undefined);
-
-					unfilledIndexes.add(currentIndex);
-
-					// The worker never rejects, as errors are returned as a value.
-					// The slot is filled here, a tick after the worker settles, rather than by the worker itself, for the same reason the consumer awaits a filled slot: so the consumer never runs, and pulls, earlier.
-					promise.then(result => {
-						// The slot was already given back, as the pull came after the end of the source.
-						if (!unfilledIndexes.delete(currentIndex)) {
-							return;
-						}
-
-						if (result.done) {
-							// The pulls made after this one came after the end of the source, and a source like a queue may never answer them, so give their slots back now instead of waiting on them.
-							for (const unfilledIndex of unfilledIndexes) {
-								if (unfilledIndex > currentIndex) {
-									unfilledIndexes.delete(unfilledIndex);
-									fillSlot({done: true});
-								}
-							}
-						}
-
-						fillSlot(result);
-					});
-				}
-
-				trySpawn();
-
-				try {
-					while (headIndex < promises.length) {
-						// Without `preserveOrder`, a filled slot holds the result itself, and it is still awaited. That takes one tick, like awaiting a settled promise, so the consumer, and its `trySpawn()`, never run earlier than with a promise in the slot. Taking a ready result without the tick can make the consumer pull before it sees a stop or the end of the source, and a one-shot source, like a queue, would lose that item.
-						// eslint-disable-next-line no-await-in-loop
-						const result = await (promises[headIndex] ?? new Promise(resolve => {
-							wake = resolve;
-						}));
-						const {done, value} = result;
-
-						// Release the entry instead of leaving it for a `shift()` to move, and drop the
-						// consumed prefix once it is at least half the array. That keeps the backing
-						// store proportional to the results still in flight rather than to the total
-						// ever spawned, which matters for an endless source, while costing one copy per
-						// half of the array, so it stays O(1) per element.
-						promises[headIndex] = undefined;
-						headIndex++;
-
-						if (headIndex * 2 >= promises.length) {
-							promises = promises.slice(headIndex);
-							fillIndex -= headIndex;
-							headIndex = 0;
-						}
-
-						if (Object.hasOwn(result, 'error')) {
-							throw result.error;
-						}
-
-						if (done) {
-							// Without `preserveOrder`, the `done` can arrive while other workers are still running.
-							if (preserveOrder) {
-								return;
-							}
-
-							continue;
-						}
-
-						// The stream ends where the stop would have been yielded: after the earlier elements with `preserveOrder`, and after the results that were ready before it without.
-						if (value === pMapStop) {
-							return;
-						}
-
-						// Spawn if just dropped below the backpressure limit and still below the reading limit
-						trySpawn();
-
-						// A `pMapSkip` result stays in `promises` and is stepped over here. Splicing it out
-						// in the worker instead would make every skip an O(n) scan and move, so a run of
-						// skips would be O(n²).
-						if (value === pMapSkip) {
-							continue;
-						}
-
-						yield value;
-					}
-				} finally {
-					// Stop pulling input once the consumer stops iterating, otherwise pending skipped mappers keep spawning work.
-					isDone = true;
-
-					if (!isIterableDone) {
-						closeIterator(iterator);
-					}
-				}
-			})();
-
-			// Override `return()` and `throw()` on the generator itself instead of wrapping it, so it
-			// keeps what it inherits, like `Symbol.asyncDispose` for `await using`, and `next()` stays
-			// the native one. Plain functions, not `async`: the generator already returns a promise,
-			// and an `async` function would wrap it in two more promises and two more microtask hops.
-			const {return: generatorReturn, throw: generatorThrow} = generator;
-
-			generator.return = value => {
-				isDone = true;
-				return generatorReturn.call(generator, value);
-			};
-
-			generator.throw = error => {
-				isDone = true;
-				return generatorThrow.call(generator, error);
-			};
-
-			return generator;
-		},
-	};
-}
-
-const pMapSkip = Symbol('skip');
-
-const pMapStop = Symbol('stop');
-
-// The checks `pMap` and `pMapIterable` share, so both reject the same input the same way.
-// `mapConcurrently` runs this inside its promise, so a bad argument rejects rather than throws.
-function validateOptions(iterable, mapper, concurrency) {
-	// Optional chaining, so a nullish input gets this message rather than Node's internal
-	// "null is not iterable".
-	if (iterable?.[Symbol.iterator] === undefined && iterable?.[Symbol.asyncIterator] === undefined) {
-		throw new TypeError(`Expected \`input\` to be either an \`Iterable\` or \`AsyncIterable\`, got (${typeof iterable})`);
-	}
-
-	if (typeof mapper !== 'function') {
-		throw new TypeError('Mapper function is required');
-	}
-
-	if (!isLimit(concurrency, 1)) {
-		throw new TypeError(`Expected \`concurrency\` to be an integer from 1 and up or \`Infinity\`, got \`${concurrency}\` (${typeof concurrency})`);
-	}
-}
-
-// Whether the value is an integer from `minimum` and up, or `Infinity`, as `concurrency` and `backpressure` must be.
-function isLimit(value, minimum) {
-	return (Number.isSafeInteger(value) && value >= minimum) || value === Number.POSITIVE_INFINITY;
-}
-
-// Read the entries of a `Map`, or else the own enumerable keys, strings and symbols, in the order and the way `Promise.allKeyed` does, all up front. Each value gets a handler right away, also like `Promise.allKeyed`, so a value that rejects before a mapper slot reaches it is not an unhandled rejection.
-function getKeyedEntries(input) {
-	if (input === null || (typeof input !== 'object' && typeof input !== 'function')) {
-		throw new TypeError(`Expected \`input\` to be an object, got (${input === null ? 'null' : typeof input})`);
-	}
-
-	const entries = [];
-
-	const addEntry = (key, value) => {
-		// Resolve the whole entry, so the engine checks termination after the value settles and before the mapper runs.
-		entries.push(Promise.resolve(value).then(
-			value => [key, {status: 'fulfilled', value}],
-			error => [key, {status: 'rejected', reason: error}],
-		));
-	};
-
-	if (input instanceof Map) {
-		for (const [key, value] of input) {
-			addEntry(key, value);
-		}
-	} else {
-		for (const key of Reflect.ownKeys(input)) {
-			if (Object.getOwnPropertyDescriptor(input, key)?.enumerable) {
-				addEntry(key, input[key]);
-			}
-		}
-	}
-
-	return entries;
-}
-
-// Take the async iterator when the input has both, like `for await` does.
-function getIterator(iterable) {
-	return iterable[Symbol.asyncIterator] === undefined ? iterable[Symbol.iterator]() : iterable[Symbol.asyncIterator]();
-}
-
-// Close the source so it can release its resources, like `for await` does.
-// Callers must not await this so a source that is blocked in `next()` cannot block them.
-async function closeIterator(iterator) {
-	try {
-		await iterator.return?.();
-	} catch {}
-}
-
-// Pull the next item, and stop pulling once the source has reported `done`: a source like a queue
-// may block in `next()` after it is exhausted, which would hang the caller. `done` is final, like
-// `for await`, so anything the source produces after it is dropped.
-function createPuller(iterator) {
-	let isSourceDone = false;
-
-	// A sync iterable, like an array, answers right away, so `done` can be seen here. An async
-	// iterable is seen in the `then` below, as soon as its pull settles.
-	const markDone = item => {
-		if (item?.done) {
-			isSourceDone = true;
-		}
-	};
-
-	return () => {
-		if (isSourceDone) {
-			return {done: true};
-		}
-
-		const result = iterator.next();
-		markDone(result);
-
-		// A sync iterable, like an array, answers right away, so `done` has been read already and
-		// the result can go back untouched.
-		if (typeof result?.then !== 'function') {
-			return result;
-		}
-
-		// An async iterable settles later, so `done` is read off the pull once it does. That is a
-		// branch of its own, which leaves the caller awaiting the pull itself rather than a promise
-		// derived from it, so an async source does not pay an extra microtask per element. The
-		// rejection is handled here as well as by the caller, so a pull cannot escape as an
-		// unhandled rejection. A thenable that is not a promise is turned into one first, so it is
-		// subscribed to once, like `for await` does, while a native promise is returned as is.
-		const promise = Promise.resolve(result);
-		promise.then(markDone, () => {});
-
-		return promise;
-	};
-}
-
+// EXTERNAL MODULE: ./node_modules/p-map/index.js
+var p_map = __nccwpck_require__(606);
 ;// CONCATENATED MODULE: ./src/build/mirror.ts
 
 
@@ -1359,7 +821,7 @@ async function layOutMirror(folder, suite, packages, store) {
         await (0,promises_.link)(store.path(one.sha256), path);
         return indexRecord(one, await controlOf(one, store));
     };
-    const records = await pMap(packages, place, { concurrency: 4 });
+    const records = await (0,p_map/* default */.Ay)(packages, place, { concurrency: 4 });
     const index = records.join('\n');
     const release = releaseFile(suite, index);
     const binary = (0,external_node_path_.join)(folder, 'dists', suite, 'main', 'binary-amd64');
@@ -1636,6 +1098,8 @@ async function assembleDisk(image, lock, usr, initrd, tools, scratch) {
     await runInside(enclosure, 'Assembling the disk', script);
 }
 
+// EXTERNAL MODULE: ./src/download.ts
+var download = __nccwpck_require__(1531);
 // EXTERNAL MODULE: ./src/report/table.ts
 var table = __nccwpck_require__(790);
 ;// CONCATENATED MODULE: ./src/build/fetch.ts
@@ -1644,18 +1108,17 @@ var table = __nccwpck_require__(790);
 
 
 
+
 const CONNECTIONS = 6;
 const ATTEMPTS = 3;
-/** No byte for this long means that the mirror is not answering any more. */
-const STALL_MS = 30_000;
 /**
- * Brings every locked package into the store: what is there is verified, what is missing is fetched from the
- * mirror, then from the snapshot. `findMirrors` is asked only when something is missing. `stallMs` is how long a
+ * Brings every locked package and artifact into the store: what is there is verified, what is missing is fetched from
+ * the mirror, then from the snapshot. `findMirrors` is asked only when a package is missing. `stallMs` is how long a
  * mirror may be silent.
- * Throws SeederError naming the first package that cannot be had with the locked digest.
+ * Throws SeederError naming the first one that cannot be had with the locked digest.
  */
-async function fillStore(store, packages, findMirrors, progress, stallMs = STALL_MS) {
-    const wanted = [...new Map(packages.map((one) => [one.sha256, one])).values()];
+async function fillStore(store, files, findMirrors, progress, stallMs) {
+    const wanted = [...new Map(files.map((one) => [one.sha256, one])).values()];
     const missing = [];
     for (const one of wanted) {
         if (!(await store.has(one.sha256, one.size)))
@@ -1669,8 +1132,8 @@ async function fillStore(store, packages, findMirrors, progress, stallMs = STALL
     if (missing.length === 0)
         return;
     const total = missing.reduce((sum, one) => sum + one.size, 0);
-    progress.note(`${missing.length} packages to download, ${(0,table/* formatBytes */.z3)(total)}`);
-    const mirrors = await findMirrors();
+    progress.note(`${missing.length} files to download, ${(0,table/* formatBytes */.z3)(total)}`);
+    const mirrors = missing.some((one) => 'archive' in one) ? await findMirrors() : new Map();
     let done = 0;
     const stop = new AbortController();
     const downloads = {
@@ -1681,22 +1144,15 @@ async function fillStore(store, packages, findMirrors, progress, stallMs = STALL
         },
     };
     try {
-        await pMap(missing, (one) => fetchOne(downloads, one), { concurrency: CONNECTIONS });
+        await (0,p_map/* default */.Ay)(missing, (one) => fetchOne(downloads, one), { concurrency: CONNECTIONS });
     }
     finally {
         stop.abort();
     }
 }
 async function fetchOne(downloads, wanted) {
-    const source = downloads.mirrors.get(wanted.archive);
-    if (!source) {
-        throw new report_error/* SeederError */.Zb(`${wanted.name} comes from the archive "${wanted.archive}", which the base does not have`, {
-            fix: 'write the lock again',
-        });
-    }
     const failures = [];
-    for (const base of [source.mirror, source.snapshot].filter((one) => one !== undefined)) {
-        const url = base + wanted.path.split('/').map(encodeURIComponent).join('/');
+    for (const url of urlsOf(wanted, downloads.mirrors)) {
         for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
             const failure = await tryFetch(downloads, wanted, url);
             if (failure === undefined)
@@ -1707,25 +1163,29 @@ async function fetchOne(downloads, wanted) {
             await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
         }
     }
-    throw new report_error/* SeederError */.Zb(`Package ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`, {
-        fix: `write the lock again, or set ${(0,mirrors/* snapshotVariable */.F8)(wanted.archive)} (a snapshot that still has it) or ${(0,mirrors/* mirrorVariable */.qR)(wanted.archive)} (another mirror)`,
+    const kind = 'archive' in wanted ? 'Package' : 'Artifact';
+    throw new report_error/* SeederError */.Zb(`${kind} ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`, {
+        fix: 'archive' in wanted
+            ? `write the lock again, or set ${(0,image_mirrors/* snapshotVariable */.F8)(wanted.archive)} (a snapshot that still has it) or ${(0,image_mirrors/* mirrorVariable */.qR)(wanted.archive)} (another mirror)`
+            : 'check the network; if upstream has changed the file, find out why before writing the lock again',
     });
 }
-/** One attempt. Undefined when the package is in the store now; else why not, and whether trying again is in vain. */
-async function tryFetch(downloads, wanted, url) {
-    const { store, stallMs } = downloads;
-    const silent = new AbortController();
-    let stall = setTimeout(() => silent.abort(), stallMs);
+/** Where a file may be had, the best place first. */
+function urlsOf(wanted, mirrors) {
+    if ('urls' in wanted)
+        return wanted.urls;
+    const source = mirrors.get(wanted.archive);
+    if (!source) {
+        throw new report_error/* SeederError */.Zb(`${wanted.name} comes from the archive "${wanted.archive}", which the base does not have`, { fix: 'write the lock again' });
+    }
+    const path = wanted.path.split('/').map(encodeURIComponent).join('/');
+    return [source.mirror, source.snapshot].filter((one) => one !== undefined).map((base) => base + path);
+}
+/** One attempt. Undefined when the file is in the store now; else why not, and whether trying again is in vain. */
+async function tryFetch({ store, signal, stallMs, onBytes }, wanted, url) {
     try {
-        const response = await fetch(url, { signal: AbortSignal.any([silent.signal, downloads.signal]) });
-        if (!response.ok || !response.body) {
-            return { reason: `HTTP ${response.status}`, final: response.status < 500 && response.status !== 429 };
-        }
-        const added = await store.add(response.body, wanted, (count) => {
-            clearTimeout(stall);
-            stall = setTimeout(() => silent.abort(), stallMs);
-            downloads.onBytes(count);
-        });
+        const content = (0,download/* download */.RG)(url, { signal, ...(stallMs === undefined ? {} : { stallMs }) });
+        const added = await store.add(content, wanted, onBytes);
         if (added.stored)
             return undefined;
         return added.size < wanted.size
@@ -1735,19 +1195,56 @@ async function tryFetch(downloads, wanted, url) {
     catch (error) {
         if (isDiskFull(error))
             throw error;
-        downloads.signal.throwIfAborted();
-        if (silent.signal.aborted)
-            return { reason: `no data for ${stallMs / 1000} s`, final: false };
-        const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-        return { reason: cause instanceof Error ? cause.message || String(cause) : String(cause), final: false };
-    }
-    finally {
-        clearTimeout(stall);
+        signal.throwIfAborted();
+        const status = error instanceof download/* HttpStatusError */.F9 ? error.status : undefined;
+        return { reason: (0,download/* downloadFailure */.V8)(error), final: status !== undefined && status < 500 && status !== 429 };
     }
 }
 /** Whether an error of node's file system calls says that there is no space (or quota) left. */
 function isDiskFull(error) {
     return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+}
+
+// EXTERNAL MODULE: ./src/platform/nftables.ts
+var nftables = __nccwpck_require__(2386);
+// EXTERNAL MODULE: ./src/platform/schema.ts
+var schema = __nccwpck_require__(5140);
+;// CONCATENATED MODULE: ./src/build/generated.ts
+
+
+
+/**
+ * The files of an image that come from the platform file and from its trusted certificates (`trust`: name → file)
+ * rather than from a tree: path in the image → text. An image with several roles has the firewall of each, and starts
+ * with the first one's.
+ */
+async function generatedFiles(image, platform, trust) {
+    const roles = image.roles.flatMap((role) => schema/* roleNames */.nc.find((name) => name === role) ?? []);
+    const files = {};
+    const [first] = roles;
+    if (first)
+        files['/etc/seeder/firewall.nft'] = (0,nftables/* nftablesFor */.N)(platform, first);
+    if (roles.length > 1) {
+        for (const role of roles)
+            files[`/etc/seeder/firewalls/${role}.nft`] = (0,nftables/* nftablesFor */.N)(platform, role);
+    }
+    if (roles.some((role) => schema/* kubernetesRoles */._L.includes(role))) {
+        files['/etc/seeder/cluster.env'] = clusterEnv(platform);
+    }
+    for (const [name, file] of trust)
+        files[`/etc/seeder/trust/${name}`] = await (0,promises_.readFile)(file, 'utf8');
+    return files;
+}
+/** What Kubernetes uses inside itself, in the syntax of systemd's EnvironmentFile. */
+function clusterEnv({ cluster }) {
+    return [
+        '# Made from the platform file when the image was built. node.env comes before it.',
+        `POD_CIDR=${cluster.pods.cidr}`,
+        `POD_INTERFACE=${cluster.pods.interface}`,
+        `SERVICE_CIDR=${cluster.services.cidr}`,
+        `NODE_PORTS=${(0,schema/* formatPort */.TF)(cluster.nodePorts)}`,
+        '',
+    ].join('\n');
 }
 
 ;// CONCATENATED MODULE: ./src/build/hygiene.ts
@@ -1844,7 +1341,7 @@ function findKey(bytes) {
  * reach the image. Throws SeederError for anything that is neither a file nor a folder.
  */
 async function readTrees(folders) {
-    const found = new Map();
+    const found = [];
     for (const folder of folders) {
         for (const entry of await (0,promises_.readdir)(folder, { recursive: true, withFileTypes: true })) {
             const source = (0,external_node_path_.join)(entry.parentPath, entry.name);
@@ -1860,9 +1357,14 @@ async function readTrees(folders) {
                 .update(await (0,promises_.readFile)(source))
                 .digest('hex');
             const path = source.slice(folder.length);
-            found.set(path, { path, source, mode: mode & 0o100 ? 0o755 : 0o644, sha256 });
+            found.push({ path, source, mode: mode & 0o100 ? 0o755 : 0o644, sha256 });
         }
     }
+    return overlay(found);
+}
+/** Files in place of those with the same path: the later ones count. Sorted by path. */
+function overlay(...layers) {
+    const found = new Map(layers.flat().map((file) => [file.path, file]));
     return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 /** The files below /usr, which dm-verity protects, and the others, which live on the root file system. */
@@ -1909,6 +1411,11 @@ async function makeFolder(path) {
 
 
 
+/** What a machine cannot start without: the disk it stands on, /usr, the root file system, the cloud-init drive. */
+const NEEDED_MODULES = [
+    ...['virtio_pci', 'virtio_scsi', 'virtio_blk', 'sd_mod', 'sr_mod'],
+    ...['dm_mod', 'dm_verity', 'erofs', 'ext4', 'isofs', 'virtio_net'],
+];
 /**
  * dracut runs in the image's own tree, so that the initrd has the image's programs and modules. It sees one module
  * only, ours (bound over the folder of all others), and the tree is not written to.
@@ -1921,6 +1428,9 @@ const SCRIPT = [
     'kernel=$(cd usr/lib/modules && ls -d [0-9]* | sort -V | tail -n 1)',
     'for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done',
     'mount -t tmpfs tmpfs tmp && mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs var/tmp',
+    // A distribution may keep a file system's module in a package of its own: a boot would be late to find out.
+    `for module in ${NEEDED_MODULES.join(' ')}; do chroot . modinfo -k "$kernel" -n "$module" > /dev/null 2>&1 || { echo "the kernel $kernel has no module $module" >&2; exit 1; }; done`,
+    `if [ -e "boot/config-$kernel" ] && ! grep -q '^CONFIG_EROFS_FS_ZIP=y' "boot/config-$kernel"; then echo "the kernel $kernel cannot read a compressed erofs" >&2; exit 1; fi`,
     'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
     'mkdir usr/lib/dracut/modules.d/90seeder tmp/out',
     'mount --bind /module usr/lib/dracut/modules.d/90seeder',
@@ -2027,8 +1537,6 @@ async function readSource(project) {
     return { commit: head.stdout.trim(), dirty: status.stdout.trim() !== '' };
 }
 
-// EXTERNAL MODULE: ./src/build/store.ts
-var build_store = __nccwpck_require__(5001);
 ;// CONCATENATED MODULE: ./src/build/tools.ts
 
 
@@ -2198,6 +1706,8 @@ async function requireSpace(folder) {
 
 
 
+
+
 /** A layer that nobody used for so long belongs to a definition that has moved on. */
 const UNUSED_DAYS = 14;
 /**
@@ -2209,14 +1719,16 @@ async function buildImage(image, platform, options) {
     const { project, cache, progress } = options;
     await (0,output/* requireUsableOutput */.BM)(options.out);
     const lock = await (0,image_lock/* readLock */.mF)(image);
-    const files = splitTree(await readTrees(image.trees));
+    const tree = await readTrees(image.trees);
+    const generated = await generatedFiles(image, platform, await readTrust(image.folder, lock.epoch));
     await requireNamespaces();
     const source = await readSource(project);
     return withWorkFolder((0,external_node_path_.join)(cache, 'work'), async (scratch) => {
         progress.phase('packages');
         const store = new build_store/* Store */.i((0,external_node_path_.join)(cache, 'store'), scratch);
-        const archives = [...new Set(image.base.pockets.map((pocket) => pocket.archive))];
-        await fillStore(store, [...lock.packages, ...lock.tools], () => (0,mirrors/* findMirrors */.af)(archives), progress);
+        const mirrors = () => (0,image_mirrors/* findMirrors */.af)((0,definition/* archivesOf */.bS)(image), process.env, (0,definition/* repositoryUrls */.fO)(image));
+        await fillStore(store, [...lock.packages, ...lock.tools, ...lock.artifacts], mirrors, progress);
+        const files = splitTree(overlay(await unpackArtifacts(image, lock, store, scratch), tree));
         const layers = new Layers((0,external_node_path_.join)(cache, 'layers'), options.reuseLayers);
         progress.phase('tools');
         const tools = await unpackTools(lock, store, layers, scratch);
@@ -2228,7 +1740,7 @@ async function buildImage(image, platform, options) {
         progress.phase('usr');
         const usr = await makeUsr(image, lock, files.usr, rootfs, tools, layers, scratch, unpackTree);
         progress.phase('root');
-        await makeRoot(image, lock, files.state, generatedFiles(image, platform), usr, tools, scratch);
+        await makeRoot(image, lock, files.state, generated, usr, tools, scratch);
         progress.phase('disk');
         await assembleDisk(image, lock, usr, initrd, tools, scratch);
         progress.phase('digests');
@@ -2256,11 +1768,6 @@ async function buildImage(image, platform, options) {
             cause: error,
         });
     });
-}
-/** The files that come from the platform file rather than from a tree. */
-function generatedFiles(image, platform) {
-    const role = schema/* roleNames */.nc.find((name) => name === image.role);
-    return role ? { '/etc/seeder/firewall.nft': (0,nftables/* nftablesFor */.N)(platform, role) } : {};
 }
 async function unpack(rootfs, tools, scratch) {
     if (rootfs.tree)
@@ -2304,8 +1811,6 @@ function once(work) {
     };
 }
 
-// EXTERNAL MODULE: ./src/image/definition.ts
-var definition = __nccwpck_require__(6480);
 // EXTERNAL MODULE: ./src/platform/load.ts + 1 modules
 var load = __nccwpck_require__(2708);
 ;// CONCATENATED MODULE: ./src/commands/build.ts
@@ -2322,13 +1827,14 @@ function registerBuildCommand(program, context) {
         .argument('<image>', 'the image’s name, a folder below images/')
         .requiredOption('--out <dir>', 'where the finished files go: a new or empty folder, or one with an earlier build')
         .option('--base <name>', 'build it on another base than its own')
+        .option('--line <minor>', 'build another line than the newest, as in 3.6')
         .option('--no-cache', 'build every layer anew; downloaded packages are kept')
         .option('--json', 'print the manifest as JSON')
         .action(async (imageName, options) => {
         const { project, cache, progress } = context();
         const started = Date.now();
         const folder = project();
-        const image = await (0,definition/* loadImage */.yt)(folder, imageName, options.base);
+        const image = await (0,definition/* loadImage */.yt)(folder, imageName, options);
         const platform = await (0,load/* loadPlatform */.G)((0,external_node_path_.join)(folder, 'platform.yaml'));
         const manifest = await buildImage(image, platform, {
             project: folder,
@@ -2489,7 +1995,7 @@ function createContext(options, ownCheckout, env = process.env) {
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
 /* harmony import */ var _build_output_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7851);
-/* harmony import */ var _image_definition_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6480);
+/* harmony import */ var _image_definition_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7680);
 /* harmony import */ var _image_lock_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5974);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8536);
 /* harmony import */ var _report_table_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(790);
@@ -2507,6 +2013,7 @@ function registerInspectCommand(program, context) {
         .description('show a definition and its lock, or a finished build and whether its files are intact')
         .argument('<image|dir>', 'an image’s name, or the folder of a build')
         .option('--base <name>', 'with an image: on another base than its own')
+        .option('--line <minor>', 'with an image: another line than its newest')
         .option('--json', 'print it as JSON')
         .action(async (subject, options) => {
         const isFolder = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(subject, 'SHA256SUMS'));
@@ -2517,7 +2024,7 @@ function registerInspectCommand(program, context) {
         }
         await (isFolder
             ? inspectBuild(subject, options.json ?? false)
-            : inspectImage(await (0,_image_definition_js__WEBPACK_IMPORTED_MODULE_3__/* .loadImage */ .yt)(context().project(), subject, options.base), options.json ?? false));
+            : inspectImage(await (0,_image_definition_js__WEBPACK_IMPORTED_MODULE_3__/* .loadImage */ .yt)(context().project(), subject, options), options.json ?? false));
     });
 }
 async function inspectImage(image, json) {
@@ -2534,14 +2041,15 @@ async function inspectImage(image, json) {
         console.log(`  lock      ${lock.problem}`);
         return;
     }
-    const { packages, version, epoch } = lock.found;
+    const { packages, artifacts, version, epoch } = lock.found;
     console.log(`  version   ${version}`);
     console.log(`  lock      ${(0,_image_lock_js__WEBPACK_IMPORTED_MODULE_4__/* .lockDigest */ .sU)(lock.found)}, ${new Date(epoch * 1000).toISOString()}`);
     console.log(`  packages  ${packages.length}, of which these are asked for:\n`);
     const asked = new Set((0,_image_definition_js__WEBPACK_IMPORTED_MODULE_3__/* .requestedPackages */ .mz)(image));
     const rows = packages
         .filter((one) => asked.has(one.name))
-        .map((one) => [one.name, one.version, one.archive]);
+        .map((one) => [one.name, one.version, one.archive])
+        .concat(artifacts.map((one) => [one.name, one.version, 'artifact']));
     console.log((0,_report_table_js__WEBPACK_IMPORTED_MODULE_6__/* .formatTable */ .ku)(['package', 'version', 'archive'], rows));
 }
 async function inspectBuild(folder, json) {
@@ -2549,7 +2057,7 @@ async function inspectBuild(folder, json) {
     if (json)
         console.log(JSON.stringify({ manifest, intact: damaged.length === 0, damaged }, null, 2));
     else {
-        console.log(`${manifest.image} ${manifest.version} (${manifest.base}, role ${manifest.role})`);
+        console.log(`${manifest.image} ${manifest.version} (${manifest.base}, for ${manifest.roles.join(' or ')})`);
         console.log(`  qcow2         ${manifest.qcow2.file}, ${(0,_report_table_js__WEBPACK_IMPORTED_MODULE_6__/* .formatBytes */ .z3)(manifest.qcow2.size)}`);
         console.log(`  raw sha256    ${manifest.raw.sha256}, ${(0,_report_table_js__WEBPACK_IMPORTED_MODULE_6__/* .formatBytes */ .z3)(manifest.raw.size)}`);
         console.log(`  usr roothash  ${manifest.usr.roothash}`);
@@ -2569,7 +2077,7 @@ async function inspectBuild(folder, json) {
 
 /***/ }),
 
-/***/ 9623:
+/***/ 9973:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -2582,24 +2090,23 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: ./src/image/definition.ts
-var definition = __nccwpck_require__(6480);
+// EXTERNAL MODULE: ./src/image/definition.ts + 1 modules
+var definition = __nccwpck_require__(7680);
 // EXTERNAL MODULE: ./src/image/lock.ts
 var image_lock = __nccwpck_require__(5974);
 // EXTERNAL MODULE: ./src/image/mirrors.ts
 var image_mirrors = __nccwpck_require__(1705);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./src/report/error.ts
+var report_error = __nccwpck_require__(8536);
 // EXTERNAL MODULE: ./node_modules/execa/index.js + 142 modules
 var execa = __nccwpck_require__(7054);
 // EXTERNAL MODULE: ./src/interruption.ts
 var interruption = __nccwpck_require__(5092);
-// EXTERNAL MODULE: ./src/report/error.ts
-var error = __nccwpck_require__(8536);
 // EXTERNAL MODULE: ./src/image/apt-complaint.ts
 var apt_complaint = __nccwpck_require__(8198);
-;// CONCATENATED MODULE: ./src/image/resolve.ts
-
+;// CONCATENATED MODULE: ./src/image/apt.ts
 
 
 
@@ -2608,40 +2115,11 @@ var apt_complaint = __nccwpck_require__(8198);
 
 
 /**
- * Asks the archives what is newest and resolves an image's packages and tools to exact files.
- * Works in `scratch`, an empty folder, with apt's own resolver and signature check and none of the machine's apt state.
- * `mirrors` are base URLs per archive, ending in a slash. Needs the network; nothing else in Seeder asks an archive.
- * Throws SeederError when an index cannot be read, its signature does not verify, or a package does not exist.
+ * Reads the indexes of a base's archives and of repositories, in `scratch`, an empty folder, with apt's own signature
+ * check and none of the machine's apt state. A repository may provide its own packages and no other.
+ * Throws SeederError when an index cannot be read or its signature does not verify.
  */
-async function resolveLock(image, mirrors, scratch) {
-    const apt = await privateApt(image.base, mirrors, scratch);
-    await update(apt, image.base);
-    const packages = await resolve(apt, mirrors, ['?essential', 'apt', ...(0,definition/* requestedPackages */.mz)(image)]);
-    const tools = await resolve(apt, mirrors, ['?essential', ...image.base.tools]);
-    return {
-        schema: 1,
-        image: image.name,
-        base: image.base.name,
-        version: imageVersion(image, packages),
-        epoch: await newestIndexDate(scratch),
-        request: (0,image_lock/* requestDigest */.ud)(image),
-        packages,
-        tools,
-    };
-}
-/** `<upstream version>-<revision>`: epoch, Debian revision and repack marks are the packaging's, not the component's. */
-function imageVersion(image, packages) {
-    const component = packages.find((one) => one.name === image.version.package);
-    if (!component) {
-        throw new error/* SeederError */.Zb(`The version of ${image.name} should follow the package ${image.version.package}, which it does not install`, { fix: `add ${image.version.package} to its packages or change version.package in its image.yaml` });
-    }
-    const upstream = component.version
-        .replace(/^\d+:/, '')
-        .replace(/-[^-]*$/, '')
-        .replace(/[+~].*$/, '');
-    return `${upstream}-${image.version.revision}`;
-}
-async function privateApt(base, mirrors, scratch) {
+async function readIndexes(base, repositories, mirrors, scratch) {
     for (const folder of [
         'etc/apt/preferences.d',
         'etc/apt/apt.conf.d',
@@ -2656,6 +2134,11 @@ async function privateApt(base, mirrors, scratch) {
         return `deb [signed-by=${base.keyring} arch=amd64] ${url} ${suite} ${base.components.join(' ')}\n`;
     });
     await (0,promises_.writeFile)((0,external_node_path_.join)(scratch, 'etc/apt/sources.list'), sources.join(''));
+    await (0,promises_.mkdir)((0,external_node_path_.join)(scratch, 'etc/apt/sources.list.d'));
+    for (const one of repositories) {
+        const file = (0,external_node_path_.join)(scratch, 'etc/apt/sources.list.d', `${one.name}.sources`);
+        await (0,promises_.writeFile)(file, repositorySource(one, mirrors, await (0,promises_.readFile)(one.key.file, 'utf8')));
+    }
     const config = [
         `Dir::Etc "${scratch}/etc/apt";`,
         `Dir::Etc::main "${scratch}/etc/apt/none";`,
@@ -2674,14 +2157,60 @@ async function privateApt(base, mirrors, scratch) {
         ...(await proxySettings()),
     ];
     await (0,promises_.writeFile)((0,external_node_path_.join)(scratch, 'apt.conf'), `${config.join('\n')}\n`);
-    return { env: { APT_CONFIG: (0,external_node_path_.join)(scratch, 'apt.conf'), LC_ALL: 'C.UTF-8' } };
+    const apt = { folder: scratch, mirrors, env: { APT_CONFIG: (0,external_node_path_.join)(scratch, 'apt.conf'), LC_ALL: 'C.UTF-8' } };
+    await update(apt, base, repositories);
+    await pinRepositories(apt, repositories);
+    return apt;
+}
+/** A repository in apt's deb822 form, with its key inside: a path would have to be free of blanks. */
+function repositorySource({ name, suite, components }, mirrors, armoredKey) {
+    const key = armoredKey
+        .trim()
+        .split('\n')
+        .map((line) => ` ${line.trim() || '.'}\n`);
+    return [
+        'Types: deb\n',
+        `URIs: ${mirrors.get(name)?.mirror}\n`,
+        `Suites: ${suite}\n`,
+        ...(components.length > 0 ? [`Components: ${components.join(' ')}\n`] : []),
+        'Architectures: amd64\n',
+        'Signed-By:\n',
+        ...key,
+    ].join('');
 }
 /** A proxy is the one thing of the machine's apt configuration that still holds: without it there may be no network. */
 async function proxySettings() {
     const { stdout } = await (0,execa/* execa */.Ho)('apt-config', ['dump', 'Acquire'], { reject: false });
     return stdout.split('\n').filter((line) => /^Acquire::https?::(Proxy|Proxy-Auto-Detect)\b/i.test(line));
 }
-async function update(apt, base) {
+/**
+ * A repository's packages are taken from it and from nowhere else, and nothing else is taken from it: otherwise
+ * whoever has its key could replace any package of the image. apt knows a repository by what its index says of itself.
+ */
+async function pinRepositories(apt, repositories) {
+    if (repositories.length === 0)
+        return;
+    const format = ['REPO_URI', 'ORIGIN', 'LABEL'].map((field) => `$(${field})`).join('\t');
+    const { stdout } = await (0,execa/* execa */.Ho)('apt-get', ['indextargets', '--format', format], { env: apt.env });
+    const targets = stdout.split('\n').map((line) => line.split('\t'));
+    const pins = repositories.flatMap(({ name, packages }) => {
+        const own = (0,image_mirrors/* trimSlashes */.uT)(apt.mirrors.get(name)?.mirror ?? '');
+        const [, origin, label] = targets.find(([uri = '']) => (0,image_mirrors/* trimSlashes */.uT)(uri) === own) ?? [];
+        // apt leaves the variable's name in place where an index does not say.
+        const told = [origin, label].every((one) => one !== undefined && /^[^$,]+$/.test(one));
+        const shared = targets.some(([uri = '', o, l]) => (0,image_mirrors/* trimSlashes */.uT)(uri) !== own && o === origin && l === label);
+        // Without a name of its own it cannot be pinned; what comes from where is checked after resolving in any case.
+        if (!told || shared)
+            return [];
+        const pin = `Pin: release o=${origin},l=${label}`;
+        return [
+            `Package: *\n${pin}\nPin-Priority: -1\n`,
+            `Package: ${packages.join(' ')}\n${pin}\nPin-Priority: 990\n`,
+        ];
+    });
+    await (0,promises_.writeFile)((0,external_node_path_.join)(apt.folder, 'etc/apt/preferences.d/repositories'), pins.join('\n'));
+}
+async function update(apt, base, repositories) {
     const { exitCode, stderr, all } = await (0,execa/* execa */.Ho)('apt-get', ['update', '-q', '--error-on=any'], {
         env: apt.env,
         reject: false,
@@ -2695,16 +2224,20 @@ async function update(apt, base) {
     const what = lines.find((line) => line.startsWith('E:')) ?? lines[0] ?? `apt-get update ended with ${exitCode}`;
     const signature = /GPG error|not signed|NO_PUBKEY|BADSIG|EXPKEYSIG|invalid signature|couldn.t be verified/i.test(stderr);
     const expired = /is expired|Release file .* expired/i.test(stderr);
-    throw new error/* SeederError */.Zb(`Reading the ${base.distribution} archive's indexes failed: ${what.replace(/^E:\s*/, '').trim()}`, {
+    throw new report_error/* SeederError */.Zb(`Reading the ${base.distribution} archive's indexes failed: ${what.replace(/^E:\s*/, '').trim()}`, {
         fix: signature
-            ? `the index is not signed by a key of ${base.keyring}: check the mirror, or install the current keyring package`
+            ? `the index is not signed by a key of ${[base.keyring, ...repositories.map((one) => one.key.file)].join(' or ')}: check the mirror, or install the current keyring package`
             : expired
                 ? 'the mirror serves an outdated index: use another mirror'
                 : 'check the network and the mirror (SEEDER_MIRROR_* overrides the one of this machine)',
         cause: new Error(all),
     });
 }
-async function resolve(apt, mirrors, wanted) {
+/**
+ * The exact files that installing `wanted` (package names, apt patterns) into an empty system takes, sorted by name.
+ * Throws SeederError when a package does not exist or cannot be installed.
+ */
+async function resolvePackages(apt, wanted) {
     // Quieter than this, apt would not say which dependency is missing.
     const simulated = await (0,execa/* execa */.Ho)('apt-get', ['install', '--simulate', '--quiet', ...wanted], {
         env: apt.env,
@@ -2713,7 +2246,7 @@ async function resolve(apt, mirrors, wanted) {
     });
     if (simulated.exitCode !== 0) {
         const complaint = (0,apt_complaint/* aptComplaint */.l)(simulated.all) ?? 'apt could not resolve it';
-        throw new error/* SeederError */.Zb(`Resolving the packages failed: ${complaint}`, {
+        throw new report_error/* SeederError */.Zb(`Resolving the packages failed: ${complaint}`, {
             fix: 'check the package names in the definition and in its base',
             cause: new Error(simulated.all),
         });
@@ -2722,7 +2255,7 @@ async function resolve(apt, mirrors, wanted) {
     const uris = await (0,execa/* execa */.Ho)('apt-get', ['install', '--print-uris', '--quiet', '--quiet', ...wanted], {
         env: apt.env,
     });
-    const archiveOf = archivesByFile(uris.stdout, mirrors);
+    const archiveOf = archivesByFile(uris.stdout, apt.mirrors);
     const shown = await (0,execa/* execa */.Ho)('apt-cache', ['show', '--no-all-versions', ...chosen.map((one) => `${one.name}:${one.architecture}=${one.version}`)], { env: apt.env, maxBuffer: 256 * 1024 * 1024 });
     const records = parseRecords(shown.stdout);
     return chosen
@@ -2731,7 +2264,7 @@ async function resolve(apt, mirrors, wanted) {
         const path = record?.Filename;
         const archive = path && archiveOf.get(path);
         if (!record?.SHA256 || !path || !archive) {
-            throw new error/* SeederError */.Zb(`The archive has no usable record of ${name} ${version}`, {
+            throw new report_error/* SeederError */.Zb(`The archive has no usable record of ${name} ${version}`, {
                 fix: 'try again; the mirror may have been in the middle of an update',
             });
         }
@@ -2769,17 +2302,201 @@ function parseRecords(text) {
     });
 }
 /** The newest `Date` of the indexes that were read, in seconds since 1970. */
-async function newestIndexDate(scratch) {
-    const lists = await (0,promises_.readdir)((0,external_node_path_.join)(scratch, 'lists'));
+async function newestIndexDate({ folder }) {
+    const lists = await (0,promises_.readdir)((0,external_node_path_.join)(folder, 'lists'));
     const dates = [];
     for (const file of lists.filter((one) => /_(In)?Release$/.test(one))) {
-        const date = /^Date: (.+)$/m.exec(await (0,promises_.readFile)((0,external_node_path_.join)(scratch, 'lists', file), 'utf8'))?.[1];
+        const date = /^Date: (.+)$/m.exec(await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'lists', file), 'utf8'))?.[1];
         if (date)
             dates.push(Date.parse(date) / 1000);
     }
     if (dates.length === 0)
-        throw new error/* SeederError */.Zb('None of the archive indexes carries a date');
+        throw new report_error/* SeederError */.Zb('None of the archive indexes carries a date');
     return Math.max(...dates);
+}
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: ./src/download.ts
+var download = __nccwpck_require__(1531);
+;// CONCATENATED MODULE: ./src/image/lock-artifact.ts
+
+
+
+
+const CHECK_URLS = 'check the network, and the URLs in image.yaml';
+/**
+ * Pins an artifact: fetches it once for its digest and size, and checks the digest against upstream's own list and
+ * against the definition, where they give one.
+ * Throws SeederError when it cannot be had, or when two of the three differ.
+ */
+async function lockArtifact(artifact) {
+    const { name, version, urls } = artifact;
+    const title = `${name} ${version}`;
+    const listed = artifact.checksums === undefined ? undefined : await listedDigest(artifact, artifact.checksums);
+    const { sha256, size } = await measure(title, urls);
+    const claims = [
+        { who: `upstream’s list ${artifact.checksums}`, digest: listed },
+        { who: 'the definition', digest: artifact.sha256 },
+    ];
+    for (const { who, digest } of claims) {
+        if (digest === undefined || digest === sha256)
+            continue;
+        throw new report_error/* SeederError */.Zb(`${title} is not what it should be: its sha256 is ${sha256}, ${who} says ${digest}`, {
+            fix: 'do not use it before you know why: the file, or the list, was changed',
+        });
+    }
+    return { name, version, urls: [...urls], size, sha256 };
+}
+/** The digest of an artifact's file in a list as `sha256sum` writes it. */
+async function listedDigest({ name, version, urls }, list) {
+    const text = await fetchText(`the digests of ${name} ${version}`, list);
+    const file = decodeURIComponent((urls[0] ?? '').split('/').pop() ?? '');
+    for (const line of text.split('\n')) {
+        const [, digest, path = ''] = /^([0-9a-f]{64}) [ *](.+)$/.exec(line.trim()) ?? [];
+        if (digest && path.split('/').pop() === file)
+            return digest;
+    }
+    throw new report_error/* SeederError */.Zb(`Locking ${name} ${version} failed: ${list} does not list ${file}`, {
+        fix: 'check urls and checksums of the artifact in image.yaml',
+    });
+}
+/** Digest and size (bytes) of what the first URL that answers has. */
+async function measure(title, urls) {
+    const failures = [];
+    for (const url of urls) {
+        try {
+            const hash = (0,external_node_crypto_.createHash)('sha256');
+            let size = 0;
+            for await (const chunk of (0,download/* download */.RG)(url, { signal: interruption/* interruption */.Y })) {
+                hash.update(chunk);
+                size += chunk.length;
+            }
+            return { sha256: hash.digest('hex'), size };
+        }
+        catch (error) {
+            interruption/* interruption */.Y.throwIfAborted();
+            failures.push(`${url}: ${(0,download/* downloadFailure */.V8)(error)}`);
+        }
+    }
+    throw new report_error/* SeederError */.Zb(`Fetching ${title} failed: ${failures.join('; ')}`, { fix: CHECK_URLS });
+}
+async function fetchText(what, url) {
+    try {
+        const chunks = [];
+        for await (const chunk of (0,download/* download */.RG)(url, { signal: interruption/* interruption */.Y }))
+            chunks.push(chunk);
+        return Buffer.concat(chunks).toString('utf8');
+    }
+    catch (error) {
+        interruption/* interruption */.Y.throwIfAborted();
+        throw new report_error/* SeederError */.Zb(`Fetching ${what} failed: ${url}: ${(0,download/* downloadFailure */.V8)(error)}`, { fix: CHECK_URLS });
+    }
+}
+
+// EXTERNAL MODULE: ./src/image/repository.ts
+var image_repository = __nccwpck_require__(29);
+;// CONCATENATED MODULE: ./src/image/resolve.ts
+
+
+
+
+
+
+
+
+/**
+ * Asks the archives what is newest and resolves an image's packages, artifacts and tools to exact files. Works in
+ * `scratch`, an empty folder. `mirrors` are base URLs per archive, ending in a slash. Needs the network; nothing else
+ * in Seeder asks an archive.
+ * Throws SeederError when an index cannot be read, its signature does not verify, a package or an artifact does not
+ * exist or is not what it should be.
+ */
+async function resolveLock(image, mirrors, scratch) {
+    for (const repository of image.repositories)
+        await (0,image_repository/* provideKey */.XP)(repository);
+    const apt = await readIndexes(image.base, image.repositories, mirrors, (0,external_node_path_.join)(scratch, 'image'));
+    const packages = await resolvePackages(apt, ['?essential', 'apt', ...(0,definition/* requestedPackages */.mz)(image)]);
+    checkOrigins(image, packages);
+    checkRequirements(image, packages);
+    // An image whose tools are its own base's reads the indexes once.
+    const toolsApt = image.tools.base.name === image.base.name && image.repositories.length === 0
+        ? apt
+        : await readIndexes(image.tools.base, [], mirrors, (0,external_node_path_.join)(scratch, 'tools'));
+    const tools = await resolvePackages(toolsApt, ['?essential', ...image.tools.packages]);
+    const artifacts = [];
+    for (const artifact of image.artifacts)
+        artifacts.push(await lockArtifact(artifact));
+    return {
+        schema: 1,
+        image: image.name,
+        base: image.base.name,
+        version: imageVersion(image, packages),
+        epoch: await newestIndexDate(apt),
+        request: (0,image_lock/* requestDigest */.ud)(image),
+        packages,
+        tools,
+        artifacts,
+    };
+}
+/**
+ * `<upstream version>-<revision>` of the package or artifact that the image follows: epoch, Debian revision and repack
+ * marks are the packaging's, not the component's.
+ */
+function imageVersion(image, packages) {
+    const { version } = image;
+    if ('artifact' in version) {
+        const artifact = image.artifacts.find((one) => one.name === version.artifact);
+        return `${artifact?.version ?? ''}-${version.revision}`;
+    }
+    const component = packages.find((one) => one.name === version.package);
+    if (!component) {
+        throw new report_error/* SeederError */.Zb(`The version of ${image.name} should follow the package ${version.package}, which it does not install`, { fix: `add ${version.package} to its packages or change version.package in its image.yaml` });
+    }
+    return `${upstreamVersion(component.version)}-${version.revision}`;
+}
+/** A Debian package's version without epoch, Debian revision and repack marks. */
+function upstreamVersion(version) {
+    return version
+        .replace(/^\d+:/, '')
+        .replace(/-[^-]*$/, '')
+        .replace(/[+~].*$/, '');
+}
+/** apt was told which packages a repository may provide; this makes sure that it kept to it. */
+function checkOrigins(image, packages) {
+    for (const { name, packages: own } of image.repositories) {
+        for (const one of packages) {
+            if ((one.archive === name) === own.includes(one.name))
+                continue;
+            throw new report_error/* SeederError */.Zb(one.archive === name
+                ? `${one.name} would come from the repository ${name}, which may not provide it`
+                : `${one.name} should come from the repository ${name}, and would come from ${one.archive}`, { fix: `correct repositories.${name}.packages in image.yaml, or its mirror` });
+        }
+    }
+}
+function checkRequirements(image, packages) {
+    for (const [name, oldest] of Object.entries(image.requires)) {
+        const found = packages.find((one) => one.name === name);
+        if (!found) {
+            throw new report_error/* SeederError */.Zb(`${image.name} requires ${name} ${oldest} or newer, and does not install it`, {
+                fix: 'add it to packages in image.yaml',
+            });
+        }
+        if (isAtLeast(upstreamVersion(found.version), oldest))
+            continue;
+        throw new report_error/* SeederError */.Zb(`${image.name} requires ${name} ${oldest} or newer; ${image.base.name} has ${found.version}`, { fix: 'use a base that has it (--base), or another line of the image (--line)' });
+    }
+}
+/** Whether a version of numbers and dots is the other one or newer; what is missing counts as 0. */
+function isAtLeast(version, oldest) {
+    const numbers = (text) => text.split('.').map((part) => Number.parseInt(part, 10) || 0);
+    const [own, other] = [numbers(version), numbers(oldest)];
+    for (let at = 0; at < Math.max(own.length, other.length); at++) {
+        const difference = (own[at] ?? 0) - (other[at] ?? 0);
+        if (difference !== 0)
+            return difference > 0;
+    }
+    return true;
 }
 /** Resolves in a scratch folder below `parent` and removes it, whatever happens. */
 async function withScratch(parent, work) {
@@ -2810,13 +2527,14 @@ function registerLockCommand(program, context) {
         .description('resolve an image to exact package files and write its lock')
         .argument('<image>', 'the image’s name, a folder below images/')
         .option('--base <name>', 'lock it on another base than its own')
+        .option('--line <minor>', 'lock another line than the newest, as in 3.6')
         .option('--json', 'print the result as JSON')
         .action(async (imageName, options) => {
         const { project, cache, progress: createProgress } = context();
-        const image = await (0,definition/* loadImage */.yt)(project(), imageName, options.base);
+        const image = await (0,definition/* loadImage */.yt)(project(), imageName, options);
         const progress = createProgress();
         progress.phase('lock');
-        const mirrors = await (0,image_mirrors/* findMirrors */.af)([...new Set(image.base.pockets.map((pocket) => pocket.archive))]);
+        const mirrors = await (0,image_mirrors/* findMirrors */.af)((0,definition/* archivesOf */.bS)(image), process.env, (0,definition/* repositoryUrls */.fO)(image));
         const before = await (0,image_lock/* readLock */.mF)(image).catch(() => undefined);
         const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch));
         interruption/* interruption */.Y.throwIfAborted();
@@ -2830,6 +2548,8 @@ function registerLockCommand(program, context) {
             console.log(JSON.stringify({ file: image.lockFile, version: lock.version, sha256: (0,image_lock/* lockDigest */.sU)(lock), changes }));
             return;
         }
+        for (const one of lock.artifacts)
+            console.log(`  ${one.name} ${one.version}: sha256 ${one.sha256}`);
         for (const change of changes)
             console.log(`  ${change}`);
         console.log(`${image.name} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${(0,table/* formatBytes */.z3)(size)}), ${lock.tools.length} of tools`);
@@ -2840,8 +2560,8 @@ function registerLockCommand(program, context) {
 function describeChanges(before, after) {
     if (!before)
         return [];
-    const old = new Map(before.packages.map((one) => [one.name, one.version]));
-    const now = new Map(after.packages.map((one) => [one.name, one.version]));
+    const versions = ({ packages, artifacts }) => new Map([...packages, ...artifacts].map((one) => [one.name, one.version]));
+    const [old, now] = [versions(before), versions(after)];
     return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name) => {
         const [was, is] = [old.get(name), now.get(name)];
         if (was === is)
@@ -3048,7 +2768,7 @@ function print(result) {
 
 /***/ }),
 
-/***/ 7009:
+/***/ 7092:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -3112,7 +2832,7 @@ async function findCandidate(path) {
     }
     return candidate(qcow2, manifest, (0,external_node_path_.join)(folder, 'test-report.json'));
 }
-const buildFirst = 'build one first: seeder build haproxy --out DIR';
+const buildFirst = 'build one first: seeder build IMAGE --out DIR';
 function candidate(qcow2, manifest, reportFile) {
     // Without a manifest only the file's name says what it is: NAME-VERSION.qcow2, versions begin with a digit.
     const image = manifest?.image ?? (0,external_node_path_.basename)(qcow2, '.qcow2').replace(/-\d.*$/, '');
@@ -3443,57 +3163,6 @@ function expect(holds, found) {
         throw new report_error/* SeederError */.Zb(found);
 }
 
-;// CONCATENATED MODULE: ./src/boot/console-failures.ts
-// In the order they are tried: the first kind that matches names the line.
-const kinds = [
-    { kind: 'kernel panic', pattern: /Kernel panic - not syncing/ },
-    { kind: 'kernel oops', pattern: /\bOops: |general protection fault|unable to handle (page fault|kernel)/ },
-    { kind: 'kernel BUG', pattern: /kernel BUG at|BUG: (?!.*(soft lockup|workqueue lockup))/ },
-    { kind: 'lockup', pattern: /soft lockup|hard LOCKUP|workqueue lockup|rcu_\w+ (self-)?detected.*stall/ },
-    { kind: 'hung task', pattern: /blocked for more than \d+ seconds/ },
-    { kind: 'out of memory', pattern: /Out of memory: Killed process|oom-kill:|invoked oom-killer/ },
-    {
-        kind: 'verity corruption',
-        pattern: /device-mapper: verity: .*(corrupted|FEC)|verity.*(data|metadata) block/,
-    },
-    { kind: 'I/O error', pattern: /I\/O error|EXT4-fs error|erofs: \(device .*\): .*(corrupt|fail)/ },
-    {
-        kind: 'unclean file system',
-        pattern: /file system is mounted read-only|Remounting filesystem read-only/,
-    },
-    { kind: 'segmentation fault', pattern: /segfault at |traps: .* (general protection|trap)/ },
-    { kind: 'emergency mode', pattern: /You are in (emergency|rescue) mode|Entering emergency mode/ },
-    { kind: 'unit failed', pattern: /\bFailed to start |\[FAILED\]/ },
-    { kind: 'dependency failed', pattern: /\bDependency failed for /i },
-    { kind: 'ordering cycle', pattern: /[Ff]ound ordering cycle|ordering cycle found/ },
-    { kind: 'start timeout', pattern: /Timed out waiting for device / },
-    { kind: 'no init', pattern: /No working init found|Unable to mount root fs/ },
-    { kind: 'nothing to boot', pattern: /UEFI Interactive Shell|BdsDxe: No bootable option/ },
-    { kind: 'cloud-init failure', pattern: /cloud-init\[\d+\].*(Traceback|ERROR|CRITICAL)/ },
-];
-// After one of these nothing that anybody waits for will come.
-const fatalKinds = ['kernel panic', 'emergency mode', 'no init', 'nothing to boot'];
-/** Whether a line ends all hope for this boot. */
-function isFatal(text) {
-    return kinds.some(({ kind, pattern }) => fatalKinds.includes(kind) && pattern.test(text));
-}
-/** Lines every guest under QEMU may print. */
-const harmlessLines = [
-    {
-        pattern: /I\/O error, dev (sr|fd)0/,
-        reason: 'a removable drive without a medium, probed by the kernel',
-    },
-];
-/** The failures a console shows, one per line at most, without the lines that are allowed. */
-function consoleFailures(lines, allowed = harmlessLines) {
-    return lines.flatMap(({ ms, text }) => {
-        const found = kinds.find(({ pattern }) => pattern.test(text));
-        if (!found || allowed.some(({ pattern }) => pattern.test(text)))
-            return [];
-        return [{ kind: found.kind, ms, text: text.trim() }];
-    });
-}
-
 ;// CONCATENATED MODULE: ./src/boot/guest.ts
 
 
@@ -3562,12 +3231,1215 @@ function durationMs(text) {
     return Math.round(total);
 }
 
-// EXTERNAL MODULE: ./src/report/table.ts
-var table = __nccwpck_require__(790);
+// EXTERNAL MODULE: ./node_modules/cidr-tools/dist/index.js + 1 modules
+var dist = __nccwpck_require__(6177);
+// EXTERNAL MODULE: ./src/platform/address.ts
+var platform_address = __nccwpck_require__(8243);
+;// CONCATENATED MODULE: ./src/boot/site.ts
+
+
+
+// Places in a zone, counted from its first node address: played machines begin at 1, clones after 10.
+const firstClonePlace = 11;
+const visitorPlace = 40;
+/**
+ * Lays out a site from the platform file: a bridge per zone, on them the clones with a card in each zone of their
+ * role, and this process with the addresses of the machines it plays.
+ * @throws SeederError when a zone is too small or no zone may log in
+ */
+function layOutSite(platform, plans, played = []) {
+    const zones = Object.entries(platform.zones);
+    const operatorZone = platform.flows.ssh?.from.find((name) => platform.zones[name]);
+    if (!operatorZone) {
+        throw new report_error/* SeederError */.Zb('the platform file lets no zone log in by ssh', {
+            fix: 'see platform.yaml: flows.ssh',
+        });
+    }
+    const visitors = Object.fromEntries(zones.map(([name]) => [name, nodeAddress(platform, name, visitorPlace)]));
+    const strangers = Object.fromEntries(zones.flatMap(([name, zone]) => {
+        const address = spareAddress(platform, name, zone);
+        return address === undefined ? [] : [[name, address]];
+    }));
+    const seats = plans.map((plan) => makeSeat(platform, plan, visitors));
+    const strayPod = dotted((0,dist/* parseCidr */.GN)(platform.cluster.pods.cidr).start + 10n);
+    const cards = new Map(seats.flatMap(({ nics }) => nics.map((card) => [card.tap ?? '', card])));
+    return {
+        lan: {
+            bridges: zones.map(([name, zone]) => ({
+                name: bridgeName(name),
+                addresses: [
+                    ...[visitors[name] ?? [], strangers[name] ?? []].flat(),
+                    ...played.filter((peer) => peer.zone === name).map(({ address }) => address),
+                ]
+                    .map((address) => `${address}/${prefixOf(zone)}`)
+                    .concat(name === operatorZone ? [`${strayPod}/32`] : []),
+            })),
+            taps: [...cards].map(([name, { zone }]) => ({ name, bridge: bridgeName(zone) })),
+        },
+        seats,
+        visitors,
+        strangers,
+        strayPod,
+        operatorZone,
+    };
+}
+function makeSeat(platform, plan, visitors) {
+    const { hostname, role, machine, routed } = plan;
+    const nics = platform.roles[role].zones.map((name, card) => {
+        const zone = zoneOf(platform, name);
+        const mac = `bc:24:11:5e:${hex(machine)}:${hex(card)}`;
+        const common = { zone: name, tap: `tap${machine}-${card}`, mac };
+        const server = visitors[name] ?? '';
+        if (zone.range) {
+            const ip = nodeAddress(platform, name, firstClonePlace + (plan.place ?? machine));
+            const gateway = routed && card === 0 ? server : undefined;
+            return { ...common, ip, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined };
+        }
+        // Zones without a range give their nodes the same address whatever the operator edits.
+        const ip = nodeAddress(platform, name, firstClonePlace - 1 + machine);
+        const lease = { mac, address: ip, ...subnetOf(zone), server };
+        return { ...common, ip, address: 'dhcp', gateway: undefined, lease };
+    });
+    return { hostname, role, routed, nics };
+}
+/** A clone's seat by its host name. */
+function seatOf(site, hostname) {
+    const seat = site.seats.find((one) => one.hostname === hostname);
+    if (!seat)
+        throw new report_error/* SeederError */.Zb(`the site has no seat for ${hostname}`);
+    return seat;
+}
+/** A clone's address in a zone, without prefix length. */
+function addressIn(seat, zone) {
+    const card = seat.nics.find((one) => one.zone === zone);
+    if (!card)
+        throw new report_error/* SeederError */.Zb(`${seat.hostname} has no card in the zone ${zone}`);
+    return card.ip;
+}
+/** Where a clone is reached from a zone: on its card there, or else through the router on its first one. */
+function addressFrom(seat, zone) {
+    const card = seat.nics.find((one) => one.zone === zone) ?? (seat.routed ? seat.nics[0] : undefined);
+    if (!card)
+        throw new report_error/* SeederError */.Zb(`${seat.hostname} cannot be reached from the zone ${zone}`);
+    return card.ip;
+}
+/** This process's address in a zone. */
+function visitorIn(site, zone) {
+    const address = site.visitors[zone];
+    if (!address)
+        throw new report_error/* SeederError */.Zb(`the site has no zone ${zone}`);
+    return address;
+}
+/** A zone of the platform by its name. */
+function zoneOf(platform, name) {
+    const zone = platform.zones[name];
+    if (!zone)
+        throw new report_error/* SeederError */.Zb(`the platform file has no zone ${name}`);
+    return zone;
+}
+/**
+ * The nth address, from 1, that a node may have in a zone: of its range, or of the whole zone without one.
+ * @throws SeederError when the zone has fewer
+ */
+function nodeAddress(platform, zoneName, place) {
+    const zone = zoneOf(platform, zoneName);
+    const { start, end } = (0,dist/* parseCidr */.GN)(zone.cidr);
+    const address = (zone.range ? (0,platform_address/* addressNumber */.yv)(zone.range.first) : start + 1n) + BigInt(place - 1);
+    if (address > (zone.range ? (0,platform_address/* addressNumber */.yv)(zone.range.last) : end - 1n)) {
+        throw new report_error/* SeederError */.Zb(`the zone ${zone.title} (${zone.cidr}) is too small for a proof`, {
+            fix: `give it room for ${visitorPlace} nodes`,
+        });
+    }
+    return dotted(address);
+}
+/** `24` of `10.0.0.0/24`. */
+function prefixOf(zone) {
+    return zone.cidr.split('/')[1] ?? '32';
+}
+/** An address outside the node range that nothing else has. */
+function spareAddress(platform, name, zone) {
+    if (!zone.range)
+        return undefined;
+    const vips = Object.values(platform.vips).filter((vip) => vip.zone === name);
+    const taken = [zone.host ?? [], zone.gateway ?? [], vips.map(({ address }) => address)].flat();
+    return (0,platform_address/* freeRanges */.vX)(zone.cidr, [zone.range, ...taken]).at(-1)?.last;
+}
+function subnetOf(zone) {
+    const { start, end } = (0,dist/* parseCidr */.GN)(zone.cidr);
+    return { netmask: dotted(0xffffffffn ^ (end - start)), broadcast: dotted(end) };
+}
+function bridgeName(zone) {
+    return `br-${zone}`.slice(0, 15);
+}
+function dotted(value) {
+    return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.');
+}
+function hex(value) {
+    return value.toString(16).padStart(2, '0');
+}
+
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:fs"
 var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(8500);
+;// CONCATENATED MODULE: ./src/boot/agent.ts
+
+
+
+const reply = schemas/* union */.KCZ([
+    schemas/* object */.Ikc({ return: schemas/* unknown */.L5J() }),
+    schemas/* object */.Ikc({ error: schemas/* object */.Ikc({ class: schemas/* string */.YjP(), desc: schemas/* string */.YjP() }) }),
+]);
+const started = schemas/* object */.Ikc({ pid: schemas/* number */.aig() });
+const agent_status = schemas/* object */.Ikc({
+    exited: schemas/* boolean */.zMY(),
+    exitcode: schemas/* number */.aig().optional(),
+    signal: schemas/* number */.aig().optional(),
+    'out-data': schemas/* base64 */.K39().optional(),
+    'err-data': schemas/* base64 */.K39().optional(),
+});
+// The agent answers every synchronisation it finds in its port, so asking again while it starts does no harm.
+const firstSyncMs = 2000;
+const replyTimeoutMs = 30_000;
+/** Speaks the QEMU guest agent's protocol (qga/qapi-schema.json) over its port: one request at a time. */
+class GuestAgent {
+    port;
+    buffer = Buffer.alloc(0);
+    lines = [];
+    waiting;
+    queue = Promise.resolve();
+    synchronised = false;
+    nextSync = Date.now() % 1_000_000_000;
+    constructor(port) {
+        this.port = port;
+        port.on('data', (chunk) => this.receive(chunk));
+        // The VM's end closes with the VM, which its owner notices by itself.
+        port.on('error', () => undefined);
+    }
+    /**
+     * Waits until the agent answers.
+     * @throws SeederError when it does not within the time
+     */
+    async ready(timeoutMs) {
+        await this.exclusively(() => this.synchronise(timeoutMs));
+    }
+    /** The next command finds out again where the agent's answers begin, as after a restart of the guest. */
+    forget() {
+        this.synchronised = false;
+    }
+    /**
+     * Runs a program in the guest, as `qm guest exec` does.
+     * @param argv absolute path first
+     * @throws SeederError when the agent refuses, or the program does not end within the time
+     */
+    async exec(argv, options = {}) {
+        const [path, ...arg] = argv;
+        const deadline = Date.now() + (options.timeoutMs ?? 60_000);
+        const input = options.input === undefined ? {} : { 'input-data': toBase64(options.input) };
+        const { pid } = started.parse(await this.command('guest-exec', { path, arg, 'capture-output': true, ...input }));
+        for (let wait = 50; Date.now() < deadline; wait = Math.min(wait * 2, 800)) {
+            await (0,external_node_timers_promises_.setTimeout)(wait);
+            const now = agent_status.parse(await this.command('guest-exec-status', { pid }));
+            if (!now.exited)
+                continue;
+            return {
+                exitCode: now.exitcode ?? 128 + (now.signal ?? 0),
+                stdout: fromBase64(now['out-data']),
+                stderr: fromBase64(now['err-data']),
+            };
+        }
+        throw new report_error/* SeederError */.Zb(`ran ${argv.join(' ')} in the guest; it did not end within ${options.timeoutMs ?? 60_000} ms`);
+    }
+    /**
+     * Runs a program that has to succeed and returns what it wrote.
+     * @throws SeederError with its error output when its exit status is not 0
+     */
+    async output(argv, input) {
+        const result = await this.exec(argv, input === undefined ? {} : { input });
+        if (result.exitCode === 0)
+            return result.stdout;
+        const words = (result.stderr || result.stdout).trim().split('\n').slice(-3).join(' / ');
+        throw new report_error/* SeederError */.Zb(`ran ${argv.join(' ')} in the guest; it ended with ${result.exitCode}: ${words}`);
+    }
+    /** Runs a shell script in the guest; it has to succeed. */
+    async shell(script) {
+        return this.output(['/bin/bash', '-euc', script]);
+    }
+    /** Asks the guest to power off. It gives no answer to that. */
+    async shutdown() {
+        await this.exclusively(async () => {
+            if (!this.synchronised)
+                await this.synchronise(replyTimeoutMs);
+            this.send({ execute: 'guest-shutdown', arguments: { mode: 'powerdown' } });
+        });
+        this.forget();
+    }
+    async command(execute, args) {
+        return this.exclusively(async () => {
+            if (!this.synchronised)
+                await this.synchronise(replyTimeoutMs);
+            this.send({ execute, arguments: args });
+            const line = await this.nextLine(replyTimeoutMs);
+            if (line === undefined) {
+                this.forget();
+                throw new report_error/* SeederError */.Zb(`asked the guest agent for ${execute}; it did not answer`);
+            }
+            const parsed = reply.parse(JSON.parse(line));
+            if ('error' in parsed) {
+                throw new report_error/* SeederError */.Zb(`asked the guest agent for ${execute}; it refused: ${parsed.error.desc}`);
+            }
+            return parsed.return;
+        });
+    }
+    /** Answers to earlier, abandoned questions may still arrive; the agent's marks tell them apart. */
+    async synchronise(timeoutMs) {
+        const deadline = Date.now() + timeoutMs;
+        this.lines.length = 0;
+        for (let wait = firstSyncMs; Date.now() < deadline; wait *= 1.5) {
+            const id = this.nextSync++;
+            // A byte that is never JSON makes the agent drop half a request it may still hold.
+            this.port.write(Buffer.from([0xff]));
+            this.send({ execute: 'guest-sync-delimited', arguments: { id } });
+            const until = Math.min(Date.now() + wait, deadline);
+            while (Date.now() < until) {
+                const line = await this.nextLine(until - Date.now());
+                if (line === undefined || !isSync(line, id))
+                    continue;
+                this.synchronised = true;
+                return;
+            }
+        }
+        throw new report_error/* SeederError */.Zb(`waited for the guest agent; it did not answer within ${Math.round(timeoutMs / 1000)} s`, {
+            fix: 'read the console log: the guest did not start, or qemu-guest-agent is not running in it',
+        });
+    }
+    send(message) {
+        this.port.write(`${JSON.stringify(message)}\n`);
+    }
+    receive(chunk) {
+        this.buffer = Buffer.concat([this.buffer, chunk]);
+        for (let end = this.buffer.indexOf(10); end >= 0; end = this.buffer.indexOf(10)) {
+            const line = this.buffer.subarray(0, end);
+            this.buffer = this.buffer.subarray(end + 1);
+            // 0xff announces the answer to a delimited synchronisation; what is before it belongs to nobody.
+            this.lines.push(line.subarray(line.lastIndexOf(0xff) + 1).toString());
+        }
+        if (this.lines.length > 0)
+            this.waiting?.();
+    }
+    async nextLine(timeoutMs) {
+        if (this.lines.length === 0) {
+            const { promise, resolve } = Promise.withResolvers();
+            const timer = setTimeout(resolve, timeoutMs);
+            this.waiting = resolve;
+            await promise;
+            clearTimeout(timer);
+            this.waiting = undefined;
+        }
+        return this.lines.shift();
+    }
+    exclusively(work) {
+        const turn = this.queue.then(work);
+        this.queue = turn.catch(() => undefined);
+        return turn;
+    }
+}
+function isSync(line, id) {
+    try {
+        return schemas/* object */.Ikc({ return: schemas/* literal */.euz(id) }).safeParse(JSON.parse(line)).success;
+    }
+    catch {
+        return false;
+    }
+}
+function toBase64(text) {
+    return Buffer.from(text).toString('base64');
+}
+function fromBase64(text) {
+    return Buffer.from(text ?? '', 'base64').toString();
+}
+
+// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
+var yaml_dist = __nccwpck_require__(8815);
+;// CONCATENATED MODULE: ./src/boot/cloudinit.ts
+
+
+
+
+
+
+/**
+ * The drive's files as Proxmox VE (qemu-server 9) writes them for `citype nocloud`: network configuration
+ * version 1 keyed by hardware address, and an instance id that is the SHA-1 of user data and network
+ * configuration, so that every edit makes cloud-init take the node for a new instance.
+ */
+function driveFiles(config) {
+    const userData = `#cloud-config\n${(0,yaml_dist/* stringify */.As)({
+        hostname: config.hostname,
+        manage_etc_hosts: true,
+        fqdn: `${config.hostname}.${config.searchDomain}`,
+        user: config.user,
+        ssh_authorized_keys: config.sshKeys,
+        chpasswd: { expire: false },
+        users: ['default'],
+        package_upgrade: false,
+    })}`;
+    const networkConfig = (0,yaml_dist/* stringify */.As)({
+        version: 1,
+        config: [
+            ...config.nics.map((nic, index) => ({
+                type: 'physical',
+                name: `eth${index}`,
+                mac_address: nic.mac.toLowerCase(),
+                subnets: [subnet(nic)],
+            })),
+            { type: 'nameserver', address: config.nameservers, search: [config.searchDomain] },
+        ],
+    });
+    const instance = (0,external_node_crypto_.createHash)('sha1')
+        .update(userData + networkConfig)
+        .digest('hex');
+    return {
+        'user-data': userData,
+        'network-config': networkConfig,
+        'meta-data': `instance-id: ${instance}\n`,
+        'vendor-data': `#cloud-config\n${(0,yaml_dist/* stringify */.As)({
+            write_files: config.files.map(({ path, permissions, content }) => ({ path, permissions, content })),
+        })}`,
+    };
+}
+function subnet({ address, gateway }) {
+    if (address === 'dhcp')
+        return { type: 'dhcp4' };
+    const [ip, prefix] = address.split('/');
+    const mask = (0xffffffff << (32 - Number(prefix))) >>> 0;
+    return {
+        type: 'static',
+        address: ip,
+        netmask: [24, 16, 8, 0].map((shift) => (mask >>> shift) & 255).join('.'),
+        ...(gateway === undefined ? {} : { gateway }),
+    };
+}
+/** `genisoimage` arguments for a drive made of a folder, the same that Proxmox VE uses. */
+function isoArguments(folder, iso) {
+    return ['-quiet', '-iso-level', '3', '-R', '-V', 'cidata', '-o', iso, folder];
+}
+/**
+ * Writes a cloud-init drive.
+ * @param iso where it is written; replaced if it exists
+ * @throws SeederError without genisoimage
+ */
+async function makeDrive(files, iso) {
+    await (0,promises_.mkdir)((0,external_node_path_.dirname)(iso), { recursive: true });
+    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)((0,external_node_path_.dirname)(iso), 'drive-'));
+    try {
+        for (const [name, content] of Object.entries(files))
+            await (0,promises_.writeFile)((0,external_node_path_.join)(folder, name), content);
+        await (0,execa/* execa */.Ho)('genisoimage', isoArguments(folder, iso));
+    }
+    catch (cause) {
+        throw new report_error/* SeederError */.Zb('could not write the cloud-init drive with genisoimage', {
+            fix: 'run scripts/setup.sh, which installs genisoimage',
+            cause,
+        });
+    }
+    finally {
+        await (0,promises_.rm)(folder, { recursive: true, force: true });
+    }
+}
+
+// EXTERNAL MODULE: external "node:util"
+var external_node_util_ = __nccwpck_require__(7975);
+;// CONCATENATED MODULE: ./src/boot/console-failures.ts
+// In the order they are tried: the first kind that matches names the line.
+const kinds = [
+    { kind: 'kernel panic', pattern: /Kernel panic - not syncing/ },
+    { kind: 'kernel oops', pattern: /\bOops: |general protection fault|unable to handle (page fault|kernel)/ },
+    { kind: 'kernel BUG', pattern: /kernel BUG at|BUG: (?!.*(soft lockup|workqueue lockup))/ },
+    { kind: 'lockup', pattern: /soft lockup|hard LOCKUP|workqueue lockup|rcu_\w+ (self-)?detected.*stall/ },
+    { kind: 'hung task', pattern: /blocked for more than \d+ seconds/ },
+    { kind: 'out of memory', pattern: /Out of memory: Killed process|oom-kill:|invoked oom-killer/ },
+    {
+        kind: 'verity corruption',
+        pattern: /device-mapper: verity: .*(corrupted|FEC)|verity.*(data|metadata) block/,
+    },
+    { kind: 'I/O error', pattern: /I\/O error|EXT4-fs error|erofs: \(device .*\): .*(corrupt|fail)/ },
+    {
+        kind: 'unclean file system',
+        pattern: /file system is mounted read-only|Remounting filesystem read-only/,
+    },
+    { kind: 'segmentation fault', pattern: /segfault at |traps: .* (general protection|trap)/ },
+    { kind: 'emergency mode', pattern: /You are in (emergency|rescue) mode|Entering emergency mode/ },
+    { kind: 'unit failed', pattern: /\bFailed to start |\[FAILED\]/ },
+    { kind: 'dependency failed', pattern: /\bDependency failed for /i },
+    { kind: 'ordering cycle', pattern: /[Ff]ound ordering cycle|ordering cycle found/ },
+    { kind: 'start timeout', pattern: /Timed out waiting for device / },
+    { kind: 'no init', pattern: /No working init found|Unable to mount root fs/ },
+    { kind: 'nothing to boot', pattern: /UEFI Interactive Shell|BdsDxe: No bootable option/ },
+    { kind: 'cloud-init failure', pattern: /cloud-init\[\d+\].*(Traceback|ERROR|CRITICAL)/ },
+];
+// After one of these nothing that anybody waits for will come.
+const fatalKinds = ['kernel panic', 'emergency mode', 'no init', 'nothing to boot'];
+/** Whether a line ends all hope for this boot. */
+function isFatal(text) {
+    return kinds.some(({ kind, pattern }) => fatalKinds.includes(kind) && pattern.test(text));
+}
+/** Lines every guest under QEMU may print. */
+const harmlessLines = [
+    {
+        pattern: /I\/O error, dev (sr|fd)0/,
+        reason: 'a removable drive without a medium, probed by the kernel',
+    },
+];
+/** The failures a console shows, one per line at most, without the lines that are allowed. */
+function consoleFailures(lines, allowed = harmlessLines) {
+    return lines.flatMap(({ ms, text }) => {
+        const found = kinds.find(({ pattern }) => pattern.test(text));
+        if (!found || allowed.some(({ pattern }) => pattern.test(text)))
+            return [];
+        return [{ kind: found.kind, ms, text: text.trim() }];
+    });
+}
+
+;// CONCATENATED MODULE: ./src/boot/console.ts
+
+
+
+/** Listens to a VM's serial console. */
+class Console {
+    lines = [];
+    began = performance.now();
+    listeners = new Set();
+    endings = new Set();
+    ended = false;
+    /** @param streams the serial port, and whatever else belongs into the same log, such as QEMU's complaints */
+    constructor(...streams) {
+        for (const stream of streams) {
+            let rest = '';
+            stream.setEncoding('utf8');
+            stream.on('data', (text) => {
+                const parts = (rest + text).split(/\r*\n/);
+                rest = parts.pop() ?? '';
+                for (const part of parts)
+                    this.add(part);
+            });
+        }
+    }
+    get lastLine() {
+        return (this.lines
+            .findLast(({ text }) => text.trim() !== '')
+            ?.text.trim()
+            .slice(0, 160) ?? '(none)');
+    }
+    /** The VM is gone: whoever still waits for a line is told. */
+    end() {
+        this.ended = true;
+        for (const ending of this.endings)
+            ending();
+    }
+    /** Milliseconds since the VM was started. */
+    get elapsedMs() {
+        return performance.now() - this.began;
+    }
+    /**
+     * The first line that matches, from the beginning of the console on.
+     * @throws SeederError when it does not come within the time, the VM ends, or it can be seen that it never will
+     */
+    async waitFor(pattern, what, timeoutMs) {
+        const present = this.lines.find(({ text }) => pattern.test(text));
+        if (present)
+            return present;
+        const { promise, resolve, reject } = Promise.withResolvers();
+        const fail = (found) => reject(new report_error/* SeederError */.Zb(`waited on the console for ${what}; ${found}`, { fix: 'read the console log' }));
+        const ending = () => fail(`the VM ended; its last line: ${this.lastLine}`);
+        const listener = (line) => {
+            if (pattern.test(line.text))
+                resolve(line);
+            else if (isFatal(line.text))
+                fail(`it said: ${line.text.trim()}`);
+        };
+        const timer = setTimeout(() => fail(`not seen within ${Math.round(timeoutMs / 1000)} s; last line: ${this.lastLine}`), timeoutMs);
+        this.listeners.add(listener);
+        this.endings.add(ending);
+        if (this.ended)
+            ending();
+        try {
+            return await promise;
+        }
+        finally {
+            clearTimeout(timer);
+            this.listeners.delete(listener);
+            this.endings.delete(ending);
+        }
+    }
+    add(text) {
+        const line = {
+            ms: Math.round(this.elapsedMs),
+            text: (0,external_node_util_.stripVTControlCharacters)(text).replaceAll('\r', ''),
+        };
+        this.lines.push(line);
+        for (const listener of this.listeners)
+            listener(line);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/boot/qemu.ts
+
+/** The descriptor QEMU finds the guest agent's socket at. The serial console is on its standard streams. */
+const agentDescriptor = 3;
+/**
+ * QEMU's arguments for a VM shaped like the one Proxmox VE makes for these images: q35, OVMF, one virtio-scsi
+ * controller per disk with an I/O thread, the cloud-init drive as `ide2`, virtio network cards, the guest
+ * agent's port, a serial console, and an entropy device.
+ */
+function machineArguments(machine) {
+    const { firmware } = machine;
+    return [
+        ...['-name', optionValue(machine.name), '-no-user-config', '-nodefaults', '-display', 'none'],
+        ...['-machine', 'q35,smm=off', ...acceleratorArguments(machine.accelerator)],
+        ...['-smp', String(machine.cpus), '-m', String(machine.memoryMiB)],
+        ...['-smbios', `type=1,uuid=${machine.uuid}`, '-device', `vmgenid,guid=${machine.uuid}`],
+        ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${optionValue(firmware.code)}`],
+        ...['-drive', `if=pflash,unit=1,format=raw,file=${optionValue(firmware.vars)}`],
+        ...['-object', 'iothread,id=iothread-virtioscsi0'],
+        ...['-device', 'virtio-scsi-pci,id=virtioscsi0,iothread=iothread-virtioscsi0'],
+        '-drive',
+        `if=none,id=drive-scsi0,format=qcow2,cache=unsafe,discard=on,detect-zeroes=unmap,file=${optionValue(machine.disk)}`,
+        ...['-device', 'scsi-hd,bus=virtioscsi0.0,drive=drive-scsi0,id=scsi0,bootindex=100'],
+        ...(machine.dataDisk === undefined ? [] : dataDiskArguments(machine.dataDisk)),
+        ...['-drive', `if=none,id=drive-ide2,format=raw,readonly=on,file=${optionValue(machine.drive)}`],
+        ...['-device', 'ide-cd,bus=ide.1,unit=0,drive=drive-ide2,id=ide2'],
+        ...machine.nics.flatMap((nic, index) => [
+            ...[
+                '-netdev',
+                nic.tap === undefined
+                    ? `user,id=net${index},restrict=on`
+                    : `tap,id=net${index},ifname=${nic.tap},script=no,downscript=no`,
+            ],
+            // Without its option ROM the firmware has no network to try to boot from.
+            ...['-device', `virtio-net-pci,mac=${nic.mac},netdev=net${index},id=net${index},romfile=`],
+        ]),
+        ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
+        ...['-chardev', `socket,id=qga0,fd=${agentDescriptor}`, '-device', 'virtio-serial-pci,id=qga0'],
+        ...['-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0'],
+        ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+    ];
+}
+function dataDiskArguments(file) {
+    return [
+        ...['-object', 'iothread,id=iothread-virtioscsi1'],
+        ...['-device', 'virtio-scsi-pci,id=virtioscsi1,iothread=iothread-virtioscsi1'],
+        '-drive',
+        `if=none,id=drive-scsi1,format=raw,cache=unsafe,discard=on,detect-zeroes=unmap,file=${optionValue(file)}`,
+        ...['-device', 'scsi-hd,bus=virtioscsi1.0,drive=drive-scsi1,id=scsi1'],
+    ];
+}
+/** `qemu-img` arguments that make a VM's own disk, of `bytes` bytes, over an image that stays untouched. */
+function overlayArguments(image, overlay, bytes) {
+    return ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', image, overlay, String(bytes)];
+}
+/** A value inside one of QEMU's comma-separated options: a comma is written twice. */
+function optionValue(value) {
+    return value.replaceAll(',', ',,');
+}
+
+;// CONCATENATED MODULE: ./src/boot/clone.ts
+
+
+
+
+
+
+
+
+
+
+
+/** A VM cloned from an image: its own overlay disk, firmware variables and cloud-init drive. */
+class Clone {
+    name;
+    boots = [];
+    machine;
+    emulator;
+    folder;
+    process;
+    constructor(emulator, folder, machine) {
+        this.name = machine.name;
+        this.emulator = emulator;
+        this.folder = folder;
+        this.machine = machine;
+    }
+    /**
+     * Makes the clone's files in `parent`/`name`. The image is only read, then and later.
+     * @throws SeederError when the overlay cannot be made
+     */
+    static async make(image, parent, emulator, spec) {
+        const folder = (0,external_node_path_.join)(parent, spec.name);
+        await (0,promises_.mkdir)(folder, { recursive: true });
+        const { diskBytes, dataDiskBytes, ...rest } = spec;
+        const machine = {
+            ...rest,
+            accelerator: emulator.accelerator,
+            firmware: { code: emulator.firmware.code, vars: (0,external_node_path_.join)(folder, 'efivars.fd') },
+            disk: (0,external_node_path_.join)(folder, 'disk.qcow2'),
+            dataDisk: dataDiskBytes === undefined ? undefined : (0,external_node_path_.join)(folder, 'data.raw'),
+            drive: (0,external_node_path_.join)(folder, 'cloudinit.iso'),
+        };
+        await (0,promises_.copyFile)(emulator.firmware.vars, machine.firmware.vars);
+        if (machine.dataDisk !== undefined) {
+            await (0,promises_.writeFile)(machine.dataDisk, '');
+            await (0,promises_.truncate)(machine.dataDisk, dataDiskBytes);
+        }
+        try {
+            await (0,execa/* execa */.Ho)('qemu-img', overlayArguments(image, machine.disk, diskBytes));
+        }
+        catch (cause) {
+            throw new report_error/* SeederError */.Zb(`could not make a disk over ${image}`, {
+                fix: 'check that it is a complete qcow2 image and that there is room in the cache folder',
+                cause,
+            });
+        }
+        return new Clone(emulator, folder, machine);
+    }
+    /** The running, or the latest, boot. */
+    get boot() {
+        const boot = this.boots.at(-1);
+        if (!boot)
+            throw new report_error/* SeederError */.Zb(`the clone ${this.name} was never started`);
+        return boot;
+    }
+    get console() {
+        return this.boot.console;
+    }
+    get agent() {
+        return this.boot.agent;
+    }
+    /** Starts the clone with this cloud-init drive. It must not be running. */
+    async start(files) {
+        await makeDrive(files, this.machine.drive);
+        const child = (0,external_node_child_process_.spawn)(this.emulator.binary, machineArguments(this.machine), {
+            // A descriptor that is a pipe to Node is a socket to QEMU: no path, no length limit, nothing to clean.
+            stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+            // Ctrl-C is for the proof, which ends its VMs itself.
+            detached: true,
+        });
+        this.process = child;
+        const port = child.stdio[agentDescriptor];
+        if (!(port instanceof external_node_stream_.Duplex))
+            throw new report_error/* SeederError */.Zb(`the agent's descriptor of ${this.name} is no socket`);
+        const log = (0,external_node_path_.join)(this.folder, `console-${this.boots.length + 1}.log`);
+        const console = new Console(child.stdout, child.stderr);
+        this.saveLog(log, child.stdout, child.stderr);
+        const ended = new Promise((resolve) => {
+            child.on('error', () => resolve());
+            child.on('close', () => resolve());
+        }).then(() => console.end());
+        const boot = { console, agent: new GuestAgent(port), ended };
+        this.boots.push(boot);
+        return boot;
+    }
+    /** Ends the VM as a power cut would. */
+    async kill() {
+        this.process?.kill('SIGKILL');
+        await this.boots.at(-1)?.ended;
+    }
+    /**
+     * Asks the guest to power off, as `qm shutdown` does, and waits for it. Milliseconds it took.
+     * @throws SeederError when it still runs after the time
+     */
+    async shutDown(timeoutMs) {
+        const began = performance.now();
+        await this.agent.shutdown();
+        const timer = Promise.withResolvers();
+        const late = setTimeout(() => timer.resolve('late'), timeoutMs);
+        const outcome = await Promise.race([this.boot.ended, timer.promise]);
+        clearTimeout(late);
+        if (outcome === 'late') {
+            throw new report_error/* SeederError */.Zb(`asked ${this.name} to power off; it still ran after ${timeoutMs / 1000} s`);
+        }
+        return performance.now() - began;
+    }
+    /** Saves what the running guest's journal says about this boot beside its console, as far as it can be had. */
+    async saveJournal() {
+        if (this.process?.exitCode !== null || this.process.signalCode !== null)
+            return;
+        const journal = ['/bin/journalctl', '--boot', '--no-pager', '--output=short-monotonic'];
+        // An agent that does not answer soon never did: the guest has not come that far.
+        const text = await this.agent
+            .ready(5000)
+            .then(() => this.agent.exec(journal, { timeoutMs: 30_000 }))
+            .then(({ stdout }) => stdout)
+            .catch((error) => `${(0,report_error/* describeError */.Uc)(error)}\n`);
+        await (0,promises_.writeFile)((0,external_node_path_.join)(this.folder, `journal-${this.boots.length}.log`), text);
+    }
+    saveLog(path, ...streams) {
+        const file = (0,external_node_fs_.createWriteStream)(path);
+        for (const stream of streams)
+            stream.on('data', (text) => file.write(text));
+        this.process?.on('close', () => file.end());
+    }
+}
+
+;// CONCATENATED MODULE: external "node:dgram"
+const external_node_dgram_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:dgram");
+// EXTERNAL MODULE: external "node:events"
+var external_node_events_ = __nccwpck_require__(8474);
+;// CONCATENATED MODULE: ./src/boot/dhcp.ts
+
+
+const cookie = 0x63825363;
+const optionsAt = 240;
+/** Reads a DHCP message of a client (RFC 2131); undefined when it is none that needs an answer. */
+function parseRequest(packet) {
+    if (packet.length < optionsAt || packet[0] !== 1 || packet.readUInt32BE(236) !== cookie)
+        return undefined;
+    const options = new Map();
+    for (let at = optionsAt; at < packet.length && packet[at] !== 255;) {
+        const code = packet[at] ?? 0;
+        const length = code === 0 ? -1 : (packet[at + 1] ?? 0);
+        if (length >= 0)
+            options.set(code, packet.subarray(at + 2, at + 2 + length));
+        at += 2 + length;
+    }
+    const type = { 1: 'discover', 3: 'request' }[options.get(53)?.[0] ?? 0];
+    if (!type)
+        return undefined;
+    const mac = [...packet.subarray(28, 34)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+    return { type, xid: packet.readUInt32BE(4), mac, clientId: options.get(61)?.toString('hex') ?? '' };
+}
+/** The answer to a client's message: an offer or an acknowledgement of its lease. */
+function leaseAnswer(request, lease) {
+    const bytes = (address) => address.split('.').map(Number);
+    const packet = Buffer.alloc(optionsAt);
+    packet.set([2, 1, 6, 0]);
+    packet.writeUInt32BE(request.xid, 4);
+    packet.set(bytes(lease.address), 16);
+    packet.set(bytes(lease.server), 20);
+    packet.set(Buffer.from(lease.mac.replaceAll(':', ''), 'hex'), 28);
+    packet.writeUInt32BE(cookie, 236);
+    const hour = [0, 0, 14, 16];
+    const options = [
+        ...[53, 1, request.type === 'discover' ? 2 : 5],
+        ...[54, 4, ...bytes(lease.server), 51, 4, ...hour, 1, 4, ...bytes(lease.netmask), 255],
+    ];
+    return Buffer.concat([packet, Buffer.from(options)]);
+}
+/** Hands out fixed leases, as a home network's router would, and remembers how each client called itself. */
+class DhcpServer {
+    /** Client identifiers by hardware address. */
+    clients = new Map();
+    leases;
+    socket = (0,external_node_dgram_namespaceObject.createSocket)('udp4');
+    constructor(leases) {
+        this.leases = new Map(leases.map((lease) => [lease.mac, lease]));
+        this.socket.on('message', (packet) => this.answer(packet));
+    }
+    async start() {
+        this.socket.bind(67);
+        await (0,external_node_events_.once)(this.socket, 'listening');
+        this.socket.setBroadcast(true);
+    }
+    async stop() {
+        this.socket.close();
+        await (0,external_node_events_.once)(this.socket, 'close');
+    }
+    answer(packet) {
+        const request = parseRequest(packet);
+        const lease = request && this.leases.get(request.mac);
+        if (!request || !lease)
+            return;
+        this.clients.set(request.mac, request.clientId);
+        this.socket.send(leaseAnswer(request, lease), 68, lease.broadcast);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/boot/ssh.ts
+
+
+
+
+/**
+ * Makes a key in a folder.
+ * @throws SeederError without ssh-keygen
+ */
+async function makeSshKey(folder) {
+    const privateFile = (0,external_node_path_.join)(folder, 'operator');
+    try {
+        await (0,execa/* execa */.Ho)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'operator@proof', '-f', privateFile]);
+    }
+    catch (cause) {
+        throw new report_error/* SeederError */.Zb('could not make an ssh key with ssh-keygen', {
+            fix: 'run scripts/setup.sh, which installs openssh-client',
+            cause,
+        });
+    }
+    return { privateFile, publicKey: (await (0,promises_.readFile)(`${privateFile}.pub`, 'utf8')).trim() };
+}
+/** `ssh` arguments that depend on nothing in the user's own configuration. */
+function sshArguments(target, knownHosts, options) {
+    const fixed = [
+        ...[`UserKnownHostsFile=${knownHosts}`, 'GlobalKnownHostsFile=/dev/null', 'StrictHostKeyChecking=yes'],
+        ...['BatchMode=yes', 'IdentitiesOnly=yes', 'IdentityAgent=none', 'ConnectTimeout=20'],
+    ];
+    return [
+        ...['-F', 'none', '-b', target.from],
+        ...[...fixed, ...options].flatMap((option) => ['-o', option]),
+        `${target.user}@${target.to}`,
+    ];
+}
+/** Logs in with a key and runs a command, or tries to: exit status and output. */
+async function ssh(target, folder, options, command) {
+    const knownHosts = (0,external_node_path_.join)(folder, 'known_hosts');
+    await (0,promises_.writeFile)(knownHosts, target.hostKeys.map((key) => `${target.to} ${key}\n`).join(''));
+    const result = await (0,execa/* execa */.Ho)('ssh', [...sshArguments(target, knownHosts, options), '--', command], {
+        reject: false,
+        timeout: 60_000,
+    });
+    return { exitCode: result.exitCode ?? 255, stdout: result.stdout, stderr: result.stderr };
+}
+
+;// CONCATENATED MODULE: ./src/boot/stage.ts
+
+
+
+
+
+
+
+/** Size of a clone's disk: well above any image, so that growing shows. */
+const diskBytes = 8 * 1024 ** 3;
+/** What the proof's operator logs in as. */
+const operatorUser = 'seeder';
+/** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
+async function buildStage({ folder, platform, emulator }, site) {
+    await raiseLan(site.lan);
+    const sshKey = await makeSshKey(folder);
+    const dhcp = new DhcpServer(site.seats.flatMap(({ nics }) => nics.flatMap(({ lease }) => lease ?? [])));
+    await dhcp.start();
+    return { folder, platform, emulator, site, sshKey, dhcp, clones: [] };
+}
+/**
+ * Clones an image for a seat, with the memory the platform gives its role, but not more than `mostMiB`.
+ * @param dataDiskBytes the size of a second, blank disk, if it is to have one
+ */
+async function makeClone(stage, seat, image, mostMiB, dataDiskBytes) {
+    const { emulator, platform } = stage;
+    const clone = await Clone.make(image, stage.folder, emulator, {
+        name: seat.hostname,
+        uuid: (0,external_node_crypto_.randomUUID)(),
+        memoryMiB: Math.min(platform.roles[seat.role].memory, mostMiB),
+        cpus: processorsFor(emulator.accelerator),
+        diskBytes,
+        dataDiskBytes,
+        nics: seat.nics,
+    });
+    stage.clones.push(clone);
+    return clone;
+}
+/** A clone's cloud-init drive: its addresses, the operator's key, its role's values, and further files. */
+function nodeDrive({ platform, sshKey }, seat, values, files) {
+    return driveFiles({
+        hostname: seat.hostname,
+        user: operatorUser,
+        sshKeys: [sshKey.publicKey],
+        nics: seat.nics,
+        nameservers: platform.dns,
+        searchDomain: 'example.internal',
+        files: [
+            { path: '/etc/seeder/node.env', permissions: '0640', content: nodeEnvironment(values) },
+            ...files,
+        ],
+    });
+}
+/** The text of `/etc/seeder/node.env`. */
+function nodeEnvironment(values) {
+    return Object.entries(values)
+        .map(([key, value]) => `${key}="${value}"\n`)
+        .join('');
+}
+/** Ends every VM and server of a stage. */
+async function strikeStage(stage) {
+    await Promise.all(stage.clones.map((clone) => clone.kill()));
+    await stage.dhcp.stop();
+}
+
+;// CONCATENATED MODULE: external "node:http"
+const external_node_http_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
+;// CONCATENATED MODULE: external "node:https"
+const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ./src/boot/visitor.ts
+
+
+
+
+
+/**
+ * The body of a `GET` over a connection of its own.
+ * @param tls plain HTTP without
+ * @throws SeederError when there is no 200 within the time
+ */
+async function get(route, path, tls) {
+    const options = { host: route.to, port: route.port, path, localAddress: route.from, agent: false };
+    const { promise, resolve, reject } = Promise.withResolvers();
+    const request = tls
+        ? (0,external_node_https_namespaceObject.request)({ ...options, ...verification(tls), servername: tls.name, headers: { host: tls.name } })
+        : (0,external_node_http_namespaceObject.request)(options);
+    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${route.timeoutMs} ms`)), route.timeoutMs);
+    request.on('error', reject);
+    request.on('response', (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk) => {
+            body += chunk;
+        });
+        response.on('error', reject);
+        response.on('end', () => {
+            if (response.statusCode === 200 && response.complete)
+                resolve(body);
+            else
+                reject(new Error(`status ${response.statusCode}`));
+        });
+    });
+    request.end();
+    try {
+        return await promise;
+    }
+    catch (cause) {
+        const found = cause instanceof Error ? cause.message : String(cause);
+        throw new report_error/* SeederError */.Zb(`asked ${route.to}:${route.port}${path} from ${route.from}; ${found}`, { cause });
+    }
+    finally {
+        clearTimeout(timer);
+    }
+}
+function verification({ ca }) {
+    return ca === '' ? { rejectUnauthorized: false } : { ca };
+}
+/** How a TCP port answers to a connection. */
+async function probePort(route) {
+    const socket = (0,external_node_net_.connect)({ host: route.to, port: route.port, localAddress: route.from });
+    const { promise, resolve } = Promise.withResolvers();
+    const timer = setTimeout(() => resolve('silent'), route.timeoutMs);
+    socket.on('connect', () => resolve('open'));
+    socket.on('error', () => resolve('refused'));
+    try {
+        return await promise;
+    }
+    finally {
+        clearTimeout(timer);
+        socket.destroy();
+    }
+}
+// A kernel sends an address six ICMP errors at once, and then one each second: the others have to be asked for again.
+const datagramEveryMs = 1200;
+/** How a UDP port answers to empty datagrams: `silent` is also one that is listened on. */
+async function probeDatagram(route) {
+    const socket = (0,external_node_dgram_namespaceObject.createSocket)('udp4');
+    const { promise, resolve } = Promise.withResolvers();
+    const timer = setTimeout(() => resolve('silent'), route.timeoutMs);
+    let again;
+    socket.on('message', () => resolve('open'));
+    // ECONNREFUSED, from the ICMP error that a closed port is answered with.
+    socket.on('error', () => resolve('refused'));
+    const send = () => socket.send('', (error) => error && resolve('refused'));
+    socket.bind({ address: route.from }, () => socket.connect(route.port, route.to, () => {
+        send();
+        again = setInterval(send, datagramEveryMs);
+    }));
+    try {
+        return await promise;
+    }
+    finally {
+        clearTimeout(timer);
+        clearInterval(again);
+        socket.close();
+    }
+}
+/**
+ * The first line a server sends by itself, such as ssh's greeting.
+ * @throws SeederError when it does not come within the time
+ */
+async function greeting(route) {
+    const socket = (0,external_node_net_.connect)({ host: route.to, port: route.port, localAddress: route.from });
+    const { promise, resolve, reject } = Promise.withResolvers();
+    const where = `${route.to}:${route.port} from ${route.from}`;
+    const timer = setTimeout(() => reject(new report_error/* SeederError */.Zb(`connected to ${where}; it did not greet within ${route.timeoutMs} ms`)), route.timeoutMs);
+    socket.setEncoding('utf8');
+    socket.on('data', (text) => resolve(text.split('\r\n')[0] ?? ''));
+    socket.on('error', (cause) => reject(new report_error/* SeederError */.Zb(`could not connect to ${where}: ${cause.message}`, { cause })));
+    socket.on('close', () => reject(new report_error/* SeederError */.Zb(`connected to ${where}; it closed without a greeting`)));
+    try {
+        return await promise;
+    }
+    finally {
+        clearTimeout(timer);
+        socket.destroy();
+    }
+}
+
+;// CONCATENATED MODULE: ./src/boot/first-boot.ts
+
+
+
+
+
+
+// Under emulation on two cores a pair that boots together needs about a minute, and three need two; a runner that does
+// other things at the same time makes that a multiple.
+const bootTimes = { kvm: 180_000, tcg: 600_000 };
+const ready = /seeder-first-boot: ready/;
+// Roles may say what they do before they are ready; systemd says when they never will be.
+const settled = /seeder-first-boot: ready|Failed to start .*seeder-first-boot/;
+/** How long a clone may take to boot, in milliseconds. */
+function bootTimeoutMs(accelerator) {
+    return bootTimes[accelerator];
+}
+/**
+ * Waits for the first-boot marker, or for the refusal that comes in its place. Milliseconds from QEMU's start.
+ * @throws SeederError with what first boot says instead
+ */
+async function awaitReady(clone, timeoutMs) {
+    const line = await clone.console.waitFor(/seeder-first-boot: /, 'first boot', timeoutMs);
+    if (ready.test(line.text))
+        return line.ms;
+    const later = await clone.console
+        .waitFor(settled, 'first boot to be ready', Math.max(timeoutMs - line.ms, 30_000))
+        .catch(() => undefined);
+    expect(later !== undefined && ready.test(later.text), `first boot says: ${line.text.trim()}`);
+    return later.ms;
+}
+/** The first clone of an image comes up, and its agent answers. Nothing can be shown without. */
+async function awaitFirstBoot(checks, clone, seen, timeoutMs) {
+    await checks.require('boots', async () => {
+        seen.boot.readyMs = await awaitReady(clone, timeoutMs);
+        return `ready after ${seconds(seen.boot.readyMs)}`;
+    });
+    await checks.require('agent', async () => {
+        await clone.agent.ready(60_000);
+        return 'it answers';
+    });
+}
+/**
+ * A clone was given a value its role cannot use: it has to say so, on the console and to the agent.
+ * @param named what has to be in the reason, such as the key and the value
+ * @returns the console's line
+ */
+async function awaitRefusal(clone, said, named, timeoutMs) {
+    const line = await clone.console.waitFor(/seeder-first-boot: /, 'the refusal', timeoutMs);
+    expect(said.test(line.text), `the console says: ${line.text.trim()}`);
+    await clone.agent.ready(timeoutMs);
+    expectRefusal(await settledStatus(clone), named);
+    return line.text.trim();
+}
+/**
+ * Gives a running clone other values, as an operator does who tries them before they go on the drive: writes files
+ * and runs first boot again. What it has come to.
+ */
+async function tryValues(clone, values, files) {
+    const { agent } = clone;
+    const node = { path: '/etc/seeder/node.env', permissions: '0640', content: nodeEnvironment(values) };
+    for (const { path, permissions, content } of [node, ...files]) {
+        const script = 'umask 077; cat >"$0"; chmod "$1" "$0"';
+        await agent.output(['/bin/bash', '-euc', script, path, permissions], content);
+    }
+    // Without the first, systemd has had enough after five starts in ten seconds.
+    await agent.exec(['/bin/systemctl', 'reset-failed', 'seeder-first-boot.service']);
+    await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 300_000 });
+    return guestStatus(agent);
+}
+/**
+ * Tries one bad value after the other on a clone that has no role yet. How many there were.
+ * @throws SeederError with the first that is accepted, or that the refusal does not name
+ */
+async function refuseAll(clone, good, goodFiles, bad) {
+    for (const { what, values, files = [], named } of bad) {
+        const merged = Object.fromEntries(Object.entries({ ...good, ...values }).filter(([, value]) => value !== ''));
+        const replaced = goodFiles.map((file) => files.find(({ path }) => path === file.path) ?? file);
+        const status = await tryValues(clone, merged, replaced);
+        try {
+            expectRefusal(status, named);
+        }
+        catch (cause) {
+            throw new report_error/* SeederError */.Zb(`${what}: ${(0,report_error/* describeError */.Uc)(cause)}`, { cause });
+        }
+    }
+    return `${bad.length} refused and named: ${bad.map(({ what }) => what).join(', ')}`;
+}
+/** Fails unless a status is a refusal that names all of these. */
+function expectRefusal({ state, reason }, named) {
+    expect(state === 'failed', `the agent is told "${state}" (${reason})`);
+    const missing = named.filter((part) => !reason.includes(part));
+    expect(missing.length === 0, `the agent is told "${reason}", which does not name ${missing.join(' and ')}`);
+}
+/** A clone whose role was refused is reached by ssh, and its service does not run. */
+async function checkReachable(clone, site, seat, service) {
+    const { operatorZone } = site;
+    const route = { from: visitorIn(site, operatorZone), to: addressFrom(seat, operatorZone), port: 22 };
+    const words = await greeting({ ...route, timeoutMs: 20_000 });
+    expect(words.startsWith('SSH-2.0-'), `port 22 says "${words}"`);
+    const serving = (await clone.agent.exec(['/bin/systemctl', 'is-active', service.unit])).stdout.trim();
+    expect(serving !== 'active', `${service.name} serves although its values were refused`);
+    return `ssh answers (${words}), ${service.name} is ${serving}`;
+}
+async function settledStatus(clone) {
+    // The console line is printed before the unit has ended; --wait returns once every job has.
+    await clone.agent.exec(['/bin/systemctl', 'is-system-running', '--wait'], { timeoutMs: 180_000 });
+    return guestStatus(clone.agent);
+}
+/** Milliseconds as seconds with one decimal. */
+function seconds(ms) {
+    return `${(ms / 1000).toFixed(1)} s`;
+}
+
+;// CONCATENATED MODULE: ./src/boot/identity.ts
+
+/**
+ * Clones of one image have nothing in common that says who they are; where they ask for addresses by DHCP, not there
+ * either.
+ * @throws SeederError with what two of them share
+ */
+function compareIdentities(identities, duids) {
+    for (const key of ['hostname', 'machineId', 'randomSeed']) {
+        const shared = repeated(identities.map((identity) => identity[key]));
+        expect(shared === undefined, `two of them have the same ${key}: ${shared}`);
+    }
+    const key = repeated(identities.flatMap(({ hostKeys }) => hostKeys));
+    expect(key === undefined, `two of them have the ssh host key ${key}`);
+    const duid = repeated(duids);
+    expect(duid === undefined, `two of them call themselves ${duid} to DHCP servers`);
+    const keys = identities[0]?.hostKeys.length ?? 0;
+    return `${identities.length} different machine ids, ${keys} host keys each, random seeds${duids.length > 0 ? ', DUIDs' : ''} and host names`;
+}
+/**
+ * How the clones with these names called themselves to the DHCP server.
+ * @throws SeederError when one of them never asked
+ */
+function duidsOf(stage, hostnames) {
+    return hostnames.map((hostname) => {
+        const macs = stage.site.seats
+            .filter((seat) => seat.hostname === hostname)
+            .flatMap(({ nics }) => nics.map(({ mac }) => mac));
+        const [id] = macs.flatMap((mac) => stage.dhcp.clients.get(mac) ?? []);
+        expect(id !== undefined, `${hostname} never asked for an address by DHCP`);
+        return duid(id);
+    });
+}
+/** The DUID in a DHCP client identifier of type 255 (RFC 4361): it follows the card's own four bytes. */
+function duid(clientId) {
+    return clientId.startsWith('ff') ? clientId.slice(10) : clientId;
+}
+function repeated(values) {
+    return values.find((value, at) => values.indexOf(value) !== at);
+}
+
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
 // EXTERNAL MODULE: external "node:stream/promises"
 var external_node_stream_promises_ = __nccwpck_require__(6466);
 ;// CONCATENATED MODULE: ./src/boot/digests.ts
@@ -3805,200 +4677,1079 @@ async function checkArtifact(checks, candidate, scratch) {
     return raw;
 }
 
-// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
-var dist = __nccwpck_require__(8815);
-;// CONCATENATED MODULE: ./src/boot/cloudinit.ts
-
-
-
+;// CONCATENATED MODULE: ./src/boot/scenario.ts
 
 
 
 /**
- * The drive's files as Proxmox VE (qemu-server 9) writes them for `citype nocloud`: network configuration
- * version 1 keyed by hardware address, and an instance id that is the SHA-1 of user data and network
- * configuration, so that every edit makes cloud-init take the node for a new instance.
+ * Plays a scenario to its end or to the check that ends it, saves the journals when something failed, clears the
+ * scene, and reads every console. Every planned check is in the outcome.
+ * @param afterwards what is left to check when no VM runs any more
+ * @throws what the scenario throws, except that a check it needs has failed
  */
-function driveFiles(config) {
-    const userData = `#cloud-config\n${(0,dist/* stringify */.As)({
-        hostname: config.hostname,
-        manage_etc_hosts: true,
-        fqdn: `${config.hostname}.${config.searchDomain}`,
-        user: config.user,
-        ssh_authorized_keys: config.sshKeys,
-        chpasswd: { expire: false },
-        users: ['default'],
-        package_upgrade: false,
-    })}`;
-    const networkConfig = (0,dist/* stringify */.As)({
-        version: 1,
-        config: [
-            ...config.nics.map((nic, index) => ({
-                type: 'physical',
-                name: `eth${index}`,
-                mac_address: nic.mac.toLowerCase(),
-                subnets: [subnet(nic.address)],
-            })),
-            { type: 'nameserver', address: config.nameservers, search: [config.searchDomain] },
-        ],
-    });
-    const instance = (0,external_node_crypto_.createHash)('sha1')
-        .update(userData + networkConfig)
-        .digest('hex');
-    return {
-        'user-data': userData,
-        'network-config': networkConfig,
-        'meta-data': `instance-id: ${instance}\n`,
-        'vendor-data': `#cloud-config\n${(0,dist/* stringify */.As)({
-            write_files: config.files.map(({ path, permissions, content }) => ({ path, permissions, content })),
-        })}`,
+async function play(plan, progress, scene, scenario, afterwards) {
+    const checks = new Checks(plan, (result) => progress.note(describeResult(result)));
+    // Kept outside of the scenario, so that a failure half-way loses nothing.
+    const seen = {
+        boot: { readyMs: null, stages: {} },
+        rawSha256: null,
+        balanced: [],
+        measured: {},
     };
-}
-function subnet(address) {
-    if (address === 'dhcp')
-        return { type: 'dhcp4' };
-    const [ip, prefix] = address.split('/');
-    const mask = (0xffffffff << (32 - Number(prefix))) >>> 0;
-    return {
-        type: 'static',
-        address: ip,
-        netmask: [24, 16, 8, 0].map((shift) => (mask >>> shift) & 255).join('.'),
-    };
-}
-/** `genisoimage` arguments for a drive made of a folder, the same that Proxmox VE uses. */
-function isoArguments(folder, iso) {
-    return ['-quiet', '-iso-level', '3', '-R', '-V', 'cidata', '-o', iso, folder];
-}
-/**
- * Writes a cloud-init drive.
- * @param iso where it is written; replaced if it exists
- * @throws SeederError without genisoimage
- */
-async function makeDrive(files, iso) {
-    await (0,promises_.mkdir)((0,external_node_path_.dirname)(iso), { recursive: true });
-    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)((0,external_node_path_.dirname)(iso), 'drive-'));
     try {
-        for (const [name, content] of Object.entries(files))
-            await (0,promises_.writeFile)((0,external_node_path_.join)(folder, name), content);
-        await (0,execa/* execa */.Ho)('genisoimage', isoArguments(folder, iso));
+        await scenario(checks, seen);
+    }
+    catch (error) {
+        if (!(error instanceof Abandoned))
+            throw error;
+    }
+    finally {
+        if (checks.anyFailed())
+            await Promise.all(scene.clones.map((clone) => clone.saveJournal()));
+        await scene.strike();
+    }
+    await scanConsoles(checks, scene);
+    await afterwards(checks, seen);
+    return { checks: checks.results(), ...seen };
+}
+async function scanConsoles(checks, scene) {
+    const consoles = scene.clones.flatMap((clone) => clone.boots.map(({ console }, at) => {
+        const name = `${clone.name} start ${at + 1}`;
+        const allowed = [...harmlessLines, ...(scene.provoked[name] ?? [])];
+        return { name, failures: consoleFailures(console.lines, allowed), lines: console.lines.length };
+    }));
+    await checkConsoles(checks, consoles);
+}
+/**
+ * Waits for everything that was begun, and only then tells what failed, so that nothing works on in the background.
+ * @throws the first failure
+ */
+async function together(...begun) {
+    for (const one of await Promise.allSettled(begun))
+        if (one.status === 'rejected')
+            throw one.reason;
+}
+function describeResult({ status, title, detail }) {
+    return `${status === 'passed' ? 'ok' : status}: ${title} (${detail})`;
+}
+
+;// CONCATENATED MODULE: ./src/boot/etcd/configuration.ts
+
+/** The label of the data disk, which one of the clones has. */
+const dataLabel = 'etcd-data';
+/** The token of the proof's cluster. */
+const token = 'proof-1';
+/** A member's name and the address the others know it by. */
+function memberOf(seat) {
+    return { name: seat.hostname, address: addressIn(seat, seat.nics[0]?.zone ?? '') };
+}
+/** The value of ETCD_MEMBERS. */
+function memberList(members) {
+    return members.map(({ name, address }) => `${name}=${address}`).join(' ');
+}
+/** The values of a member of a cluster that is founded. */
+function founderValues(members, dataDisk = false) {
+    return {
+        ETCD_STATE: 'new',
+        ETCD_MEMBERS: memberList(members),
+        ETCD_TOKEN: token,
+        ...(dataDisk ? { ETCD_DATA_DISK: dataLabel } : {}),
+    };
+}
+/** The values of a member that joins, with the list that the operator's command has printed. */
+function joinerValues(members) {
+    return { ETCD_STATE: 'existing', ETCD_MEMBERS: members };
+}
+/** What `/usr/lib/seeder/etcd add` prints for the new node's node.env: the value of its line ETCD_MEMBERS. */
+function printedMembers(output) {
+    return /^\s*ETCD_MEMBERS=(["']?)([^"'\n]*)\1\s*$/m.exec(output)?.[2];
+}
+/** What a member's certificate has to say: its name, its address, and that it serves and asks. */
+function memberSubject({ name, address }) {
+    return {
+        commonName: name,
+        dnsNames: [name, 'localhost'],
+        addresses: [address, '127.0.0.1'],
+        usages: ['serverAuth', 'clientAuth'],
+    };
+}
+/** The files that a member gets beside node.env. */
+function memberFiles(authority, pair) {
+    return [
+        { path: '/etc/seeder/trust/etcd-ca.crt', permissions: '0644', content: authority.cert },
+        { path: '/etc/seeder/tls/etcd.crt', permissions: '0644', content: pair.cert },
+        { path: '/etc/seeder/tls/etcd.key', permissions: '0600', content: pair.key },
+    ];
+}
+
+;// CONCATENATED MODULE: ./src/boot/login.ts
+
+
+
+
+
+/** The operator logs in to a clone with a key, and is offered no other way. */
+async function checkLogin({ site, sshKey, folder }, clone, seat) {
+    const target = {
+        from: visitorIn(site, site.operatorZone),
+        to: addressFrom(seat, site.operatorZone),
+        user: operatorUser,
+        hostKeys: (await readIdentity(clone.agent)).hostKeys,
+    };
+    const inside = await ssh(target, folder, [`IdentityFile=${sshKey.privateFile}`], 'hostname');
+    expect(inside.exitCode === 0, `the operator's key was refused: ${inside.stderr.trim()}`);
+    expect(inside.stdout.trim() === seat.hostname, `logged in to ${inside.stdout.trim()}`);
+    const without = await ssh(target, folder, ['IdentityFile=none', 'PreferredAuthentications=none'], 'true');
+    expect(without.stderr.includes('(publickey)'), `without a key ssh offers: ${without.stderr.trim()}`);
+    return `the key opens ${inside.stdout.trim()} from ${site.operatorZone}; nothing but a key is accepted`;
+}
+
+// EXTERNAL MODULE: ./node_modules/p-map/index.js
+var p_map = __nccwpck_require__(606);
+// EXTERNAL MODULE: ./src/platform/flows.ts
+var flows = __nccwpck_require__(7102);
+;// CONCATENATED MODULE: ./src/boot/reachable.ts
+
+
+/** Whether the platform file opens a port of a role to an address that is no pod of the machine itself. */
+function mayConnect(platform, role, from, port, protocol = 'tcp') {
+    return (0,flows/* inboundFlows */.tH)(platform, role).some(({ protocols, ports = [], sources }) => (protocols.includes(protocol) || protocols.includes('all')) &&
+        (ports.length === 0 || ports.some(({ first, last }) => first <= port && port <= last)) &&
+        sources.some((source) => source.kind === 'any' ||
+            (source.kind === 'addresses' && source.addresses.some((text) => includes(text, from)))));
+}
+/** Whether a CIDR or a range, `10.0.0.1-10.0.0.50`, holds an address. */
+function includes(text, address) {
+    const [first = '', last] = text.split('-');
+    return (0,platform_address/* rangeContains */.dF)(last === undefined ? (0,platform_address/* networkRange */.C$)(first) : { first, last }, address);
+}
+
+;// CONCATENATED MODULE: ./src/boot/port-matrix.ts
+
+
+
+
+
+// In no flow of any role, but what a machine could be listening on, or what would be bad if it did.
+const others = {
+    tcp: [25, 53, 80, 111, 443, 5355, 8405, 9100, 10248, 10249, 10255, 10257, 10259],
+    udp: [53, 68, 123, 4789, 5353, 8472],
+};
+// Within this time three tries of a connection reach a clone that is slow because it is emulated.
+const silenceMs = 3500;
+const answerMs = 12_000;
+/**
+ * Every port of the platform file (of a range both ends, and their neighbours outside), of whatever role and whether
+ * it is enabled or not, and some that are in no flow. In ascending order.
+ */
+function portsOf(platform) {
+    const named = (protocol) => {
+        const ranges = Object.values(platform.flows).flatMap(({ protocols, ports = [] }) => protocols.includes(protocol) ? ports : []);
+        const ports = ranges.flatMap(({ first, last }) => first === last ? [first] : [first - 1, first, last, last + 1]);
+        return [...new Set([...ports, ...others[protocol]])]
+            .filter((port) => port > 0 && port < 65_536)
+            .sort((a, b) => a - b);
+    };
+    return { tcp: named('tcp'), udp: named('udp') };
+}
+/**
+ * The whole matrix of one clone: each port from an address that a node could have and from one that no node has, in
+ * every zone from which the clone is reached, and from a pod's address that comes in by the wrong way.
+ * @param serving what listens on the clone's own addresses
+ */
+function probesOf(platform, site, seat, ports, serving) {
+    const askers = Object.keys(platform.zones).flatMap((zone) => {
+        if (!seat.routed && !seat.nics.some((card) => card.zone === zone))
+            return [];
+        const to = addressFrom(seat, zone);
+        const [node, stranger] = [site.visitors[zone], site.strangers[zone]];
+        return [
+            ...(node === undefined ? [] : [{ asker: zone, from: node, to }]),
+            ...(stranger === undefined ? [] : [{ asker: `${zone} outside its nodes`, from: stranger, to }]),
+        ];
+    });
+    const stray = seat.routed
+        ? [{ asker: 'a pod’s address', from: site.strayPod, to: seat.nics[0]?.ip ?? '' }]
+        : [];
+    return [...askers, ...stray].flatMap((asker) => ['tcp', 'udp'].flatMap((protocol) => ports[protocol].map((port) => ({
+        ...asker,
+        port,
+        protocol,
+        meant: meantAnswer(platform, seat.role, asker.from, port, protocol, serving),
+    }))));
+}
+/** What a port of a role answers to an address, by the platform file. */
+function meantAnswer(platform, role, from, port, protocol, serving) {
+    if (!mayConnect(platform, role, from, port, protocol))
+        return 'silent';
+    return serving[protocol].includes(port) ? 'open' : 'refused';
+}
+/**
+ * Asks all of it and compares.
+ * @throws SeederError with every port that answers otherwise than meant
+ */
+async function checkProbes(probes) {
+    const wrong = await (0,p_map/* default */.Ay)(probes, async (probe) => {
+        const answer = await ask(probe);
+        if (answer === probe.meant)
+            return [];
+        return `${probe.port}/${probe.protocol} from ${probe.asker} is ${answer}, meant to be ${probe.meant}`;
+    }, { concurrency: 160 });
+    expect(wrong.flat().length === 0, wrong.flat().slice(0, 8).join('; '));
+    const count = (meant) => probes.filter((probe) => probe.meant === meant).length;
+    const askers = [...new Set(probes.map(({ asker }) => asker))];
+    return `${probes.length} ports, ${count('open')} open, ${count('refused')} let in, ${count('silent')} dropped, from ${askers.join(', ')}`;
+}
+async function ask({ from, to, port, protocol, meant }) {
+    const probe = protocol === 'tcp' ? probePort : probeDatagram;
+    return probe({ from, to, port, timeoutMs: meant === 'silent' ? silenceMs : answerMs });
+}
+
+;// CONCATENATED MODULE: ./src/boot/etcd/client.ts
+
+
+
+/** The port members answer their clients on, and the one they answer each other on. */
+const clientPort = 2379;
+const peerPort = 2380;
+const header = schemas/* object */.Ikc({ member_id: schemas/* string */.YjP(), revision: schemas/* string */.YjP().default('0') });
+const putAnswer = schemas/* object */.Ikc({ header });
+const rangeAnswer = schemas/* object */.Ikc({
+    header,
+    kvs: schemas/* array */.YOg(schemas/* object */.Ikc({ key: schemas/* base64 */.K39(), value: schemas/* base64 */.K39() })).default([]),
+});
+const statusAnswer = schemas/* object */.Ikc({
+    header,
+    version: schemas/* string */.YjP(),
+    leader: schemas/* string */.YjP().default('0'),
+    isLearner: schemas/* boolean */.zMY().default(false),
+});
+const membersAnswer = schemas/* object */.Ikc({
+    members: schemas/* array */.YOg(schemas/* object */.Ikc({ ID: schemas/* string */.YjP(), name: schemas/* string */.YjP().default(''), isLearner: schemas/* boolean */.zMY().default(false) })),
+});
+// Keys of a page; a value of a proof is some ten bytes long.
+const pageSize = 2000;
+/**
+ * A client of a cluster, by the JSON API that every member has beside gRPC on the same port
+ * (https://etcd.io/docs/latest/dev-guide/api_grpc_gateway).
+ */
+class EtcdClient {
+    credentials;
+    agent = new external_node_https_namespaceObject.Agent({ keepAlive: true });
+    constructor(credentials) {
+        this.credentials = credentials;
+    }
+    /**
+     * Writes a value, which is safe once this returns. The revision it has.
+     * @throws SeederError when it was not acknowledged within the time; it may have been written nevertheless
+     */
+    async put(member, key, value, timeoutMs) {
+        const body = { key: base64(key), value: base64(value) };
+        return Number(putAnswer.parse(await this.call(member, '/v3/kv/put', body, timeoutMs)).header.revision);
+    }
+    /** Every key with a prefix and its value, as the whole cluster agrees on it at the moment. */
+    async range(member, prefix, timeoutMs) {
+        const found = new Map();
+        const rangeEnd = base64(prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1));
+        for (let from = prefix;;) {
+            const body = { key: base64(from), range_end: rangeEnd, limit: String(pageSize) };
+            const { kvs } = rangeAnswer.parse(await this.call(member, '/v3/kv/range', body, timeoutMs));
+            for (const { key, value } of kvs)
+                found.set(client_text(key), client_text(value));
+            if (kvs.length < pageSize)
+                return found;
+            from = `${client_text(kvs.at(-1)?.key ?? '')}\0`;
+        }
+    }
+    async status(member, timeoutMs) {
+        const answer = statusAnswer.parse(await this.call(member, '/v3/maintenance/status', {}, timeoutMs));
+        return {
+            id: answer.header.member_id,
+            leader: answer.leader,
+            version: answer.version,
+            revision: Number(answer.header.revision),
+            learner: answer.isLearner,
+        };
+    }
+    async members(member, timeoutMs) {
+        const answer = membersAnswer.parse(await this.call(member, '/v3/cluster/member/list', {}, timeoutMs));
+        return answer.members.map(({ ID, name, isLearner }) => ({ id: ID, name, learner: isLearner }));
+    }
+    /** Closes the connections that are kept open. */
+    close() {
+        this.agent.destroy();
+    }
+    async call(member, path, body, timeoutMs) {
+        const { from, ca, pair } = this.credentials;
+        const { promise, resolve, reject } = Promise.withResolvers();
+        const asked = (0,external_node_https_namespaceObject.request)({
+            ...{ host: member, port: clientPort, path, method: 'POST', agent: this.agent, localAddress: from },
+            ...{ ca, cert: pair?.cert, key: pair?.key },
+            headers: { 'content-type': 'application/json' },
+        });
+        const timer = setTimeout(() => asked.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+        asked.on('error', reject);
+        asked.on('response', (response) => {
+            let answer = '';
+            response.setEncoding('utf8');
+            response.on('data', (chunk) => {
+                answer += chunk;
+            });
+            response.on('error', reject);
+            response.on('end', () => {
+                if (response.statusCode === 200 && response.complete)
+                    resolve(answer);
+                else
+                    reject(new Error(`status ${response.statusCode}: ${answer.slice(0, 200)}`));
+            });
+        });
+        asked.end(JSON.stringify(body));
+        try {
+            return JSON.parse(await promise);
+        }
+        catch (cause) {
+            const found = cause instanceof Error ? cause.message : String(cause);
+            throw new report_error/* SeederError */.Zb(`asked etcd on ${member} for ${path}; ${found}`, { cause });
+        }
+        finally {
+            clearTimeout(timer);
+        }
+    }
+}
+function base64(value) {
+    return Buffer.from(value).toString('base64');
+}
+function client_text(value) {
+    return Buffer.from(value, 'base64').toString();
+}
+
+;// CONCATENATED MODULE: ./src/boot/etcd/membership.ts
+
+
+// One question; emulated members that share two cores with a booting clone take their time.
+const patienceMs = 8000;
+// The operator's command waits itself for what it needs, such as a learner that catches up.
+const commandMs = 180_000;
+/**
+ * Runs the operator's command on a member, as `qm guest exec` would. What it printed.
+ * @throws SeederError when it fails
+ */
+async function operate({ clone, name }, ...argv) {
+    const result = await clone.agent.exec(['/usr/lib/seeder/etcd', ...argv], { timeoutMs: commandMs });
+    const words = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-4).join(' / ');
+    expect(result.exitCode === 0, `\`etcd ${argv.join(' ')}\` on ${name} ended with ${result.exitCode}: ${words}`);
+    return result.stdout;
+}
+/**
+ * Waits until all of these members serve, have the same leader, and are the whole cluster. The leader.
+ * @throws SeederError with what was seen last
+ */
+async function awaitQuorum(stage, members, timeoutMs) {
+    let seen = 'nothing';
+    for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await (0,external_node_timers_promises_.setTimeout)(500)) {
+        try {
+            const listed = await stage.client.members(members[0]?.address ?? '', patienceMs);
+            const statuses = await Promise.all(members.map(({ address }) => stage.client.status(address, patienceMs)));
+            seen = describeMembers(listed);
+            const leader = agreedLeader(members, statuses);
+            if (leader && isWhole(listed, members))
+                return leader;
+        }
+        catch (error) {
+            seen = error instanceof Error ? error.message : String(error);
+        }
+    }
+    const names = members.map(({ name }) => name).join(', ');
+    expect(false, `waited for ${names} to be one cluster with a leader; seen: ${seen}`);
+}
+/** The member that all of them take for the leader, and that is one of them. */
+function agreedLeader(members, statuses) {
+    const [first] = statuses;
+    if (!first || statuses.some(({ leader }) => leader !== first.leader))
+        return undefined;
+    return members[statuses.findIndex(({ id }) => id === first.leader)];
+}
+/** Whether a list has exactly these names, all of them with a vote. */
+function isWhole(listed, members) {
+    return (listed.length === members.length &&
+        members.every(({ name }) => listed.some((one) => one.name === name && !one.learner)));
+}
+/** `etcd1, etcd2 (learner)`. */
+function describeMembers(listed) {
+    return listed
+        .map(({ name, learner }) => `${name || 'one that never started'}${learner ? ' (learner)' : ''}`)
+        .sort()
+        .join(', ');
+}
+/** Fails when a member does not have something that was acknowledged. How many writes it was asked for. */
+async function expectNothingLost(stage, members) {
+    for (const { name, address } of members) {
+        const missing = await stage.writer.missing(address, patienceMs * 4);
+        expect(missing.length === 0, `${name} has lost ${missing.length} acknowledged writes: ${missing.slice(0, 3).join('; ')}`);
+    }
+    return stage.writer.acknowledged.length;
+}
+
+;// CONCATENATED MODULE: ./src/boot/etcd/member-checks.ts
+
+
+
+
+
+
+
+
+
+
+
+const serving = { tcp: [22, clientPort, peerPort], udp: [] };
+// What a server says to a client that shows no certificate, or one it does not know: TLS's alert, or an end.
+const turnedAway = /alert|ECONNRESET|EPIPE|socket hang up|disconnected/i;
+const snapshotStatus = schemas/* object */.Ikc({ revision: schemas/* number */.aig(), totalKey: schemas/* number */.aig(), totalSize: schemas/* number */.aig() });
+/** Asks one member of a cluster that serves for everything its role promises. */
+async function checkMember(checks, stage, member) {
+    const { platform, site } = stage;
+    const { clone, seat } = member;
+    await checks.run('certificate-required', () => checkStrangers(stage, member));
+    await checks.run('ports', () => checkProbes(probesOf(platform, site, seat, portsOf(platform), serving)));
+    await checks.run('login', () => checkLogin(stage, clone, seat));
+    await checks.run('health', () => checkHealth(member));
+    await checks.run('data-disk', () => checkDataDisk(member));
+    await checks.run('snapshot', () => checkSnapshot(stage, member));
+    await checks.run('idempotent', () => checkIdempotent(member));
+}
+async function checkStrangers(stage, member) {
+    const { authority, foreign, clientAddress: from } = stage;
+    const unknown = await foreign.issue('unknown', { commonName: 'proof', usages: ['clientAuth'] });
+    const clients = {
+        'without a certificate': undefined,
+        'with a certificate of another authority': unknown,
+    };
+    for (const [who, pair] of Object.entries(clients)) {
+        const client = new EtcdClient({ from, ca: authority.cert, pair });
+        const words = await client.members(member.address, patienceMs).then(() => 'it was answered', (error) => (0,report_error/* describeError */.Uc)(error));
+        client.close();
+        expect(turnedAway.test(words), `a client ${who} was not turned away: ${words}`);
+    }
+    const route = { from, to: member.address, port: peerPort, timeoutMs: patienceMs };
+    const words = await get(route, '/members', { name: member.name, ca: authority.cert }).then(() => 'it was answered', (error) => (0,report_error/* describeError */.Uc)(error));
+    expect(turnedAway.test(words), `a peer without a certificate was not turned away: ${words}`);
+    const members = await stage.client.members(member.address, patienceMs);
+    return `${Object.keys(clients).join(' and ')}: turned away, as a peer too; with the right one ${members.length} members are listed`;
+}
+async function checkHealth(member) {
+    const health = (await operate(member, 'health')).trim();
+    schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* unknown */.L5J()).parse(JSON.parse(health));
+    const members = await operate(member, 'members');
+    expect(members.includes(member.name), `\`etcd members\` does not list ${member.name}: ${members}`);
+    return health;
+}
+async function checkDataDisk({ clone }) {
+    const mounted = await clone.agent.shell('findmnt --noheadings --raw --output SOURCE,LABEL,FSTYPE --target /var/lib/etcd/data && findmnt --noheadings --output SOURCE /');
+    const [data = '', root = ''] = mounted.trim().split('\n');
+    const [device = '', label, fileSystem] = data.split(' ');
+    expect(label === dataLabel, `the data is on ${device} with the label ${label || 'none'}, not ${dataLabel}`);
+    expect(device !== root.trim(), `the data is on ${device}, which is also /`);
+    return `${device}, ${fileSystem}, found by its label ${label}`;
+}
+async function checkSnapshot(stage, member) {
+    const before = await stage.client.status(member.address, patienceMs);
+    await operate(member, 'snapshot');
+    const { agent } = member.clone;
+    const newest = (await agent.shell('ls -t /var/lib/etcd/snapshots/*.db | head -n 1')).trim();
+    const mode = (await agent.output(['/usr/bin/stat', '--format=%a %U', newest])).trim();
+    expect(/^[0-7]00 etcd$/.test(mode), `${newest} is ${mode}: it holds every secret of the cluster`);
+    const told = await agent.shell(`tool=$(command -v etcdutl || command -v etcdctl); "$tool" snapshot status '${newest}' --write-out=json 2>/dev/null`);
+    const status = snapshotStatus.parse(JSON.parse(told));
+    expect(status.revision >= before.revision, `the snapshot has revision ${status.revision}; the cluster was at ${before.revision} already`);
+    const timer = await agent.exec(['/bin/systemctl', 'is-active', 'seeder-etcd-snapshot.timer']);
+    expect(timer.stdout.trim() === 'active', `the timer of the hourly snapshots is ${timer.stdout.trim()}`);
+    return `${newest.split('/').at(-1)}: revision ${status.revision}, ${status.totalKey} keys; the timer is active`;
+}
+async function checkIdempotent({ clone }) {
+    const { agent } = clone;
+    const state = async () => {
+        const process = await agent.shell('systemctl show --property=MainPID --value etcd.service');
+        return `${process.trim()} ${(await agent.shell('cat /var/lib/etcd/seeder-member')).trim()}`;
+    };
+    const before = await state();
+    await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 120_000 });
+    // Nothing is under way any more when it returns, but what it may have started is.
+    await (0,external_node_timers_promises_.setTimeout)(500);
+    const status = await guestStatus(agent);
+    expect(status.state === 'ready', `run again, first boot says ${status.state}: ${status.reason}`);
+    const after = await state();
+    expect(before === after, `run again, first boot changed a member that serves: ${before} became ${after}`);
+    return `run again on a member that serves, it says: ${status.reason}`;
+}
+
+;// CONCATENATED MODULE: ./src/boot/certificates.ts
+
+
+
+
+const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+/** `openssl` arguments for a certificate authority that signs for a few days. */
+function authorityArguments(name, folder) {
+    return [
+        ...['req', '-x509', ...curve, '-days', '3', '-subj', `/CN=${name}`],
+        ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign'],
+        ...['-keyout', (0,external_node_path_.join)(folder, `${name}.key`), '-out', (0,external_node_path_.join)(folder, `${name}.crt`)],
+    ];
+}
+/** `openssl` arguments for a certificate and its key, `name`.crt and .key, signed by an authority in the same folder. */
+function leafArguments(name, subject, authority, folder) {
+    const { commonName, organization, dnsNames = [], addresses = [], usages } = subject;
+    const names = [...dnsNames.map((one) => `DNS:${one}`), ...addresses.map((one) => `IP:${one}`)];
+    return [
+        ...['req', '-x509', ...curve, '-days', '3'],
+        ...['-subj', `${organization === undefined ? '' : `/O=${organization}`}/CN=${commonName}`],
+        ...['-addext', `extendedKeyUsage=${usages.join(',')}`],
+        ...(names.length === 0 ? [] : ['-addext', `subjectAltName=${names.join(',')}`]),
+        ...['-addext', 'basicConstraints=critical,CA:FALSE'],
+        ...['-CA', (0,external_node_path_.join)(folder, `${authority}.crt`), '-CAkey', (0,external_node_path_.join)(folder, `${authority}.key`)],
+        ...['-keyout', (0,external_node_path_.join)(folder, `${name}.key`), '-out', (0,external_node_path_.join)(folder, `${name}.crt`)],
+    ];
+}
+/** Signs certificates for a proof, in a folder of its own. */
+class Authority {
+    name;
+    /** Its own certificate (PEM). */
+    cert;
+    folder;
+    constructor(name, folder, cert) {
+        this.name = name;
+        this.folder = folder;
+        this.cert = cert;
+    }
+    /**
+     * Makes an authority in a folder, in which others may be.
+     * @throws SeederError without openssl 3
+     */
+    static async make(name, folder) {
+        await (0,promises_.mkdir)(folder, { recursive: true, mode: 0o700 });
+        await openssl(authorityArguments(name, folder));
+        return new Authority(name, folder, await (0,promises_.readFile)((0,external_node_path_.join)(folder, `${name}.crt`), 'utf8'));
+    }
+    /**
+     * Signs a certificate for a new key.
+     * @param name of its files in the authority's folder
+     * @throws SeederError without openssl 3
+     */
+    async issue(name, subject) {
+        await openssl(leafArguments(name, subject, this.name, this.folder));
+        return {
+            cert: await (0,promises_.readFile)((0,external_node_path_.join)(this.folder, `${name}.crt`), 'utf8'),
+            key: await (0,promises_.readFile)((0,external_node_path_.join)(this.folder, `${name}.key`), 'utf8'),
+        };
+    }
+}
+async function openssl(argv) {
+    try {
+        await (0,execa/* execa */.Ho)('openssl', argv);
     }
     catch (cause) {
-        throw new report_error/* SeederError */.Zb('could not write the cloud-init drive with genisoimage', {
-            fix: 'run scripts/setup.sh, which installs genisoimage',
+        throw new report_error/* SeederError */.Zb('could not make the certificates of a proof with openssl', {
+            fix: 'run scripts/setup.sh, which installs openssl 3',
             cause,
         });
     }
-    finally {
-        await (0,promises_.rm)(folder, { recursive: true, force: true });
-    }
 }
 
-// EXTERNAL MODULE: ./node_modules/cidr-tools/dist/index.js + 1 modules
-var cidr_tools_dist = __nccwpck_require__(6177);
-;// CONCATENATED MODULE: ./src/boot/haproxy/site.ts
+;// CONCATENATED MODULE: ./src/boot/etcd/writer.ts
 
-
-// This process's own place in every zone, counted from the network address.
-const visitorPlace = 40;
-/**
- * Lays out the site of the proof from the platform file: one bridge per zone of the role, on them the pair with
- * a card in each zone, as the platform makes its load balancers, and this process as everything else.
- * @throws SeederError when the platform has no zone or VIP the contract needs
- */
-function layOutSite(platform) {
-    const role = platform.roles.haproxy;
-    const zones = role.zones.map((name) => ({ name, ...zoneOf(platform, name) }));
-    const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy');
-    const nodeZone = platform.roles['control-plane'].zones.find((name) => role.zones.includes(name));
-    const operatorZone = platform.flows.ssh?.from.find((name) => role.zones.includes(name));
-    const edge = Object.values(platform.vips).find((one) => one.role === 'haproxy' && one.zone !== nodeZone) ?? vip;
-    if (!edge || !nodeZone || !operatorZone) {
-        throw new report_error/* SeederError */.Zb('the platform file has no haproxy VIP, no zone shared with the nodes, or no ssh flow', {
-            fix: 'see platform.yaml: vips, roles.haproxy.zones and flows.ssh',
-        });
+const prefix = 'seeder-proof/';
+// As long as a client of a cluster that elects a leader had better wait before it asks another member.
+const attemptMs = 2500;
+const pauseMs = 100;
+/** Writes one key after the other, each with a value of its own, and remembers what was acknowledged. */
+class Writer {
+    acknowledged = [];
+    /** How many writes were not acknowledged, which says nothing about whether they were written. */
+    failures = 0;
+    /** Addresses of the members it may ask; on a failure it goes on with the next. */
+    members;
+    client;
+    ended;
+    stopped = false;
+    constructor(client, members) {
+        this.client = client;
+        this.members = members;
     }
-    const node = zoneOf(platform, nodeZone);
-    const seat = (hostname, index, place) => ({
-        hostname,
-        nics: zones.map((zone, card) => {
-            const mac = `bc:24:11:5e:${hex(index)}:${hex(card)}`;
-            const common = { zone: zone.name, tap: tapName(index, card), mac };
-            // Zones without a range give their nodes the same address whatever the operator edits.
-            const ip = nth(zone, 10 + (zone.range ? place : index));
-            if (zone.range)
-                return { ...common, ip, address: `${ip}/${prefix(zone)}`, lease: undefined };
-            const lease = { mac, address: ip, ...subnetOf(zone), server: nth(zone, visitorPlace) };
-            return { ...common, ip, address: 'dhcp', lease };
-        }),
-    });
-    const apiServers = [1, 2, 3, 4].map((at) => ({ name: `cp${at}`, address: nth(node, at) }));
-    const workers = [1, 2, 3].map((at) => ({ name: `w${at}`, address: nth(node, 4 + at) }));
-    const visitors = Object.fromEntries(zones.map((zone) => [zone.name, nth(zone, visitorPlace)]));
-    const peers = [...apiServers, ...workers].map(({ address }) => address);
-    return {
-        lan: {
-            bridges: zones.map((zone) => ({
-                name: `br-${zone.name}`.slice(0, 15),
-                addresses: [visitors[zone.name] ?? '', ...(zone.name === nodeZone ? peers : [])].map((address) => `${address}/${prefix(zone)}`),
-            })),
-            taps: [0, 1].flatMap((index) => zones.map((zone, card) => ({ name: tapName(index, card), bridge: `br-${zone.name}`.slice(0, 15) }))),
+    start() {
+        this.ended ??= this.write();
+    }
+    /** Ends it with the write that is under way. */
+    async stop() {
+        this.stopped = true;
+        await this.ended;
+    }
+    /** The first write that was acknowledged after a moment, or undefined when none was within the time. */
+    async nextAfter(moment, timeoutMs) {
+        for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await (0,external_node_timers_promises_.setTimeout)(50)) {
+            const found = this.acknowledged.find(({ at }) => at > moment);
+            if (found)
+                return found;
+        }
+        return undefined;
+    }
+    /**
+     * What of all that was acknowledged a member does not know any more, as `key: value, not the one written`.
+     * @throws SeederError when it does not answer
+     */
+    async missing(member, timeoutMs) {
+        const acknowledged = [...this.acknowledged];
+        return lost(acknowledged, await this.client.range(member, prefix, timeoutMs));
+    }
+    async write() {
+        for (let number = 1, at = 0; !this.stopped; number++) {
+            const member = this.members[at % this.members.length] ?? '';
+            const [key, value] = [`${prefix}${String(number).padStart(8, '0')}`, `${number} by way of ${member}`];
+            try {
+                await this.client.put(member, key, value, attemptMs);
+                this.acknowledged.push({ key, value, at: performance.now() });
+            }
+            catch {
+                this.failures++;
+                at++;
+            }
+            await (0,external_node_timers_promises_.setTimeout)(pauseMs);
+        }
+    }
+}
+/** What was acknowledged and is not there, or is another value. */
+function lost(acknowledged, found) {
+    return acknowledged
+        .filter(({ key, value }) => found.get(key) !== value)
+        .map(({ key }) => `${key}: ${found.get(key) ?? 'nothing'}`);
+}
+/** The longest time in milliseconds between two acknowledged writes from a moment on. */
+function longestPause(acknowledged, from) {
+    const times = acknowledged.map(({ at }) => at).filter((at) => at >= from);
+    return Math.max(0, ...times.slice(1).map((at, index) => at - (times[index] ?? at)));
+}
+
+;// CONCATENATED MODULE: ./src/boot/etcd/stage.ts
+
+
+
+
+
+
+
+/** The clones of the proof, by what becomes of them. */
+const cast = {
+    founders: ['etcd1', 'etcd2', 'etcd3'],
+    /** Takes the place of the leader that is killed. */
+    replacement: 'etcd4',
+    /** Take the places of all members at the end. */
+    successors: ['etcd5', 'etcd6', 'etcd7'],
+    /** Is told to found a cluster where one runs. */
+    stray: 'etcd8',
+};
+// Enough for an empty cluster; the platform's members have four times as much.
+const mostMemoryMiB = 1024;
+// Sparse. Snapshots leave as much room on it as the quota, 2 GiB.
+const dataDiskBytes = 4 * 1024 ** 3;
+/** Builds the stage in this process's network namespace. `strikeCluster` takes it down. */
+async function buildCluster(proof) {
+    const names = [...cast.founders, cast.replacement, ...cast.successors, cast.stray];
+    const plans = names.map((hostname, machine) => ({ hostname, role: 'etcd', machine, routed: true }));
+    const site = layOutSite(proof.platform, plans);
+    const stage = await buildStage(proof, site);
+    const folder = (0,external_node_path_.join)(proof.folder, 'certificates');
+    const authority = await Authority.make('etcd-ca', folder);
+    const foreign = await Authority.make('foreign-ca', folder);
+    const pairs = await Promise.all(site.seats.map(async (seat) => {
+        const member = memberOf(seat);
+        return [member.name, await authority.issue(member.name, memberSubject(member))];
+    }));
+    const own = await authority.issue('client', { commonName: 'proof', usages: ['clientAuth'] });
+    const clientAddress = visitorIn(site, site.seats[0]?.nics[0]?.zone ?? '');
+    const client = new EtcdClient({ from: clientAddress, ca: authority.cert, pair: own });
+    const writer = new Writer(client, []);
+    return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress };
+}
+/** The peers that clones with these names are to the others. */
+function peersOf(stage, names) {
+    return names.map((name) => memberOf(seatOf(stage.site, name)));
+}
+/** Clones the image for a member and starts it with these values. One with a data disk gets a blank one. */
+async function bootMember(stage, image, name, values) {
+    const seat = seatOf(stage.site, name);
+    const pair = stage.pairs.get(name) ?? { cert: '', key: '' };
+    const disk = values.ETCD_DATA_DISK === dataLabel ? dataDiskBytes : undefined;
+    const clone = await makeClone(stage, seat, image, mostMemoryMiB, disk);
+    // Emulated members on a crowded machine hear each other late: with etcd's own times they would elect for ever.
+    const slow = { ETCD_HEARTBEAT_MS: '300', ETCD_ELECTION_MS: '3000' };
+    const timing = stage.emulator.accelerator === 'kvm' ? {} : slow;
+    await clone.start(nodeDrive(stage, seat, { ...values, ...timing }, memberFiles(stage.authority, pair)));
+    return { ...memberOf(seat), seat, clone };
+}
+/** Ends every VM and the client of a stage. */
+async function strikeCluster(stage) {
+    await stage.writer.stop();
+    stage.client.close();
+    await strikeStage(stage);
+}
+
+;// CONCATENATED MODULE: ./src/boot/etcd/refusals.ts
+
+
+
+/** What a founder that is too late is told: the founders and itself. */
+function strayValues(stage) {
+    return founderValues(peersOf(stage, [...cast.founders.slice(1), cast.stray]));
+}
+/** Gives a clone that is no member every value and file it must not accept. */
+async function checkBadValues(stage, stray) {
+    const { authority, foreign, pairs } = stage;
+    const own = pairs.get(stray.name) ?? { cert: '', key: '' };
+    const others = pairs.get(cast.founders[0]) ?? own;
+    const foreignPair = await foreign.issue('foreign-stray', memberSubject(memberOf(stray.seat)));
+    const good = strayValues(stage);
+    const peers = peersOf(stage, cast.founders);
+    const file = (path, content) => [{ path, permissions: '0600', content }];
+    const [crt, key, ca] = [
+        '/etc/seeder/tls/etcd.crt',
+        '/etc/seeder/tls/etcd.key',
+        '/etc/seeder/trust/etcd-ca.crt',
+    ];
+    const bad = [
+        { what: 'no state', values: { ETCD_STATE: '' }, named: ['ETCD_STATE'] },
+        { what: 'an unknown state', values: { ETCD_STATE: 'maybe' }, named: ['ETCD_STATE', 'maybe'] },
+        { what: 'a new cluster without a token', values: { ETCD_TOKEN: '' }, named: ['ETCD_TOKEN'] },
+        { what: 'no members', values: { ETCD_MEMBERS: '' }, named: ['ETCD_MEMBERS'] },
+        {
+            what: 'members without itself',
+            values: { ETCD_MEMBERS: memberList(peers) },
+            named: ['ETCD_MEMBERS', stray.name],
         },
-        seats: [seat('lb1', 0, 1), seat('lb2', 1, 2)],
-        moved: seat('lb1', 0, 3),
-        apiServers,
-        workers,
-        visitors,
-        edgeZone: edge.zone,
-        nodeZone,
-        operatorZone,
-        vip: edge.address,
-        vipCidr: `${edge.address}/${prefix(zoneOf(platform, edge.zone))}`,
+        {
+            what: 'an address that is none',
+            values: { ETCD_MEMBERS: `${good.ETCD_MEMBERS} etcd9=10.0.0.700` },
+            named: ['ETCD_MEMBERS', '10.0.0.700'],
+        },
+        { what: 'too large a quota', values: { ETCD_QUOTA_MIB: '9000' }, named: ['ETCD_QUOTA_MIB', '9000'] },
+        {
+            what: 'elections in a heartbeat',
+            values: { ETCD_HEARTBEAT_MS: '500', ETCD_ELECTION_MS: '600' },
+            named: ['ETCD_ELECTION_MS', '600'],
+        },
+        {
+            what: 'a data disk that is not there',
+            values: { ETCD_DATA_DISK: 'elsewhere' },
+            named: ['ETCD_DATA_DISK', 'elsewhere'],
+        },
+        { what: 'an unknown key', values: { ETCD_NODES: '3' }, named: ['ETCD_NODES'] },
+        {
+            what: 'joining a cluster that does not expect it',
+            values: { ETCD_STATE: 'existing' },
+            named: ['ETCD_STATE', `etcd add ${stray.name} ${stray.address}`],
+        },
+        {
+            what: 'another member’s certificate',
+            values: {},
+            files: [...file(crt, others.cert), ...file(key, others.key)],
+            named: [crt, stray.name, stray.address],
+        },
+        {
+            what: 'a certificate of another authority',
+            values: {},
+            files: [...file(crt, foreignPair.cert), ...file(key, foreignPair.key)],
+            named: [crt, ca],
+        },
+        { what: 'another certificate’s key', values: {}, files: file(key, others.key), named: [key] },
+        {
+            what: 'an authority with a key',
+            values: {},
+            files: file(ca, `${authority.cert}${own.key}`),
+            named: [ca, 'private key'],
+        },
+    ];
+    return refuseAll(stray.clone, good, memberFiles(authority, own), bad);
+}
+
+;// CONCATENATED MODULE: ./src/boot/etcd/replacement.ts
+
+
+
+
+
+
+
+
+// A cluster takes no new member within five seconds of a change: until then it does not count the last one as there.
+const addAttempts = 12;
+const addPauseMs = 2500;
+/** How long a cluster without its leader may take to go on, in milliseconds: an election and a client's new attempts. */
+const electionLimitMs = { kvm: 10_000, tcg: 45_000 };
+/** A place for a new member, by the operator's command. The list for its node.env. */
+async function addMember(by, name, address) {
+    for (let attempt = 1;; attempt++) {
+        try {
+            const printed = await operate(by, 'add', name, address);
+            const members = printedMembers(printed);
+            expect(members !== undefined, `\`etcd add\` did not print ETCD_MEMBERS: ${printed.trim()}`);
+            return members;
+        }
+        catch (error) {
+            if (attempt === addAttempts || !(0,report_error/* describeError */.Uc)(error).includes('unhealthy cluster'))
+                throw error;
+            await (0,external_node_timers_promises_.setTimeout)(addPauseMs);
+        }
+    }
+}
+/**
+ * Brings a new clone into the cluster as the runbook says: added as a learner, booted, promoted once it has all data.
+ * @param by the member on which the operator's commands are run
+ */
+async function join(stage, image, by, name) {
+    const [peer] = peersOf(stage, [name]);
+    const members = await addMember(by, name, peer?.address ?? '');
+    const joined = await bootMember(stage, image, name, joinerValues(members));
+    await awaitReady(joined.clone, bootTimeoutMs(stage.emulator.accelerator));
+    await joined.clone.agent.ready(60_000);
+    const listed = await stage.client.members(by.address, patienceMs);
+    expect(listed.some((one) => one.name === name && one.learner), `${name} is to join as a learner; the cluster has: ${describeMembers(listed)}`);
+    await operate(by, 'promote', name);
+    return joined;
+}
+/**
+ * Kills the leader's VM under a writer, and waits until writes go on under another one.
+ * @returns what is left, and what was seen
+ */
+async function loseLeader(stage, members, measured) {
+    const { writer } = stage;
+    const limitMs = electionLimitMs[stage.emulator.accelerator];
+    const lost = await awaitQuorum(stage, members, limitMs);
+    const left = members.filter((one) => one !== lost);
+    const killed = performance.now();
+    await lost.clone.kill();
+    const leader = await awaitLeader(stage, left, limitMs);
+    const elected = performance.now();
+    const next = await writer.nextAfter(elected, limitMs);
+    expect(next !== undefined, `${leader.name} leads, but no write was acknowledged for ${seconds(limitMs)}`);
+    measured.leaderLostMs = Math.round(longestPause(writer.acknowledged, killed - 1000));
+    const writes = await expectNothingLost(stage, left);
+    return {
+        lost,
+        left,
+        seen: `${leader.name} leads after the VM of ${lost.name} was killed; writes paused for ${seconds(measured.leaderLostMs)}; ${writes} acknowledged, none lost`,
     };
 }
-/** A clone's address in a zone, without prefix length. */
-function addressIn(seat, zone) {
-    const card = seat.nics.find((one) => one.zone === zone);
-    if (!card)
-        throw new report_error/* SeederError */.Zb(`${seat.hostname} has no card in the zone ${zone}`);
-    return card.ip;
+async function awaitLeader(stage, left, timeoutMs) {
+    for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await (0,external_node_timers_promises_.setTimeout)(200)) {
+        const statuses = await Promise.all(left.map(({ address }) => stage.client.status(address, patienceMs).catch(() => undefined)));
+        const leader = left.find((_, at) => {
+            const id = statuses[at]?.id;
+            return id !== undefined && statuses.every((status) => status?.leader === id);
+        });
+        if (leader)
+            return leader;
+    }
+    const names = left.map(({ name }) => name).join(', ');
+    expect(false, `${names} did not agree on a leader within ${seconds(timeoutMs)}`);
 }
-/** This process's address in a zone. */
-function visitorIn(site, zone) {
-    const address = site.visitors[zone];
-    if (!address)
-        throw new report_error/* SeederError */.Zb(`the site has no zone ${zone}`);
-    return address;
+/** A dead member's place is taken by a clone with a new name. */
+async function replaceLost(stage, image, lost, left, name) {
+    const [by] = left;
+    expect(by !== undefined, 'nobody is left');
+    await operate(by, 'remove', lost.name);
+    const members = [...left, await join(stage, image, by, name)];
+    stage.writer.members = members.map(({ address }) => address);
+    await awaitQuorum(stage, members, 60_000);
+    return members;
 }
-function zoneOf(platform, name) {
-    const zone = platform.zones[name];
-    if (!zone)
-        throw new report_error/* SeederError */.Zb(`the platform file has no zone ${name}`);
-    return zone;
+/**
+ * Replaces every member, one at a time: the new one joins before the old one leaves, so that the cluster never has
+ * fewer than it began with. Old VMs power off while the next one boots.
+ */
+async function rollOver(stage, image, old, names) {
+    let members = [...old];
+    const shutDowns = [];
+    for (const [at, leaving] of old.entries()) {
+        const by = members.find((one) => one !== leaving);
+        expect(by !== undefined, 'there is no other member');
+        const joined = await join(stage, image, by, names[at] ?? '');
+        members = [...members.filter((one) => one !== leaving), joined];
+        stage.writer.members = members.map(({ address }) => address);
+        await operate(joined, 'remove', leaving.name);
+        const off = leaving.clone.shutDown(120_000);
+        // Awaited at the end; until then nobody else would notice that it failed.
+        off.catch(() => undefined);
+        shutDowns.push(off);
+    }
+    await awaitQuorum(stage, members, 60_000);
+    return { members, shutDowns: await Promise.all(shutDowns) };
 }
-/** The nth usable address of a zone, counted from its network address. */
-function nth(zone, index) {
-    const address = [...(0,cidr_tools_dist/* expandCidr */.lr)(zone.cidr)][index];
-    if (address === undefined)
-        throw new report_error/* SeederError */.Zb(`the zone ${zone.title} (${zone.cidr}) is too small for a proof`);
-    return address;
+
+;// CONCATENATED MODULE: ./src/boot/etcd/contract.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+const roleChecks = [
+    { name: 'cluster', group: 'role', title: 'three clones form a cluster over mTLS' },
+    {
+        name: 'certificate-required',
+        group: 'role',
+        title: 'a client or a peer without a certificate is refused',
+    },
+    { name: 'ports', group: 'role', title: 'no port answers that the platform file does not open' },
+    { name: 'login', group: 'role', title: 'the operator logs in with a key, and nothing else is accepted' },
+    { name: 'health', group: 'role', title: 'the operator’s command says how the cluster is' },
+    { name: 'data-disk', group: 'role', title: 'the data is on a disk of its own, found by its label' },
+    { name: 'snapshot', group: 'role', title: 'a snapshot is taken and verified' },
+    { name: 'idempotent', group: 'role', title: 'first boot, run again, leaves a member alone' },
+    { name: 'identity', group: 'cluster', title: 'three clones share no identity' },
+    {
+        name: 'no-second-cluster',
+        group: 'cluster',
+        title: 'a clone that would found a cluster where one runs is refused',
+    },
+    { name: 'reachable', group: 'cluster', title: 'and the machine stays reachable' },
+    { name: 'bad-values', group: 'cluster', title: 'every bad value and file is refused and named' },
+    { name: 'leader-lost', group: 'cluster', title: 'writes go on when the leader’s VM is killed' },
+    { name: 'replacement', group: 'cluster', title: 'a clone with a new name takes the dead member’s place' },
+    { name: 'rolling', group: 'cluster', title: 'all members are replaced, one at a time, under a writer' },
+    { name: 'nothing-lost', group: 'cluster', title: 'nothing that was ever acknowledged is lost' },
+    { name: 'shutdown', group: 'cluster', title: 'powers off when Proxmox asks' },
+];
+const plan = [...imageChecks, ...roleChecks];
+/** Console lines that a step provokes, by clone and start. */
+const provoked = {
+    [`${cast.stray} start 1`]: [
+        { pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' },
+        { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
+    ],
+};
+/** A cluster of three that loses its leader, refuses a second cluster, and is replaced member by member. */
+const etcdContract = { checks: plan, prove };
+async function prove(proof) {
+    const stage = await buildCluster(proof);
+    const scene = { clones: stage.clones, strike: () => strikeCluster(stage), provoked };
+    return play(plan, proof.progress, scene, (checks, seen) => scenario(proof, stage, checks, seen), async (checks, seen) => {
+        seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
+    });
 }
-function subnetOf(zone) {
-    const { start, end } = (0,cidr_tools_dist/* parseCidr */.GN)(zone.cidr);
-    const dotted = (value) => [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.');
-    return { netmask: dotted(0xffffffffn ^ (end - start)), broadcast: dotted(end) };
+async function scenario(proof, stage, checks, seen) {
+    const { progress, candidate } = proof;
+    const image = candidate.qcow2;
+    const timeoutMs = bootTimeoutMs(proof.emulator.accelerator);
+    progress.phase('three clones found a cluster');
+    const founders = await found(checks, stage, image, seen, timeoutMs);
+    stage.writer.members = founders.map(({ address }) => address);
+    stage.writer.start();
+    progress.phase('the cluster is examined; meanwhile a clone boots that would found another one');
+    const stray = await bootMember(stage, image, cast.stray, strayValues(stage));
+    await together(checkStray(checks, stage, stray, founders, timeoutMs), examine(checks, proof, stage, founders, seen));
+    progress.phase(`the leader is lost and replaced; ${stray.name} is given bad values meanwhile`);
+    let members = founders;
+    await together((async () => {
+        members = await loseAndReplace(checks, stage, image, founders, seen);
+    })(), checks.run('bad-values', () => checkBadValues(stage, stray)));
+    progress.phase('all members are replaced under a writer; the image is read once more');
+    await checkTampering(checks, stray.clone);
+    await stray.clone.kill();
+    const artifact = checkArtifact(checks, candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
+    await together(artifact.then((digest) => {
+        seen.rawSha256 = digest;
+    }), replaceAll(checks, stage, image, members, seen));
 }
-function prefix(zone) {
-    return zone.cidr.split('/')[1] ?? '32';
+/** Three clones boot at once, one of them with a disk for its data. */
+async function found(checks, stage, image, seen, timeoutMs) {
+    const peers = peersOf(stage, cast.founders);
+    const founders = await Promise.all(cast.founders.map((name, at) => bootMember(stage, image, name, founderValues(peers, at === 0))));
+    const [first, ...others] = founders;
+    expect(first !== undefined, 'there are no founders');
+    await together(awaitFirstBoot(checks, first.clone, seen, timeoutMs), ...others.map(async ({ clone }) => {
+        await awaitReady(clone, timeoutMs);
+        await clone.agent.ready(60_000);
+    }));
+    await checks.require('cluster', async () => {
+        const leader = await awaitQuorum(stage, founders, 60_000);
+        const { version } = await stage.client.status(leader.address, patienceMs);
+        const listed = describeMembers(await stage.client.members(leader.address, patienceMs));
+        return `etcd ${version}: ${listed}; ${leader.name} leads`;
+    });
+    return founders;
 }
-function tapName(index, card) {
-    return `tap${index}-${card}`;
+async function examine(checks, proof, stage, founders, seen) {
+    const [first] = founders;
+    expect(first !== undefined, 'there are no founders');
+    await checkImage(checks, first.clone, {
+        candidate: proof.candidate,
+        firewall: (0,nftables/* nftablesFor */.N)(proof.platform, 'etcd'),
+        sshKey: stage.sshKey.publicKey,
+        diskBytes: diskBytes,
+    });
+    seen.boot.stages = await bootStages(first.clone);
+    await checkMember(checks, stage, first);
+    await checks.run('identity', async () => compareIdentities(await Promise.all(founders.map(({ clone }) => readIdentity(clone.agent))), []));
 }
-function hex(value) {
-    return value.toString(16).padStart(2, '0');
+async function checkStray(checks, stage, stray, founders, timeoutMs) {
+    await checks.run('no-second-cluster', async () => {
+        const named = ['ETCD_STATE', 'a cluster runs already'];
+        const said = await awaitRefusal(stray.clone, /first-boot: ETCD_STATE: /, named, timeoutMs);
+        await awaitQuorum(stage, founders, 30_000);
+        return said;
+    });
+    const service = { unit: 'etcd.service', name: 'etcd' };
+    await checks.run('reachable', () => checkReachable(stray.clone, stage.site, stray.seat, service));
+}
+async function loseAndReplace(checks, stage, image, founders, seen) {
+    let lost;
+    let left = [];
+    await checks.require('leader-lost', async () => {
+        const found = await loseLeader(stage, founders, seen.measured);
+        lost = found.lost;
+        left = found.left;
+        return found.seen;
+    });
+    let members = [];
+    await checks.require('replacement', async () => {
+        expect(lost !== undefined, 'no leader was lost');
+        members = await replaceLost(stage, image, lost, left, cast.replacement);
+        await expectNothingLost(stage, members);
+        return `${cast.replacement} joined as a learner, was promoted, and has all data; ${lost.name} is gone`;
+    });
+    return members;
+}
+async function replaceAll(checks, stage, image, old, seen) {
+    const began = performance.now();
+    const { writer } = stage;
+    let members = [];
+    let shutDowns = [];
+    await checks.require('rolling', async () => {
+        const rolled = await rollOver(stage, image, old, cast.successors);
+        members = rolled.members;
+        shutDowns = rolled.shutDowns;
+        seen.measured.rollingPauseMs = Math.round(longestPause(writer.acknowledged, began));
+        const names = members.map(({ name }) => name).join(', ');
+        return `${names} in ${seconds(performance.now() - began)}; writes never paused longer than ${seconds(seen.measured.rollingPauseMs)}`;
+    });
+    await checks.run('nothing-lost', async () => {
+        await writer.stop();
+        const writes = await expectNothingLost(stage, members);
+        return `each of the ${members.length} new members has all ${writes} acknowledged writes; ${writer.failures} were not acknowledged`;
+    });
+    await checks.run('shutdown', async () => `off after ${shutDowns.map(seconds).join(', ')}`);
 }
 
 ;// CONCATENATED MODULE: ./src/boot/haproxy/configuration.ts
-
 
 /** The NodePorts of the proof; the first carries the traffic that is looked at. */
 const nodePorts = [30080, 30443];
@@ -4019,185 +5770,12 @@ function nodeValues(site, index) {
         VIP: site.vipCidr,
         VRRP_PRIORITY: index === 0 ? '150' : '100',
         VRRP_ROUTER_ID: '51',
-        VRRP_PEERS: addressIn(site.seats[index === 0 ? 1 : 0], site.edgeZone),
+        VRRP_PEERS: addressIn(site.pair[index === 0 ? 1 : 0], site.edgeZone),
     };
 }
 /** The values with a backend's address no check may accept. */
 function withBadValue(values) {
     return { ...values, NODEPORT_BACKENDS: `w1=${badAddress}` };
-}
-/** A load balancer's cloud-init drive. */
-function loadBalancerDrive(seat, values, operator) {
-    const lines = Object.entries(values).map(([key, value]) => `${key}="${value}"\n`);
-    return driveFiles({
-        hostname: seat.hostname,
-        user: operator.user,
-        sshKeys: [operator.sshKey],
-        nics: seat.nics,
-        nameservers: operator.nameservers,
-        searchDomain: 'example.internal',
-        files: [
-            { path: '/etc/seeder/node.env', permissions: '0640', content: lines.join('') },
-            { path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: operator.clusterCa },
-        ],
-    });
-}
-
-;// CONCATENATED MODULE: external "node:http"
-const external_node_http_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
-;// CONCATENATED MODULE: external "node:https"
-const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
-// EXTERNAL MODULE: external "node:net"
-var external_node_net_ = __nccwpck_require__(7030);
-;// CONCATENATED MODULE: ./src/boot/visitor.ts
-
-
-
-
-/**
- * The body of a `GET` over a connection of its own.
- * @param tls plain HTTP without
- * @throws SeederError when there is no 200 within the time
- */
-async function get(route, path, tls) {
-    const options = { host: route.to, port: route.port, path, localAddress: route.from, agent: false };
-    const { promise, resolve, reject } = Promise.withResolvers();
-    const request = tls
-        ? (0,external_node_https_namespaceObject.request)({ ...options, ...verification(tls), servername: tls.name, headers: { host: tls.name } })
-        : (0,external_node_http_namespaceObject.request)(options);
-    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${route.timeoutMs} ms`)), route.timeoutMs);
-    request.on('error', reject);
-    request.on('response', (response) => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk) => {
-            body += chunk;
-        });
-        response.on('error', reject);
-        response.on('end', () => {
-            if (response.statusCode === 200 && response.complete)
-                resolve(body);
-            else
-                reject(new Error(`status ${response.statusCode}`));
-        });
-    });
-    request.end();
-    try {
-        return await promise;
-    }
-    catch (cause) {
-        const found = cause instanceof Error ? cause.message : String(cause);
-        throw new report_error/* SeederError */.Zb(`asked ${route.to}:${route.port}${path} from ${route.from}; ${found}`, { cause });
-    }
-    finally {
-        clearTimeout(timer);
-    }
-}
-function verification({ ca }) {
-    return ca === '' ? { rejectUnauthorized: false } : { ca };
-}
-/** How a port answers: `open`, `refused` (a reset or an ICMP error) or `silent` (dropped). */
-async function probePort(route) {
-    const socket = (0,external_node_net_.connect)({ host: route.to, port: route.port, localAddress: route.from });
-    const { promise, resolve } = Promise.withResolvers();
-    const timer = setTimeout(() => resolve('silent'), route.timeoutMs);
-    socket.on('connect', () => resolve('open'));
-    socket.on('error', () => resolve('refused'));
-    try {
-        return await promise;
-    }
-    finally {
-        clearTimeout(timer);
-        socket.destroy();
-    }
-}
-/**
- * The first line a server sends by itself, such as ssh's greeting.
- * @throws SeederError when it does not come within the time
- */
-async function greeting(route) {
-    const socket = (0,external_node_net_.connect)({ host: route.to, port: route.port, localAddress: route.from });
-    const { promise, resolve, reject } = Promise.withResolvers();
-    const where = `${route.to}:${route.port} from ${route.from}`;
-    const timer = setTimeout(() => reject(new report_error/* SeederError */.Zb(`connected to ${where}; it did not greet within ${route.timeoutMs} ms`)), route.timeoutMs);
-    socket.setEncoding('utf8');
-    socket.on('data', (text) => resolve(text.split('\r\n')[0] ?? ''));
-    socket.on('error', (cause) => reject(new report_error/* SeederError */.Zb(`could not connect to ${where}: ${cause.message}`, { cause })));
-    socket.on('close', () => reject(new report_error/* SeederError */.Zb(`connected to ${where}; it closed without a greeting`)));
-    try {
-        return await promise;
-    }
-    finally {
-        clearTimeout(timer);
-        socket.destroy();
-    }
-}
-
-// EXTERNAL MODULE: external "node:timers/promises"
-var external_node_timers_promises_ = __nccwpck_require__(8500);
-// EXTERNAL MODULE: ./src/platform/address.ts
-var platform_address = __nccwpck_require__(8243);
-// EXTERNAL MODULE: ./src/platform/flows.ts
-var flows = __nccwpck_require__(7102);
-;// CONCATENATED MODULE: ./src/boot/reachable.ts
-
-
-/** Whether the platform file opens a TCP port of a role to an address. */
-function mayConnect(platform, role, from, port) {
-    return (0,flows/* inboundFlows */.tH)(platform, role).some(({ protocols, ports = [], sources }) => (protocols.includes('tcp') || protocols.includes('all')) &&
-        (ports.length === 0 || ports.some(({ first, last }) => first <= port && port <= last)) &&
-        sources.some((source) => source.kind === 'any' ||
-            (source.kind === 'addresses' && source.addresses.some((text) => includes(text, from)))));
-}
-/** Whether a CIDR or a range, `10.0.0.1-10.0.0.50`, holds an address. */
-function includes(text, address) {
-    const [first = '', last] = text.split('-');
-    return (0,platform_address/* rangeContains */.dF)(last === undefined ? (0,platform_address/* networkRange */.C$)(first) : { first, last }, address);
-}
-
-;// CONCATENATED MODULE: ./src/boot/ssh.ts
-
-
-
-
-/**
- * Makes a key in a folder.
- * @throws SeederError without ssh-keygen
- */
-async function makeSshKey(folder) {
-    const privateFile = (0,external_node_path_.join)(folder, 'operator');
-    try {
-        await (0,execa/* execa */.Ho)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'operator@proof', '-f', privateFile]);
-    }
-    catch (cause) {
-        throw new report_error/* SeederError */.Zb('could not make an ssh key with ssh-keygen', {
-            fix: 'run scripts/setup.sh, which installs openssh-client',
-            cause,
-        });
-    }
-    return { privateFile, publicKey: (await (0,promises_.readFile)(`${privateFile}.pub`, 'utf8')).trim() };
-}
-/** `ssh` arguments that depend on nothing in the user's own configuration. */
-function sshArguments(target, knownHosts, options) {
-    const fixed = [
-        ...[`UserKnownHostsFile=${knownHosts}`, 'GlobalKnownHostsFile=/dev/null', 'StrictHostKeyChecking=yes'],
-        ...['BatchMode=yes', 'IdentitiesOnly=yes', 'IdentityAgent=none', 'ConnectTimeout=20'],
-    ];
-    return [
-        ...['-F', 'none', '-b', target.from],
-        ...[...fixed, ...options].flatMap((option) => ['-o', option]),
-        `${target.user}@${target.to}`,
-    ];
-}
-/** Logs in with a key and runs a command, or tries to: exit status and output. */
-async function ssh(target, folder, options, command) {
-    const knownHosts = (0,external_node_path_.join)(folder, 'known_hosts');
-    await (0,promises_.writeFile)(knownHosts, target.hostKeys.map((key) => `${target.to} ${key}\n`).join(''));
-    const result = await (0,execa/* execa */.Ho)('ssh', [...sshArguments(target, knownHosts, options), '--', command], {
-        reject: false,
-        timeout: 60_000,
-    });
-    return { exitCode: result.exitCode ?? 255, stdout: result.stdout, stderr: result.stderr };
 }
 
 ;// CONCATENATED MODULE: ./src/boot/haproxy/metrics.ts
@@ -4235,522 +5813,279 @@ function statesOf(states, server) {
     return [...states].filter(([name]) => name.endsWith(`/${server}`)).map(([, state]) => state);
 }
 
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
-;// CONCATENATED MODULE: ./src/boot/agent.ts
+;// CONCATENATED MODULE: ./src/boot/haproxy/traffic.ts
 
 
 
-const reply = schemas/* union */.KCZ([
-    schemas/* object */.Ikc({ return: schemas/* unknown */.L5J() }),
-    schemas/* object */.Ikc({ error: schemas/* object */.Ikc({ class: schemas/* string */.YjP(), desc: schemas/* string */.YjP() }) }),
-]);
-const started = schemas/* object */.Ikc({ pid: schemas/* number */.aig() });
-const agent_status = schemas/* object */.Ikc({
-    exited: schemas/* boolean */.zMY(),
-    exitcode: schemas/* number */.aig().optional(),
-    signal: schemas/* number */.aig().optional(),
-    'out-data': schemas/* base64 */.K39().optional(),
-    'err-data': schemas/* base64 */.K39().optional(),
-});
-// The agent answers every synchronisation it finds in its port, so asking again while it starts does no harm.
-const firstSyncMs = 2000;
-const replyTimeoutMs = 30_000;
-/** Speaks the QEMU guest agent's protocol (qga/qapi-schema.json) over its port: one request at a time. */
-class GuestAgent {
-    port;
-    buffer = Buffer.alloc(0);
-    lines = [];
-    waiting;
-    queue = Promise.resolve();
-    synchronised = false;
-    nextSync = Date.now() % 1_000_000_000;
-    constructor(port) {
-        this.port = port;
-        port.on('data', (chunk) => this.receive(chunk));
-        // The VM's end closes with the VM, which its owner notices by itself.
-        port.on('error', () => undefined);
-    }
-    /**
-     * Waits until the agent answers.
-     * @throws SeederError when it does not within the time
-     */
-    async ready(timeoutMs) {
-        await this.exclusively(() => this.synchronise(timeoutMs));
-    }
-    /** The next command finds out again where the agent's answers begin, as after a restart of the guest. */
-    forget() {
-        this.synchronised = false;
-    }
-    /**
-     * Runs a program in the guest, as `qm guest exec` does.
-     * @param argv absolute path first
-     * @throws SeederError when the agent refuses, or the program does not end within the time
-     */
-    async exec(argv, options = {}) {
-        const [path, ...arg] = argv;
-        const deadline = Date.now() + (options.timeoutMs ?? 60_000);
-        const input = options.input === undefined ? {} : { 'input-data': toBase64(options.input) };
-        const { pid } = started.parse(await this.command('guest-exec', { path, arg, 'capture-output': true, ...input }));
-        for (let wait = 50; Date.now() < deadline; wait = Math.min(wait * 2, 800)) {
-            await (0,external_node_timers_promises_.setTimeout)(wait);
-            const now = agent_status.parse(await this.command('guest-exec-status', { pid }));
-            if (!now.exited)
-                continue;
-            return {
-                exitCode: now.exitcode ?? 128 + (now.signal ?? 0),
-                stdout: fromBase64(now['out-data']),
-                stderr: fromBase64(now['err-data']),
-            };
-        }
-        throw new report_error/* SeederError */.Zb(`ran ${argv.join(' ')} in the guest; it did not end within ${options.timeoutMs ?? 60_000} ms`);
-    }
-    /**
-     * Runs a program that has to succeed and returns what it wrote.
-     * @throws SeederError with its error output when its exit status is not 0
-     */
-    async output(argv, input) {
-        const result = await this.exec(argv, input === undefined ? {} : { input });
-        if (result.exitCode === 0)
-            return result.stdout;
-        const words = (result.stderr || result.stdout).trim().split('\n').slice(-3).join(' / ');
-        throw new report_error/* SeederError */.Zb(`ran ${argv.join(' ')} in the guest; it ended with ${result.exitCode}: ${words}`);
-    }
-    /** Runs a shell script in the guest; it has to succeed. */
-    async shell(script) {
-        return this.output(['/bin/bash', '-euc', script]);
-    }
-    /** Asks the guest to power off. It gives no answer to that. */
-    async shutdown() {
-        await this.exclusively(async () => {
-            if (!this.synchronised)
-                await this.synchronise(replyTimeoutMs);
-            this.send({ execute: 'guest-shutdown', arguments: { mode: 'powerdown' } });
-        });
-        this.forget();
-    }
-    async command(execute, args) {
-        return this.exclusively(async () => {
-            if (!this.synchronised)
-                await this.synchronise(replyTimeoutMs);
-            this.send({ execute, arguments: args });
-            const line = await this.nextLine(replyTimeoutMs);
-            if (line === undefined) {
-                this.forget();
-                throw new report_error/* SeederError */.Zb(`asked the guest agent for ${execute}; it did not answer`);
-            }
-            const parsed = reply.parse(JSON.parse(line));
-            if ('error' in parsed) {
-                throw new report_error/* SeederError */.Zb(`asked the guest agent for ${execute}; it refused: ${parsed.error.desc}`);
-            }
-            return parsed.return;
-        });
-    }
-    /** Answers to earlier, abandoned questions may still arrive; the agent's marks tell them apart. */
-    async synchronise(timeoutMs) {
-        const deadline = Date.now() + timeoutMs;
-        this.lines.length = 0;
-        for (let wait = firstSyncMs; Date.now() < deadline; wait *= 1.5) {
-            const id = this.nextSync++;
-            // A byte that is never JSON makes the agent drop half a request it may still hold.
-            this.port.write(Buffer.from([0xff]));
-            this.send({ execute: 'guest-sync-delimited', arguments: { id } });
-            const until = Math.min(Date.now() + wait, deadline);
-            while (Date.now() < until) {
-                const line = await this.nextLine(until - Date.now());
-                if (line === undefined || !isSync(line, id))
-                    continue;
-                this.synchronised = true;
-                return;
-            }
-        }
-        throw new report_error/* SeederError */.Zb(`waited for the guest agent; it did not answer within ${Math.round(timeoutMs / 1000)} s`, {
-            fix: 'read the console log: the guest did not start, or qemu-guest-agent is not running in it',
-        });
-    }
-    send(message) {
-        this.port.write(`${JSON.stringify(message)}\n`);
-    }
-    receive(chunk) {
-        this.buffer = Buffer.concat([this.buffer, chunk]);
-        for (let end = this.buffer.indexOf(10); end >= 0; end = this.buffer.indexOf(10)) {
-            const line = this.buffer.subarray(0, end);
-            this.buffer = this.buffer.subarray(end + 1);
-            // 0xff announces the answer to a delimited synchronisation; what is before it belongs to nobody.
-            this.lines.push(line.subarray(line.lastIndexOf(0xff) + 1).toString());
-        }
-        if (this.lines.length > 0)
-            this.waiting?.();
-    }
-    async nextLine(timeoutMs) {
-        if (this.lines.length === 0) {
-            const { promise, resolve } = Promise.withResolvers();
-            const timer = setTimeout(resolve, timeoutMs);
-            this.waiting = resolve;
-            await promise;
-            clearTimeout(timer);
-            this.waiting = undefined;
-        }
-        return this.lines.shift();
-    }
-    exclusively(work) {
-        const turn = this.queue.then(work);
-        this.queue = turn.catch(() => undefined);
-        return turn;
-    }
+
+const answer = schemas/* object */.Ikc({ backend: schemas/* string */.YjP(), client: schemas/* string */.YjP() });
+/** One request to a NodePort through the load balancer. */
+async function traffic_ask(route) {
+    const began = performance.now();
+    const outcome = await get(route, '/').then((body) => ({ ...answer.parse(JSON.parse(body)), error: undefined }), (error) => ({ backend: undefined, client: undefined, error: (0,report_error/* describeError */.Uc)(error) }));
+    const at = performance.now();
+    return { at, ms: at - began, ...outcome };
 }
-function isSync(line, id) {
-    try {
-        return schemas/* object */.Ikc({ return: schemas/* literal */.euz(id) }).safeParse(JSON.parse(line)).success;
-    }
-    catch {
-        return false;
-    }
+/** `count` requests one after the other. */
+async function askTimes(route, count) {
+    const samples = [];
+    for (let at = 0; at < count; at++)
+        samples.push(await traffic_ask(route));
+    return samples;
 }
-function toBase64(text) {
-    return Buffer.from(text).toString('base64');
+/** Requests every 100 ms until `enough` of the samples so far, or until the time is up. */
+async function askUntil(route, enough, timeoutMs) {
+    const samples = [];
+    const deadline = performance.now() + timeoutMs;
+    while (performance.now() < deadline) {
+        samples.push(await traffic_ask(route));
+        if (enough(samples))
+            break;
+        await (0,external_node_timers_promises_.setTimeout)(100);
+    }
+    return samples;
 }
-function fromBase64(text) {
-    return Buffer.from(text ?? '', 'base64').toString();
+/** How often each backend answered, for people: `w1 ×4, w2 ×4`. */
+function tally(samples) {
+    const counts = new Map();
+    for (const { backend, error } of samples) {
+        const who = backend ?? error ?? 'nobody';
+        counts.set(who, (counts.get(who) ?? 0) + 1);
+    }
+    return [...counts]
+        .sort()
+        .map(([who, count]) => `${who} ×${count}`)
+        .join(', ');
+}
+/** Whether every name answered equally often, and nothing failed. */
+function isBalanced(samples, names) {
+    return names.every((name) => samples.filter(({ backend }) => backend === name).length === samples.length / names.length);
 }
 
-// EXTERNAL MODULE: external "node:util"
-var external_node_util_ = __nccwpck_require__(7975);
-;// CONCATENATED MODULE: ./src/boot/console.ts
+;// CONCATENATED MODULE: ./src/boot/haproxy/role-checks.ts
 
 
 
-/** Listens to a VM's serial console. */
-class Console {
-    lines = [];
-    began = performance.now();
-    listeners = new Set();
-    endings = new Set();
-    ended = false;
-    /** @param streams the serial port, and whatever else belongs into the same log, such as QEMU's complaints */
-    constructor(...streams) {
-        for (const stream of streams) {
-            let rest = '';
-            stream.setEncoding('utf8');
-            stream.on('data', (text) => {
-                const parts = (rest + text).split(/\r*\n/);
-                rest = parts.pop() ?? '';
-                for (const part of parts)
-                    this.add(part);
-            });
+
+
+
+
+
+
+
+
+
+// inter 2s, fall 2, rise 2 in the image's configuration: the second check that disagrees decides, at most 4 s
+// after the change. The rest is for asking HAProxy through the guest agent, which is slow under emulation, where
+// moreover the machine's own seconds are longer than ours when six of them share two cores.
+const checkTimeMs = 4000;
+const measuringMs = { kvm: 2500, tcg: 12_000 };
+const role_checks_patienceMs = { kvm: 20_000, tcg: 45_000 };
+/** Asks one ready load balancer, through its own addresses, for everything its role promises. */
+async function checkRole(checks, stage, clone, seat, seen) {
+    const { site } = stage;
+    const names = site.workers.map(({ name }) => name);
+    const route = (port) => ({
+        from: visitorIn(site, site.edgeZone),
+        to: addressIn(seat, site.edgeZone),
+        port,
+        timeoutMs: 8000,
+    });
+    const { measured } = seen;
+    await checks.run('round-robin', async () => {
+        await role_checks_settled(stage, clone, names, 'UP');
+        let samples = [];
+        for (const port of nodePorts) {
+            samples = await askTimes(route(port), names.length * 4);
+            seen.balanced = samples.flatMap(({ backend, client }) => backend && client ? [{ backend, client }] : []);
+            expect(isBalanced(samples, names), `port ${port}: ${tally(samples)}`);
         }
-    }
-    get lastLine() {
-        return (this.lines
-            .findLast(({ text }) => text.trim() !== '')
-            ?.text.trim()
-            .slice(0, 160) ?? '(none)');
-    }
-    /** The VM is gone: whoever still waits for a line is told. */
-    end() {
-        this.ended = true;
-        for (const ending of this.endings)
-            ending();
-    }
-    /** Milliseconds since the VM was started. */
-    get elapsedMs() {
-        return performance.now() - this.began;
-    }
-    /**
-     * The first line that matches, from the beginning of the console on.
-     * @throws SeederError when it does not come within the time, the VM ends, or it can be seen that it never will
-     */
-    async waitFor(pattern, what, timeoutMs) {
-        const present = this.lines.find(({ text }) => pattern.test(text));
-        if (present)
-            return present;
-        const { promise, resolve, reject } = Promise.withResolvers();
-        const fail = (found) => reject(new report_error/* SeederError */.Zb(`waited on the console for ${what}; ${found}`, { fix: 'read the console log' }));
-        const ending = () => fail(`the VM ended; its last line: ${this.lastLine}`);
-        const listener = (line) => {
-            if (pattern.test(line.text))
-                resolve(line);
-            else if (isFatal(line.text))
-                fail(`it said: ${line.text.trim()}`);
-        };
-        const timer = setTimeout(() => fail(`not seen within ${Math.round(timeoutMs / 1000)} s; last line: ${this.lastLine}`), timeoutMs);
-        this.listeners.add(listener);
-        this.endings.add(ending);
-        if (this.ended)
-            ending();
-        try {
-            return await promise;
-        }
-        finally {
-            clearTimeout(timer);
-            this.listeners.delete(listener);
-            this.endings.delete(ending);
-        }
-    }
-    add(text) {
-        const line = {
-            ms: Math.round(this.elapsedMs),
-            text: (0,external_node_util_.stripVTControlCharacters)(text).replaceAll('\r', ''),
-        };
-        this.lines.push(line);
-        for (const listener of this.listeners)
-            listener(line);
-    }
-}
-
-;// CONCATENATED MODULE: ./src/boot/qemu.ts
-
-/** The descriptor QEMU finds the guest agent's socket at. The serial console is on its standard streams. */
-const agentDescriptor = 3;
-/**
- * QEMU's arguments for a VM shaped like the one Proxmox VE makes for these images: q35, OVMF, one virtio-scsi
- * controller per disk with an I/O thread, the cloud-init drive as `ide2`, virtio network cards, the guest
- * agent's port, a serial console, and an entropy device.
- */
-function machineArguments(machine) {
-    const { firmware } = machine;
-    return [
-        ...['-name', optionValue(machine.name), '-no-user-config', '-nodefaults', '-display', 'none'],
-        ...['-machine', 'q35,smm=off', ...acceleratorArguments(machine.accelerator)],
-        ...['-smp', String(machine.cpus), '-m', String(machine.memoryMiB)],
-        ...['-smbios', `type=1,uuid=${machine.uuid}`, '-device', `vmgenid,guid=${machine.uuid}`],
-        ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${optionValue(firmware.code)}`],
-        ...['-drive', `if=pflash,unit=1,format=raw,file=${optionValue(firmware.vars)}`],
-        ...['-object', 'iothread,id=iothread-virtioscsi0'],
-        ...['-device', 'virtio-scsi-pci,id=virtioscsi0,iothread=iothread-virtioscsi0'],
-        '-drive',
-        `if=none,id=drive-scsi0,format=qcow2,cache=unsafe,discard=on,detect-zeroes=unmap,file=${optionValue(machine.disk)}`,
-        ...['-device', 'scsi-hd,bus=virtioscsi0.0,drive=drive-scsi0,id=scsi0,bootindex=100'],
-        ...['-drive', `if=none,id=drive-ide2,format=raw,readonly=on,file=${optionValue(machine.drive)}`],
-        ...['-device', 'ide-cd,bus=ide.1,unit=0,drive=drive-ide2,id=ide2'],
-        ...machine.nics.flatMap((nic, index) => [
-            ...[
-                '-netdev',
-                nic.tap === undefined
-                    ? `user,id=net${index},restrict=on`
-                    : `tap,id=net${index},ifname=${nic.tap},script=no,downscript=no`,
-            ],
-            // Without its option ROM the firmware has no network to try to boot from.
-            ...['-device', `virtio-net-pci,mac=${nic.mac},netdev=net${index},id=net${index},romfile=`],
-        ]),
-        ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
-        ...['-chardev', `socket,id=qga0,fd=${agentDescriptor}`, '-device', 'virtio-serial-pci,id=qga0'],
-        ...['-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0'],
-        ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
-    ];
-}
-/** `qemu-img` arguments that make a VM's own disk, of `bytes` bytes, over an image that stays untouched. */
-function overlayArguments(image, overlay, bytes) {
-    return ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', image, overlay, String(bytes)];
-}
-/** A value inside one of QEMU's comma-separated options: a comma is written twice. */
-function optionValue(value) {
-    return value.replaceAll(',', ',,');
-}
-
-;// CONCATENATED MODULE: ./src/boot/clone.ts
-
-
-
-
-
-
-
-
-
-
-
-/** A VM cloned from an image: its own overlay disk, firmware variables and cloud-init drive. */
-class Clone {
-    name;
-    boots = [];
-    machine;
-    emulator;
-    folder;
-    process;
-    constructor(emulator, folder, machine) {
-        this.name = machine.name;
-        this.emulator = emulator;
-        this.folder = folder;
-        this.machine = machine;
-    }
-    /**
-     * Makes the clone's files in `parent`/`name`. The image is only read, then and later.
-     * @throws SeederError when the overlay cannot be made
-     */
-    static async make(image, parent, emulator, spec) {
-        const folder = (0,external_node_path_.join)(parent, spec.name);
-        await (0,promises_.mkdir)(folder, { recursive: true });
-        const { diskBytes, ...rest } = spec;
-        const machine = {
-            ...rest,
-            accelerator: emulator.accelerator,
-            firmware: { code: emulator.firmware.code, vars: (0,external_node_path_.join)(folder, 'efivars.fd') },
-            disk: (0,external_node_path_.join)(folder, 'disk.qcow2'),
-            drive: (0,external_node_path_.join)(folder, 'cloudinit.iso'),
-        };
-        await (0,promises_.copyFile)(emulator.firmware.vars, machine.firmware.vars);
-        try {
-            await (0,execa/* execa */.Ho)('qemu-img', overlayArguments(image, machine.disk, diskBytes));
-        }
-        catch (cause) {
-            throw new report_error/* SeederError */.Zb(`could not make a disk over ${image}`, {
-                fix: 'check that it is a complete qcow2 image and that there is room in the cache folder',
-                cause,
-            });
-        }
-        return new Clone(emulator, folder, machine);
-    }
-    /** The running, or the latest, boot. */
-    get boot() {
-        const boot = this.boots.at(-1);
-        if (!boot)
-            throw new report_error/* SeederError */.Zb(`the clone ${this.name} was never started`);
-        return boot;
-    }
-    get console() {
-        return this.boot.console;
-    }
-    get agent() {
-        return this.boot.agent;
-    }
-    /** Starts the clone with this cloud-init drive. It must not be running. */
-    async start(files) {
-        await makeDrive(files, this.machine.drive);
-        const child = (0,external_node_child_process_.spawn)(this.emulator.binary, machineArguments(this.machine), {
-            // A descriptor that is a pipe to Node is a socket to QEMU: no path, no length limit, nothing to clean.
-            stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-            // Ctrl-C is for the proof, which ends its VMs itself.
-            detached: true,
-        });
-        this.process = child;
-        const port = child.stdio[agentDescriptor];
-        if (!(port instanceof external_node_stream_.Duplex))
-            throw new report_error/* SeederError */.Zb(`the agent's descriptor of ${this.name} is no socket`);
-        const log = (0,external_node_path_.join)(this.folder, `console-${this.boots.length + 1}.log`);
-        const console = new Console(child.stdout, child.stderr);
-        this.saveLog(log, child.stdout, child.stderr);
-        const ended = new Promise((resolve) => {
-            child.on('error', () => resolve());
-            child.on('close', () => resolve());
-        }).then(() => console.end());
-        const boot = { console, agent: new GuestAgent(port), ended };
-        this.boots.push(boot);
-        return boot;
-    }
-    /** Ends the VM as a power cut would. */
-    async kill() {
-        this.process?.kill('SIGKILL');
-        await this.boots.at(-1)?.ended;
-    }
-    /**
-     * Asks the guest to power off, as `qm shutdown` does, and waits for it. Milliseconds it took.
-     * @throws SeederError when it still runs after the time
-     */
-    async shutDown(timeoutMs) {
+        return `ports ${nodePorts.join(', ')}: ${tally(samples)} each`;
+    });
+    await checks.run('worker-lost', async () => {
+        const [lost] = stage.workers;
+        expect(lost !== undefined, 'the site has no workers');
+        await lost.stop();
         const began = performance.now();
-        await this.agent.shutdown();
-        const timer = Promise.withResolvers();
-        const late = setTimeout(() => timer.resolve('late'), timeoutMs);
-        const outcome = await Promise.race([this.boot.ended, timer.promise]);
-        clearTimeout(late);
-        if (outcome === 'late') {
-            throw new report_error/* SeederError */.Zb(`asked ${this.name} to power off; it still ran after ${timeoutMs / 1000} s`);
+        const [leftMs, during] = await Promise.all([
+            role_checks_settled(stage, clone, [lost.peer.name], 'DOWN').then(() => performance.now() - began),
+            askUntil(route(nodePorts[0]), () => false, checkTimeMs),
+        ]);
+        measured.workerLostMs = Math.round(leftMs);
+        expect(measured.workerLostMs <= checkTimeMs + measuringMs[stage.emulator.accelerator], `it left after ${measured.workerLostMs} ms; its check time is ${checkTimeMs} ms`);
+        const others = names.filter((name) => name !== lost.peer.name);
+        const after = await askTimes(route(nodePorts[0]), others.length * 3);
+        expect(isBalanced(after, others), `after it had left: ${tally(after)}`);
+        const failed = during.filter(({ error }) => error).length;
+        return `left after ${seconds(measured.workerLostMs)}; meanwhile ${failed} of ${during.length} requests failed; then ${tally(after)}`;
+    });
+    await checks.run('worker-returns', async () => {
+        const [lost] = stage.workers;
+        expect(lost !== undefined, 'the site has no workers');
+        await lost.start();
+        const began = performance.now();
+        await role_checks_settled(stage, clone, [lost.peer.name], 'UP');
+        measured.workerReturnedMs = Math.round(performance.now() - began);
+        const after = await askTimes(route(nodePorts[0]), names.length * 2);
+        expect(isBalanced(after, names), `after it was back: ${tally(after)}`);
+        return `back after ${seconds(measured.workerReturnedMs)}; then ${tally(after)}`;
+    });
+    await checkApi(checks, stage, clone, seat);
+    const { platform } = stage;
+    await checks.run('ports', () => checkProbes(probesOf(platform, site, seat, probed, role_checks_serving)));
+    await checks.run('login', () => checkLogin(stage, clone, seat));
+}
+async function checkApi(checks, stage, clone, seat) {
+    const { site, apiServers } = stage;
+    const [good, wrong] = [apiServers.slice(0, 2), apiServers.slice(2)];
+    await checks.run('api', async () => {
+        await role_checks_settled(stage, clone, good.map(({ peer }) => peer.name), 'UP');
+        const route = {
+            from: visitorIn(site, site.nodeZone),
+            to: addressIn(seat, site.nodeZone),
+            port: apiPort,
+            timeoutMs: 8000,
+        };
+        const samples = [];
+        for (let at = 0; at < 12; at++) {
+            samples.push(await get(route, '/version', { ca: stage.certificates.ca, name: apiName }).then((body) => ({
+                backend: schemas/* object */.Ikc({ server: schemas/* string */.YjP() }).parse(JSON.parse(body)).server,
+                error: undefined,
+            }), (error) => ({ backend: undefined, error: (0,report_error/* describeError */.Uc)(error) })));
         }
-        return performance.now() - began;
-    }
-    /** Saves what the running guest's journal says about this boot beside its console, as far as it can be had. */
-    async saveJournal() {
-        if (this.process?.exitCode !== null || this.process.signalCode !== null)
+        expect(isBalanced(samples, good.map(({ peer }) => peer.name)), tally(samples));
+        return `over TLS as ${apiName}: ${tally(samples)}`;
+    });
+    await checks.run('api-wrong-certificate', async () => {
+        const states = await serverStates(clone.agent);
+        const seen = wrong.map(({ peer, connections, handshakes }) => {
+            const state = statesOf(states, peer.name).join(', ');
+            expect(connections > 0, `HAProxy never tried ${peer.name}, so nothing was shown`);
+            expect(state === 'DOWN', `${peer.name} is ${state || 'unknown to HAProxy'}`);
+            expect(handshakes === 0, `${peer.name} was used ${handshakes} times`);
+            return `${peer.name} tried ${connections} times`;
+        });
+        return `wrong name and foreign authority are DOWN and never got past the handshake: ${seen.join(', ')}`;
+    });
+}
+/**
+ * A client of the API that looks at no certificate and does not wait for anybody to be ready: from now on, until it
+ * is told to stop, it takes whatever the load balancer gives it.
+ */
+function hastyApiClient(stage, seat) {
+    const { site } = stage;
+    const route = {
+        from: visitorIn(site, site.nodeZone),
+        to: addressIn(seat, site.nodeZone),
+        port: apiPort,
+        timeoutMs: 1000,
+    };
+    let stopped = false;
+    const loop = async () => {
+        while (!stopped) {
+            await get(route, '/version', { name: apiName, ca: '' }).catch(() => undefined);
+            await (0,external_node_timers_promises_.setTimeout)(200);
+        }
+    };
+    const ended = loop();
+    return {
+        stop: () => {
+            stopped = true;
+            return ended;
+        },
+    };
+}
+/** Waits until HAProxy holds all of these servers in a state, in every proxy. */
+async function role_checks_settled(stage, clone, servers, wanted) {
+    const deadline = performance.now() + role_checks_patienceMs[stage.emulator.accelerator];
+    for (;;) {
+        const states = await serverStates(clone.agent);
+        const found = servers.flatMap((server) => statesOf(states, server));
+        if (found.length >= servers.length && found.every((state) => state === wanted))
             return;
-        const journal = ['/bin/journalctl', '--boot', '--no-pager', '--output=short-monotonic'];
-        // An agent that does not answer soon never did: the guest has not come that far.
-        const text = await this.agent
-            .ready(5000)
-            .then(() => this.agent.exec(journal, { timeoutMs: 30_000 }))
-            .then(({ stdout }) => stdout)
-            .catch((error) => `${(0,report_error/* describeError */.Uc)(error)}\n`);
-        await (0,promises_.writeFile)((0,external_node_path_.join)(this.folder, `journal-${this.boots.length}.log`), text);
-    }
-    saveLog(path, ...streams) {
-        const file = (0,external_node_fs_.createWriteStream)(path);
-        for (const stream of streams)
-            stream.on('data', (text) => file.write(text));
-        this.process?.on('close', () => file.end());
+        expect(performance.now() < deadline, `waited for ${servers.join(', ')} to be ${wanted}; HAProxy says ${found.join(', ') || 'nothing about them'}`);
+        await (0,external_node_timers_promises_.setTimeout)(200);
     }
 }
+// What a load balancer could be listening on, or what would be bad if it did; and what it listens on.
+const probed = {
+    tcp: [22, 25, 53, 80, 111, 443, 5355, 6443, 8405, 9100, 10250, 10256, 30080, 30443],
+    udp: [],
+};
+const role_checks_serving = { tcp: [22, apiPort, ...nodePorts], udp: [] };
 
-;// CONCATENATED MODULE: external "node:dgram"
-const external_node_dgram_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:dgram");
-// EXTERNAL MODULE: external "node:events"
-var external_node_events_ = __nccwpck_require__(8474);
-;// CONCATENATED MODULE: ./src/boot/dhcp.ts
+;// CONCATENATED MODULE: ./src/boot/haproxy/pair-checks.ts
 
 
-const cookie = 0x63825363;
-const optionsAt = 240;
-/** Reads a DHCP message of a client (RFC 2131); undefined when it is none that needs an answer. */
-function parseRequest(packet) {
-    if (packet.length < optionsAt || packet[0] !== 1 || packet.readUInt32BE(236) !== cookie)
-        return undefined;
-    const options = new Map();
-    for (let at = optionsAt; at < packet.length && packet[at] !== 255;) {
-        const code = packet[at] ?? 0;
-        const length = code === 0 ? -1 : (packet[at + 1] ?? 0);
-        if (length >= 0)
-            options.set(code, packet.subarray(at + 2, at + 2 + length));
-        at += 2 + length;
-    }
-    const type = { 1: 'discover', 3: 'request' }[options.get(53)?.[0] ?? 0];
-    if (!type)
-        return undefined;
-    const mac = [...packet.subarray(28, 34)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
-    return { type, xid: packet.readUInt32BE(4), mac, clientId: options.get(61)?.toString('hex') ?? '' };
+
+
+
+
+
+// keepalived's peer takes over after three missed advertisements of a second each and a part of one more. An emulated
+// machine's seconds are longer than ours when it has to share the processor.
+const takeoverLimitMs = { kvm: 6000, tcg: 15_000 };
+const pair_checks_patienceMs = { kvm: 30_000, tcg: 60_000 };
+/** A clone was given a value its role cannot use: it has to say so and stay reachable. */
+async function checkRefusal(checks, stage, clone, seat, timeoutMs) {
+    const named = ['NODEPORT_BACKENDS', badAddress];
+    await checks.run('bad-value', () => awaitRefusal(clone, /first-boot: NODEPORT_BACKENDS: /, named, timeoutMs));
+    const service = { unit: 'haproxy.service', name: 'HAProxy' };
+    await checks.run('bad-value-reachable', () => checkReachable(clone, stage.site, seat, service));
 }
-/** The answer to a client's message: an offer or an acknowledgement of its lease. */
-function leaseAnswer(request, lease) {
-    const bytes = (address) => address.split('.').map(Number);
-    const packet = Buffer.alloc(optionsAt);
-    packet.set([2, 1, 6, 0]);
-    packet.writeUInt32BE(request.xid, 4);
-    packet.set(bytes(lease.address), 16);
-    packet.set(bytes(lease.server), 20);
-    packet.set(Buffer.from(lease.mac.replaceAll(':', ''), 'hex'), 28);
-    packet.writeUInt32BE(cookie, 236);
-    const hour = [0, 0, 14, 16];
-    const options = [
-        ...[53, 1, request.type === 'discover' ? 2 : 5],
-        ...[54, 4, ...bytes(lease.server), 51, 4, ...hour, 1, 4, ...bytes(lease.netmask), 255],
-    ];
-    return Buffer.concat([packet, Buffer.from(options)]);
+/** The first of the pair holds the VIP; when its VM dies, the other one takes it. */
+async function checkFailover(checks, stage, measured) {
+    const { site } = stage;
+    const { accelerator } = stage.emulator;
+    const limitMs = takeoverLimitMs[accelerator];
+    const [master, backup] = [site.pair[0], site.pair[1]].map((seat) => addressIn(seat, site.nodeZone));
+    const route = {
+        from: visitorIn(site, site.edgeZone),
+        to: site.vip,
+        port: nodePorts[0],
+        timeoutMs: 1000,
+    };
+    await checks.require('vip', async () => {
+        const calm = (samples) => samples.length >= 6 && samples.slice(-6).every(({ client }) => client === master);
+        const samples = await askUntil(route, calm, pair_checks_patienceMs[accelerator]);
+        expect(calm(samples), `the VIP is answered by ${tallyClients(samples)}, not steadily by ${master}`);
+        return `${site.vip} is answered by ${site.pair[0].hostname}`;
+    });
+    await checks.run('failover', async () => {
+        const killed = performance.now();
+        await stage.pair[0].kill();
+        const taken = (samples) => samples.length >= 5 && samples.slice(-5).every(({ client }) => client === backup);
+        const samples = await askUntil(route, taken, pair_checks_patienceMs[accelerator]);
+        expect(taken(samples), `nobody took the VIP: ${tally(samples.slice(-5))}`);
+        const first = samples.find(({ client }) => client === backup);
+        measured.failoverMs = Math.round((first?.at ?? 0) - killed);
+        expect(measured.failoverMs <= limitMs, `${site.pair[1].hostname} took the VIP after ${seconds(measured.failoverMs)}, later than ${seconds(limitMs)}`);
+        const lost = samples.filter(({ error }) => error).length;
+        return `${site.pair[1].hostname} answers ${seconds(measured.failoverMs)} after the VM of ${site.pair[0].hostname} was killed; ${lost} requests were lost`;
+    });
 }
-/** Hands out fixed leases, as a home network's router would, and remembers how each client called itself. */
-class DhcpServer {
-    /** Client identifiers by hardware address. */
-    clients = new Map();
-    leases;
-    socket = (0,external_node_dgram_namespaceObject.createSocket)('udp4');
-    constructor(leases) {
-        this.leases = new Map(leases.map((lease) => [lease.mac, lease]));
-        this.socket.on('message', (packet) => this.answer(packet));
-    }
-    async start() {
-        this.socket.bind(67);
-        await (0,external_node_events_.once)(this.socket, 'listening');
-        this.socket.setBroadcast(true);
-    }
-    async stop() {
-        this.socket.close();
-        await (0,external_node_events_.once)(this.socket, 'close');
-    }
-    answer(packet) {
-        const request = parseRequest(packet);
-        const lease = request && this.leases.get(request.mac);
-        if (!request || !lease)
-            return;
-        this.clients.set(request.mac, request.clientId);
-        this.socket.send(leaseAnswer(request, lease), 68, lease.broadcast);
-    }
+function tallyClients(samples) {
+    return tally(samples.map(({ client, error }) => ({ backend: client, error })));
+}
+/** After its address was edited, and once it is `ready`, a clone serves on the new one and is still the same host to ssh. */
+async function checkReaddressed(checks, stage, clone, before, ready) {
+    const { site } = stage;
+    await checks.run('readdressed', async () => {
+        await ready;
+        await role_checks_settled(stage, clone, site.workers.map(({ name }) => name), 'UP');
+        const now = await readIdentity(clone.agent);
+        const same = now.hostKeys.length === before.hostKeys.length &&
+            now.hostKeys.every((key) => before.hostKeys.includes(key));
+        expect(same, 'its ssh host keys are new: every operator would be warned of an attack');
+        expect(now.machineId === before.machineId, 'its machine id has changed');
+        const [old, moved] = [site.pair[0], site.moved].map((seat) => addressIn(seat, site.edgeZone));
+        const route = { from: visitorIn(site, site.edgeZone), port: nodePorts[0], timeoutMs: 3000 };
+        const answers = await askTimes({ ...route, to: moved ?? '' }, 3);
+        expect(answers.every(({ error }) => !error), `on ${moved}: ${tally(answers)}`);
+        const [stale] = await askTimes({ ...route, to: old ?? '' }, 1);
+        expect(stale?.error !== undefined, `the old address ${old} still answers`);
+        return `serves on ${moved} instead of ${old} with the same ${now.hostKeys.length} host keys`;
+    });
 }
 
 ;// CONCATENATED MODULE: ./src/boot/haproxy/api-server.ts
@@ -4790,57 +6125,73 @@ class ApiServer {
 
 ;// CONCATENATED MODULE: ./src/boot/haproxy/certificates.ts
 
-
-
-
-const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-const requestExtension = ['-addext', 'extendedKeyUsage=serverAuth'];
-/** `openssl` arguments for a certificate authority that signs for a few days. */
-function authorityArguments(name, folder) {
-    return [
-        ...['req', '-x509', ...curve, '-days', '3', '-subj', `/CN=${name}`],
-        ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign'],
-        ...['-keyout', (0,external_node_path_.join)(folder, `${name}.key`), '-out', (0,external_node_path_.join)(folder, `${name}.crt`)],
-    ];
-}
-/** `openssl` arguments for a server certificate with one DNS name, signed by an authority in the same folder. */
-function leafArguments(name, dnsName, authority, folder) {
-    return [
-        ...['req', '-x509', ...curve, '-days', '3', '-subj', `/CN=${dnsName}`, ...requestExtension],
-        ...['-addext', `subjectAltName=DNS:${dnsName}`, '-addext', 'basicConstraints=critical,CA:FALSE'],
-        ...['-CA', (0,external_node_path_.join)(folder, `${authority}.crt`), '-CAkey', (0,external_node_path_.join)(folder, `${authority}.key`)],
-        ...['-keyout', (0,external_node_path_.join)(folder, `${name}.key`), '-out', (0,external_node_path_.join)(folder, `${name}.crt`)],
-    ];
-}
 /**
  * Makes the certificates of a proof in a folder of its own.
  * @param dnsName the name the load balancer asks for
  * @throws SeederError without openssl 3
  */
 async function makeCertificates(folder, dnsName) {
-    await (0,promises_.mkdir)(folder, { recursive: true, mode: 0o700 });
-    const pair = async (name) => ({
-        cert: await (0,promises_.readFile)((0,external_node_path_.join)(folder, `${name}.crt`), 'utf8'),
-        key: await (0,promises_.readFile)((0,external_node_path_.join)(folder, `${name}.key`), 'utf8'),
-    });
-    try {
-        await (0,execa/* execa */.Ho)('openssl', authorityArguments('kubernetes-ca', folder));
-        await (0,execa/* execa */.Ho)('openssl', authorityArguments('other-ca', folder));
-        await (0,execa/* execa */.Ho)('openssl', leafArguments('good', dnsName, 'kubernetes-ca', folder));
-        await (0,execa/* execa */.Ho)('openssl', leafArguments('wrong-name', `not-${dnsName}`, 'kubernetes-ca', folder));
-        await (0,execa/* execa */.Ho)('openssl', leafArguments('wrong-ca', dnsName, 'other-ca', folder));
+    const cluster = await Authority.make('kubernetes-ca', folder);
+    const other = await Authority.make('other-ca', folder);
+    const server = (name) => ({ commonName: name, dnsNames: [name], usages: ['serverAuth'] });
+    return {
+        ca: cluster.cert,
+        good: await cluster.issue('good', server(dnsName)),
+        wrongName: await cluster.issue('wrong-name', server(`not-${dnsName}`)),
+        otherCa: await other.issue('wrong-ca', server(dnsName)),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/boot/haproxy/site.ts
+
+
+/**
+ * Lays out the pair's site, with this process as every machine around it.
+ * @throws SeederError when the platform has no zone or VIP the contract needs
+ */
+function layOutPair(platform) {
+    const { zones } = platform.roles.haproxy;
+    const vips = Object.values(platform.vips).filter((one) => one.role === 'haproxy');
+    const nodeZone = platform.roles['control-plane'].zones.find((name) => zones.includes(name));
+    const edge = vips.find((one) => one.zone !== nodeZone) ?? vips[0];
+    if (!edge || !nodeZone) {
+        throw new report_error/* SeederError */.Zb('the platform file has no haproxy VIP, or no zone that haproxy shares with the nodes', {
+            fix: 'see platform.yaml: vips and roles.haproxy.zones',
+        });
     }
-    catch (cause) {
-        throw new report_error/* SeederError */.Zb('could not make the certificates of the API servers with openssl', {
-            fix: 'run scripts/setup.sh, which installs openssl 3',
-            cause,
+    const peer = (name, place) => ({
+        name,
+        zone: nodeZone,
+        address: nodeAddress(platform, nodeZone, place),
+    });
+    const apiServers = [1, 2, 3, 4].map((at) => peer(`cp${at}`, at));
+    const workers = [1, 2, 3].map((at) => peer(`w${at}`, 4 + at));
+    const balancer = { role: 'haproxy', routed: false };
+    const site = layOutSite(platform, [
+        { ...balancer, hostname: 'lb1', machine: 0 },
+        { ...balancer, hostname: 'lb2', machine: 1 },
+        { ...balancer, hostname: 'lb1', machine: 0, place: 2 },
+    ], [...apiServers, ...workers]);
+    const [first, second, moved] = site.seats;
+    if (!first || !second || !moved)
+        throw new report_error/* SeederError */.Zb('the site has no seats for a pair');
+    const operatorZone = platform.flows.ssh?.from.find((name) => zones.includes(name));
+    if (!operatorZone) {
+        throw new report_error/* SeederError */.Zb('load balancers have no card in a zone that the operator comes from', {
+            fix: 'see platform.yaml: flows.ssh and roles.haproxy.zones',
         });
     }
     return {
-        ca: await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'kubernetes-ca.crt'), 'utf8'),
-        good: await pair('good'),
-        wrongName: await pair('wrong-name'),
-        otherCa: await pair('wrong-ca'),
+        ...site,
+        operatorZone,
+        pair: [first, second],
+        moved,
+        apiServers,
+        workers,
+        edgeZone: edge.zone,
+        nodeZone,
+        vip: edge.address,
+        vipCidr: `${edge.address}/${prefixOf(zoneOf(platform, edge.zone))}`,
     };
 }
 
@@ -4899,401 +6250,36 @@ async function listen(address, port, handler) {
 
 
 
-
-
-
-
-
-/** Size of a clone's disk: well above the image, so that growing shows. */
-const diskBytes = 8 * 1024 ** 3;
-/** What the proof's operator logs in as. */
-const operatorUser = 'seeder';
-/** Builds the stage in this process's network namespace. `strike` takes it down. */
-async function buildStage(proof) {
-    const { folder, platform, emulator, candidate } = proof;
-    const site = layOutSite(platform);
-    await raiseLan(site.lan);
+// What the platform's load balancers have; a pair has to fit on the runner.
+const stage_mostMemoryMiB = 1024;
+/** Builds the stage in this process's network namespace. `strikePair` takes it down. */
+async function buildPair(proof) {
+    const { folder, platform, candidate } = proof;
+    const site = layOutPair(platform);
+    const stage = await buildStage(proof, site);
     const certificates = await makeCertificates((0,external_node_path_.join)(folder, 'certificates'), apiName);
-    const sshKey = await makeSshKey(folder);
-    const dhcp = new DhcpServer(site.seats.flatMap(({ nics }) => nics.flatMap(({ lease }) => lease ?? [])));
     const workers = site.workers.map((peer) => new Worker(peer, { services: nodePorts, health: healthPort }));
     const { good, wrongName, otherCa } = certificates;
     const pairs = [good, good, wrongName, otherCa];
     const apiServers = site.apiServers.map((peer, at) => new ApiServer(peer, pairs[at] ?? otherCa));
-    await Promise.all([dhcp.start(), ...workers.map((worker) => worker.start())]);
+    await Promise.all(workers.map((worker) => worker.start()));
     await Promise.all(apiServers.map((server) => server.start(apiPort)));
-    const operator = {
-        user: operatorUser,
-        sshKey: sshKey.publicKey,
-        clusterCa: certificates.ca,
-        nameservers: platform.dns,
-    };
-    const make = (seat) => Clone.make(candidate.qcow2, folder, emulator, {
-        name: seat.hostname,
-        uuid: (0,external_node_crypto_.randomUUID)(),
-        memoryMiB: Math.min(platform.roles.haproxy.memory, 1024),
-        cpus: processorsFor(emulator.accelerator),
-        diskBytes,
-        nics: seat.nics,
-    });
+    const clone = (seat) => makeClone(stage, seat, candidate.qcow2, stage_mostMemoryMiB);
+    const ca = { path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: certificates.ca };
     return {
-        folder,
+        ...stage,
         site,
         certificates,
-        sshKey,
-        dhcp,
         workers,
         apiServers,
-        clones: [await make(site.seats[0]), await make(site.seats[1])],
-        drive: (seat, values) => loadBalancerDrive(seat, values, operator),
+        pair: [await clone(site.pair[0]), await clone(site.pair[1])],
+        drive: (seat, values) => nodeDrive(stage, seat, values, [ca]),
     };
 }
 /** Ends every VM and server of a stage. */
-async function strikeStage(stage) {
-    await Promise.all(stage.clones.map((clone) => clone.kill()));
-    await Promise.all([...stage.workers, ...stage.apiServers, stage.dhcp].map((server) => server.stop()));
-}
-
-;// CONCATENATED MODULE: ./src/boot/haproxy/traffic.ts
-
-
-
-
-const answer = schemas/* object */.Ikc({ backend: schemas/* string */.YjP(), client: schemas/* string */.YjP() });
-/** One request to a NodePort through the load balancer. */
-async function ask(route) {
-    const began = performance.now();
-    const outcome = await get(route, '/').then((body) => ({ ...answer.parse(JSON.parse(body)), error: undefined }), (error) => ({ backend: undefined, client: undefined, error: (0,report_error/* describeError */.Uc)(error) }));
-    const at = performance.now();
-    return { at, ms: at - began, ...outcome };
-}
-/** `count` requests one after the other. */
-async function askTimes(route, count) {
-    const samples = [];
-    for (let at = 0; at < count; at++)
-        samples.push(await ask(route));
-    return samples;
-}
-/** Requests every 100 ms until `enough` of the samples so far, or until the time is up. */
-async function askUntil(route, enough, timeoutMs) {
-    const samples = [];
-    const deadline = performance.now() + timeoutMs;
-    while (performance.now() < deadline) {
-        samples.push(await ask(route));
-        if (enough(samples))
-            break;
-        await (0,external_node_timers_promises_.setTimeout)(100);
-    }
-    return samples;
-}
-/** How often each backend answered, for people: `w1 ×4, w2 ×4`. */
-function tally(samples) {
-    const counts = new Map();
-    for (const { backend, error } of samples) {
-        const who = backend ?? error ?? 'nobody';
-        counts.set(who, (counts.get(who) ?? 0) + 1);
-    }
-    return [...counts]
-        .sort()
-        .map(([who, count]) => `${who} ×${count}`)
-        .join(', ');
-}
-/** Whether every name answered equally often, and nothing failed. */
-function isBalanced(samples, names) {
-    return names.every((name) => samples.filter(({ backend }) => backend === name).length === samples.length / names.length);
-}
-
-;// CONCATENATED MODULE: ./src/boot/haproxy/role-checks.ts
-
-
-
-
-
-
-
-
-
-
-
-
-
-// inter 2s, fall 2, rise 2 in the image's configuration: the second check that disagrees decides, at most 4 s
-// after the change. The rest is for asking HAProxy through the guest agent, which is slow under emulation.
-const checkTimeMs = 4000;
-const measuringMs = 2500;
-/** Asks one ready load balancer, through its own addresses, for everything its role promises. */
-async function checkRole(checks, stage, platform, clone, seat) {
-    const { site } = stage;
-    const names = site.workers.map(({ name }) => name);
-    const route = (port) => ({
-        from: visitorIn(site, site.edgeZone),
-        to: addressIn(seat, site.edgeZone),
-        port,
-        timeoutMs: 8000,
-    });
-    const measured = {};
-    let balanced = [];
-    await checks.run('round-robin', async () => {
-        await settled(clone, names, 'UP');
-        for (const port of nodePorts) {
-            balanced = await askTimes(route(port), names.length * 4);
-            expect(isBalanced(balanced, names), `port ${port}: ${tally(balanced)}`);
-        }
-        return `ports ${nodePorts.join(', ')}: ${tally(balanced)} each`;
-    });
-    await checks.run('worker-lost', async () => {
-        const [lost] = stage.workers;
-        expect(lost !== undefined, 'the site has no workers');
-        await lost.stop();
-        const began = performance.now();
-        const [leftMs, during] = await Promise.all([
-            settled(clone, [lost.peer.name], 'DOWN').then(() => performance.now() - began),
-            askUntil(route(nodePorts[0]), () => false, checkTimeMs),
-        ]);
-        measured.workerLostMs = Math.round(leftMs);
-        expect(measured.workerLostMs <= checkTimeMs + measuringMs, `it left after ${measured.workerLostMs} ms; its check time is ${checkTimeMs} ms`);
-        const others = names.filter((name) => name !== lost.peer.name);
-        const after = await askTimes(route(nodePorts[0]), others.length * 3);
-        expect(isBalanced(after, others), `after it had left: ${tally(after)}`);
-        const failed = during.filter(({ error }) => error).length;
-        return `left after ${seconds(measured.workerLostMs)}; meanwhile ${failed} of ${during.length} requests failed; then ${tally(after)}`;
-    });
-    await checks.run('worker-returns', async () => {
-        const [lost] = stage.workers;
-        expect(lost !== undefined, 'the site has no workers');
-        await lost.start();
-        const began = performance.now();
-        await settled(clone, [lost.peer.name], 'UP');
-        measured.workerReturnedMs = Math.round(performance.now() - began);
-        const after = await askTimes(route(nodePorts[0]), names.length * 2);
-        expect(isBalanced(after, names), `after it was back: ${tally(after)}`);
-        return `back after ${seconds(measured.workerReturnedMs)}; then ${tally(after)}`;
-    });
-    await checkApi(checks, stage, clone, seat);
-    await checks.run('ports', () => checkPorts(stage, platform, seat));
-    await checks.run('login', () => checkLogin(stage, clone, seat));
-    return { balanced, measured };
-}
-async function checkApi(checks, stage, clone, seat) {
-    const { site, apiServers } = stage;
-    const [good, wrong] = [apiServers.slice(0, 2), apiServers.slice(2)];
-    await checks.run('api', async () => {
-        await settled(clone, good.map(({ peer }) => peer.name), 'UP');
-        const route = {
-            from: visitorIn(site, site.nodeZone),
-            to: addressIn(seat, site.nodeZone),
-            port: apiPort,
-            timeoutMs: 8000,
-        };
-        const samples = [];
-        for (let at = 0; at < 12; at++) {
-            samples.push(await get(route, '/version', { ca: stage.certificates.ca, name: apiName }).then((body) => ({
-                backend: schemas/* object */.Ikc({ server: schemas/* string */.YjP() }).parse(JSON.parse(body)).server,
-                error: undefined,
-            }), (error) => ({ backend: undefined, error: (0,report_error/* describeError */.Uc)(error) })));
-        }
-        expect(isBalanced(samples, good.map(({ peer }) => peer.name)), tally(samples));
-        return `over TLS as ${apiName}: ${tally(samples)}`;
-    });
-    await checks.run('api-wrong-certificate', async () => {
-        const states = await serverStates(clone.agent);
-        const seen = wrong.map(({ peer, connections, handshakes }) => {
-            const state = statesOf(states, peer.name).join(', ');
-            expect(connections > 0, `HAProxy never tried ${peer.name}, so nothing was shown`);
-            expect(state === 'DOWN', `${peer.name} is ${state || 'unknown to HAProxy'}`);
-            expect(handshakes === 0, `${peer.name} was used ${handshakes} times`);
-            return `${peer.name} tried ${connections} times`;
-        });
-        return `wrong name and foreign authority are DOWN and never got past the handshake: ${seen.join(', ')}`;
-    });
-}
-/**
- * A client of the API that looks at no certificate and does not wait for anybody to be ready: from now on, until it
- * is told to stop, it takes whatever the load balancer gives it.
- */
-function hastyApiClient(stage, seat) {
-    const { site } = stage;
-    const route = {
-        from: visitorIn(site, site.nodeZone),
-        to: addressIn(seat, site.nodeZone),
-        port: apiPort,
-        timeoutMs: 1000,
-    };
-    let stopped = false;
-    const loop = async () => {
-        while (!stopped) {
-            await get(route, '/version', { name: apiName, ca: '' }).catch(() => undefined);
-            await (0,external_node_timers_promises_.setTimeout)(200);
-        }
-    };
-    const ended = loop();
-    return {
-        stop: () => {
-            stopped = true;
-            return ended;
-        },
-    };
-}
-/** Waits until HAProxy holds all of these servers in a state, in every proxy. */
-async function settled(clone, servers, wanted) {
-    const deadline = performance.now() + 20_000;
-    for (;;) {
-        const states = await serverStates(clone.agent);
-        const found = servers.flatMap((server) => statesOf(states, server));
-        if (found.length >= servers.length && found.every((state) => state === wanted))
-            return;
-        expect(performance.now() < deadline, `waited for ${servers.join(', ')} to be ${wanted}; HAProxy says ${found.join(', ') || 'nothing about them'}`);
-        await (0,external_node_timers_promises_.setTimeout)(200);
-    }
-}
-// What a load balancer could be listening on, or what would be bad if it did.
-const probed = [22, 25, 53, 80, 111, 443, 5355, 6443, 8405, 9100, 10250, 10256, 30080, 30443];
-async function checkPorts(stage, platform, seat) {
-    const { site } = stage;
-    const serving = new Set([22, apiPort, ...nodePorts]);
-    const probes = Object.keys(site.visitors).flatMap((zone) => probed.map((port) => ({ zone, port })));
-    const wrong = [];
-    await Promise.all(probes.map(async ({ zone, port }) => {
-        const from = visitorIn(site, zone);
-        const answer = await probePort({ from, to: addressIn(seat, zone), port, timeoutMs: 3000 });
-        const meant = mayConnect(platform, 'haproxy', from, port)
-            ? serving.has(port)
-                ? 'open'
-                : 'refused'
-            : 'silent';
-        if (answer !== meant)
-            wrong.push(`${port} from ${zone} is ${answer}, meant to be ${meant}`);
-    }));
-    expect(wrong.length === 0, wrong.join('; '));
-    return `${probes.length} ports from ${Object.keys(site.visitors).join(', ')}: as the platform file says`;
-}
-async function checkLogin(stage, clone, seat) {
-    const { site, sshKey } = stage;
-    const target = {
-        from: visitorIn(site, site.operatorZone),
-        to: addressIn(seat, site.operatorZone),
-        user: operatorUser,
-        hostKeys: (await readIdentity(clone.agent)).hostKeys,
-    };
-    const folder = stage.folder;
-    const inside = await ssh(target, folder, [`IdentityFile=${sshKey.privateFile}`], 'hostname');
-    expect(inside.exitCode === 0, `the operator's key was refused: ${inside.stderr.trim()}`);
-    expect(inside.stdout.trim() === seat.hostname, `logged in to ${inside.stdout.trim()}`);
-    const without = await ssh(target, folder, ['IdentityFile=none', 'PreferredAuthentications=none'], 'true');
-    expect(without.stderr.includes('(publickey)'), `without a key ssh offers: ${without.stderr.trim()}`);
-    return `the key opens ${inside.stdout.trim()} from ${site.operatorZone}; nothing but a key is accepted`;
-}
-/** Milliseconds as seconds with one decimal. */
-function seconds(ms) {
-    return `${(ms / 1000).toFixed(1)} s`;
-}
-
-;// CONCATENATED MODULE: ./src/boot/haproxy/pair-checks.ts
-
-
-
-
-
-
-
-// keepalived's peer takes over after three missed advertisements of a second each and a part of one more.
-const takeoverLimitMs = 6000;
-/** A clone was given a value its role cannot use: it has to say so and stay reachable. */
-async function checkRefusal(checks, stage, clone, seat, timeoutMs) {
-    await checks.run('bad-value', async () => {
-        const said = await clone.console.waitFor(/seeder-first-boot: /, 'the refusal', timeoutMs);
-        expect(/first-boot: NODEPORT_BACKENDS: /.test(said.text), `the console says: ${said.text.trim()}`);
-        await clone.agent.ready(timeoutMs);
-        const status = await settledStatus(clone);
-        expect(status.state === 'failed', `the agent is told "${status.state}"`);
-        expect(status.reason.includes('NODEPORT_BACKENDS') && status.reason.includes(badAddress), `the agent is told "${status.reason}", which does not name the key and the value`);
-        return said.text.trim();
-    });
-    await checks.run('bad-value-reachable', async () => {
-        const from = visitorIn(stage.site, stage.site.operatorZone);
-        const to = addressIn(seat, stage.site.operatorZone);
-        const words = await greeting({ from, to, port: 22, timeoutMs: 20_000 });
-        expect(words.startsWith('SSH-2.0-'), `port 22 says "${words}"`);
-        const serving = (await clone.agent.exec(['/bin/systemctl', 'is-active', 'haproxy.service'])).stdout.trim();
-        expect(serving !== 'active', 'HAProxy serves although its values were refused');
-        return `ssh answers (${words}), HAProxy is ${serving}`;
-    });
-}
-async function settledStatus(clone) {
-    // The console line is printed before the unit has ended; --wait returns once every job has.
-    await clone.agent.exec(['/bin/systemctl', 'is-system-running', '--wait'], { timeoutMs: 180_000 });
-    return guestStatus(clone.agent);
-}
-/** Two clones of the same image have nothing in common that says who they are. */
-async function checkIdentity(checks, stage, [first, second]) {
-    await checks.run('identity', async () => {
-        const shared = ['hostname', 'machineId', 'randomSeed'].filter((key) => first[key] === second[key]);
-        expect(shared.length === 0, `both have the same ${shared.join(', ')}`);
-        const keys = first.hostKeys.filter((key) => second.hostKeys.includes(key));
-        expect(keys.length === 0, `both have the ssh host key ${keys[0]}`);
-        const ids = stage.site.seats.flatMap(({ nics }) => nics.flatMap(({ mac }) => stage.dhcp.clients.get(mac) ?? []));
-        const duids = stage.site.seats.map(({ nics }) => duidOf(nics.flatMap(({ mac }) => stage.dhcp.clients.get(mac) ?? [])));
-        expect(ids.length > 0, 'neither of them asked for an address by DHCP');
-        expect(duids[0] !== duids[1], `both call themselves ${duids[0]} to DHCP servers`);
-        return `different machine ids, ${first.hostKeys.length} host keys each, random seeds, DUIDs and host names`;
-    });
-}
-/** The DUID in a DHCP client identifier of type 255 (RFC 4361): it follows the card's own four bytes. */
-function duidOf(clientIds) {
-    const [id = ''] = clientIds;
-    return id.startsWith('ff') ? id.slice(10) : id;
-}
-/** The first of the pair holds the VIP; when its VM dies, the other one takes it. */
-async function checkFailover(checks, stage, measured) {
-    const { site } = stage;
-    const [master, backup] = [site.seats[0], site.seats[1]].map((seat) => addressIn(seat, site.nodeZone));
-    const route = {
-        from: visitorIn(site, site.edgeZone),
-        to: site.vip,
-        port: nodePorts[0],
-        timeoutMs: 1000,
-    };
-    await checks.require('vip', async () => {
-        const calm = (samples) => samples.length >= 6 && samples.slice(-6).every(({ client }) => client === master);
-        const samples = await askUntil(route, calm, 30_000);
-        expect(calm(samples), `the VIP is answered by ${tallyClients(samples)}, not steadily by ${master}`);
-        return `${site.vip} is answered by ${site.seats[0].hostname}`;
-    });
-    await checks.run('failover', async () => {
-        const killed = performance.now();
-        await stage.clones[0].kill();
-        const taken = (samples) => samples.length >= 5 && samples.slice(-5).every(({ client }) => client === backup);
-        const samples = await askUntil(route, taken, 30_000);
-        expect(taken(samples), `nobody took the VIP: ${tally(samples.slice(-5))}`);
-        const first = samples.find(({ client }) => client === backup);
-        measured.failoverMs = Math.round((first?.at ?? 0) - killed);
-        expect(measured.failoverMs <= takeoverLimitMs, `${site.seats[1].hostname} took the VIP after ${seconds(measured.failoverMs)}, later than ${seconds(takeoverLimitMs)}`);
-        const lost = samples.filter(({ error }) => error).length;
-        return `${site.seats[1].hostname} answers ${seconds(measured.failoverMs)} after the VM of ${site.seats[0].hostname} was killed; ${lost} requests were lost`;
-    });
-}
-function tallyClients(samples) {
-    return tally(samples.map(({ client, error }) => ({ backend: client, error })));
-}
-/** After its address was edited, and once it is `ready`, a clone serves on the new one and is still the same host to ssh. */
-async function checkReaddressed(checks, stage, clone, before, ready) {
-    const { site } = stage;
-    await checks.run('readdressed', async () => {
-        await ready;
-        await settled(clone, site.workers.map(({ name }) => name), 'UP');
-        const now = await readIdentity(clone.agent);
-        const same = now.hostKeys.length === before.hostKeys.length &&
-            now.hostKeys.every((key) => before.hostKeys.includes(key));
-        expect(same, 'its ssh host keys are new: every operator would be warned of an attack');
-        expect(now.machineId === before.machineId, 'its machine id has changed');
-        const [old, moved] = [site.seats[0], site.moved].map((seat) => addressIn(seat, site.edgeZone));
-        const route = { from: visitorIn(site, site.edgeZone), port: nodePorts[0], timeoutMs: 3000 };
-        const answers = await askTimes({ ...route, to: moved ?? '' }, 3);
-        expect(answers.every(({ error }) => !error), `on ${moved}: ${tally(answers)}`);
-        const [stale] = await askTimes({ ...route, to: old ?? '' }, 1);
-        expect(stale?.error !== undefined, `the old address ${old} still answers`);
-        return `serves on ${moved} instead of ${old} with the same ${now.hostKeys.length} host keys`;
-    });
+async function strikePair(stage) {
+    await strikeStage(stage);
+    await Promise.all([...stage.workers, ...stage.apiServers].map((server) => server.stop()));
 }
 
 ;// CONCATENATED MODULE: ./src/boot/haproxy/contract.ts
@@ -5307,7 +6293,9 @@ async function checkReaddressed(checks, stage, clone, before, ready) {
 
 
 
-const roleChecks = [
+
+
+const contract_roleChecks = [
     { name: 'round-robin', group: 'role', title: 'connections go to every worker in turn' },
     { name: 'worker-lost', group: 'role', title: 'a dead worker leaves within its check time' },
     { name: 'worker-returns', group: 'role', title: 'and returns when it is back' },
@@ -5328,70 +6316,36 @@ const roleChecks = [
     { name: 'failover', group: 'pair', title: 'and by the second when the first one’s VM is killed' },
     { name: 'readdressed', group: 'pair', title: 'an edited address works and keeps the ssh host keys' },
 ];
-const plan = [...imageChecks, ...roleChecks];
-// Under emulation on two cores a pair that boots together needs about a minute and a half.
-const bootTimeoutMs = { kvm: 120_000, tcg: 300_000 };
-const ready = /seeder-first-boot: ready/;
+const contract_plan = [...imageChecks, ...contract_roleChecks];
 /** Console lines that a step provokes, by clone and start. */
-const provoked = {
+const contract_provoked = {
     'lb2 start 1': [{ pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' }],
     'lb2 start 2': [
         { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
     ],
 };
 /** The load balancer: a pair of clones with a VIP, three workers, and four API servers of which two are impostors. */
-const haproxyContract = { checks: plan, prove };
-async function prove(proof) {
-    const checks = new Checks(plan, (result) => proof.progress.note(describeResult(result)));
-    const gathered = {
-        boot: { readyMs: null, stages: {} },
-        role: { balanced: [], measured: {} },
-        rawSha256: null,
-    };
-    const stage = await buildStage(proof);
-    try {
-        await scenario(proof, stage, checks, gathered);
-    }
-    catch (error) {
-        if (!(error instanceof Abandoned))
-            throw error;
-    }
-    finally {
-        if (checks.anyFailed())
-            await Promise.all(stage.clones.map((clone) => clone.saveJournal()));
-        await strikeStage(stage);
-    }
-    await scanConsoles(checks, stage.clones);
-    if (gathered.rawSha256 === null) {
-        gathered.rawSha256 = await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
-    }
-    return {
-        checks: checks.results(),
-        boot: gathered.boot,
-        rawSha256: gathered.rawSha256,
-        balanced: gathered.role.balanced.flatMap(({ backend, client }) => backend && client ? [{ backend, client }] : []),
-        measured: gathered.role.measured,
-    };
+const haproxyContract = { checks: contract_plan, prove: contract_prove };
+async function contract_prove(proof) {
+    const stage = await buildPair(proof);
+    const scene = { clones: stage.clones, strike: () => strikePair(stage), provoked: contract_provoked };
+    const scratch = (0,external_node_path_.join)(proof.folder, 'disk.raw');
+    return play(contract_plan, proof.progress, scene, (checks, seen) => contract_scenario(proof, stage, checks, seen), async (checks, seen) => {
+        seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, scratch);
+    });
 }
-async function scenario(proof, stage, checks, gathered) {
+async function contract_scenario(proof, stage, checks, seen) {
     const { site } = stage;
-    const [first, second] = stage.clones;
-    const timeoutMs = bootTimeoutMs[proof.emulator.accelerator];
+    const [first, second] = stage.pair;
+    const timeoutMs = bootTimeoutMs(proof.emulator.accelerator);
     proof.progress.phase('two clones boot, one of them with a bad value');
-    await first.start(stage.drive(site.seats[0], nodeValues(site, 0)));
-    await second.start(stage.drive(site.seats[1], withBadValue(nodeValues(site, 1))));
-    const hasty = hastyApiClient(stage, site.seats[0]);
-    const began = await Promise.allSettled([
-        awaitFirstBoot(checks, first, gathered, timeoutMs),
-        checkRefusal(checks, stage, second, site.seats[1], timeoutMs),
-    ]);
-    await hasty.stop();
-    for (const one of began)
-        if (one.status === 'rejected')
-            throw one.reason;
+    await first.start(stage.drive(site.pair[0], nodeValues(site, 0)));
+    await second.start(stage.drive(site.pair[1], withBadValue(nodeValues(site, 1))));
+    const hasty = hastyApiClient(stage, site.pair[0]);
+    await together(awaitFirstBoot(checks, first, seen, timeoutMs), checkRefusal(checks, stage, second, site.pair[1], timeoutMs)).finally(() => hasty.stop());
     proof.progress.phase('the value is corrected; the other clone is examined and balances meanwhile');
     await checks.require('shutdown', async () => `off after ${seconds(await second.shutDown(90_000))}`);
-    await second.start(stage.drive(site.seats[1], nodeValues(site, 1)));
+    await second.start(stage.drive(site.pair[1], nodeValues(site, 1)));
     const corrected = awaitReady(second, timeoutMs);
     // It is awaited further down; until then nobody else would notice that it failed.
     corrected.catch(() => undefined);
@@ -5401,71 +6355,1029 @@ async function scenario(proof, stage, checks, gathered) {
         sshKey: stage.sshKey.publicKey,
         diskBytes: diskBytes,
     });
-    gathered.boot.stages = await bootStages(first);
-    gathered.role = await checkRole(checks, stage, proof.platform, first, site.seats[0]);
+    seen.boot.stages = await bootStages(first);
+    await checkRole(checks, stage, first, site.pair[0], seen);
     proof.progress.phase('the pair: identities, VIP, failover');
     await checks.require('corrected', async () => `ready after ${seconds(await corrected)}`);
     const before = await readIdentity(first.agent);
-    await checkIdentity(checks, stage, [before, await readIdentity(second.agent)]);
-    await checkFailover(checks, stage, gathered.role.measured);
+    const other = await readIdentity(second.agent);
+    await checks.run('identity', async () => compareIdentities([before, other], duidsOf(stage, [before.hostname, other.hostname])));
+    await checkFailover(checks, stage, seen.measured);
     proof.progress.phase('the killed clone returns with another address; the image is read once more');
     await first.start(stage.drive(site.moved, nodeValues(site, 0)));
     await checkTampering(checks, second);
     await second.kill();
-    gathered.rawSha256 = await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
+    seen.rawSha256 = await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
     await checkReaddressed(checks, stage, first, before, awaitReady(first, timeoutMs));
 }
-async function awaitFirstBoot(checks, clone, gathered, timeoutMs) {
-    await checks.require('boots', async () => {
-        gathered.boot.readyMs = await awaitReady(clone, timeoutMs);
-        return `ready after ${seconds(gathered.boot.readyMs)}`;
-    });
-    await checks.require('agent', async () => {
-        await clone.agent.ready(60_000);
-        return 'it answers';
-    });
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/configuration.ts
+
+
+/** The name that API servers' certificates carry. */
+const configuration_apiPort = 6443;
+/** Secrets of a cluster that nobody has. */
+function makeSecrets() {
+    const letters = 'abcdefghijklmnopqrstuvwxyz0123456789';
+    const word = (length) => [...(0,external_node_crypto_.randomBytes)(length)].map((byte) => letters[byte % letters.length]).join('');
+    return {
+        token: `${word(6)}.${word(16)}`,
+        certificateKey: (0,external_node_crypto_.randomBytes)(32).toString('hex'),
+        caHash: `sha256:${(0,external_node_crypto_.createHash)('sha256').update((0,external_node_crypto_.randomBytes)(32)).digest('hex')}`,
+    };
 }
-/** Waits for the first-boot marker, or for the refusal that comes in its place. Milliseconds from QEMU's start. */
-async function awaitReady(clone, timeoutMs) {
-    const line = await clone.console.waitFor(/seeder-first-boot: /, 'first boot', timeoutMs);
-    if (ready.test(line.text))
-        return line.ms;
-    const later = await clone.console.waitFor(ready, 'first boot to be ready', 30_000).catch(() => undefined);
-    expect(later !== undefined, `first boot says: ${line.text.trim()}`);
-    return later.ms;
+/** Where the cluster's API is asked: the load balancers' address among the nodes, or else the first control plane. */
+function apiEndpoint(platform, controlPlane) {
+    const zones = platform.roles['control-plane'].zones;
+    const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone));
+    return `${vip?.address ?? addressIn(controlPlane, zones[0] ?? '')}:${configuration_apiPort}`;
 }
-async function scanConsoles(checks, clones) {
-    const consoles = clones.flatMap((clone) => clone.boots.map(({ console }, at) => {
-        const name = `${clone.name} start ${at + 1}`;
-        const allowed = [...harmlessLines, ...(provoked[name] ?? [])];
-        return { name, failures: consoleFailures(console.lines, allowed), lines: console.lines.length };
+/** Where three members of etcd would be. */
+function etcdEndpoints(platform) {
+    const zone = platform.roles.etcd.zones[0] ?? '';
+    return [1, 2, 3].map((place) => nodeAddress(platform, zone, place));
+}
+/** The values of a control plane that begins a cluster. */
+function initValues(platform, seat, secrets, endpoints) {
+    return {
+        NODE_ROLE: 'control-plane',
+        BOOTSTRAP: 'init',
+        CONTROL_PLANE_ENDPOINT: apiEndpoint(platform, seat),
+        NODE_ADDRESS: addressIn(seat, platform.roles['control-plane'].zones[0] ?? ''),
+        ETCD_ENDPOINTS: endpoints.join(' '),
+        JOIN_TOKEN: secrets.token,
+        CERTIFICATE_KEY: secrets.certificateKey,
+        CLUSTER_NAME: 'proof',
+    };
+}
+/** The values of a worker that joins. It has one card, so its address is plain. */
+function joinValues(platform, controlPlane, secrets) {
+    return {
+        NODE_ROLE: 'worker',
+        BOOTSTRAP: 'join',
+        CONTROL_PLANE_ENDPOINT: apiEndpoint(platform, controlPlane),
+        JOIN_TOKEN: secrets.token,
+        JOIN_CA_HASH: secrets.caHash,
+    };
+}
+/** The files that a control plane gets beside node.env: what the API server shows to etcd. */
+function controlPlaneFiles(etcd, client) {
+    return [
+        { path: '/etc/seeder/trust/etcd-ca.crt', permissions: '0644', content: etcd.cert },
+        { path: '/etc/seeder/tls/apiserver-etcd-client.crt', permissions: '0644', content: client.cert },
+        { path: '/etc/seeder/tls/apiserver-etcd-client.key', permissions: '0600', content: client.key },
+    ];
+}
+
+// EXTERNAL MODULE: ./src/platform/schema.ts
+var schema = __nccwpck_require__(5140);
+;// CONCATENATED MODULE: ./src/boot/kubernetes/kubeadm-configuration.ts
+
+
+
+
+const api = 'kubeadm.k8s.io/v1beta4';
+const nameValue = schemas/* object */.Ikc({ name: schemas/* string */.YjP(), value: schemas/* string */.YjP() });
+/** The parts of kubeadm's configuration that a control plane cannot do without. */
+const kubeadm_configuration_schemas = {
+    InitConfiguration: schemas/* object */.Ikc({
+        apiVersion: schemas/* literal */.euz(api),
+        localAPIEndpoint: schemas/* object */.Ikc({ advertiseAddress: schemas/* string */.YjP(), bindPort: schemas/* literal */.euz(6443) }),
+        nodeRegistration: schemas/* object */.Ikc({
+            name: schemas/* string */.YjP(),
+            criSocket: schemas/* literal */.euz('unix:///run/containerd/containerd.sock'),
+            kubeletExtraArgs: schemas/* array */.YOg(nameValue),
+        }),
+    }),
+    ClusterConfiguration: schemas/* object */.Ikc({
+        apiVersion: schemas/* literal */.euz(api),
+        clusterName: schemas/* string */.YjP(),
+        kubernetesVersion: schemas/* string */.YjP().regex(/^v1\.\d+\.\d+/),
+        controlPlaneEndpoint: schemas/* string */.YjP(),
+        networking: schemas/* object */.Ikc({ podSubnet: schemas/* string */.YjP(), serviceSubnet: schemas/* string */.YjP() }),
+        etcd: schemas/* object */.Ikc({
+            external: schemas/* object */.Ikc({
+                endpoints: schemas/* array */.YOg(schemas/* string */.YjP()),
+                caFile: schemas/* string */.YjP(),
+                certFile: schemas/* string */.YjP(),
+                keyFile: schemas/* string */.YjP(),
+            }),
+        }),
+        apiServer: schemas/* object */.Ikc({ extraArgs: schemas/* array */.YOg(nameValue) }),
+    }),
+    KubeProxyConfiguration: schemas/* object */.Ikc({ mode: schemas/* enum */.k5n(['iptables', 'nftables']) }),
+    KubeletConfiguration: schemas/* object */.Ikc({ cgroupDriver: schemas/* literal */.euz('systemd'), volumePluginDir: schemas/* string */.YjP() }),
+};
+/**
+ * Reads the configuration of `kubeadm init` and compares it with the node's values and the platform file.
+ * @returns the files it names, which have to be there
+ * @throws SeederError with everything that is missing or other than meant
+ */
+function compareInitConfiguration(text, meant) {
+    const documents = new Map((0,yaml_dist/* parseAllDocuments */.hR)(text).map((document) => {
+        const value = document.toJS();
+        return [schemas/* object */.Ikc({ kind: schemas/* string */.YjP() }).parse(value).kind, value];
     }));
-    await checkConsoles(checks, consoles);
+    const read = (kind, schema) => {
+        const parsed = schema.safeParse(documents.get(kind));
+        const issue = parsed.error?.issues[0];
+        expect(parsed.success, `${kind}.${issue?.path.join('.')}: ${issue?.message}`);
+        return parsed.data;
+    };
+    const init = read('InitConfiguration', kubeadm_configuration_schemas.InitConfiguration);
+    const cluster = read('ClusterConfiguration', kubeadm_configuration_schemas.ClusterConfiguration);
+    const proxy = read('KubeProxyConfiguration', kubeadm_configuration_schemas.KubeProxyConfiguration);
+    const kubelet = read('KubeletConfiguration', kubeadm_configuration_schemas.KubeletConfiguration);
+    const { values, platform, hostname } = meant;
+    const { external } = cluster.etcd;
+    const argument = (list, name) => list.find((one) => one.name === name)?.value;
+    const pairs = [
+        ['the node’s name', init.nodeRegistration.name, hostname],
+        ['the advertised address', init.localAPIEndpoint.advertiseAddress, values.NODE_ADDRESS],
+        ['node-ip', argument(init.nodeRegistration.kubeletExtraArgs, 'node-ip'), values.NODE_ADDRESS],
+        ['controlPlaneEndpoint', cluster.controlPlaneEndpoint, values.CONTROL_PLANE_ENDPOINT],
+        ['clusterName', cluster.clusterName, values.CLUSTER_NAME],
+        ['podSubnet', cluster.networking.podSubnet, platform.cluster.pods.cidr],
+        ['serviceSubnet', cluster.networking.serviceSubnet, platform.cluster.services.cidr],
+        ['etcd’s endpoints', external.endpoints.join(' '), etcdUrls(values.ETCD_ENDPOINTS ?? '')],
+        ['the mode of kube-proxy', proxy.mode, values.KUBE_PROXY_MODE ?? 'iptables'],
+        [
+            'the range of NodePorts',
+            argument(cluster.apiServer.extraArgs, 'service-node-port-range'),
+            (0,schema/* formatPort */.TF)(platform.cluster.nodePorts),
+        ],
+    ];
+    const wrong = pairs.filter(([, found, wanted]) => found !== wanted);
+    expect(wrong.length === 0, wrong.map(([what, found, wanted]) => `${what} is ${found}, meant to be ${wanted}`).join('; '));
+    expect(!kubelet.volumePluginDir.startsWith('/usr/'), `volumePluginDir is ${kubelet.volumePluginDir}`);
+    return [external.caFile, external.certFile, external.keyFile, kubelet.volumePluginDir];
 }
-function describeResult({ status, title, detail }) {
-    return `${status === 'passed' ? 'ok' : status}: ${title} (${detail})`;
+function etcdUrls(addresses) {
+    return addresses
+        .split(' ')
+        .map((address) => `https://${address}:2379`)
+        .join(' ');
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/kubeadm-checks.ts
+
+
+
+
+
+const config = '/run/seeder/kubeadm.yaml';
+const unit = 'seeder-kubeadm.service';
+// kubeadm looks for the API server, the registry and the internet before it gives an attempt up.
+const callLimitMs = 240_000;
+/** Reads the one line of `/var/lib/seeder/kubeadm.state`; undefined when it is none. */
+function parseKubeadmState(line) {
+    const [, state, text] = /^(done|retrying|running): (.+)$/.exec(line.trim()) ?? [];
+    if (state !== 'done' && state !== 'retrying' && state !== 'running')
+        return undefined;
+    return { state, text: text ?? '' };
+}
+/**
+ * kubeadm was called with the configuration that first boot made and validated, and has come to an end of an attempt. In
+ * a closed network there is no registry and no API server, so it may have to try again: that is said, and no failure.
+ */
+async function awaitKubeadm({ clone, seat }, action) {
+    let state;
+    let line = '';
+    for (const deadline = performance.now() + callLimitMs; performance.now() < deadline; await (0,external_node_timers_promises_.setTimeout)(1000)) {
+        line = (await clone.agent.exec(['/bin/cat', '/var/lib/seeder/kubeadm.state'])).stdout;
+        state = parseKubeadmState(line);
+        if (state !== undefined && state.state !== 'running')
+            break;
+    }
+    expect(state !== undefined && state.state !== 'running', `kubeadm is "${line.trim() || 'not called'}"`);
+    const journal = await clone.agent.shell(`journalctl --boot --no-pager --output=cat --unit=${unit}`);
+    const call = `calling kubeadm ${action} for a ${seat.role}, attempt 1`;
+    expect(journal.includes(call), `the journal of ${unit} does not say "${call}"`);
+    if (state.state === 'done') {
+        const sentinel = (await clone.agent.shell('cat /var/lib/seeder/kubeadm.done')).trim();
+        expect(sentinel.startsWith(`${seat.role} ${action} `), `the sentinel says "${sentinel}"`);
+    }
+    return state;
+}
+/** What first boot has made kubeadm's configuration of, on a node where nothing calls kubeadm. */
+async function checkConfiguration(stage, node, values) {
+    const { agent } = node.clone;
+    // The call is held back from outside: systemd finds its condition not met, which is no failure to anybody.
+    const folder = `/run/systemd/system/${unit}.d`;
+    await agent.output(['/bin/bash', '-euc', `mkdir -p ${folder}; cat >${folder}/hold.conf; systemctl daemon-reload`], '[Unit]\nConditionPathExists=/run/seeder/proof-lets-go\n');
+    const status = await tryValues(node.clone, values, []);
+    expect(status.state === 'ready', `first boot says ${status.state}: ${status.reason}`);
+    const mode = (await agent.output(['/usr/bin/stat', '--format=%a %U', config])).trim();
+    expect(mode === '600 root', `${config} is ${mode}: secrets are in it`);
+    const text = await agent.output(['/bin/cat', config]);
+    const files = compareInitConfiguration(text, {
+        platform: stage.platform,
+        hostname: node.seat.hostname,
+        values,
+    });
+    await agent.output(['/usr/bin/stat', '--format=%n', ...files]);
+    await agent.output(['/usr/bin/kubeadm', 'config', 'validate', '--config', config]);
+    return `kubeadm accepts it, and it says what node.env and the platform file say; ${files.length} files it names are there`;
+}
+/** First boot, run again on a member, calls nobody and changes nothing. */
+async function kubeadm_checks_checkIdempotent({ clone }, before) {
+    const { agent } = clone;
+    const calls = async () => Number(await agent.shell(`journalctl --boot --no-pager --output=cat --unit=${unit} | grep --count 'calling kubeadm' || true`));
+    const counted = await calls();
+    await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 120_000 });
+    const status = await guestStatus(agent);
+    expect(status.state === 'ready', `run again, first boot says ${status.state}: ${status.reason}`);
+    if (before.state !== 'done')
+        return `${status.reason}`;
+    const again = await calls();
+    expect(again === counted, `kubeadm was called ${again - counted} times more`);
+    return `kubeadm was not called again: ${status.reason}`;
+}
+// Every file in which one of the secrets is, with its mode. The secrets come by standard input, so that neither a
+// command line nor the agent's log has them.
+const searchScript = `
+secrets=$(cat)
+{ grep --recursive --files-with-matches --fixed-strings --devices=skip --no-messages --file=<(echo "$secrets") \\
+    /etc /home /root /run /tmp /var || true; } |
+    while IFS= read -r file; do stat --format='%a %G %n' "$file" 2>/dev/null || true; done
+echo "journal $(journalctl --no-pager --output=cat | grep --count --fixed-strings --file=<(echo "$secrets") || true)"
+`;
+/** Nobody but root can read what the node was given once, and where it has done its work it is gone. */
+async function checkSecrets(node, secrets, state) {
+    const words = `${secrets.token}\n${secrets.certificateKey}\n`;
+    const found = await node.clone.agent.output(['/bin/bash', '-euc', searchScript], words);
+    return judgeSecrets(found, state.state === 'done');
+}
+/** Judges the list of files with secrets in them, `MODE GROUP PATH` each, and of lines in the journal. */
+function judgeSecrets(listing, used) {
+    const lines = listing.trim().split('\n');
+    const journal = lines.find((line) => line.startsWith('journal '));
+    expect(journal === 'journal 0', `lines with secrets in the journal: ${journal?.slice(8)}`);
+    const files = lines.filter((line) => line !== journal && line !== '');
+    const open = files.filter((line) => {
+        const [mode = '', group] = line.split(' ');
+        const bits = Number.parseInt(mode, 8);
+        return (bits & 0o004) !== 0 || ((bits & 0o040) !== 0 && group !== 'root');
+    });
+    expect(open.length === 0, `others than root can read: ${open.join('; ')}`);
+    const left = files.filter((line) => / \/(etc|run)\/seeder\//.test(line));
+    expect(!used || left.length === 0, `it has done its work, but is still in: ${left.join('; ')}`);
+    const where = files.map((line) => line.split(' ').slice(2).join(' '));
+    return used
+        ? `gone from node.env and kubeadm’s configuration; root alone can read: ${where.join(', ') || 'nothing'}`
+        : `still needed; root alone can read: ${where.join(', ')}`;
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/listening.ts
+/** Ports in the output of `ss --listening --tcp --numeric`, of any address. */
+function listeningPorts(output) {
+    return sockets(output).map(({ port }) => port);
+}
+/** Ports that others can reach: not those on loopback addresses. */
+function exposedPorts(output) {
+    const exposed = sockets(output).filter(({ address }) => !/^(127\.|\[::1\]|\[::ffff:127\.)/.test(address));
+    return [...new Set(exposed.map(({ port }) => port))];
+}
+function sockets(output) {
+    return output.split('\n').flatMap((line) => {
+        // State, two queues, own address, peer's.
+        const own = line.trim().split(/\s+/)[3];
+        const at = own?.lastIndexOf(':') ?? -1;
+        return own === undefined || at < 0 ? [] : [{ address: own.slice(0, at), port: Number(own.slice(at + 1)) }];
+    });
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/node-ports.ts
+
+
+
+/** What listens on a node's own addresses, as the node itself says. */
+async function servingPorts({ clone }) {
+    return exposedPorts(await clone.agent.shell('ss --no-header --listening --tcp --numeric'));
+}
+/** Probes the whole matrix of both roles, from every zone and as every role that the platform file knows. */
+async function checkMatrix({ platform, site, controlPlane, worker }) {
+    const seen = [];
+    for (const node of [controlPlane, worker]) {
+        const serving = { tcp: await servingPorts(node), udp: [] };
+        const probes = probesOf(platform, site, node.seat, portsOf(platform), serving);
+        seen.push(`${node.seat.role}: ${await checkProbes(probes)}`);
+    }
+    return seen.join('; ');
+}
+// Exit status of `timeout`: 124 when nobody answered.
+const probeScript = `
+probe() {
+    timeout 6 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && code=0 || code=$?
+    echo "$2 $code"
+}
+for port in "\${@:2}"; do probe "$1" "$port" & done
+wait
+`;
+/** Probes the TCP part of a node's matrix from another clone: a real member of the role it comes from. */
+async function checkFromClone(platform, from, to, zone) {
+    const [own, target] = [from, to].map(({ seat }) => seat.nics.find((card) => card.zone === zone)?.ip);
+    expect(own !== undefined && target !== undefined, `they do not meet in ${zone}`);
+    const { tcp } = portsOf(platform);
+    const serving = { tcp: await servingPorts(to), udp: [] };
+    const result = await from.clone.agent.exec(['/bin/bash', '-c', probeScript, 'probe', target, ...tcp.map(String)], { timeoutMs: 120_000 });
+    const answers = parseProbes(result.stdout);
+    const wrong = tcp.flatMap((port) => {
+        const meant = meantAnswer(platform, to.seat.role, own, port, 'tcp', serving);
+        const answer = answers.get(port);
+        return answer === meant ? [] : [`${port} is ${answer ?? 'not asked'}, meant to be ${meant}`];
+    });
+    expect(wrong.length === 0, `${from.seat.hostname} to ${to.seat.hostname} in ${zone}: ${wrong.join('; ')}`);
+    return `${from.seat.hostname} to ${to.seat.hostname} in ${zone}: ${tcp.length} ports`;
+}
+/** Reads lines of a port and the exit status of the attempt to connect to it. */
+function parseProbes(output) {
+    return new Map(output.split('\n').flatMap((line) => {
+        const [port, code] = line.split(' ').map(Number);
+        if (!port || code === undefined)
+            return [];
+        return [[port, code === 0 ? 'open' : code === 124 ? 'silent' : 'refused']];
+    }));
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/preflight.ts
+
+
+const group = 'preflight';
+/** Ports a control plane has to have free; its etcd is elsewhere. */
+const ownPorts = [6443, 10250, 10257, 10259];
+// kubeadm's own minimum (1700 MB of 2^20 bytes) and number of processors for a control plane.
+const leastMemoryMiB = 1700;
+const leastProcessors = 2;
+/** Passes when a script printed nothing, which is how these name what is missing. */
+function nothing(fine) {
+    return (output) => {
+        const words = output.trim().split('\n').join(', ');
+        expect(words === '', `not there: ${words}`);
+        return fine;
+    };
+}
+const missingTools = (tools) => `for tool in ${tools}; do command -v "$tool" >/dev/null || echo "$tool"; done`;
+// Outside of a quoted text: printf leaves no trace of its own in a list of files.
+const present = (files) => `shopt -s nullglob; for file in ${files}; do [[ -e $file ]] && echo "$file"; done; true`;
+/**
+ * Everything one by one, as kubeadm 1.37's checks.go and checks_linux.go have it (those that stop it and those it
+ * warns of), then what the kubelet, containerd and Weave Net need. Made on a node that is prepared and not bootstrapped.
+ */
+const prerequisites = [
+    {
+        name: 'preflight-processors',
+        title: 'two processors',
+        script: 'nproc',
+        judge: (output, { platform, accelerator }) => {
+            const { cores } = platform.roles['control-plane'];
+            expect(cores >= leastProcessors, `the platform file gives a control plane ${cores}`);
+            if (accelerator === 'tcg')
+                return `${cores} by the platform file; an emulated clone has ${output.trim()}`;
+            expect(Number(output) >= leastProcessors, `it has ${output.trim()}`);
+            return `${output.trim()}; ${cores} by the platform file`;
+        },
+    },
+    {
+        name: 'preflight-memory',
+        title: '1700 MiB of memory',
+        script: `awk '$1 == "MemTotal:" { print int($2 / 1024) }' /proc/meminfo`,
+        judge: (output, { platform }) => {
+            const { memory } = platform.roles['control-plane'];
+            expect(memory >= leastMemoryMiB, `the platform file gives a control plane ${memory} MiB`);
+            expect(Number(output) >= leastMemoryMiB, `it has ${output.trim()} MiB`);
+            return `${output.trim()} MiB; ${memory} by the platform file`;
+        },
+    },
+    {
+        name: 'preflight-swap',
+        title: 'no swap',
+        script: 'tail -n +2 /proc/swaps',
+        judge: (output) => {
+            expect(output.trim() === '', `it swaps to ${output.trim()}`);
+            return 'off';
+        },
+    },
+    {
+        name: 'preflight-cgroups',
+        title: 'cgroup v2 with the controllers Kubernetes needs',
+        script: 'stat --file-system --format=%T /sys/fs/cgroup; cat /sys/fs/cgroup/cgroup.controllers',
+        judge: (output) => {
+            const [kind, list = ''] = output.trim().split('\n');
+            expect(kind === 'cgroup2fs', `/sys/fs/cgroup is ${kind}`);
+            const missing = ['cpu', 'cpuset', 'io', 'memory', 'pids'].filter((one) => !list.split(' ').includes(one));
+            expect(missing.length === 0, `without ${missing.join(', ')}`);
+            return `${kind}: ${list}`;
+        },
+    },
+    {
+        name: 'preflight-forwarding',
+        title: 'forwards IPv4',
+        script: 'cat /proc/sys/net/ipv4/ip_forward',
+        judge: (output) => {
+            expect(output.trim() === '1', `net.ipv4.ip_forward is ${output.trim()}`);
+            return 'net.ipv4.ip_forward = 1';
+        },
+    },
+    {
+        name: 'preflight-ports',
+        title: 'the control plane’s ports are free',
+        script: 'ss --no-header --listening --tcp --numeric',
+        judge: (output) => {
+            const taken = listeningPorts(output).filter((port) => ownPorts.includes(port));
+            expect(taken.length === 0, `taken: ${taken.join(', ')}`);
+            return `${ownPorts.join(', ')} are free`;
+        },
+    },
+    {
+        name: 'preflight-manifests',
+        title: 'no static pods',
+        script: present('/etc/kubernetes/manifests/*'),
+        judge: (output) => {
+            expect(output.trim() === '', `there are ${output.trim()}`);
+            return 'none';
+        },
+    },
+    {
+        name: 'preflight-kubeconfigs',
+        title: 'no credentials or keys of another cluster',
+        script: present('/etc/kubernetes/*.conf /etc/kubernetes/pki/* /var/lib/kubelet/pki/*'),
+        judge: (output) => {
+            expect(output.trim() === '', `there are ${output.trim().split('\n').join(', ')}`);
+            return 'none';
+        },
+    },
+    {
+        name: 'preflight-tools',
+        title: 'the tools without which kubeadm stops',
+        script: missingTools('ip iptables mount nsenter'),
+        judge: nothing('ip, iptables, mount, nsenter'),
+    },
+    {
+        name: 'preflight-warned-tools',
+        title: 'the tools that kubeadm, kube-proxy and port forwarding use',
+        script: missingTools('conntrack ebtables ethtool socat tc touch crictl'),
+        judge: nothing('conntrack, ebtables, ethtool, socat, tc, touch, crictl'),
+    },
+    {
+        name: 'preflight-kubelet',
+        title: 'the kubelet’s unit is enabled, and waits for kubeadm',
+        script: 'systemctl is-enabled kubelet.service || true; systemctl is-active kubelet.service || true',
+        judge: (output) => {
+            const [enabled, active] = output.trim().split('\n');
+            expect(enabled === 'enabled', `it is ${enabled}`);
+            expect(active === 'inactive', `it is ${active} before there is a configuration`);
+            return `${enabled}, ${active}`;
+        },
+    },
+    {
+        name: 'preflight-hostname',
+        title: 'the host name can be resolved',
+        script: 'getent ahosts "$(cat /proc/sys/kernel/hostname)" | head -n 1',
+        judge: (output) => {
+            expect(output.trim() !== '', 'it cannot');
+            return output.trim().replace(/\s+/g, ' ');
+        },
+    },
+    {
+        name: 'preflight-etcd-files',
+        title: 'the certificates for etcd are there, the key for root only',
+        script: "stat --format='%a %U %n' /etc/seeder/trust/etcd-ca.crt /etc/seeder/tls/apiserver-etcd-client.crt /etc/seeder/tls/apiserver-etcd-client.key",
+        judge: (output) => {
+            const lines = output.trim().split('\n');
+            expect(lines.length === 3, `found ${lines.join('; ')}`);
+            const key = lines.find((line) => line.endsWith('.key')) ?? '';
+            expect(/^[46]00 root /.test(key), `the key is ${key}`);
+            return lines.join('; ');
+        },
+    },
+    {
+        name: 'preflight-modules',
+        title: 'the kernel modules of containers, kube-proxy and Weave Net',
+        script: 'for module in overlay br_netfilter nf_conntrack openvswitch vxlan xt_set; do [[ -d /sys/module/$module ]] || echo "$module"; done',
+        judge: nothing('overlay, br_netfilter, nf_conntrack, openvswitch, vxlan, xt_set are loaded'),
+    },
+    {
+        name: 'preflight-bridges',
+        title: 'traffic on bridges passes the firewall’s rules',
+        script: 'cat /proc/sys/net/bridge/bridge-nf-call-iptables /proc/sys/net/bridge/bridge-nf-call-ip6tables',
+        judge: (output) => {
+            expect(output.trim() === '1\n1', `it is ${output.trim().replace('\n', ', ')}`);
+            return 'for IPv4 and IPv6';
+        },
+    },
+    {
+        name: 'preflight-reverse-paths',
+        title: 'answers may leave by another card',
+        script: 'cd /proc/sys/net/ipv4/conf && grep --with-filename . */rp_filter',
+        judge: (output) => {
+            const values = new Map(output
+                .trim()
+                .split('\n')
+                .map((line) => [line.split('/')[0] ?? '', Number(line.split(':')[1])]));
+            // The kernel takes the higher of the two; 1 is the strict check.
+            const strict = [...values].filter(([, value]) => Math.max(value, values.get('all') ?? 0) === 1);
+            expect(strict.length === 0, `checked strictly: ${strict.map(([name]) => name).join(', ')}`);
+            return `rp_filter ${values.get('all')} for all`;
+        },
+    },
+    {
+        name: 'preflight-writable',
+        title: 'what is written outside /usr can be written',
+        script: `for folder in /etc/kubernetes /etc/cni/net.d /opt/cni/bin /var/lib/kubelet/volumeplugins /var/lib/containerd; do
+      mkdir -p "$folder" 2>/dev/null && touch "$folder/.proof" 2>/dev/null && rm "$folder/.proof" || echo "$folder"; done`,
+        judge: nothing('/etc/kubernetes, /etc/cni/net.d, /opt/cni/bin, the kubelet’s volume plugins, containerd’s data'),
+    },
+    {
+        name: 'preflight-cni',
+        title: 'the CNI plugins',
+        script: 'for plugin in bridge host-local loopback portmap; do [[ -x /opt/cni/bin/$plugin ]] || echo "$plugin"; done',
+        judge: nothing('bridge, host-local, loopback, portmap'),
+    },
+    {
+        name: 'preflight-versions',
+        title: 'kubeadm and the kubelet are of one release',
+        script: 'kubeadm version -o short; kubelet --version; kubectl version --client | head -n 1',
+        judge: (output) => {
+            const [kubeadm = '', kubelet = '', kubectl = ''] = output.trim().split('\n');
+            expect(/^v1\.\d+\.\d+/.test(kubeadm), `kubeadm says "${kubeadm}"`);
+            expect(kubelet === `Kubernetes ${kubeadm}`, `kubeadm is ${kubeadm}, the kubelet says "${kubelet}"`);
+            expect(kubectl !== '', 'kubectl says nothing');
+            return `${kubeadm}; ${kubectl}`;
+        },
+    },
+];
+/** The prerequisites as checks of a contract. */
+const preflightChecks = prerequisites.map(({ name, title }) => ({ name, group, title }));
+/** Asks a guest about one prerequisite. */
+async function checkPrerequisite(agent, { script, judge }, context) {
+    return judge(await agent.shell(script), context);
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/refusals.ts
+
+
+/** An address no check may accept. */
+const refusals_badAddress = '10.0.0.700';
+/** The values of the spare control plane, if it were to begin the cluster. */
+function spareValues({ platform, spare, secrets }) {
+    return initValues(platform, spare.seat, secrets, etcdEndpoints(platform));
+}
+/** Gives a clone that has no role yet every value and file it must not accept. */
+async function refusals_checkBadValues(stage) {
+    const { spare, etcdAuthority, etcdClient, files } = stage;
+    const other = await etcdAuthority.issue('other', { commonName: 'other', usages: ['clientAuth'] });
+    const join = { BOOTSTRAP: 'join', JOIN_CA_HASH: stage.secrets.caHash };
+    const key = '/etc/seeder/tls/apiserver-etcd-client.key';
+    const ca = '/etc/seeder/trust/etcd-ca.crt';
+    const bad = [
+        { what: 'no role', values: { NODE_ROLE: '' }, named: ['NODE_ROLE'] },
+        { what: 'an unknown role', values: { NODE_ROLE: 'master' }, named: ['NODE_ROLE', 'master'] },
+        { what: 'an unknown bootstrap', values: { BOOTSTRAP: 'maybe' }, named: ['BOOTSTRAP', 'maybe'] },
+        {
+            what: 'a worker that begins a cluster',
+            values: { NODE_ROLE: 'worker', CERTIFICATE_KEY: '' },
+            named: ['BOOTSTRAP'],
+        },
+        { what: 'no endpoint', values: { CONTROL_PLANE_ENDPOINT: '' }, named: ['CONTROL_PLANE_ENDPOINT'] },
+        {
+            what: 'an endpoint without a port',
+            values: { CONTROL_PLANE_ENDPOINT: 'api.example' },
+            named: ['CONTROL_PLANE_ENDPOINT', 'api.example'],
+        },
+        { what: 'none of two addresses', values: { NODE_ADDRESS: '' }, named: ['NODE_ADDRESS'] },
+        { what: 'no etcd', values: { ETCD_ENDPOINTS: '' }, named: ['ETCD_ENDPOINTS'] },
+        { what: 'a token that is none', values: { JOIN_TOKEN: 'sesame' }, named: ['JOIN_TOKEN'] },
+        {
+            what: 'a certificate key that is none',
+            values: { CERTIFICATE_KEY: 'sesame' },
+            named: ['CERTIFICATE_KEY'],
+        },
+        { what: 'a join without a hash', values: { ...join, JOIN_CA_HASH: '' }, named: ['JOIN_CA_HASH'] },
+        { what: 'a join without a token', values: { ...join, JOIN_TOKEN: '' }, named: ['JOIN_TOKEN'] },
+        {
+            what: 'a control plane that joins without the certificate key',
+            values: { ...join, CERTIFICATE_KEY: '' },
+            named: ['CERTIFICATE_KEY'],
+        },
+        {
+            what: 'a mode of kube-proxy that is going away',
+            values: { KUBE_PROXY_MODE: 'ipvs' },
+            named: ['KUBE_PROXY_MODE', 'ipvs'],
+        },
+        {
+            what: 'pods among the services',
+            values: { POD_CIDR: '10.96.0.0/16', SERVICE_CIDR: '10.96.0.0/12' },
+            named: ['POD_CIDR', 'SERVICE_CIDR'],
+        },
+        { what: 'a range of hosts', values: { SERVICE_CIDR: '10.96.0.1/12' }, named: ['SERVICE_CIDR'] },
+        { what: 'a name that is none', values: { CLUSTER_NAME: 'Our_Own' }, named: ['CLUSTER_NAME', 'Our_Own'] },
+        { what: 'an unknown key', values: { NODE_LABELS: 'a=b' }, named: ['NODE_LABELS'] },
+        {
+            what: 'another certificate’s key',
+            values: {},
+            files: [{ path: key, permissions: '0600', content: other.key }],
+            named: [key],
+        },
+        {
+            what: 'an authority with a key',
+            values: {},
+            files: [{ path: ca, permissions: '0644', content: `${etcdAuthority.cert}${etcdClient.key}` }],
+            named: [ca, 'private key'],
+        },
+    ];
+    return refuseAll(spare.clone, spareValues(stage), files, bad);
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/container-image.ts
+
+/** The image's name, as containerd writes it. */
+const imageName = 'docker.io/seeder/proof:1';
+/** What a container of it says. */
+const greetingLine = 'a container of the proof has run';
+const blockSize = 512;
+/**
+ * An OCI archive of an image made here, from nothing: one layer with one program, which writes a line and ends with 0.
+ * https://github.com/opencontainers/image-spec, image layout in a tar.
+ */
+function containerImage() {
+    const layer = tar([{ path: 'greet', mode: 0o755, content: greetingProgram(`${greetingLine}\n`) }]);
+    const config = json({
+        architecture: 'amd64',
+        os: 'linux',
+        config: { Cmd: ['/greet'], WorkingDir: '/' },
+        rootfs: { type: 'layers', diff_ids: [`sha256:${container_image_sha256(layer)}`] },
+    });
+    const manifest = json({
+        schemaVersion: 2,
+        mediaType: 'application/vnd.oci.image.manifest.v1+json',
+        config: descriptor('application/vnd.oci.image.config.v1+json', config),
+        layers: [descriptor('application/vnd.oci.image.layer.v1.tar', layer)],
+    });
+    const index = json({
+        schemaVersion: 2,
+        mediaType: 'application/vnd.oci.image.index.v1+json',
+        manifests: [
+            {
+                ...descriptor('application/vnd.oci.image.manifest.v1+json', manifest),
+                annotations: { 'io.containerd.image.name': imageName, 'org.opencontainers.image.ref.name': '1' },
+            },
+        ],
+    });
+    return tar([
+        { path: 'oci-layout', mode: 0o644, content: json({ imageLayoutVersion: '1.0.0' }) },
+        { path: 'index.json', mode: 0o644, content: index },
+        ...[layer, config, manifest].map((blob) => ({
+            path: `blobs/sha256/${container_image_sha256(blob)}`,
+            mode: 0o644,
+            content: blob,
+        })),
+    ]);
+}
+/** A static x86-64 program without a libc: `write(1, text, length)`, then `exit(0)`. */
+function greetingProgram(text) {
+    const message = Buffer.from(text);
+    const base = 0x400000;
+    const headers = 64 + 56;
+    const code = Buffer.from([
+        ...[0xb8, 1, 0, 0, 0], // mov eax, 1 (write)
+        ...[0xbf, 1, 0, 0, 0], // mov edi, 1 (standard output)
+        ...[0x48, 0x8d, 0x35, 16, 0, 0, 0], // lea rsi, [rip + 16]: past the 16 bytes of code that follow
+        ...[0xba, ...int32(message.length)], // mov edx, length
+        ...[0x0f, 0x05], // syscall
+        ...[0xb8, 60, 0, 0, 0], // mov eax, 60 (exit)
+        ...[0x31, 0xff], // xor edi, edi
+        ...[0x0f, 0x05], // syscall
+    ]);
+    const size = headers + code.length + message.length;
+    const elf = Buffer.alloc(headers);
+    // The file's header: 64 bits, little endian, System V, executable, x86-64.
+    elf.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+    elf.writeUInt16LE(2, 16);
+    elf.writeUInt16LE(62, 18);
+    elf.writeUInt32LE(1, 20);
+    elf.writeBigUInt64LE(BigInt(base + headers), 24);
+    elf.writeBigUInt64LE(64n, 32);
+    elf.writeUInt16LE(64, 52);
+    elf.writeUInt16LE(56, 54);
+    elf.writeUInt16LE(1, 56);
+    // Its one segment: all of the file, readable and executable.
+    elf.writeUInt32LE(1, 64);
+    elf.writeUInt32LE(5, 68);
+    elf.writeBigUInt64LE(BigInt(base), 80);
+    elf.writeBigUInt64LE(BigInt(base), 88);
+    elf.writeBigUInt64LE(BigInt(size), 96);
+    elf.writeBigUInt64LE(BigInt(size), 104);
+    elf.writeBigUInt64LE(0x1000n, 112);
+    return Buffer.concat([elf, code, message]);
+}
+/** A tar archive (ustar) of regular files that belong to root and are from the beginning of time. */
+function tar(files) {
+    const blocks = files.flatMap(({ path, mode, content }) => {
+        const header = Buffer.alloc(blockSize);
+        header.write(path, 0);
+        header.write(octal(mode, 7), 100);
+        header.write(octal(0, 7), 108);
+        header.write(octal(0, 7), 116);
+        header.write(octal(content.length, 11), 124);
+        header.write(octal(0, 11), 136);
+        header.write(`${' '.repeat(8)}0`, 148);
+        header.write('ustar\x0000', 257);
+        const sum = header.reduce((total, byte) => total + byte, 0);
+        header.write(`${octal(sum, 6)}\0 `, 148);
+        const padding = Buffer.alloc((blockSize - (content.length % blockSize)) % blockSize);
+        return [header, content, padding];
+    });
+    return Buffer.concat([...blocks, Buffer.alloc(2 * blockSize)]);
+}
+function octal(value, digits) {
+    return value.toString(8).padStart(digits, '0');
+}
+function int32(value) {
+    return [0, 8, 16, 24].map((shift) => (value >>> shift) & 255);
+}
+function json(value) {
+    return Buffer.from(JSON.stringify(value));
+}
+function descriptor(mediaType, blob) {
+    return { mediaType, digest: `sha256:${container_image_sha256(blob)}`, size: blob.length };
+}
+function container_image_sha256(blob) {
+    return (0,external_node_crypto_.createHash)('sha256').update(blob).digest('hex');
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/runtime-checks.ts
+
+
+const archive = '/run/proof-image.tar';
+/** containerd runs, in a version and with the settings that the kubelet needs. */
+async function checkContainerd(agent) {
+    const active = (await agent.exec(['/bin/systemctl', 'is-active', 'containerd.service'])).stdout.trim();
+    expect(active === 'active', `containerd.service is ${active}`);
+    const version = /Server:\s+Version:\s+v?(\S+)/.exec(await agent.output(['/usr/bin/ctr', 'version']))?.[1] ?? '';
+    expect(Number.parseInt(version, 10) >= 2, `containerd is ${version || 'silent about its version'}`);
+    const plugins = await agent.output(['/usr/bin/ctr', 'plugins', 'ls']);
+    const cri = plugins.split('\n').filter((line) => /\bcri\b|io\.containerd\.cri/.test(line));
+    expect(cri.length > 0 && cri.every((line) => /\sok\s*$/.test(line)), `CRI: ${cri.join('; ') || 'no plugin'}`);
+    const settings = judgeContainerdSettings(await agent.output(['/usr/bin/containerd', 'config', 'dump']));
+    // As kubeadm and the kubelet find it: by its socket, without being told where that is.
+    const answer = await agent.output(['/usr/bin/crictl', 'version']);
+    const found = [/RuntimeName:\s+(\S+)/, /RuntimeApiVersion:\s+(\S+)/].map((field) => field.exec(answer)?.[1]);
+    expect(found.join(' ') === 'containerd v1', `crictl finds ${found.join(' ')}`);
+    return `containerd ${version}, CRI v1 is ok, ${settings}`;
+}
+/** Judges `containerd config dump`: systemd manages the cgroups, and the pause image is pinned. */
+function judgeContainerdSettings(dump) {
+    expect(/^\s*version = 3\b/m.test(dump), 'its configuration is not version 3');
+    expect(/^\s*SystemdCgroup = true$/m.test(dump), 'SystemdCgroup is not true');
+    const sandbox = /^\s*sandbox = ['"]([^'"]+)['"]$/m.exec(dump)?.[1];
+    expect(sandbox !== undefined && /\/pause:\d/.test(sandbox), `the sandbox image is ${sandbox ?? 'not set'}`);
+    expect(/^\s*bin_dirs? = .*\/opt\/cni\/bin/m.test(dump), 'it looks for CNI plugins elsewhere than in /opt/cni/bin');
+    return `SystemdCgroup, sandbox image ${sandbox}`;
+}
+/** A container of an image made here really runs. */
+async function checkContainer(agent) {
+    const image = containerImage();
+    await agent.output(['/bin/bash', '-euc', `base64 --decode >${archive}`], image.toString('base64'));
+    await agent.output(['/usr/bin/ctr', 'images', 'import', archive]);
+    const said = await agent.output(['/usr/bin/ctr', 'run', '--rm', imageName, 'proof']);
+    expect(said.trim() === greetingLine, `the container said "${said.trim()}"`);
+    await agent.output(['/usr/bin/ctr', 'images', 'remove', imageName]);
+    return `an image of ${image.length} bytes was imported; its container said "${said.trim()}"`;
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/stage.ts
+
+
+
+
+
+// kubeadm wants 1700 MiB for a control plane; a worker of the proof runs one container.
+const controlPlaneMiB = 2048;
+const workerMiB = 1024;
+/** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
+async function buildNodes(proof) {
+    const { platform, candidate, folder } = proof;
+    const site = layOutSite(platform, [
+        { hostname: 'cp1', role: 'control-plane', machine: 0, routed: true },
+        { hostname: 'w1', role: 'worker', machine: 1, routed: true },
+        { hostname: 'cp2', role: 'control-plane', machine: 2, routed: true },
+    ]);
+    const stage = await buildStage(proof, site);
+    const etcdAuthority = await Authority.make('etcd-ca', (0,external_node_path_.join)(folder, 'certificates'));
+    const etcdClient = await etcdAuthority.issue('apiserver-etcd-client', {
+        commonName: 'kube-apiserver-etcd-client',
+        usages: ['clientAuth'],
+    });
+    const nodes = [];
+    for (const seat of site.seats) {
+        const mostMiB = seat.role === 'worker' ? workerMiB : controlPlaneMiB;
+        nodes.push({ seat, clone: await makeClone(stage, seat, candidate.qcow2, mostMiB) });
+    }
+    const [controlPlane, worker, spare] = nodes;
+    if (!controlPlane || !worker || !spare)
+        throw new Error('three seats were laid out');
+    return {
+        ...stage,
+        ...{ secrets: makeSecrets(), etcdAuthority, etcdClient, controlPlane, worker, spare },
+        files: controlPlaneFiles(etcdAuthority, etcdClient),
+    };
+}
+/** Starts a node with these values, and what a control plane needs if it is one. */
+async function startNode(stage, { clone, seat }, values) {
+    const files = seat.role === 'control-plane' ? stage.files : [];
+    await clone.start(nodeDrive(stage, seat, values, files));
+}
+
+;// CONCATENATED MODULE: ./src/boot/kubernetes/contract.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+const kubernetes_contract_roleChecks = [
+    {
+        name: 'init-called',
+        group: 'kubeadm',
+        title: 'the control plane’s kubeadm is called to begin the cluster',
+    },
+    { name: 'join-called', group: 'kubeadm', title: 'the worker’s kubeadm is called to join it' },
+    {
+        name: 'configuration',
+        group: 'kubeadm',
+        title: 'kubeadm’s configuration is valid and says what is meant',
+    },
+    { name: 'secrets', group: 'kubeadm', title: 'nobody but root reads the secrets, and they go once used' },
+    { name: 'idempotent', group: 'kubeadm', title: 'first boot, run again, leaves a node alone' },
+    { name: 'containerd', group: 'runtime', title: 'containerd is as the kubelet needs it' },
+    { name: 'container', group: 'runtime', title: 'a container runs' },
+    { name: 'worker-firewall', group: 'role', title: 'the worker has the worker’s firewall' },
+    { name: 'ports', group: 'role', title: 'the firewall lets through exactly the matrix' },
+    { name: 'ports-from-clones', group: 'role', title: 'also from other nodes' },
+    { name: 'login', group: 'role', title: 'the operator logs in with a key, and nothing else is accepted' },
+    { name: 'identity', group: 'role', title: 'three clones share no identity' },
+    { name: 'bad-value', group: 'role', title: 'a bad value is named on the console and to the agent' },
+    { name: 'reachable', group: 'role', title: 'and the machine stays reachable' },
+    { name: 'bad-values', group: 'role', title: 'every bad value and file is refused and named' },
+    { name: 'prepared', group: 'role', title: 'without a bootstrap it is prepared, and kubeadm is not called' },
+    { name: 'shutdown', group: 'role', title: 'powers off when Proxmox asks' },
+];
+const kubernetes_contract_plan = [...imageChecks, ...kubernetes_contract_roleChecks, ...preflightChecks];
+/** Console lines that a step provokes, by clone and start. */
+const kubernetes_contract_provoked = {
+    'cp2 start 1': [
+        { pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' },
+        { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
+    ],
+};
+/** A control plane that begins a cluster, a worker that joins it, and a spare that is prepared and examined. */
+const kubernetesContract = { checks: kubernetes_contract_plan, prove: kubernetes_contract_prove };
+async function kubernetes_contract_prove(proof) {
+    const stage = await buildNodes(proof);
+    const scene = { clones: stage.clones, strike: () => strikeStage(stage), provoked: kubernetes_contract_provoked };
+    return play(kubernetes_contract_plan, proof.progress, scene, (checks, seen) => kubernetes_contract_scenario(proof, stage, checks, seen), async (checks, seen) => {
+        seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
+    });
+}
+async function kubernetes_contract_scenario(proof, stage, checks, seen) {
+    const { progress, platform } = proof;
+    const { controlPlane, worker, spare, secrets } = stage;
+    const timeoutMs = bootTimeoutMs(proof.emulator.accelerator);
+    progress.phase('a control plane, a worker and a control plane with a bad value boot');
+    const endpoints = etcdEndpoints(platform);
+    await startNode(stage, controlPlane, initValues(platform, controlPlane.seat, secrets, endpoints));
+    await startNode(stage, worker, joinValues(platform, controlPlane.seat, secrets));
+    await startNode(stage, spare, { ...spareValues(stage), ETCD_ENDPOINTS: refusals_badAddress });
+    await together(awaitFirstBoot(checks, controlPlane.clone, seen, timeoutMs), awaitReady(worker.clone, timeoutMs).then(() => worker.clone.agent.ready(60_000)), contract_checkRefusal(checks, stage, timeoutMs));
+    progress.phase('kubeadm is called; containers, firewalls and prerequisites are examined');
+    await together(examineMembers(checks, proof, stage, seen), examineSpare(checks, stage));
+    progress.phase('the image is read once more');
+    await checks.run('identity', async () => {
+        const nodes = [controlPlane, worker, spare];
+        return compareIdentities(await Promise.all(nodes.map(({ clone }) => readIdentity(clone.agent))), []);
+    });
+    await checkTampering(checks, spare.clone);
+    await together(checks.run('shutdown', async () => `off after ${seconds(await worker.clone.shutDown(120_000))}`), checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw')).then((digest) => {
+        seen.rawSha256 = digest;
+    }));
+}
+async function contract_checkRefusal(checks, stage, timeoutMs) {
+    const { spare, site } = stage;
+    const named = ['ETCD_ENDPOINTS', refusals_badAddress];
+    await checks.run('bad-value', () => awaitRefusal(spare.clone, /first-boot: ETCD_ENDPOINTS: /, named, timeoutMs));
+    const service = { unit: 'seeder-kubeadm.service', name: 'kubeadm' };
+    await checks.run('reachable', () => checkReachable(spare.clone, site, spare.seat, service));
+}
+/** The two that have been told to become members. */
+async function examineMembers(checks, proof, stage, seen) {
+    const { platform } = proof;
+    const { controlPlane, worker, spare, secrets } = stage;
+    const { agent } = controlPlane.clone;
+    const states = [];
+    const called = async (node, action) => {
+        const state = await awaitKubeadm(node, action);
+        states.push(state);
+        return `${state.state}: ${state.text}`;
+    };
+    await checks.require('init-called', () => called(controlPlane, 'init'));
+    await checks.require('join-called', () => called(worker, 'join'));
+    await checkImage(checks, controlPlane.clone, {
+        candidate: proof.candidate,
+        firewall: (0,nftables/* nftablesFor */.N)(platform, 'control-plane'),
+        sshKey: stage.sshKey.publicKey,
+        diskBytes: diskBytes,
+    });
+    seen.boot.stages = await bootStages(controlPlane.clone);
+    await checks.run('containerd', () => checkContainerd(agent));
+    await checks.run('container', () => checkContainer(worker.clone.agent));
+    const [init, join] = states;
+    expect(init !== undefined && join !== undefined, 'kubeadm was not called');
+    await checks.run('secrets', async () => {
+        const found = [await checkSecrets(controlPlane, secrets, init), await checkSecrets(worker, secrets, join)];
+        return found.join('; ');
+    });
+    await checks.run('idempotent', () => kubeadm_checks_checkIdempotent(controlPlane, init));
+    await checks.run('worker-firewall', async () => {
+        const count = await compareFirewall(worker.clone.agent, (0,nftables/* nftablesFor */.N)(platform, 'worker'));
+        return `${count} rules, sets and chains are equal`;
+    });
+    await checks.run('ports', () => checkMatrix(stage));
+    await checks.run('ports-from-clones', async () => {
+        const [nodes = '', database = ''] = platform.roles['control-plane'].zones;
+        const seen = [
+            await checkFromClone(platform, worker, controlPlane, nodes),
+            await checkFromClone(platform, controlPlane, worker, nodes),
+            await checkFromClone(platform, spare, controlPlane, database || nodes),
+        ];
+        return seen.join(', ');
+    });
+    await checks.run('login', () => checkLogin(stage, worker.clone, worker.seat));
+}
+/** The one that had bad values: all of them, then none and no cluster, then what kubeadm would be given. */
+async function examineSpare(checks, stage) {
+    const { spare, platform, emulator } = stage;
+    const { agent } = spare.clone;
+    const values = spareValues(stage);
+    await checks.run('bad-values', () => refusals_checkBadValues(stage));
+    await checks.require('prepared', async () => {
+        const none = { NODE_ROLE: 'control-plane', BOOTSTRAP: 'none' };
+        const status = await tryValues(spare.clone, none, stage.files);
+        expect(status.state === 'ready', `first boot says ${status.state}: ${status.reason}`);
+        const unit = (await agent.exec(['/bin/systemctl', 'is-active', 'seeder-kubeadm.service'])).stdout.trim();
+        expect(unit === 'inactive', `seeder-kubeadm.service is ${unit}`);
+        const count = await compareFirewall(agent, (0,nftables/* nftablesFor */.N)(platform, 'control-plane'));
+        return `${status.reason}; ${count} rules of its firewall are equal`;
+    });
+    for (const prerequisite of prerequisites) {
+        const context = { platform, accelerator: emulator.accelerator };
+        await checks.run(prerequisite.name, () => checkPrerequisite(agent, prerequisite, context));
+    }
+    await checks.run('configuration', () => checkConfiguration(stage, spare, values));
 }
 
 ;// CONCATENATED MODULE: ./src/boot/report.ts
 
-/** Puts a report together. A proof has passed when no check failed. */
+/** Puts the report of an image's own proof together. A proof has passed when no check failed. */
 function makeReport(candidate, emulator, outcome, time) {
-    const { checks, boot, balanced, measured } = outcome;
+    const { boot, balanced } = outcome;
     return {
-        schema: 1,
-        image: candidate.image,
-        version: candidate.manifest?.version ?? null,
-        passed: checks.every(({ status }) => status !== 'failed'),
-        qcow2: candidate.qcow2.split('/').at(-1) ?? '',
+        ...imageOf(candidate),
         raw: { sha256: outcome.rawSha256 },
         manifest: candidate.manifest !== undefined,
+        ...proofReport(emulator, outcome, time),
+        boot,
+        balanced,
+    };
+}
+/** Puts the report of several images' proof with each other together. */
+function makeTogetherReport(candidates, emulator, outcome, time) {
+    return { images: candidates.map(imageOf), ...proofReport(emulator, outcome, time) };
+}
+function imageOf({ image, manifest, qcow2 }) {
+    return { image, version: manifest?.version ?? null, qcow2: qcow2.split('/').at(-1) ?? '' };
+}
+function proofReport(emulator, { checks, measured }, time) {
+    return {
+        schema: 1,
+        passed: checks.every(({ status }) => status !== 'failed'),
         accelerator: { kind: emulator.accelerator, qemu: emulator.version, reason: emulator.reason },
         started: time.started.toISOString(),
         duration: Math.round(time.durationMs),
         checks,
-        boot,
         measured,
-        balanced,
     };
 }
 // Longer ones are cut in the table; those of failures follow it in full.
@@ -5482,23 +7394,392 @@ function describeReport(report) {
     const failures = report.checks.filter(({ status }) => status === 'failed');
     const count = (status) => report.checks.filter((check) => check.status === status).length;
     const { kind, qemu, reason } = report.accelerator;
-    const answers = report.balanced.map(({ backend }) => backend).join(' ');
     const measured = Object.entries(report.measured).map(([name, ms]) => `${name.replace(/Ms$/, '')} ${(0,table/* formatDuration */.a3)(ms)}`);
-    const stages = Object.entries(report.boot.stages).map(([name, ms]) => `${name} ${(0,table/* formatDuration */.a3)(ms)}`);
+    const images = 'images' in report ? report.images : [report];
+    const names = images.map(({ image, version }) => `${image} ${version ?? ''}`.trimEnd()).join(', ');
     return [
         (0,table/* formatTable */.ku)(['group', 'check', 'result', 'time', 'seen'], rows),
         '',
         ...failures.map(({ name, detail }) => `${name}: ${detail}`),
-        ...(answers === '' ? [] : [`answers in turn: ${answers}`]),
         ...(measured.length === 0 ? [] : [`measured: ${measured.join(', ')}`]),
-        ...(report.boot.readyMs === null
-            ? []
-            : [`first boot: ready after ${(0,table/* formatDuration */.a3)(report.boot.readyMs)} (${stages.join(', ')})`]),
+        ...('images' in report ? [] : describeImage(report)),
         `machine: QEMU ${qemu} with ${kind.toUpperCase()}${reason === '' ? '' : `, as KVM does not work: ${reason}`}`,
-        ...(report.manifest ? [] : ['no manifest beside the image: its digests were compared with nothing']),
-        `${report.passed ? 'PASSED' : 'FAILED'}: ${report.image} ${report.version ?? ''}`.trimEnd() +
+        `${report.passed ? 'PASSED' : 'FAILED'}: ${names}` +
             `, ${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped, in ${(0,table/* formatDuration */.a3)(report.duration)}`,
     ].join('\n');
+}
+function describeImage({ boot, balanced, manifest }) {
+    const answers = balanced.map(({ backend }) => backend).join(' ');
+    const stages = Object.entries(boot.stages).map(([name, ms]) => `${name} ${(0,table/* formatDuration */.a3)(ms)}`);
+    return [
+        ...(answers === '' ? [] : [`answers in turn: ${answers}`]),
+        ...(boot.readyMs === null
+            ? []
+            : [`first boot: ready after ${(0,table/* formatDuration */.a3)(boot.readyMs)} (${stages.join(', ')})`]),
+        ...(manifest ? [] : ['no manifest beside the image: its digests were compared with nothing']),
+    ];
+}
+
+;// CONCATENATED MODULE: ./src/boot/together/addresses.ts
+
+
+
+const addresses_listing = schemas/* array */.YOg(schemas/* object */.Ikc({
+    address: schemas/* string */.YjP().optional(),
+    ifname: schemas/* string */.YjP(),
+    addr_info: schemas/* array */.YOg(schemas/* object */.Ikc({ family: schemas/* string */.YjP(), local: schemas/* string */.YjP(), scope: schemas/* string */.YjP() })),
+}));
+/** IPv4 addresses by hardware address, from the JSON of `ip address`. Those of the machine itself are left out. */
+function addressesByCard(json) {
+    return new Map(addresses_listing
+        .parse(JSON.parse(json))
+        .map(({ address = '', addr_info }) => [
+        address,
+        addr_info
+            .filter(({ family, scope }) => family === 'inet' && scope === 'global')
+            .map(({ local }) => local),
+    ]));
+}
+/**
+ * What of a machine's addresses is not where the network table has it: each card has an address of its zone's node
+ * range (of the zone, where DHCP gives them), and besides that only the role's VIPs.
+ */
+function misplaced(platform, { seat }, json) {
+    const byCard = addressesByCard(json);
+    const vips = Object.values(platform.vips).filter(({ role }) => role === seat.role);
+    return seat.nics.flatMap(({ zone: name, mac }) => {
+        const zone = zoneOf(platform, name);
+        const range = zone.range ?? (0,platform_address/* networkRange */.C$)(zone.cidr);
+        const addresses = byCard.get(mac) ?? [];
+        const others = addresses.filter((address) => !vips.some((vip) => vip.zone === name && vip.address === address));
+        if (others.length === 0)
+            return [`${seat.hostname} has no address in ${name}`];
+        return others
+            .filter((address) => !(0,platform_address/* rangeContains */.dF)(range, address))
+            .map((address) => `${seat.hostname} has ${address} in ${name}`);
+    });
+}
+
+;// CONCATENATED MODULE: ./src/boot/together/configuration.ts
+
+
+// Where the other one of the pair would stand, which is not there.
+const peerPlace = 20;
+/** The address that moves between the load balancers where the control planes are: the API's. */
+function apiVip(platform) {
+    const zones = platform.roles['control-plane'].zones;
+    const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone));
+    if (vip)
+        return vip;
+    throw new report_error/* SeederError */.Zb('the platform file has no haproxy VIP in a zone of the control planes', {
+        fix: 'see platform.yaml: vips and roles.control-plane.zones',
+    });
+}
+/** The values of a load balancer that stands alone in front of one control plane and holds the platform's VIPs. */
+function balancerValues(platform, balancer, controlPlane) {
+    const first = apiVip(platform);
+    const vips = [
+        first,
+        ...Object.values(platform.vips).filter(({ role, zone, address }) => role === 'haproxy' && address !== first.address && balancer.nics.some((card) => card.zone === zone)),
+    ];
+    return {
+        API_BACKENDS: `${controlPlane.hostname}=${addressIn(controlPlane, first.zone)}`,
+        VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
+        VRRP_PRIORITY: '150',
+        VRRP_ROUTER_ID: '51',
+        VRRP_PEERS: nodeAddress(platform, first.zone, peerPlace),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/boot/together/control-plane.ts
+
+
+
+
+
+
+const folder = '/run/proof';
+// Every image has Python, which cloud-init is written in.
+const serverProgram = `
+import http.server, ssl
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        body = b'ok' if self.path == '/readyz' else b'{"server": "cp1"}'
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words): pass
+server = http.server.ThreadingHTTPServer(('', ${configuration_apiPort}), Answer)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('${folder}/api.crt', '${folder}/api.key')
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()
+`;
+// argv: address:port, CA, certificate, key; the last two may be empty. Prints the answer's body.
+const healthProgram = `
+import ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=sys.argv[2])
+if sys.argv[3]: context.load_cert_chain(sys.argv[3], sys.argv[4])
+print(urllib.request.urlopen('https://' + sys.argv[1] + '/health', context=context, timeout=15).read().decode())
+`;
+// argv: address, name, CA. Asks an API server by its address and takes it only by its name. Prints the answer's body.
+const apiProgram = `
+import http.client, socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[3])
+raw = socket.create_connection((sys.argv[1], ${configuration_apiPort}), timeout=15)
+connection = http.client.HTTPConnection(sys.argv[2])
+connection.sock = context.wrap_socket(raw, server_hostname=sys.argv[2])
+connection.request('GET', '/version')
+print(connection.getresponse().read().decode())
+`;
+/** Plays the API server in the control plane's clone: TLS with the cluster's certificate, `/readyz` and `/version`. */
+async function playApiServer({ controlPlane, apiServer, clusterCa }) {
+    const { agent } = controlPlane.clone;
+    const files = {
+        'api.crt': apiServer.cert,
+        'api.key': apiServer.key,
+        'ca.crt': clusterCa,
+        'api.py': serverProgram,
+    };
+    for (const [name, content] of Object.entries(files)) {
+        const script = 'umask 077; mkdir -p "$1"; cat >"$1/$0"';
+        await agent.output(['/bin/bash', '-euc', script, name, folder], content);
+    }
+    const run = ['--unit=proof-api-server', '--collect', '/usr/bin/python3', `${folder}/api.py`];
+    await agent.output(['/usr/bin/systemd-run', ...run]);
+}
+/** The control plane reaches etcd with the certificate that its API server has for that, and not without. */
+async function checkDatabase({ controlPlane, etcd }) {
+    const { agent } = controlPlane.clone;
+    const where = `${memberOf(etcd.seat).address}:${clientPort}`;
+    const ca = '/etc/seeder/trust/etcd-ca.crt';
+    const pair = ['crt', 'key'].map((ending) => `/etc/seeder/tls/apiserver-etcd-client.${ending}`);
+    const health = await agent.output(['/usr/bin/python3', '-c', healthProgram, where, ca, ...pair]);
+    const answer = schemas/* object */.Ikc({ health: schemas/* literal */.euz('true') }).safeParse(JSON.parse(health));
+    expect(answer.success, `etcd says ${health.trim()}`);
+    const without = await agent.exec(['/usr/bin/python3', '-c', healthProgram, where, ca, '', '']);
+    expect(without.exitCode !== 0, 'etcd also answers without a certificate');
+    return `https://${where}/health: ${health.trim()}; without a certificate it is refused`;
+}
+/** The control plane reaches its own API by way of the load balancer, as kubeadm's configuration has it. */
+async function askOwnApi({ controlPlane }, address) {
+    const ca = `${folder}/ca.crt`;
+    return controlPlane.clone.agent.output(['/usr/bin/python3', '-c', apiProgram, address, apiName, ca]);
+}
+
+;// CONCATENATED MODULE: ./src/boot/together/stage.ts
+
+
+
+
+
+
+
+
+// As in each image's own contract.
+const memoryMiB = { haproxy: 1024, etcd: 1024, 'kubernetes-node': 2048 };
+/** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
+async function buildTogether(proof) {
+    const { platform, images } = proof;
+    const site = layOutSite(platform, [
+        { hostname: 'lb1', role: 'haproxy', machine: 0, routed: false },
+        { hostname: 'cp1', role: 'control-plane', machine: 1, routed: true },
+        { hostname: 'etcd1', role: 'etcd', machine: 2, routed: true },
+    ]);
+    const [balancer, controlPlane, etcd] = ['lb1', 'cp1', 'etcd1'].map((name) => seatOf(site, name));
+    if (!balancer || !controlPlane || !etcd)
+        throw new Error('three seats were laid out');
+    const stage = await buildStage(proof, site);
+    const folder = (0,external_node_path_.join)(proof.folder, 'certificates');
+    const cluster = await Authority.make('kubernetes-ca', folder);
+    const database = await Authority.make('etcd-ca', folder);
+    const member = memberOf(etcd);
+    const memberPair = await database.issue(member.name, memberSubject(member));
+    const etcdClient = await database.issue('apiserver-etcd-client', {
+        commonName: 'kube-apiserver-etcd-client',
+        usages: ['clientAuth'],
+    });
+    const apiServer = await cluster.issue('apiserver', {
+        commonName: 'kube-apiserver',
+        dnsNames: [apiName],
+        usages: ['serverAuth'],
+    });
+    const make = async (seat, image, values, files) => ({
+        seat,
+        clone: await makeClone(stage, seat, images[image].qcow2, memoryMiB[image]),
+        drive: nodeDrive(stage, seat, values, files),
+    });
+    const clusterCa = {
+        path: '/etc/seeder/trust/kubernetes-ca.crt',
+        permissions: '0644',
+        content: cluster.cert,
+    };
+    return {
+        ...stage,
+        balancer: await make(balancer, 'haproxy', balancerValues(platform, balancer, controlPlane), [clusterCa]),
+        controlPlane: await make(controlPlane, 'kubernetes-node', initValues(platform, controlPlane, makeSecrets(), [member.address]), controlPlaneFiles(database, etcdClient)),
+        etcd: await make(etcd, 'etcd', founderValues([member]), memberFiles(database, memberPair)),
+        clusterCa: cluster.cert,
+        apiServer,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/boot/together/contract.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** What the images have to fulfil with each other. */
+const togetherChecks = [
+    { name: 'load-balancer', group: 'boot', title: 'the load balancer is ready' },
+    { name: 'control-plane', group: 'boot', title: 'the control plane is ready' },
+    { name: 'etcd', group: 'boot', title: 'etcd is ready' },
+    { name: 'addresses', group: 'network', title: 'every address is in its zone of the network table' },
+    {
+        name: 'database',
+        group: 'network',
+        title: 'the control plane reaches etcd with its certificate, and only so',
+    },
+    { name: 'balanced', group: 'network', title: 'the load balancer finds the API ready' },
+    {
+        name: 'api-from-home',
+        group: 'network',
+        title: 'a request from the operator’s zone reaches the API by its VIP',
+    },
+    {
+        name: 'api-from-control-plane',
+        group: 'network',
+        title: 'and so does one from the control plane itself',
+    },
+    {
+        name: 'no-way-around',
+        group: 'network',
+        title: 'the API and etcd are not reached past the load balancer',
+    },
+    { name: 'console', group: 'boot', title: 'no failure on any console' },
+    { name: 'digests', group: 'artifact', title: 'the images are still their manifests’' },
+];
+// A load balancer takes a server back after two checks; keepalived waits for a peer that is not there.
+const settleMs = 60_000;
+const version = schemas/* object */.Ikc({ server: schemas/* string */.YjP() });
+/** Proves that one clone of each image makes a platform: HAProxy, the API's port behind it, etcd behind that. */
+async function proveTogether(proof) {
+    const stage = await buildTogether(proof);
+    const scene = { clones: stage.clones, strike: () => strikeStage(stage), provoked: {} };
+    return play(togetherChecks, proof.progress, scene, (checks, seen) => together_contract_scenario(proof, stage, checks, seen), async (checks) => {
+        await checks.run('digests', () => checkDigests(proof.images));
+    });
+}
+async function together_contract_scenario(proof, stage, checks, seen) {
+    const { balancer, controlPlane, etcd, site, platform } = stage;
+    proof.progress.phase('a load balancer, a control plane and a member of etcd boot');
+    for (const { clone, drive } of [etcd, controlPlane, balancer])
+        await clone.start(drive);
+    const timeoutMs = bootTimeoutMs(proof.emulator.accelerator);
+    const ready = async (name, { clone }) => checks.require(name, async () => {
+        const ms = await awaitReady(clone, timeoutMs);
+        await clone.agent.ready(60_000);
+        return `ready after ${seconds(ms)}`;
+    });
+    await together(ready('load-balancer', balancer), ready('control-plane', controlPlane).then(() => playApiServer(stage)), ready('etcd', etcd));
+    proof.progress.phase('they are asked for each other');
+    const vip = apiVip(platform);
+    await checks.run('database', () => checkDatabase(stage));
+    await checks.require('balanced', () => awaitBackend(stage));
+    await checks.run('api-from-home', async () => {
+        const route = {
+            from: visitorIn(site, site.operatorZone),
+            to: vip.address,
+            port: configuration_apiPort,
+            timeoutMs: 8000,
+        };
+        const began = performance.now();
+        const body = await patiently(() => get(route, '/version', { name: apiName, ca: stage.clusterCa }));
+        seen.measured.apiFromHomeMs = Math.round(performance.now() - began);
+        return `${route.from} in ${site.operatorZone} asks ${vip.address}: ${version.parse(JSON.parse(body)).server} answers`;
+    });
+    await checks.run('api-from-control-plane', async () => {
+        const body = await askOwnApi(stage, vip.address);
+        return `it asks ${vip.address} in ${vip.zone}: ${version.parse(JSON.parse(body)).server} answers`;
+    });
+    await checks.run('addresses', async () => {
+        const machines = [balancer, controlPlane, etcd];
+        const wrong = [];
+        for (const machine of machines) {
+            wrong.push(...misplaced(platform, machine, await machine.clone.agent.shell('ip -json address')));
+        }
+        expect(wrong.length === 0, wrong.join('; '));
+        return machines
+            .map(({ seat }) => `${seat.hostname} ${seat.nics.map(({ zone, ip }) => `${zone} ${ip}`).join(', ')}`)
+            .join('; ');
+    });
+    await checks.run('no-way-around', () => checkNoWayAround(stage));
+}
+async function awaitBackend({ balancer, controlPlane }) {
+    const { hostname } = controlPlane.seat;
+    let found = [];
+    for (const deadline = performance.now() + settleMs; performance.now() < deadline; await (0,external_node_timers_promises_.setTimeout)(500)) {
+        found = statesOf(await serverStates(balancer.clone.agent), hostname);
+        if (found.length > 0 && found.every((state) => state === 'UP')) {
+            return `${hostname} answers /readyz with the cluster’s certificate: UP`;
+        }
+    }
+    expect(false, `HAProxy holds ${hostname} for ${found.join(', ') || 'nothing it knows'}`);
+}
+/** The VIP is taken a few seconds after HAProxy is ready. */
+async function patiently(attempt) {
+    for (const deadline = performance.now() + settleMs;; await (0,external_node_timers_promises_.setTimeout)(500)) {
+        try {
+            return await attempt();
+        }
+        catch (error) {
+            expect(performance.now() < deadline, (0,report_error/* describeError */.Uc)(error));
+        }
+    }
+}
+async function checkNoWayAround({ controlPlane, etcd, site }) {
+    const zone = site.operatorZone;
+    const doors = [
+        { seat: controlPlane.seat, port: configuration_apiPort },
+        { seat: etcd.seat, port: clientPort },
+    ];
+    for (const { seat, port } of doors) {
+        const route = { from: visitorIn(site, zone), to: addressFrom(seat, zone), timeoutMs: 4000 };
+        const answer = await probePort({ ...route, port });
+        expect(answer === 'silent', `${port} of ${seat.hostname} is ${answer} from ${zone}`);
+        // Otherwise the silence would say nothing.
+        const ssh = await probePort({ ...route, port: 22, timeoutMs: 12_000 });
+        expect(ssh === 'open', `ssh of ${seat.hostname} is ${ssh} from ${zone}`);
+    }
+    return doors.map(({ seat, port }) => `${port} of ${seat.hostname} is silent from ${zone}`).join(', ');
+}
+async function checkDigests(images) {
+    const seen = [];
+    for (const { image, qcow2, manifest } of Object.values(images)) {
+        const { sha256 } = await fileDigest(qcow2);
+        if (manifest) {
+            const wanted = manifest.qcow2.sha256;
+            expect(sha256 === wanted, `${image} is ${sha256}; its manifest says ${wanted}`);
+        }
+        seen.push(`${image} ${sha256.slice(0, 16)}…${manifest ? '' : ' (no manifest to compare with)'}`);
+    }
+    return seen.join(', ');
 }
 
 ;// CONCATENATED MODULE: ./src/boot/prove.ts
@@ -5509,26 +7790,56 @@ function describeReport(report) {
 
 
 
-const contracts = { haproxy: haproxyContract };
+
+
+
+const contracts = {
+    haproxy: haproxyContract,
+    etcd: etcdContract,
+    'kubernetes-node': kubernetesContract,
+};
 /**
- * The contract an image has to fulfil.
- * @throws UsageError for an image that has none
+ * What a command was pointed at.
+ * @throws UsageError for an image without a contract, and for several that are not one of each
  */
+function subjectOf(candidates) {
+    for (const candidate of candidates)
+        contractFor(candidate);
+    const [first] = candidates;
+    if (first && candidates.length === 1)
+        return { kind: 'image', candidate: first };
+    const by = (image) => candidates.filter((one) => one.image === image);
+    const [[haproxy, ...balancers], [etcd, ...members], [node, ...nodes]] = [
+        by('haproxy'),
+        by('etcd'),
+        by('kubernetes-node'),
+    ];
+    if (haproxy && etcd && node && [...balancers, ...members, ...nodes].length === 0) {
+        return { kind: 'together', images: { haproxy, etcd, 'kubernetes-node': node } };
+    }
+    throw new report_error/* UsageError */.eb(`${candidates.map(({ image }) => image).join(', ')} are no proof together`, {
+        fix: `name one image, or one of each: ${Object.keys(contracts).join(', ')}`,
+    });
+}
 function contractFor({ image, qcow2 }) {
-    const contract = contracts[image];
-    if (contract)
-        return contract;
+    const name = Object.keys(contracts).find((one) => one === image);
+    if (name)
+        return contracts[name];
     throw new report_error/* UsageError */.eb(`there is no contract for the image ${image} (${(0,external_node_path_.basename)(qcow2)})`, {
         fix: `images with a contract: ${Object.keys(contracts).join(', ')}; a file without a manifest is recognised by its name, NAME-VERSION.qcow2`,
     });
 }
+/** Where the report of a proof goes unless another place is asked for. */
+function reportFileOf(subject) {
+    if (subject.kind === 'image')
+        return subject.candidate.reportFile;
+    return (0,external_node_path_.join)((0,external_node_path_.dirname)(subject.images.haproxy.reportFile), 'together-report.json');
+}
 /**
- * Proves a candidate, in namespaces of its own, and writes the report, and beside it the console logs when something
+ * Proves a subject, in namespaces of its own, and writes the report, and beside it the console logs when something
  * failed.
- * @returns the report, and the folder of the logs if they were kept
  */
-async function proveCandidate(candidate, places, progress) {
-    const contract = contractFor(candidate);
+async function prove_prove(subject, places, progress) {
     const platform = await (0,load/* loadPlatform */.G)(places.platformFile);
     const [started, began] = [new Date(), performance.now()];
     progress.phase('looking for the emulator, and whether KVM works');
@@ -5536,22 +7847,29 @@ async function proveCandidate(candidate, places, progress) {
     progress.note(emulator.accelerator === 'kvm'
         ? `QEMU ${emulator.version} with KVM`
         : `QEMU ${emulator.version} emulates the processor: KVM does not work (${emulator.reason})`);
-    const proof = { candidate, platform, emulator, folder: places.folder, progress };
     const logFolder = `${places.reportFile.replace(/\.json$/, '')}.logs`;
     await (0,promises_.rm)(logFolder, { recursive: true, force: true });
-    const outcome = await contract.prove(proof).catch(async (error) => {
+    const outcome = await prove_play(subject, { platform, emulator, folder: places.folder, progress }).catch(async (error) => {
         await keepLogs(places.folder, logFolder);
         throw error;
     });
-    const report = makeReport(candidate, emulator, outcome, {
-        started,
-        durationMs: performance.now() - began,
-    });
+    const report = reportOn(subject, emulator, outcome, { started, durationMs: performance.now() - began });
     await writeReport(report, places.reportFile);
     if (report.passed && !places.keepLogs)
         return { report, logs: undefined };
     await keepLogs(places.folder, logFolder);
     return { report, logs: logFolder };
+}
+async function prove_play(subject, ground) {
+    if (subject.kind === 'together')
+        return proveTogether({ ...ground, images: subject.images });
+    const { candidate } = subject;
+    return contractFor(candidate).prove({ ...ground, candidate });
+}
+function reportOn(subject, emulator, outcome, time) {
+    return subject.kind === 'image'
+        ? makeReport(subject.candidate, emulator, outcome, time)
+        : makeTogetherReport(Object.values(subject.images), emulator, outcome, time);
 }
 /** Copies every clone's logs, CLONE/NAME.log in the folder of a run, to `target`/CLONE-NAME.log. */
 async function keepLogs(folder, target) {
@@ -5579,24 +7897,24 @@ var run_folder = __nccwpck_require__(6091);
 
 // Set for the copy of this program that runs inside the namespaces: its folder.
 const insideVariable = 'SEEDER_PROOF_FOLDER';
-/** Adds `test DIR|FILE` to `program`. It exits 0 only when no check failed. */
+/** Adds `test DIR|FILE...` to `program`. It exits 0 only when no check failed. */
 function registerTestCommand(program, context) {
     program
         .command('test')
-        .description('boot clones of a finished image on a private network and prove that it fulfils its role')
-        .argument('<image>', 'the folder of a build, or a qcow2 file')
+        .description('boot clones of a finished image on a private network and prove that it fulfils its role; of one image of each kind, that they work together')
+        .argument('<image...>', 'the folder of a build, or a qcow2 file; one, or one of each kind')
         .option('--platform <file>', 'the platform file (default: the one of the project)')
-        .option('--report <file>', 'where the report is written (default: test-report.json beside the image)')
+        .option('--report <file>', 'where the report is written (default: test-report.json beside the image; of several, together-report.json beside haproxy)')
         .option('--json', 'print the report as JSON')
         .option('--keep', 'keep the console logs even when everything passes')
-        .action(async (path, options) => {
+        .action(async (paths, options) => {
         const folder = process.env[insideVariable];
         if (folder === undefined)
-            await outside(path, context);
+            await outside(paths, context);
         else {
             endWithParent();
             try {
-                await inside(path, options, folder, context);
+                await inside(paths, options, folder, context);
             }
             finally {
                 // Standard input is still watched; nothing else is left to do, whether it went well or not.
@@ -5606,8 +7924,8 @@ function registerTestCommand(program, context) {
     });
 }
 /** Refuses early what cannot work, and runs this program once more inside namespaces of its own. */
-async function outside(path, context) {
-    contractFor(await findCandidate(path));
+async function outside(paths, context) {
+    await findSubject(paths);
     await requireTun();
     await requireNamespaces();
     const folder = await (0,run_folder/* makeRunFolder */.G)((0,external_node_path_.join)(context.cache(), 'test'));
@@ -5621,23 +7939,84 @@ async function outside(path, context) {
         await (0,promises_.rm)(folder, { recursive: true, force: true });
     }
 }
-async function inside(path, options, folder, context) {
-    const candidate = await findCandidate(path);
+async function findSubject(paths) {
+    return subjectOf(await Promise.all(paths.map(findCandidate)));
+}
+async function inside(paths, options, folder, context) {
+    const subject = await findSubject(paths);
     const progress = context.progress();
-    const reportFile = (0,external_node_path_.resolve)(options.report ?? candidate.reportFile);
+    const reportFile = (0,external_node_path_.resolve)(options.report ?? reportFileOf(subject));
     const places = {
         platformFile: options.platform ?? (0,external_node_path_.join)(context.project(), 'platform.yaml'),
         folder,
         reportFile,
         keepLogs: options.keep ?? false,
     };
-    const { report, logs } = await proveCandidate(candidate, places, progress);
+    const { report, logs } = await prove_prove(subject, places, progress);
     progress.done();
     process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : describeReport(report)}\n`);
     progress.note(`report: ${reportFile}`);
     if (logs !== undefined)
         progress.note(`console logs: ${logs}`);
     process.exitCode = report.passed ? 0 : 1;
+}
+
+
+/***/ }),
+
+/***/ 1531:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   F9: () => (/* binding */ HttpStatusError),
+/* harmony export */   RG: () => (/* binding */ download),
+/* harmony export */   V8: () => (/* binding */ downloadFailure)
+/* harmony export */ });
+/* unused harmony export StalledError */
+/** No byte for this long means that the other side is not answering any more. */
+const STALL_MS = 30_000;
+/** The server answered with a status that is not a success. */
+class HttpStatusError extends Error {
+    status;
+    constructor(status) {
+        super(`HTTP ${status}`);
+        this.status = status;
+    }
+}
+/** The other side fell silent. */
+class StalledError extends Error {
+}
+/**
+ * The bytes of a URL (http or https) as they come. Ends when `signal` does or when nothing comes for `stallMs`.
+ * Throws HttpStatusError, StalledError, or what `fetch` throws.
+ */
+async function* download(url, { signal, stallMs = STALL_MS }) {
+    const silent = new AbortController();
+    const stalled = () => silent.abort(new StalledError(`no data for ${stallMs / 1000} s`));
+    let timer = setTimeout(stalled, stallMs);
+    try {
+        const response = await fetch(url, { signal: AbortSignal.any([silent.signal, signal]) });
+        if (!response.ok || !response.body)
+            throw new HttpStatusError(response.status);
+        for await (const chunk of response.body) {
+            clearTimeout(timer);
+            timer = setTimeout(stalled, stallMs);
+            yield chunk;
+        }
+    }
+    catch (error) {
+        if (silent.signal.aborted && !signal.aborted)
+            throw silent.signal.reason;
+        throw error;
+    }
+    finally {
+        clearTimeout(timer);
+    }
+}
+/** Why a download failed, in a few words: `fetch` hides the reason in its error's cause. */
+function downloadFailure(error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    return cause instanceof Error ? cause.message || String(cause) : String(cause);
 }
 
 
@@ -5663,111 +8042,306 @@ function aptComplaint(output) {
 
 /***/ }),
 
-/***/ 6480:
+/***/ 5779:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   mz: () => (/* binding */ requestedPackages),
-/* harmony export */   yt: () => (/* binding */ loadImage)
+/* harmony export */   EQ: () => (/* binding */ checkArtifacts),
+/* harmony export */   Ns: () => (/* binding */ artifactsOf),
+/* harmony export */   pz: () => (/* binding */ fillIn)
 /* harmony export */ });
-/* unused harmony export imageNames */
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_2__);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5491);
-/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8536);
-/* harmony import */ var _yaml_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4536);
-/* harmony import */ var _yaml_issue_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8782);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+
+/**
+ * Checks what a schema cannot say: each artifact has a version for each line, and a digest it can be held to.
+ * Throws one UsageError with the place of each problem.
+ */
+function checkArtifacts(yaml) {
+    const { artifacts, lines, version, repositories } = yaml.value;
+    const problems = [];
+    for (const [name, one] of Object.entries(artifacts)) {
+        const path = ['artifacts', name];
+        const versions = lines?.map((line) => one.versions?.[line]) ?? [one.version];
+        if (lines && one.version === undefined) {
+            for (const line of lines.filter((each) => one.versions?.[each] === undefined)) {
+                problems.push({
+                    path,
+                    found: `${name} has no version for the line ${line}`,
+                    fix: 'add it to versions',
+                    onKey: true,
+                });
+            }
+        }
+        else if (!lines && one.version === undefined) {
+            problems.push({ path, found: `${name} has no version`, fix: 'add version: "1.2.3"', onKey: true });
+        }
+        const bare = versions.filter((each) => each !== undefined && pinned(one.sha256, each) === undefined);
+        if (one.checksums === undefined && bare.length > 0) {
+            problems.push({
+                path,
+                found: `${name} ${bare.join(', ')} has no sha256`,
+                fix: 'add sha256:, or checksums: with the URL of upstream’s own list',
+                onKey: true,
+            });
+        }
+    }
+    if ('artifact' in version && artifacts[version.artifact] === undefined) {
+        problems.push({
+            path: ['version', 'artifact'],
+            found: `there is no artifact ${version.artifact}`,
+            fix: `use one of: ${Object.keys(artifacts).join(', ') || '(none)'}`,
+        });
+    }
+    if (!lines) {
+        for (const [name, one] of Object.entries(repositories)) {
+            if (!one.url.includes('{line}'))
+                continue;
+            problems.push({
+                path: ['repositories', name, 'url'],
+                found: 'the URL has {line} in it',
+                fix: 'add lines: to the image',
+            });
+        }
+    }
+    yaml.rejectAny(problems);
+}
+/** The artifacts of an image in one of its lines. */
+function artifactsOf(artifacts, line) {
+    return Object.entries(artifacts).map(([name, one]) => {
+        const version = (line === undefined ? undefined : one.versions?.[line]) ?? one.version;
+        if (version === undefined)
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .UsageError */ .eb(`the artifact ${name} has no version`);
+        const fill = (text) => fillIn(text, { version, line: line ?? '' });
+        return {
+            ...{ name, version },
+            urls: one.urls.map(fill),
+            checksums: one.checksums === undefined ? undefined : fill(one.checksums),
+            sha256: pinned(one.sha256, version),
+            files: Object.fromEntries(Object.entries(one.files).map(([from, to]) => [fill(from), to])),
+        };
+    });
+}
+/** A text with `{name}` replaced by its value. */
+function fillIn(text, values) {
+    return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+function pinned(sha256, version) {
+    return typeof sha256 === 'object' ? sha256[version] : sha256;
+}
 
 
+/***/ }),
+
+/***/ 7680:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  bS: () => (/* binding */ archivesOf),
+  yt: () => (/* binding */ loadImage),
+  fO: () => (/* binding */ repositoryUrls),
+  mz: () => (/* binding */ requestedPackages)
+});
 
+// UNUSED EXPORTS: imageNames
+
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./src/report/error.ts
+var error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/yaml.ts
+var src_yaml = __nccwpck_require__(4536);
+// EXTERNAL MODULE: ./src/image/artifact.ts
+var artifact = __nccwpck_require__(5779);
+// EXTERNAL MODULE: ./src/image/repository.ts
+var repository = __nccwpck_require__(29);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 13 modules
+var schemas = __nccwpck_require__(5491);
+// EXTERNAL MODULE: ./src/yaml-issue.ts
+var yaml_issue = __nccwpck_require__(8782);
+;// CONCATENATED MODULE: ./src/image/schema.ts
 
 
 /** Text of a certain form; `form` says in an error what would do. */
-function text(pattern, form) {
-    return zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().regex(pattern, { error: (issue) => `found ${(0,_yaml_issue_js__WEBPACK_IMPORTED_MODULE_6__/* .quoteValue */ .cl)(issue.input)}; give ${form}` });
+function schema_text(pattern, form) {
+    return schemas/* string */.YjP().regex(pattern, { error: (issue) => `found ${(0,yaml_issue/* quoteValue */.cl)(issue.input)}; give ${form}` });
 }
-const packageName = text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package');
-const unitName = text(/^[\w@.:-]+\.(service|timer|socket|target|path|mount|automount)$/, 'the name of a unit with its kind, as in ssh.service');
-const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes');
-const services = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
-    enable: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
-    disable: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
-    mask: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(unitName).default([]),
+const packageName = schema_text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package');
+const unitName = schema_text(/^[\w@.:-]+\.(service|timer|socket|target|path|mount|automount)$/, 'the name of a unit with its kind, as in ssh.service');
+const schema_name = schema_text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes');
+const line = schema_text(/^\d+\.\d+$/, 'a minor version in quotes, as in "3.7"');
+const version = schema_text(/^\d+(\.\d+)+$/, 'a version in quotes, as in "3.7.2"');
+const sha256 = schema_text(/^[0-9a-f]{64}$/, 'a SHA-256 digest: 64 hexadecimal digits');
+const url = schema_text(/^https?:\/\/[^\s'"]+$/, 'a URL that begins with https:// or http://');
+const usrPath = schema_text(/^(?!.*\/\.\.?(\/|$))\/usr\/[\w.+/-]*[\w.+-]$/, 'a path below /usr/');
+const memberPath = schema_text(/^(?![-/])(?!.*(^|\/)\.\.(\/|$))[\w.+{}/-]+$/, 'a path in the tarball');
+const services = schemas/* strictObject */.rej({
+    enable: schemas/* array */.YOg(unitName).default([]),
+    disable: schemas/* array */.YOg(unitName).default([]),
+    mask: schemas/* array */.YOg(unitName).default([]),
 })
     .prefault({});
-const baseSchema = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
-    distribution: name,
-    suite: name,
-    components: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(name).min(1),
-    pockets: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({ archive: name, suite: name })).min(1),
-    keyring: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().startsWith('/'),
+/** `images/base/NAME.yaml` as it is written. `tools` is a list of packages, or the base whose tools are used. */
+const baseSchema = schemas/* strictObject */.rej({
+    distribution: schema_name,
+    suite: schema_name,
+    components: schemas/* array */.YOg(schema_name).min(1),
+    pockets: schemas/* array */.YOg(schemas/* strictObject */.rej({ archive: schema_name, suite: schema_name })).min(1),
+    keyring: schemas/* string */.YjP().startsWith('/'),
     kernel: packageName,
-    packages: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(packageName),
-    exclude: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().startsWith('/')).default([]),
+    packages: schemas/* array */.YOg(packageName),
+    exclude: schemas/* array */.YOg(schemas/* string */.YjP().startsWith('/')).default([]),
     services,
-    tools: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(packageName).min(1),
+    tools: schemas/* union */.KCZ([schemas/* array */.YOg(packageName).min(1), schema_name]),
 });
-const imageSchema = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
-    description: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    base: name,
-    role: name,
-    version: zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({ package: packageName, revision: zod__WEBPACK_IMPORTED_MODULE_5__/* .int */ .Whr().min(1) }),
-    packages: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(packageName),
-    exclude: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().startsWith('/')).default([]),
+const schema_artifact = schemas/* strictObject */.rej({
+    /** One version, or one for each of the image's lines. */
+    version: version.optional(),
+    versions: schemas/* record */.g1P(line, version).optional(),
+    /** Where it is, tried in this order. `{version}` and `{line}` stand for the chosen ones, here and below. */
+    urls: schemas/* array */.YOg(url).min(1),
+    /** Upstream's own list of digests, as sha256sum writes it; read while locking. */
+    checksums: url.optional(),
+    /** The digest of the one version, or of each version. */
+    sha256: schemas/* union */.KCZ([sha256, schemas/* record */.g1P(version, sha256)]).optional(),
+    /** Path in the tarball → path in the image. */
+    files: schemas/* record */.g1P(memberPath, usrPath),
+});
+const schema_repository = schemas/* strictObject */.rej({
+    url,
+    suite: schema_text(/^[\w./-]+$/, 'a suite, or / for a flat repository').default('/'),
+    components: schemas/* array */.YOg(schema_name).default([]),
+    /** The key that signs it: `file` in the image's folder, fetched from `url` when it is not there. */
+    key: schemas/* strictObject */.rej({
+        fingerprint: schema_text(/^[0-9A-F]{40}$/, 'the fingerprint of an OpenPGP key: 40 hexadecimal digits'),
+        url: url.optional(),
+        file: schema_text(/^keys\/[\w.-]+\.asc$/, 'a file of the image’s folder, as in keys/kubernetes.asc'),
+    }),
+    /** The only packages that it may provide. */
+    packages: schemas/* array */.YOg(packageName).min(1),
+});
+/** `images/NAME/image.yaml` as it is written. */
+const imageSchema = schemas/* strictObject */.rej({
+    description: schemas/* string */.YjP(),
+    base: schema_name,
+    /** The roles its clones can take; the first one sizes the template. */
+    roles: schemas/* array */.YOg(schema_name).min(1),
+    /** Minor versions that can be chosen, the first by default. */
+    lines: schemas/* array */.YOg(line).min(1).optional(),
+    version: schemas/* union */.KCZ([
+        schemas/* strictObject */.rej({ package: packageName, revision: schemas/* int */.Whr().min(1) }),
+        schemas/* strictObject */.rej({ artifact: schema_name, revision: schemas/* int */.Whr().min(1) }),
+    ]),
+    packages: schemas/* array */.YOg(packageName),
+    artifacts: schemas/* record */.g1P(schema_name, schema_artifact).default({}),
+    repositories: schemas/* record */.g1P(schema_name, schema_repository).default({}),
+    /** Package → the oldest upstream version that will do, checked while locking. */
+    requires: schemas/* record */.g1P(packageName, version).default({}),
+    exclude: schemas/* array */.YOg(schemas/* string */.YjP().startsWith('/')).default([]),
     services,
 });
+
+;// CONCATENATED MODULE: ./src/image/definition.ts
+
+
+
+
+
+
+
+
 /**
- * Reads an image's definition and its base's.
- * `project` is the folder with `images/`; `baseName` replaces the base the definition names.
- * Throws UsageError for an unknown image or base (listing the known ones) and for anything the schemas reject.
+ * Reads an image's definition and its base's. `project` is the folder with `images/`.
+ * Throws UsageError for an unknown image, base or line (listing the known ones) and for anything the schemas reject.
  */
-async function loadImage(project, imageName, baseName) {
-    const folder = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images', imageName);
-    const file = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'image.yaml');
-    if (!/^[a-z][a-z0-9-]*$/.test(imageName) || !(0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(file)) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`There is no image "${imageName}" in ${(0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images')}`, {
+async function loadImage(project, imageName, variant = {}) {
+    const folder = (0,external_node_path_.join)(project, 'images', imageName);
+    const file = (0,external_node_path_.join)(folder, 'image.yaml');
+    if (!/^[a-z][a-z0-9-]*$/.test(imageName) || !(0,external_node_fs_.existsSync)(file)) {
+        throw new error/* UsageError */.eb(`There is no image "${imageName}" in ${(0,external_node_path_.join)(project, 'images')}`, {
             fix: `use one of: ${(await imageNames(project)).join(', ') || '(none found; is this a Seeder project?)'}`,
         });
     }
-    const definition = (await (0,_yaml_js__WEBPACK_IMPORTED_MODULE_4__/* .loadYaml */ .y)(file, imageSchema)).value;
-    const chosen = baseName ?? definition.base;
+    const yaml = await (0,src_yaml/* loadYaml */.y)(file, imageSchema);
+    const { lines, ...definition } = yaml.value;
+    (0,artifact/* checkArtifacts */.EQ)(yaml);
+    const line = chooseLine(imageName, lines, variant.line);
+    const chosen = variant.base ?? definition.base;
+    const { tools, ...base } = await loadBase(project, chosen);
+    const options = [
+        ...(chosen === definition.base ? [] : ['--base', chosen]),
+        ...(line === lines?.[0] || line === undefined ? [] : ['--line', line]),
+    ];
+    const suffix = options.filter((one) => !one.startsWith('--')).map((one) => `.${one}`);
     return {
         ...definition,
         name: imageName,
-        base: await loadBase(project, chosen),
+        base,
+        tools: await loadTools(project, base, tools),
+        line,
+        artifacts: (0,artifact/* artifactsOf */.Ns)(definition.artifacts, line),
+        repositories: (0,repository/* repositoriesOf */.Ub)(definition.repositories, folder, line),
         folder,
-        lockFile: (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, chosen === definition.base ? 'image.lock.json' : `image.${chosen}.lock.json`),
-        trees: [(0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images', 'common', 'tree'), (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'tree')].filter(node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync),
+        lockFile: (0,external_node_path_.join)(folder, `image${suffix.join('')}.lock.json`),
+        lockOptions: options,
+        trees: [(0,external_node_path_.join)(project, 'images', 'common', 'tree'), (0,external_node_path_.join)(folder, 'tree')].filter(external_node_fs_.existsSync),
     };
 }
 /** The names of the images a project defines, sorted. */
 async function imageNames(project) {
-    const images = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images');
-    const entries = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readdir)(images).catch(() => []);
-    return entries.filter((entry) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(images, entry, 'image.yaml'))).sort();
-}
-async function loadBase(project, baseName) {
-    const folder = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images', 'base');
-    const file = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, `${baseName}.yaml`);
-    if (!/^[a-z][a-z0-9-]*$/.test(baseName) || !(0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(file)) {
-        const known = (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readdir)(folder).catch(() => []))
-            .filter((entry) => entry.endsWith('.yaml'))
-            .map((entry) => entry.slice(0, -'.yaml'.length));
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`There is no base "${baseName}" in ${folder}`, {
-            fix: `use one of: ${known.sort().join(', ') || '(none)'}`,
-        });
-    }
-    return { ...(await (0,_yaml_js__WEBPACK_IMPORTED_MODULE_4__/* .loadYaml */ .y)(file, baseSchema)).value, name: baseName };
+    const images = (0,external_node_path_.join)(project, 'images');
+    const entries = await (0,promises_.readdir)(images).catch(() => []);
+    return entries.filter((entry) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(images, entry, 'image.yaml'))).sort();
 }
 /** The packages that are asked for by name: the kernel, the base's and the image's, sorted, each once. */
 function requestedPackages(image) {
     return [...new Set([image.base.kernel, ...image.base.packages, ...image.packages])].sort();
+}
+/** The names of all archives and repositories that an image and its tools come from, each once. */
+function archivesOf(image) {
+    const pockets = [...image.base.pockets, ...image.tools.base.pockets];
+    return [
+        ...new Set([...pockets.map((pocket) => pocket.archive), ...image.repositories.map((one) => one.name)]),
+    ];
+}
+/** Where an image's repositories are when no mirror is set: name → URL. */
+function repositoryUrls(image) {
+    return Object.fromEntries(image.repositories.map(({ name, url }) => [name, url]));
+}
+function chooseLine(image, lines, wanted) {
+    if (wanted === undefined)
+        return lines?.[0];
+    if (lines?.includes(wanted))
+        return wanted;
+    throw new error/* UsageError */.eb(`${image} has no line "${wanted}"`, {
+        fix: lines ? `use one of: ${lines.join(', ')}` : 'leave --line out: its image.yaml has no lines',
+    });
+}
+async function loadTools(project, base, tools) {
+    if (typeof tools !== 'string')
+        return { base, packages: tools };
+    const { tools: packages, ...other } = await loadBase(project, tools);
+    if (typeof packages !== 'string')
+        return { base: other, packages };
+    throw new error/* UsageError */.eb(`The base ${base.name} takes its tools from ${tools}, which takes them from ${packages}`, { fix: `list the tools in images/base/${tools}.yaml` });
+}
+async function loadBase(project, baseName) {
+    const folder = (0,external_node_path_.join)(project, 'images', 'base');
+    const file = (0,external_node_path_.join)(folder, `${baseName}.yaml`);
+    if (!/^[a-z][a-z0-9-]*$/.test(baseName) || !(0,external_node_fs_.existsSync)(file)) {
+        const known = (await (0,promises_.readdir)(folder).catch(() => []))
+            .filter((entry) => entry.endsWith('.yaml'))
+            .map((entry) => entry.slice(0, -'.yaml'.length));
+        throw new error/* UsageError */.eb(`There is no base "${baseName}" in ${folder}`, {
+            fix: `use one of: ${known.sort().join(', ') || '(none)'}`,
+        });
+    }
+    return { ...(await (0,src_yaml/* loadYaml */.y)(file, baseSchema)).value, name: baseName };
 }
 
 
@@ -5788,7 +8362,7 @@ function requestedPackages(image) {
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
 /* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5491);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8536);
-/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6480);
+/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7680);
 
 
 
@@ -5807,6 +8381,13 @@ const lockedPackage = zod__WEBPACK_IMPORTED_MODULE_4__/* .strictObject */ .rej({
     size: zod__WEBPACK_IMPORTED_MODULE_4__/* .int */ .Whr().positive(),
     sha256,
 });
+const lockedArtifact = zod__WEBPACK_IMPORTED_MODULE_4__/* .strictObject */ .rej({
+    name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().regex(/^[a-z][a-z0-9-]*$/),
+    version: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    urls: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().regex(/^https?:/)).min(1),
+    size: zod__WEBPACK_IMPORTED_MODULE_4__/* .int */ .Whr().positive(),
+    sha256,
+});
 const lockSchema = zod__WEBPACK_IMPORTED_MODULE_4__/* .strictObject */ .rej({
     schema: zod__WEBPACK_IMPORTED_MODULE_4__/* .literal */ .euz(1),
     image: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
@@ -5819,29 +8400,38 @@ const lockSchema = zod__WEBPACK_IMPORTED_MODULE_4__/* .strictObject */ .rej({
     packages: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(lockedPackage).min(1),
     /** The packages of the tools tree that makes the disk. */
     tools: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(lockedPackage).min(1),
+    /** Upstream tarballs. */
+    artifacts: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(lockedArtifact).default([]),
 });
 /**
- * Digest of what a lock answers: suites, requested packages and tools. It leaves out what a lock does not depend
+ * Digest of what a lock answers: suites, requested packages, artifacts and tools. It leaves out what a lock does not depend
  * on (services, excluded paths, files), so editing those does not ask for a new lock.
  */
 function requestDigest(image) {
-    const { base } = image;
+    const archive = ({ distribution, components, pockets }) => ({
+        distribution,
+        components,
+        pockets,
+    });
     const asked = {
-        distribution: base.distribution,
-        components: base.components,
-        pockets: base.pockets,
+        ...archive(image.base),
         packages: (0,_definition_js__WEBPACK_IMPORTED_MODULE_3__/* .requestedPackages */ .mz)(image),
-        tools: [...base.tools].sort(),
+        tools: { ...archive(image.tools.base), packages: [...image.tools.packages].sort() },
         version: image.version,
+        requires: image.requires,
+        artifacts: image.artifacts.map(({ files: _files, ...artifact }) => artifact),
+        repositories: image.repositories.map(({ key, ...one }) => ({ ...one, key: key.fingerprint })),
     };
     return (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(JSON.stringify(asked)).digest('hex');
 }
 /** The lock's canonical text: what is written, hashed (`lock.sha256` of the manifest) and committed. */
 function formatLock(lock) {
-    const oneLine = (packages) => packages.map((one) => `    ${JSON.stringify(one)}`).join(',\n');
-    const { packages, tools, ...head } = lock;
+    const oneLine = (items) => items.map((one) => `    ${JSON.stringify(one)}`).join(',\n');
+    const { packages, tools, artifacts, ...head } = lock;
+    const lists = { packages, tools, ...(artifacts.length > 0 ? { artifacts } : {}) };
     const fields = Object.entries(head).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},`);
-    return `{\n${fields.join('\n')}\n  "packages": [\n${oneLine(packages)}\n  ],\n  "tools": [\n${oneLine(tools)}\n  ]\n}\n`;
+    const blocks = Object.entries(lists).map(([key, items]) => `  ${JSON.stringify(key)}: [\n${oneLine(items)}\n  ]`);
+    return `{\n${fields.join('\n')}\n${blocks.join(',\n')}\n}\n`;
 }
 /** SHA-256, in hex, of a lock's canonical text. */
 function lockDigest(lock) {
@@ -5852,13 +8442,13 @@ function lockDigest(lock) {
  * Throws SeederError when it is missing, malformed, or stale, each with the command that mends it.
  */
 async function readLock(image) {
-    const relock = `run: scripts/seeder lock ${image.name}${image.lockFile.endsWith('image.lock.json') ? '' : ` --base ${image.base.name}`}`;
+    const relock = `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`;
     let text;
     try {
         text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(image.lockFile, 'utf8');
     }
     catch (cause) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`${image.name} has no lock on ${image.base.name}: ${image.lockFile} cannot be read`, {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`${image.name} has no lock on ${image.base.name}${image.line === undefined ? '' : ` for ${image.line}`}: ${image.lockFile} cannot be read`, {
             fix: relock,
             cause,
         });
@@ -5877,7 +8467,7 @@ async function readLock(image) {
         throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`${image.lockFile} locks ${lock.image} on ${lock.base}, not ${image.name} on ${image.base.name}`, { fix: relock });
     }
     if (lock.request !== requestDigest(image)) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`The lock of ${image.name} is stale: packages, tools or suites in the definition changed after it was written`, { fix: relock });
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`The lock of ${image.name} is stale: packages, artifacts, tools or suites in the definition changed after it was written`, { fix: relock });
     }
     return lock;
 }
@@ -5891,7 +8481,8 @@ async function readLock(image) {
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   F8: () => (/* binding */ snapshotVariable),
 /* harmony export */   af: () => (/* binding */ findMirrors),
-/* harmony export */   qR: () => (/* binding */ mirrorVariable)
+/* harmony export */   qR: () => (/* binding */ mirrorVariable),
+/* harmony export */   uT: () => (/* binding */ trimSlashes)
 /* harmony export */ });
 /* unused harmony export mirrorFromApt */
 /* harmony import */ var execa__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7054);
@@ -5920,16 +8511,18 @@ function mirrorFromApt(archive, targets) {
 }
 /**
  * Where to fetch from, per archive: `mirror` first, then `snapshot` where one is set. Mirrors are taken from
- * SEEDER_MIRROR_* or from the runner's own apt sources, snapshots from SEEDER_SNAPSHOT_*. All end in a slash.
+ * SEEDER_MIRROR_*, from `defaults` (archive → URL), or from the runner's own apt sources, snapshots from
+ * SEEDER_SNAPSHOT_*. All end in a slash.
  * Throws SeederError naming the variable to set when an archive's mirror cannot be told.
  */
-async function findMirrors(archives, env = process.env) {
-    const unset = archives.filter((archive) => !env[mirrorVariable(archive)]);
+async function findMirrors(archives, env = process.env, defaults = {}) {
+    const given = (archive) => env[mirrorVariable(archive)] || defaults[archive];
+    const unset = archives.filter((archive) => !given(archive));
     const targets = unset.length > 0 ? await aptTargets() : [];
     const found = new Map();
     for (const archive of archives) {
-        const fromEnv = env[mirrorVariable(archive)];
-        const mirror = fromEnv ? `${trimSlashes(fromEnv)}/` : mirrorFromApt(archive, targets);
+        const url = given(archive);
+        const mirror = url ? `${trimSlashes(url)}/` : mirrorFromApt(archive, targets);
         if (!mirror) {
             throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`No mirror of ${archive} is known: the apt sources of this machine have none`, {
                 fix: `set ${mirrorVariable(archive)} to the URL of a mirror (the folder that holds dists/ and pool/)`,
@@ -5955,8 +8548,141 @@ async function aptTargets() {
     });
     return targets.filter((target) => /^https?:/.test(target.uri));
 }
+/** A URL without the slashes at its end. */
 function trimSlashes(url) {
     return url.replace(/\/+$/, '');
+}
+
+
+/***/ }),
+
+/***/ 29:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ub: () => (/* binding */ repositoriesOf),
+/* harmony export */   XP: () => (/* binding */ provideKey)
+/* harmony export */ });
+/* unused harmony export parseKeys */
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8161);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_os__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_3__);
+/* harmony import */ var execa__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7054);
+/* harmony import */ var _download_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1531);
+/* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5092);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8536);
+/* harmony import */ var _artifact_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5779);
+
+
+
+
+
+
+
+
+
+/** The repositories of an image, for one of its lines. `folder` is the image's. */
+function repositoriesOf(repositories, folder, line) {
+    return Object.entries(repositories).map(([name, one]) => {
+        const fill = (text) => (0,_artifact_js__WEBPACK_IMPORTED_MODULE_7__/* .fillIn */ .pz)(text, { line: line ?? '' });
+        return {
+            ...{ name, suite: one.suite, components: one.components, packages: one.packages },
+            url: `${fill(one.url).replace(/\/+$/, '')}/`,
+            key: {
+                fingerprint: one.key.fingerprint,
+                url: one.key.url === undefined ? undefined : fill(one.key.url),
+                file: (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, one.key.file),
+            },
+        };
+    });
+}
+/**
+ * Makes sure that a repository's key is there and is the one that the definition names by its fingerprint; a missing
+ * one is fetched. apt trusts every key of the file, so there may be no second one in it.
+ * Throws SeederError when it cannot be had, is another, or has expired.
+ */
+async function provideKey(repository) {
+    const { key, name } = repository;
+    if (!(0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(key.file))
+        await fetchKey(repository);
+    const found = await readKeys(key.file);
+    const primary = found.filter((one) => one.primary);
+    if (primary.length !== 1 || primary[0]?.fingerprint !== key.fingerprint) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`${key.file} is not the key of the repository ${name}: it has ${primary.map((one) => one.fingerprint).join(', ') || 'no key'}, image.yaml names ${key.fingerprint}`, { fix: 'get the key from the repository’s owner, and check its fingerprint with them' });
+    }
+    const expired = primary[0].expires !== undefined && primary[0].expires * 1000 < Date.now();
+    if (!expired)
+        return;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`The key of the repository ${name} in ${key.file} has expired on ${new Date((primary[0].expires ?? 0) * 1000).toISOString().slice(0, 10)}`, {
+        fix: `remove the file: lock fetches the current one${key.url === undefined ? '' : ` from ${key.url}`}`,
+    });
+}
+async function fetchKey({ name, key }) {
+    if (key.url === undefined) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`The key of the repository ${name} is missing: ${key.file}`, {
+            fix: `put it there; its fingerprint has to be ${key.fingerprint}`,
+        });
+    }
+    const chunks = [];
+    try {
+        for await (const chunk of (0,_download_js__WEBPACK_IMPORTED_MODULE_4__/* .download */ .RG)(key.url, { signal: _interruption_js__WEBPACK_IMPORTED_MODULE_5__/* .interruption */ .Y }))
+            chunks.push(chunk);
+    }
+    catch (error) {
+        _interruption_js__WEBPACK_IMPORTED_MODULE_5__/* .interruption */ .Y.throwIfAborted();
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`Fetching the key of the repository ${name} failed: ${key.url}: ${(0,_download_js__WEBPACK_IMPORTED_MODULE_4__/* .downloadFailure */ .V8)(error)}`, { fix: `check the network, or put the key into ${key.file}` });
+    }
+    const partial = `${key.file}.${process.pid}.tmp`;
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdir)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.dirname)(key.file), { recursive: true });
+    try {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)(partial, Buffer.concat(chunks));
+        const primary = (await readKeys(partial)).filter((one) => one.primary);
+        if (primary.length !== 1 || primary[0]?.fingerprint !== key.fingerprint) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`${key.url} is not the key that image.yaml names (${key.fingerprint}): it has ${primary.map((one) => one.fingerprint).join(', ') || 'no key'}`, { fix: 'do not trust it before you know why: ask the repository’s owner' });
+        }
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)(partial, key.file);
+    }
+    finally {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(partial, { force: true });
+    }
+}
+/** The keys in an OpenPGP file, as gpg's machine-readable listing tells them. */
+async function readKeys(file) {
+    const home = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)((0,node_os__WEBPACK_IMPORTED_MODULE_2__.tmpdir)(), 'seeder-gpg-'));
+    try {
+        const argv = ['--homedir', home, '--batch', '--no-tty', '--with-colons', '--show-keys', file];
+        const { stdout, exitCode, code } = await (0,execa__WEBPACK_IMPORTED_MODULE_8__/* .execa */ .Ho)('gpg', argv, { reject: false, env: { LC_ALL: 'C.UTF-8' } });
+        if (code === 'ENOENT') {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb('gpg is needed to read the key of a repository, and is not installed', {
+                fix: 'run scripts/setup.sh, which installs gnupg',
+            });
+        }
+        return exitCode === 0 ? parseKeys(stdout) : [];
+    }
+    finally {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(home, { recursive: true, force: true });
+    }
+}
+/** `gpg --with-colons`: a `pub` or `sub` line, then its `fpr` line; field 7 is the expiry, field 10 the fingerprint. */
+function parseKeys(listing) {
+    const keys = [];
+    let open;
+    for (const fields of listing.split('\n').map((line) => line.split(':'))) {
+        const [kind, , , , , , expires] = fields;
+        if (kind === 'pub' || kind === 'sub') {
+            open = { primary: kind === 'pub', expires: expires ? Number(expires) : undefined };
+        }
+        else if (kind === 'fpr' && open) {
+            keys.push({ ...open, fingerprint: fields[9] ?? '' });
+            open = undefined;
+        }
+    }
+    return keys;
 }
 
 
@@ -9800,7 +12526,7 @@ __webpack_unused_export__ = lexer.Lexer;
 exports.HN = lineCounter.LineCounter;
 __webpack_unused_export__ = parser.Parser;
 __webpack_unused_export__ = publicApi.parse;
-__webpack_unused_export__ = publicApi.parseAllDocuments;
+exports.hR = publicApi.parseAllDocuments;
 exports.Tp = publicApi.parseDocument;
 exports.As = publicApi.stringify;
 __webpack_unused_export__ = visit.visit;
@@ -15723,12 +18449,11 @@ exports.visitAsync = visitAsync;
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  lr: () => (/* binding */ expandCidr),
   g4: () => (/* binding */ overlapCidr),
   GN: () => (/* binding */ parseCidr)
 });
 
-// UNUSED EXPORTS: containsCidr, default, excludeCidr, mergeCidr, normalizeCidr
+// UNUSED EXPORTS: containsCidr, default, excludeCidr, expandCidr, mergeCidr, normalizeCidr
 
 ;// CONCATENATED MODULE: ./node_modules/ip-bigint/dist/index.js
 //#region index.ts
@@ -31812,6 +34537,680 @@ const {
 	getCancelSignal: execa_getCancelSignal,
 } = getIpcExport();
 
+
+
+/***/ }),
+
+/***/ 606:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Ay: () => (/* binding */ pMap)
+/* harmony export */ });
+/* unused harmony exports pMapSettled, pMapKeyed, pMapSettledKeyed, pMapIterable, pMapSkip, pMapStop */
+function pMap(iterable, mapper, options) {
+	return mapConcurrently(iterable, mapper, options, false);
+}
+
+function pMapSettled(iterable, mapper, options) {
+	return mapConcurrently(iterable, mapper, options, true);
+}
+
+function pMapKeyed(input, mapper, options) {
+	return mapKeyed(input, mapper, options, false);
+}
+
+function pMapSettledKeyed(input, mapper, options) {
+	return mapKeyed(input, mapper, options, true);
+}
+
+// Like `Promise.allKeyed` and `Promise.allSettledKeyed`, with a mapper, and for a `Map` too. Each value travels with its key, so a skipped key, which leaves no slot in the result, cannot shift the keys after it.
+async function mapKeyed(input, mapper, options, isSettled) {
+	const entries = getKeyedEntries(input);
+
+	// After the values have their handlers, like the other argument errors, which `mapConcurrently` checks. It cannot check this one, as it gets the wrapper below as its mapper.
+	if (typeof mapper !== 'function') {
+		throw new TypeError('Mapper function is required');
+	}
+
+	const mappedEntries = await mapConcurrently(entries, async ([key, inputResult]) => {
+		try {
+			if (inputResult.status === 'rejected') {
+				throw inputResult.reason;
+			}
+
+			const result = await mapper(inputResult.value, key);
+
+			if (result === pMapSkip || result === pMapStop) {
+				return result;
+			}
+
+			return [key, isSettled ? {status: 'fulfilled', value: result} : result];
+		} catch (error) {
+			if (!isSettled) {
+				throw error;
+			}
+
+			return [key, {status: 'rejected', reason: error}];
+		}
+	}, options, false);
+
+	if (input instanceof Map) {
+		return new Map(mappedEntries);
+	}
+
+	// A null prototype, like `Promise.allKeyed`, so a key like `__proto__` or `toString` is an own property like any other.
+	return Object.setPrototypeOf(Object.fromEntries(mappedEntries), null);
+}
+
+// The engine behind all the functions, except `pMapIterable`. With `isSettled`, an element or a mapper that rejects gives a `{status: 'rejected'}` result instead of an error, like `Promise.allSettled`, so `stopOnError` does not apply.
+async function mapConcurrently(
+	iterable,
+	mapper,
+	{
+		concurrency = Number.POSITIVE_INFINITY,
+		stopOnError = true,
+		signal,
+	} = {},
+	isSettled,
+) {
+	return new Promise((resolve_, reject_) => {
+		validateOptions(iterable, mapper, concurrency);
+
+		const result = [];
+		// Stage the errors by index, like `result`, so they are reported in input order.
+		const errors = [];
+		let skippedCount = 0;
+		let isResolved = false;
+		let isIterableDone = false;
+		const pendingIndexes = new Set();
+		let doneIndex = Number.POSITIVE_INFINITY;
+		let currentIndex = 0;
+		const iterator = getIterator(iterable);
+
+		const signalListener = () => {
+			reject(signal.reason);
+		};
+
+		const cleanup = () => {
+			signal?.removeEventListener('abort', signalListener);
+		};
+
+		const resolve = value => {
+			resolve_(value);
+			cleanup();
+		};
+
+		const reject = reason => {
+			if (isResolved) {
+				return;
+			}
+
+			isResolved = true;
+			reject_(reason);
+			cleanup();
+
+			if (!isIterableDone) {
+				closeIterator(iterator);
+			}
+		};
+
+		if (signal) {
+			if (signal.aborted) {
+				reject(signal.reason);
+				return;
+			}
+
+			signal.addEventListener('abort', signalListener, {once: true});
+		}
+
+		const pull = createPuller(iterator);
+
+		// Settle only once the source is done, or a mapper stopped, and every earlier pull and mapper has finished. A pull before the `done` or the stop can still produce an element, while pulls after it do not affect the result.
+		const settleIfFinished = () => {
+			if (isResolved || doneIndex === Number.POSITIVE_INFINITY) {
+				return;
+			}
+
+			for (const index of pendingIndexes) {
+				if (index < doneIndex) {
+					return;
+				}
+			}
+
+			if (!stopOnError) {
+				const collectedErrors = [];
+
+				for (let index = 0; index < Math.min(doneIndex, errors.length); index++) {
+					if (index in errors) {
+						collectedErrors.push(errors[index]);
+					}
+				}
+
+				if (collectedErrors.length > 0) {
+					reject(new AggregateError(collectedErrors)); // eslint-disable-line unicorn/error-message
+					return;
+				}
+			}
+
+			isResolved = true;
+
+			// A stop ended the result before the source did, so close it, like `for await` does on a `break`. Not at the stop itself, as a source that settles its `next()` calls out of call order may still owe an earlier element, and closing could drop it.
+			if (!isIterableDone) {
+				closeIterator(iterator);
+			}
+
+			// `done` is final, like `for await`, so a `done` that lands between two elements ends
+			// the result there and everything the source produced past it is dropped. A stop cuts it the same way.
+			const lastIndex = Math.min(doneIndex, result.length);
+
+			// Every index below `lastIndex` has a value: an index only goes unassigned when its pull reported `done` or its mapper returned `pMapStop`, and the lowest such index is `doneIndex`. So the array is dense below `lastIndex`, and the fast path can hand it over untouched.
+			if (lastIndex === result.length && skippedCount === 0) {
+				resolve(result);
+				return;
+			}
+
+			// Otherwise this drops the skipped results and whatever the `done` or the stop cut off.
+			resolve(result.slice(0, lastIndex).filter(value => value !== pMapSkip));
+		};
+
+		const next = async () => {
+			// After a `done` or a stop, a pull would take an item nobody is going to map, which a one-shot source, like a queue, would lose.
+			if (isResolved || currentIndex >= doneIndex) {
+				return;
+			}
+
+			// Take the index when the pull starts, not when it resolves, so a source that settles
+			// its `next()` calls out of call order still gets the right position.
+			const index = currentIndex++;
+			pendingIndexes.add(index);
+
+			let nextItem;
+			try {
+				nextItem = await pull();
+			} catch (error) {
+				pendingIndexes.delete(index);
+
+				if (index < doneIndex) {
+					throw error;
+				}
+
+				settleIfFinished();
+				return;
+			}
+
+			if (nextItem.done) {
+				pendingIndexes.delete(index);
+				doneIndex = Math.min(doneIndex, index);
+				isIterableDone = true;
+				settleIfFinished();
+				return;
+			}
+
+			// Intentionally detached
+			const runner = (async () => {
+				try {
+					const element = await nextItem.value;
+
+					if (isResolved || index >= doneIndex) {
+						return;
+					}
+
+					const value = await mapper(element, index);
+
+					// Ignore an item produced after an earlier pull reported `done` or an earlier mapper returned `pMapStop`.
+					if (index >= doneIndex) {
+						return;
+					}
+
+					// A stop ends the result here, like a `done` from the source, so settling waits only for the earlier elements.
+					if (value === pMapStop) {
+						doneIndex = index;
+						return;
+					}
+
+					if (value === pMapSkip) {
+						skippedCount++;
+					}
+
+					result[index] = isSettled && value !== pMapSkip ? {status: 'fulfilled', value} : value;
+				} catch (error) {
+					if (index >= doneIndex) {
+						return;
+					}
+
+					if (isSettled) {
+						result[index] = {status: 'rejected', reason: error};
+					} else if (stopOnError) {
+						reject(error);
+						return;
+					} else {
+						errors[index] = error;
+					}
+				} finally {
+					pendingIndexes.delete(index);
+					settleIfFinished();
+				}
+
+				// If the iterable throws we can't really continue regardless of `stopOnError` state
+				// since an iterable is likely to continue throwing after it throws once.
+				// If we continue calling `next()` indefinitely we will likely end up
+				// in an infinite loop of failed iteration.
+				try {
+					await next();
+				} catch (error) {
+					reject(error);
+				}
+			})();
+
+			// Link the runner to the returned promise, so the async stack trace of a mapper error reaches the caller. Nothing awaits the runner, so the trace would stop there, but V8 follows a reaction that resolves another promise. The link never settles, so it never resolves the returned promise. It is a new promise for each runner, as a shared one would keep a reaction for every element.
+			runner.then(() => new Promise(() => {})).then(resolve_);
+		};
+
+		// Create the concurrent runners in a detached (non-awaited)
+		// promise. We need this so we can await the `next()` calls
+		// to stop creating runners before hitting the concurrency limit
+		// if the iterable has already been marked as done or a mapper stopped.
+		// NOTE: We *must* do this for async iterators otherwise we'll spin up
+		// infinite `next()` calls by default and never start the event loop.
+		(async () => {
+			for (let index = 0; index < concurrency; index++) {
+				try {
+					// eslint-disable-next-line no-await-in-loop
+					await next();
+				} catch (error) {
+					reject(error);
+					break;
+				}
+
+				if (isResolved || currentIndex >= doneIndex) {
+					break;
+				}
+			}
+		})();
+	});
+}
+
+function pMapIterable(
+	iterable,
+	mapper,
+	{
+		concurrency = Number.POSITIVE_INFINITY,
+		backpressure = concurrency,
+		preserveOrder = true,
+	} = {},
+) {
+	validateOptions(iterable, mapper, concurrency);
+
+	if (!isLimit(backpressure, concurrency)) {
+		throw new TypeError(`Expected \`backpressure\` to be an integer from \`concurrency\` (${concurrency}) and up or \`Infinity\`, got \`${backpressure}\` (${typeof backpressure})`);
+	}
+
+	return {
+		[Symbol.asyncIterator]() {
+			// `isDone` lives outside the generator so the wrapper below can set it the moment the
+			// consumer asks to stop. The generator is suspended on a pending `next()` at that point,
+			// so its `finally` would not run until much later and workers finishing in the meantime
+			// would keep pulling and mapping input for nobody.
+			let isDone = false;
+
+			const generator = (async function * () {
+				const iterator = getIterator(iterable);
+
+				// Results are consumed from the front with a moving `headIndex` instead of `shift()`.
+				// `shift()` moves every remaining entry, which is O(n) per element and made the whole
+				// run O(n²) whenever `backpressure` let the array grow, which is the default.
+				let promises = [];
+				let headIndex = 0;
+				let isIterableDone = false;
+
+				// The lowest index whose pull reported `done`. Without `preserveOrder`, the pulls after it have their slots given back, so their errors are dropped.
+				let doneIndex = Number.POSITIVE_INFINITY;
+
+				// An element that is being read, or is waiting for a mapper, does not hold a mapper slot, so the next element can be read while the mappers run. Those elements have their own cap of `concurrency`, so the source never sees more than `concurrency` overlapping `next()` calls, even with `backpressure: Infinity`. `backpressure` caps everything in flight together.
+				let readingCount = 0;
+				let runningMappersCount = 0;
+
+				// The workers waiting for a mapper slot, in the order they started waiting. A finished mapper hands its slot to the oldest one.
+				const mapperWaiters = new Map();
+				let mapperWaiterCount = 0;
+				let wokenMapperWaiterCount = 0;
+
+				const releaseMapperSlot = () => {
+					if (wokenMapperWaiterCount === mapperWaiterCount) {
+						runningMappersCount--;
+						return;
+					}
+
+					mapperWaiters.get(wokenMapperWaiterCount)();
+					mapperWaiters.delete(wokenMapperWaiterCount++);
+				};
+
+				let index = 0;
+
+				// The lowest index whose mapper returned `pMapStop`, or, with `preserveOrder`, whose pull, element, or mapper threw. The stream ends there, like a `break` or a `throw` in a loop. Once it is set, nothing past it is pulled, and no pending element past it is mapped, while the earlier elements still finish and are yielded first. `isDone` cannot do this, as it would drop the values of the earlier elements too.
+				let stopIndex = Number.POSITIVE_INFINITY;
+
+				// Without `preserveOrder`, each spawn still takes a slot in `promises`, so `backpressure` counts the same, but the slots are filled in the order the workers settle rather than the order they were spawned in, so the consumer gets whichever result is ready first. A worker always fills the oldest empty slot, at `fillIndex`. An empty slot is `undefined`, and a filled one holds the result itself rather than a promise, so a result costs a promise only when the consumer has to wait for it, through `wake`.
+				let fillIndex = 0;
+				let wake;
+
+				// The indexes of the pulls whose worker has not filled a slot yet, without `preserveOrder`.
+				const unfilledIndexes = new Set();
+
+				// The consumer waits only when the head is empty, and then the oldest empty slot is the head, so the first fill wakes it.
+				const fillSlot = result => {
+					promises[fillIndex++] = result;
+					wake?.(result);
+					wake = undefined;
+				};
+
+				const pull = createPuller(iterator);
+
+				function trySpawn() {
+					// Do not spawn once the consumer is gone, the source is done, or the stream ends at an earlier element. The pull would be wasted work, and for a one-shot source, like a queue, it takes an item nobody is going to ask for.
+					if (isDone || isIterableDone || index > stopIndex || readingCount >= concurrency || promises.length - headIndex >= backpressure) {
+						return;
+					}
+
+					readingCount++;
+
+					// Take the index when the pull starts, not when it resolves, so a source that
+					// settles its `next()` calls out of call order still gets the right position.
+					const currentIndex = index++;
+
+					// Errors must be returned as a value instead of rejecting, otherwise a promise that
+					// the consumer abandons after an earlier error becomes an unhandled rejection.
+					const promise = (async () => {
+						try {
+							let element;
+							try {
+								const {done, value} = await pull();
+
+								if (done) {
+									isIterableDone = true;
+									doneIndex = Math.min(doneIndex, currentIndex);
+									return {done: true};
+								}
+
+								// Spawn if still below the reading and backpressure limits
+								trySpawn();
+
+								element = await value;
+
+								if (runningMappersCount < concurrency) {
+									runningMappersCount++;
+								} else {
+									// `releaseMapperSlot` hands the slot over without decrementing `runningMappersCount`, so it is already counted.
+									await new Promise(resolve => {
+										mapperWaiters.set(mapperWaiterCount++, resolve);
+									});
+								}
+							} finally {
+								readingCount--;
+							}
+
+							// Spawn now that this element is no longer waiting for a mapper, so the next one is read while this one is mapped
+							trySpawn();
+
+							let returnValue;
+							try {
+								// The consumer stopped iterating, or the stream ends before this element, while this element was being read or waiting for a mapper, so drop it instead of doing work nobody will consume.
+								if (isDone || currentIndex > stopIndex) {
+									return {done: false, value: pMapSkip};
+								}
+
+								returnValue = await mapper(element, currentIndex);
+							} finally {
+								releaseMapperSlot();
+							}
+
+							if (returnValue === pMapStop) {
+								stopIndex = Math.min(stopIndex, currentIndex);
+							}
+
+							return {done: false, value: returnValue};
+						} catch (error) {
+							// With `preserveOrder`, the error is thrown at its own position, after the results before it, so those still finish. Without it, the error is thrown as soon as it settles, so nothing still pending can be yielded anymore.
+							// An error from a pull after the end of the source is dropped, as `done` is final, so it must have no effect. `doneIndex` is set before the worker that saw `done` settles, so its slot hand-back runs before the delivery check of any error that sees it here, and the two always agree.
+							if (preserveOrder) {
+								stopIndex = Math.min(stopIndex, currentIndex);
+							} else if (currentIndex < doneIndex) {
+								isDone = true;
+							}
+
+							return {error};
+						}
+					})();
+
+					if (preserveOrder) {
+						promises.push(promise);
+						return;
+					}
+
+					promises.push(undefined);
+
+					unfilledIndexes.add(currentIndex);
+
+					// The worker never rejects, as errors are returned as a value.
+					// The slot is filled here, a tick after the worker settles, rather than by the worker itself, for the same reason the consumer awaits a filled slot: so the consumer never runs, and pulls, earlier.
+					promise.then(result => {
+						// The slot was already given back, as the pull came after the end of the source.
+						if (!unfilledIndexes.delete(currentIndex)) {
+							return;
+						}
+
+						if (result.done) {
+							// The pulls made after this one came after the end of the source, and a source like a queue may never answer them, so give their slots back now instead of waiting on them.
+							for (const unfilledIndex of unfilledIndexes) {
+								if (unfilledIndex > currentIndex) {
+									unfilledIndexes.delete(unfilledIndex);
+									fillSlot({done: true});
+								}
+							}
+						}
+
+						fillSlot(result);
+					});
+				}
+
+				trySpawn();
+
+				try {
+					while (headIndex < promises.length) {
+						// Without `preserveOrder`, a filled slot holds the result itself, and it is still awaited. That takes one tick, like awaiting a settled promise, so the consumer, and its `trySpawn()`, never run earlier than with a promise in the slot. Taking a ready result without the tick can make the consumer pull before it sees a stop or the end of the source, and a one-shot source, like a queue, would lose that item.
+						// eslint-disable-next-line no-await-in-loop
+						const result = await (promises[headIndex] ?? new Promise(resolve => {
+							wake = resolve;
+						}));
+						const {done, value} = result;
+
+						// Release the entry instead of leaving it for a `shift()` to move, and drop the
+						// consumed prefix once it is at least half the array. That keeps the backing
+						// store proportional to the results still in flight rather than to the total
+						// ever spawned, which matters for an endless source, while costing one copy per
+						// half of the array, so it stays O(1) per element.
+						promises[headIndex] = undefined;
+						headIndex++;
+
+						if (headIndex * 2 >= promises.length) {
+							promises = promises.slice(headIndex);
+							fillIndex -= headIndex;
+							headIndex = 0;
+						}
+
+						if (Object.hasOwn(result, 'error')) {
+							throw result.error;
+						}
+
+						if (done) {
+							// Without `preserveOrder`, the `done` can arrive while other workers are still running.
+							if (preserveOrder) {
+								return;
+							}
+
+							continue;
+						}
+
+						// The stream ends where the stop would have been yielded: after the earlier elements with `preserveOrder`, and after the results that were ready before it without.
+						if (value === pMapStop) {
+							return;
+						}
+
+						// Spawn if just dropped below the backpressure limit and still below the reading limit
+						trySpawn();
+
+						// A `pMapSkip` result stays in `promises` and is stepped over here. Splicing it out
+						// in the worker instead would make every skip an O(n) scan and move, so a run of
+						// skips would be O(n²).
+						if (value === pMapSkip) {
+							continue;
+						}
+
+						yield value;
+					}
+				} finally {
+					// Stop pulling input once the consumer stops iterating, otherwise pending skipped mappers keep spawning work.
+					isDone = true;
+
+					if (!isIterableDone) {
+						closeIterator(iterator);
+					}
+				}
+			})();
+
+			// Override `return()` and `throw()` on the generator itself instead of wrapping it, so it
+			// keeps what it inherits, like `Symbol.asyncDispose` for `await using`, and `next()` stays
+			// the native one. Plain functions, not `async`: the generator already returns a promise,
+			// and an `async` function would wrap it in two more promises and two more microtask hops.
+			const {return: generatorReturn, throw: generatorThrow} = generator;
+
+			generator.return = value => {
+				isDone = true;
+				return generatorReturn.call(generator, value);
+			};
+
+			generator.throw = error => {
+				isDone = true;
+				return generatorThrow.call(generator, error);
+			};
+
+			return generator;
+		},
+	};
+}
+
+const pMapSkip = Symbol('skip');
+
+const pMapStop = Symbol('stop');
+
+// The checks `pMap` and `pMapIterable` share, so both reject the same input the same way.
+// `mapConcurrently` runs this inside its promise, so a bad argument rejects rather than throws.
+function validateOptions(iterable, mapper, concurrency) {
+	// Optional chaining, so a nullish input gets this message rather than Node's internal
+	// "null is not iterable".
+	if (iterable?.[Symbol.iterator] === undefined && iterable?.[Symbol.asyncIterator] === undefined) {
+		throw new TypeError(`Expected \`input\` to be either an \`Iterable\` or \`AsyncIterable\`, got (${typeof iterable})`);
+	}
+
+	if (typeof mapper !== 'function') {
+		throw new TypeError('Mapper function is required');
+	}
+
+	if (!isLimit(concurrency, 1)) {
+		throw new TypeError(`Expected \`concurrency\` to be an integer from 1 and up or \`Infinity\`, got \`${concurrency}\` (${typeof concurrency})`);
+	}
+}
+
+// Whether the value is an integer from `minimum` and up, or `Infinity`, as `concurrency` and `backpressure` must be.
+function isLimit(value, minimum) {
+	return (Number.isSafeInteger(value) && value >= minimum) || value === Number.POSITIVE_INFINITY;
+}
+
+// Read the entries of a `Map`, or else the own enumerable keys, strings and symbols, in the order and the way `Promise.allKeyed` does, all up front. Each value gets a handler right away, also like `Promise.allKeyed`, so a value that rejects before a mapper slot reaches it is not an unhandled rejection.
+function getKeyedEntries(input) {
+	if (input === null || (typeof input !== 'object' && typeof input !== 'function')) {
+		throw new TypeError(`Expected \`input\` to be an object, got (${input === null ? 'null' : typeof input})`);
+	}
+
+	const entries = [];
+
+	const addEntry = (key, value) => {
+		// Resolve the whole entry, so the engine checks termination after the value settles and before the mapper runs.
+		entries.push(Promise.resolve(value).then(
+			value => [key, {status: 'fulfilled', value}],
+			error => [key, {status: 'rejected', reason: error}],
+		));
+	};
+
+	if (input instanceof Map) {
+		for (const [key, value] of input) {
+			addEntry(key, value);
+		}
+	} else {
+		for (const key of Reflect.ownKeys(input)) {
+			if (Object.getOwnPropertyDescriptor(input, key)?.enumerable) {
+				addEntry(key, input[key]);
+			}
+		}
+	}
+
+	return entries;
+}
+
+// Take the async iterator when the input has both, like `for await` does.
+function getIterator(iterable) {
+	return iterable[Symbol.asyncIterator] === undefined ? iterable[Symbol.iterator]() : iterable[Symbol.asyncIterator]();
+}
+
+// Close the source so it can release its resources, like `for await` does.
+// Callers must not await this so a source that is blocked in `next()` cannot block them.
+async function closeIterator(iterator) {
+	try {
+		await iterator.return?.();
+	} catch {}
+}
+
+// Pull the next item, and stop pulling once the source has reported `done`: a source like a queue
+// may block in `next()` after it is exhausted, which would hang the caller. `done` is final, like
+// `for await`, so anything the source produces after it is dropped.
+function createPuller(iterator) {
+	let isSourceDone = false;
+
+	// A sync iterable, like an array, answers right away, so `done` can be seen here. An async
+	// iterable is seen in the `then` below, as soon as its pull settles.
+	const markDone = item => {
+		if (item?.done) {
+			isSourceDone = true;
+		}
+	};
+
+	return () => {
+		if (isSourceDone) {
+			return {done: true};
+		}
+
+		const result = iterator.next();
+		markDone(result);
+
+		// A sync iterable, like an array, answers right away, so `done` has been read already and
+		// the result can go back untouched.
+		if (typeof result?.then !== 'function') {
+			return result;
+		}
+
+		// An async iterable settles later, so `done` is read off the pull once it does. That is a
+		// branch of its own, which leaves the caller awaiting the pull itself rather than a promise
+		// derived from it, so an async source does not pay an extra microtask per element. The
+		// rejection is handled here as well as by the caller, so a pull cannot escape as an
+		// unhandled rejection. A thenable that is not a promise is turned into one first, so it is
+		// subscribed to once, like `for await` does, while a native promise is returned as is.
+		const promise = Promise.resolve(result);
+		promise.then(markDone, () => {});
+
+		return promise;
+	};
+}
 
 
 /***/ }),

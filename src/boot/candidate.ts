@@ -57,7 +57,7 @@ export async function findCandidate(path: string): Promise<Candidate> {
   return candidate(qcow2, manifest, join(folder, 'test-report.json'))
 }
 
-const buildFirst = 'build one first: seeder build haproxy --out DIR'
+const buildFirst = 'build one first: seeder build IMAGE --out DIR'
 
 function candidate(qcow2: string, manifest: ProvenManifest | undefined, reportFile: string): Candidate {
   // Without a manifest only the file's name says what it is: NAME-VERSION.qcow2, versions begin with a digit.

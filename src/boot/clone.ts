@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Duplex, type Readable } from 'node:stream'
 import { execa } from 'execa'
@@ -20,6 +20,8 @@ export interface CloneSpec {
   readonly cpus: number
   /** Size of its disk in bytes, at least the image's. */
   readonly diskBytes: number
+  /** Size of a second, blank disk in bytes; undefined for none. */
+  readonly dataDiskBytes: number | undefined
   readonly nics: readonly Nic[]
 }
 
@@ -54,15 +56,20 @@ export class Clone {
   static async make(image: string, parent: string, emulator: Emulator, spec: CloneSpec): Promise<Clone> {
     const folder = join(parent, spec.name)
     await mkdir(folder, { recursive: true })
-    const { diskBytes, ...rest } = spec
+    const { diskBytes, dataDiskBytes, ...rest } = spec
     const machine: Machine = {
       ...rest,
       accelerator: emulator.accelerator,
       firmware: { code: emulator.firmware.code, vars: join(folder, 'efivars.fd') },
       disk: join(folder, 'disk.qcow2'),
+      dataDisk: dataDiskBytes === undefined ? undefined : join(folder, 'data.raw'),
       drive: join(folder, 'cloudinit.iso'),
     }
     await copyFile(emulator.firmware.vars, machine.firmware.vars)
+    if (machine.dataDisk !== undefined) {
+      await writeFile(machine.dataDisk, '')
+      await truncate(machine.dataDisk, dataDiskBytes)
+    }
     try {
       await execa('qemu-img', overlayArguments(image, machine.disk, diskBytes))
     } catch (cause) {

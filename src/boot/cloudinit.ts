@@ -10,6 +10,8 @@ export interface CloudNic {
   readonly mac: string
   /** `dhcp`, or an address with prefix length, for example `10.0.0.11/26`. */
   readonly address: string
+  /** The default gateway, on one card at most. */
+  readonly gateway: string | undefined
 }
 
 /** What an operator enters on the Cloud-Init tab, plus the vendor data of `cicustom`. */
@@ -59,7 +61,7 @@ export function driveFiles(config: CloudInit): DriveFiles {
         type: 'physical',
         name: `eth${index}`,
         mac_address: nic.mac.toLowerCase(),
-        subnets: [subnet(nic.address)],
+        subnets: [subnet(nic)],
       })),
       { type: 'nameserver', address: config.nameservers, search: [config.searchDomain] },
     ],
@@ -77,7 +79,7 @@ export function driveFiles(config: CloudInit): DriveFiles {
   }
 }
 
-function subnet(address: string): object {
+function subnet({ address, gateway }: CloudNic): object {
   if (address === 'dhcp') return { type: 'dhcp4' }
   const [ip, prefix] = address.split('/')
   const mask = (0xffffffff << (32 - Number(prefix))) >>> 0
@@ -85,6 +87,7 @@ function subnet(address: string): object {
     type: 'static',
     address: ip,
     netmask: [24, 16, 8, 0].map((shift) => (mask >>> shift) & 255).join('.'),
+    ...(gateway === undefined ? {} : { gateway }),
   }
 }
 

@@ -10,9 +10,8 @@ export interface ProofProgress {
   note(text: string): void
 }
 
-/** What a contract works with. */
-export interface Proof {
-  readonly candidate: Candidate
+/** Where any proof takes place. */
+export interface ProofGround {
   readonly platform: Platform
   readonly emulator: Emulator
   /** A folder of its own for disks, drives and logs; the caller removes it. */
@@ -20,16 +19,25 @@ export interface Proof {
   readonly progress: ProofProgress
 }
 
-/** What a role was seen to do. */
-export interface ProofOutcome {
-  readonly checks: readonly CheckResult[]
-  readonly boot: BootTimes
+/** What a contract works with. */
+export interface Proof extends ProofGround {
+  readonly candidate: Candidate
+}
+
+/** What was seen of roles at work, beside the checks. */
+export interface Observations {
+  boot: BootTimes
   /** The digest of the disk inside the image, if it could be read. */
-  readonly rawSha256: string | null
+  rawSha256: string | null
   /** Answers that came through the image, in order: who answered, and which address it saw. */
-  readonly balanced: readonly { readonly backend: string; readonly client: string }[]
+  balanced: readonly { readonly backend: string; readonly client: string }[]
   /** Measured durations in milliseconds, by name. */
-  readonly measured: Readonly<Record<string, number>>
+  readonly measured: Record<string, number>
+}
+
+/** How a proof came out. */
+export interface ProofOutcome extends Readonly<Observations> {
+  readonly checks: readonly CheckResult[]
 }
 
 /** What an image has to fulfil in its role, proven on clones of it. */

@@ -162,7 +162,7 @@ export async function checkTampering(checks: Recorder<ImageCheck>, clone: Clone)
 
 /** Passes when none of the consoles showed a failure. */
 export async function checkConsoles(
-  checks: Recorder<ImageCheck>,
+  checks: Recorder<'console'>,
   consoles: readonly {
     readonly name: string
     readonly failures: readonly ConsoleFailure[]

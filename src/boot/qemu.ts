@@ -19,6 +19,8 @@ export interface Machine {
   readonly firmware: Firmware
   /** The overlay the VM writes to (qcow2). */
   readonly disk: string
+  /** A second, raw disk, if it has one. */
+  readonly dataDisk: string | undefined
   /** The cloud-init drive (ISO 9660). */
   readonly drive: string
   readonly nics: readonly Nic[]
@@ -46,6 +48,7 @@ export function machineArguments(machine: Machine): string[] {
     '-drive',
     `if=none,id=drive-scsi0,format=qcow2,cache=unsafe,discard=on,detect-zeroes=unmap,file=${optionValue(machine.disk)}`,
     ...['-device', 'scsi-hd,bus=virtioscsi0.0,drive=drive-scsi0,id=scsi0,bootindex=100'],
+    ...(machine.dataDisk === undefined ? [] : dataDiskArguments(machine.dataDisk)),
     ...['-drive', `if=none,id=drive-ide2,format=raw,readonly=on,file=${optionValue(machine.drive)}`],
     ...['-device', 'ide-cd,bus=ide.1,unit=0,drive=drive-ide2,id=ide2'],
     ...machine.nics.flatMap((nic, index) => [
@@ -62,6 +65,16 @@ export function machineArguments(machine: Machine): string[] {
     ...['-chardev', `socket,id=qga0,fd=${agentDescriptor}`, '-device', 'virtio-serial-pci,id=qga0'],
     ...['-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0'],
     ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+  ]
+}
+
+function dataDiskArguments(file: string): string[] {
+  return [
+    ...['-object', 'iothread,id=iothread-virtioscsi1'],
+    ...['-device', 'virtio-scsi-pci,id=virtioscsi1,iothread=iothread-virtioscsi1'],
+    '-drive',
+    `if=none,id=drive-scsi1,format=raw,cache=unsafe,discard=on,detect-zeroes=unmap,file=${optionValue(file)}`,
+    ...['-device', 'scsi-hd,bus=virtioscsi1.0,drive=drive-scsi1,id=scsi1'],
   ]
 }
 

@@ -2,11 +2,17 @@ import { networkRange, rangeContains } from '../platform/address.ts'
 import { inboundFlows } from '../platform/flows.ts'
 import type { Platform, RoleName } from '../platform/schema.ts'
 
-/** Whether the platform file opens a TCP port of a role to an address. */
-export function mayConnect(platform: Platform, role: RoleName, from: string, port: number): boolean {
+/** Whether the platform file opens a port of a role to an address that is no pod of the machine itself. */
+export function mayConnect(
+  platform: Platform,
+  role: RoleName,
+  from: string,
+  port: number,
+  protocol: 'tcp' | 'udp' = 'tcp',
+): boolean {
   return inboundFlows(platform, role).some(
     ({ protocols, ports = [], sources }) =>
-      (protocols.includes('tcp') || protocols.includes('all')) &&
+      (protocols.includes(protocol) || protocols.includes('all')) &&
       (ports.length === 0 || ports.some(({ first, last }) => first <= port && port <= last)) &&
       sources.some(
         (source) =>

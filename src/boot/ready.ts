@@ -36,6 +36,7 @@ export async function bootToReady<Name extends string>(
     uuid: randomUUID(),
     memoryMiB: options.memoryMiB,
     cpus: options.cpus,
+    dataDiskBytes: undefined,
     diskBytes: Math.max(8 * 1024 ** 3, await virtualBytes(options.image)),
     nics: [{ tap: undefined, mac }],
   })
@@ -43,7 +44,7 @@ export async function bootToReady<Name extends string>(
     hostname: 'ready',
     user: 'seeder',
     sshKeys: [],
-    nics: [{ mac, address: 'dhcp' }],
+    nics: [{ mac, address: 'dhcp', gateway: undefined }],
     nameservers: [],
     searchDomain: 'example.internal',
     files: [],

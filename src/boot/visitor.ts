@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
@@ -63,9 +64,12 @@ function verification({ ca }: TlsClient): { ca: string } | { rejectUnauthorized:
 }
 
 /** How a port answers: `open`, `refused` (a reset or an ICMP error) or `silent` (dropped). */
-export async function probePort(route: Route): Promise<'open' | 'refused' | 'silent'> {
+export type PortAnswer = 'open' | 'refused' | 'silent'
+
+/** How a TCP port answers to a connection. */
+export async function probePort(route: Route): Promise<PortAnswer> {
   const socket = connect({ host: route.to, port: route.port, localAddress: route.from })
-  const { promise, resolve } = Promise.withResolvers<'open' | 'refused' | 'silent'>()
+  const { promise, resolve } = Promise.withResolvers<PortAnswer>()
   const timer = setTimeout(() => resolve('silent'), route.timeoutMs)
   socket.on('connect', () => resolve('open'))
   socket.on('error', () => resolve('refused'))
@@ -74,6 +78,34 @@ export async function probePort(route: Route): Promise<'open' | 'refused' | 'sil
   } finally {
     clearTimeout(timer)
     socket.destroy()
+  }
+}
+
+// A kernel sends an address six ICMP errors at once, and then one each second: the others have to be asked for again.
+const datagramEveryMs = 1200
+
+/** How a UDP port answers to empty datagrams: `silent` is also one that is listened on. */
+export async function probeDatagram(route: Route): Promise<PortAnswer> {
+  const socket = createSocket('udp4')
+  const { promise, resolve } = Promise.withResolvers<PortAnswer>()
+  const timer = setTimeout(() => resolve('silent'), route.timeoutMs)
+  let again: NodeJS.Timeout | undefined
+  socket.on('message', () => resolve('open'))
+  // ECONNREFUSED, from the ICMP error that a closed port is answered with.
+  socket.on('error', () => resolve('refused'))
+  const send = () => socket.send('', (error) => error && resolve('refused'))
+  socket.bind({ address: route.from }, () =>
+    socket.connect(route.port, route.to, () => {
+      send()
+      again = setInterval(send, datagramEveryMs)
+    }),
+  )
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    clearInterval(again)
+    socket.close()
   }
 }
 

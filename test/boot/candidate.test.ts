@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { findCandidate } from '../../src/boot/candidate.ts'
-import { contractFor } from '../../src/boot/prove.ts'
+import { reportFileOf, subjectOf } from '../../src/boot/prove.ts'
 
 const digest = 'a'.repeat(64)
 const manifest = {
@@ -60,5 +60,24 @@ test('an image without a contract is refused', async () => {
   await mkdir(join(folder, 'x'))
   await put('x/debian-13.qcow2', 'disk')
   const candidate = await findCandidate(join(folder, 'x/debian-13.qcow2'))
-  expect(() => contractFor(candidate)).toThrow('there is no contract for the image debian (debian-13.qcow2)')
+  expect(() => subjectOf([candidate])).toThrow('there is no contract for the image debian (debian-13.qcow2)')
+})
+
+test('one image is proven alone, one of each kind together, anything else is refused', () => {
+  const image = (name: string) => ({
+    image: name,
+    qcow2: `/${name}/${name}-1.qcow2`,
+    manifest: undefined,
+    reportFile: `/${name}/test-report.json`,
+  })
+  const all = ['etcd', 'kubernetes-node', 'haproxy'].map(image)
+  const [etcd, node] = all
+  expect(subjectOf([image('etcd')])).toEqual({ kind: 'image', candidate: etcd })
+  expect(reportFileOf(subjectOf([image('etcd')]))).toBe('/etcd/test-report.json')
+  expect(subjectOf(all)).toMatchObject({ kind: 'together', images: { etcd, 'kubernetes-node': node } })
+  expect(reportFileOf(subjectOf(all))).toBe('/haproxy/together-report.json')
+  expect(() => subjectOf(all.slice(1))).toThrow('kubernetes-node, haproxy are no proof together')
+  expect(() => subjectOf([...all, image('etcd')])).toThrow('are no proof together')
+  expect(() => subjectOf(['etcd', 'etcd', 'haproxy'].map(image))).toThrow('are no proof together')
+  expect(() => subjectOf([...all, image('debian')])).toThrow('no contract for the image debian')
 })

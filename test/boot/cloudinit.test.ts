@@ -11,8 +11,8 @@ const config: CloudInit = {
   user: 'seeder',
   sshKeys: ['ssh-ed25519 AAAA operator'],
   nics: [
-    { mac: 'BC:24:11:00:00:01', address: '10.0.0.11/26' },
-    { mac: 'BC:24:11:00:00:02', address: 'dhcp' },
+    { mac: 'BC:24:11:00:00:01', address: '10.0.0.11/26', gateway: '10.0.0.40' },
+    { mac: 'BC:24:11:00:00:02', address: 'dhcp', gateway: undefined },
   ],
   nameservers: ['9.9.9.9'],
   searchDomain: 'example.internal',
@@ -37,7 +37,7 @@ test('writes what Proxmox writes', () => {
         type: 'physical',
         name: 'eth0',
         mac_address: 'bc:24:11:00:00:01',
-        subnets: [{ type: 'static', address: '10.0.0.11', netmask: '255.255.255.192' }],
+        subnets: [{ type: 'static', address: '10.0.0.11', netmask: '255.255.255.192', gateway: '10.0.0.40' }],
       },
       { type: 'physical', name: 'eth1', mac_address: 'bc:24:11:00:00:02', subnets: [{ type: 'dhcp4' }] },
       { type: 'nameserver', address: ['9.9.9.9'], search: ['example.internal'] },
@@ -49,7 +49,9 @@ test('writes what Proxmox writes', () => {
 test('the instance changes with every edit of the tab, but not with the vendor data', () => {
   const instance = (change: Partial<CloudInit>) => driveFiles({ ...config, ...change })['meta-data']
   expect(instance({})).toMatch(/^instance-id: [0-9a-f]{40}\n$/)
-  expect(instance({ nics: [{ mac: 'bc:24:11:00:00:01', address: '10.0.0.12/26' }] })).not.toBe(instance({}))
+  expect(
+    instance({ nics: [{ mac: 'bc:24:11:00:00:01', address: '10.0.0.12/26', gateway: undefined }] }),
+  ).not.toBe(instance({}))
   expect(instance({ files: [] })).toBe(instance({}))
 })
 

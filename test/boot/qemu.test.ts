@@ -9,6 +9,7 @@ const machine = {
   accelerator: 'tcg',
   firmware: { code: '/fw/code.fd', vars: '/vm/vars.fd' },
   disk: '/vm/a,b/disk.qcow2',
+  dataDisk: undefined,
   drive: '/vm/ci.iso',
   nics: [{ tap: 'tap0-0', mac: 'bc:24:11:00:00:01' }],
 } as const
@@ -40,6 +41,16 @@ test('with KVM it has the host’s processor, and without a TAP device no way ou
   const args = machineArguments({ ...machine, accelerator: 'kvm', nics: [{ tap: undefined, mac: 'm' }] })
   expect(args.slice(8, 12)).toEqual(['-accel', 'kvm', '-cpu', 'host'])
   expect(args).toContain('user,id=net0,restrict=on')
+})
+
+test('a second disk has a controller of its own, as with virtio-scsi-single', () => {
+  const args = machineArguments({ ...machine, dataDisk: '/vm/a,b/data.raw' })
+  expect(args.filter((argument) => argument.includes('scsi1'))).toEqual([
+    'iothread,id=iothread-virtioscsi1',
+    'virtio-scsi-pci,id=virtioscsi1,iothread=iothread-virtioscsi1',
+    'if=none,id=drive-scsi1,format=raw,cache=unsafe,discard=on,detect-zeroes=unmap,file=/vm/a,,b/data.raw',
+    'scsi-hd,bus=virtioscsi1.0,drive=drive-scsi1,id=scsi1',
+  ])
 })
 
 test('an overlay names its base with its format', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Abandoned, Checks } from '../../src/boot/checks.ts'
-import { describeReport, makeReport } from '../../src/boot/report.ts'
+import { describeReport, makeReport, makeTogetherReport } from '../../src/boot/report.ts'
 import { SeederError } from '../../src/report/error.ts'
 
 const plan = [
@@ -76,4 +76,22 @@ test('a skipped check does not fail a proof, and people see what was measured', 
   expect(text).toContain('measured: failover 3.4 s')
   expect(text).toContain('first boot: ready after 1 min 01 s (kernel 1.2 s)')
   expect(text).toContain('QEMU 10.0.2 with TCG, as KVM does not work: no /dev/kvm')
+})
+
+test('a proof of several images names all of them', () => {
+  const images = ['haproxy', 'etcd'].map((image) => ({
+    ...candidate,
+    image,
+    qcow2: `/out/${image}-1-1.qcow2`,
+  }))
+  const checks = [{ ...plan[0], status: 'passed', detail: 'x', ms: 1 } as const]
+  const outcome = { checks, boot: { readyMs: null, stages: {} }, rawSha256: null, balanced: [], measured: {} }
+  const time = { started: new Date('2026-11-22T17:00:00Z'), durationMs: 2000 }
+  const found = makeTogetherReport(images, emulator, outcome, time)
+  expect(found.images).toEqual([
+    { image: 'haproxy', version: null, qcow2: 'haproxy-1-1.qcow2' },
+    { image: 'etcd', version: null, qcow2: 'etcd-1-1.qcow2' },
+  ])
+  expect(found.passed).toBe(true)
+  expect(describeReport(found)).toContain('PASSED: haproxy, etcd, 1 passed, 0 failed, 0 skipped, in 2.0 s')
 })

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:https'
-import type { KeyPair } from './certificates.ts'
-import type { Peer } from './site.ts'
+import type { KeyPair } from '../certificates.ts'
+import type { Peer } from '../site.ts'
 
 /** Stands in for a Kubernetes API server: TLS with a certificate of its cluster, `/readyz`, and `/version`. */
 export class ApiServer {

@@ -1,23 +1,18 @@
 import { join } from 'node:path'
 import { nftablesFor } from '../../platform/nftables.ts'
-import { Abandoned, type CheckPlan, type CheckResult, Checks, expect, type Recorder } from '../checks.ts'
-import type { Clone } from '../clone.ts'
-import { type AllowedLine, consoleFailures, harmlessLines } from '../console-failures.ts'
-import type { Contract, Proof, ProofOutcome } from '../contract.ts'
+import type { CheckPlan, Recorder } from '../checks.ts'
+import type { AllowedLine } from '../console-failures.ts'
+import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
+import { awaitFirstBoot, awaitReady, bootTimeoutMs, seconds } from '../first-boot.ts'
 import { readIdentity } from '../guest.ts'
-import {
-  type BootTimes,
-  bootStages,
-  checkArtifact,
-  checkConsoles,
-  checkImage,
-  checkTampering,
-  imageChecks,
-} from '../image-checks.ts'
+import { compareIdentities, duidsOf } from '../identity.ts'
+import { bootStages, checkArtifact, checkImage, checkTampering, imageChecks } from '../image-checks.ts'
+import { play, together } from '../scenario.ts'
+import { diskBytes } from '../stage.ts'
 import { nodeValues, withBadValue } from './configuration.ts'
-import { checkFailover, checkIdentity, checkReaddressed, checkRefusal } from './pair-checks.ts'
-import { checkRole, hastyApiClient, type RoleObservations, seconds } from './role-checks.ts'
-import { buildStage, diskBytes, type Stage, strikeStage } from './stage.ts'
+import { checkFailover, checkReaddressed, checkRefusal } from './pair-checks.ts'
+import { checkRole, hastyApiClient } from './role-checks.ts'
+import { buildPair, type PairStage, strikePair } from './stage.ts'
 
 const roleChecks = [
   { name: 'round-robin', group: 'role', title: 'connections go to every worker in turn' },
@@ -44,10 +39,6 @@ const roleChecks = [
 const plan = [...imageChecks, ...roleChecks]
 export type ContractCheck = (typeof plan)[number]['name']
 
-// Under emulation on two cores a pair that boots together needs about a minute and a half.
-const bootTimeoutMs = { kvm: 120_000, tcg: 300_000 }
-const ready = /seeder-first-boot: ready/
-
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
   'lb2 start 1': [{ pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' }],
@@ -59,68 +50,43 @@ const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
 /** The load balancer: a pair of clones with a VIP, three workers, and four API servers of which two are impostors. */
 export const haproxyContract: Contract = { checks: plan, prove }
 
-/** What the scenario has gathered so far, kept outside of it so that a failure half-way loses nothing. */
-interface Gathered {
-  boot: BootTimes
-  role: RoleObservations
-  rawSha256: string | null
-}
-
 async function prove(proof: Proof): Promise<ProofOutcome> {
-  const checks = new Checks<ContractCheck>(plan, (result) => proof.progress.note(describeResult(result)))
-  const gathered: Gathered = {
-    boot: { readyMs: null, stages: {} },
-    role: { balanced: [], measured: {} },
-    rawSha256: null,
-  }
-  const stage = await buildStage(proof)
-  try {
-    await scenario(proof, stage, checks, gathered)
-  } catch (error) {
-    if (!(error instanceof Abandoned)) throw error
-  } finally {
-    if (checks.anyFailed()) await Promise.all(stage.clones.map((clone) => clone.saveJournal()))
-    await strikeStage(stage)
-  }
-  await scanConsoles(checks, stage.clones)
-  if (gathered.rawSha256 === null) {
-    gathered.rawSha256 = await checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw'))
-  }
-  return {
-    checks: checks.results(),
-    boot: gathered.boot,
-    rawSha256: gathered.rawSha256,
-    balanced: gathered.role.balanced.flatMap(({ backend, client }) =>
-      backend && client ? [{ backend, client }] : [],
-    ),
-    measured: gathered.role.measured,
-  }
+  const stage = await buildPair(proof)
+  const scene = { clones: stage.clones, strike: () => strikePair(stage), provoked }
+  const scratch = join(proof.folder, 'disk.raw')
+  return play<ContractCheck>(
+    plan,
+    proof.progress,
+    scene,
+    (checks, seen) => scenario(proof, stage, checks, seen),
+    async (checks, seen) => {
+      seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, scratch)
+    },
+  )
 }
 
 async function scenario(
   proof: Proof,
-  stage: Stage,
-  checks: Checks<ContractCheck>,
-  gathered: Gathered,
+  stage: PairStage,
+  checks: Recorder<ContractCheck>,
+  seen: Observations,
 ): Promise<void> {
   const { site } = stage
-  const [first, second] = stage.clones
-  const timeoutMs = bootTimeoutMs[proof.emulator.accelerator]
+  const [first, second] = stage.pair
+  const timeoutMs = bootTimeoutMs(proof.emulator.accelerator)
 
   proof.progress.phase('two clones boot, one of them with a bad value')
-  await first.start(stage.drive(site.seats[0], nodeValues(site, 0)))
-  await second.start(stage.drive(site.seats[1], withBadValue(nodeValues(site, 1))))
-  const hasty = hastyApiClient(stage, site.seats[0])
-  const began = await Promise.allSettled([
-    awaitFirstBoot(checks, first, gathered, timeoutMs),
-    checkRefusal(checks, stage, second, site.seats[1], timeoutMs),
-  ])
-  await hasty.stop()
-  for (const one of began) if (one.status === 'rejected') throw one.reason
+  await first.start(stage.drive(site.pair[0], nodeValues(site, 0)))
+  await second.start(stage.drive(site.pair[1], withBadValue(nodeValues(site, 1))))
+  const hasty = hastyApiClient(stage, site.pair[0])
+  await together(
+    awaitFirstBoot(checks, first, seen, timeoutMs),
+    checkRefusal(checks, stage, second, site.pair[1], timeoutMs),
+  ).finally(() => hasty.stop())
 
   proof.progress.phase('the value is corrected; the other clone is examined and balances meanwhile')
   await checks.require('shutdown', async () => `off after ${seconds(await second.shutDown(90_000))}`)
-  await second.start(stage.drive(site.seats[1], nodeValues(site, 1)))
+  await second.start(stage.drive(site.pair[1], nodeValues(site, 1)))
   const corrected = awaitReady(second, timeoutMs)
   // It is awaited further down; until then nobody else would notice that it failed.
   corrected.catch(() => undefined)
@@ -130,59 +96,22 @@ async function scenario(
     sshKey: stage.sshKey.publicKey,
     diskBytes,
   })
-  gathered.boot.stages = await bootStages(first)
-  gathered.role = await checkRole(checks, stage, proof.platform, first, site.seats[0])
+  seen.boot.stages = await bootStages(first)
+  await checkRole(checks, stage, first, site.pair[0], seen)
 
   proof.progress.phase('the pair: identities, VIP, failover')
   await checks.require('corrected', async () => `ready after ${seconds(await corrected)}`)
   const before = await readIdentity(first.agent)
-  await checkIdentity(checks, stage, [before, await readIdentity(second.agent)])
-  await checkFailover(checks, stage, gathered.role.measured)
+  const other = await readIdentity(second.agent)
+  await checks.run('identity', async () =>
+    compareIdentities([before, other], duidsOf(stage, [before.hostname, other.hostname])),
+  )
+  await checkFailover(checks, stage, seen.measured)
 
   proof.progress.phase('the killed clone returns with another address; the image is read once more')
   await first.start(stage.drive(site.moved, nodeValues(site, 0)))
   await checkTampering(checks, second)
   await second.kill()
-  gathered.rawSha256 = await checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw'))
+  seen.rawSha256 = await checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw'))
   await checkReaddressed(checks, stage, first, before, awaitReady(first, timeoutMs))
-}
-
-async function awaitFirstBoot(
-  checks: Recorder<ContractCheck>,
-  clone: Clone,
-  gathered: Gathered,
-  timeoutMs: number,
-): Promise<void> {
-  await checks.require('boots', async () => {
-    gathered.boot.readyMs = await awaitReady(clone, timeoutMs)
-    return `ready after ${seconds(gathered.boot.readyMs)}`
-  })
-  await checks.require('agent', async () => {
-    await clone.agent.ready(60_000)
-    return 'it answers'
-  })
-}
-
-/** Waits for the first-boot marker, or for the refusal that comes in its place. Milliseconds from QEMU's start. */
-async function awaitReady(clone: Clone, timeoutMs: number): Promise<number> {
-  const line = await clone.console.waitFor(/seeder-first-boot: /, 'first boot', timeoutMs)
-  if (ready.test(line.text)) return line.ms
-  const later = await clone.console.waitFor(ready, 'first boot to be ready', 30_000).catch(() => undefined)
-  expect(later !== undefined, `first boot says: ${line.text.trim()}`)
-  return later.ms
-}
-
-async function scanConsoles(checks: Recorder<ContractCheck>, clones: readonly Clone[]): Promise<void> {
-  const consoles = clones.flatMap((clone) =>
-    clone.boots.map(({ console }, at) => {
-      const name = `${clone.name} start ${at + 1}`
-      const allowed = [...harmlessLines, ...(provoked[name] ?? [])]
-      return { name, failures: consoleFailures(console.lines, allowed), lines: console.lines.length }
-    }),
-  )
-  await checkConsoles(checks, consoles)
-}
-
-function describeResult({ status, title, detail }: CheckResult): string {
-  return `${status === 'passed' ? 'ok' : status}: ${title} (${detail})`
 }

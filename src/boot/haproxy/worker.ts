@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
-import type { Peer } from './site.ts'
+import type { Peer } from '../site.ts'
 
 /** What a worker answers on its NodePort. */
 export interface WorkerAnswer {

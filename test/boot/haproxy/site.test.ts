@@ -1,28 +1,24 @@
 import { expect, test } from 'vitest'
 import { nodeValues, withBadValue } from '../../../src/boot/haproxy/configuration.ts'
-import { addressIn, layOutSite } from '../../../src/boot/haproxy/site.ts'
+import { layOutPair } from '../../../src/boot/haproxy/site.ts'
+import { addressIn } from '../../../src/boot/site.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 
 test('the site is the platform file’s: a bridge per zone, the pair on all of them, its VIP', async () => {
-  const site = layOutSite(await loadPlatform('platform.yaml'))
-  expect(site.lan.bridges).toEqual([
-    { name: 'br-front', addresses: ['10.0.0.40/26'] },
-    {
-      name: 'br-middle',
-      addresses: [104, 65, 66, 67, 68, 69, 70, 71].map((last) => `10.0.0.${last}/26`),
-    },
-    { name: 'br-home', addresses: ['192.168.3.40/24'] },
-    { name: 'br-public', addresses: ['192.168.1.40/24'] },
-  ])
+  const site = layOutPair(await loadPlatform('platform.yaml'))
+  expect(site.lan.bridges.find(({ name }) => name === 'br-middle')?.addresses).toEqual(
+    [104, 126, 65, 66, 67, 68, 69, 70, 71].map((last) => `10.0.0.${last}/26`),
+  )
   expect(site.lan.taps).toHaveLength(8)
   expect(site.vipCidr).toBe('10.0.0.51/26')
   expect([site.edgeZone, site.nodeZone, site.operatorZone]).toEqual(['front', 'middle', 'home'])
-  expect(site.seats[0].nics[2]).toEqual({
+  expect(site.pair[0].nics[2]).toEqual({
     zone: 'home',
     tap: 'tap0-2',
     mac: 'bc:24:11:5e:00:02',
     ip: '192.168.3.10',
     address: 'dhcp',
+    gateway: undefined,
     lease: {
       mac: 'bc:24:11:5e:00:02',
       address: '192.168.3.10',
@@ -31,7 +27,7 @@ test('the site is the platform file’s: a bridge per zone, the pair on all of t
       server: '192.168.3.40',
     },
   })
-  expect([...site.seats, site.moved].map((seat) => addressIn(seat, 'front'))).toEqual([
+  expect([...site.pair, site.moved].map((seat) => addressIn(seat, 'front'))).toEqual([
     '10.0.0.11',
     '10.0.0.12',
     '10.0.0.13',
@@ -39,7 +35,7 @@ test('the site is the platform file’s: a bridge per zone, the pair on all of t
 })
 
 test('the pair name each other, and the first has the higher priority', async () => {
-  const site = layOutSite(await loadPlatform('platform.yaml'))
+  const site = layOutPair(await loadPlatform('platform.yaml'))
   expect(nodeValues(site, 0)).toEqual({
     API_BACKENDS: 'cp1=10.0.0.65 cp2=10.0.0.66 cp3=10.0.0.67 cp4=10.0.0.68',
     NODEPORTS: '30080 30443',

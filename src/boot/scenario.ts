@@ -1,0 +1,72 @@
+import { Abandoned, type CheckPlan, type CheckResult, Checks } from './checks.ts'
+import type { Clone } from './clone.ts'
+import { type AllowedLine, consoleFailures, harmlessLines } from './console-failures.ts'
+import type { Observations, ProofOutcome, ProofProgress } from './contract.ts'
+import { checkConsoles } from './image-checks.ts'
+
+/** What a scenario takes place on, and what may be said on its consoles. */
+export interface Scene {
+  /** Every clone that was made, those that are gone included. */
+  readonly clones: readonly Clone[]
+  /** Ends everything that runs. */
+  strike(): Promise<void>
+  /** Console lines that a step provokes, by clone and start: `lb2 start 1`. */
+  readonly provoked: Readonly<Record<string, readonly AllowedLine[]>>
+}
+
+/**
+ * Plays a scenario to its end or to the check that ends it, saves the journals when something failed, clears the
+ * scene, and reads every console. Every planned check is in the outcome.
+ * @param afterwards what is left to check when no VM runs any more
+ * @throws what the scenario throws, except that a check it needs has failed
+ */
+export async function play<Name extends string>(
+  plan: readonly (CheckPlan & { readonly name: Name | 'console' })[],
+  progress: ProofProgress,
+  scene: Scene,
+  scenario: (checks: Checks<Name | 'console'>, seen: Observations) => Promise<void>,
+  afterwards: (checks: Checks<Name | 'console'>, seen: Observations) => Promise<void>,
+): Promise<ProofOutcome> {
+  const checks = new Checks<Name | 'console'>(plan, (result) => progress.note(describeResult(result)))
+  // Kept outside of the scenario, so that a failure half-way loses nothing.
+  const seen: Observations = {
+    boot: { readyMs: null, stages: {} },
+    rawSha256: null,
+    balanced: [],
+    measured: {},
+  }
+  try {
+    await scenario(checks, seen)
+  } catch (error) {
+    if (!(error instanceof Abandoned)) throw error
+  } finally {
+    if (checks.anyFailed()) await Promise.all(scene.clones.map((clone) => clone.saveJournal()))
+    await scene.strike()
+  }
+  await scanConsoles(checks, scene)
+  await afterwards(checks, seen)
+  return { checks: checks.results(), ...seen }
+}
+
+async function scanConsoles(checks: Parameters<typeof checkConsoles>[0], scene: Scene): Promise<void> {
+  const consoles = scene.clones.flatMap((clone) =>
+    clone.boots.map(({ console }, at) => {
+      const name = `${clone.name} start ${at + 1}`
+      const allowed = [...harmlessLines, ...(scene.provoked[name] ?? [])]
+      return { name, failures: consoleFailures(console.lines, allowed), lines: console.lines.length }
+    }),
+  )
+  await checkConsoles(checks, consoles)
+}
+
+/**
+ * Waits for everything that was begun, and only then tells what failed, so that nothing works on in the background.
+ * @throws the first failure
+ */
+export async function together(...begun: readonly Promise<unknown>[]): Promise<void> {
+  for (const one of await Promise.allSettled(begun)) if (one.status === 'rejected') throw one.reason
+}
+
+function describeResult({ status, title, detail }: CheckResult): string {
+  return `${status === 'passed' ? 'ok' : status}: ${title} (${detail})`
+}

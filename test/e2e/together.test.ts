@@ -1,0 +1,42 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
+import { seeder } from '../support/seeder.ts'
+import { type BuiltImage, buildUbuntuImages } from './ubuntu-images.ts'
+
+/** One clone of each finished image, booted as one small platform. */
+const root = await testFolder('together')
+const haproxy = join(root, 'haproxy')
+let images: Record<string, BuiltImage> = {}
+
+beforeAll(async () => {
+  await warmUp(haproxy)
+  images = await buildUbuntuImages(root, ['etcd', 'kubernetes-node'])
+}, 30 * 60_000)
+afterAll(() => removeFolder(root))
+
+it(
+  'a request from the home zone reaches the API through the load balancer, and the API reaches etcd',
+  async () => {
+    const folders = [haproxy, ...Object.values(images).map(({ out }) => out)]
+    const { code, stdout, stderr } = await seeder(['test', ...folders])
+    const report = JSON.parse(await readFile(join(haproxy, 'together-report.json'), 'utf8'))
+    const others = report.checks.filter((check: { status: string }) => check.status !== 'passed')
+    expect(others, `${stdout}\n${stderr}`).toEqual([])
+    expect(code).toBe(0)
+    expect(report.images.map(({ image }: { image: string }) => image)).toEqual([
+      'haproxy',
+      'etcd',
+      'kubernetes-node',
+    ])
+    expect(stdout).toContain('PASSED: haproxy')
+  },
+  15 * 60_000,
+)
+
+it('two images are not enough, and nothing is booted for them', async () => {
+  const { code, stderr } = await seeder(['test', haproxy, images.etcd?.out ?? ''])
+  expect(code).toBe(2)
+  expect(stderr).toContain('haproxy, etcd are no proof together')
+})
