@@ -29,7 +29,7 @@ const replyTimeoutMs = 30_000
 
 /** Speaks the QEMU guest agent's protocol (qga/qapi-schema.json) over its port: one request at a time. */
 export class GuestAgent {
-  private readonly port: Duplex
+  private port: Duplex
   private buffer = Buffer.alloc(0)
   private readonly lines: string[] = []
   private waiting: (() => void) | undefined
@@ -39,6 +39,17 @@ export class GuestAgent {
 
   constructor(port: Duplex) {
     this.port = port
+    this.listen(port)
+  }
+
+  /** Goes on with the port of a VM that was started again. */
+  restart(port: Duplex): void {
+    this.port = port
+    this.forget()
+    this.listen(port)
+  }
+
+  private listen(port: Duplex): void {
     port.on('data', (chunk: Buffer) => this.receive(chunk))
     // The VM's end closes with the VM, which its owner notices by itself.
     port.on('error', () => undefined)

@@ -2,13 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { copyFile, mkdir, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Duplex, type Readable } from 'node:stream'
+import { Duplex, type Readable, type Writable } from 'node:stream'
 import { execa } from 'execa'
 import { describeError, SeederError } from '../report/error.ts'
 import type { Emulator } from './accelerator.ts'
 import { GuestAgent } from './agent.ts'
 import { type DriveFiles, makeDrive } from './cloudinit.ts'
 import { Console } from './console.ts'
+import { isLostTimer } from './console-failures.ts'
 import { agentDescriptor, type Machine, machineArguments, type Nic, overlayArguments } from './qemu.ts'
 
 /** What makes one clone of an image different from another. */
@@ -33,6 +34,19 @@ export interface Boot {
   readonly ended: Promise<void>
 }
 
+/** A running QEMU. */
+interface Run {
+  readonly child: ChildProcess
+  /** The guest agent's. */
+  readonly port: Duplex
+  /** The serial console, and QEMU's complaints. */
+  readonly output: readonly Readable[]
+  readonly closed: Promise<void>
+}
+
+// How often a guest whose kernel has lost its timer is started, at most.
+const mostStarts = 4
+
 /** A VM cloned from an image: its own overlay disk, firmware variables and cloud-init drive. */
 export class Clone {
   readonly name: string
@@ -41,6 +55,8 @@ export class Clone {
   private readonly emulator: Emulator
   private readonly folder: string
   private process: ChildProcess | undefined
+  /** Nobody has ended it. */
+  private wanted = false
 
   private constructor(emulator: Emulator, folder: string, machine: Machine) {
     this.name = machine.name
@@ -96,33 +112,25 @@ export class Clone {
     return this.boot.agent
   }
 
-  /** Starts the clone with this cloud-init drive. It must not be running. */
+  /**
+   * Starts the clone with this cloud-init drive. It must not be running. A kernel that an emulator has cost its first
+   * timer is started again, as if nothing had happened; its words are in the log.
+   */
   async start(files: DriveFiles): Promise<Boot> {
     await makeDrive(files, this.machine.drive)
-    const child = spawn(this.emulator.binary, machineArguments(this.machine), {
-      // A descriptor that is a pipe to Node is a socket to QEMU: no path, no length limit, nothing to clean.
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      // Ctrl-C is for the proof, which ends its VMs itself.
-      detached: true,
-    })
-    this.process = child
-    const port = child.stdio[agentDescriptor]
-    if (!(port instanceof Duplex))
-      throw new SeederError(`the agent's descriptor of ${this.name} is no socket`)
-    const log = join(this.folder, `console-${this.boots.length + 1}.log`)
-    const console = new Console(child.stdout, child.stderr)
-    this.saveLog(log, child.stdout, child.stderr)
-    const ended = new Promise<void>((resolve) => {
-      child.on('error', () => resolve())
-      child.on('close', () => resolve())
-    }).then(() => console.end())
-    const boot: Boot = { console, agent: new GuestAgent(port), ended }
+    const log = createWriteStream(join(this.folder, `console-${this.boots.length + 1}.log`))
+    this.wanted = true
+    const run = this.launch(log)
+    const console = new Console(...run.output)
+    const agent = new GuestAgent(run.port)
+    const boot: Boot = { console, agent, ended: this.watch(run, console, agent, log) }
     this.boots.push(boot)
     return boot
   }
 
   /** Ends the VM as a power cut would. */
   async kill(): Promise<void> {
+    this.wanted = false
     this.process?.kill('SIGKILL')
     await this.boots.at(-1)?.ended
   }
@@ -157,9 +165,41 @@ export class Clone {
     await writeFile(join(this.folder, `journal-${this.boots.length}.log`), text)
   }
 
-  private saveLog(path: string, ...streams: readonly Readable[]): void {
-    const file = createWriteStream(path)
-    for (const stream of streams) stream.on('data', (text: string) => file.write(text))
-    this.process?.on('close', () => file.end())
+  private launch(log: Writable): Run {
+    const child = spawn(this.emulator.binary, machineArguments(this.machine), {
+      // A descriptor that is a pipe to Node is a socket to QEMU: no path, no length limit, nothing to clean.
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      // Ctrl-C is for the proof, which ends its VMs itself.
+      detached: true,
+    })
+    this.process = child
+    const port = child.stdio[agentDescriptor]
+    if (!(port instanceof Duplex))
+      throw new SeederError(`the agent's descriptor of ${this.name} is no socket`)
+    const output = [child.stdout, child.stderr]
+    for (const stream of output) stream.on('data', (text: string) => log.write(text))
+    const closed = new Promise<void>((resolve) => {
+      child.on('error', () => resolve())
+      child.on('close', () => resolve())
+    })
+    return { child, port, output, closed }
+  }
+
+  /** Settles when QEMU has ended for good. */
+  private async watch(first: Run, console: Console, agent: GuestAgent, log: Writable): Promise<void> {
+    for (let run = first, start = 1; ; start++) {
+      let lostTimer = false
+      console.once(isLostTimer, () => {
+        lostTimer = true
+        run.child.kill('SIGKILL')
+      })
+      await run.closed
+      if (!lostTimer || !this.wanted || start === mostStarts) break
+      run = this.launch(log)
+      console.restart(...run.output)
+      agent.restart(run.port)
+    }
+    console.end()
+    log.end()
   }
 }

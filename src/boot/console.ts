@@ -12,13 +12,34 @@ export interface ConsoleLine {
 /** Listens to a VM's serial console. */
 export class Console {
   readonly lines: ConsoleLine[] = []
-  private readonly began = performance.now()
+  private began = performance.now()
   private readonly listeners = new Set<(line: ConsoleLine) => void>()
   private readonly endings = new Set<() => void>()
   private ended = false
 
   /** @param streams the serial port, and whatever else belongs into the same log, such as QEMU's complaints */
   constructor(...streams: readonly Readable[]) {
+    this.listen(...streams)
+  }
+
+  /** Listens to a VM that was started again, as if there had been no other. Whoever waits for a line goes on waiting. */
+  restart(...streams: readonly Readable[]): void {
+    this.lines.length = 0
+    this.began = performance.now()
+    this.listen(...streams)
+  }
+
+  /** Calls back once when a line is seen that `matches`. */
+  once(matches: (text: string) => boolean, seen: () => void): void {
+    const listener = ({ text }: ConsoleLine) => {
+      if (!matches(text)) return
+      this.listeners.delete(listener)
+      seen()
+    }
+    this.listeners.add(listener)
+  }
+
+  private listen(...streams: readonly Readable[]): void {
     for (const stream of streams) {
       let rest = ''
       stream.setEncoding('utf8')

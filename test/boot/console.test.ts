@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import { Console } from '../../src/boot/console.ts'
-import { consoleFailures } from '../../src/boot/console-failures.ts'
+import { consoleFailures, isLostTimer } from '../../src/boot/console-failures.ts'
 
 test('finds a line that came already, and one that comes in pieces with colours', async () => {
   const port = new PassThrough()
@@ -72,4 +72,23 @@ test('ordinary lines and allowed ones are no failures', () => {
       [{ pattern: /a\.service/, reason: 'on purpose' }],
     ),
   ).toEqual([])
+})
+
+const lostTimer =
+  "[    0.008000] Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug"
+
+test('a lost timer is no reason to give up: the console goes on with the next start', async () => {
+  const port = new PassThrough()
+  const console = new Console(port)
+  const ready = console.waitFor(/ready/, 'first boot', 5000)
+  const lost = Promise.withResolvers<void>()
+  console.once(isLostTimer, lost.resolve)
+  port.write(`${lostTimer}\n`)
+  await lost.promise
+  const next = new PassThrough()
+  console.restart(next)
+  expect(console.lines).toEqual([])
+  next.write('seeder-first-boot: ready\n')
+  expect((await ready).text).toBe('seeder-first-boot: ready')
+  expect(isLostTimer('[ 0.1] Kernel panic - not syncing: VFS')).toBe(false)
 })

@@ -109,6 +109,7 @@ describe('reading a build back', () => {
       version: '3.0.11-1',
       description: 'd',
       roles: ['haproxy'],
+      artifacts: {},
       base: 'b',
       epoch: 1,
     },

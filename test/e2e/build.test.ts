@@ -14,6 +14,7 @@ import {
   usersCache,
   warmUp,
 } from '../support/builds.ts'
+import { runElsewhere } from '../support/elsewhere.ts'
 import { type OtherUser, otherUser } from '../support/other-user.ts'
 import { checkout, seeder } from '../support/seeder.ts'
 
@@ -82,7 +83,7 @@ describe('the output', () => {
     expect(reference).toMatchObject({
       image: 'haproxy',
       base: 'debian-trixie',
-      role: 'haproxy',
+      roles: ['haproxy'],
       source: { commit },
     })
     expect(reference.version).toMatch(/^3\.\d+\.\d+-\d+$/)
@@ -116,35 +117,15 @@ describe('the same lock gives the same image', () => {
   const there = join(root, 'elsewhere')
   const outputs = [join(there, 'output one'), join(there, 'output two')]
 
-  /** Runs the checkout's program as the other user, who may not be able to read the checkout where it is. */
   async function buildElsewhere(output: string, umask: string, env: Record<string, string>, argv: string[]) {
-    const entry = [join(there, 'program', 'node_modules/node/bin/node'), join(there, 'program', 'src/cli.ts')]
-    const mounted = `mount --bind "$1" "$2"; cd "$3"; umask ${umask}; shift 3; exec "$@"`
-    const build = [...entry, '-C', join(there, 'project'), 'build', 'haproxy', '--out', output, ...argv]
-    const asRoot =
-      process.getuid?.() === 0 ? ['unshare', '--mount'] : [...(other?.prefix ?? []), 'unshare', '--mount']
-    const asOther = process.getuid?.() === 0 ? (other?.prefix ?? []) : []
-    const [program = '', ...rest] =
-      other === undefined
-        ? build.map((word) => word.replace(join(there, 'program'), checkout))
-        : [
-            ...asRoot,
-            ...['--', 'sh', '-euc', mounted, '-', checkout, join(there, 'program'), there],
-            ...[...asOther, 'env', '-i'],
-            ...Object.entries({ PATH: '/usr/bin:/bin', HOME: there, XDG_CACHE_HOME: cache, ...env }).map(
-              ([key, value]) => `${key}=${value}`,
-            ),
-            ...build,
-          ]
-    const ended = await execa(program, rest, { reject: false, env: { XDG_CACHE_HOME: cache, ...env } })
-    expect(ended.stderr).not.toContain('seeder:')
-    expect(ended.exitCode).toBe(0)
+    const place = { there, cache, project: join(there, 'project'), umask, env }
+    await runElsewhere(other, place, ['build', 'haproxy', '--out', output, ...argv])
     return readManifest(output)
   }
 
   let built: Manifest[]
   beforeAll(async () => {
-    await mkdir(join(there, 'program'), { recursive: true })
+    await mkdir(there)
     const project = await copyProject(join(there, 'project'))
     await execa('find', [project, '-type', 'f', '-exec', 'touch', '-d', '2001-02-03', '{}', '+'])
     await execa('chmod', ['-R', 'go-rwx', project])

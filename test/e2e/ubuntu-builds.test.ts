@@ -1,0 +1,151 @@
+import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Manifest } from '../../src/build/manifest.ts'
+import { copyCache, readManifest, removeFolder, testFolder } from '../support/builds.ts'
+import { runElsewhere } from '../support/elsewhere.ts'
+import { type OtherUser, otherUser } from '../support/other-user.ts'
+import { seeder } from '../support/seeder.ts'
+import { createUbuntuArchive, type UbuntuArchive } from '../support/ubuntu/archive.ts'
+import { ubuntuProject } from '../support/ubuntu/project.ts'
+
+/** Real builds of the images on Ubuntu, from the archive in Ubuntu's shape. */
+const root = await testFolder('ubuntu')
+const project = join(root, 'project')
+let archive: UbuntuArchive
+let other: OtherUser | undefined
+
+beforeAll(async () => {
+  await chmod(root, 0o755)
+  other = await otherUser()
+  archive = await createUbuntuArchive(['haproxy', 'etcd', 'kubernetes-node'])
+  await ubuntuProject(project, archive)
+})
+afterAll(async () => {
+  await archive?.close()
+  await removeFolder(root)
+  await other?.remove()
+})
+
+/** Runs seeder on the project and expects it to end well. */
+async function run(...argv: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await seeder(['-C', project, ...argv], { env: { ...archive.env } })
+  expect(code, stderr).toBe(0)
+  return stdout
+}
+
+async function build(image: string, out: string, ...options: readonly string[]): Promise<Manifest> {
+  await run('lock', image, ...options)
+  await run('build', image, '--out', out, ...options)
+  return readManifest(out)
+}
+
+const expected = {
+  etcd: { version: '3.7.2-1', roles: ['etcd'], artifacts: { etcd: { version: '3.7.2' } } },
+  'kubernetes-node': {
+    version: '1.37.1-1',
+    roles: ['worker', 'control-plane'],
+    packages: { kubelet: '1.37.1-1.1', kubeadm: '1.37.1-1.1', kubectl: '1.37.1-1.1' },
+  },
+}
+
+describe.each(Object.entries(expected))('%s', (image, facts) => {
+  const out = join(root, image)
+  let first: Manifest
+
+  beforeAll(async () => {
+    first = await build(image, out)
+  })
+
+  it('leaves the same four files as any image, and they are intact', async () => {
+    expect(first).toMatchObject({ image, base: 'ubuntu-resolute', ...facts })
+    const { version } = first
+    const names = [
+      'SHA256SUMS',
+      'template.conf',
+      `${image}-${version}.manifest.json`,
+      `${image}-${version}.qcow2`,
+    ]
+    expect((await readdir(out)).sort()).toEqual(names.sort())
+    await execa('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: out })
+    expect(await readFile(join(out, 'template.conf'), 'utf8')).toContain(`ROLES=${facts.roles.join(',')}\n`)
+  })
+
+  it('is the same for another user, without any layer, elsewhere', async () => {
+    const there = join(root, `elsewhere ${image}`)
+    const cache = join(root, `cache ${image}`)
+    await mkdir(there)
+    await execa('cp', ['-r', project, join(there, 'project')])
+    // Copied, not linked: another user may not link to files that are not its own.
+    await mkdir(join(cache, 'seeder'), { recursive: true })
+    const linked = await copyCache(join(root, `linked ${image}`))
+    await execa('cp', ['-r', join(linked, 'seeder', 'store'), join(cache, 'seeder', 'store')])
+    if (other && other.name !== 'root') await execa('chown', ['-R', `${other.name}:`, there, cache])
+    const place = {
+      there,
+      cache,
+      project: join(there, 'project'),
+      umask: '077',
+      env: { TZ: 'Asia/Tokyo', ...archive.env },
+    }
+    await runElsewhere(other, place, ['build', image, '--out', join(there, 'out'), '--no-cache'])
+    const second = await readManifest(join(there, 'out'))
+    expect(second.made.sort()).toEqual(['initrd', 'rootfs', 'tools', 'usr'])
+    expect({ raw: second.raw, qcow2: second.qcow2 }).toEqual({ raw: first.raw, qcow2: first.qcow2 })
+    for (const folder of [there, cache]) await removeFolder(folder)
+  })
+})
+
+describe('every image on either base', () => {
+  it('haproxy is built on Ubuntu', async () => {
+    const manifest = await build('haproxy', join(root, 'haproxy'), '--base', 'ubuntu-resolute')
+    expect(manifest).toMatchObject({ image: 'haproxy', base: 'ubuntu-resolute' })
+  })
+
+  it('etcd is built on Debian, and in its older line', async () => {
+    const manifest = await build('etcd', join(root, 'older'), '--base', 'debian-trixie', '--line', '3.6')
+    expect(manifest).toMatchObject({ image: 'etcd', base: 'debian-trixie', version: '3.6.16-1' })
+    expect(await readdir(join(project, 'images/etcd'))).toContain('image.debian-trixie.3.6.lock.json')
+  })
+
+  it('kubernetes-node is refused where containerd is too old for it', async () => {
+    const argv = ['-C', project, 'lock', 'kubernetes-node', '--base', 'debian-trixie']
+    const { code, stderr } = await seeder(argv, { env: { ...archive.env } })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/kubernetes-node requires containerd 2\.0 or newer; debian-trixie has 1\.7\./)
+  })
+})
+
+describe('a build stops', () => {
+  it('at a private key among the CA certificates', async () => {
+    const { stdout: key } = await execa('openssl', ['genpkey', '-algorithm', 'ed25519'])
+    const file = join(project, 'images/etcd/trust/ca.key')
+    await execa('tee', [file], { input: key })
+    const out = join(root, 'never')
+    const { code, stderr } = await seeder(['-C', project, 'build', 'etcd', '--out', out], {
+      env: { ...archive.env },
+    })
+    await rm(file)
+    expect(code).toBe(1)
+    expect(stderr).toContain(`${file} has a private key in it`)
+    expect(await readdir(root)).not.toContain('never')
+  })
+
+  it('when upstream’s file is not the locked one any more', async () => {
+    const lock = JSON.parse(await readFile(join(project, 'images/etcd/image.lock.json'), 'utf8'))
+    const path = 'etcd/v3.7.2/etcd-v3.7.2-linux-amd64.tar.gz'
+    archive.server.faults.set(path, 'tampered')
+    // The file is in the users' store already.
+    const cache = await copyCache(join(root, 'without the tarball'))
+    const [{ sha256 }] = lock.artifacts
+    await rm(join(cache, 'seeder/store', sha256.slice(0, 2), sha256))
+    const argv = ['-C', project, 'build', 'etcd', '--out', join(root, 'never')]
+    const { code, stderr } = await seeder(argv, { env: { ...archive.env, XDG_CACHE_HOME: cache } })
+    archive.server.faults.delete(path)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      new RegExp(`Artifact etcd 3\\.7\\.2 cannot be fetched as locked: .*the lock says ${sha256}`),
+    )
+  })
+})
