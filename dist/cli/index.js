@@ -5330,7 +5330,6 @@ async function openssl(argv) {
 const prefix = 'seeder-proof/';
 // As long as a client of a cluster that elects a leader had better wait before it asks another member.
 const attemptMs = 2500;
-const pauseMs = 100;
 /** Writes one key after the other, each with a value of its own, and remembers what was acknowledged. */
 class Writer {
     acknowledged = [];
@@ -5339,10 +5338,13 @@ class Writer {
     /** Addresses of the members it may ask; on a failure it goes on with the next. */
     members;
     client;
+    pauseMs;
     ended;
     stopped = false;
-    constructor(client, members) {
+    /** @param pauseMs between two writes */
+    constructor(client, members, pauseMs) {
         this.client = client;
+        this.pauseMs = pauseMs;
         this.members = members;
     }
     start() {
@@ -5382,7 +5384,7 @@ class Writer {
                 this.failures++;
                 at++;
             }
-            await (0,external_node_timers_promises_.setTimeout)(pauseMs);
+            await (0,external_node_timers_promises_.setTimeout)(this.pauseMs);
         }
     }
 }
@@ -5416,6 +5418,8 @@ const cast = {
     /** Is told to found a cluster where one runs. */
     stray: 'etcd8',
 };
+// Ten writes a second keep three emulated members busy with half of two cores, which a booting clone needs.
+const pauseMs = { kvm: 50, tcg: 400 };
 // Enough for an empty cluster; the platform's members have four times as much.
 const mostMemoryMiB = 1024;
 // Sparse. Snapshots leave as much room on it as the quota, 2 GiB.
@@ -5436,7 +5440,7 @@ async function buildCluster(proof) {
     const own = await authority.issue('client', { commonName: 'proof', usages: ['clientAuth'] });
     const clientAddress = visitorIn(site, site.seats[0]?.nics[0]?.zone ?? '');
     const client = new EtcdClient({ from: clientAddress, ca: authority.cert, pair: own });
-    const writer = new Writer(client, []);
+    const writer = new Writer(client, [], pauseMs[proof.emulator.accelerator]);
     return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress };
 }
 /** The peers that clones with these names are to the others. */
@@ -5450,7 +5454,7 @@ async function bootMember(stage, image, name, values) {
     const disk = values.ETCD_DATA_DISK === dataLabel ? dataDiskBytes : undefined;
     const clone = await makeClone(stage, seat, image, mostMemoryMiB, disk);
     // Emulated members on a crowded machine hear each other late: with etcd's own times they would elect for ever.
-    const slow = { ETCD_HEARTBEAT_MS: '300', ETCD_ELECTION_MS: '3000' };
+    const slow = { ETCD_HEARTBEAT_MS: '500', ETCD_ELECTION_MS: '5000' };
     const timing = stage.emulator.accelerator === 'kvm' ? {} : slow;
     await clone.start(nodeDrive(stage, seat, { ...values, ...timing }, memberFiles(stage.authority, pair)));
     return { ...memberOf(seat), seat, clone };

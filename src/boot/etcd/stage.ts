@@ -19,6 +19,8 @@ export const cast = {
   stray: 'etcd8',
 } as const
 
+// Ten writes a second keep three emulated members busy with half of two cores, which a booting clone needs.
+const pauseMs = { kvm: 50, tcg: 400 }
 // Enough for an empty cluster; the platform's members have four times as much.
 const mostMemoryMiB = 1024
 // Sparse. Snapshots leave as much room on it as the quota, 2 GiB.
@@ -63,7 +65,7 @@ export async function buildCluster(proof: Proof): Promise<ClusterStage> {
   const own = await authority.issue('client', { commonName: 'proof', usages: ['clientAuth'] })
   const clientAddress = visitorIn(site, site.seats[0]?.nics[0]?.zone ?? '')
   const client = new EtcdClient({ from: clientAddress, ca: authority.cert, pair: own })
-  const writer = new Writer(client, [])
+  const writer = new Writer(client, [], pauseMs[proof.emulator.accelerator])
   return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress }
 }
 
@@ -84,7 +86,7 @@ export async function bootMember(
   const disk = values.ETCD_DATA_DISK === dataLabel ? dataDiskBytes : undefined
   const clone = await makeClone(stage, seat, image, mostMemoryMiB, disk)
   // Emulated members on a crowded machine hear each other late: with etcd's own times they would elect for ever.
-  const slow = { ETCD_HEARTBEAT_MS: '300', ETCD_ELECTION_MS: '3000' }
+  const slow = { ETCD_HEARTBEAT_MS: '500', ETCD_ELECTION_MS: '5000' }
   const timing = stage.emulator.accelerator === 'kvm' ? {} : slow
   await clone.start(nodeDrive(stage, seat, { ...values, ...timing }, memberFiles(stage.authority, pair)))
   return { ...memberOf(seat), seat, clone }

@@ -12,7 +12,6 @@ export interface Acknowledged {
 const prefix = 'seeder-proof/'
 // As long as a client of a cluster that elects a leader had better wait before it asks another member.
 const attemptMs = 2500
-const pauseMs = 100
 
 /** Writes one key after the other, each with a value of its own, and remembers what was acknowledged. */
 export class Writer {
@@ -22,11 +21,14 @@ export class Writer {
   /** Addresses of the members it may ask; on a failure it goes on with the next. */
   members: readonly string[]
   private readonly client: EtcdClient
+  private readonly pauseMs: number
   private ended: Promise<void> | undefined
   private stopped = false
 
-  constructor(client: EtcdClient, members: readonly string[]) {
+  /** @param pauseMs between two writes */
+  constructor(client: EtcdClient, members: readonly string[], pauseMs: number) {
     this.client = client
+    this.pauseMs = pauseMs
     this.members = members
   }
 
@@ -69,7 +71,7 @@ export class Writer {
         this.failures++
         at++
       }
-      await sleep(pauseMs)
+      await sleep(this.pauseMs)
     }
   }
 }

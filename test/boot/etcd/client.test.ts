@@ -90,7 +90,7 @@ test('nobody is answered without a certificate of the authority', async () => {
 })
 
 test('a writer knows what was acknowledged, and goes on by way of another member', async () => {
-  const writer = new Writer(client, ['127.0.23.80', address])
+  const writer = new Writer(client, ['127.0.23.80', address], 50)
   writer.start()
   const first = await writer.nextAfter(0, 10_000)
   expect(first?.value).toBe(`2 by way of ${address}`)
