@@ -546,8 +546,8 @@ var build_store = __nccwpck_require__(5001);
 
 
 /**
- * Takes the files that a definition names out of the locked tarballs, into `scratch`, as files for the image's tree.
- * Nothing else of a tarball is unpacked. Throws SeederError when one is not in it or is no plain file.
+ * Takes the files that a definition names out of the locked tarballs, into `scratch`, as files for the image's tree; an
+ * artifact that is no tarball is such a file itself. Nothing else of a tarball is unpacked. Throws SeederError when one is not in it or is no plain file.
  */
 async function unpackArtifacts(image, lock, store, scratch) {
     const files = [];
@@ -558,9 +558,14 @@ async function unpackArtifacts(image, lock, store, scratch) {
                 fix: `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`,
             });
         }
+        const whole = store.path(locked.sha256);
+        if (typeof wanted === 'string') {
+            files.push({ path: wanted, source: whole, sha256: locked.sha256, mode: 0o644 });
+            continue;
+        }
         const folder = (0,external_node_path_.join)(scratch, 'artifacts', name);
         await (0,promises_.mkdir)(folder, { recursive: true });
-        await unpackMembers(`${name} ${version}`, store.path(locked.sha256), Object.keys(wanted), folder);
+        await unpackMembers(`${name} ${version}`, whole, Object.keys(wanted), folder);
         for (const [from, to] of Object.entries(wanted)) {
             const source = (0,external_node_path_.join)(folder, from);
             const found = await (0,promises_.lstat)(source);
@@ -8148,6 +8153,14 @@ function checkArtifacts(yaml) {
         else if (!lines && one.version === undefined) {
             problems.push({ path, found: `${name} has no version`, fix: 'add version: "1.2.3"', onKey: true });
         }
+        if ((one.file === undefined) === (one.files === undefined)) {
+            problems.push({
+                path,
+                found: `${name} has ${one.file === undefined ? 'neither files nor file' : 'both files and file'}`,
+                fix: 'give files: of a tarball, or file: for the whole file',
+                onKey: true,
+            });
+        }
         const bare = versions.filter((each) => each !== undefined && pinned(one.sha256, each) === undefined);
         if (one.checksums === undefined && bare.length > 0) {
             problems.push({
@@ -8190,7 +8203,7 @@ function artifactsOf(artifacts, line) {
             urls: one.urls.map(fill),
             checksums: one.checksums === undefined ? undefined : fill(one.checksums),
             sha256: pinned(one.sha256, version),
-            files: Object.fromEntries(Object.entries(one.files).map(([from, to]) => [fill(from), to])),
+            files: one.file ?? Object.fromEntries(Object.entries(one.files ?? {}).map(([from, to]) => [fill(from), to])),
         };
     });
 }
@@ -8282,8 +8295,10 @@ const schema_artifact = schemas/* strictObject */.rej({
     checksums: url.optional(),
     /** The digest of the one version, or of each version. */
     sha256: schemas/* union */.KCZ([sha256, schemas/* record */.g1P(version, sha256)]).optional(),
-    /** Path in the tarball → path in the image. */
-    files: schemas/* record */.g1P(memberPath, usrPath),
+    /** Of a tarball: path in it → path in the image. */
+    files: schemas/* record */.g1P(memberPath, usrPath).optional(),
+    /** Of anything else, a container image in an archive say: the whole file's path in the image. */
+    file: usrPath.optional(),
 });
 const schema_repository = schemas/* strictObject */.rej({
     url,

@@ -9,8 +9,8 @@ import { type Store, sha256File } from './store.ts'
 import type { TreeFile } from './tree.ts'
 
 /**
- * Takes the files that a definition names out of the locked tarballs, into `scratch`, as files for the image's tree.
- * Nothing else of a tarball is unpacked. Throws SeederError when one is not in it or is no plain file.
+ * Takes the files that a definition names out of the locked tarballs, into `scratch`, as files for the image's tree; an
+ * artifact that is no tarball is such a file itself. Nothing else of a tarball is unpacked. Throws SeederError when one is not in it or is no plain file.
  */
 export async function unpackArtifacts(
   image: Image,
@@ -26,9 +26,14 @@ export async function unpackArtifacts(
         fix: `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`,
       })
     }
+    const whole = store.path(locked.sha256)
+    if (typeof wanted === 'string') {
+      files.push({ path: wanted, source: whole, sha256: locked.sha256, mode: 0o644 })
+      continue
+    }
     const folder = join(scratch, 'artifacts', name)
     await mkdir(folder, { recursive: true })
-    await unpackMembers(`${name} ${version}`, store.path(locked.sha256), Object.keys(wanted), folder)
+    await unpackMembers(`${name} ${version}`, whole, Object.keys(wanted), folder)
     for (const [from, to] of Object.entries(wanted)) {
       const source = join(folder, from)
       const found = await lstat(source)

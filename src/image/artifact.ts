@@ -2,7 +2,7 @@ import { UsageError } from '../report/error.ts'
 import type { YamlFile, YamlProblem } from '../yaml.ts'
 import type { ImageDefinition } from './schema.ts'
 
-/** An upstream tarball that is part of an image, of one version. */
+/** An upstream file that is part of an image, of one version: a tarball, or a file that is taken as it is. */
 export interface Artifact {
   readonly name: string
   readonly version: string
@@ -11,8 +11,8 @@ export interface Artifact {
   readonly checksums: string | undefined
   /** The digest that the definition itself pins. */
   readonly sha256: string | undefined
-  /** Path in the tarball → path in the image. */
-  readonly files: Readonly<Record<string, string>>
+  /** Path in the tarball → path in the image; or, for a whole file, its path in the image. */
+  readonly files: Readonly<Record<string, string>> | string
 }
 
 type Artifacts = ImageDefinition['artifacts']
@@ -38,6 +38,14 @@ export function checkArtifacts(yaml: YamlFile<ImageDefinition>): void {
       }
     } else if (!lines && one.version === undefined) {
       problems.push({ path, found: `${name} has no version`, fix: 'add version: "1.2.3"', onKey: true })
+    }
+    if ((one.file === undefined) === (one.files === undefined)) {
+      problems.push({
+        path,
+        found: `${name} has ${one.file === undefined ? 'neither files nor file' : 'both files and file'}`,
+        fix: 'give files: of a tarball, or file: for the whole file',
+        onKey: true,
+      })
     }
     const bare = versions.filter((each) => each !== undefined && pinned(one.sha256, each) === undefined)
     if (one.checksums === undefined && bare.length > 0) {
@@ -80,7 +88,8 @@ export function artifactsOf(artifacts: Artifacts, line: string | undefined): Art
       urls: one.urls.map(fill),
       checksums: one.checksums === undefined ? undefined : fill(one.checksums),
       sha256: pinned(one.sha256, version),
-      files: Object.fromEntries(Object.entries(one.files).map(([from, to]) => [fill(from), to])),
+      files:
+        one.file ?? Object.fromEntries(Object.entries(one.files ?? {}).map(([from, to]) => [fill(from), to])),
     }
   })
 }

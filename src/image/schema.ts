@@ -51,8 +51,10 @@ const artifact = z.strictObject({
   checksums: url.optional(),
   /** The digest of the one version, or of each version. */
   sha256: z.union([sha256, z.record(version, sha256)]).optional(),
-  /** Path in the tarball → path in the image. */
-  files: z.record(memberPath, usrPath),
+  /** Of a tarball: path in it → path in the image. */
+  files: z.record(memberPath, usrPath).optional(),
+  /** Of anything else, a container image in an archive say: the whole file's path in the image. */
+  file: usrPath.optional(),
 })
 
 const repository = z.strictObject({

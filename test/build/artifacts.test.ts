@@ -22,7 +22,7 @@ beforeEach(async () => {
 afterAll(() => rm(root, { recursive: true }))
 
 /** A stored tarball with a program, a text and a link, and what `files` of it would become. */
-async function unpack(files: Record<string, string>, version = '1.0') {
+async function unpack(files: Record<string, string> | string, version = '1.0') {
   const tree = join(scratch, 'thing-1.0')
   await mkdir(tree)
   await writeFile(join(tree, 'thing'), '#!/bin/sh\n')
@@ -55,6 +55,12 @@ describe('the files of a tarball', () => {
     ])
     expect(await readFile(files[0]?.source ?? '', 'utf8')).toBe('#!/bin/sh\n')
     await expect(readFile(join(scratch, 'artifacts/thing/thing-1.0/link'))).rejects.toThrow('ENOENT')
+  })
+
+  it('are the file itself when it is no tarball to unpack', async () => {
+    const [file] = await unpack('/usr/lib/seeder/images/thing.tar')
+    expect(file).toMatchObject({ path: '/usr/lib/seeder/images/thing.tar', mode: 0o644 })
+    expect(await sha256File(file?.source ?? '')).toBe(file?.sha256)
   })
 
   it('are named when they are not in it', async () => {

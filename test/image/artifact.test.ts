@@ -114,6 +114,13 @@ describe('a definition is refused with its place when an artifact', () => {
     expect(found).toContain('thing 3.6.16 has no sha256')
   })
 
+  it('is both a tarball and a whole file, or neither', async () => {
+    expect(await refusal((thing) => (thing.file = '/usr/lib/thing.tar'))).toContain(
+      'thing has both files and file',
+    )
+    expect(await refusal((thing) => delete thing.files)).toContain('thing has neither files nor file')
+  })
+
   it('has no version for a line', async () => {
     expect(await refusal((thing) => (thing.versions = { '3.7': '3.7.2' }))).toContain(
       'thing has no version for the line 3.6; add it to versions',
