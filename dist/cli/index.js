@@ -5100,6 +5100,7 @@ function client_text(value) {
 ;// CONCATENATED MODULE: ./src/boot/etcd/membership.ts
 
 
+
 // One question; emulated members that share two cores with a booting clone take their time.
 const patienceMs = 8000;
 // The operator's command waits itself for what it needs, such as a learner that catches up.
@@ -5113,6 +5114,30 @@ async function operate({ clone, name }, ...argv) {
     const words = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-4).join(' / ');
     expect(result.exitCode === 0, `\`etcd ${argv.join(' ')}\` on ${name} ended with ${result.exitCode}: ${words}`);
     return result.stdout;
+}
+// Before anything was changed: a cluster takes no change within five seconds of the last one, and a member that is slow
+// because it is emulated may not have answered in the command's three seconds.
+const nothingDone = /unhealthy cluster|does not answer, or has no quorum/;
+// A promotion that has happened is none the second time.
+const harmless = {
+    add: nothingDone,
+    remove: nothingDone,
+    promote: /unhealthy cluster|no quorum|deadline|timed out|leader changed/,
+};
+const changeAttempts = 12;
+const changePauseMs = 2500;
+/** As `operate`, for what changes the cluster: as an operator would, it tries again what may simply be tried again. */
+async function change(by, command, ...argv) {
+    for (let attempt = 1;; attempt++) {
+        try {
+            return await operate(by, command, ...argv);
+        }
+        catch (error) {
+            if (attempt === changeAttempts || !harmless[command].test((0,report_error/* describeError */.Uc)(error)))
+                throw error;
+            await (0,external_node_timers_promises_.setTimeout)(changePauseMs);
+        }
+    }
 }
 /**
  * Waits until all of these members serve, have the same leader, and are the whole cluster. The leader.
@@ -5556,41 +5581,23 @@ async function checkBadValues(stage, stray) {
 
 
 
-
-// A cluster takes no new member within five seconds of a change: until then it does not count the last one as there.
-const addAttempts = 12;
-const addPauseMs = 2500;
 /** How long a cluster without its leader may take to go on, in milliseconds: an election and a client's new attempts. */
 const electionLimitMs = { kvm: 10_000, tcg: 45_000 };
-/** A place for a new member, by the operator's command. The list for its node.env. */
-async function addMember(by, name, address) {
-    for (let attempt = 1;; attempt++) {
-        try {
-            const printed = await operate(by, 'add', name, address);
-            const members = printedMembers(printed);
-            expect(members !== undefined, `\`etcd add\` did not print ETCD_MEMBERS: ${printed.trim()}`);
-            return members;
-        }
-        catch (error) {
-            if (attempt === addAttempts || !(0,report_error/* describeError */.Uc)(error).includes('unhealthy cluster'))
-                throw error;
-            await (0,external_node_timers_promises_.setTimeout)(addPauseMs);
-        }
-    }
-}
 /**
  * Brings a new clone into the cluster as the runbook says: added as a learner, booted, promoted once it has all data.
  * @param by the member on which the operator's commands are run
  */
 async function join(stage, image, by, name) {
     const [peer] = peersOf(stage, [name]);
-    const members = await addMember(by, name, peer?.address ?? '');
+    const printed = await change(by, 'add', name, peer?.address ?? '');
+    const members = printedMembers(printed);
+    expect(members !== undefined, `\`etcd add\` did not print ETCD_MEMBERS: ${printed.trim()}`);
     const joined = await bootMember(stage, image, name, joinerValues(members));
     await awaitReady(joined.clone, bootTimeoutMs(stage.emulator.accelerator));
     await joined.clone.agent.ready(60_000);
     const listed = await stage.client.members(by.address, patienceMs);
     expect(listed.some((one) => one.name === name && one.learner), `${name} is to join as a learner; the cluster has: ${describeMembers(listed)}`);
-    await operate(by, 'promote', name);
+    await change(by, 'promote', name);
     return joined;
 }
 /**
@@ -5633,7 +5640,7 @@ async function awaitLeader(stage, left, timeoutMs) {
 async function replaceLost(stage, image, lost, left, name) {
     const [by] = left;
     expect(by !== undefined, 'nobody is left');
-    await operate(by, 'remove', lost.name);
+    await change(by, 'remove', lost.name);
     const members = [...left, await join(stage, image, by, name)];
     stage.writer.members = members.map(({ address }) => address);
     await awaitQuorum(stage, members, 60_000);
@@ -5652,7 +5659,7 @@ async function rollOver(stage, image, old, names) {
         const joined = await join(stage, image, by, names[at] ?? '');
         members = [...members.filter((one) => one !== leaving), joined];
         stage.writer.members = members.map(({ address }) => address);
-        await operate(joined, 'remove', leaving.name);
+        await change(joined, 'remove', leaving.name);
         const off = leaving.clone.shutDown(120_000);
         // Awaited at the end; until then nobody else would notice that it failed.
         off.catch(() => undefined);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { describeError } from '../../report/error.ts'
 import { expect } from '../checks.ts'
 import type { ListedMember, MemberStatus } from './client.ts'
 import type { ClusterStage, Member } from './stage.ts'
@@ -20,6 +21,34 @@ export async function operate({ clone, name }: Member, ...argv: readonly string[
     `\`etcd ${argv.join(' ')}\` on ${name} ended with ${result.exitCode}: ${words}`,
   )
   return result.stdout
+}
+
+// Before anything was changed: a cluster takes no change within five seconds of the last one, and a member that is slow
+// because it is emulated may not have answered in the command's three seconds.
+const nothingDone = /unhealthy cluster|does not answer, or has no quorum/
+// A promotion that has happened is none the second time.
+const harmless = {
+  add: nothingDone,
+  remove: nothingDone,
+  promote: /unhealthy cluster|no quorum|deadline|timed out|leader changed/,
+}
+const changeAttempts = 12
+const changePauseMs = 2500
+
+/** As `operate`, for what changes the cluster: as an operator would, it tries again what may simply be tried again. */
+export async function change(
+  by: Member,
+  command: keyof typeof harmless,
+  ...argv: readonly string[]
+): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await operate(by, command, ...argv)
+    } catch (error) {
+      if (attempt === changeAttempts || !harmless[command].test(describeError(error))) throw error
+      await sleep(changePauseMs)
+    }
+  }
 }
 
 /**

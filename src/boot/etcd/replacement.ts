@@ -1,33 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describeError } from '../../report/error.ts'
 import { expect } from '../checks.ts'
 import { awaitReady, bootTimeoutMs, seconds } from '../first-boot.ts'
 import { joinerValues, printedMembers } from './configuration.ts'
-import { awaitQuorum, describeMembers, expectNothingLost, operate, patienceMs } from './membership.ts'
+import { awaitQuorum, change, describeMembers, expectNothingLost, patienceMs } from './membership.ts'
 import { bootMember, type ClusterStage, type Member, peersOf } from './stage.ts'
 import { longestPause } from './writer.ts'
 
-// A cluster takes no new member within five seconds of a change: until then it does not count the last one as there.
-const addAttempts = 12
-const addPauseMs = 2500
-
 /** How long a cluster without its leader may take to go on, in milliseconds: an election and a client's new attempts. */
 const electionLimitMs = { kvm: 10_000, tcg: 45_000 }
-
-/** A place for a new member, by the operator's command. The list for its node.env. */
-async function addMember(by: Member, name: string, address: string): Promise<string> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const printed = await operate(by, 'add', name, address)
-      const members = printedMembers(printed)
-      expect(members !== undefined, `\`etcd add\` did not print ETCD_MEMBERS: ${printed.trim()}`)
-      return members
-    } catch (error) {
-      if (attempt === addAttempts || !describeError(error).includes('unhealthy cluster')) throw error
-      await sleep(addPauseMs)
-    }
-  }
-}
 
 /**
  * Brings a new clone into the cluster as the runbook says: added as a learner, booted, promoted once it has all data.
@@ -35,7 +15,9 @@ async function addMember(by: Member, name: string, address: string): Promise<str
  */
 export async function join(stage: ClusterStage, image: string, by: Member, name: string): Promise<Member> {
   const [peer] = peersOf(stage, [name])
-  const members = await addMember(by, name, peer?.address ?? '')
+  const printed = await change(by, 'add', name, peer?.address ?? '')
+  const members = printedMembers(printed)
+  expect(members !== undefined, `\`etcd add\` did not print ETCD_MEMBERS: ${printed.trim()}`)
   const joined = await bootMember(stage, image, name, joinerValues(members))
   await awaitReady(joined.clone, bootTimeoutMs(stage.emulator.accelerator))
   await joined.clone.agent.ready(60_000)
@@ -44,7 +26,7 @@ export async function join(stage: ClusterStage, image: string, by: Member, name:
     listed.some((one) => one.name === name && one.learner),
     `${name} is to join as a learner; the cluster has: ${describeMembers(listed)}`,
   )
-  await operate(by, 'promote', name)
+  await change(by, 'promote', name)
   return joined
 }
 
@@ -101,7 +83,7 @@ export async function replaceLost(
 ): Promise<Member[]> {
   const [by] = left
   expect(by !== undefined, 'nobody is left')
-  await operate(by, 'remove', lost.name)
+  await change(by, 'remove', lost.name)
   const members = [...left, await join(stage, image, by, name)]
   stage.writer.members = members.map(({ address }) => address)
   await awaitQuorum(stage, members, 60_000)
@@ -133,7 +115,7 @@ export async function rollOver(
     const joined = await join(stage, image, by, names[at] ?? '')
     members = [...members.filter((one) => one !== leaving), joined]
     stage.writer.members = members.map(({ address }) => address)
-    await operate(joined, 'remove', leaving.name)
+    await change(joined, 'remove', leaving.name)
     const off = leaving.clone.shutDown(120_000)
     // Awaited at the end; until then nobody else would notice that it failed.
     off.catch(() => undefined)
