@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Store } from '../../src/build/store.ts'
-import type { Lock } from '../../src/image/lock.ts'
-import { formatLock } from '../../src/image/lock.ts'
+import { loadImage } from '../../src/image/definition.ts'
+import { formatLock, type Lock, readLock } from '../../src/image/lock.ts'
 import { serveFiles } from '../support/archive/server.ts'
 import { copyCache, copyProject, removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { type Ended, seeder } from '../support/seeder.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   await warmUp(join(root, 'good'))
   project = await copyProject(join(root, 'project'))
   cache = await copyCache(join(root, 'cache'), true)
-  original = JSON.parse(await readFile(join(project, 'images/haproxy/image.lock.json'), 'utf8'))
+  original = await readLock(await loadImage(project, 'haproxy'))
 })
 afterAll(() => removeFolder(root))
 afterEach(async () => {
