@@ -1,19 +1,29 @@
 import { defineConfig } from 'vitest/config'
 
+/** Tests of whole programs, without virtual machines, that take longer than one waits for after a change. */
+const system = [
+  'test/image/archive.test.ts',
+  'test/image/ubuntu.test.ts',
+  'test/image/first-boot/etcd-*.test.ts',
+  'test/image/first-boot/kubernetes-kubeadm.test.ts',
+  'test/scripts/bundle.test.ts',
+]
+
+// Most tests wait for programs that they started: more files at once than there are cores.
+const waiting = { maxWorkers: 4, testTimeout: 60_000, hookTimeout: 60_000 }
+
 export default defineConfig({
   test: {
     projects: [
       {
-        // Most of them wait for programs that they started: more files at once than there are cores.
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**'],
-          maxWorkers: 4,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          exclude: ['test/e2e/**', ...system],
+          ...waiting,
         },
       },
+      { test: { name: 'system', include: system, ...waiting } },
       {
         // Real builds and real boots: one file after the other, since each of them uses the whole machine.
         test: {

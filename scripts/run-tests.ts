@@ -28,6 +28,7 @@ function steps(shellScripts: readonly string[], fast: boolean): Step[] {
     check('shell scripts', 'shellcheck', ['--external-sources', '--source-path=SCRIPTDIR', ...shellScripts]),
     check('dist is up to date', 'node', ['scripts/bundle.ts', '--check']),
     vitest('unit tests', 'unit'),
+    vitest('system tests', 'system'),
   ]
   return fast ? all : [...all, vitest('builds and boots', 'e2e')]
 }

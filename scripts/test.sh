@@ -3,7 +3,7 @@
 # Runs every check and every test; the last line it prints is "N passed, N failed".
 #
 # Usage:
-#   scripts/test.sh           everything: setup, static checks, unit tests, real builds and real boots
+#   scripts/test.sh           everything: setup, static checks, unit and system tests, real builds and real boots
 #   scripts/test.sh --fast    the same without the builds and boots (minutes become seconds)
 #
 # Environment: that of scripts/setup.sh, which it runs first.
