@@ -457,12 +457,10 @@ __nccwpck_require__.d(__webpack_exports__, {
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: ./src/image/definition.ts + 1 modules
-var definition = __nccwpck_require__(7680);
 // EXTERNAL MODULE: ./src/image/lock.ts
 var image_lock = __nccwpck_require__(5974);
 // EXTERNAL MODULE: ./src/image/mirrors.ts
-var image_mirrors = __nccwpck_require__(1705);
+var mirrors = __nccwpck_require__(1705);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:fs"
@@ -1175,7 +1173,7 @@ async function fetchOne(downloads, wanted) {
     const kind = 'archive' in wanted ? 'Package' : 'Artifact';
     throw new report_error/* SeederError */.Zb(`${kind} ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`, {
         fix: 'archive' in wanted
-            ? `write the lock again, or set ${(0,image_mirrors/* snapshotVariable */.F8)(wanted.archive)} (a snapshot that still has it) or ${(0,image_mirrors/* mirrorVariable */.qR)(wanted.archive)} (another mirror)`
+            ? `write the lock again, or set ${(0,mirrors/* snapshotVariable */.F8)(wanted.archive)} (a snapshot that still has it) or ${(0,mirrors/* mirrorVariable */.qR)(wanted.archive)} (another mirror)`
             : 'check the network; if upstream has changed the file, find out why before writing the lock again',
     });
 }
@@ -1716,7 +1714,6 @@ async function requireSpace(folder) {
 
 
 
-
 /** A layer that nobody used for so long belongs to a definition that has moved on. */
 const UNUSED_DAYS = 14;
 /**
@@ -1735,8 +1732,7 @@ async function buildImage(image, platform, options) {
     return withWorkFolder((0,external_node_path_.join)(cache, 'work'), async (scratch) => {
         progress.phase('packages');
         const store = new build_store/* Store */.i((0,external_node_path_.join)(cache, 'store'), scratch);
-        const mirrors = () => (0,image_mirrors/* findMirrors */.af)((0,definition/* archivesOf */.bS)(image), process.env, (0,definition/* repositoryUrls */.fO)(image));
-        await fillStore(store, [...lock.packages, ...lock.tools, ...lock.artifacts], mirrors, progress);
+        await fillStore(store, [...lock.packages, ...lock.tools, ...lock.artifacts], () => (0,mirrors/* mirrorsOf */.Mk)(image), progress);
         const files = splitTree(overlay(await unpackArtifacts(image, lock, store, scratch), tree));
         const layers = new Layers((0,external_node_path_.join)(cache, 'layers'), options.reuseLayers);
         progress.phase('tools');
@@ -1820,6 +1816,8 @@ function once(work) {
     };
 }
 
+// EXTERNAL MODULE: ./src/image/definition.ts + 1 modules
+var definition = __nccwpck_require__(7680);
 // EXTERNAL MODULE: ./src/platform/load.ts + 1 modules
 var load = __nccwpck_require__(2708);
 ;// CONCATENATED MODULE: ./src/commands/build.ts
@@ -2543,7 +2541,7 @@ function registerLockCommand(program, context) {
         const image = await (0,definition/* loadImage */.yt)(project(), imageName, options);
         const progress = createProgress();
         progress.phase('lock');
-        const mirrors = await (0,image_mirrors/* findMirrors */.af)((0,definition/* archivesOf */.bS)(image), process.env, (0,definition/* repositoryUrls */.fO)(image));
+        const mirrors = await (0,image_mirrors/* mirrorsOf */.Mk)(image);
         const before = await (0,image_lock/* readLock */.mF)(image).catch(() => undefined);
         const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch));
         interruption/* interruption */.Y.throwIfAborted();
@@ -4400,6 +4398,11 @@ async function awaitFirstBoot(checks, clone, seen, timeoutMs) {
         return 'it answers';
     });
 }
+/** What the console of a clone may say that is given bad values. */
+const refusedLine = {
+    pattern: /seeder-first-boot/i,
+    reason: 'its values are bad on purpose',
+};
 /**
  * A clone was given a value its role cannot use: it has to say so, on the console and to the agent.
  * @param named what has to be in the reason, such as the key and the value
@@ -4709,6 +4712,11 @@ dd if="/dev/$verity" of=/dev/null bs=4096 skip="$block" count=1 iflag=direct sta
 head -c 4096 /dev/urandom | dd of="/dev/$data" bs=4096 seek="$block" count=1 iflag=fullblock oflag=direct conv=notrunc status=none
 if dd if="/dev/$verity" of=/dev/null bs=4096 skip="$block" count=1 iflag=direct status=none 2>/run/tampering; then echo read; else cat /run/tampering; fi
 `;
+/** What the console of such a clone may say. */
+const tamperedLine = {
+    pattern: /device-mapper: verity|I\/O error, dev dm-/,
+    reason: 'a block of /usr is changed on purpose',
+};
 /** Changes a block under `/usr` of a clone that is not needed any more, and reads it. */
 async function checkTampering(checks, clone) {
     await checks.run('tampering', async () => {
@@ -4756,6 +4764,7 @@ async function checkArtifact(checks, candidate, scratch) {
 
 
 
+
 /**
  * Plays a scenario to its end or to the check that ends it, saves the journals when something failed, clears the
  * scene, and reads every console. Every planned check is in the outcome.
@@ -4786,6 +4795,14 @@ async function play(plan, progress, scene, scenario, afterwards) {
     await scanConsoles(checks, scene);
     await afterwards(checks, seen);
     return { checks: checks.results(), ...seen };
+}
+/** Plays the scenario of one image's contract. The image is read once more at the end where the scenario has not done it. */
+function playImage(proof, plan, scene, scenario) {
+    return play(plan, proof.progress, scene, scenario, (checks, seen) => readImage(checks, proof, seen));
+}
+/** Compares the image with its manifest after all that was done with its clones, once. */
+async function readImage(checks, proof, seen) {
+    seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
 }
 async function scanConsoles(checks, scene) {
     const consoles = scene.clones.flatMap((clone) => clone.boots.map(({ console }, at) => {
@@ -5119,22 +5136,16 @@ async function operate({ clone, name }, ...argv) {
 // Before anything was changed: a cluster takes no change within five seconds of the last one, and a member that is slow
 // because it is emulated may not have answered in the command's three seconds.
 const nothingDone = /unhealthy cluster|does not answer, or has no quorum/;
-// A promotion that has happened is none the second time.
-const harmless = {
-    add: nothingDone,
-    remove: nothingDone,
-    promote: /unhealthy cluster|no quorum|deadline|timed out|leader changed/,
-};
 const changeAttempts = 12;
 const changePauseMs = 2500;
-/** As `operate`, for what changes the cluster: as an operator would, it tries again what may simply be tried again. */
+/** As `operate`, for what changes the cluster: as an operator would, it tries again while nothing was done. */
 async function change(by, command, ...argv) {
     for (let attempt = 1;; attempt++) {
         try {
             return await operate(by, command, ...argv);
         }
         catch (error) {
-            if (attempt === changeAttempts || !harmless[command].test((0,report_error/* describeError */.Uc)(error)))
+            if (attempt === changeAttempts || !nothingDone.test((0,report_error/* describeError */.Uc)(error)))
                 throw error;
             await (0,external_node_timers_promises_.setTimeout)(changePauseMs);
         }
@@ -5662,16 +5673,15 @@ async function rollOver(stage, image, old, names) {
         stage.writer.members = members.map(({ address }) => address);
         await change(joined, 'remove', leaving.name);
         const off = leaving.clone.shutDown(120_000);
-        // Awaited at the end; until then nobody else would notice that it failed.
+        // The caller awaits it; until then nobody else would notice that it failed.
         off.catch(() => undefined);
         shutDowns.push(off);
     }
     await awaitQuorum(stage, members, 60_000);
-    return { members, shutDowns: await Promise.all(shutDowns) };
+    return { members, shutDowns };
 }
 
 ;// CONCATENATED MODULE: ./src/boot/etcd/contract.ts
-
 
 
 
@@ -5717,19 +5727,14 @@ const roleChecks = [
 const plan = [...imageChecks, ...roleChecks];
 /** Console lines that a step provokes, by clone and start. */
 const provoked = {
-    [`${cast.stray} start 1`]: [
-        { pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' },
-        { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
-    ],
+    [`${cast.stray} start 1`]: [refusedLine, tamperedLine],
 };
 /** A cluster of three that loses its leader, refuses a second cluster, and is replaced member by member. */
 const etcdContract = { checks: plan, prove };
 async function prove(proof) {
     const stage = await buildCluster(proof);
     const scene = { clones: stage.clones, strike: () => strikeCluster(stage), provoked };
-    return play(plan, proof.progress, scene, (checks, seen) => scenario(proof, stage, checks, seen), async (checks, seen) => {
-        seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
-    });
+    return playImage(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen));
 }
 async function scenario(proof, stage, checks, seen) {
     const { progress, candidate } = proof;
@@ -5750,10 +5755,7 @@ async function scenario(proof, stage, checks, seen) {
     progress.phase('all members are replaced under a writer; the image is read once more');
     await checkTampering(checks, stray.clone);
     await stray.clone.kill();
-    const artifact = checkArtifact(checks, candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
-    await together(artifact.then((digest) => {
-        seen.rawSha256 = digest;
-    }), replaceAll(checks, stage, image, members, seen));
+    await together(readImage(checks, proof, seen), replaceAll(checks, stage, image, members, seen));
 }
 /** Three clones boot at once, one of them with a disk for its data. */
 async function found(checks, stage, image, seen, timeoutMs) {
@@ -5832,7 +5834,7 @@ async function replaceAll(checks, stage, image, old, seen) {
         const writes = await expectNothingLost(stage, members);
         return `each of the ${members.length} new members has all ${writes} acknowledged writes; ${writer.failures} were not acknowledged`;
     });
-    await checks.run('shutdown', async () => `off after ${shutDowns.map(seconds).join(', ')}`);
+    await checks.run('shutdown', async () => `off after ${(await Promise.all(shutDowns)).map(seconds).join(', ')}`);
 }
 
 ;// CONCATENATED MODULE: ./src/boot/haproxy/configuration.ts
@@ -6380,7 +6382,6 @@ async function strikePair(stage) {
 
 
 
-
 const contract_roleChecks = [
     { name: 'round-robin', group: 'role', title: 'connections go to every worker in turn' },
     { name: 'worker-lost', group: 'role', title: 'a dead worker leaves within its check time' },
@@ -6405,20 +6406,15 @@ const contract_roleChecks = [
 const contract_plan = [...imageChecks, ...contract_roleChecks];
 /** Console lines that a step provokes, by clone and start. */
 const contract_provoked = {
-    'lb2 start 1': [{ pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' }],
-    'lb2 start 2': [
-        { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
-    ],
+    'lb2 start 1': [refusedLine],
+    'lb2 start 2': [tamperedLine],
 };
 /** The load balancer: a pair of clones with a VIP, three workers, and four API servers of which two are impostors. */
 const haproxyContract = { checks: contract_plan, prove: contract_prove };
 async function contract_prove(proof) {
     const stage = await buildPair(proof);
     const scene = { clones: stage.clones, strike: () => strikePair(stage), provoked: contract_provoked };
-    const scratch = (0,external_node_path_.join)(proof.folder, 'disk.raw');
-    return play(contract_plan, proof.progress, scene, (checks, seen) => contract_scenario(proof, stage, checks, seen), async (checks, seen) => {
-        seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, scratch);
-    });
+    return playImage(proof, contract_plan, scene, (checks, seen) => contract_scenario(proof, stage, checks, seen));
 }
 async function contract_scenario(proof, stage, checks, seen) {
     const { site } = stage;
@@ -6453,7 +6449,7 @@ async function contract_scenario(proof, stage, checks, seen) {
     await first.start(stage.drive(site.moved, nodeValues(site, 0)));
     await checkTampering(checks, second);
     await second.kill();
-    seen.rawSha256 = await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
+    await readImage(checks, proof, seen);
     await checkReaddressed(checks, stage, first, before, awaitReady(first, timeoutMs));
 }
 
@@ -7293,7 +7289,6 @@ async function startNode(stage, { clone, seat }, values) {
 
 
 
-
 const kubernetes_contract_roleChecks = [
     {
         name: 'init-called',
@@ -7324,19 +7319,14 @@ const kubernetes_contract_roleChecks = [
 const kubernetes_contract_plan = [...imageChecks, ...kubernetes_contract_roleChecks, ...preflightChecks];
 /** Console lines that a step provokes, by clone and start. */
 const kubernetes_contract_provoked = {
-    'cp2 start 1': [
-        { pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' },
-        { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
-    ],
+    'cp2 start 1': [refusedLine, tamperedLine],
 };
 /** A control plane that begins a cluster, a worker that joins it, and a spare that is prepared and examined. */
 const kubernetesContract = { checks: kubernetes_contract_plan, prove: kubernetes_contract_prove };
 async function kubernetes_contract_prove(proof) {
     const stage = await buildNodes(proof);
     const scene = { clones: stage.clones, strike: () => strikeStage(stage), provoked: kubernetes_contract_provoked };
-    return play(kubernetes_contract_plan, proof.progress, scene, (checks, seen) => kubernetes_contract_scenario(proof, stage, checks, seen), async (checks, seen) => {
-        seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw'));
-    });
+    return playImage(proof, kubernetes_contract_plan, scene, (checks, seen) => kubernetes_contract_scenario(proof, stage, checks, seen));
 }
 async function kubernetes_contract_scenario(proof, stage, checks, seen) {
     const { progress, platform } = proof;
@@ -7356,9 +7346,7 @@ async function kubernetes_contract_scenario(proof, stage, checks, seen) {
         return compareIdentities(await Promise.all(nodes.map(({ clone }) => readIdentity(clone.agent))), []);
     });
     await checkTampering(checks, spare.clone);
-    await together(checks.run('shutdown', async () => `off after ${seconds(await worker.clone.shutDown(120_000))}`), checkArtifact(checks, proof.candidate, (0,external_node_path_.join)(proof.folder, 'disk.raw')).then((digest) => {
-        seen.rawSha256 = digest;
-    }));
+    await together(checks.run('shutdown', async () => `off after ${seconds(await worker.clone.shutDown(120_000))}`), readImage(checks, proof, seen));
 }
 async function contract_checkRefusal(checks, stage, timeoutMs) {
     const { spare, site } = stage;
@@ -8232,9 +8220,7 @@ function pinned(sha256, version) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  bS: () => (/* binding */ archivesOf),
   yt: () => (/* binding */ loadImage),
-  fO: () => (/* binding */ repositoryUrls),
   mz: () => (/* binding */ requestedPackages)
 });
 
@@ -8397,17 +8383,6 @@ async function imageNames(project) {
 /** The packages that are asked for by name: the kernel, the base's and the image's, sorted, each once. */
 function requestedPackages(image) {
     return [...new Set([image.base.kernel, ...image.base.packages, ...image.packages])].sort();
-}
-/** The names of all archives and repositories that an image and its tools come from, each once. */
-function archivesOf(image) {
-    const pockets = [...image.base.pockets, ...image.tools.base.pockets];
-    return [
-        ...new Set([...pockets.map((pocket) => pocket.archive), ...image.repositories.map((one) => one.name)]),
-    ];
-}
-/** Where an image's repositories are when no mirror is set: name → URL. */
-function repositoryUrls(image) {
-    return Object.fromEntries(image.repositories.map(({ name, url }) => [name, url]));
 }
 function chooseLine(image, lines, wanted) {
     if (wanted === undefined)
@@ -8576,11 +8551,11 @@ async function readLock(image) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   F8: () => (/* binding */ snapshotVariable),
-/* harmony export */   af: () => (/* binding */ findMirrors),
+/* harmony export */   Mk: () => (/* binding */ mirrorsOf),
 /* harmony export */   qR: () => (/* binding */ mirrorVariable),
 /* harmony export */   uT: () => (/* binding */ trimSlashes)
 /* harmony export */ });
-/* unused harmony export mirrorFromApt */
+/* unused harmony exports mirrorFromApt, findMirrors */
 /* harmony import */ var execa__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7054);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
 
@@ -8628,6 +8603,16 @@ async function findMirrors(archives, env = process.env, defaults = {}) {
         found.set(archive, snapshot ? { mirror, snapshot: `${trimSlashes(snapshot)}/` } : { mirror });
     }
     return found;
+}
+/**
+ * The mirrors of everything that an image and its tools come from; a repository's own URL is its mirror by default.
+ * Throws as `findMirrors` does.
+ */
+async function mirrorsOf(image) {
+    const pockets = [...image.base.pockets, ...image.tools.base.pockets];
+    const repositories = Object.fromEntries(image.repositories.map(({ name, url }) => [name, url]));
+    const archives = [...pockets.map((pocket) => pocket.archive), ...Object.keys(repositories)];
+    return findMirrors([...new Set(archives)], process.env, repositories);
 }
 async function aptTargets() {
     const fields = ['REPO_URI', 'RELEASE', 'COMPONENT', 'ORIGIN', 'LABEL'];

@@ -3,6 +3,7 @@ import type { Accelerator } from './accelerator.ts'
 import { expect, type Recorder } from './checks.ts'
 import type { Clone } from './clone.ts'
 import type { VendorFile } from './cloudinit.ts'
+import type { AllowedLine } from './console-failures.ts'
 import type { Observations } from './contract.ts'
 import { type GuestStatus, guestStatus } from './guest.ts'
 import type { ImageCheck } from './image-checks.ts'
@@ -51,6 +52,12 @@ export async function awaitFirstBoot(
     await clone.agent.ready(60_000)
     return 'it answers'
   })
+}
+
+/** What the console of a clone may say that is given bad values. */
+export const refusedLine: AllowedLine = {
+  pattern: /seeder-first-boot/i,
+  reason: 'its values are bad on purpose',
 }
 
 /**

@@ -1,8 +1,9 @@
-import { Abandoned, type CheckPlan, type CheckResult, Checks } from './checks.ts'
+import { join } from 'node:path'
+import { Abandoned, type CheckPlan, type CheckResult, Checks, type Recorder } from './checks.ts'
 import type { Clone } from './clone.ts'
 import { type AllowedLine, consoleFailures, harmlessLines } from './console-failures.ts'
-import type { Observations, ProofOutcome, ProofProgress } from './contract.ts'
-import { checkConsoles } from './image-checks.ts'
+import type { Observations, Proof, ProofOutcome, ProofProgress } from './contract.ts'
+import { checkArtifact, checkConsoles, type ImageCheck } from './image-checks.ts'
 
 /** What a scenario takes place on, and what may be said on its consoles. */
 export interface Scene {
@@ -46,6 +47,27 @@ export async function play<Name extends string>(
   await scanConsoles(checks, scene)
   await afterwards(checks, seen)
   return { checks: checks.results(), ...seen }
+}
+
+/** Plays the scenario of one image's contract. The image is read once more at the end where the scenario has not done it. */
+export function playImage<Name extends string>(
+  proof: Proof,
+  plan: readonly (CheckPlan & { readonly name: Name | ImageCheck })[],
+  scene: Scene,
+  scenario: (checks: Checks<Name | ImageCheck>, seen: Observations) => Promise<void>,
+): Promise<ProofOutcome> {
+  return play<Name | ImageCheck>(plan, proof.progress, scene, scenario, (checks, seen) =>
+    readImage(checks, proof, seen),
+  )
+}
+
+/** Compares the image with its manifest after all that was done with its clones, once. */
+export async function readImage(
+  checks: Recorder<ImageCheck>,
+  proof: Proof,
+  seen: Observations,
+): Promise<void> {
+  seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw'))
 }
 
 async function scanConsoles(checks: Parameters<typeof checkConsoles>[0], scene: Scene): Promise<void> {

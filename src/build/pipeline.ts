@@ -1,8 +1,8 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { archivesOf, type Image, repositoryUrls } from '../image/definition.ts'
+import type { Image } from '../image/definition.ts'
 import { readLock } from '../image/lock.ts'
-import { findMirrors } from '../image/mirrors.ts'
+import { mirrorsOf } from '../image/mirrors.ts'
 import { readTrust } from '../image/trust.ts'
 import type { Platform } from '../platform/schema.ts'
 import { SeederError } from '../report/error.ts'
@@ -59,8 +59,12 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
   return withWorkFolder(join(cache, 'work'), async (scratch) => {
     progress.phase('packages')
     const store = new Store(join(cache, 'store'), scratch)
-    const mirrors = () => findMirrors(archivesOf(image), process.env, repositoryUrls(image))
-    await fillStore(store, [...lock.packages, ...lock.tools, ...lock.artifacts], mirrors, progress)
+    await fillStore(
+      store,
+      [...lock.packages, ...lock.tools, ...lock.artifacts],
+      () => mirrorsOf(image),
+      progress,
+    )
     const files = splitTree(overlay(await unpackArtifacts(image, lock, store, scratch), tree))
 
     const layers = new Layers(join(cache, 'layers'), options.reuseLayers)

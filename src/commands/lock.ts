@@ -1,8 +1,8 @@
 import { rename, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { archivesOf, loadImage, repositoryUrls, type Variant } from '../image/definition.ts'
+import { loadImage, type Variant } from '../image/definition.ts'
 import { formatLock, type Lock, lockDigest, readLock } from '../image/lock.ts'
-import { findMirrors } from '../image/mirrors.ts'
+import { mirrorsOf } from '../image/mirrors.ts'
 import { resolveLock, withScratch } from '../image/resolve.ts'
 import { interruption } from '../interruption.ts'
 import { formatBytes } from '../report/table.ts'
@@ -22,7 +22,7 @@ export function registerLockCommand(program: Command, context: () => Context): v
       const image = await loadImage(project(), imageName, options)
       const progress = createProgress()
       progress.phase('lock')
-      const mirrors = await findMirrors(archivesOf(image), process.env, repositoryUrls(image))
+      const mirrors = await mirrorsOf(image)
       const before = await readLock(image).catch(() => undefined)
       const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch))
       interruption.throwIfAborted()

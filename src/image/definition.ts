@@ -86,19 +86,6 @@ export function requestedPackages(image: Image): string[] {
   return [...new Set([image.base.kernel, ...image.base.packages, ...image.packages])].sort()
 }
 
-/** The names of all archives and repositories that an image and its tools come from, each once. */
-export function archivesOf(image: Image): string[] {
-  const pockets = [...image.base.pockets, ...image.tools.base.pockets]
-  return [
-    ...new Set([...pockets.map((pocket) => pocket.archive), ...image.repositories.map((one) => one.name)]),
-  ]
-}
-
-/** Where an image's repositories are when no mirror is set: name → URL. */
-export function repositoryUrls(image: Image): Record<string, string> {
-  return Object.fromEntries(image.repositories.map(({ name, url }) => [name, url]))
-}
-
 function chooseLine(
   image: string,
   lines: readonly string[] | undefined,

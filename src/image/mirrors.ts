@@ -1,5 +1,6 @@
 import { execa } from 'execa'
 import { SeederError } from '../report/error.ts'
+import type { Image } from './definition.ts'
 
 /** One configured index of the runner's apt, as `apt-get indextargets` tells it. Unread indexes have no origin. */
 export interface AptTarget {
@@ -69,6 +70,17 @@ export async function findMirrors(
     found.set(archive, snapshot ? { mirror, snapshot: `${trimSlashes(snapshot)}/` } : { mirror })
   }
   return found
+}
+
+/**
+ * The mirrors of everything that an image and its tools come from; a repository's own URL is its mirror by default.
+ * Throws as `findMirrors` does.
+ */
+export async function mirrorsOf(image: Image): Promise<Mirrors> {
+  const pockets = [...image.base.pockets, ...image.tools.base.pockets]
+  const repositories = Object.fromEntries(image.repositories.map(({ name, url }) => [name, url]))
+  const archives = [...pockets.map((pocket) => pocket.archive), ...Object.keys(repositories)]
+  return findMirrors([...new Set(archives)], process.env, repositories)
 }
 
 async function aptTargets(): Promise<AptTarget[]> {

@@ -1,4 +1,3 @@
-import { join as joinPath } from 'node:path'
 import { nftablesFor } from '../../platform/nftables.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
 import type { AllowedLine } from '../console-failures.ts'
@@ -9,12 +8,13 @@ import {
   awaitRefusal,
   bootTimeoutMs,
   checkReachable,
+  refusedLine,
   seconds,
 } from '../first-boot.ts'
 import { readIdentity } from '../guest.ts'
 import { compareIdentities } from '../identity.ts'
-import { bootStages, checkArtifact, checkImage, checkTampering, imageChecks } from '../image-checks.ts'
-import { play, together } from '../scenario.ts'
+import { bootStages, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
+import { playImage, readImage, together } from '../scenario.ts'
 import { diskBytes } from '../stage.ts'
 import { founderValues } from './configuration.ts'
 import { checkMember } from './member-checks.ts'
@@ -65,10 +65,7 @@ export type ContractCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
-  [`${cast.stray} start 1`]: [
-    { pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' },
-    { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
-  ],
+  [`${cast.stray} start 1`]: [refusedLine, tamperedLine],
 }
 
 /** A cluster of three that loses its leader, refuses a second cluster, and is replaced member by member. */
@@ -77,15 +74,7 @@ export const etcdContract: Contract = { checks: plan, prove }
 async function prove(proof: Proof): Promise<ProofOutcome> {
   const stage = await buildCluster(proof)
   const scene = { clones: stage.clones, strike: () => strikeCluster(stage), provoked }
-  return play<ContractCheck>(
-    plan,
-    proof.progress,
-    scene,
-    (checks, seen) => scenario(proof, stage, checks, seen),
-    async (checks, seen) => {
-      seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, joinPath(proof.folder, 'disk.raw'))
-    },
-  )
+  return playImage<ContractCheck>(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen))
 }
 
 async function scenario(
@@ -122,13 +111,7 @@ async function scenario(
   progress.phase('all members are replaced under a writer; the image is read once more')
   await checkTampering(checks, stray.clone)
   await stray.clone.kill()
-  const artifact = checkArtifact(checks, candidate, joinPath(proof.folder, 'disk.raw'))
-  await together(
-    artifact.then((digest) => {
-      seen.rawSha256 = digest
-    }),
-    replaceAll(checks, stage, image, members, seen),
-  )
+  await together(readImage(checks, proof, seen), replaceAll(checks, stage, image, members, seen))
 }
 
 /** Three clones boot at once, one of them with a disk for its data. */
@@ -235,7 +218,7 @@ async function replaceAll(
   const began = performance.now()
   const { writer } = stage
   let members: readonly Member[] = []
-  let shutDowns: readonly number[] = []
+  let shutDowns: readonly Promise<number>[] = []
   await checks.require('rolling', async () => {
     const rolled = await rollOver(stage, image, old, cast.successors)
     members = rolled.members
@@ -249,5 +232,8 @@ async function replaceAll(
     const writes = await expectNothingLost(stage, members)
     return `each of the ${members.length} new members has all ${writes} acknowledged writes; ${writer.failures} were not acknowledged`
   })
-  await checks.run('shutdown', async () => `off after ${shutDowns.map(seconds).join(', ')}`)
+  await checks.run(
+    'shutdown',
+    async () => `off after ${(await Promise.all(shutDowns)).map(seconds).join(', ')}`,
+  )
 }

@@ -1,13 +1,12 @@
-import { join } from 'node:path'
 import { nftablesFor } from '../../platform/nftables.ts'
 import type { CheckPlan, Recorder } from '../checks.ts'
 import type { AllowedLine } from '../console-failures.ts'
 import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
-import { awaitFirstBoot, awaitReady, bootTimeoutMs, seconds } from '../first-boot.ts'
+import { awaitFirstBoot, awaitReady, bootTimeoutMs, refusedLine, seconds } from '../first-boot.ts'
 import { readIdentity } from '../guest.ts'
 import { compareIdentities, duidsOf } from '../identity.ts'
-import { bootStages, checkArtifact, checkImage, checkTampering, imageChecks } from '../image-checks.ts'
-import { play, together } from '../scenario.ts'
+import { bootStages, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
+import { playImage, readImage, together } from '../scenario.ts'
 import { diskBytes } from '../stage.ts'
 import { nodeValues, withBadValue } from './configuration.ts'
 import { checkFailover, checkReaddressed, checkRefusal } from './pair-checks.ts'
@@ -41,10 +40,8 @@ export type ContractCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
-  'lb2 start 1': [{ pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' }],
-  'lb2 start 2': [
-    { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
-  ],
+  'lb2 start 1': [refusedLine],
+  'lb2 start 2': [tamperedLine],
 }
 
 /** The load balancer: a pair of clones with a VIP, three workers, and four API servers of which two are impostors. */
@@ -53,16 +50,7 @@ export const haproxyContract: Contract = { checks: plan, prove }
 async function prove(proof: Proof): Promise<ProofOutcome> {
   const stage = await buildPair(proof)
   const scene = { clones: stage.clones, strike: () => strikePair(stage), provoked }
-  const scratch = join(proof.folder, 'disk.raw')
-  return play<ContractCheck>(
-    plan,
-    proof.progress,
-    scene,
-    (checks, seen) => scenario(proof, stage, checks, seen),
-    async (checks, seen) => {
-      seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, scratch)
-    },
-  )
+  return playImage<ContractCheck>(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen))
 }
 
 async function scenario(
@@ -112,6 +100,6 @@ async function scenario(
   await first.start(stage.drive(site.moved, nodeValues(site, 0)))
   await checkTampering(checks, second)
   await second.kill()
-  seen.rawSha256 = await checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw'))
+  await readImage(checks, proof, seen)
   await checkReaddressed(checks, stage, first, before, awaitReady(first, timeoutMs))
 }

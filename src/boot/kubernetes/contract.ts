@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { nftablesFor } from '../../platform/nftables.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
 import type { AllowedLine } from '../console-failures.ts'
@@ -10,14 +9,15 @@ import {
   awaitRefusal,
   bootTimeoutMs,
   checkReachable,
+  refusedLine,
   seconds,
   tryValues,
 } from '../first-boot.ts'
 import { readIdentity } from '../guest.ts'
 import { compareIdentities } from '../identity.ts'
-import { bootStages, checkArtifact, checkImage, checkTampering, imageChecks } from '../image-checks.ts'
+import { bootStages, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
 import { checkLogin } from '../login.ts'
-import { play, together } from '../scenario.ts'
+import { playImage, readImage, together } from '../scenario.ts'
 import { diskBytes, strikeStage } from '../stage.ts'
 import { etcdEndpoints, initValues, joinValues } from './configuration.ts'
 import {
@@ -66,10 +66,7 @@ export type ContractCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
-  'cp2 start 1': [
-    { pattern: /seeder-first-boot/i, reason: 'its values are bad on purpose' },
-    { pattern: /device-mapper: verity|I\/O error, dev dm-/, reason: 'a block of /usr is changed on purpose' },
-  ],
+  'cp2 start 1': [refusedLine, tamperedLine],
 }
 
 /** A control plane that begins a cluster, a worker that joins it, and a spare that is prepared and examined. */
@@ -78,15 +75,7 @@ export const kubernetesContract: Contract = { checks: plan, prove }
 async function prove(proof: Proof): Promise<ProofOutcome> {
   const stage = await buildNodes(proof)
   const scene = { clones: stage.clones, strike: () => strikeStage(stage), provoked }
-  return play<ContractCheck>(
-    plan,
-    proof.progress,
-    scene,
-    (checks, seen) => scenario(proof, stage, checks, seen),
-    async (checks, seen) => {
-      seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw'))
-    },
-  )
+  return playImage<ContractCheck>(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen))
 }
 
 async function scenario(
@@ -121,9 +110,7 @@ async function scenario(
   await checkTampering(checks, spare.clone)
   await together(
     checks.run('shutdown', async () => `off after ${seconds(await worker.clone.shutDown(120_000))}`),
-    checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw')).then((digest) => {
-      seen.rawSha256 = digest
-    }),
+    readImage(checks, proof, seen),
   )
 }
 
