@@ -104,6 +104,7 @@ debian-archive-keyring checks the archive's signatures
 ca-certificates fetches over https
 nftables checks the firewall rules (nft -c)
 iproute2 networks of the tests (ip)
+iputils-ping asks the clones' firewalls for echoes
 openssl certificates of the tests
 genisoimage makes the clones' cloud-init drives
 openssh-client logs in to clones of an image

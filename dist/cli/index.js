@@ -4252,6 +4252,7 @@ var external_node_net_ = __nccwpck_require__(7030);
 
 
 
+
 /**
  * The body of a `GET` over a connection of its own.
  * @param tls plain HTTP without
@@ -4333,6 +4334,22 @@ async function probeDatagram(route) {
         clearInterval(again);
         socket.close();
     }
+}
+/**
+ * Whether a machine answers echo requests, one a second; their port is of no account. Only as root of its network
+ * namespace.
+ * @throws SeederError when they cannot be sent
+ */
+async function probeEcho({ from, to, timeoutMs }) {
+    const deadline = String(Math.ceil(timeoutMs / 1000));
+    const { exitCode, stderr } = await (0,execa/* execa */.Ho)('ping', ['-n', '-q', '-c', '1', '-w', deadline, '-I', from, to], {
+        reject: false,
+    });
+    if (exitCode === 0)
+        return 'open';
+    if (exitCode === 1)
+        return 'silent';
+    throw new report_error/* SeederError */.Zb(`could not ping ${to} from ${from}: ${stderr}`, { fix: 'run scripts/setup.sh' });
 }
 /**
  * The first line a server sends by itself, such as ssh's greeting.
@@ -4903,7 +4920,7 @@ var flows = __nccwpck_require__(7102);
 ;// CONCATENATED MODULE: ./src/boot/reachable.ts
 
 
-/** Whether the platform file opens a port of a role to an address that is no pod of the machine itself. */
+/** Whether the platform file opens a port of a role (with icmp: echo requests) to an address that is no pod of the machine itself. */
 function mayConnect(platform, role, from, port, protocol = 'tcp') {
     return (0,flows/* inboundFlows */.tH)(platform, role).some(({ protocols, ports = [], sources }) => (protocols.includes(protocol) || protocols.includes('all')) &&
         (ports.length === 0 || ports.some(({ first, last }) => first <= port && port <= last)) &&
@@ -4945,7 +4962,7 @@ function portsOf(platform) {
     return { tcp: named('tcp'), udp: named('udp') };
 }
 /**
- * The whole matrix of one clone: each port from an address that a node could have and from one that no node has, in
+ * The whole matrix of one clone: an echo request and each port from an address that a node could have and from one that no node has, in
  * every zone from which the clone is reached, and from a pod's address that comes in by the wrong way.
  * @param serving what listens on the clone's own addresses
  */
@@ -4963,18 +4980,21 @@ function probesOf(platform, site, seat, ports, serving) {
     const stray = seat.routed
         ? [{ asker: 'a pod’s address', from: site.strayPod, to: seat.nics[0]?.ip ?? '' }]
         : [];
-    return [...askers, ...stray].flatMap((asker) => ['tcp', 'udp'].flatMap((protocol) => ports[protocol].map((port) => ({
+    // What answers an echo request is the kernel: it is always served.
+    const asked = { ...ports, icmp: [0] };
+    const served = { ...serving, icmp: [0] };
+    return [...askers, ...stray].flatMap((asker) => ['icmp', 'tcp', 'udp'].flatMap((protocol) => asked[protocol].map((port) => ({
         ...asker,
         port,
         protocol,
-        meant: meantAnswer(platform, seat.role, asker.from, port, protocol, serving),
+        meant: meantAnswer(platform, seat.role, asker.from, port, protocol, served[protocol]),
     }))));
 }
-/** What a port of a role answers to an address, by the platform file. */
-function meantAnswer(platform, role, from, port, protocol, serving) {
+/** What a port of a role answers to an address, by the platform file; `served` are the ports that something listens on. */
+function meantAnswer(platform, role, from, port, protocol, served) {
     if (!mayConnect(platform, role, from, port, protocol))
         return 'silent';
-    return serving[protocol].includes(port) ? 'open' : 'refused';
+    return served.includes(port) ? 'open' : 'refused';
 }
 /**
  * Asks all of it and compares.
@@ -4985,16 +5005,19 @@ async function checkProbes(probes) {
         const answer = await ask(probe);
         if (answer === probe.meant)
             return [];
-        return `${probe.port}/${probe.protocol} from ${probe.asker} is ${answer}, meant to be ${probe.meant}`;
+        return `${nameOf(probe)} from ${probe.asker} is ${answer}, meant to be ${probe.meant}`;
     }, { concurrency: 160 });
     expect(wrong.flat().length === 0, wrong.flat().slice(0, 8).join('; '));
     const count = (meant) => probes.filter((probe) => probe.meant === meant).length;
     const askers = [...new Set(probes.map(({ asker }) => asker))];
-    return `${probes.length} ports, ${count('open')} open, ${count('refused')} let in, ${count('silent')} dropped, from ${askers.join(', ')}`;
+    return `${probes.length} probes, ${count('open')} open, ${count('refused')} let in, ${count('silent')} dropped, from ${askers.join(', ')}`;
 }
+function nameOf({ port, protocol }) {
+    return protocol === 'icmp' ? 'an echo request' : `${port}/${protocol}`;
+}
+const ways = { tcp: probePort, udp: probeDatagram, icmp: probeEcho };
 async function ask({ from, to, port, protocol, meant }) {
-    const probe = protocol === 'tcp' ? probePort : probeDatagram;
-    return probe({ from, to, port, timeoutMs: meant === 'silent' ? silenceMs : answerMs });
+    return ways[protocol]({ from, to, port, timeoutMs: meant === 'silent' ? silenceMs : answerMs });
 }
 
 ;// CONCATENATED MODULE: ./src/boot/etcd/client.ts
@@ -6761,7 +6784,7 @@ async function checkFromClone(platform, from, to, zone) {
     const [own, target] = [from, to].map(({ seat }) => seat.nics.find((card) => card.zone === zone)?.ip);
     expect(own !== undefined && target !== undefined, `they do not meet in ${zone}`);
     const { tcp } = portsOf(platform);
-    const serving = { tcp: await servingPorts(to), udp: [] };
+    const serving = await servingPorts(to);
     const result = await from.clone.agent.exec(['/bin/bash', '-c', probeScript, 'probe', target, ...tcp.map(String)], { timeoutMs: 120_000 });
     const answers = parseProbes(result.stdout);
     const wrong = tcp.flatMap((port) => {

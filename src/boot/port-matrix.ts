@@ -3,7 +3,7 @@ import type { Platform, RoleName } from '../platform/schema.ts'
 import { expect } from './checks.ts'
 import { mayConnect } from './reachable.ts'
 import { addressFrom, type Seat, type Site } from './site.ts'
-import { type PortAnswer, probeDatagram, probePort } from './visitor.ts'
+import { type PortAnswer, probeDatagram, probeEcho, probePort } from './visitor.ts'
 
 /** One question to a clone's firewall, and the answer that the platform file means it to give. */
 export interface Probe {
@@ -11,8 +11,10 @@ export interface Probe {
   readonly asker: string
   readonly from: string
   readonly to: string
+  /** 0 with icmp. */
   readonly port: number
-  readonly protocol: 'tcp' | 'udp'
+  /** icmp: an echo request. */
+  readonly protocol: 'tcp' | 'udp' | 'icmp'
   /** `refused`: the firewall lets it in, and nothing listens. */
   readonly meant: 'open' | 'refused' | 'silent'
 }
@@ -52,7 +54,7 @@ export function portsOf(platform: Platform): Ports {
 }
 
 /**
- * The whole matrix of one clone: each port from an address that a node could have and from one that no node has, in
+ * The whole matrix of one clone: an echo request and each port from an address that a node could have and from one that no node has, in
  * every zone from which the clone is reached, and from a pod's address that comes in by the wrong way.
  * @param serving what listens on the clone's own addresses
  */
@@ -69,29 +71,32 @@ export function probesOf(platform: Platform, site: Site, seat: Seat, ports: Port
   const stray = seat.routed
     ? [{ asker: 'a pod’s address', from: site.strayPod, to: seat.nics[0]?.ip ?? '' }]
     : []
+  // What answers an echo request is the kernel: it is always served.
+  const asked = { ...ports, icmp: [0] }
+  const served = { ...serving, icmp: [0] }
   return [...askers, ...stray].flatMap((asker) =>
-    (['tcp', 'udp'] as const).flatMap((protocol) =>
-      ports[protocol].map((port) => ({
+    (['icmp', 'tcp', 'udp'] as const).flatMap((protocol) =>
+      asked[protocol].map((port) => ({
         ...asker,
         port,
         protocol,
-        meant: meantAnswer(platform, seat.role, asker.from, port, protocol, serving),
+        meant: meantAnswer(platform, seat.role, asker.from, port, protocol, served[protocol]),
       })),
     ),
   )
 }
 
-/** What a port of a role answers to an address, by the platform file. */
+/** What a port of a role answers to an address, by the platform file; `served` are the ports that something listens on. */
 export function meantAnswer(
   platform: Platform,
   role: RoleName,
   from: string,
   port: number,
-  protocol: 'tcp' | 'udp',
-  serving: Ports,
+  protocol: Probe['protocol'],
+  served: readonly number[],
 ): Probe['meant'] {
   if (!mayConnect(platform, role, from, port, protocol)) return 'silent'
-  return serving[protocol].includes(port) ? 'open' : 'refused'
+  return served.includes(port) ? 'open' : 'refused'
 }
 
 /**
@@ -104,17 +109,22 @@ export async function checkProbes(probes: readonly Probe[]): Promise<string> {
     async (probe) => {
       const answer = await ask(probe)
       if (answer === probe.meant) return []
-      return `${probe.port}/${probe.protocol} from ${probe.asker} is ${answer}, meant to be ${probe.meant}`
+      return `${nameOf(probe)} from ${probe.asker} is ${answer}, meant to be ${probe.meant}`
     },
     { concurrency: 160 },
   )
   expect(wrong.flat().length === 0, wrong.flat().slice(0, 8).join('; '))
   const count = (meant: Probe['meant']) => probes.filter((probe) => probe.meant === meant).length
   const askers = [...new Set(probes.map(({ asker }) => asker))]
-  return `${probes.length} ports, ${count('open')} open, ${count('refused')} let in, ${count('silent')} dropped, from ${askers.join(', ')}`
+  return `${probes.length} probes, ${count('open')} open, ${count('refused')} let in, ${count('silent')} dropped, from ${askers.join(', ')}`
 }
 
+function nameOf({ port, protocol }: Probe): string {
+  return protocol === 'icmp' ? 'an echo request' : `${port}/${protocol}`
+}
+
+const ways = { tcp: probePort, udp: probeDatagram, icmp: probeEcho }
+
 async function ask({ from, to, port, protocol, meant }: Probe): Promise<PortAnswer> {
-  const probe = protocol === 'tcp' ? probePort : probeDatagram
-  return probe({ from, to, port, timeoutMs: meant === 'silent' ? silenceMs : answerMs })
+  return ways[protocol]({ from, to, port, timeoutMs: meant === 'silent' ? silenceMs : answerMs })
 }

@@ -2,13 +2,13 @@ import { networkRange, rangeContains } from '../platform/address.ts'
 import { inboundFlows } from '../platform/flows.ts'
 import type { Platform, RoleName } from '../platform/schema.ts'
 
-/** Whether the platform file opens a port of a role to an address that is no pod of the machine itself. */
+/** Whether the platform file opens a port of a role (with icmp: echo requests) to an address that is no pod of the machine itself. */
 export function mayConnect(
   platform: Platform,
   role: RoleName,
   from: string,
   port: number,
-  protocol: 'tcp' | 'udp' = 'tcp',
+  protocol: 'tcp' | 'udp' | 'icmp' = 'tcp',
 ): boolean {
   return inboundFlows(platform, role).some(
     ({ protocols, ports = [], sources }) =>

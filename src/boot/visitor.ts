@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
+import { execa } from 'execa'
 import { SeederError } from '../report/error.ts'
 
 /** Where a connection comes from and goes to. */
@@ -107,6 +108,21 @@ export async function probeDatagram(route: Route): Promise<PortAnswer> {
     clearInterval(again)
     socket.close()
   }
+}
+
+/**
+ * Whether a machine answers echo requests, one a second; their port is of no account. Only as root of its network
+ * namespace.
+ * @throws SeederError when they cannot be sent
+ */
+export async function probeEcho({ from, to, timeoutMs }: Route): Promise<PortAnswer> {
+  const deadline = String(Math.ceil(timeoutMs / 1000))
+  const { exitCode, stderr } = await execa('ping', ['-n', '-q', '-c', '1', '-w', deadline, '-I', from, to], {
+    reject: false,
+  })
+  if (exitCode === 0) return 'open'
+  if (exitCode === 1) return 'silent'
+  throw new SeederError(`could not ping ${to} from ${from}: ${stderr}`, { fix: 'run scripts/setup.sh' })
 }
 
 /**

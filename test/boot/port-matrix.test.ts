@@ -20,8 +20,12 @@ test('only members and control planes reach etcd, and nobody who merely stands i
   const ports = { tcp: [22, 2379, 2380], udp: [53] }
   const probes = probesOf(platform, site, seatOf(site, 'etcd1'), ports, { tcp: [22, 2379, 2380], udp: [] })
   const open = probes.filter(({ meant }) => meant === 'open').map(({ asker, port }) => `${port} ${asker}`)
-  expect(open).toEqual(['22 home', '2379 back', '2380 back'])
-  expect(probes).toHaveLength(11 * 4)
+  const echoes = ['home', 'front', 'middle', 'back'].flatMap((zone) => {
+    return zone === 'home' ? [`0 ${zone}`] : [`0 ${zone}`, `0 ${zone} outside its nodes`]
+  })
+  expect(open.filter((text) => text.startsWith('0 '))).toEqual(echoes)
+  expect(open.filter((text) => !text.startsWith('0 '))).toEqual(['22 home', '2379 back', '2380 back'])
+  expect(probes).toHaveLength(11 * 5)
   expect(new Set(probes.map(({ to }) => to))).toEqual(new Set(['10.0.0.139']))
   expect(probes.filter(({ protocol }) => protocol === 'udp').every(({ meant }) => meant === 'silent')).toBe(
     true,
@@ -37,7 +41,8 @@ test('a machine without a router is asked from the zones it stands in', () => {
     { tcp: [6443], udp: [] },
     { tcp: [6443], udp: [] },
   )
-  expect(probes.map(({ asker, meant }) => `${asker} ${meant}`)).toEqual([
+  const ports = probes.filter(({ protocol }) => protocol === 'tcp')
+  expect(ports.map(({ asker, meant }) => `${asker} ${meant}`)).toEqual([
     'home open',
     'public silent',
     'front silent',
@@ -48,9 +53,8 @@ test('a machine without a router is asked from the zones it stands in', () => {
 })
 
 test('what is let in but not served is refused, and what is off stays closed', () => {
-  const serving = { tcp: [22], udp: [] }
   const meant = (from: string, port: number, protocol: 'tcp' | 'udp') =>
-    meantAnswer(platform, 'worker', from, port, protocol, serving)
+    meantAnswer(platform, 'worker', from, port, protocol, protocol === 'tcp' ? [22] : [])
   expect(meant('10.0.0.104', 10250, 'tcp')).toBe('refused')
   expect(meant('10.0.0.104', 6784, 'udp')).toBe('refused')
   expect(meant('10.0.0.104', 6781, 'tcp')).toBe('silent')
@@ -65,7 +69,7 @@ test('a port that answers otherwise is named with who asked', async () => {
   const port = typeof address === 'object' && address ? address.port : 0
   const probe = { asker: 'front', from: '127.0.0.1', to: '127.0.0.1', port, protocol: 'tcp' } as const
   expect(await checkProbes([{ ...probe, meant: 'open' }])).toBe(
-    '1 ports, 1 open, 0 let in, 0 dropped, from front',
+    '1 probes, 1 open, 0 let in, 0 dropped, from front',
   )
   await expect(checkProbes([{ ...probe, meant: 'silent' }])).rejects.toThrow(
     `${port}/tcp from front is open, meant to be silent`,
@@ -73,4 +77,12 @@ test('a port that answers otherwise is named with who asked', async () => {
   server.close()
   const closed = { ...probe, port: 9, protocol: 'udp', meant: 'refused' } as const
   expect(await checkProbes([closed])).toContain('1 let in')
+})
+
+test('an echo request is answered, or it is named', async () => {
+  const echo = { asker: 'home', from: '127.0.0.1', to: '127.0.0.1', port: 0, protocol: 'icmp' } as const
+  expect(await checkProbes([{ ...echo, meant: 'open' }])).toContain('1 open')
+  await expect(checkProbes([{ ...echo, meant: 'silent' }])).rejects.toThrow(
+    'an echo request from home is open, meant to be silent',
+  )
 })

@@ -41,7 +41,7 @@ export async function checkFromClone(
   const [own, target] = [from, to].map(({ seat }) => seat.nics.find((card) => card.zone === zone)?.ip)
   expect(own !== undefined && target !== undefined, `they do not meet in ${zone}`)
   const { tcp } = portsOf(platform)
-  const serving = { tcp: await servingPorts(to), udp: [] }
+  const serving = await servingPorts(to)
   const result = await from.clone.agent.exec(
     ['/bin/bash', '-c', probeScript, 'probe', target, ...tcp.map(String)],
     { timeoutMs: 120_000 },
