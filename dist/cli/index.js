@@ -124,44 +124,41 @@ function templateConf(manifest, platform) {
 /* harmony export */   P5: () => (/* binding */ publishOutput),
 /* harmony export */   ov: () => (/* binding */ readOutput)
 /* harmony export */ });
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_2__);
-/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8536);
-/* harmony import */ var _manifest_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2691);
-/* harmony import */ var _store_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5001);
-
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8536);
+/* harmony import */ var _manifest_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2691);
+/* harmony import */ var _store_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5001);
 
 
 
 
 
 /** Files that a folder with an earlier build may hold: they are ours to replace. */
-const OURS = /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS|template\.conf|test-report\.(json|logs))$/;
+const OURS = /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS(\.sig)?|template\.conf|test-report\.(json|logs))$/;
 /**
  * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and
  * nothing else. Throws UsageError otherwise.
  */
 async function requireUsableOutput(out) {
-    const info = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.stat)(out).catch(() => undefined);
+    const info = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.stat)(out).catch(() => undefined);
     if (!info)
         return;
     if (!info.isDirectory()) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`--out ${out} is not a folder`, {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`--out ${out} is not a folder`, {
             fix: 'give a folder; it is made when it does not exist',
         });
     }
-    if (info.dev !== (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.stat)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.dirname)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.resolve)(out)))).dev) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`--out ${out} is a mount point, which cannot be replaced as a whole`, {
+    if (info.dev !== (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.stat)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.resolve)(out)))).dev) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`--out ${out} is a mount point, which cannot be replaced as a whole`, {
             fix: 'give a folder inside it',
         });
     }
-    const foreign = (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readdir)(out)).filter((name) => !OURS.test(name));
+    const foreign = (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)(out)).filter((name) => !OURS.test(name));
     if (foreign.length > 0) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`--out ${out} holds other files: ${foreign.slice(0, 3).join(', ')}`, {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`--out ${out} holds other files: ${foreign.slice(0, 3).join(', ')}`, {
             fix: 'give an empty folder, or one with an earlier build, which is replaced',
         });
     }
@@ -171,19 +168,19 @@ async function requireUsableOutput(out) {
  * which then takes its place. Hard links are used where the file system allows.
  */
 async function publishOutput(out, files) {
-    const target = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.resolve)(out);
+    const target = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.resolve)(out);
     const unique = `${process.pid}.${Math.random().toString(36).slice(2, 8)}`;
-    const partial = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.dirname)(target), `.${(0,node_path__WEBPACK_IMPORTED_MODULE_2__.basename)(target)}.${unique}.partial`);
-    const old = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.dirname)(target), `.${(0,node_path__WEBPACK_IMPORTED_MODULE_2__.basename)(target)}.${unique}.old`);
+    const partial = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(target), `.${(0,node_path__WEBPACK_IMPORTED_MODULE_1__.basename)(target)}.${unique}.partial`);
+    const old = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(target), `.${(0,node_path__WEBPACK_IMPORTED_MODULE_1__.basename)(target)}.${unique}.old`);
     try {
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdir)(partial, { recursive: true });
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)(partial, { recursive: true });
         for (const [name, from] of files) {
-            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.link)(from, (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(partial, name)).catch(() => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.copyFile)(from, (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(partial, name)));
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.link)(from, (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(partial, name)).catch(() => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.copyFile)(from, (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(partial, name)));
         }
         await replace(target, partial, old);
     }
     finally {
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(partial, { recursive: true, force: true });
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(partial, { recursive: true, force: true });
     }
 }
 /** So many times another build may get in between before this one gives up. */
@@ -194,24 +191,25 @@ const ATTEMPTS = 50;
  */
 async function replace(target, partial, old) {
     for (let attempt = 1;; attempt++) {
-        const moved = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)(target, old).then(() => true, () => false);
+        const moved = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(target, old).then(() => true, () => false);
         try {
-            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)(partial, target);
-            return;
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(partial, target);
         }
         catch (error) {
             if (moved)
-                await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)(old, target).catch(() => { });
+                await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(old, target).catch(() => { });
             const occupied = error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY';
-            if (!occupied || attempt === ATTEMPTS)
+            if (!occupied)
+                throw error;
+            // Another build has taken the place of what was moved away: that is nobody's now.
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(old, { recursive: true, force: true });
+            if (attempt === ATTEMPTS)
                 throw error;
             await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
+            continue;
         }
-        finally {
-            // What was moved away goes only when this build or another one has taken its place.
-            if ((0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(target))
-                await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)(old, { recursive: true, force: true });
-        }
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(old, { recursive: true, force: true });
+        return;
     }
 }
 /**
@@ -219,8 +217,8 @@ async function replace(target, partial, old) {
  * Throws SeederError when the folder does not hold one build.
  */
 async function readOutput(folder) {
-    const sums = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'SHA256SUMS'), 'utf8').catch((cause) => {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .SeederError */ .Zb(`${folder} does not hold a build: it has no SHA256SUMS`, {
+    const sums = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, 'SHA256SUMS'), 'utf8').catch((cause) => {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`${folder} does not hold a build: it has no SHA256SUMS`, {
             fix: 'give the folder that `build --out` was given',
             cause,
         });
@@ -231,17 +229,17 @@ async function readOutput(folder) {
     }));
     const damaged = [];
     for (const { digest, name } of listed) {
-        const found = await (0,_store_js__WEBPACK_IMPORTED_MODULE_5__/* .sha256File */ .Q)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, (0,node_path__WEBPACK_IMPORTED_MODULE_2__.basename)(name))).catch(() => undefined);
+        const found = await (0,_store_js__WEBPACK_IMPORTED_MODULE_4__/* .sha256File */ .Q)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, (0,node_path__WEBPACK_IMPORTED_MODULE_1__.basename)(name))).catch(() => undefined);
         if (found !== digest)
             damaged.push(name);
     }
     const file = listed.find((one) => one.name.endsWith('.manifest.json'))?.name;
     try {
-        const text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, (0,node_path__WEBPACK_IMPORTED_MODULE_2__.basename)(file ?? '')), 'utf8');
-        return { manifest: _manifest_js__WEBPACK_IMPORTED_MODULE_4__/* .manifestSchema */ .rc.parse(JSON.parse(text)), damaged };
+        const text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, (0,node_path__WEBPACK_IMPORTED_MODULE_1__.basename)(file ?? '')), 'utf8');
+        return { manifest: _manifest_js__WEBPACK_IMPORTED_MODULE_3__/* .manifestSchema */ .rc.parse(JSON.parse(text)), damaged };
     }
     catch (cause) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .SeederError */ .Zb(`${folder} does not hold a build: its manifest ${file ?? ''} cannot be read`, {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`${folder} does not hold a build: its manifest ${file ?? ''} cannot be read`, {
             fix: 'build or download it again',
             cause,
         });

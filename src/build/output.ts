@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { SeederError, UsageError } from '../report/error.ts'
@@ -7,7 +6,7 @@ import { sha256File } from './store.ts'
 
 /** Files that a folder with an earlier build may hold: they are ours to replace. */
 const OURS =
-  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS|template\.conf|test-report\.(json|logs))$/
+  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS(\.sig)?|template\.conf|test-report\.(json|logs))$/
 
 /**
  * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and
@@ -69,16 +68,18 @@ async function replace(target: string, partial: string, old: string): Promise<vo
     )
     try {
       await rename(partial, target)
-      return
     } catch (error) {
       if (moved) await rename(old, target).catch(() => {})
       const occupied = error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY'
-      if (!occupied || attempt === ATTEMPTS) throw error
+      if (!occupied) throw error
+      // Another build has taken the place of what was moved away: that is nobody's now.
+      await rm(old, { recursive: true, force: true })
+      if (attempt === ATTEMPTS) throw error
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 20))
-    } finally {
-      // What was moved away goes only when this build or another one has taken its place.
-      if (existsSync(target)) await rm(old, { recursive: true, force: true })
+      continue
     }
+    await rm(old, { recursive: true, force: true })
+    return
   }
 }
 
