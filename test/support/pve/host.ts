@@ -1,0 +1,296 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { constants, existsSync } from 'node:fs'
+import { type FileHandle, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { Faults } from './faults.ts'
+import { defaultStorages, furnish, type StorageDefinition } from './furnish.ts'
+import { Layout } from './layout.ts'
+import { type Bridge, enterArguments, hostScript, unshareArguments } from './namespaces.ts'
+
+/** How a host is made. */
+export interface HostSettings {
+  /** The first one is this host; the others only have a folder in /etc/pve/nodes. */
+  readonly nodes: readonly string[]
+  readonly storages: readonly StorageDefinition[]
+  readonly bridges: readonly Bridge[]
+}
+
+/** The bridges of the platform file that comes with the project. */
+const defaultBridges: readonly Bridge[] = [
+  { name: 'vmbr0', addresses: ['192.168.3.61/24'] },
+  { name: 'vmbr1', addresses: ['192.168.1.253/24'] },
+  ...['vmbr11', 'vmbr12', 'vmbr13', 'vmbr14'].map((name) => ({ name, addresses: [] })),
+]
+
+const defaultSettings: HostSettings = {
+  nodes: ['pve1'],
+  storages: defaultStorages,
+  bridges: defaultBridges,
+}
+
+/** How a command on the host ended. A signal's status is 128 and its number, as a shell has it. */
+export interface HostResult {
+  readonly code: number
+  readonly signal: NodeJS.Signals | undefined
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly input?: string
+  /** After it the command's process group is killed. */
+  readonly timeoutMs?: number
+  readonly cwd?: string
+}
+
+/** What a shell of root's has on a Proxmox host. */
+const environment = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  USER: 'root',
+  LOGNAME: 'root',
+  LANG: 'C.UTF-8',
+}
+
+/**
+ * A stand-in for a Proxmox VE host: namespaces in which qm, pvesm and pvesh are at their real paths. What it has on
+ * disk is in its state folder and survives `powerCut`; its processes and /run do not.
+ */
+export class PveHost {
+  readonly folder: string
+  readonly faults: Faults
+  private readonly layout: Layout
+  private readonly settings: HostSettings
+  private readonly asRoot = process.getuid?.() === 0
+  private holder: number | undefined
+  private holding: { child: ChildProcess; power: FileHandle } | undefined
+
+  private constructor(folder: string, settings: HostSettings) {
+    this.folder = folder
+    this.layout = new Layout(folder)
+    this.settings = settings
+    this.faults = new Faults(this.layout.control)
+  }
+
+  /** Makes a host in a new or empty folder. It does not run yet. */
+  static async create(folder: string, settings: Partial<HostSettings> = {}): Promise<PveHost> {
+    const all = { ...defaultSettings, ...settings }
+    const host = new PveHost(resolve(folder), all)
+    await mkdir(host.folder, { recursive: true })
+    await furnish(host.layout, all.nodes, all.storages)
+    await writeFile(host.layout.settings, JSON.stringify(all, null, 2))
+    return host
+  }
+
+  /** The host that `create` made in a folder, in this process or in another. */
+  static async open(folder: string): Promise<PveHost> {
+    const absolute = resolve(folder)
+    const settings = JSON.parse(await readFile(new Layout(absolute).settings, 'utf8'))
+    const host = new PveHost(absolute, settings)
+    host.holder = await runningHolder(host.layout)
+    return host
+  }
+
+  get running(): boolean {
+    return this.holder !== undefined
+  }
+
+  get node(): string {
+    return this.settings.nodes[0] ?? ''
+  }
+
+  /**
+   * Switches the host on.
+   * @param lasting it goes on when this process ends
+   * @throws Error with what the kernel or a program refused
+   */
+  async start({ lasting = false }: { lasting?: boolean } = {}): Promise<void> {
+    if (this.running) throw new Error(`the stand-in host in ${this.folder} runs already`)
+    // Opened for reading and writing, a FIFO does not wait for its other end. The end of this process closes it.
+    const power = await open(this.layout.power, 'r+')
+    const script = hostScript(this.layout, this.node, this.settings.bridges, this.asRoot)
+    const argv = unshareArguments(this.asRoot, ['/bin/sh', '-euc', script])
+    const child = spawn('unshare', argv, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      cwd: '/',
+      env: environment,
+    })
+    this.holder = await ready(child)
+    if (lasting) {
+      await power.close()
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+      child.unref()
+      return
+    }
+    this.holding = { child, power }
+    child.on('exit', () => {
+      this.holder = undefined
+    })
+  }
+
+  /** Starts a command on the host, as the leader of a process group of its own. */
+  spawn(argv: readonly string[], options: RunOptions = {}): ChildProcess {
+    if (this.holder === undefined) throw new Error(`the stand-in host in ${this.folder} is off`)
+    const command = ['/usr/bin/env', `--chdir=${options.cwd ?? '/root'}`, '--', ...argv]
+    return spawn('nsenter', enterArguments(this.asRoot, this.holder, command), {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+      cwd: '/',
+      env: { ...environment, ...options.env },
+    })
+  }
+
+  /** Runs a command on the host to its end. What it has started in sessions of their own goes on. */
+  async run(argv: readonly string[], options: RunOptions = {}): Promise<HostResult> {
+    const child = this.spawn(argv, options)
+    // A command that does not read its input, or is killed before, closes it.
+    child.stdin?.on('error', () => undefined)
+    child.stdin?.end(options.input ?? '')
+    const timer =
+      options.timeoutMs === undefined ? undefined : setTimeout(() => killGroup(child), options.timeoutMs)
+    try {
+      return await outcome(child)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Runs a command on the host with this process's terminal or streams. Its exit status. */
+  async attach(argv: readonly string[]): Promise<number> {
+    if (this.holder === undefined) throw new Error(`the stand-in host in ${this.folder} is off`)
+    const child = spawn('nsenter', enterArguments(this.asRoot, this.holder, argv), {
+      stdio: 'inherit',
+      cwd: '/',
+      env: { ...environment, TERM: process.env.TERM ?? 'dumb' },
+    })
+    return (await outcome(child)).code
+  }
+
+  /** Ends everything on the host at once. `start` starts it again. */
+  async powerCut(): Promise<void> {
+    const { holding, holder } = this
+    if (holder === undefined) return
+    const ended =
+      holding === undefined
+        ? undefined
+        : new Promise((end) => {
+            holding.child.on('exit', end)
+          })
+    process.kill(holder, 'SIGKILL')
+    await ended
+    await this.gone(holder)
+  }
+
+  /** Waits until a fault has cut the power. */
+  async waitForPowerCut(): Promise<void> {
+    if (this.holder !== undefined) await this.gone(this.holder)
+  }
+
+  private async gone(holder: number): Promise<void> {
+    while (existsSync(`/proc/${holder}`)) await new Promise((wake) => setTimeout(wake, 5))
+    await this.holding?.power.close()
+    this.holding = undefined
+    this.holder = undefined
+  }
+
+  /** Switches the host off. What it has on disk stays. */
+  async stop(): Promise<void> {
+    await this.powerCut()
+  }
+
+  /** Switches the host off and removes it. */
+  async remove(): Promise<void> {
+    await this.stop()
+    const script = 'chattr -R -f -i "$1" || :; rm -rf -- "$1"'
+    const remove = ['/bin/sh', '-euc', script, 'remove', this.folder]
+    const argv = this.asRoot
+      ? remove
+      : ['unshare', '--user', '--map-root-user', '--map-auto', '--', ...remove]
+    await outcome(spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' }))
+    await rm(this.folder, { recursive: true, force: true })
+  }
+
+  /** Where a file of the host is found from outside, until it is switched off or on the next time. */
+  path(path: string): string {
+    const stored = this.layout.stored(path)
+    if (stored?.startsWith(join(this.folder, 'layers')) === false) return stored
+    if (this.holder !== undefined) return `/proc/${this.holder}/root${path}`
+    return stored ?? path
+  }
+
+  /** The text of every VM's configuration in the whole cluster, by VMID. */
+  async configs(): Promise<Map<number, string>> {
+    const found = new Map<number, string>()
+    for (const node of this.settings.nodes) {
+      const folder = join(this.layout.own('/etc/pve'), 'nodes', node, 'qemu-server')
+      for (const name of await readdir(folder)) {
+        const vmid = /^(\d+)\.conf$/.exec(name)?.[1]
+        if (vmid !== undefined) found.set(Number(vmid), await readFile(join(folder, name), 'utf8'))
+      }
+    }
+    return new Map([...found].sort(([a], [b]) => a - b))
+  }
+}
+
+/** Resolves with the holder's process id. */
+async function ready(child: ChildProcess): Promise<number> {
+  let complaints = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    complaints += text
+  })
+  return new Promise((resolve, reject) => {
+    child.stdout?.setEncoding('utf8').once('data', (line: string) => resolve(Number(line)))
+    child.on('error', reject)
+    child.on('close', () => reject(new Error(`could not make a stand-in host: ${complaints.trim()}`)))
+  })
+}
+
+/** The holder of a host that another process started, if it still runs. */
+async function runningHolder(layout: Layout): Promise<number | undefined> {
+  const noted = await readFile(layout.holder, 'utf8').catch(() => '')
+  const seen = await readFile(`/proc/${noted.trim()}/root/run/stand-in/holder`, 'utf8').catch(() => undefined)
+  if (noted === '' || seen !== noted) return undefined
+  // The same number may be another host's.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK
+  const [here, there] = await Promise.all([
+    open(layout.holder, flags),
+    open(`/proc/${noted.trim()}/root/run/stand-in/holder`, flags),
+  ])
+  const [mine, its] = await Promise.all([here.stat(), there.stat()])
+  await Promise.all([here.close(), there.close()])
+  return mine.ino === its.ino ? Number(noted) : undefined
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+async function outcome(child: ChildProcess): Promise<HostResult> {
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text
+    })
+  }
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      // nsenter itself ends by the signal that its command ended by.
+      resolve({ code: code ?? 128 + signalNumber(signal), signal: signal ?? undefined, ...output })
+    })
+  })
+}
+
+function signalNumber(signal: NodeJS.Signals | null): number {
+  return signal === null
+    ? 0
+    : (({ SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 } as Record<string, number>)[signal] ?? 0)
+}

@@ -1,0 +1,58 @@
+import { openSync, writeSync } from 'node:fs'
+import type { ActiveFault, FaultMoment } from '../fault.ts'
+import { PveError } from './failure.ts'
+import { err } from './output.ts'
+
+let active: readonly ActiveFault[] = []
+/** How a worker tells the process that waits for it to end its process group. */
+let askForKill: (() => Promise<void>) | undefined
+
+/** The faults that this call is to have. */
+export function setActiveFaults(faults: readonly ActiveFault[], kill?: () => Promise<void>): void {
+  active = faults
+  askForKill = kill
+}
+
+export function activeFaults(): readonly ActiveFault[] {
+  return active
+}
+
+/** The fault of a kind that this call is to have, if any. */
+export function activeFault<K extends ActiveFault['kind']>(
+  kind: K,
+): Extract<ActiveFault, { kind: K }> | undefined {
+  return active.find((one): one is Extract<ActiveFault, { kind: K }> => one.kind === kind)
+}
+
+/** Whether something is to happen at a moment of this call. */
+export function isMarked(moment: FaultMoment): boolean {
+  return active.some(
+    (fault) => (fault.kind === 'kill' || fault.kind === 'power-cut') && fault.when === moment,
+  )
+}
+
+/** A moment of a call's work at which a test may want its end. */
+export async function passMoment(moment: FaultMoment): Promise<void> {
+  for (const fault of active) {
+    if (!('when' in fault) || fault.when !== moment) continue
+    if (fault.kind === 'fail') {
+      err(fault.stderr.replace(/\n?$/, '\n'))
+      throw new InjectedFailure(fault.status)
+    }
+    if (fault.kind === 'power-cut') await cutPower()
+    else if (askForKill !== undefined) await askForKill()
+    else process.kill(0, 'SIGKILL')
+  }
+}
+
+/** A failure that has said everything already. */
+export class InjectedFailure extends PveError {
+  constructor(status: number) {
+    super('', status)
+  }
+}
+
+async function cutPower(): Promise<never> {
+  writeSync(openSync('/run/stand-in/power', 'r+'), '!')
+  return new Promise(() => setInterval(() => undefined, 1000))
+}
