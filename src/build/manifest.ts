@@ -122,6 +122,8 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
     BIOS: 'ovmf',
     MACHINE: 'q35',
     SCSIHW: 'virtio-scsi-single',
+    // What Proxmox VE's own dialogue takes: AES for TLS, and a VM may move between hosts.
+    CPU: 'x86-64-v2-AES',
   }
   return Object.entries(values)
     .map(([key, value]) => `${key}=${value}\n`)

@@ -6,8 +6,9 @@ import type { ClusterStage, Member } from './stage.ts'
 
 // One question; emulated members that share two cores with a booting clone take their time.
 export const patienceMs = 8000
-// The operator's command waits itself for what it needs, such as a learner that catches up.
-const commandMs = 180_000
+// The operator's command waits itself for what it needs, such as a learner that catches up: as long as docs/operations.md
+// has `qm guest exec` wait for it.
+const commandMs = 330_000
 
 /**
  * Runs the operator's command on a member, as `qm guest exec` would. What it printed.

@@ -49,7 +49,7 @@ export async function loseLeader(
   const elected = performance.now()
   const next = await writer.nextAfter(elected, limitMs)
   expect(next !== undefined, `${leader.name} leads, but no write was acknowledged for ${seconds(limitMs)}`)
-  measured.leaderLostMs = Math.round(longestPause(writer.acknowledged, killed - 1000))
+  measured.leaderLostMs = Math.round(longestPause(writer.acknowledged, killed))
   const writes = await expectNothingLost(stage, left)
   return {
     lost,

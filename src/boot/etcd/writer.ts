@@ -83,8 +83,9 @@ export function lost(acknowledged: readonly Acknowledged[], found: ReadonlyMap<s
     .map(({ key }) => `${key}: ${found.get(key) ?? 'nothing'}`)
 }
 
-/** The longest time in milliseconds between two acknowledged writes from a moment on. */
+/** The longest time in milliseconds between two acknowledged writes, of which the second came after a moment. */
 export function longestPause(acknowledged: readonly Acknowledged[], from: number): number {
-  const times = acknowledged.map(({ at }) => at).filter((at) => at >= from)
+  const first = acknowledged.findLastIndex(({ at }) => at <= from)
+  const times = acknowledged.slice(Math.max(first, 0)).map(({ at }) => at)
   return Math.max(0, ...times.slice(1).map((at, index) => at - (times[index] ?? at)))
 }

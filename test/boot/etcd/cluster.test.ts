@@ -66,6 +66,7 @@ test('what was acknowledged and is gone or another value is lost; what was not m
   ])
   expect(lost(acknowledged, found)).toEqual(['k2: 9', 'k3: nothing'])
   expect(longestPause(acknowledged, 0)).toBe(800)
-  expect(longestPause(acknowledged, 500)).toBe(0)
+  expect(longestPause(acknowledged, 500)).toBe(800)
+  expect(longestPause(acknowledged, 900)).toBe(0)
   expect(longestPause([], 0)).toBe(0)
 })

@@ -176,6 +176,28 @@ describe('a cluster', () => {
     expect(await health(one)).toMatchObject({ exitCode: 0, healthyVoters: 3 })
   })
 
+  test('a change that etcd makes and says it did not is seen to be made', async () => {
+    await one.run('cp /usr/bin/etcdctl /run/real-etcdctl')
+    const back = await one.replace(
+      '/usr/bin/etcdctl',
+      `#!/bin/bash
+/run/real-etcdctl "$@" || exit
+if [[ $* == *' member add '* || $* == *' member remove '* ]]; then
+    echo 'Error: context deadline exceeded' >&2
+    exit 1
+fi
+`,
+    )
+    const added = await one.etcd('add', 'etcd7', '10.0.0.137')
+    expect(added).toMatchObject({ exitCode: 0, output: expect.stringContaining('etcd7=10.0.0.137') })
+    expect(await one.etcd('remove', '10.0.0.137')).toMatchObject({
+      exitCode: 0,
+      output: expect.stringMatching(/^10\.0\.0\.137 \(\w+\) is no member any more$/),
+    })
+    await back()
+    expect((await one.etcd('members')).output).not.toContain('10.0.0.137')
+  })
+
   test('hands leadership over before its leader is removed', async () => {
     await put(one, 'again')
     const { leader } = await health(one)
