@@ -6,8 +6,13 @@ const system = [
   'test/image/ubuntu.test.ts',
   'test/image/first-boot/etcd-*.test.ts',
   'test/image/first-boot/kubernetes-kubeadm.test.ts',
+  'test/host/deploy.test.ts',
+  'test/host/deploy-refusals.test.ts',
   'test/scripts/bundle.test.ts',
 ]
+
+/** Tests that take minutes: real builds, real boots, and programs that are killed again and again. */
+const long = ['test/e2e/**/*.test.ts', 'test/host/deploy-crash.test.ts']
 
 // Most tests wait for programs that they started: more files at once than there are cores.
 const waiting = { maxWorkers: 4, testTimeout: 60_000, hookTimeout: 60_000 }
@@ -19,16 +24,16 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', ...system],
+          exclude: [...long, ...system],
           ...waiting,
         },
       },
       { test: { name: 'system', include: system, ...waiting } },
       {
-        // Real builds and real boots: one file after the other, since each of them uses the whole machine.
+        // One file after the other, since each of them uses the whole machine.
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          include: long,
           fileParallelism: false,
           testTimeout: 15 * 60_000,
           hookTimeout: 15 * 60_000,

@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- --peers] [--json FILE]`: measures what this checkout does on this machine, and with --peers does
- * the same job with mkosi in the same run. Prints a table and JSON. It is a benchmark and never fails on a number:
+ * the same job with mkosi in the same run. Prints a table and JSON. With --deploy it measures deploy.sh instead. It is a benchmark and never fails on a number:
  * runs drift, so compare what one run measured side by side.
  */
 import { appendFile, cp, mkdir, rm, writeFile } from 'node:fs/promises'
@@ -13,6 +13,7 @@ import { bootToReady, cloudInitFinished } from '../src/boot/ready.ts'
 import type { Manifest } from '../src/build/manifest.ts'
 import { loadImage, requestedPackages } from '../src/image/definition.ts'
 import { formatBytes, formatTable } from '../src/report/table.ts'
+import { benchDeploy } from './deploy.ts'
 import { samplePeakMemory } from './memory.ts'
 import { benchMkosi } from './peers/mkosi.ts'
 
@@ -26,17 +27,26 @@ interface Row {
   bootSeconds: number
 }
 
-const { values: options } = parseArgs({ options: { peers: { type: 'boolean' }, json: { type: 'string' } } })
+const { values: options } = parseArgs({
+  options: { peers: { type: 'boolean' }, deploy: { type: 'boolean' }, json: { type: 'string' } },
+})
 const checkout = join(import.meta.dirname, '..')
 const say = (line: string) => console.error(line)
 
 const folder = join(tmpdir(), `seeder-bench-${process.pid}`)
 await mkdir(folder)
 try {
-  const { row: seeder, details } = await benchSeeder()
-  const rows = [seeder]
-  if (options.peers) rows.push(await benchPeer())
-  print(rows, details)
+  if (options.deploy) {
+    const out = join(folder, 'out')
+    say('building the image')
+    const { manifest } = await build(checkout, out, [])
+    await benchDeploy(out, join(out, manifest.qcow2.file), await emptyFolder('hosts'))
+  } else {
+    const { row: seeder, details } = await benchSeeder()
+    const rows = [seeder]
+    if (options.peers) rows.push(await benchPeer())
+    print(rows, details)
+  }
 } finally {
   await rm(folder, { recursive: true, force: true })
 }

@@ -29,7 +29,7 @@ export async function buildUbuntuImages(
         ['lock', image],
         ['build', image, '--out', out],
       ]) {
-        const { code, stderr } = await seeder(['-C', project, ...argv], { env: archive.env })
+        const { code, stderr } = await seeder(['--verbose', '-C', project, ...argv], { env: archive.env })
         if (code !== 0) throw new Error(`seeder ${argv.join(' ')} failed: ${stderr}`)
       }
       built[image] = { out, manifest: await readManifest(out) }

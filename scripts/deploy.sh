@@ -1,0 +1,1245 @@
+#!/bin/bash -p
+#
+# Turns built images into VM templates on this Proxmox VE host, each as a transaction.
+
+usage() {
+  cat <<'USAGE'
+Usage: deploy.sh [OPTIONS] DIR...            make a template of the image in each DIR, the current one of its kind
+       deploy.sh --list                      the templates, and which one is current
+       deploy.sh --rollback IMAGE [VERSION]  make the previous template, or that version's, the current one again
+       deploy.sh --retire                    remove templates beyond the newest --keep of each image
+       deploy.sh --recover                   finish or undo what was interrupted; every other run does so first
+
+DIR is what `seeder build --out` or a download left. Runs as root, needs only what Proxmox VE 8 or 9 ships.
+
+  --storage STORAGE        where disks go (dir, lvmthin, zfspool); by default the only storage that takes images
+  --vmid-range FIRST-LAST  the VM IDs of templates (9000-9099)
+  --keep N                 how many templates of each image stay, the current one among them (3)
+  --no-smoke, --smoke      do not / do boot a clone of the template before it becomes current (do)
+  --allowed-signers FILE   who may sign images (/etc/seeder/allowed_signers)
+  --allow-unsigned         take images without a signature
+  --dry-run                print the plan: every command, and run none that changes anything
+  --json                   print the result as JSON; what happens is told on standard error
+  --verbose                also show what Proxmox VE's commands say
+  --help                   this text
+
+/etc/seeder/deploy.conf has the same policies as KEY=value (STORAGE, VMID_RANGE, KEEP, SMOKE, ALLOWED_SIGNERS,
+ALLOW_UNSIGNED). What stands there cannot be changed by an option. Called through sudo, no policy option is taken.
+Exit status: 0 done, 1 failed and undone, 2 wrong use, 75 another deploy is at work.
+USAGE
+}
+
+set -euo pipefail
+
+readonly CONF=/etc/seeder/deploy.conf
+readonly STATE=/var/lib/seeder
+readonly TEMPLATES=$STATE/templates
+readonly STAGE=$STATE/stage
+readonly JOURNAL=$STATE/journal
+readonly HISTORY=$STATE/history
+readonly CLUSTER_LOCK=/etc/pve/priv/lock/seeder-deploy
+readonly CLUSTER_LOCK_HELD=$STATE/cluster-lock
+
+# pmxcfs lets a lock go that nobody has touched for two minutes.
+readonly CLUSTER_LOCK_SECONDS=120
+# An emulated guest on a busy host needs minutes to boot; with KVM it is seconds.
+readonly SMOKE_SECONDS=600
+# How long a task of Proxmox VE that outlived a killed run may go on before recovery gives up waiting for it.
+readonly TASK_SECONDS=900
+
+VERB=deploy
+DIRECTORIES=()
+ROLLBACK=()
+DRY_RUN='' JSON='' VERBOSE=''
+STORAGE='' VMID_RANGE='' KEEP='' SMOKE='' ALLOWED_SIGNERS='' ALLOW_UNSIGNED=''
+NODE='' RANGE_FIRST='' RANGE_LAST='' STORAGE_TYPE='' STORAGE_FREE=''
+# A transaction is open: it is undone on the way out while this is set.
+OPEN=''
+# The folder with the verified copy of an image, and what its template.conf says.
+STAGED='' IMAGE='' VERSION='' VMID=''
+# What a command of Proxmox VE said last.
+PVE_SAID=''
+RESULTS=()
+
+# --- telling
+
+say() { printf '%s\n' "$*" >&2; }
+
+verbose() { [[ -z $VERBOSE ]] || printf '    %s\n' "$*" >&2; }
+
+# fail WHAT [FIX [STATUS]]: what was attempted and found, in a line, and what to do about it.
+fail() {
+  printf 'deploy: %s\n' "$1" >&2
+  [[ -z ${2-} ]] || printf '  → %s\n' "$2" >&2
+  exit "${3-1}"
+}
+
+show_command() {
+  local word text=
+  for word; do
+    if [[ $word =~ ^[a-zA-Z0-9_./:=,@+%-]+$ ]]; then text+=" $word"; else text+=" ${word@Q}"; fi
+  done
+  printf '    %s\n' "${text:1}" >&2
+}
+
+# --- the environment: what somebody who calls us through sudo could bend
+
+through_sudo() { [[ -n ${SUDO_UID-} && $SUDO_UID != 0 ]]; }
+
+clean_environment() {
+  local name
+  # Root's own PATH is root's business; anybody else's is not taken.
+  if through_sudo; then PATH=/usr/sbin:/usr/bin:/sbin:/bin; else PATH+=:/usr/sbin:/usr/bin:/sbin:/bin; fi
+  while read -r name; do
+    case $name in
+      PATH | SUDO_UID | SUDO_USER) ;;
+      *) unset "$name" 2>/dev/null || true ;;
+    esac
+  done < <(compgen -e)
+  export PATH HOME=/root LC_ALL=C
+  IFS=$' \t\n'
+  umask 022
+  cd /
+}
+
+require_host() {
+  ((EUID == 0)) || fail 'this makes VM templates, which takes root' 'run it as root, or through the sudoers line of runner.sh'
+  local name
+  for name in qm pvesm qemu-img ssh-keygen openssl flock; do
+    command -v "$name" >/dev/null || fail "looked for $name; it is not here" 'run this on a Proxmox VE 8 or 9 host'
+  done
+  NODE=$(readlink /etc/pve/local) || true
+  NODE=${NODE##*/}
+  [[ -n $NODE ]] ||
+    fail 'looked for this node in /etc/pve/local; it is not there' 'run this on a Proxmox VE host whose pve-cluster service runs'
+}
+
+# --- policy
+
+# Only root may be able to change a file that decides what is taken, nor the folders that lead to it.
+require_root_owned() {
+  local path=$1 owner mode
+  [[ ! -L $path ]] || fail "$path is a symbolic link" 'put the file itself there'
+  while :; do
+    read -r owner mode < <(stat -c '%u %a' -- "$path") || fail "could not read $path"
+    [[ $owner == 0 ]] || fail "$path belongs to the user id $owner" "chown root:root $path"
+    ((!(8#$mode & 8#022))) || fail "$path can be written by others than root (mode $mode)" "chmod go-w $path"
+    [[ $path != / ]] || break
+    path=$(dirname -- "$path")
+  done
+}
+
+# set_policy KEY VALUE SOURCE: the first source that names a policy wins, and a later one may not differ.
+set_policy() {
+  local -n policy=$1
+  [[ -z $policy || $policy == "$2" ]] ||
+    fail "$3 asks for $1=$2; $CONF says $policy" "change $CONF as root" 2
+  policy=$2
+}
+
+read_policy() {
+  local line number=0
+  [[ -e $CONF || -L $CONF ]] || return 0
+  require_root_owned "$CONF"
+  while IFS= read -r line || [[ -n $line ]]; do
+    number=$((number + 1))
+    line=${line%%$'\r'}
+    [[ -n $line && $line != '#'* ]] || continue
+    [[ $line =~ ^(STORAGE|VMID_RANGE|KEEP|SMOKE|ALLOWED_SIGNERS|ALLOW_UNSIGNED)=(.*)$ ]] ||
+      fail "$CONF, line $number: found ${line@Q}" \
+        'write KEY=value with STORAGE, VMID_RANGE, KEEP, SMOKE, ALLOWED_SIGNERS or ALLOW_UNSIGNED' 2
+    [[ -n ${BASH_REMATCH[2]} ]] || continue
+    set_policy "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "$CONF, line $number,"
+  done <"$CONF"
+}
+
+check_policy() {
+  VMID_RANGE=${VMID_RANGE:-9000-9099} KEEP=${KEEP:-3} SMOKE=${SMOKE:-1} ALLOW_UNSIGNED=${ALLOW_UNSIGNED:-0}
+  ALLOWED_SIGNERS=${ALLOWED_SIGNERS:-/etc/seeder/allowed_signers}
+  [[ $VMID_RANGE =~ ^([1-9][0-9]{2,8})-([1-9][0-9]{2,8})$ ]] ||
+    fail "the range of VM IDs is ${VMID_RANGE@Q}" 'give two numbers from 100 to 999999999, such as 9000-9099' 2
+  RANGE_FIRST=${BASH_REMATCH[1]} RANGE_LAST=${BASH_REMATCH[2]}
+  ((RANGE_FIRST < RANGE_LAST)) || fail "the range of VM IDs is $VMID_RANGE" 'the second number has to be the larger one' 2
+  [[ $KEEP =~ ^[1-9][0-9]{0,3}$ ]] || fail "the number of templates to keep is ${KEEP@Q}" 'give a number from 1' 2
+  [[ $SMOKE =~ ^[01]$ ]] || fail "SMOKE is ${SMOKE@Q}" 'write 0 or 1' 2
+  [[ $ALLOW_UNSIGNED =~ ^[01]$ ]] || fail "ALLOW_UNSIGNED is ${ALLOW_UNSIGNED@Q}" 'write 0 or 1' 2
+  [[ -z $STORAGE || $STORAGE =~ ^[a-zA-Z][a-zA-Z0-9._-]*$ ]] || fail "the storage is ${STORAGE@Q}" 'see pvesm status' 2
+  [[ $ALLOWED_SIGNERS == /* ]] || fail "the allowed signers are in ${ALLOWED_SIGNERS@Q}" 'give an absolute path' 2
+}
+
+parse_arguments() {
+  local option value
+  while (($# > 0)); do
+    option=$1 value=
+    shift
+    if [[ $option == --*=* ]]; then value=${option#*=} option=${option%%=*} && set -- "$value" "$@"; fi
+    case $option in
+      --storage | --vmid-range | --keep | --allowed-signers)
+        (($# > 0)) || fail "$option needs a value" 'see deploy.sh --help' 2
+        value=$1
+        shift
+        [[ -n $value ]] || fail "$option needs a value" 'see deploy.sh --help' 2
+        [[ $option != --allowed-signers || $value == /* ]] || value=$CALLED_FROM/$value
+        take_policy "$option" "$value"
+        ;;
+      --smoke) take_policy "$option" 1 ;;
+      --no-smoke) take_policy "$option" 0 ;;
+      --allow-unsigned) take_policy "$option" 1 ;;
+      --dry-run) DRY_RUN=1 ;;
+      --json) JSON=1 ;;
+      --verbose) VERBOSE=1 ;;
+      --list | --retire | --recover | --rollback) choose_verb "${option#--}" ;;
+      --help | -h) usage && exit 0 ;;
+      --) DIRECTORIES+=("$@") && break ;;
+      -*) fail "there is no option ${option@Q}" 'see deploy.sh --help' 2 ;;
+      *) DIRECTORIES+=("$option") ;;
+    esac
+  done
+  case $VERB in
+    deploy) ((${#DIRECTORIES[@]} > 0)) || fail 'no folder with an image was given' 'see deploy.sh --help' 2 ;;
+    rollback)
+      ROLLBACK=("${DIRECTORIES[@]}")
+      ((${#ROLLBACK[@]} == 1 || ${#ROLLBACK[@]} == 2)) || fail '--rollback needs an image, and perhaps a version' \
+        'for example deploy.sh --rollback haproxy' 2
+      ;;
+    *) ((${#DIRECTORIES[@]} == 0)) || fail "--$VERB takes no ${DIRECTORIES[0]@Q}" 'see deploy.sh --help' 2 ;;
+  esac
+}
+
+choose_verb() {
+  [[ $VERB == deploy || $VERB == "$1" ]] || fail "--$VERB and --$1 do not go together" 'see deploy.sh --help' 2
+  VERB=$1
+}
+
+take_policy() {
+  local key
+  ! through_sudo || fail "$1 is not taken through sudo" "policy comes from $CONF, which root writes" 2
+  case $1 in
+    --storage) key=STORAGE ;;
+    --vmid-range) key=VMID_RANGE ;;
+    --keep) key=KEEP ;;
+    --allowed-signers) key=ALLOWED_SIGNERS ;;
+    --smoke | --no-smoke) key=SMOKE ;;
+    --allow-unsigned) key=ALLOW_UNSIGNED ;;
+  esac
+  set_policy "$key" "$2" "$1"
+}
+
+# --- Proxmox VE's commands
+
+# pve WHAT COMMAND...: tells and runs a command that changes something. It does not inherit the lock, as its workers
+# may outlive this run; its words are told when it fails.
+pve() {
+  local what=$1 out line status=0
+  shift
+  [[ -z $what ]] || say "  $what"
+  [[ -z $VERBOSE$DRY_RUN ]] || show_command "$@"
+  [[ -z $DRY_RUN ]] || return 0
+  out=$("$@" 2>&1 {LOCK}>&- </dev/null) || status=$?
+  [[ -z $out ]] || while IFS= read -r line; do verbose "$line"; done <<<"$out"
+  # The reason is in the last lines, and below it how the command is used.
+  PVE_SAID=$(grep -v -e '\[OPTIONS\]$' -e '^$' <<<"$out" | tail -n 2 | paste -sd ' ') || true
+  return "$status"
+}
+
+# must WHAT COMMAND...: the same, and its failure is ours.
+must() {
+  pve "$@" && return
+  shift
+  fail "$1 $2 ${3-} failed: ${PVE_SAID:-it said nothing}" 'see the task log of the VM in Proxmox VE; --verbose shows all it said'
+}
+
+conf_of() { printf '/etc/pve/nodes/%s/qemu-server/%s.conf' "$NODE" "$1"; }
+
+# conf_value VMID KEY: a value of a VM's current configuration, without its snapshots; nothing if it has none.
+conf_value() {
+  local line file
+  file=$(conf_of "$1")
+  [[ -e $file ]] || return 0
+  while IFS= read -r line; do
+    [[ $line != '['* ]] || break
+    if [[ $line == "$2: "* ]]; then
+      printf '%s\n' "${line#"$2: "}"
+      break
+    fi
+  done <"$file"
+}
+
+has_tag() {
+  local tag
+  for tag in $(conf_value "$1" tags | tr ';, ' '   '); do [[ $tag != "$2" ]] || return 0; done
+  return 1
+}
+
+vm_exists() {
+  # Anywhere in the cluster, container or VM: they share the numbers.
+  compgen -G "/etc/pve/nodes/*/qemu-server/$1.conf" >/dev/null || compgen -G "/etc/pve/nodes/*/lxc/$1.conf" >/dev/null
+}
+
+volumes_of() { pvesm list "$1" --vmid "$2" --content images 2>/dev/null {LOCK}>&- | awk -v id="$2" 'NR > 1 && $NF == id { print $1 }'; }
+
+# volume_of VMID KEY: the volume of a disk, as local:9000/vm-9000-disk-1.raw.
+volume_of() {
+  local value
+  value=$(conf_value "$1" "$2")
+  printf '%s\n' "${value%%,*}"
+}
+
+# live_task VMID: whether a task of Proxmox VE for a VM is at work. A task is UPID:node:pid:start:…, and its process
+# is the one that began at that tick (field 22 of its stat).
+live_task() {
+  local upid pid began id stat
+  [[ -r /var/log/pve/tasks/active ]] || return 1
+  while read -r upid _; do
+    IFS=: read -r _ _ pid began _ _ id _ <<<"$upid"
+    [[ ${id-} == "$1" && $pid =~ ^[0-9A-F]+$ && $began =~ ^[0-9A-F]+$ ]] || continue
+    stat=$(cat "/proc/$((16#$pid))/stat" 2>/dev/null) || continue
+    stat=${stat##*) }
+    # shellcheck disable=SC2086
+    set -- "$1" $stat
+    [[ ${21-} == $((16#$began)) ]] && return 0
+  done </var/log/pve/tasks/active
+  return 1
+}
+
+await_tasks() {
+  local waited=0
+  while live_task "$1"; do
+    ((waited > 0)) || say "  a task of Proxmox VE still works on VM $1; waiting for it"
+    ((waited < TASK_SECONDS)) || fail "waited ${TASK_SECONDS} s for a task on VM $1; it still runs" \
+      'look at it in Proxmox VE, then run deploy.sh --recover'
+    sleep 1
+    waited=$((waited + 1))
+  done
+}
+
+# --- state: the journal of the running transaction, and a ledger entry for each template
+
+# Every line is on disk before what it announces is done.
+journal() {
+  { printf '%(%FT%TZ)T %s\n' -1 "$*" >>"$JOURNAL" && sync "$JOURNAL"; } ||
+    fail "could not write $JOURNAL" 'make room on its file system, then run deploy.sh --recover'
+}
+
+# write_file FILE: standard input, all of it or nothing.
+write_file() {
+  local new=$1.new
+  { cat >"$new" && sync "$new" && mv -f -- "$new" "$1" && sync "$(dirname -- "$1")"; } ||
+    fail "could not write $1" 'make room on its file system, then run deploy.sh --recover'
+}
+
+ledger_value() {
+  [[ -e $TEMPLATES/$1 ]] || return 0
+  sed -n "s/^$2=//p" "$TEMPLATES/$1"
+}
+
+# ours VMID: a template that this script made on this node: our entry, our tag, and the identity it was given.
+ours() {
+  local uuid
+  [[ -e $TEMPLATES/$1 && -e $(conf_of "$1") ]] || return 1
+  uuid=$(ledger_value "$1" UUID)
+  [[ -n $uuid && ,$(conf_value "$1" smbios1), == *",uuid=$uuid,"* ]] && has_tag "$1" seeder
+}
+
+good() { ours "$1" && [[ $(conf_value "$1" template) == 1 ]]; }
+
+# templates_of IMAGE: the VM IDs of its good templates, the one that was promoted last first.
+templates_of() {
+  local file vmid
+  for file in "$TEMPLATES"/[0-9]*; do
+    vmid=${file##*/}
+    [[ $vmid =~ ^[0-9]+$ && $(ledger_value "$vmid" IMAGE) == "$1" ]] || continue
+    good "$vmid" || continue
+    printf '%s %s\n' "$(ledger_value "$vmid" PROMOTED)" "$vmid"
+  done | sort -rn | awk '{ print $2 }'
+}
+
+images_known() {
+  local file
+  for file in "$TEMPLATES"/[0-9]*; do
+    [[ ! $file =~ /[0-9]+$ ]] || sed -n 's/^IMAGE=//p' "$file"
+  done | sort -u
+}
+
+describe() { printf '%s %s (template %s)' "$(ledger_value "$1" IMAGE)" "$(ledger_value "$1" VERSION)" "$1"; }
+
+prepare_state() {
+  [[ ! -L $STATE ]] || fail "$STATE is a symbolic link" 'put a folder there'
+  mkdir -p "$STATE"
+  require_root_owned "$STATE"
+  chmod 0700 "$STATE"
+  mkdir -p "$TEMPLATES" "$STAGE" "$HISTORY"
+}
+
+# --- locks: one deployer on this host, and one in a cluster
+
+take_locks() {
+  exec {LOCK}>>"$STATE/lock"
+  flock --nonblock "$LOCK" || fail 'another deploy is at work on this host' 'try again when it has ended' 75
+  take_cluster_lock
+}
+
+# A directory below /etc/pve/priv/lock is a lock of the whole cluster for as long as it is touched.
+take_cluster_lock() {
+  local waited=0
+  if [[ ! -d ${CLUSTER_LOCK%/*} ]]; then return; fi
+  until mkdir "$CLUSTER_LOCK" 2>/dev/null; do
+    # We hold this host's lock: what a run on this host held is nobody's now.
+    if [[ -e $CLUSTER_LOCK_HELD ]] && touch "$CLUSTER_LOCK" 2>/dev/null; then break; fi
+    [[ -d $CLUSTER_LOCK ]] || { ((waited < 3)) || fail "could not make $CLUSTER_LOCK" 'is the cluster quorate? see pvecm status'; }
+    ((waited > 0)) || say "another node of the cluster deploys, or a run was killed; its lock ends within $CLUSTER_LOCK_SECONDS s"
+    ((waited < CLUSTER_LOCK_SECONDS + 30)) || fail 'another node of the cluster deploys' 'try again when it has ended' 75
+    release_stale_lock
+    sleep 1
+    waited=$((waited + 1))
+  done
+  : >"$CLUSTER_LOCK_HELD"
+  keep_cluster_lock &
+}
+
+# pmxcfs frees a lock that has not been touched for two minutes when somebody sets its time to zero. Elsewhere a
+# directory is only a directory, and goes when it is as old.
+release_stale_lock() {
+  local age
+  age=$(($(date +%s) - $(stat -c %Y "$CLUSTER_LOCK" 2>/dev/null || date +%s)))
+  touch -d @0 "$CLUSTER_LOCK" 2>/dev/null || true
+  ((age <= CLUSTER_LOCK_SECONDS)) || rmdir "$CLUSTER_LOCK" 2>/dev/null || true
+}
+
+keep_cluster_lock() {
+  exec {LOCK}>&- >/dev/null 2>&1 </dev/null
+  trap - EXIT INT TERM HUP
+  while kill -0 $$ && sleep 20; do touch "$CLUSTER_LOCK"; done
+}
+
+release_locks() {
+  local job
+  for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
+  exec {LOCK}>&-
+  if [[ -e $CLUSTER_LOCK_HELD ]]; then
+    rmdir "$CLUSTER_LOCK" 2>/dev/null || true
+    rm -f "$CLUSTER_LOCK_HELD"
+  fi
+}
+
+# --- what is to be deployed
+
+# stage DIR: copies what is in DIR to where only root writes, verifies it there, and reads it. From here on nothing
+# is taken from DIR again.
+stage() {
+  local dir=$1 name
+  say "Verifying $dir"
+  # A plan leaves no trace, not even the state folder.
+  STAGED=$(if [[ -n $DRY_RUN ]]; then mktemp -d /var/tmp/seeder-plan.XXXXXXXX; else mktemp -d "$STAGE/XXXXXXXX"; fi)
+  for name in SHA256SUMS SHA256SUMS.sig template.conf; do
+    copy_staged "$dir" "$name" 1048576
+  done
+  [[ -e $STAGED/SHA256SUMS && -e $STAGED/template.conf ]] ||
+    fail "looked in $dir for an image; it has no SHA256SUMS and template.conf" 'give the folder that a build or a download left'
+  verify_signature "$dir"
+  verify_digest "$dir" template.conf
+  read_template_conf "$dir"
+  copy_staged "$dir" "$MANIFEST" 16777216
+  verify_digest "$dir" "$MANIFEST"
+  copy_staged "$dir" "$QCOW2" "$((RAW_SIZE + RAW_SIZE / 8 + 16777216))"
+  verify_digest "$dir" "$QCOW2"
+  verify_manifest "$dir"
+  verify_disk "$dir"
+}
+
+# copy_staged DIR NAME LIMIT: the folder belongs to whoever called us, who may change it under our hands. Neither a link
+# nor a pipe is followed, and no more than LIMIT bytes are taken; what is wrong with the copy its digest shows.
+copy_staged() {
+  [[ -e $1/$2 || -L $1/$2 ]] || return 0
+  dd "if=$1/$2" "of=$STAGED/$2" bs=4M iflag=nofollow,nonblock,fullblock,count_bytes "count=$3" status=none 2>/dev/null ||
+ fail "could not copy $1/$2 to $STAGED" 'it has to be a plain file, and there has to be room'
+}
+
+verify_signature() {
+  local dir=$1 signer
+  if [[ ! -e $STAGED/SHA256SUMS.sig ]]; then
+    [[ $ALLOW_UNSIGNED == 1 ]] || fail "the image in $dir is not signed (it has no SHA256SUMS.sig)" \
+      'sign it: ssh-keygen -Y sign -f KEY -n seeder SHA256SUMS; or allow it with --allow-unsigned'
+    say '  signature: none, and none is asked for'
+    return
+  fi
+  if [[ ! -e $ALLOWED_SIGNERS ]]; then
+    [[ $ALLOW_UNSIGNED == 1 ]] || fail "the signature of $dir needs to be checked; there is no $ALLOWED_SIGNERS" \
+      "put a line 'NAME namespaces=\"seeder\" ssh-ed25519 KEY' in it for everybody who may sign images"
+    say "  signature: not checked, as there is no $ALLOWED_SIGNERS, and none is asked for"
+    return
+  fi
+  ! through_sudo || require_root_owned "$ALLOWED_SIGNERS"
+  signer=$(ssh-keygen -Y find-principals -s "$STAGED/SHA256SUMS.sig" -f "$ALLOWED_SIGNERS" 2>/dev/null | head -n 1) || true
+  signer=${signer%%,*}
+  [[ -n $signer ]] || fail "$dir is signed by nobody in $ALLOWED_SIGNERS" 'do not use it, or add the signer if you know the key'
+  ssh-keygen -Y verify -f "$ALLOWED_SIGNERS" -I "$signer" -n seeder -s "$STAGED/SHA256SUMS.sig" \
+    <"$STAGED/SHA256SUMS" >/dev/null 2>&1 ||
+    fail "the signature of $dir/SHA256SUMS by $signer is wrong" 'the file was changed after it was signed: download it again'
+  say "  signature: $signer"
+}
+
+sha256_of() { openssl dgst -sha256 -r "$1" | cut -c 1-64; }
+
+verify_digest() {
+  local dir=$1 name=$2 listed found
+  listed=$(awk -v name="$name" '($2 == name || $2 == "*" name) && NF == 2 { print $1 }' "$STAGED/SHA256SUMS")
+  [[ $listed =~ ^[0-9a-f]{64}$ ]] || fail "$dir/SHA256SUMS does not name $name once" 'build or download the image again'
+  [[ -e $STAGED/$name ]] || fail "$dir/SHA256SUMS names $name; it is not there" 'build or download the image again'
+  found=$(sha256_of "$STAGED/$name")
+  [[ $found == "$listed" ]] || fail "$dir/$name is not what SHA256SUMS says (sha256 $found, not $listed)" \
+    'it was changed or cut short: build or download it again'
+}
+
+# Values that reach a command have no blanks and nothing a shell, qm or a property list would take for syntax.
+read_template_conf() {
+  local dir=$1 line key value number=0
+  local -A pattern=(
+    [IMAGE]='[a-z][a-z0-9-]{0,39}' [VERSION]='[0-9][A-Za-z0-9.]{0,39}-[0-9]{1,6}' [ROLES]='[a-z][a-z,-]*'
+    [BASE]='[a-z][a-z0-9-]*' [QCOW2]='[a-z0-9][A-Za-z0-9.-]*\.qcow2' [QCOW2_SHA256]='[0-9a-f]{64}'
+    [RAW_SHA256]='[0-9a-f]{64}' [RAW_SIZE]='[1-9][0-9]{0,12}' [USR_ROOTHASH]='[0-9a-f]{64}'
+    [LOCK_SHA256]='[0-9a-f]{64}' [COMMIT]='([0-9a-f]{40,64})?' [EPOCH]='[0-9]{1,12}' [CORES]='[1-9][0-9]{0,2}'
+    [MEMORY]='[1-9][0-9]{2,7}' [DISK_GIB]='[1-9][0-9]{0,4}' [BRIDGES]='[a-zA-Z][a-zA-Z0-9_.,-]*'
+    [OSTYPE]='[a-z0-9]+' [BIOS]='ovmf' [MACHINE]='[a-z0-9.+-]+' [SCSIHW]='[a-z0-9-]+' [CPU]='[A-Za-z0-9-]+'
+  )
+  local -A seen=()
+  while IFS= read -r line || [[ -n $line ]]; do
+    number=$((number + 1))
+    [[ -n $line && $line != '#'* ]] || continue
+    key=${line%%=*} value=${line#*=}
+    # A newer Seeder may say more than this one has a use for.
+    [[ $line == *=* && $key =~ ^[A-Z][A-Z0-9_]*$ ]] || fail "$dir/template.conf, line $number: found ${line@Q}" 'build the image again'
+    [[ -n ${pattern[$key]-} ]] || continue
+    [[ -z ${seen[$key]-} ]] || fail "$dir/template.conf has $key twice" 'build the image again'
+    [[ $value =~ ^${pattern[$key]}$ ]] || fail "$dir/template.conf, line $number: $key is ${value@Q}" 'build the image again'
+    seen[$key]=1
+    printf -v "$key" %s "$value"
+  done <"$STAGED/template.conf"
+  for key in "${!pattern[@]}"; do
+    [[ -n ${seen[$key]-} ]] || fail "$dir/template.conf has no $key" 'build the image with this version of Seeder'
+  done
+  MANIFEST=$IMAGE-$VERSION.manifest.json
+  [[ $QCOW2 == "$IMAGE-$VERSION.qcow2" ]] || fail "$dir/template.conf is of $IMAGE $VERSION and names $QCOW2" 'build the image again'
+}
+
+verify_manifest() {
+  local name
+  for name in IMAGE VERSION RAW_SHA256 QCOW2_SHA256 USR_ROOTHASH LOCK_SHA256; do
+    grep -qF "\"${!name}\"" "$STAGED/$MANIFEST" ||
+      fail "$1: template.conf has $name=${!name}; the manifest has not" 'the files are of different builds: build or download the image again'
+  done
+}
+
+# The header is read here, before any program opens the image: a qcow2 may name other files of this host as its own.
+verify_disk() {
+  local dir=$1 file=$STAGED/$QCOW2 magic version backing size crypt features said
+  read -r magic version backing size crypt features < <(od -An -v -tx1 -N 80 "$file" | tr -d ' \n' | awk '{
+    print substr($0, 1, 8), substr($0, 9, 8), substr($0, 17, 16), substr($0, 49, 16), substr($0, 65, 8), substr($0, 145, 16) }') || true
+  [[ $magic == 514649fb && $version == 00000003 ]] || fail "$dir/$QCOW2 is no qcow2 image of version 3" 'build or download it again'
+  ((16#$backing == 0)) || fail "$dir/$QCOW2 wants another image as its backing file" 'only complete images are taken: build it again'
+  ((!(16#$features & 4))) || fail "$dir/$QCOW2 keeps its data in another file" 'only complete images are taken: build it again'
+  ((16#$crypt == 0)) || fail "$dir/$QCOW2 is encrypted" 'only plain images are taken: build it again'
+  ((16#$size == RAW_SIZE)) || fail "$dir/$QCOW2 is a disk of $((16#$size)) bytes; template.conf says $RAW_SIZE" 'build or download it again'
+  said=$(qemu-img check -q -f qcow2 "$file" 2>&1) ||
+    fail "qemu-img check found $dir/$QCOW2 damaged: $(tail -n 1 <<<"$said")" 'build or download it again'
+  say "  $IMAGE $VERSION: all digests are right, disk of $((RAW_SIZE / 1048576)) MiB"
+}
+
+unstage() {
+  [[ -z $STAGED ]] || rm -rf -- "$STAGED"
+  STAGED=''
+}
+
+# --- where it goes
+
+choose_storage() {
+  local name type status rest free candidates=()
+  while read -r name type status rest; do
+    [[ $name != Name ]] || continue
+    # shellcheck disable=SC2086
+    set -- $rest
+    free=${3-}
+    if [[ -n $STORAGE && $name == "$STORAGE" ]] || { [[ -z $STORAGE && $status == active ]] && storage_serves "$type"; }; then
+      candidates+=("$name $type $status ${free:-0}")
+    fi
+  done < <(pvesm status --content images 2>/dev/null {LOCK}>&-)
+  if ((${#candidates[@]} == 0)); then
+    [[ -z $STORAGE ]] || ! pvesm status 2>/dev/null {LOCK}>&- | awk -v name="$STORAGE" '$1 == name { found = 1 } END { exit !found }' ||
+      fail "the storage $STORAGE cannot hold VM disks" "allow it: pvesm set $STORAGE --content images,…; or name another with --storage"
+    fail "${STORAGE:+there is no storage $STORAGE}${STORAGE:-no storage can hold VM disks}" 'see pvesm status, and name one with --storage'
+  fi
+  ((${#candidates[@]} == 1)) ||
+    fail "several storages can hold VM disks: $(printf '%s\n' "${candidates[@]}" | awk '{ printf "%s%s", sep, $1; sep = ", " }')" \
+      "name one with --storage, or write STORAGE=… to $CONF" 2
+  read -r STORAGE STORAGE_TYPE status STORAGE_FREE <<<"${candidates[0]}"
+  [[ $status == active ]] || fail "the storage $STORAGE is $status" 'see pvesm status'
+  storage_serves "$STORAGE_TYPE" || fail "the storage $STORAGE is of the type $STORAGE_TYPE" 'name one of the type dir, lvmthin or zfspool'
+}
+
+storage_serves() { [[ $1 == dir || $1 == lvmthin || $1 == zfspool ]]; }
+
+require_room() {
+  # KiB. A thin disk may take all of its size one day; what counts now is what the image brings.
+  ((STORAGE_FREE * 1024 > RAW_SIZE)) || fail "the storage $STORAGE has $((STORAGE_FREE / 1024)) MiB free; the disk of $IMAGE $VERSION takes $((RAW_SIZE / 1048576)) MiB" \
+    'make room, retire old templates (deploy.sh --retire), or name another storage'
+}
+
+# free_vmid [TAKEN]: the lowest free number of the range above TAKEN. One that has volumes without a VM is not free.
+free_vmid() {
+  local vmid
+  for ((vmid = ${1:-$((RANGE_FIRST - 1))} + 1; vmid <= RANGE_LAST; vmid++)); do
+    ! vm_exists "$vmid" || continue
+    [[ ! -e $TEMPLATES/$vmid && -z $(volumes_of "$STORAGE" "$vmid") ]] || continue
+    printf '%s\n' "$vmid"
+    return
+  done
+  return 1
+}
+
+# --- deploying one image
+
+deploy() {
+  local current before same
+  choose_storage
+  current=$(templates_of "$IMAGE" | head -n 1)
+  before=${current:+, in the place of $(describe "$current")}
+  same=$(deployed_already) || exit 1
+  if [[ -n $same && $same == "$current" ]] && has_tag "$same" current; then
+    say "$IMAGE $VERSION is deployed already: template $same"
+    RESULTS+=("$(result "$same" false "$current")")
+    return
+  fi
+  if [[ -n $same ]]; then
+    say "$IMAGE $VERSION is here as template $same; it becomes the current one"
+    promote "$same" deploy
+  else
+    require_room
+    create
+  fi
+  [[ -n $DRY_RUN ]] || RESULTS+=("$(result "$VMID" true "$current")")
+  say "$IMAGE $VERSION is ${DRY_RUN:+going to be }template $VMID$before"
+}
+
+# The template that is this very image. The same version with another content is refused: a version is one content.
+deployed_already() {
+  local vmid
+  for vmid in $(templates_of "$IMAGE"); do
+    [[ $(ledger_value "$vmid" VERSION) == "$VERSION" ]] || continue
+    [[ $(ledger_value "$vmid" RAW_SHA256) == "$RAW_SHA256" ]] ||
+      fail "$IMAGE $VERSION is deployed already as template $vmid, with another content ($(ledger_value "$vmid" RAW_SHA256))" \
+        'raise the revision of the image, lock and build it, so that two images never have one version'
+    printf '%s\n' "$vmid"
+    return
+  done
+}
+
+create() {
+  TOKEN=$(cat /proc/sys/kernel/random/uuid)
+  say "Making a template of $IMAGE $VERSION on $STORAGE ($STORAGE_TYPE)"
+  begin "deploy token=$TOKEN image=$IMAGE version=$VERSION storage=$STORAGE"
+  claim
+  import_disk
+  verify_import
+  grow_disk
+  make_template
+  if [[ $SMOKE == 1 ]]; then smoke; fi
+  enter_ledger
+  promote "$VMID"
+  retire "$IMAGE"
+  finish
+}
+
+begin() {
+  [[ -z $DRY_RUN ]] || return 0
+  OPEN=1
+  : >"$JOURNAL"
+  journal "begin $*"
+}
+
+step() { [[ -n $DRY_RUN ]] || journal "$@"; }
+
+finish() {
+  [[ -z $DRY_RUN ]] || return 0
+  unstage
+  journal end
+  close_journal
+  OPEN=''
+}
+
+# What was done stays to be read; the last fifty transactions of it.
+close_journal() {
+  mv -f "$JOURNAL" "$HISTORY/$(date -u +%Y%m%dT%H%M%SZ).$$.${RANDOM}"
+  find "$HISTORY" -maxdepth 1 -type f -printf '%f\n' | sort -r | tail -n +51 | while IFS= read -r old; do rm -f "$HISTORY/$old"; done
+}
+
+# An empty VM with our identity comes first: Proxmox VE gives a number to one caller only, and whatever a crash leaves
+# from then on belongs to a VM that says whose it is.
+claim() {
+  local tries description bridge cards=()
+  description=$(describe_template)
+  for bridge in ${BRIDGES//,/ }; do
+    cards+=("--net$((${#cards[@]} / 2))" "virtio,bridge=$bridge,firewall=1")
+  done
+  VMID=''
+  for tries in 1 2 3 4 5; do
+    VMID=$(free_vmid "$VMID") || fail "no VM ID from $VMID_RANGE is free" 'retire templates (deploy.sh --retire), or give a larger --vmid-range'
+    step "do claim vmid=$VMID"
+    if pve "claim VM $VMID" qm create "$VMID" --name "$IMAGE-$VERSION" --description "$description" \
+      --tags "seeder;$IMAGE" --smbios1 "uuid=$TOKEN" --ostype "$OSTYPE" --bios "$BIOS" --machine "$MACHINE" \
+      --cpu "$CPU" --cores "$CORES" --memory "$MEMORY" --scsihw "$SCSIHW" --agent enabled=1 --rng0 source=/dev/urandom \
+      --serial0 socket --vga serial0 --tablet 0 --onboot 0 --ciupgrade 0 "${cards[@]}"; then
+      step "done claim vmid=$VMID"
+      return
+    fi
+    [[ $PVE_SAID == *already\ exists* ]] || fail "qm create $VMID failed: $PVE_SAID" 'see the message'
+    say "  VM $VMID has just been taken by somebody else"
+    step "lost claim vmid=$VMID"
+  done
+  fail "VM IDs were taken by others $tries times" 'give deploy.sh a --vmid-range of its own'
+}
+
+describe_template() {
+  cat <<DESCRIPTION
+$IMAGE $VERSION, a template made by Seeder. It is replaced, not changed.
+
+- base: $BASE
+- disk sha256: $RAW_SHA256
+- /usr root hash: $USR_ROOTHASH
+- qcow2 sha256: $QCOW2_SHA256
+- lock sha256: $LOCK_SHA256
+- commit: ${COMMIT:-none}
+- deployed: $(date -u +%FT%TZ)
+DESCRIPTION
+}
+
+import_disk() {
+  local format=''
+  # A raw file, so that what is read back is the disk itself; clones of it are qcow2. Elsewhere there is no choice.
+  [[ $STORAGE_TYPE != dir ]] || format=',format=raw'
+  step 'do import'
+  must "import the disk to $STORAGE" qm set "$VMID" --efidisk0 "$STORAGE:0,efitype=4m,pre-enrolled-keys=0$format" \
+    --scsi0 "$STORAGE:0,import-from=$STAGED/$QCOW2,discard=on,iothread=1,ssd=1$format" \
+    --ide2 "$STORAGE:cloudinit" --boot order=scsi0
+  step 'done import'
+}
+
+disk_path() {
+  local volume path
+  volume=$(volume_of "$1" scsi0)
+  [[ -n $volume ]] || fail "VM $1 has no scsi0 after the import" 'see qm config'
+  path=$(pvesm path "$volume" 2>/dev/null {LOCK}>&-) || true
+  [[ $path == /* ]] || fail "pvesm path $volume names no file or device" 'see pvesm status'
+  printf '%s\n' "$path"
+}
+
+# A logical volume is off once it has been written, and udev makes a device's name a moment after the device.
+await_disk() {
+  local waited=0
+  if [[ ! -e $1 && $STORAGE_TYPE == lvmthin ]]; then
+    lvchange -ay -K "${1#/dev/}" >/dev/null 2>&1 {LOCK}>&- || fail "could not activate the logical volume ${1#/dev/}" 'see lvs'
+    ACTIVATED=${1#/dev/}
+  fi
+  until [[ -e $1 ]]; do
+    ((waited < 40)) || fail "the imported disk should be $1, which is not there" 'see pvesm status'
+    sleep 0.25
+    waited=$((waited + 1))
+  done
+}
+
+verify_import() {
+  local path found
+  say '  read the disk back and compare its sha256 with the manifest'
+  [[ -z $DRY_RUN ]] || return 0
+  path=$(disk_path "$VMID")
+  ACTIVATED=''
+  await_disk "$path"
+  sync "$path" || fail "could not write $path to its disk" 'see the kernel log'
+  found=$(disk_sha256 "$path" "$RAW_SIZE")
+  [[ -z $ACTIVATED ]] || lvchange -an "$ACTIVATED" >/dev/null 2>&1 {LOCK}>&- || true
+  [[ $found == "$RAW_SHA256" ]] || fail "the imported disk of VM $VMID is not the image (sha256 $found, not $RAW_SHA256)" \
+    "$STORAGE does not keep what is written to it: check the disk, the memory and the kernel log of this host"
+  step 'done verify'
+}
+
+# disk_sha256 PATH SIZE: past the page cache where the storage allows it, since what counts is what was written.
+disk_sha256() {
+  local flags=fullblock,count_bytes
+  ! dd if="$1" bs=4M count=1 iflag=direct of=/dev/null status=none 2>/dev/null || flags+=,direct
+  dd if="$1" bs=4M iflag="$flags" count="$2" status=none | openssl dgst -sha256 -r | cut -c 1-64
+}
+
+grow_disk() {
+  ((DISK_GIB * 1073741824 > RAW_SIZE)) || return 0
+  step 'do grow'
+  must "grow the disk to $DISK_GIB GiB" qm disk resize "$VMID" scsi0 "${DISK_GIB}G"
+  [[ -z $DRY_RUN ]] || return 0
+  # qm disk resize ends with 0 when it fails.
+  [[ ,$(conf_value "$VMID" scsi0), == *",size=${DISK_GIB}G,"* ]] || fail "qm disk resize $VMID failed: ${PVE_SAID:-it said nothing}" 'see the message'
+  step 'done grow'
+}
+
+make_template() {
+  local key volume
+  step 'do template'
+  must "make VM $VMID a template" qm template "$VMID"
+  [[ -z $DRY_RUN ]] || return 0
+  # qm template ends with 0 when it fails, and may have done half of it.
+  [[ $(conf_value "$VMID" template) == 1 ]] || fail "qm template $VMID failed: ${PVE_SAID:-it said nothing}" 'see the message'
+  for key in efidisk0 scsi0; do
+    volume=$(volume_of "$VMID" "$key")
+    [[ $volume == *base-"$VMID"-disk-* ]] || fail "qm template $VMID left $key as $volume: ${PVE_SAID:-it said nothing}" 'see the message'
+  done
+  step 'done template'
+}
+
+# --- smoke: a linked clone, as every node is one, boots and says that it is ready
+
+smoke() {
+  local clone bridge cards=()
+  clone=$(free_vmid "$VMID") || fail "no VM ID from $VMID_RANGE is free for a clone to try" 'give a larger --vmid-range, or --no-smoke'
+  step "do smoke vmid=$clone"
+  must "clone it as VM $clone, to try it" qm clone "$VMID" "$clone" --name "seeder-smoke-$clone" --description "seeder smoke $TOKEN"
+  # It must not take part in anything: the cards are there, without a cable.
+  for bridge in ${BRIDGES//,/ }; do
+    cards+=("--net$((${#cards[@]} / 2))" "virtio,bridge=$bridge,firewall=1,link_down=1")
+  done
+  must 'unplug its network' qm set "$clone" --tags 'seeder;smoke' "${cards[@]}"
+  must "start VM $clone" qm start "$clone"
+  await_ready "$clone"
+  destroy_vm "$clone" "$STORAGE" "remove VM $clone" || fail "could not remove the clone $clone: $PVE_SAID" 'run deploy.sh --recover'
+  step "done smoke"
+}
+
+guest() { qm guest exec "$1" --timeout 20 -- "${@:2}" 2>&1 {LOCK}>&- </dev/null; }
+
+await_ready() {
+  local clone=$1 out='' began=$SECONDS
+  say "  wait for its first boot"
+  [[ -z $DRY_RUN ]] || return 0
+  until out=$(guest "$clone" /usr/lib/seeder/status) && [[ $out == *'\"state\":\"ready\"'* ]]; do
+    [[ $out != *'\"state\":\"failed\"'* ]] || fail "the clone $clone booted and says: $(guest_reason "$out")" 'the image does not work here'
+    ((SECONDS - began < SMOKE_SECONDS)) ||
+      fail "the clone $clone was not ready after $SMOKE_SECONDS s: $(tail -n 1 <<<"$out")" 'start a clone by hand and look at its serial console (qm terminal)'
+    [[ $(qm status "$clone" 2>&1 {LOCK}>&-) == *running* ]] || fail "the clone $clone stopped by itself" 'look at its start task in Proxmox VE'
+    sleep 2
+  done
+  [[ $out == *"\\\"version\\\":\\\"$VERSION\\\""* ]] || fail "the clone $clone is not $IMAGE $VERSION: $(guest_reason "$out")" 'the image is not what its manifest says'
+  out=$(guest "$clone" /bin/cat /proc/cmdline) || true
+  [[ $out == *"usrhash=$USR_ROOTHASH"* ]] || fail "the clone $clone did not boot with the root hash $USR_ROOTHASH" 'the image is not what its manifest says'
+  say "  ready after $((SECONDS - began)) s"
+}
+
+guest_reason() { sed -n 's/.*"out-data" *: *"\(.*\)".*/\1/p' <<<"$1" | sed 's/\\n$//; s/\\"/"/g'; }
+
+# --- the current template
+
+enter_ledger() {
+  step 'do ledger'
+  say '  enter it in the ledger'
+  [[ -z $DRY_RUN ]] || return 0
+  write_file "$TEMPLATES/$VMID" <<LEDGER
+VMID=$VMID
+IMAGE=$IMAGE
+VERSION=$VERSION
+STORAGE=$STORAGE
+VOLUME=$(volume_of "$VMID" scsi0)
+RAW_SHA256=$RAW_SHA256
+RAW_SIZE=$RAW_SIZE
+USR_ROOTHASH=$USR_ROOTHASH
+UUID=$TOKEN
+DEPLOYED=$(date -u +%FT%TZ)
+PROMOTED=0
+LEDGER
+  step 'done ledger'
+}
+
+# promote VMID [KIND]: the ledger says first who is current, then the tags follow: on the new one before off the old
+# one, so that there is always one. With KIND it is a transaction of its own.
+promote() {
+  local image last
+  VMID=$1
+  image=$(ledger_value "$VMID" IMAGE) image=${image:-$IMAGE}
+  [[ -z ${2-} ]] || begin "$2 vmid=$VMID image=$image"
+  step "do promote vmid=$VMID"
+  if [[ -z $DRY_RUN ]]; then
+    last=$(sed -n 's/^PROMOTED=//p' "$TEMPLATES"/[0-9]* | sort -rn | head -n 1)
+    # A run that was killed may have come as far as this.
+    if [[ $last == 0 || $(ledger_value "$VMID" PROMOTED) != "$last" ]]; then
+      sed "s/^PROMOTED=.*/PROMOTED=$((last + 1))/" "$TEMPLATES/$VMID" | write_file "$TEMPLATES/$VMID"
+    fi
+  fi
+  follow_ledger "$image" "$VMID"
+  step "done promote vmid=$VMID"
+  [[ -z ${2-} ]] || finish
+}
+
+# follow_ledger IMAGE VMID: gives VMID the tag `current`, and takes it from the other templates of the image.
+follow_ledger() {
+  local vmid
+  has_tag "$2" current || must "make template $2 the current one" qm set "$2" --tags "$(tags_with "$2" current)"
+  for vmid in $(templates_of "$1"); do
+    if [[ $vmid == "$2" ]] || ! has_tag "$vmid" current; then continue; fi
+    must "template $vmid is not the current one any more" qm set "$vmid" --tags "$(tags_without "$vmid" current)"
+  done
+}
+
+tags_with() {
+  local tags
+  tags=$(conf_value "$1" tags)
+  printf '%s\n' "${tags:-seeder;$IMAGE};$2"
+}
+
+# What somebody else has put on it stays.
+tags_without() {
+  local tag tags=
+  for tag in $(conf_value "$1" tags | tr ';, ' '   '); do
+    if [[ $tag != "$2" ]]; then tags+="$tag;"; fi
+  done
+  printf '%s\n' "${tags%;}"
+}
+
+rollback() {
+  local image=${ROLLBACK[0]} version=${ROLLBACK[1]-} current target='' vmid
+  [[ $image =~ ^[a-z][a-z0-9-]*$ ]] || fail "${image@Q} is no image" 'see deploy.sh --list' 2
+  current=$(templates_of "$image" | head -n 1)
+  [[ -n $current ]] || fail "there is no template of $image" 'see deploy.sh --list'
+  for vmid in $(templates_of "$image"); do
+    if [[ -n $version ]]; then
+      [[ $(ledger_value "$vmid" VERSION) == "$version" ]] || continue
+    else
+      [[ $vmid != "$current" ]] || continue
+    fi
+    target=$vmid
+    break
+  done
+  [[ -n $target ]] || fail "there is no ${version:-earlier} template of $image to go back to" 'see deploy.sh --list'
+  if [[ $target == "$current" ]] && has_tag "$target" current; then
+    say "$(describe "$target") is the current one already"
+    RESULTS+=("$(result "$target" false "$current")")
+    return
+  fi
+  say "From $(describe "$current") back to $(describe "$target")"
+  IMAGE=$image
+  promote "$target" rollback
+  RESULTS+=("$(result "$target" true "$current")")
+}
+
+# --- retiring
+
+retire_all() {
+  local image
+  for image in $(images_known); do
+    retire "$image" alone
+  done
+}
+
+# retire IMAGE [alone]: removes what is beyond the newest KEEP. What is in use stays, and so does what is not ours.
+retire() {
+  local vmid kept=0 users
+  # In a plan the new template is not among them yet.
+  [[ -z $DRY_RUN || $VERB != deploy ]] || kept=1
+  for vmid in $(templates_of "$1"); do
+    kept=$((kept + 1))
+    ((kept > KEEP)) || continue
+    users=$(clones_of "$vmid")
+    if [[ -n $users ]]; then
+      say "  $(describe "$vmid") is kept: VM ${users//$'\n'/, } is a linked clone of it"
+    elif [[ $(conf_value "$vmid" protection) == 1 ]]; then
+      say "  $(describe "$vmid") is kept: it is protected"
+    else
+      retire_one "$vmid" "${2-}"
+    fi
+  done
+  foreign_of "$1"
+}
+
+retire_one() {
+  [[ -z ${2-} ]] || begin "retire vmid=$1"
+  step "do retire vmid=$1"
+  destroy_vm "$1" "$(ledger_value "$1" STORAGE)" "retire $(describe "$1")" || fail "could not remove template $1: $PVE_SAID" 'run deploy.sh --recover later'
+  [[ -n $DRY_RUN ]] || rm -f "$TEMPLATES/$1"
+  step "done retire vmid=$1"
+  [[ -z ${2-} ]] || finish
+}
+
+# Tells of VMs that look like templates of an image and are not to be touched.
+foreign_of() {
+  local file vmid
+  for file in "/etc/pve/nodes/$NODE/qemu-server"/*.conf; do
+    vmid=${file##*/} vmid=${vmid%.conf}
+    [[ $vmid =~ ^[0-9]+$ && $(conf_value "$vmid" template) == 1 ]] || continue
+    if ! has_tag "$vmid" seeder || ! has_tag "$vmid" "$1" || ours "$vmid"; then continue; fi
+    say "  VM $vmid has our tags and is not in the ledger: it is left alone"
+  done
+  for file in "$TEMPLATES"/[0-9]*; do
+    vmid=${file##*/}
+    if [[ ! $vmid =~ ^[0-9]+$ || $(ledger_value "$vmid" IMAGE) != "$1" ]] || ours "$vmid"; then continue; fi
+    if vm_exists "$vmid"; then
+      say "  VM $vmid is in the ledger as $1 $(ledger_value "$vmid" VERSION) and was changed by somebody: it is left alone"
+    else
+      say "  template $vmid ($(ledger_value "$vmid" VERSION)) was removed by somebody: it leaves the ledger"
+      [[ -n $DRY_RUN ]] || rm -f "$file"
+    fi
+  done
+}
+
+# clones_of VMID: the VMs and containers of all nodes that have a disk on a base volume of it. LVM-thin does not name
+# the base in the clone's volume, but knows the origin.
+clones_of() {
+  local volume name group
+  for volume in $(volume_of "$1" scsi0) $(volume_of "$1" efidisk0); do
+    name=${volume##*[:/]}
+    grep -lE "^[a-z]+[0-9]+: ${volume//./\\.}/|^[a-z]+[0-9]+: [^,]*[:/]$name/" /etc/pve/nodes/*/{qemu-server,lxc}/*.conf 2>/dev/null |
+      sed 's|.*/||; s|\.conf$||'
+    if [[ $(storage_type "${volume%%:*}") == lvmthin ]]; then
+      group=$(pvesm path "$volume" 2>/dev/null {LOCK}>&-) || continue
+      group=${group#/dev/} group=${group%/*}
+      lvs --noheadings -o lv_name,origin "$group" 2>/dev/null {LOCK}>&- | awk -v base="$name" '$2 == base { print $1 }' |
+        sed -n 's/^vm-\([0-9]*\)-.*/\1/p'
+    fi
+  done | sort -nu
+}
+
+storage_type() { pvesm status 2>/dev/null {LOCK}>&- | awk -v name="$1" '$1 == name { print $2 }'; }
+
+# --- removing a VM of ours, whatever state it is in
+
+# destroy_vm VMID STORAGE WHAT: until neither it nor a volume of it is there. Its caller has made sure whose it is.
+destroy_vm() {
+  local vmid=$1 storage=$2 what=$3 tries volume
+  if [[ -n $DRY_RUN ]]; then
+    pve "$what" qm destroy "$vmid" --purge 1 --destroy-unreferenced-disks 1
+    return
+  fi
+  await_tasks "$vmid"
+  for tries in 1 2 3 4 5 6 7 8 9 10; do
+    if [[ -e $(conf_of "$vmid") ]]; then
+      [[ $(qm status "$vmid" 2>/dev/null {LOCK}>&-) != *running* ]] || pve '' qm stop "$vmid" --timeout 30 || true
+      [[ -z $(conf_value "$vmid" lock) ]] || pve '' qm unlock "$vmid" || true
+      pve "$what" qm destroy "$vmid" --purge 1 --destroy-unreferenced-disks 1 || true
+    fi
+    if [[ ! -e $(conf_of "$vmid") ]]; then
+      # What a killed qm left without a VM: the number had no volumes when it was claimed.
+      for volume in $(volumes_of "$storage" "$vmid"); do pve '' pvesm free "$volume" || true; done
+      [[ -n $(volumes_of "$storage" "$vmid") ]] || return 0
+    fi
+    # A copying process that outlived its parent may still have the volume open.
+    what="try again to remove VM $vmid ($tries)"
+    sleep 2
+  done
+  return 1
+}
+
+# --- after a crash, and on the way out
+
+# undo_deploy: takes back what the journal says was begun and never became a template.
+undo_deploy() {
+  local token storage vmid smoke
+  token=$(journal_value token) storage=$(journal_value storage)
+  smoke=$(journal_last 'do smoke' vmid)
+  if [[ -n $smoke ]] && vm_exists "$smoke"; then
+    if smoke_is_ours "$smoke" "$token"; then
+      destroy_vm "$smoke" "$storage" "undo: remove the clone $smoke" || return 1
+    else
+      say "  VM $smoke is not the clone that was being tried: it is left alone"
+    fi
+  fi
+  vmid=$(journal_last 'do claim' vmid)
+  if [[ -n $vmid && $(journal_last 'lost claim' vmid) != "$vmid" ]]; then
+    if claim_is_ours "$vmid" "$token" "$storage"; then
+      destroy_vm "$vmid" "$storage" "undo: remove VM $vmid" || return 1
+    elif vm_exists "$vmid"; then
+      say "  VM $vmid is not the one that was being made: it is left alone"
+    fi
+    # A run that was killed between the two leaves an entry without its VM.
+    [[ -e $(conf_of "$vmid") ]] || rm -f "$TEMPLATES/$vmid"
+  fi
+  rm -f "$TEMPLATES"/*.new
+}
+
+# The identity is in the configuration from the first moment it is complete. While qm create writes it, there is only
+# its lock, and with our journal, no disk and no task it can be nobody else's.
+claim_is_ours() {
+  local conf
+  conf=$(conf_of "$1")
+  await_tasks "$1"
+  [[ -e $conf ]] || return 1
+  [[ ,$(conf_value "$1" smbios1), != *",uuid=$2,"* ]] || return 0
+  [[ $(grep -cv '^$' "$conf") == 1 && $(<"$conf") =~ ^lock:\ (create|destroyed)$ ]] || return 1
+  [[ -z $(volumes_of "$3" "$1") || $(<"$conf") == 'lock: destroyed' ]]
+}
+
+smoke_is_ours() {
+  local conf
+  conf=$(conf_of "$1")
+  await_tasks "$1"
+  [[ -e $conf ]] || return 1
+  ! grep -qF "seeder smoke $2" "$conf" || return 0
+  [[ $(conf_value "$1" lock) =~ ^(clone|destroyed)$ ]] && ! grep -q '^smbios1: ' "$conf"
+}
+
+journal_value() { sed -n "1s/.* $1=\([^ ]*\).*/\1/p" "$JOURNAL"; }
+
+# journal_last WHAT KEY: the value of KEY in the last line that begins so.
+journal_last() { sed -n "s/^[^ ]* $1.* $2=\([^ ]*\).*/\1/p; s/^[^ ]* $1 $2=\([^ ]*\).*/\1/p" "$JOURNAL" | tail -n 1; }
+
+journal_has() { grep -q "^[^ ]* $1" "$JOURNAL"; }
+
+# recover: what a crash or a power cut left is finished if a good template was made, and undone if not.
+recover() {
+  local kind
+  [[ -e $JOURNAL ]] || { clean_up && return; }
+  # A line that was cut short announces nothing that was done.
+  [[ -z $(tail -c 1 "$JOURNAL") ]] || sed -i '$d' "$JOURNAL"
+  kind=$(sed -n '1s/^[^ ]* begin \([a-z]*\) .*/\1/p' "$JOURNAL")
+  if [[ -z $kind ]] || journal_has end; then
+    close_journal
+    clean_up
+    return
+  fi
+  say "An interrupted $kind is found ($(head -n 1 "$JOURNAL" | cut -d ' ' -f 1))"
+  if [[ $kind == deploy && -z $(journal_value vmid) ]] && ! journal_has 'done ledger'; then
+    undo_deploy || fail 'could not undo it' 'see the messages; then run deploy.sh --recover'
+    say '  it is undone: the template that was current still is'
+  else
+    VMID=$(journal_last 'done claim' vmid) VMID=${VMID:-$(journal_value vmid)}
+    if [[ $kind == retire ]] || journal_has 'do retire'; then
+      finish_retiring
+    fi
+    if [[ $kind != retire ]] && good "$VMID"; then
+      IMAGE=$(ledger_value "$VMID" IMAGE)
+      journal_has 'done promote' || promote "$VMID"
+      [[ -z $(journal_value token) ]] || retire "$IMAGE"
+      say "  it is finished: $(describe "$VMID") is the current one"
+    else
+      say '  it is finished'
+    fi
+  fi
+  journal end
+  close_journal
+  clean_up
+}
+
+finish_retiring() {
+  local vmid storage
+  while read -r vmid; do
+    storage=$(ledger_value "$vmid" STORAGE)
+    # Without an entry it has been removed.
+    [[ -n $storage ]] || continue
+    await_tasks "$vmid"
+    if ours "$vmid" || [[ ! -e $(conf_of "$vmid") || $(<"$(conf_of "$vmid")") == 'lock: destroyed' ]]; then
+      destroy_vm "$vmid" "$storage" "finish: remove template $vmid" || fail "could not remove template $vmid: ${PVE_SAID-}" 'run deploy.sh --recover'
+      rm -f "$TEMPLATES/$vmid"
+    else
+      say "  VM $vmid is not the template that was being retired: it is left alone"
+    fi
+  done < <(sed -n 's/^[^ ]* do retire vmid=//p' "$JOURNAL")
+}
+
+clean_up() {
+  find "$STAGE" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +
+  rm -f "$TEMPLATES"/*.new
+}
+
+# The way out, for whatever reason: an open transaction is taken back, or finished when its template is good.
+leave() {
+  local status=$?
+  trap - EXIT
+  trap '' INT TERM HUP
+  set +e
+  if [[ -n $OPEN ]]; then
+    OPEN=''
+    if journal_has 'done ledger' || ! journal_has 'begin deploy token'; then
+      say 'deploy: it will be finished by the next run, or by deploy.sh --recover'
+    elif undo_deploy; then
+      journal end
+      close_journal
+      say 'deploy: it is undone, nothing has changed'
+    else
+      say 'deploy: it could not be undone; deploy.sh --recover will try again'
+    fi
+  fi
+  unstage
+  release_locks
+  exit "$status"
+}
+
+# --- listing
+
+# result VMID CHANGED PREVIOUS: one JSON object. No value in it needs an escape.
+result() {
+  printf '{"image":"%s","version":"%s","vmid":%s,"node":"%s","storage":"%s","sha256":"%s","changed":%s,"previous":%s}' \
+    "$(ledger_value "$1" IMAGE)" "$(ledger_value "$1" VERSION)" "$1" "$NODE" "$(ledger_value "$1" STORAGE)" \
+    "$(ledger_value "$1" RAW_SHA256)" "$2" "${3:-null}"
+}
+
+list() {
+  local image vmid clones rows=() first
+  for image in $(images_known); do
+    first=true
+    for vmid in $(templates_of "$image"); do
+      clones=$(clones_of "$vmid" | tr '\n' ' ')
+      rows+=("$image $(ledger_value "$vmid" VERSION) $vmid $(ledger_value "$vmid" STORAGE) $first $(ledger_value "$vmid" DEPLOYED) $(ledger_value "$vmid" RAW_SHA256) ${clones% }")
+      first=false
+    done
+  done
+  if [[ -n $JSON ]]; then
+    printf '%s\n' "${rows[@]}" | awk -v node="$NODE" 'BEGIN { printf "{\"templates\":[" }
+      NF { printf "%s{\"image\":\"%s\",\"version\":\"%s\",\"vmid\":%s,\"node\":\"%s\",\"storage\":\"%s\",\"current\":%s,\"deployed\":\"%s\",\"sha256\":\"%s\",\"clones\":[", sep, $1, $2, $3, node, $4, $5, $6, $7
+        for (i = 8; i <= NF; i++) printf "%s%s", (i > 8 ? "," : ""), $i
+        printf "]}"; sep = "," }
+      END { print "]}" }'
+    return
+  fi
+  ((${#rows[@]} > 0)) || { say 'There are no templates yet' && return; }
+  printf '%s\n' "${rows[@]}" | awk 'BEGIN { printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", "IMAGE", "VERSION", "VMID", "STORAGE", "", "DEPLOYED", "LINKED CLONES" }
+    { clones = ""; for (i = 8; i <= NF; i++) clones = clones (i > 8 ? " " : "") $i
+      printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", $1, $2, $3, $4, ($5 == "true" ? "current" : ""), $6, clones }' | sed 's/ *$//'
+}
+
+print_results() {
+  local IFS=,
+  [[ -z $JSON ]] || printf '{"templates":[%s]}\n' "${RESULTS[*]}"
+}
+
+# --- all of it
+
+main() {
+  local dir
+  CALLED_FROM=$PWD
+  clean_environment
+  read_policy
+  parse_arguments "$@"
+  check_policy
+  require_host
+  exec {LOCK}</dev/null
+  if [[ $VERB == list ]]; then
+    list
+    return
+  fi
+  trap leave EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  if [[ -z $DRY_RUN ]]; then
+    prepare_state
+    take_locks
+    recover
+  elif [[ -e $JOURNAL ]]; then
+    say 'Another deploy is at work, or was interrupted: then it will be finished or undone first'
+  fi
+  case $VERB in
+    deploy)
+      for dir in "${DIRECTORIES[@]}"; do
+        [[ $dir == /* ]] || dir=$CALLED_FROM/$dir
+        stage "${dir%/}"
+        deploy
+        unstage
+      done
+      ;;
+    rollback) rollback ;;
+    retire) retire_all ;;
+  esac
+  print_results
+}
+
+main "$@"
