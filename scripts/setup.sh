@@ -105,7 +105,7 @@ ca-certificates fetches over https
 nftables checks the firewall rules (nft -c)
 iproute2 networks of the tests (ip)
 iputils-ping asks the clones' firewalls for echoes
-openssl certificates of the tests
+openssl signs certificates
 genisoimage makes the clones' cloud-init drives
 openssh-client logs in to clones of an image
 gnupg signs the archives of the tests

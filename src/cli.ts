@@ -5,6 +5,7 @@ import { registerBuildCommand } from './commands/build.ts'
 import { type Context, createContext } from './commands/context.ts'
 import { registerInspectCommand } from './commands/inspect.ts'
 import { registerLockCommand } from './commands/lock.ts'
+import { registerPkiCommand } from './commands/pki.ts'
 import { registerPlatformCommand } from './commands/platform.ts'
 import { registerTestCommand } from './commands/test.ts'
 import { interruption, listenForInterruption } from './interruption.ts'
@@ -50,6 +51,7 @@ registerTestCommand(program, {
 })
 registerInspectCommand(program, context)
 registerPlatformCommand(program, () => context().project())
+registerPkiCommand(program, context)
 for (const command of program.commands) command.exitOverride()
 
 listenForInterruption()

@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const commands = ['lock', 'build', 'test', 'inspect', 'platform']
+const commands = ['lock', 'build', 'test', 'inspect', 'platform', 'pki']
 
 describe('help', () => {
   it('lists every command', async () => {

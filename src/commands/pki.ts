@@ -1,0 +1,212 @@
+import { relative } from 'node:path'
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
+import { exportTrust } from '../pki/export.ts'
+import { defaultFolder } from '../pki/folder.ts'
+import { initialize } from '../pki/init.ts'
+import { entriesOf, publicKeyHash, readInventory } from '../pki/inventory.ts'
+import { type Issued, issue, renew } from '../pki/issue.ts'
+import { authorityFix, type Finding, judge, shortDate } from '../pki/judgement.ts'
+import type { Exposure } from '../pki/privacy.ts'
+import { type AuthorityName, authorityNames, kindNames, parseRequest } from '../pki/profile.ts'
+import { type Place, readSession } from '../pki/session.ts'
+import { checkTable, findingRecord, issuedRecord, listTable } from '../pki/tables.ts'
+import { defaultDays } from '../pki/terms.ts'
+import { SeederError, UsageError } from '../report/error.ts'
+import { formatTable } from '../report/table.ts'
+import type { Context } from './context.ts'
+
+interface CommonOptions {
+  dir?: string
+  json?: boolean
+}
+
+/** Adds `pki init|issue|renew|list|check|export`: the operator's certificate authorities. */
+export function registerPkiCommand(program: Command, context: () => Context): void {
+  const pki = program.command('pki').description('make and keep the certificates of etcd and Kubernetes')
+  const place = ({ dir }: CommonOptions): Place => {
+    const progress = context().progress()
+    return { folder: defaultFolder(dir), note: (text) => progress.note(text) }
+  }
+
+  withCommonOptions(pki.command('init'))
+    .description('make the CAs that are missing: etcd-ca, kubernetes-ca and front-proxy-ca')
+    .addOption(daysOption(defaultDays.authority))
+    .action(async (options: CommonOptions & { days: number }) => {
+      const where = place(options)
+      const { folder, authorities } = await initialize(where, { now: new Date(), days: options.days })
+      if (options.json) return print({ folder, authorities })
+      const width = Math.max(...authorities.map(({ name }) => name.length))
+      const lines = authorities.map(
+        ({ name, outcome, notAfter }) =>
+          `  ${name.padEnd(width)}  ${outcome === 'made' ? 'made' : 'there already'}, until ${shortDate(notAfter)}`,
+      )
+      print([folder, ...lines].join('\n'))
+      if (authorities.some(({ outcome }) => outcome === 'made')) {
+        where.note('their keys are nowhere else: keep a copy of the folder where nobody else can read it')
+      }
+    })
+
+  withCommonOptions(pki.command('issue'))
+    .description('issue a certificate with a new key; the same one again for the same name and address')
+    .addArgument(new Argument('<kind>', 'what it is for').choices(kindNames))
+    .argument('[name]', 'the member’s name, which is its VM’s; or whose certificate it is')
+    .option('--address <ip>', 'with etcd-member: the member’s IPv4 address')
+    .addOption(daysOption(defaultDays.leaf))
+    .action(
+      async (
+        kind: string,
+        name: string | undefined,
+        options: CommonOptions & { days: number; address?: string },
+      ) => {
+        const { days, address, json } = options
+        const request = parseRequest({
+          kind,
+          ...(name === undefined ? {} : { name }),
+          ...(address === undefined ? {} : { address }),
+        })
+        const issued = await issue(place(options), request, { now: new Date(), days })
+        print(json ? issuedRecord(issued) : describeIssued(issued))
+      },
+    )
+
+  withCommonOptions(pki.command('renew'))
+    .description('issue certificates anew, for the same names and addresses, with new keys')
+    .argument('[name...]', 'which ones')
+    .addOption(new Option('--within <days>', 'all that expire within so many days').argParser(parseDays))
+    .addOption(daysOption(defaultDays.leaf))
+    .action(async (names: string[], options: CommonOptions & { days: number; within?: number }) => {
+      const { days, within, json } = options
+      if ((names.length === 0) === (within === undefined)) {
+        throw new UsageError('pki renew: which certificates are to be renewed?', {
+          fix: 'give either their names, or --within and a number of days',
+        })
+      }
+      const choice = within === undefined ? { names } : { within }
+      const where = place(options)
+      const renewed = await renew(where, choice, { now: new Date(), days })
+      if (renewed.length > 0) where.note('their nodes still have the old ones: bring the new ones there')
+      if (json) return print(renewed.map(issuedRecord))
+      print(renewed.map(describeIssued).join('\n') || `nothing expires within ${within} days`)
+    })
+
+  withCommonOptions(pki.command('list'))
+    .description('list the certificates and where they are')
+    .action(async (options: CommonOptions) => {
+      const { findings, hash } = await look(place(options), 0)
+      if (options.json) return print({ certificates: findings.map(findingRecord), joinCaHash: hash ?? null })
+      print(formatTable(...listTable(findings)))
+      if (hash) print(`\nkubernetes-ca is JOIN_CA_HASH=${hash}`)
+    })
+
+  withCommonOptions(pki.command('check'))
+    .description(
+      'check every certificate, key and permission; exit 1 when something is wrong or expires soon',
+    )
+    .addOption(
+      new Option('--within <days>', 'what expires within so many days counts as wrong')
+        .argParser(parseDays)
+        .default(30),
+    )
+    .action(async (options: CommonOptions & { within: number }) => {
+      const { findings, exposures } = await look(place(options), options.within)
+      const wrong = findings.filter(({ problem }) => problem !== undefined)
+      if (options.json) {
+        const permissions = exposures.map(({ path, problem }) => ({ path, problem }))
+        const ok = wrong.length + exposures.length === 0
+        print({ ok, within: options.within, certificates: findings.map(findingRecord), permissions })
+      } else {
+        print(formatTable(...checkTable(findings)))
+        for (const { path, problem } of exposures) print(`${path} ${problem}`)
+      }
+      refuse(wrong, exposures)
+    })
+
+  withCommonOptions(pki.command('export'))
+    .description('write the CAs’ certificates, never keys, into the trust folders of the project’s images')
+    .addArgument(
+      new Argument('[ca...]', 'which ones (default: etcd-ca and kubernetes-ca)').choices(authorityNames),
+    )
+    .action(async (names: AuthorityName[], options: CommonOptions) => {
+      const chosen: AuthorityName[] = names.length > 0 ? names : ['etcd-ca', 'kubernetes-ca']
+      const exported = await exportTrust(place(options), context().project(), chosen)
+      if (options.json) return print(exported)
+      for (const { file, outcome } of exported) {
+        print(`${fromHere(file)}: ${outcome === 'written' ? 'written' : 'has it already'}`)
+      }
+    })
+}
+
+/** Everything that is there, looked at now. */
+async function look(place: Place, within: number) {
+  return await readSession(place, async ({ folder, exposures }) => {
+    const inventory = await readInventory(folder)
+    const now = new Date()
+    const { certificate } = inventory.authorities['kubernetes-ca']
+    return {
+      exposures,
+      findings: entriesOf(inventory).map((entry) => judge(entry, inventory, now, within)),
+      hash: certificate && publicKeyHash(certificate),
+    }
+  })
+}
+
+/** Makes the command end with 1 when something is wrong. */
+function refuse(wrong: readonly Finding[], exposures: readonly Exposure[]): void {
+  const [first] = wrong
+  if (first) {
+    const names = wrong.map(({ name }) => name).join(' ')
+    const authority = wrong.find(({ kind }) => kind === 'ca')
+    const renewable = wrong.every(({ facts }) => facts !== null)
+    throw new SeederError(
+      wrong.length === 1 ? `${first.name} ${first.problem}` : `${wrong.length} certificates: ${names}`,
+      {
+        fix: authority
+          ? `${authority.name} first: ${authorityFix(authority.entry)}`
+          : renewable
+            ? `seeder pki renew ${names}; then bring them to their nodes`
+            : 'what has no certificate any more is to be removed, and issued again if it is needed',
+      },
+    )
+  }
+  if (exposures.length > 0) {
+    throw new SeederError(`${exposures.length} of the folder’s permissions are wrong`, {
+      fix: 'the next command that changes something mends what it can; replace a key that somebody may have read',
+    })
+  }
+}
+
+function withCommonOptions(command: Command): Command {
+  return command
+    .option('--dir <dir>', 'the folder of the CAs (default: $SEEDER_PKI, or ~/.local/share/seeder/pki)')
+    .option('--json', 'print JSON')
+}
+
+function daysOption(days: number): Option {
+  return new Option('--days <days>', 'how long it counts').argParser(parseDays).default(days)
+}
+
+/** A hundred years at most: five digits are easily one too many. */
+function parseDays(text: string): number {
+  const days = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (days >= 1 && days <= 36500) return days
+  throw new InvalidArgumentError('Give a number of days from 1 to 36500.')
+}
+
+function describeIssued({ request, outcome, notAfter, certificateFile, keyFile }: Issued): string {
+  const said = outcome === 'kept' ? 'there already' : outcome
+  return [
+    `${request.name}: ${said}, until ${shortDate(notAfter)}`,
+    `  ${certificateFile}`,
+    `  ${keyFile}`,
+  ].join('\n')
+}
+
+/** The shorter way to write `file`: relative where it lies under the working directory. */
+function fromHere(file: string): string {
+  const path = relative(process.cwd(), file)
+  return path.startsWith('..') ? file : path
+}
+
+function print(result: unknown): void {
+  process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`)
+}

@@ -1,0 +1,106 @@
+import type { X509Certificate } from 'node:crypto'
+import { SeederError } from '../report/error.ts'
+import { type Entry, type Inventory, namesOf, requestOf } from './inventory.ts'
+import type { AuthorityName } from './profile.ts'
+
+/** Milliseconds. */
+export const day = 24 * 60 * 60 * 1000
+
+/** A date as people read it: 2026-11-24. */
+export function shortDate(date: Date): string {
+  return date.toISOString().slice(0, 10)
+}
+
+/** Whole days until a certificate expires; negative once it has. */
+export function daysLeft(certificate: X509Certificate, now: Date): number {
+  return Math.floor((certificate.validToDate.getTime() - now.getTime()) / day)
+}
+
+/** Whether a certificate has expired, or will before so many days are over. */
+export function expiresWithin(certificate: X509Certificate, now: Date, days: number): boolean {
+  return certificate.validToDate.getTime() <= now.getTime() + days * day
+}
+
+/** What makes a certificate useless, in words; undefined when it can be used now. */
+export function uselessness(entry: Entry, { authorities }: Inventory, now: Date): string | undefined {
+  const { certificate, kind, authority, damage } = entry
+  if (damage !== undefined || certificate === undefined || authority === undefined) return damage
+  const issuer = authorities[authority].certificate
+  if (issuer === undefined) return `cannot be checked: ${authority} ${authorities[authority].damage}`
+  if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey)) {
+    return kind === 'ca'
+      ? 'is not signed by itself'
+      : `is by another CA than ${authority}, or by an earlier one`
+  }
+  if (kind === 'ca' && !certificate.ca) return 'is not a CA’s certificate (CA:FALSE)'
+  if (certificate.validToDate <= now) return `expired on ${shortDate(certificate.validToDate)}`
+  if (certificate.validFromDate > now) {
+    return `is not valid before ${certificate.validFromDate.toISOString()}, and this machine’s clock says ${now.toISOString()}`
+  }
+  if (kind !== 'ca' && requestOf(entry) === undefined) {
+    return `is for ${[certificate.subject, ...namesOf(certificate)].join(', ')}, which is not what ${entry.name} is issued for`
+  }
+  return undefined
+}
+
+/**
+ * The certificate of a CA that can be used.
+ * @throws SeederError when it cannot
+ */
+export function requireAuthority(name: AuthorityName, inventory: Inventory, now: Date): X509Certificate {
+  const entry = inventory.authorities[name]
+  const problem = uselessness(entry, inventory, now)
+  if (problem === undefined && entry.certificate) return entry.certificate
+  throw new SeederError(`${name} cannot be used: ${entry.folder} ${problem}`, { fix: authorityFix(entry) })
+}
+
+/** What to do about a CA that is not as it should be. */
+export function authorityFix({ exists, damage }: Entry): string {
+  if (!exists) return 'restore it from a backup, or make a new one with: seeder pki init'
+  return damage === undefined
+    ? 'see "Replacing a CA" in docs/operations.md'
+    : 'restore the folder from a backup; without one remove it, and nothing that this CA has signed counts any more'
+}
+
+/** A certificate, and what is to be said about it. */
+export interface Finding {
+  readonly name: string
+  readonly kind: Entry['kind']
+  /** Null where there is no certificate to be read. */
+  readonly facts: {
+    readonly subject: string
+    readonly names: readonly string[]
+    readonly serial: string
+    readonly notBefore: Date
+    readonly notAfter: Date
+    readonly daysLeft: number
+  } | null
+  readonly entry: Entry
+  /** Undefined when all is well. */
+  readonly problem: string | undefined
+}
+
+/** Looks at one certificate; one that expires within so many days is a problem. */
+export function judge(entry: Entry, inventory: Inventory, now: Date, within: number): Finding {
+  const { name, kind, certificate } = entry
+  const left = certificate && daysLeft(certificate, now)
+  const soon =
+    certificate && expiresWithin(certificate, now, within)
+      ? `expires ${left === 0 ? 'within a day' : `in ${left} day${left === 1 ? '' : 's'}`}`
+      : undefined
+  return {
+    ...{ name, kind, entry },
+    facts:
+      certificate === undefined
+        ? null
+        : {
+            subject: certificate.subject.replaceAll('\n', ', '),
+            names: namesOf(certificate),
+            serial: certificate.serialNumber,
+            notBefore: certificate.validFromDate,
+            notAfter: certificate.validToDate,
+            daysLeft: daysLeft(certificate, now),
+          },
+    problem: uselessness(entry, inventory, now) ?? soon,
+  }
+}

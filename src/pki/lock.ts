@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { interruption } from '../interruption.ts'
+import { SeederError } from '../report/error.ts'
+
+// Seconds. Each holder works for one or two.
+const patience = 30
+
+/**
+ * Does some work while nobody else does work under the same lock file, which stays. It is flock(2)'s lock: the kernel
+ * takes it back when this process ends, however it ends, so there are no stale ones.
+ * @throws SeederError when somebody else has it for half a minute
+ */
+export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
+  const handle = await open(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  try {
+    await lock(file, handle.fd)
+    return await work()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Node cannot lock. A lock belongs to the open file, so it stays here when the program that took it has ended. */
+async function lock(file: string, fd: number): Promise<void> {
+  interruption.throwIfAborted()
+  const flock = spawn('flock', ['--exclusive', '--timeout', String(patience), '3'], {
+    stdio: ['ignore', 'ignore', 'pipe', fd],
+    signal: interruption,
+  })
+  const ended = once(flock, 'close')
+  const [said, [code]] = await Promise.all([flock.stderr ? text(flock.stderr) : '', ended]).catch(
+    (cause: unknown) => {
+      interruption.throwIfAborted()
+      throw new SeederError(`could not lock ${file}: ${cause instanceof Error ? cause.message : cause}`, {
+        fix: 'install util-linux, which has flock',
+        cause,
+      })
+    },
+  )
+  interruption.throwIfAborted()
+  if (code === 0) return
+  // It says nothing when the time is over.
+  throw said.trim() === ''
+    ? new SeederError(`${file} is locked: somebody else has been at work there for ${patience} s`, {
+        fix: 'wait until it is done; lslocks names the process',
+      })
+    : new SeederError(`could not lock ${file}: ${said.trim()}`, {
+        fix: 'put the folder on a file system that can lock, with --dir or SEEDER_PKI',
+      })
+}

@@ -1,0 +1,162 @@
+import { generateKeyPair, type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { execa } from 'execa'
+import { interruption } from '../interruption.ts'
+import { SeederError } from '../report/error.ts'
+
+/** A certificate and its private key (PEM). */
+export interface KeyPair {
+  readonly certificate: string
+  readonly key: string
+}
+
+/** What a certificate is to say. */
+export interface CertificatePlan {
+  readonly commonName: string
+  readonly curve: 'P-256' | 'P-384'
+  /** As in openssl's configuration. */
+  readonly extensions: readonly string[]
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+/** The files of the CA that signs, seen from the scratch folder. */
+export interface Signer {
+  readonly certificate: string
+  readonly key: string
+}
+
+const keyFile = 'new.key'
+const configFile = 'openssl.cnf'
+
+/** Of the two ways to sign, `openssl ca` is the one that takes a beginning and an end in every version 3. */
+export function opensslConfig(plan: CertificatePlan): string {
+  return [
+    '[req]',
+    'prompt=no',
+    'distinguished_name=subject',
+    '[subject]',
+    `CN=${plan.commonName}`,
+    '[ca]',
+    'default_ca=authority',
+    '[authority]',
+    'database=index',
+    'serial=serial',
+    'new_certs_dir=.',
+    // The CAs' keys have 384 bits.
+    'default_md=sha384',
+    'policy=policy',
+    '[policy]',
+    'commonName=supplied',
+    '[extensions]',
+    ...plan.extensions,
+    '',
+  ].join('\n')
+}
+
+/** `openssl` arguments that sign the request on standard input; without a signer, by its own key. */
+export function signArguments(
+  { notBefore, notAfter }: CertificatePlan,
+  signer: Signer | undefined,
+): string[] {
+  return [
+    ...['ca', '-config', configFile, '-batch', '-notext', '-extensions', 'extensions'],
+    ...['-startdate', opensslTime(notBefore), '-enddate', opensslTime(notAfter)],
+    ...(signer ? ['-cert', signer.certificate, '-keyfile', signer.key] : ['-selfsign', '-keyfile', keyFile]),
+    ...['-in', '-'],
+  ]
+}
+
+/** `20261124150000Z`: whole seconds. */
+function opensslTime(date: Date): string {
+  return `${date.toISOString().slice(0, 19).replaceAll(/[-T:]/g, '')}Z`
+}
+
+/**
+ * Makes a new key and a certificate for it, with a serial number of 128 random bits.
+ * @param signer the CA; a certificate without one is signed by its own key
+ * @param scratch an empty folder that nobody else can read
+ * @throws SeederError when openssl is missing, too old, or makes something else
+ */
+export async function makePair(
+  plan: CertificatePlan,
+  signer: Signer | undefined,
+  scratch: string,
+): Promise<KeyPair> {
+  interruption.throwIfAborted()
+  const { publicKey, privateKey } = await promisify(generateKeyPair)('ec', { namedCurve: plan.curve })
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const serial = randomBytes(16).toString('hex').toUpperCase()
+  // The key has its mode from the moment it is there.
+  const files = { [keyFile]: key, [configFile]: opensslConfig(plan), index: '', serial: `${serial}\n` }
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(scratch, name), text, { mode: 0o600 })
+  }
+  const request = await openssl(['req', '-new', '-config', configFile, '-key', keyFile], scratch)
+  const made = await openssl(signArguments(plan, signer), scratch, request)
+  return { certificate: readMade(made, plan, publicKey, serial), key }
+}
+
+/** The certificate as PEM, when it is the one that was asked for. */
+function readMade(text: string, plan: CertificatePlan, publicKey: KeyObject, serial: string): string {
+  let made: X509Certificate
+  try {
+    made = new X509Certificate(text)
+  } catch (cause) {
+    throw unexpected('no certificate', cause)
+  }
+  const seconds = (date: Date) => Math.floor(date.getTime() / 1000)
+  if (!made.publicKey.equals(publicKey)) throw unexpected('a certificate for another key')
+  // A leading zero is not part of the number.
+  if (BigInt(`0x${made.serialNumber}`) !== BigInt(`0x${serial}`)) throw unexpected('another serial number')
+  if (made.subject !== `CN=${plan.commonName}`) throw unexpected(`the subject ${made.subject}`)
+  if (
+    seconds(made.validFromDate) !== seconds(plan.notBefore) ||
+    seconds(made.validToDate) !== seconds(plan.notAfter)
+  ) {
+    throw unexpected(`a certificate from ${made.validFrom} to ${made.validTo}`)
+  }
+  return made.toString()
+}
+
+function unexpected(found: string, cause?: unknown): SeederError {
+  return new SeederError(`made a certificate with openssl; it made ${found}`, { fix: installFix, cause })
+}
+
+const installFix = 'run scripts/setup.sh, which installs openssl 3, and see which one is the first on PATH'
+
+/** @throws SeederError when there is no openssl, or one that is older than 3.0 */
+export async function requireOpenssl(): Promise<void> {
+  const asked = await execa('openssl', ['version'], { reject: false, stdin: 'ignore' })
+  if (asked.exitCode === 0 && /^OpenSSL ([3-9]|\d\d)\./.test(asked.stdout)) return
+  const found = asked.exitCode === 0 ? asked.stdout.trim() : (asked.stderr?.trim() ?? '')
+  throw new SeederError(
+    `openssl 3 signs the certificates, and cannot be used here: ${found.split('\n').at(-1) || asked.shortMessage}`,
+    { fix: installFix },
+  )
+}
+
+/** Runs openssl in the scratch folder, with no configuration but the one that is there; returns what it printed. */
+async function openssl(argv: readonly string[], scratch: string, input = ''): Promise<string> {
+  const result = await execa('openssl', argv, {
+    cwd: scratch,
+    env: { OPENSSL_CONF: configFile, LC_ALL: 'C' },
+    input,
+    reject: false,
+  })
+  if (result.exitCode === 0) return result.stdout
+  const output = result.stderr.trim()
+  throw new SeederError(`openssl ${argv[0]} failed: ${complaint(output) || result.shortMessage}`, {
+    fix: 'run again with --verbose for all that it said',
+    cause: new Error(output),
+  })
+}
+
+/** The reason in openssl's output: the last part of its first error line, or its last line. */
+function complaint(output: string): string {
+  const lines = output.split('\n')
+  const error = lines.find((line) => /^[0-9A-F]+:error:/.test(line))
+  return (error?.split(':').slice(3).join(':') ?? lines.at(-1) ?? '').trim()
+}

@@ -1,0 +1,145 @@
+import { z } from 'zod'
+import { isAddress } from '../platform/address.ts'
+import { UsageError } from '../report/error.ts'
+import { quoteValue } from '../yaml-issue.ts'
+
+/** The certificate authorities, by the names that their certificates have in the images: `trust/NAME.crt`. */
+export const authorityNames = ['etcd-ca', 'kubernetes-ca', 'front-proxy-ca'] as const
+export type AuthorityName = (typeof authorityNames)[number]
+
+/** The kinds of certificates that the images take. */
+export const kindNames = ['etcd-member', 'apiserver-etcd-client', 'etcd-client'] as const
+export type KindName = (typeof kindNames)[number]
+
+/** What all certificates of a kind have in common. */
+export interface Profile {
+  readonly authority: AuthorityName
+  /** The name of its files, without `.crt` and `.key`: the one they have in a node's /etc/seeder/tls. */
+  readonly file: string
+  readonly usages: readonly ('serverAuth' | 'clientAuth')[]
+  /** Whether it is for a machine with an address. */
+  readonly addressed: boolean
+  /** What its subject says instead of its name. */
+  readonly commonName?: string
+  /** What it is called when nobody says. */
+  readonly defaultName?: string
+}
+
+export const profiles: Readonly<Record<KindName, Profile>> = {
+  // A member serves others, and asks others itself.
+  'etcd-member': {
+    ...{ authority: 'etcd-ca', file: 'etcd', addressed: true },
+    usages: ['serverAuth', 'clientAuth'],
+  },
+  // kubeadm's own name for it, which etcd's log shows.
+  'apiserver-etcd-client': {
+    ...{ authority: 'etcd-ca', file: 'apiserver-etcd-client', addressed: false, usages: ['clientAuth'] },
+    ...{ commonName: 'kube-apiserver-etcd-client', defaultName: 'apiserver-etcd-client' },
+  },
+  'etcd-client': { authority: 'etcd-ca', file: 'etcd-client', addressed: false, usages: ['clientAuth'] },
+}
+
+/** A certificate that is asked for. Made by `parseRequest`, or read from a certificate. */
+export interface Request {
+  readonly kind: KindName
+  /** What it is called here; with etcd-member, the member's name. */
+  readonly name: string
+  /** The machine's IPv4 address; with kinds that have one. */
+  readonly address?: string
+}
+
+const label = z
+  .string()
+  .refine((text) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text) && !/^\d+$/.test(text), {
+    error: ({ input }) =>
+      `${quoteValue(input)} is no name for a certificate: a name is a DNS label of lower-case letters, digits and hyphens`,
+  })
+  .refine((text) => text !== 'localhost' && !authorityNames.some((one) => one === text), {
+    error: ({ input }) => `${quoteValue(input)} is no name for a certificate: it is another’s`,
+  })
+
+const machineAddress = z.string().refine((text) => isAddress(text) && !isNobody(text), {
+  error: ({ input }) => `${quoteValue(input)} is not the IPv4 address of a machine`,
+})
+
+const requestSchema = z.object({
+  kind: z.enum(kindNames, {
+    error: ({ input }) => `there is no kind of certificate ${quoteValue(input)}`,
+  }),
+  name: label,
+  address: machineAddress.optional(),
+})
+
+/** Loopback, "this host", multicast and reserved addresses, which no other machine can reach. */
+function isNobody(address: string): boolean {
+  const first = Number(address.split('.')[0])
+  return first === 0 || first === 127 || first >= 224
+}
+
+/**
+ * A request from what somebody has written.
+ * @throws UsageError with what will not do
+ */
+export function parseRequest(input: { kind: string; name?: string; address?: string }): Request {
+  const profile = z.enum(kindNames).safeParse(input.kind)
+  const name = input.name ?? (profile.data && profiles[profile.data].defaultName)
+  if (name === undefined && profile.data) {
+    throw new UsageError(`${profile.data}: no name given`, { fix: nameFix(profile.data) })
+  }
+  const parsed = requestSchema.safeParse({ ...input, name })
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    const at = issue?.path[0]
+    const fixes = { kind: `the kinds are ${kindNames.join(', ')}`, address: 'give one as in 10.0.0.129' }
+    throw new UsageError(issue?.message ?? '', {
+      fix: at === 'kind' || at === 'address' ? fixes[at] : nameFix(profile.data),
+    })
+  }
+  const { kind, name: checked, address } = parsed.data
+  if (profiles[kind].addressed !== (address !== undefined)) {
+    throw address === undefined
+      ? new UsageError(`${kind} ${checked}: no address given`, { fix: 'add --address, as in 10.0.0.129' })
+      : new UsageError(`${kind} ${checked}: it is for a client, which may be at any address`, {
+          fix: 'leave --address out',
+        })
+  }
+  return { kind, name: checked, ...(address === undefined ? {} : { address }) }
+}
+
+function nameFix(kind: KindName | undefined): string {
+  return kind === 'etcd-member'
+    ? 'give the member’s name, which is its VM’s, as in etcd1'
+    : 'give a name that says who has it, as in operator'
+}
+
+/** What the subject of its certificate says. */
+export function commonNameOf({ kind, name }: Request): string {
+  return profiles[kind].commonName ?? name
+}
+
+/** The subject's alternative names, DNS names first. None for a client, which nobody looks up. */
+export function alternativeNames({ name, address }: Request): string[] {
+  // First boot and the operator's command ask the member on its own machine.
+  return address === undefined ? [] : [name, 'localhost', address, '127.0.0.1']
+}
+
+/** The X.509 extensions of a CA, as in openssl's configuration. It signs leaves and no other CA. */
+export const authorityExtensions: readonly string[] = [
+  'basicConstraints=critical,CA:TRUE,pathlen:0',
+  'keyUsage=critical,keyCertSign,cRLSign',
+  'subjectKeyIdentifier=hash',
+  'authorityKeyIdentifier=keyid:always',
+]
+
+/** The X.509 extensions of a requested certificate, as in openssl's configuration. */
+export function leafExtensions(request: Request): string[] {
+  const names = alternativeNames(request).map((one) => (isAddress(one) ? `IP:${one}` : `DNS:${one}`))
+  return [
+    'basicConstraints=critical,CA:FALSE',
+    'keyUsage=critical,digitalSignature',
+    `extendedKeyUsage=${profiles[request.kind].usages.join(',')}`,
+    'subjectKeyIdentifier=hash',
+    'authorityKeyIdentifier=keyid:always',
+    ...(names.length === 0 ? [] : [`subjectAltName=${names.join(',')}`]),
+  ]
+}
