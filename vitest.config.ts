@@ -8,6 +8,10 @@ const system = [
   'test/image/first-boot/kubernetes-kubeadm.test.ts',
   'test/host/deploy.test.ts',
   'test/host/deploy-refusals.test.ts',
+  'test/pki/first-boot.test.ts',
+  'test/pki/full-disk.test.ts',
+  'test/pki/interrupted.test.ts',
+  'test/pki/openssl-3.5.test.ts',
   'test/scripts/bundle.test.ts',
 ]
 
