@@ -6,8 +6,8 @@ import { publicKeyHash, readInventory } from '../../src/pki/inventory.ts'
 import { issue } from '../../src/pki/issue.ts'
 import { judge } from '../../src/pki/judgement.ts'
 import { parseRequest } from '../../src/pki/profile.ts'
+import { pkiCommand } from '../support/pki/command.ts'
 import { makePki, type TestPki } from '../support/pki/place.ts'
-import { seeder } from '../support/seeder.ts'
 
 const day = 24 * 60 * 60 * 1000
 const now = new Date()
@@ -23,7 +23,7 @@ beforeEach(async () => {
 })
 afterEach(() => pki.remove())
 const inside = (path: string) => join(pki.folder, path)
-const run = (...argv: string[]) => seeder(['pki', ...argv, '--dir', pki.folder])
+const run = (...argv: string[]) => pkiCommand([...argv, '--dir', pki.folder])
 
 /** The problem of each certificate that has one. */
 async function problems(within = 30): Promise<Record<string, string>> {

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { pkiCommand } from '../support/pki/command.ts'
 import { emptyPlace, type TestPki } from '../support/pki/place.ts'
 import { seeder } from '../support/seeder.ts'
 
@@ -10,8 +11,19 @@ beforeEach(async () => {
   pki = await emptyPlace()
 })
 afterEach(() => pki.remove())
-const run = (...argv: string[]) => seeder(['pki', ...argv], { env: { SEEDER_PKI: pki.folder } })
+const run = (...argv: string[]) => pkiCommand([...argv, '--dir', pki.folder])
 const date = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)
+
+test('as a process of its own, in the folder that the environment names', async () => {
+  const env = { SEEDER_PKI: pki.folder }
+  const { code, stdout, stderr } = await seeder(['-q', 'pki', 'init'], { env })
+  expect({ code, stderr, first: stdout.split('\n')[0] }).toEqual({ code: 0, stderr: '', first: pki.folder })
+  expect(await seeder(['pki', 'issue', 'etcd-client', 'etcd-ca'], { env })).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^seeder: "etcd-ca" is no name for a certificate: it is another’s\n {2}→ /),
+  })
+  expect((await seeder(['pki', 'check', '--within', '36500'], { env })).code).toBe(1)
+})
 
 test('init, issue, renew', async () => {
   const made = await run('init')

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readTrust } from '../../src/image/trust.ts'
 import { exportTrust } from '../../src/pki/export.ts'
 import { copyProject } from '../support/builds.ts'
+import { pkiCommand } from '../support/pki/command.ts'
 import { makePki, type TestPki } from '../support/pki/place.ts'
-import { seeder } from '../support/seeder.ts'
 
 let pki: TestPki
 let project: string
@@ -18,7 +18,7 @@ afterEach(async () => {
   await pki.remove()
   await rm(join(project, '..'), { recursive: true })
 })
-const run = (...argv: string[]) => seeder(['-C', project, 'pki', 'export', ...argv, '--dir', pki.folder])
+const run = (...argv: string[]) => pkiCommand(['export', ...argv, '--dir', pki.folder], project)
 const trust = (image: string) => join(project, 'images', image, 'trust')
 const caFile = (name: string) => join(pki.folder, 'authorities', name, `${name}.crt`)
 

@@ -20,10 +20,10 @@ beforeAll(async () => {
 })
 afterAll(() => pki.remove())
 
-async function deliver(node: EtcdNode | Node, file: string, pair: KeyPair): Promise<void> {
+async function deliver(node: EtcdNode | Node, file: string, pair: KeyPair, trusted = ca): Promise<void> {
   await node.write(`/etc/seeder/tls/${file}.crt`, pair.certificate)
   await node.write(`/etc/seeder/tls/${file}.key`, pair.key, 0o600)
-  await node.write('/etc/seeder/trust/etcd-ca.crt', ca)
+  await node.write('/etc/seeder/trust/etcd-ca.crt', trusted)
 }
 
 test('members of etcd come up with their certificates, and clients are served', async () => {
@@ -66,6 +66,36 @@ test('members of etcd come up with their certificates, and clients are served', 
   } finally {
     await Promise.all(nodes.map((node) => node.dispose()))
     await lan.dispose()
+  }
+}, 120_000)
+
+test('a CA is replaced as docs/operations.md has it', async () => {
+  const next = await makePki()
+  const lan = await Lan.make()
+  const node = await EtcdNode.make(lan, 'etcd1', '10.0.0.129')
+  try {
+    const successor = await openAuthority(next.folder)
+    const newCa = (await successor.certificate('etcd-ca')).certificate
+    await node.write(
+      '/etc/seeder/node.env',
+      'ETCD_STATE=new\nETCD_TOKEN=t\nETCD_MEMBERS="etcd1=10.0.0.129"\nETCD_HEARTBEAT_MS=10\nETCD_ELECTION_MS=100\n',
+    )
+    const old = (await authority.issueEtcdMember('etcd1', '10.0.0.129')).pair
+    const renewed = (await successor.issueEtcdMember('etcd1', '10.0.0.129')).pair
+    // Both CAs have the same name: it is their keys that tell them apart.
+    for (const [pair, trusted] of [
+      [old, ca],
+      [old, ca + newCa],
+      [renewed, ca + newCa],
+      [renewed, newCa],
+    ] as const) {
+      await deliver(node, 'etcd', pair, trusted)
+      expect(await node.firstBoot()).toMatchObject({ status: { state: 'ready' } })
+      await node.serves()
+    }
+  } finally {
+    await node.dispose()
+    await Promise.all([lan.dispose(), next.remove()])
   }
 }, 120_000)
 

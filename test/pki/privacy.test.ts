@@ -5,8 +5,8 @@ import { initialize } from '../../src/pki/init.ts'
 import { issue } from '../../src/pki/issue.ts'
 import { findExposures } from '../../src/pki/privacy.ts'
 import { parseRequest } from '../../src/pki/profile.ts'
+import { pkiCommand } from '../support/pki/command.ts'
 import { emptyPlace, makePki, type TestPki } from '../support/pki/place.ts'
-import { seeder } from '../support/seeder.ts'
 
 const uid = process.geteuid?.() ?? 0
 const operator = parseRequest({ kind: 'etcd-client', name: 'operator' })
@@ -43,7 +43,7 @@ test('what others can get at is said by check, which changes nothing', async () 
   await chmod(inside('issued/operator'), 0o770)
   await chmod(inside('authorities/etcd-ca/etcd-ca.key'), 0o640)
   await chmod(inside('authorities/etcd-ca/etcd-ca.crt'), 0o664)
-  const { code, stdout, stderr } = await seeder(['pki', 'check', '--dir', pki.folder, '--within', '5'])
+  const { code, stdout, stderr } = await pkiCommand(['check', '--dir', pki.folder, '--within', '5'])
   expect(code).toBe(1)
   expect(stdout.split('\n').slice(-4)).toEqual([
     `${pki.folder} can be read by others (mode 0755)`,
@@ -54,7 +54,7 @@ test('what others can get at is said by check, which changes nothing', async () 
   expect(stderr).toMatch(/^seeder: 4 of the folder’s permissions are wrong\n {2}→ .*replace a key/)
   expect(await modeOf('.')).toBe('755')
   const json = JSON.parse(
-    (await seeder(['pki', 'check', '--json', '--dir', pki.folder, '--within', '5'])).stdout,
+    (await pkiCommand(['check', '--json', '--dir', pki.folder, '--within', '5'])).stdout,
   )
   expect(json).toMatchObject({ ok: false, permissions: { length: 4 } })
 })
@@ -95,6 +95,6 @@ test.runIf(uid === 0)('what belongs to somebody else is refused', async () => {
   const key = inside('issued/operator/etcd-client.key')
   await chown(key, 12345, 12345)
   await expect(issueAgain(pki)).rejects.toThrow(`${key} belongs to the user 12345, not to 0`)
-  const { stdout } = await seeder(['pki', 'check', '--dir', pki.folder, '--within', '5'])
+  const { stdout } = await pkiCommand(['check', '--dir', pki.folder, '--within', '5'])
   expect(stdout).toContain(`\n${key} belongs to the user 12345, not to 0`)
 })
