@@ -170,7 +170,7 @@ function refuse(wrong: readonly Finding[], exposures: readonly Exposure[]): void
   }
   if (exposures.length > 0) {
     throw new SeederError(`${exposures.length} of the folder’s permissions are wrong`, {
-      fix: 'the next command that changes something mends what it can; replace a key that somebody may have read',
+      fix: 'the next command that changes something mends what it can; who has read a key can use it until it expires',
     })
   }
 }
