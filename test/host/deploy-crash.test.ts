@@ -13,16 +13,17 @@ import type { PveHost } from '../support/pve/host.ts'
  */
 const root = await testFolder('deploy crash')
 let images: SmallImage[]
-let host: PveHost
+/** As many as there are processors: each takes its share of the points. */
+let hosts: PveHost[]
 
 beforeAll(async () => {
   images = await Promise.all(
     ['3.0.11-1', '3.0.12-1', '3.0.13-1'].map((version) => makeSmallImage(join(root, version), { version })),
   )
-  host = await startHost(join(root, 'host'))
+  hosts = await Promise.all([1, 2].map((number) => startHost(join(root, `host-${number}`))))
 })
 afterAll(async () => {
-  await host.remove()
+  await Promise.all(hosts.map((host) => host.remove()))
   await rm(root, { recursive: true, force: true })
 })
 
@@ -31,22 +32,22 @@ const onLocal = ['--storage', 'local', '--keep', '2']
 
 const kept = ['/etc/pve/nodes', '/etc/pve/priv', '/var/lib/vz', '/var/lib/seeder', '/dev/pve', '/dev/zvol']
 
-/** Keeps the host as it is now below a name. */
-async function save(name: string): Promise<void> {
+/** Keeps a host as it is now below a name. */
+async function save(host: PveHost, name: string): Promise<void> {
   const script = `mkdir -p "/var/lib/saved/$0"; for at; do mkdir -p "/var/lib/saved/$0$at"; [ ! -e "$at" ] || cp -a "$at/." "/var/lib/saved/$0$at"; done`
   const { code, stderr } = await host.run(['sh', '-euc', script, name, ...kept])
   if (code !== 0) throw new Error(stderr)
 }
 
-/** Makes the host what it was when `save` was called. */
-async function restore(name: string): Promise<void> {
+/** Makes a host what it was when `save` was called. */
+async function restore(host: PveHost, name: string): Promise<void> {
   const script = `for at; do chattr -R -f -i "$at" || :; find "$at" -mindepth 1 -delete; cp -a "/var/lib/saved/$0$at/." "$at"; done`
   const { code, stderr } = await host.run(['sh', '-euc', script, name, ...kept])
   if (code !== 0) throw new Error(stderr)
 }
 
 /** At whatever moment: a template has the tag, is in the ledger, and its disk is what the ledger says. */
-async function expectUsable(): Promise<void> {
+async function expectUsable(host: PveHost): Promise<void> {
   const usable = await Promise.all(
     (await tagged(host, 'current')).map(async (vmid) => {
       const script = `. /var/lib/seeder/templates/$0 && head -c "$RAW_SIZE" "$(pvesm path "$VOLUME")" | sha256sum | grep -q "^$RAW_SHA256 "`
@@ -58,29 +59,36 @@ async function expectUsable(): Promise<void> {
 
 /** Kills a run of deploy.sh at each point, runs it again, and compares. How many points there were. */
 async function killEverywhere(start: string, argv: readonly string[]): Promise<number> {
-  await restore(start)
-  const numbers = killPoints(await listPoints(host, argv))
-  const undisturbed = await inventory(host)
-  for (const number of numbers) {
-    await restore(start)
-    const killed = await killAt(host, number, argv)
-    expect(killed.code, `point ${number}: ${killed.stderr}`).toBe(137)
-    await expectUsable()
-    const again = await deploy(host, argv)
-    expect(again.code, `after point ${number}: ${again.stderr}`).toBe(0)
-    expect(await inventory(host), `after point ${number}: ${killed.stderr}\n--\n${again.stderr}`).toBe(
-      undisturbed,
-    )
+  const [first] = hosts
+  if (!first) throw new Error('there is no host')
+  await restore(first, start)
+  const numbers = killPoints(await listPoints(first, argv))
+  const undisturbed = await inventory(first)
+  const left = [...numbers]
+  const share = async (host: PveHost) => {
+    for (let number = left.shift(); number !== undefined; number = left.shift()) {
+      await restore(host, start)
+      const killed = await killAt(host, number, argv)
+      expect(killed.code, `point ${number}: ${killed.stderr}`).toBe(137)
+      await expectUsable(host)
+      const again = await deploy(host, argv)
+      const told = `after point ${number}: ${killed.stderr}\n--\n${again.stderr}`
+      expect(again.code, told).toBe(0)
+      expect(await inventory(host), told).toBe(undisturbed)
+    }
   }
+  await Promise.all(hosts.map(share))
   return numbers.length
 }
 
 test(
   'a deploy that is killed anywhere',
   async () => {
-    await mustDeploy(host, [...onLocal, folder(0)])
-    await mustDeploy(host, [...onLocal, folder(1)])
-    await save('two')
+    for (const host of hosts) {
+      await mustDeploy(host, [...onLocal, folder(0)])
+      await mustDeploy(host, [...onLocal, folder(1)])
+      await save(host, 'two')
+    }
     const points = await killEverywhere('two', [...onLocal, folder(2)])
     console.log(`killed a deploy at ${points} points`)
     expect(points).toBeGreaterThan(60)
@@ -91,9 +99,7 @@ test(
 test(
   'rolling back and retiring that is killed anywhere',
   async () => {
-    await restore('two')
     const rollback = await killEverywhere('two', ['--rollback', 'haproxy', '3.0.11-1'])
-    await restore('two')
     const retire = await killEverywhere('two', ['--retire', '--keep', '1'])
     console.log(`killed a rollback at ${rollback} points, retiring at ${retire}`)
     expect(rollback).toBeGreaterThan(10)

@@ -47,7 +47,7 @@ export async function killAt(host: PveHost, point: number, argv: readonly string
 
 // What changes something, or announces it.
 const changes =
-  /^(qm|pvesm|"\$@"|out=\$\("\$@"|mv|rm|rmdir|mkdir|touch|sync|printf .*JOURNAL|cat > |sed .*write_file|: > |exec |dd |sed -i|STAGED=\$)/
+  /^(out=\$\("\$@"|mv|rm|rmdir|mkdir|touch|printf .*JOURNAL|cat > |: > |exec |dd |sed -i|STAGED=\$)/
 
 /** The numbers of the commands before and after which a kill can leave something: right before each, and right after. */
 export function killPoints(points: readonly Point[]): number[] {
