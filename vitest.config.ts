@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 /** Tests of whole programs, without virtual machines, that take longer than one waits for after a change. */
 const system = [
   'test/image/archive.test.ts',
+  'test/host/pve-conformance.test.ts',
   'test/image/ubuntu.test.ts',
   'test/image/first-boot/etcd-*.test.ts',
   'test/image/first-boot/kubernetes-kubeadm.test.ts',

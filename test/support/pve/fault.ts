@@ -17,6 +17,8 @@ export type ActiveFault =
   | { readonly kind: 'kill'; readonly when: FaultMoment }
   /** Everything on the host ends at once. */
   | { readonly kind: 'power-cut'; readonly when: FaultMoment }
+  /** It stands still until the test lets it go on. */
+  | { readonly kind: 'pause'; readonly when: FaultMoment }
   /** The disk that it writes finds no room. */
   | { readonly kind: 'no-space' }
   /** A byte of the disk that it writes is another one than its source's. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fault } from './fault.ts'
 
 /** What is to go wrong on a host, and what was called on it. */
@@ -21,9 +22,23 @@ export class Faults {
 
   /** Nothing goes wrong any more. Storages are back, and the calls forgotten. */
   async clear(): Promise<void> {
-    for (const name of ['faults.json', 'calls', 'gone']) {
+    for (const name of ['faults.json', 'calls', 'gone', 'paused', 'released']) {
       await rm(join(this.control, name), { recursive: true, force: true })
     }
+  }
+
+  /** Waits until a call stands still. */
+  async paused(timeoutMs = 30_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs
+    while (!existsSync(join(this.control, 'paused'))) {
+      if (Date.now() > deadline) throw new Error('no call on the stand-in host stands still')
+      await sleep(10)
+    }
+  }
+
+  /** Lets the calls that stand still go on, and those that would. */
+  async release(): Promise<void> {
+    await writeFile(join(this.control, 'released'), '')
   }
 
   /** The calls of all stand-ins since then, in their order: the program's name and its arguments. */

@@ -110,14 +110,20 @@ export class PveHost {
     // Opened for reading and writing, a FIFO does not wait for its other end. The end of this process closes it.
     const power = await open(this.layout.power, 'r+')
     const script = hostScript(this.layout, this.node, this.settings.bridges, this.asRoot)
-    const argv = unshareArguments(this.asRoot, ['/bin/sh', '-euc', script])
+    await writeFile(this.layout.script, script)
+    const argv = unshareArguments(this.asRoot, ['/bin/sh', '-eu', this.layout.script])
     const child = spawn('unshare', argv, {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
       cwd: '/',
       env: environment,
     })
-    this.holder = await ready(child)
+    try {
+      this.holder = await ready(child)
+    } catch (error) {
+      await power.close()
+      throw error
+    }
     if (lasting) {
       await power.close()
       child.stdout?.destroy()

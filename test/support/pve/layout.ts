@@ -25,6 +25,11 @@ export class Layout {
     return join(this.folder, 'host.json')
   }
 
+  /** What makes fresh namespaces the host. */
+  get script(): string {
+    return join(this.folder, 'start.sh')
+  }
+
   /** The folder that is `controlMount` inside. */
   get control(): string {
     return join(this.folder, 'control')

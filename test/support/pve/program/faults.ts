@@ -1,7 +1,8 @@
-import { openSync, writeSync } from 'node:fs'
+import { existsSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import type { ActiveFault, FaultMoment } from '../fault.ts'
 import { PveError } from './failure.ts'
 import { err } from './output.ts'
+import { isInterrupted } from './processes.ts'
 
 let active: readonly ActiveFault[] = []
 /** How a worker tells the process that waits for it to end its process group. */
@@ -26,9 +27,7 @@ export function activeFault<K extends ActiveFault['kind']>(
 
 /** Whether something is to happen at a moment of this call. */
 export function isMarked(moment: FaultMoment): boolean {
-  return active.some(
-    (fault) => (fault.kind === 'kill' || fault.kind === 'power-cut') && fault.when === moment,
-  )
+  return active.some((fault) => 'when' in fault && fault.when === moment)
 }
 
 /** A moment of a call's work at which a test may want its end. */
@@ -39,7 +38,8 @@ export async function passMoment(moment: FaultMoment): Promise<void> {
       err(fault.stderr.replace(/\n?$/, '\n'))
       throw new InjectedFailure(fault.status)
     }
-    if (fault.kind === 'power-cut') await cutPower()
+    if (fault.kind === 'pause') await release()
+    else if (fault.kind === 'power-cut') await cutPower()
     else if (askForKill !== undefined) await askForKill()
     else process.kill(0, 'SIGKILL')
   }
@@ -49,6 +49,14 @@ export async function passMoment(moment: FaultMoment): Promise<void> {
 export class InjectedFailure extends PveError {
   constructor(status: number) {
     super('', status)
+  }
+}
+
+async function release(): Promise<void> {
+  writeFileSync('/run/stand-in/paused', '')
+  while (!existsSync('/run/stand-in/released')) {
+    if (isInterrupted()) throw new PveError('interrupted by signal')
+    await new Promise((wake) => setTimeout(wake, 20))
   }
 }
 

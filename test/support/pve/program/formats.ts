@@ -6,7 +6,7 @@ export const vmid: Spec = {
   format: (value) => (/^[1-9][0-9]{2,8}$/.test(value) ? undefined : 'value does not look like a valid VM ID'),
 }
 
-const label = /^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/
+const label = /^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$/
 
 export const dnsName = formatted((value) =>
   value.split('.').every((part) => label.test(part))

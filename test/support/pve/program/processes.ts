@@ -18,6 +18,11 @@ export function catchInterruptions(): void {
     process.on(signal, () => interruption.abort())
 }
 
+/** Whether this process has been told to end. */
+export function isInterrupted(): boolean {
+  return interruption.signal.aborted
+}
+
 export interface ProgramOptions {
   readonly input?: string | Buffer
   /** Called with every piece of standard output instead of collecting it. */

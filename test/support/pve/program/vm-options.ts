@@ -182,6 +182,7 @@ const structured: Readonly<Record<string, { most?: number; schema: PropertySchem
   agent: {
     schema: {
       defaultKey: 'enabled',
+      required: ['enabled'],
       keys: {
         ...{ enabled: boolean, 'freeze-fs': boolean, 'freeze-fs-on-backup': boolean },
         ...{ fstrim_cloned_disks: boolean, type: oneOf('virtio', 'isa') },

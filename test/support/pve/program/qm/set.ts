@@ -15,7 +15,7 @@ import { ParameterError, PveError } from '../failure.ts'
 import { passMoment } from '../faults.ts'
 import type { Call } from '../getopt.ts'
 import { withConfigLock } from '../locks.ts'
-import { say } from '../output.ts'
+import { err, say } from '../output.ts'
 import { placeOf } from '../storage/registry.ts'
 import { checkLock, digestOf, loadConfig, type VmConfig, writeConfig } from '../vm-config.ts'
 import { vmOption } from '../vm-options.ts'
@@ -41,7 +41,11 @@ export async function set(call: Call): Promise<void> {
       throw new PveError('detected modified configuration - file changed by other user? Try again.')
     }
     if (given.get('skiplock') !== '1') checkLock(config)
-    say(`update VM ${vmid}: ${echo(new Map([...given, ...wanted]))}`)
+    const shown = echo(new Map([...given, ...wanted]))
+    say(`update VM ${vmid}: ${shown}`)
+    if (/[^\0-\xff]/.test(shown)) {
+      err('Wide character in print at /usr/share/perl5/PVE/API2/Qemu.pm line 2259.\n')
+    }
     for (const option of deleted) {
       await deleteOption(vmid, config, option)
       writeConfig(vmid, config)
