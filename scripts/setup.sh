@@ -113,6 +113,11 @@ shellcheck checks the shell scripts
 python3-yaml runs the stand-in for kubeadm of the tests
 zstd compresses and reads images
 xz-utils reads packages and tarballs
+systemd process 1 of the machines on which the tests install the runner
+dbus the bus of those machines
+procps looks for processes there (pgrep)
+sudo starts deploy.sh for a job, there and on a host with a runner
+curl asks GitHub for a runner, there and on a host with one
 git the source commit in the manifest
 LIST
   command -v node >/dev/null || echo 'nodejs runs npm'
