@@ -13,6 +13,7 @@ const system = [
   'test/pki/full-disk.test.ts',
   'test/pki/interrupted.test.ts',
   'test/pki/openssl-3.5.test.ts',
+  'test/host/runner-interrupted.test.ts',
   'test/scripts/bundle.test.ts',
 ]
 

@@ -1,0 +1,1041 @@
+#!/bin/bash -p
+#
+# A GitHub Actions runner on this Proxmox VE host that the jobs cannot take the host over with.
+
+usage() {
+  cat <<'USAGE'
+Usage: runner.sh install OPTIONS   install the runner, or change and upgrade what is installed
+       runner.sh status            what is installed, what it does, what is wrong; exit status 1 if anything is
+       runner.sh remove [--purge]  take everything away again; --purge: deploy.sh's settings and its records, too
+
+Runs as root. Every job gets a runner of its own, registered for that job alone, as the user seeder-runner in a
+sandbox. It may become root for one program: the copy of deploy.sh that this installs.
+
+  --repo OWNER/NAME, --org NAME   whose jobs it takes
+  --token-file FILE               a token that may make runners there: for a repository "Administration: write", for
+                                  an organization "Self-hosted runners: write"; - is standard input
+  --version VERSION               of the runner, 2.336.0 or later, from github.com/actions/runner/releases
+  --sha256 DIGEST                 of its actions-runner-linux-x64-VERSION.tar.gz: the same page has it
+  --archive FILE                  take that file instead of downloading it; its name tells the version
+  --name NAME                     how it is called there, with some letters added for each job (the host's name)
+  --labels LABEL,...              (self-hosted,linux,x64,seeder,NAME)
+  --group ID                      the organization's runner group (1, the default group)
+  --http-proxy URL, --https-proxy URL, --no-proxy HOST,...
+                                  for the runner and its jobs; '' takes one away again (http_proxy and so on, where
+                                  they are set at the first install)
+
+What is not given stays as it was. Exit status: 0 done, 1 failed, 2 wrong use. docs/security.md says what a job can do.
+USAGE
+}
+
+set -euo pipefail
+
+readonly RUNNER=seeder-runner
+readonly CONF=/etc/seeder/runner.conf
+readonly TOKEN=/etc/seeder/runner.token
+readonly DEPLOY_CONF=/etc/seeder/deploy.conf
+readonly SIGNERS=/etc/seeder/allowed_signers
+readonly DEPLOY_STATE=/var/lib/seeder
+readonly LIBRARY=/usr/local/lib/seeder
+readonly SUDOERS=/etc/sudoers.d/seeder-runner
+readonly UNITS=/etc/systemd/system
+readonly SERVICE=seeder-runner.service
+readonly JOB_SERVICE=seeder-runner-job.service
+# Programs and jobs are in one folder, since a job gets hard links to the program's files.
+readonly STATE=/var/lib/seeder-runner
+readonly PROGRAMS=$STATE/program
+readonly INCOMING=$STATE/incoming
+readonly JOB=$STATE/job
+readonly REGISTERED=$STATE/registered
+readonly RUNTIME=/run/seeder-runner
+readonly API=https://api.github.com
+readonly DOWNLOADS=https://github.com/actions/runner/releases/download
+# The first that knows `uses: $/…`, which the action needs.
+readonly LEAST_VERSION=2.336.0
+# One whole id space for the users of an image, as useradd hands it out.
+readonly SUBID_COUNT=65536
+readonly SUBID_FIRST=100000
+# A runner that ends sooner than this without a job has something wrong with it.
+readonly SHORT_SECONDS=10
+readonly LONGEST_PAUSE=600
+# Nothing that systemd's environment files or curl would read in another way.
+readonly NAME_PATTERN='^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$'
+readonly PROXY_PATTERN='^(https?://[][A-Za-z0-9_.~:@%/!*+,;=-]+)?$'
+readonly NO_PROXY_PATTERN='^[A-Za-z0-9_.:/*,-]*$'
+
+VERB=''
+PURGE=''
+ARCHIVE='' TOKEN_FILE=''
+# What runner.conf holds: scope is repos/OWNER/NAME or orgs/NAME.
+declare -A SETTING=()
+readonly SETTINGS=(SCOPE NAME LABELS GROUP VERSION SHA256 HTTP_PROXY HTTPS_PROXY NO_PROXY)
+CHANGES=0
+SOURCES=''
+# What root's environment says of proxies, which counts only where nothing else does.
+declare -A FROM_ENVIRONMENT=()
+# The file with GitHub's last answer; its head and curl's complaint are beside it.
+ANSWER=$RUNTIME/answer
+
+# --- telling
+
+say() { printf 'runner: %s\n' "$*"; }
+
+changed() {
+  CHANGES=$((CHANGES + 1))
+  say "$*"
+}
+
+# fail WHAT [FIX [STATUS]]: what was attempted and found, in a line, and what to do about it.
+fail() {
+  printf 'runner: %s\n' "$1" >&2
+  [[ -z ${2-} ]] || printf '  → %s\n' "$2" >&2
+  exit "${3-1}"
+}
+
+# Root's own environment decides nothing later on.
+clean_environment() {
+  local name
+  # As curl reads them: http_proxy in small letters only.
+  FROM_ENVIRONMENT=(
+    [HTTP_PROXY]=${http_proxy-}
+    [HTTPS_PROXY]=${https_proxy-${HTTPS_PROXY-}}
+    [NO_PROXY]=${no_proxy-${NO_PROXY-}}
+  )
+  while read -r name; do unset "$name" 2>/dev/null || true; done < <(compgen -e)
+  export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+  IFS=$' \t\n'
+  umask 022
+}
+
+# --- arguments and settings
+
+parse_arguments() {
+  local option
+  case ${1-} in
+    install | status | remove | one-job | tidy) VERB=$1 && shift ;;
+    -h | --help) usage && exit 0 ;;
+    '') fail 'nothing to do was given' 'see runner.sh --help' 2 ;;
+    *) fail "there is no ${1@Q}" 'see runner.sh --help' 2 ;;
+  esac
+  while (($# > 0)); do
+    option=$1
+    shift
+    case $VERB:$option in
+      remove:--purge) PURGE=1 && continue ;;
+      *:-h | *:--help) usage && exit 0 ;;
+      install:--*) ;;
+      *) fail "$VERB takes no ${option@Q}" 'see runner.sh --help' 2 ;;
+    esac
+    (($# > 0)) || fail "$option needs a value" 'see runner.sh --help' 2
+    case $option in
+      --repo) give SCOPE "repos/$1" '^repos/[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+$' 'OWNER/NAME' ;;
+      --org) give SCOPE "orgs/$1" '^orgs/[A-Za-z0-9][A-Za-z0-9-]*$' "an organization's name" ;;
+      --name) give NAME "$1" "$NAME_PATTERN" 'up to 50 letters, digits, dots, _ and -' ;;
+      --labels) give LABELS "$1" '^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+){0,99}$' 'names with commas between them' ;;
+      --group) give GROUP "$1" '^[1-9][0-9]{0,9}$' "the number in the group's address" ;;
+      --version) give VERSION "${1#v}" '^[0-9]+\.[0-9]+\.[0-9]+$' 'three numbers, such as 2.336.0' ;;
+      --sha256) give SHA256 "${1,,}" '^[0-9a-f]{64}$' '64 hexadecimal digits' ;;
+      --http-proxy) give HTTP_PROXY "$1" "$PROXY_PATTERN" 'http://HOST:PORT' ;;
+      --https-proxy) give HTTPS_PROXY "$1" "$PROXY_PATTERN" 'http://HOST:PORT' ;;
+      --no-proxy) give NO_PROXY "$1" "$NO_PROXY_PATTERN" 'hosts and networks with commas between them' ;;
+      --archive) ARCHIVE=$1 ;;
+      --token-file) TOKEN_FILE=$1 ;;
+      *) fail "install takes no ${option@Q}" 'see runner.sh --help' 2 ;;
+    esac
+    shift
+  done
+  [[ ! ${ARCHIVE##*/} =~ ^actions-runner-linux-x64-([0-9]+\.[0-9]+\.[0-9]+)\.tar\.gz$ ]] ||
+    : "${SETTING[VERSION]=${BASH_REMATCH[1]}}"
+}
+
+# give KEY VALUE PATTERN FORM
+give() {
+  [[ $2 =~ $3 ]] || fail "${2@Q} was given as ${1,,}" "it is ${4}" 2
+  SETTING[$1]=$2
+}
+
+# load_settings: what runner.conf says of the settings that no option gave.
+load_settings() {
+  local line key
+  local -A stored=()
+  [[ -e $CONF ]] || return 0
+  while IFS= read -r line || [[ -n $line ]]; do
+    [[ -n $line && $line != '#'* ]] || continue
+    key=${line%%=*}
+    [[ $line == *=* && " ${SETTINGS[*]} " == *" $key "* ]] || fail "$CONF has the line ${line@Q}" "take it out of $CONF"
+    stored[$key]=${line#*=}
+  done <"$CONF"
+  # The digest is that of the stored version.
+  [[ ${SETTING[VERSION]-${stored[VERSION]-}} == "${stored[VERSION]-}" ]] || unset 'stored[SHA256]'
+  for key in "${!stored[@]}"; do [[ -n ${SETTING[$key]+given} ]] || SETTING[$key]=${stored[$key]}; done
+}
+
+# complete_settings: what neither options nor runner.conf gave.
+complete_settings() {
+  local name key
+  name=$(uname -n)
+  [[ -n ${SETTING[NAME]-} ]] ||
+    give NAME "${name%%.*}" "$NAME_PATTERN" "the host's name, and that is none for a runner: give --name"
+  : "${SETTING[LABELS]=self-hosted,linux,x64,seeder,${SETTING[NAME]}}"
+  : "${SETTING[GROUP]=1}"
+  for key in HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    [[ -z ${SETTING[$key]+given} ]] || continue
+    [[ $key == NO_PROXY ]] && name=$NO_PROXY_PATTERN || name=$PROXY_PATTERN
+    give "$key" "${FROM_ENVIRONMENT[$key]}" "$name" "in the environment, in another form than --${key,,} takes"
+  done
+}
+
+settings_text() {
+  local key
+  printf '# Written by runner.sh install, which changes it, too. It also says that the user %s is its own.\n' "$RUNNER"
+  for key in "${SETTINGS[@]}"; do printf '%s=%s\n' "$key" "${SETTING[$key]-}"; done
+}
+
+program_folder() { printf '%s/%s-%s' "$PROGRAMS" "${SETTING[VERSION]}" "${SETTING[SHA256]:0:12}"; }
+
+# --- checks before anything is changed
+
+require_root() { ((EUID == 0)) || fail "$VERB needs root" "sudo scripts/runner.sh $VERB"; }
+
+require_host() {
+  local line missing=() packages=()
+  # Program and the package that has it. Proxmox VE comes with all but sudo, and perhaps curl.
+  while read -r line; do
+    command -v "${line%% *}" >/dev/null || { missing+=("${line%% *}") && packages+=("${line##* }"); }
+  done <<<'sudo sudo
+visudo sudo
+curl curl
+newuidmap uidmap
+newgidmap uidmap
+useradd passwd
+perl perl
+tar tar
+gzip gzip
+flock util-linux
+pgrep procps
+nsenter util-linux
+systemctl systemd
+systemd-run systemd'
+  ((${#missing[@]} == 0)) || fail "this host has no ${missing[*]}" \
+    "apt-get install $(printf '%s\n' "${packages[@]}" | sort -u | paste -sd ' ')"
+  perl -MJSON::PP -e 1 2>/dev/null || fail 'perl has no JSON::PP here' 'apt-get install perl'
+  [[ -d /run/systemd/system ]] || fail 'systemd does not run here' 'install the runner on the host itself'
+  ! setting_is user/max_user_namespaces 0 || fail 'user.max_user_namespaces is 0; jobs build in user namespaces' \
+    'sysctl -w user.max_user_namespaces=15000, and write it to /etc/sysctl.d'
+  ! setting_is kernel/unprivileged_userns_clone 0 ||
+    fail 'kernel.unprivileged_userns_clone is 0; jobs build in user namespaces' \
+      'sysctl -w kernel.unprivileged_userns_clone=1, and write it to /etc/sysctl.d'
+  ! setting_is kernel/apparmor_restrict_unprivileged_userns 1 ||
+    fail 'AppArmor restricts user namespaces, in which jobs build' \
+      'sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, and write it to /etc/sysctl.d'
+}
+
+setting_is() { [[ -r /proc/sys/$1 && $(<"/proc/sys/$1") == "$2" ]]; }
+
+require_settings() {
+  local version=${SETTING[VERSION]-}
+  [[ -n ${SETTING[SCOPE]-} ]] || fail 'whose jobs the runner takes was not said' 'give --repo OWNER/NAME or --org NAME' 2
+  [[ -n $version ]] || fail 'the version of the runner was not said' \
+    'give --version and --sha256, from https://github.com/actions/runner/releases' 2
+  [[ $(printf '%s\n' "$LEAST_VERSION" "$version" | sort -V | head -n 1) == "$LEAST_VERSION" ]] ||
+    fail "the runner $version is too old" "take $LEAST_VERSION or later: the action is called by its own repository" 2
+  [[ -n ${SETTING[SHA256]-} ]] || fail "the digest of the runner $version was not said" \
+    "give --sha256: https://github.com/actions/runner/releases/tag/v$version has it" 2
+}
+
+require_sources() {
+  # The installed copy can do all but bring a newer deploy.sh.
+  [[ -f $SOURCES/deploy.sh ]] || fail "$SOURCES has no deploy.sh" "run the runner.sh of Seeder's checkout"
+}
+
+# Whoever can change a folder above the program that sudo starts, or above its settings, can change what it does.
+require_root_owned_parents() {
+  local path owner mode
+  for path in "$LIBRARY" "${CONF%/*}" "$STATE"; do
+    while [[ $path != / ]]; do
+      if [[ -e $path || -L $path ]]; then
+        [[ ! -L $path ]] || fail "$path is a symbolic link" 'put a folder there'
+        read -r owner mode < <(stat -c '%u %a' "$path")
+        [[ $owner == 0 ]] || fail "$path belongs to the user id $owner" "chown root:root $path"
+        ((!(8#$mode & 8#022))) || fail "$path can be written by others than root (mode $mode)" "chmod go-w $path"
+      fi
+      path=$(dirname "$path")
+    done
+  done
+}
+
+# Without our record there is nothing of ours: the same names are somebody else's then.
+require_nothing_foreign() {
+  local path
+  [[ ! -e $CONF ]] || return 0
+  ! getent passwd "$RUNNER" >/dev/null || fail "there is a user $RUNNER, and runner.sh did not make it" \
+    "rename it, or remove it with userdel"
+  for path in "$SUDOERS" "$UNITS/$SERVICE" "$UNITS/$JOB_SERVICE"; do
+    [[ ! -e $path ]] || fail "there is a file $path, and runner.sh did not write it" 'move it away'
+  done
+}
+
+require_sudoers() {
+  local said
+  said=$(visudo -c 2>&1) || fail "sudo's configuration is not in order: $(grep -v ': parsed OK$' <<<"$said" | head -n 1)" 'visudo -c says more'
+}
+
+# token_given: prints the token that the installation is to have.
+token_given() {
+  local token file=$TOKEN_FILE
+  case $file in
+    '') file=$TOKEN ;;
+    -) file=/dev/stdin ;;
+  esac
+  [[ -r $file ]] || fail "there is no token: $file cannot be read" 'give --token-file FILE' 2
+  token=$(head -c 1000 "$file" | tr -d '\r\n')
+  [[ $token =~ ^[A-Za-z0-9_.-]{20,255}$ ]] || fail "$file holds no token of GitHub's" 'put the token alone into the file'
+  printf '%s' "$token"
+}
+
+# --- GitHub
+
+# github METHOD PATH [BODY]: asks GitHub as the token on standard input, which is on no command line that way. Prints the
+# status, 000 when there was no answer; the answer is in ANSWER, its head in ANSWER.head, curl's complaint in ANSWER.error.
+github() {
+  local status options=()
+  [[ -z ${3-} ]] || options=(--json "$3")
+  status=$(curl_alone --config - --request "$1" "${options[@]}" --header 'Accept: application/vnd.github+json' \
+    --header 'X-GitHub-Api-Version: 2022-11-28' --user-agent seeder-runner --max-time 60 \
+    --dump-header "$ANSWER.head" --output "$ANSWER" --write-out '%{http_code}' "$API/$2" 2>"$ANSWER.error" \
+    < <(printf 'header = "Authorization: Bearer %s"\n' "$(cat)")) || true
+  # curl leaves the output of the last time where there was none.
+  [[ $status != 000 ]] || : >"$ANSWER"
+  printf '%s' "${status:-000}"
+}
+
+# Only over TLS, with no settings of root's own, and through the configured proxies.
+curl_alone() {
+  http_proxy=${SETTING[HTTP_PROXY]-} https_proxy=${SETTING[HTTPS_PROXY]-} no_proxy=${SETTING[NO_PROXY]-} \
+    curl --disable --silent --show-error --proto '=https' --connect-timeout 20 "$@"
+}
+
+# answer_value KEY...: a value of the JSON answer, nothing where there is none.
+answer_value() {
+  perl -MJSON::PP -e 'my $value = eval { local $/; open my $file, "<", shift or die; decode_json(<$file>) };
+    for (@ARGV) { $value = ref $value eq "HASH" ? $value->{$_} : undef }
+    print $value if defined $value && !ref $value' "$ANSWER" "$@"
+}
+
+answer_header() { sed -n "s/^$1:[[:space:]]*\([^[:cntrl:]]*\).*/\1/Ip" "$ANSWER.head" 2>/dev/null | tail -n 1; }
+
+rate_limited() {
+  [[ $1 == 429 || $1 == 403 ]] &&
+    { [[ -n $(answer_header retry-after) || $(answer_header x-ratelimit-remaining) == 0 ]] || [[ $1 == 429 ]]; }
+}
+
+# explain STATUS: why GitHub did not do what it was asked to, and what to do, separated by a tab.
+explain() {
+  local said needed
+  said=$(answer_value message | tr -d '[:cntrl:]' | cut -c 1-200)
+  if rate_limited "$1"; then
+    printf 'GitHub answers no more requests for now (%s)\tnothing: it is asked again' "$1" && return
+  fi
+  needed='"Administration: write" on the repository'
+  [[ ${SETTING[SCOPE]} != orgs/* ]] || needed='"Self-hosted runners: write" on the organization'
+  case $1 in
+    000) printf 'GitHub did not answer: %s\tlook at the network, DNS and proxies of this host' \
+      "$(tail -n 1 "$ANSWER.error" | tr -d '[:cntrl:]')" ;;
+    401) printf 'GitHub does not know the token (401 %s): it has expired or was revoked\t%s' "$said" \
+      'make a new one: runner.sh install --token-file FILE' ;;
+    403) printf 'GitHub does not allow the token to make runners (403 %s)\tgive it the permission %s%s' "$said" "$needed" \
+      "$(answer_header x-accepted-github-permissions | sed 's/..*/ (&)/')" ;;
+    404) printf 'GitHub knows no %s and group %s that the token may see (404 %s)\t%s' "${SETTING[SCOPE]#*/}" \
+      "${SETTING[GROUP]}" "$said" "look at --repo, --org and --group, and whether the token is for them" ;;
+    201) printf "GitHub's answer has no configuration for a runner in it\tlook for a proxy that changes what passes it" ;;
+    301 | 302 | 307 | 308) printf '%s has moved (%s)\tgive its new name with --repo or --org' "${SETTING[SCOPE]#*/}" "$1" ;;
+    422) printf 'GitHub does not take the name, labels or group (422 %s)\tchange them with runner.sh install' "$said" ;;
+    *) printf 'GitHub answered %s %s\tnothing: it is asked again' "$1" "$said" ;;
+  esac
+}
+
+# check_token TOKEN: a wrong token or a wrong name is told now, not at the first job. Reading needs less than making
+# runners does, so that a missing right to write shows only then.
+check_token() {
+  local status found
+  ANSWER=$INCOMING/answer
+  status=$(printf '%s' "$1" | github GET "${SETTING[SCOPE]}/actions/runners?per_page=1")
+  if [[ $status != 200 ]]; then
+    found=$(explain "$status")
+    fail "${found%%$'\t'*}" "${found#*$'\t'}"
+  fi
+  [[ ${SETTING[SCOPE]} == repos/* ]] || return 0
+  status=$(printf '%s' "$1" | github GET "${SETTING[SCOPE]}")
+  [[ $status != 200 || $(answer_value visibility) != public ]] ||
+    say "${SETTING[SCOPE]#*/} is public: anybody's pull request can ask for this runner (docs/security.md says what to set)"
+}
+
+# --- files
+
+# put PATH MODE: writes standard input, all of it or nothing; says so only when that changes anything.
+put() {
+  local new=$1.new
+  # A name with a dot is read neither by sudo nor by systemd.
+  rm -f "$new"
+  install -m "$2" -o root -g root /dev/stdin "$new"
+  if [[ -f $1 && ! -L $1 && $(stat -c '%u:%g:%a' "$1") == "0:0:${2#0}" ]] && cmp -s "$new" "$1"; then
+    rm "$new"
+    return
+  fi
+  sync "$new"
+  mv -fT "$new" "$1"
+  changed "wrote $1"
+}
+
+put_folder() {
+  # put_folder PATH: root's, and nobody else's to write.
+  [[ -d $1 ]] || { mkdir -p "$1" && changed "made $1"; }
+}
+
+drop() {
+  local path
+  for path; do
+    rm -f "$path.new"
+    [[ ! -e $path && ! -L $path ]] || { rm -rf --one-file-system "$path" && changed "removed $path"; }
+  done
+}
+
+deploy_conf_text() {
+  cat <<'TEXT'
+# What deploy.sh may do on this host. Only root can change it, and an option of deploy.sh cannot change what stands
+# here. runner.sh install wrote it and will not touch it again.
+
+# The storage that templates go to, of type dir, lvmthin or zfspool. Without it: the only one that takes disk images.
+#STORAGE=local-lvm
+
+# The VM IDs of templates. VMs in this range that deploy.sh did not make are left alone.
+VMID_RANGE=9000-9099
+
+# How many templates of each image stay, the current one among them. One that has linked clones stays in any case.
+KEEP=3
+
+# 1: a clone of each new template is booted, and has to report that it works, before the template becomes the current one.
+SMOKE=1
+
+# 0: an image is taken only when the signature of its SHA256SUMS is by one of the signers below. With 1 anybody who may
+# start a job on this runner can make templates of any content.
+ALLOW_UNSIGNED=0
+
+# Who may sign: one line each, as in ssh-keygen's ALLOWED SIGNERS:
+#   release@example.com namespaces="seeder" ssh-ed25519 AAAA…
+ALLOWED_SIGNERS=/etc/seeder/allowed_signers
+TEXT
+}
+
+sudoers_text() {
+  cat <<TEXT
+# Written by Seeder's runner.sh. The one program that a job may run as root; it checks its arguments itself.
+# The Defaults hold whatever the other files say: of the job's environment nothing comes along.
+Defaults!$LIBRARY/deploy.sh env_reset, !setenv, !env_keep, !env_file, secure_path="/usr/sbin:/usr/bin:/sbin:/bin"
+Defaults!$LIBRARY/deploy.sh umask=0022, umask_override, closefrom=3, !closefrom_override, !runcwd, !runchroot
+$RUNNER ALL=(root:root) NOPASSWD:NOSETENV: $LIBRARY/deploy.sh
+TEXT
+}
+
+# In the sandbox this stands in the place of deploy.sh, and starts the real one outside.
+outside_text() {
+  cat <<'TEXT'
+#!/bin/bash -p
+# In the sandbox of a job this file is seen in the place of deploy.sh. It starts the real one as a service of its own:
+# in the host's view of the file system, and with no limit, open file or environment variable of the job's.
+set -eu
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+words=(env --chdir="$PWD" /usr/local/lib/seeder/deploy.sh "$@")
+exec nsenter --mount=/proc/1/ns/mnt -- systemd-run --quiet --collect --wait --pipe --service-type=exec \
+  --unit="seeder-deploy-$$-$SRANDOM" --description='Seeder: deploy.sh for a job' \
+  --setenv=SUDO_UID="$SUDO_UID" --setenv=SUDO_USER="$SUDO_USER" \
+  -- "${words[@]//'$'/'$$'}" # systemd would put variables in the place of $WORD
+TEXT
+}
+
+service_text() {
+  cat <<TEXT
+# Written by Seeder's runner.sh. The part with the token: registers a runner, starts it, cleans up after it.
+[Unit]
+Description=GitHub Actions runner: one job after the other (Seeder)
+Documentation=file:$LIBRARY/runner.sh
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart=$LIBRARY/runner.sh one-job
+ExecStopPost=$LIBRARY/runner.sh tidy
+Restart=always
+RestartSec=1
+RuntimeDirectory=seeder-runner
+RuntimeDirectoryMode=0700
+RuntimeDirectoryPreserve=restart
+TimeoutStopSec=180
+UMask=0077
+# It has to change owners, kill processes of another user, and talk to systemd and GitHub.
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+SystemCallArchitectures=native
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=$STATE
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+MemoryMax=512M
+
+[Install]
+WantedBy=multi-user.target
+TEXT
+}
+
+# job_filters: what can be filtered without turning NoNewPrivileges on, which systemd 252 does by itself for each of these.
+job_filters() {
+  local version
+  version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+  if ((version < 257)); then
+    echo "# Filters of system calls would turn it on in this systemd ($version): install again when it is 257 or later."
+    return
+  fi
+  cat <<'TEXT'
+LockPersonality=yes
+ProtectClock=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+RestrictRealtime=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap bpf perf_event_open userfaultfd
+TEXT
+}
+
+job_service_text() {
+  cat <<TEXT
+# Written by Seeder's runner.sh. One runner for one job, as a user without rights; $SERVICE starts it.
+[Unit]
+Description=GitHub Actions runner: one job (Seeder)
+Documentation=file:$LIBRARY/runner.sh
+BindsTo=$SERVICE
+After=$SERVICE
+CollectMode=inactive-or-failed
+
+[Service]
+Type=exec
+User=$RUNNER
+Group=$RUNNER
+$(! getent group kvm >/dev/null || echo SupplementaryGroups=kvm)
+WorkingDirectory=$JOB/runner
+# Root's file: systemd reads it, and hands over what is in it: the configuration for this one job, and proxies.
+EnvironmentFile=$RUNTIME/job.env
+Environment=RUNNER_MANUALLY_TRAP_SIG=1 LANG=C.UTF-8
+ExecStart=$JOB/runner/run.sh
+# The runner is told to stop and may end its job properly; all that is left then is killed.
+KillMode=mixed
+TimeoutStopSec=60
+UMask=0077
+
+# Jobs build as root of user namespaces, by newuidmap, and start deploy.sh by sudo. Both are setuid programs, and work
+# only where NoNewPrivileges is off. Left out, as builds would fail: ProtectKernelTunables and ProtectKernelLogs cover
+# parts of /proc, and a user namespace may mount a /proc of its own only where it sees all of one; RestrictSUIDSGID,
+# RestrictNamespaces and ProtectHostname forbid what builds do in their namespaces; MemoryDenyWriteExecute stops .NET and
+# Node.
+NoNewPrivileges=no
+$(job_filters)
+# What newuidmap, sudo and the way out of the sandbox need. Namespaces of the job's own have theirs in any case.
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SYS_ADMIN CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH
+CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER CAP_KILL CAP_AUDIT_WRITE CAP_SYS_RESOURCE CAP_NET_RAW
+ProtectSystem=strict
+ReadWritePaths=$JOB
+ReadOnlyPaths=/run
+ProtectHome=yes
+ProtectProc=invisible
+ProtectControlGroups=yes
+PrivateTmp=yes
+PrivateIPC=yes
+RemoveIPC=yes
+KeyringMode=private
+TemporaryFileSystem=/dev/shm:mode=1777
+DevicePolicy=closed
+DeviceAllow=/dev/kvm rw
+DeviceAllow=/dev/net/tun rw
+# What a job has no business with, though everybody may read it or talk to it.
+InaccessiblePaths=-/boot -/etc/pve -/mnt -/media -/srv -/run/dbus -/run/pve -/run/qemu-server -/run/lxc -/run/sshd
+InaccessiblePaths=-/var/backups -/var/lib/pve-cluster -/var/lib/pve-manager -/var/lib/vz -/var/log -/var/mail -/var/spool
+InaccessiblePaths=-$PROGRAMS -$DEPLOY_STATE
+BindReadOnlyPaths=$LIBRARY/deploy-outside:$LIBRARY/deploy.sh
+
+# The host's own work comes first.
+MemoryMax=50%
+TasksMax=8192
+CPUWeight=20
+IOWeight=20
+OOMScoreAdjust=500
+OOMPolicy=continue
+LimitCORE=0
+TEXT
+}
+
+# --- the user
+
+has_subids() {
+  # has_subids FILE: whether one entry of /etc/subuid or /etc/subgid gives the runner's user enough ids.
+  [[ -r $1 ]] && awk -F : -v name="$RUNNER" -v least="$SUBID_COUNT" \
+    '$1 == name && $3 >= least { found = 1 } END { exit !found }' "$1"
+}
+
+free_subid() {
+  # The first id above every range of the files, as scripts/setup.sh chooses it.
+  cat /etc/subuid /etc/subgid 2>/dev/null | awk -F : -v first="$SUBID_FIRST" \
+    'BEGIN { free = first } NF == 3 && $2 + $3 > free { free = $2 + $3 } END { print free }'
+}
+
+ensure_user() {
+  local first last
+  getent group "$RUNNER" >/dev/null || { groupadd --system "$RUNNER" && changed "made the group $RUNNER"; }
+  # A run that was killed may have left half a user, which usermod would not take.
+  if getent passwd "$RUNNER" >/dev/null && ! getent shadow "$RUNNER" >/dev/null; then pwconv; fi
+  if ! getent passwd "$RUNNER" >/dev/null; then
+    useradd --system --gid "$RUNNER" --home-dir "$JOB/home" --no-create-home --shell /usr/sbin/nologin \
+      --comment 'GitHub Actions runner (Seeder)' "$RUNNER"
+    changed "made the user $RUNNER"
+  fi
+  if has_subids /etc/subuid && has_subids /etc/subgid; then return; fi
+  # usermod refuses where the files do not exist yet.
+  touch /etc/subuid /etc/subgid
+  first=$(free_subid)
+  last=$((first + SUBID_COUNT - 1))
+  has_subids /etc/subuid || usermod --add-subuids "$first-$last" "$RUNNER"
+  has_subids /etc/subgid || usermod --add-subgids "$first-$last" "$RUNNER"
+  changed "gave $RUNNER the subordinate ids $first-$last, which builds without root need"
+}
+
+remove_user() {
+  local file
+  # userdel takes the subordinate ids along.
+  ! getent passwd "$RUNNER" >/dev/null || { userdel "$RUNNER" 2>/dev/null && changed "removed the user $RUNNER"; }
+  ! getent group "$RUNNER" >/dev/null || { groupdel "$RUNNER" && changed "removed the group $RUNNER"; }
+  # Where userdel was killed half-way.
+  for file in /etc/subuid /etc/subgid; do ! grep -qs "^$RUNNER:" "$file" || sed -i "/^$RUNNER:/d" "$file"; done
+}
+
+# --- the program
+
+# fetch_program: the program of the archive, checked against the digest that was given, in INCOMING.
+fetch_program() {
+  local digest url="$DOWNLOADS/v${SETTING[VERSION]}/actions-runner-linux-x64-${SETTING[VERSION]}.tar.gz"
+  if [[ -n $ARCHIVE ]]; then
+    cp --reflink=auto "$ARCHIVE" "$INCOMING/archive" ||
+      fail "$ARCHIVE cannot be copied to $STATE" 'look whether the disk is full'
+  else
+    say "downloading $url"
+    curl_alone --fail --location --retry 3 --output "$INCOMING/archive" "$url" ||
+      fail "the runner cannot be downloaded from $url" 'fetch it by other means and give --archive FILE'
+  fi
+  digest=$(sha256sum "$INCOMING/archive")
+  [[ ${digest%% *} == "${SETTING[SHA256]}" ]] ||
+    fail "the runner's archive has the sha256 ${digest%% *}, and --sha256 says ${SETTING[SHA256]}" \
+      "compare with https://github.com/actions/runner/releases/tag/v${SETTING[VERSION]}, and fetch it again"
+  mkdir -m 0755 "$INCOMING/program"
+  tar --extract --gzip --no-same-owner --no-same-permissions --directory "$INCOMING/program" --file "$INCOMING/archive" ||
+    fail 'the archive cannot be unpacked' 'look whether the disk is full'
+  [[ -x $INCOMING/program/run.sh && -x $INCOMING/program/bin/Runner.Listener ]] ||
+    fail 'the archive has no run.sh and bin/Runner.Listener' 'give the actions-runner-linux-x64 tar.gz and its digest'
+}
+
+place_program() {
+  local folder
+  folder=$(program_folder)
+  [[ ! -d $folder ]] || return 0
+  put_folder "$PROGRAMS"
+  sync --file-system "$INCOMING/program"
+  mv -T "$INCOMING/program" "$folder"
+  changed "unpacked the runner ${SETTING[VERSION]} to $folder"
+}
+
+remove_other_programs() {
+  local folder keep
+  keep=$(program_folder)
+  # A job that runs has links of its own.
+  for folder in "$PROGRAMS"/*; do [[ $folder == "$keep" ]] || drop "$folder"; done
+}
+
+discard_incoming() {
+  rm -rf --one-file-system "$INCOMING"
+  [[ ! -d $STATE ]] || rmdir --ignore-fail-on-non-empty "$STATE" 2>/dev/null || true
+}
+
+# --- install and remove
+
+# One run at a time. The lock is on a folder that is there in any case, and leaves nothing behind.
+take_lock() {
+  exec {LOCK}</var/lib
+  flock --nonblock "$LOCK" || fail 'another runner.sh is at work' 'wait for it'
+}
+
+install_runner() {
+  local token
+  require_host
+  [[ -z $ARCHIVE || (-f $ARCHIVE && -r $ARCHIVE) ]] || fail "there is no file $ARCHIVE" 'give the downloaded tar.gz' 2
+  require_settings
+  require_sources
+  require_nothing_foreign
+  require_root_owned_parents
+  require_sudoers
+  token=$(token_given)
+
+  # What has to be fetched is the last thing to be looked at before anything is changed.
+  trap discard_incoming EXIT
+  [[ -d $STATE ]] || mkdir -m 0755 "$STATE"
+  rm -rf --one-file-system "$INCOMING"
+  mkdir -m 0700 "$INCOMING"
+  if ! settings_text | cmp -s - "$CONF" || [[ $token != "$(cat "$TOKEN" 2>/dev/null)" ]]; then check_token "$token"; fi
+  [[ -d $(program_folder) ]] || fetch_program
+
+  # The record of what is ours comes before it, and what gives rights comes last.
+  place_program
+  put_folder "${CONF%/*}"
+  put "$CONF" 0600 < <(settings_text)
+  put "$TOKEN" 0600 <<<"$token"
+  [[ -e $DEPLOY_CONF ]] || put "$DEPLOY_CONF" 0644 < <(deploy_conf_text)
+  ensure_user
+  put_folder "$LIBRARY"
+  put "$LIBRARY/deploy.sh" 0755 <"$SOURCES/deploy.sh"
+  put "$LIBRARY/runner.sh" 0755 <"$SOURCES/runner.sh"
+  put "$LIBRARY/deploy-outside" 0755 < <(outside_text)
+  put "$UNITS/$SERVICE" 0644 < <(service_text)
+  put "$UNITS/$JOB_SERVICE" 0644 < <(job_service_text)
+  put_sudoers
+  remove_other_programs
+  start_service
+
+  if ((CHANGES == 0)); then say 'everything is in place, nothing was changed'; else print_next_steps; fi
+}
+
+put_sudoers() {
+  local said check=$SUDOERS.check
+  # Looked at where sudo does not read it: a file with a fault in it would lock everybody out of sudo.
+  sudoers_text | install -m 0440 /dev/stdin "$check"
+  said=$(visudo -c -f "$check" 2>&1) || said="sudo does not take the rule for deploy.sh: $said"
+  rm "$check"
+  [[ $said != sudo* ]] || fail "$said" 'upgrade sudo'
+  put "$SUDOERS" 0440 < <(sudoers_text)
+  sudo_allows || fail "sudo does not read $SUDOERS" "add the line @includedir ${SUDOERS%/*} to /etc/sudoers, by visudo"
+}
+
+sudo_allows() { sudo -n -l -U "$RUNNER" "$LIBRARY/deploy.sh" >/dev/null 2>&1; }
+
+job_runs() { pgrep -U "$RUNNER" -x Runner.Worker >/dev/null 2>&1; }
+
+deploy_runs() { [[ -n $(systemctl list-units --plain --no-legend 'seeder-deploy-*.service' 2>/dev/null) ]]; }
+
+start_service() {
+  local unit
+  for unit in "$SERVICE" "$JOB_SERVICE"; do
+    [[ $(systemctl show --property LoadState,NeedDaemonReload --value "$unit" | paste -sd ' ') == 'loaded no' ]] ||
+      { systemctl daemon-reload && break; }
+  done
+  systemctl is-enabled --quiet "$SERVICE" 2>/dev/null ||
+    { systemctl enable --quiet "$SERVICE" && changed "enabled $SERVICE"; }
+  if [[ ! $(systemctl show --property ActiveState --value "$SERVICE") =~ ^(active|activating|reloading)$ ]]; then
+    systemctl start --no-block "$SERVICE"
+    changed "started $SERVICE"
+  elif is_outdated; then
+    if job_runs; then
+      say 'a job is running: it goes on as it began, the next one gets what is new'
+    else
+      systemctl restart --no-block "$SERVICE"
+      changed "restarted $SERVICE"
+    fi
+  fi
+}
+
+# Whether the service began before what it is made of was written, in this run or in one that was killed.
+is_outdated() {
+  local since
+  since=$(systemctl show --timestamp=us+utc --property ExecMainStartTimestamp --value "$SERVICE")
+  [[ -n $(find "$CONF" "$TOKEN" "$LIBRARY"/* "$UNITS/$SERVICE" "$UNITS/$JOB_SERVICE" -newermt "$since" -print -quit) ]]
+}
+
+print_next_steps() {
+  local scope=${SETTING[SCOPE]#*/}
+  cat <<TEXT
+
+The runner ${SETTING[NAME]} is for $scope. Next:
+  1. Write the public keys that may sign releases to $SIGNERS
+     and look through $DEPLOY_CONF: without signers, deploy.sh takes nothing.
+  2. Builds on this host need packages: scripts/setup.sh, once, as root.
+  3. In a workflow: runs-on: [${SETTING[LABELS]//,/, }]
+     On GitHub: no pull request of a fork may reach this runner (docs/security.md says how).
+  4. scripts/runner.sh status
+TEXT
+  mountpoint -q "$STATE" ||
+    printf '%s\n' "A job can fill the file system of $STATE: mount one of its own there, so that it is not the host's."
+}
+
+remove_runner() {
+  local kept=()
+  if [[ ! -e $CONF ]]; then
+    # A first install that was killed early leaves at most its folder.
+    [[ -z $PURGE ]] || purge
+    drop_state
+    ((CHANGES > 0)) || say 'nothing is installed'
+    return 0
+  fi
+  ! job_runs || fail 'a job is running' "wait for its end; or end it with systemctl stop $SERVICE, and run this again"
+  ! deploy_runs || fail 'deploy.sh is at work for a job' 'wait for its end (deploy.sh --list)'
+
+  # What gives rights goes first, the record of what is ours last.
+  drop "$SUDOERS" "$SUDOERS.check"
+  if [[ -e $UNITS/$SERVICE ]]; then
+    systemctl disable --quiet "$SERVICE"
+    systemctl stop "$SERVICE"
+  fi
+  install -d -m 0700 "$RUNTIME"
+  tidy
+  rm -rf "$RUNTIME"
+  drop "$UNITS/$SERVICE" "$UNITS/$JOB_SERVICE"
+  systemctl daemon-reload
+  systemctl reset-failed "$SERVICE" "$JOB_SERVICE" 2>/dev/null || true
+  drop_state
+  remove_user
+  drop "$LIBRARY/deploy.sh" "$LIBRARY/runner.sh" "$LIBRARY/deploy-outside"
+  drop_empty "$LIBRARY"
+  drop "$TOKEN"
+  [[ -z $PURGE ]] || purge
+  drop "$CONF"
+  drop_empty "${CONF%/*}"
+
+  mapfile -t kept < <(find "$DEPLOY_CONF" "$SIGNERS" "$DEPLOY_STATE" -maxdepth 0 2>/dev/null)
+  ((${#kept[@]} == 0)) || say "kept, since deploy.sh is useful without the runner: ${kept[*]} (remove --purge removes them)"
+}
+
+purge() {
+  [[ ! -d $DEPLOY_STATE ]] || say 'templates on this host stay; deploy.sh will take them for foreign from now on'
+  drop "$DEPLOY_STATE" "$DEPLOY_CONF" "$SIGNERS"
+  drop_empty "${CONF%/*}"
+}
+
+drop_state() {
+  if mountpoint -q "$STATE"; then
+    find "$STATE" -xdev -mindepth 1 -delete
+    say "emptied $STATE, which is a file system of its own: unmount it yourself"
+  else
+    drop "$STATE"
+  fi
+}
+
+drop_empty() { [[ ! -d $1 ]] || ! rmdir "$1" 2>/dev/null || changed "removed $1"; }
+
+# --- one job, as the service does it
+
+one_job() {
+  local before
+  tidy
+  prepare_job
+  register
+  note 'waits for a job, or does one'
+  before=$SECONDS
+  systemctl start --wait "$JOB_SERVICE" || say "the runner failed: journalctl -u $JOB_SERVICE says why"
+  # The runner writes a log of each job. Without a pause one that cannot start would register itself again and again.
+  if ((SECONDS - before >= SHORT_SECONDS)) || compgen -G "$JOB/runner/_diag/Worker_*" >/dev/null; then
+    rm -f "$RUNTIME/short"
+  else
+    printf x >>"$RUNTIME/short"
+    pause "$(stat -c %s "$RUNTIME/short")" 'the runner ended at once'
+  fi
+}
+
+# tidy: nothing of a job is left: no process, no file, no registration.
+tidy() {
+  ! systemctl is-active --quiet "$JOB_SERVICE" 2>/dev/null || systemctl stop "$JOB_SERVICE"
+  kill_processes
+  rm -rf --one-file-system "$JOB"
+  rm -f "$RUNTIME/job.env"
+  forget_registrations
+}
+
+# kill_processes: what is left of the job outside the service's control group, should there be a way out of it.
+kill_processes() {
+  local attempt
+  for attempt in {1..50}; do
+    pkill -KILL -U "$RUNNER" 2>/dev/null || return 0
+    sleep 0.1
+  done
+  say "processes of $RUNNER do not end after $attempt signals"
+}
+
+# prepare_job: an empty home, and the program as links to files that are root's: the job can put others in their place,
+# but not change the next job's.
+prepare_job() {
+  local folder
+  folder=$(program_folder)
+  [[ -d $folder ]] || fail "there is no $folder" 'run runner.sh install again'
+  mkdir -m 0755 "$JOB" "$JOB/runner"
+  mkdir -m 0700 "$JOB/home"
+  cp --archive --link --no-target-directory "$folder" "$JOB/runner"
+  find "$JOB/runner" -type d -exec chown "$RUNNER:$RUNNER" {} +
+  chown "$RUNNER:$RUNNER" "$JOB/home"
+}
+
+# register: a runner for one job, with its configuration in job.env. Goes on until GitHub has made one.
+register() {
+  local name status attempt=0
+  while :; do
+    name=${SETTING[NAME]}-$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
+    status=$(github POST "${SETTING[SCOPE]}/actions/runners/generate-jitconfig" "$(registration "$name")" <"$TOKEN")
+    if [[ $status == 201 ]] && keep_registration; then
+      say "registered as $name"
+      return
+    fi
+    attempt=$((attempt + 1))
+    pause "$attempt" "$(explain "$status" | sed 's/\t/ → /')" "$status"
+  done
+}
+
+registration() {
+  perl -MJSON::PP -e 'my ($name, $group, $labels) = @ARGV; print encode_json({ name => $name,
+    runner_group_id => $group + 0, labels => [split /,/, $labels], work_folder => "_work" })' \
+    "$1" "${SETTING[GROUP]}" "${SETTING[LABELS]}"
+}
+
+keep_registration() {
+  local id config
+  id=$(answer_value runner id)
+  config=$(answer_value encoded_jit_config)
+  rm -f "$ANSWER"
+  [[ $id =~ ^[0-9]{1,18}$ ]] && printf '%s\n' "$id" >>"$REGISTERED"
+  # It becomes a line of an environment file: nothing may begin another line.
+  [[ $id =~ ^[0-9]{1,18}$ && $config =~ ^[A-Za-z0-9+/=]+$ ]] || return 1
+  {
+    printf 'ACTIONS_RUNNER_INPUT_JITCONFIG=%s\n' "$config"
+    [[ -z ${SETTING[HTTP_PROXY]-} ]] || printf 'http_proxy=%s\n' "${SETTING[HTTP_PROXY]}"
+    [[ -z ${SETTING[HTTPS_PROXY]-} ]] || printf 'https_proxy=%s\n' "${SETTING[HTTPS_PROXY]}"
+    [[ -z ${SETTING[NO_PROXY]-} ]] || printf 'no_proxy=%s\n' "${SETTING[NO_PROXY]}"
+  } | install -m 0600 /dev/stdin "$RUNTIME/job.env"
+}
+
+# forget_registrations: GitHub forgets a runner that has done its job, and after a day one that never came.
+forget_registrations() {
+  local id status left=()
+  [[ -s $REGISTERED ]] || return 0
+  while read -r id; do
+    [[ $id =~ ^[0-9]+$ ]] || continue
+    status=$(github DELETE "${SETTING[SCOPE]}/actions/runners/$id" <"$TOKEN")
+    [[ $status == 204 || $status == 404 ]] || left+=("$id")
+  done < <(tail -n 20 "$REGISTERED")
+  if ((${#left[@]} == 0)); then rm "$REGISTERED"; else printf '%s\n' "${left[@]}" >"$REGISTERED"; fi
+}
+
+# pause ATTEMPT WHY [STATUS]: waits before the next attempt, and says why.
+pause() {
+  local seconds now reset
+  seconds=$(($1 < 10 ? 2 ** $1 : LONGEST_PAUSE))
+  if [[ -n ${3-} ]] && rate_limited "$3"; then
+    now=$(printf '%(%s)T' -1)
+    reset=$(answer_header x-ratelimit-reset)
+    seconds=$(answer_header retry-after)
+    [[ $seconds =~ ^[0-9]{1,6}$ ]] || seconds=$((${reset:-$now} - now))
+    ((seconds <= 3600)) || seconds=3600
+    ((seconds >= 10)) || seconds=10
+  elif [[ ${3-} =~ ^(3..|401|403|404|422)$ ]]; then
+    # Somebody has to do something, and that restarts the service.
+    seconds=$LONGEST_PAUSE
+  fi
+  say "$2; again in $seconds s"
+  note "$2"
+  sleep "$seconds"
+}
+
+note() { printf '%s\n' "$1" >"$RUNTIME/state"; }
+
+# --- status
+
+PROBLEMS=0
+
+# problem WHAT FIX
+problem() {
+  PROBLEMS=$((PROBLEMS + 1))
+  printf 'problem    %s\n             → %s\n' "$1" "$2"
+}
+
+show_status() {
+  local state path
+  [[ -e $CONF ]] || fail 'no runner is installed here' 'runner.sh install'
+  printf 'runner     %s for %s, labels %s\n' "${SETTING[NAME]}" "${SETTING[SCOPE]#*/}" "${SETTING[LABELS]//,/, }"
+  printf 'version    %s\n' "${SETTING[VERSION]}"
+  state=$(cat "$RUNTIME/state" 2>/dev/null) || state='not yet ready'
+  if job_runs; then state='does a job'; elif [[ $state == waits* ]]; then state='waits for a job'; fi
+  systemctl is-active --quiet "$SERVICE" || state=stopped
+  printf 'state      %s\n' "$state"
+  printf 'deploy.sh  %s\n' "$(deploy_runs && echo 'at work for a job' || echo 'not at work')"
+
+  case $state in
+    stopped) problem "$SERVICE does not run" "systemctl start $SERVICE; journalctl -u $SERVICE" ;;
+    'does a job' | 'waits for a job' | 'not yet ready') ;;
+    'the runner ended at once') problem "$state" "journalctl -u $JOB_SERVICE says why" ;;
+    *) problem "no runner is registered: ${state% → *}" "${state#* → }" ;;
+  esac
+  systemctl is-enabled --quiet "$SERVICE" || problem "$SERVICE does not start with the host" "systemctl enable $SERVICE"
+  [[ -d $(program_folder) ]] || problem "$(program_folder) is missing" 'runner.sh install'
+  [[ $(stat -c '%u:%a' "$TOKEN" 2>/dev/null) == 0:600 ]] || problem "$TOKEN is missing, or others than root may read it" \
+    'runner.sh install --token-file FILE'
+  for path in deploy.sh runner.sh deploy-outside; do
+    [[ $(stat -c '%u:%g:%a' "$LIBRARY/$path" 2>/dev/null) == 0:0:755 ]] ||
+      problem "$LIBRARY/$path is missing, or others than root may write it" 'runner.sh install'
+  done
+  [[ ! -f $SOURCES/deploy.sh || $SOURCES == "$LIBRARY" ]] || cmp -s "$SOURCES/deploy.sh" "$LIBRARY/deploy.sh" ||
+    problem "$LIBRARY/deploy.sh is not the deploy.sh of $SOURCES" 'runner.sh install'
+  sudo_allows || problem "sudo does not let $RUNNER start deploy.sh" 'runner.sh install'
+  [[ $(sudo -n -l -U "$RUNNER" 2>/dev/null | sed -n '/may run the following/,$p' | tail -n +2 | grep -c .) == 1 ]] ||
+    problem "sudo lets $RUNNER do more than to start deploy.sh" "sudo -l -U $RUNNER; take it out of sudo's configuration"
+  ! grep -qs '^ALLOW_UNSIGNED=1' "$DEPLOY_CONF" ||
+    problem "$DEPLOY_CONF has ALLOW_UNSIGNED=1: any job can make templates of any content" "set it to 0"
+  [[ -s $SIGNERS ]] ||
+    problem "$SIGNERS names nobody: deploy.sh takes no signed image" "write the signers' public keys into it"
+  ((PROBLEMS == 0))
+}
+
+main() {
+  clean_environment
+  parse_arguments "$@"
+  require_root
+  SOURCES=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+  case $VERB in
+    install)
+      take_lock
+      load_settings
+      complete_settings
+      install_runner
+      ;;
+    remove)
+      take_lock
+      load_settings
+      remove_runner
+      ;;
+    status)
+      load_settings
+      show_status
+      ;;
+    one-job | tidy)
+      load_settings
+      if [[ $VERB == tidy ]]; then tidy; else one_job; fi
+      ;;
+  esac
+}
+
+# Its functions can be read into another shell, as the tests do.
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"
