@@ -6,10 +6,11 @@ import { type Context, createContext } from './commands/context.ts'
 import { registerInspectCommand } from './commands/inspect.ts'
 import { registerLockCommand } from './commands/lock.ts'
 import { registerPkiCommand } from './commands/pki.ts'
+import { registerNodeCommand } from './commands/node.ts'
 import { registerPlatformCommand } from './commands/platform.ts'
 import { registerTestCommand } from './commands/test.ts'
 import { interruption, listenForInterruption } from './interruption.ts'
-import { causeChain, describeError, UsageError } from './report/error.ts'
+import { causeChain, describeError, StoppedError, UsageError } from './report/error.ts'
 import type { Progress } from './report/progress.ts'
 
 /** The checkout this file is in, bundled (dist/cli/index.js) or not (src/cli.ts). */
@@ -52,6 +53,7 @@ registerTestCommand(program, {
 registerInspectCommand(program, context)
 registerPlatformCommand(program, () => context().project())
 registerPkiCommand(program, context)
+registerNodeCommand(program, context)
 for (const command of program.commands) command.exitOverride()
 
 listenForInterruption()
@@ -65,11 +67,12 @@ try {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   for (const progress of shown) progress.stop()
-  if (interruption.aborted) {
+  if (interruption.aborted && !(error instanceof StoppedError)) {
     console.error('seeder: stopped; nothing was left behind')
     return 130
   }
   console.error(`seeder: ${describeError(error)}`)
+  if (interruption.aborted) return 130
   if (program.opts().verbose) for (const cause of causeChain(error)) console.error(cause)
   return error instanceof UsageError ? 2 : 1
 }

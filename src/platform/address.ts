@@ -69,6 +69,7 @@ export function freeRanges(cidr: string, taken: readonly (AddressRange | string)
   return free
 }
 
-function dottedAddress(number: bigint): string {
+/** The address of a number, as `addressNumber` gives it. */
+export function dottedAddress(number: bigint): string {
   return [24n, 16n, 8n, 0n].map((shift) => (number >> shift) & 255n).join('.')
 }

@@ -17,6 +17,11 @@ export class UsageError extends SeederError {
   override readonly name = 'UsageError'
 }
 
+/** A run that was asked to stop, when it could not leave everything as it was: it says what there is now. */
+export class StoppedError extends SeederError {
+  override readonly name = 'StoppedError'
+}
+
 /** The text a person sees for any thrown value: one line, then one line with the fix where there is one. */
 export function describeError(error: unknown): string {
   if (error instanceof SeederError) return error.fix ? `${error.message}\n  → ${error.fix}` : error.message

@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { NodeRequest } from '../host/node/request.ts'
+import { type Certificates, certificatesIn, noCertificates } from '../host/node/tls.ts'
+import { parseVmidRange } from '../host/node/vmids.ts'
+import { type NodeValues, parseNodeEnv } from '../host/values/node-env.ts'
+import { secretKeys } from '../host/values/role.ts'
+import type { RoleName } from '../platform/schema.ts'
+import { UsageError } from '../report/error.ts'
+
+/** The options of `node plan`, `create` and `replace`, as they are given. */
+export interface MakeFlags {
+  readonly platform?: string
+  readonly newCluster?: boolean
+  readonly set: readonly string[]
+  readonly env?: string
+  readonly tls?: string
+  readonly sshKeys?: string
+  readonly user?: string
+  readonly vmidRange: string
+  readonly full?: boolean
+  readonly storage?: string
+  readonly dataDisk?: number
+  readonly snippets?: string
+  /** Seconds. */
+  readonly wait: number
+}
+
+/**
+ * The request that options make.
+ * @param inherited values that the options' own are put over
+ * @throws UsageError
+ */
+export async function requestOf(
+  names: readonly string[],
+  role: RoleName,
+  flags: MakeFlags,
+  inherited: NodeValues = {},
+): Promise<NodeRequest> {
+  return {
+    ...{ names, role },
+    newCluster: flags.newCluster ?? false,
+    vmids: parseVmidRange(flags.vmidRange),
+    full: flags.full ?? false,
+    storage: flags.storage,
+    dataDisk: flags.dataDisk,
+    sshKeys: flags.sshKeys === undefined ? undefined : await publicKeys(flags.sshKeys),
+    user: flags.user,
+    values: { ...inherited, ...(await givenValues(flags)) },
+  }
+}
+
+/** Where the certificates come from. */
+export async function certificatesOf(flags: MakeFlags): Promise<Certificates> {
+  return flags.tls === undefined ? noCertificates : certificatesIn(resolve(flags.tls))
+}
+
+async function givenValues({ set, env }: MakeFlags): Promise<NodeValues> {
+  const text = env === undefined ? '' : await readText(env, '--env')
+  const { values, problems } = parseNodeEnv(text)
+  if (problems.length > 0) {
+    throw new UsageError(problems.map(({ key, reason }) => `${env}: ${key}: ${reason}`).join('\n'), {
+      fix: 'write KEY=value lines, with # for comments',
+    })
+  }
+  const given = set.map((pair): [string, string] => {
+    const [, key, value = ''] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(pair) ?? []
+    if (key === undefined) {
+      throw new UsageError(`--set: "${pair}" is not KEY=VALUE`, { fix: 'write it as in NODEPORTS=30080' })
+    }
+    if (secretKeys.includes(key) && value !== '') {
+      throw new UsageError(`--set ${key}: everybody on this host can read a command line`, {
+        fix: 'write it into a file that only you can read, and name that with --env',
+      })
+    }
+    return [key, value.trim()]
+  })
+  return { ...values, ...Object.fromEntries(given) }
+}
+
+/** The absolute path of a file of ssh public keys. */
+async function publicKeys(file: string): Promise<string> {
+  const text = await readText(file, '--ssh-keys')
+  if (text.includes('PRIVATE KEY-----')) {
+    throw new UsageError(`${file} is a private key`, { fix: `name the public one: ${file}.pub` })
+  }
+  const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'))
+  const bad = lines.find((line) => !/^(ssh|ecdsa|sk)-[\w@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?$/.test(line))
+  if (lines.length > 0 && bad === undefined) return resolve(file)
+  throw new UsageError(`${file} is not a file of ssh public keys`, {
+    fix: 'it has one key per line, as in ~/.ssh/id_ed25519.pub',
+  })
+}
+
+async function readText(file: string, option: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new UsageError(`${option}: ${file} cannot be read`, { fix: 'see whether the file is there', cause })
+  })
+}

@@ -1,0 +1,130 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { UsageError } from '../report/error.ts'
+
+/** What a node's certificate has to say. */
+export interface CertificateUse {
+  /** Empty for a client, which nobody looks up. */
+  readonly names: readonly string[]
+  readonly addresses: readonly string[]
+  readonly usages: readonly ('serverAuth' | 'clientAuth')[]
+}
+
+const usageIds = { serverAuth: '1.3.6.1.5.5.7.3.1', clientAuth: '1.3.6.1.5.5.7.3.2' } as const
+
+const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g
+
+/**
+ * Reads CA certificates that are to be written on a node: PEM, nothing else, at least one of them valid now.
+ * @throws UsageError with what is wrong with the file
+ */
+export async function readAuthorities(file: string): Promise<string> {
+  const text = await readPem(file)
+  if (text.includes('PRIVATE KEY-----')) {
+    throw refuse(file, 'has a private key in it; it must be the CA’s certificate alone')
+  }
+  const blocks = text.match(certificateBlock) ?? []
+  const certificates = blocks.map((block) => parseCertificate(file, block))
+  if (certificates.length === 0) throw refuse(file, 'has no certificate (PEM) in it')
+  if (certificates.some((one) => !one.ca)) throw refuse(file, 'has a certificate that is not a CA’s')
+  if (certificates.every((one) => outsideItsTime(one) !== undefined)) {
+    throw refuse(file, outsideItsTime(certificates[0]) ?? '')
+  }
+  return joined(blocks)
+}
+
+/**
+ * Reads a certificate, with whatever stands between it and its CA, and its key, and checks what first boot would.
+ * @param authorities PEM of the CAs one of which has to have signed it
+ * @throws UsageError with what is wrong with a file
+ */
+export async function readPair(
+  certificateFile: string,
+  keyFile: string,
+  authorities: string | undefined,
+  use: CertificateUse,
+): Promise<{ certificate: string; key: string }> {
+  const text = await readPem(certificateFile)
+  const blocks = text.match(certificateBlock) ?? []
+  const [first] = blocks
+  if (first === undefined) throw refuse(certificateFile, 'has no certificate (PEM) in it')
+  const certificate = parseCertificate(certificateFile, first)
+  const time = outsideItsTime(certificate)
+  if (time !== undefined) throw refuse(certificateFile, time)
+  const held = certificate.subjectAltName ?? 'no name or address'
+  for (const name of use.names) {
+    if (certificate.checkHost(name, { subject: 'never' }) === undefined) {
+      throw refuse(certificateFile, `is not for the name ${name}; it is for ${held}`)
+    }
+  }
+  for (const address of use.addresses) {
+    if (certificate.checkIP(address) === undefined) {
+      throw refuse(certificateFile, `is not for the address ${address}; it is for ${held}`)
+    }
+  }
+  const lacking = use.usages.filter((usage) => !certificate.keyUsage?.includes(usageIds[usage]))
+  if (lacking.length > 0)
+    throw refuse(certificateFile, `has no ${lacking.join(' and ')} in its extended key usage`)
+  if (
+    authorities !== undefined &&
+    !isSigned(certificate, [...blocks.slice(1), ...(authorities.match(certificateBlock) ?? [])])
+  ) {
+    throw refuse(
+      certificateFile,
+      `is not signed by the CA that goes with it; it is by ${certificate.issuer.replaceAll('\n', ', ')}`,
+    )
+  }
+  return { certificate: joined(blocks), key: await readKey(keyFile, certificate, certificateFile) }
+}
+
+async function readKey(file: string, certificate: X509Certificate, certificateFile: string): Promise<string> {
+  const text = await readPem(file)
+  const [block] =
+    text.match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----\n?/) ?? []
+  try {
+    const key = createPrivateKey(block ?? '')
+    if (certificate.checkPrivateKey(key)) return key.export({ type: 'pkcs8', format: 'pem' }).toString()
+  } catch {
+    throw refuse(file, 'has no private key (PEM, without a passphrase) in it')
+  }
+  throw refuse(file, `is not the key of ${certificateFile}`)
+}
+
+function isSigned(certificate: X509Certificate, signers: readonly string[]): boolean {
+  return signers.some((block) => {
+    const signer = new X509Certificate(block)
+    return certificate.checkIssued(signer) && certificate.verify(signer.publicKey)
+  })
+}
+
+async function readPem(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new UsageError(`${file} cannot be read`, { fix: 'see whether the file is there', cause })
+  })
+}
+
+function parseCertificate(file: string, block: string): X509Certificate {
+  try {
+    return new X509Certificate(block)
+  } catch (cause) {
+    throw new UsageError(`${file} has a certificate that cannot be read`, {
+      fix: 'export it anew, as PEM',
+      cause,
+    })
+  }
+}
+
+function outsideItsTime(certificate: X509Certificate | undefined): string | undefined {
+  if (!certificate) return undefined
+  const now = new Date()
+  if (certificate.validToDate < now) return `expired on ${certificate.validTo}`
+  return certificate.validFromDate > now ? `is not valid before ${certificate.validFrom}` : undefined
+}
+
+function joined(blocks: readonly string[]): string {
+  return blocks.map((block) => `${block.trimEnd()}\n`).join('')
+}
+
+function refuse(file: string, reason: string): UsageError {
+  return new UsageError(`${file} ${reason}`, { fix: 'give the right file' })
+}

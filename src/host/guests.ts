@@ -1,0 +1,112 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isAddress } from '../platform/address.ts'
+import { SeederError } from '../report/error.ts'
+
+/** A virtual machine or a container of any node of the Proxmox cluster, as its configuration file has it. */
+export interface Guest {
+  readonly vmid: number
+  readonly kind: 'qemu' | 'lxc'
+  /** The Proxmox node that it is on. */
+  readonly node: string
+  /** The current configuration: what snapshots and pending changes say is not in it. */
+  readonly settings: ReadonlyMap<string, string>
+  readonly description: string
+  /** IPv4 addresses of its cards and their gateways, those of its snapshots too: a rollback brings them back. */
+  readonly addresses: readonly string[]
+}
+
+/** Where Proxmox VE has the configurations of the whole cluster. */
+export const pveFolder = '/etc/pve'
+
+/** Reads a configuration: `key: value` lines, `#` lines of description, `[section]` lines that end the current one. */
+export function parseGuest(text: string, place: Pick<Guest, 'vmid' | 'kind' | 'node'>): Guest {
+  const settings = new Map<string, string>()
+  const description: string[] = []
+  const addresses = new Set<string>()
+  let current = true
+  for (const line of text.split('\n')) {
+    if (/^\[.*\]\s*$/.test(line)) current = false
+    if (current && line.startsWith('#')) description.push(decoded(line.slice(1)))
+    const [, key = '', value = ''] = /^([a-z][a-z_]*\d*):\s*(.*?)\s*$/.exec(line) ?? []
+    if (key === '') continue
+    if (current) settings.set(key, value)
+    if (/^(ipconfig|net)\d+$/.test(key)) {
+      for (const one of ['ip', 'gw']) {
+        const address = propertyOf(value, one)?.split('/')[0] ?? ''
+        if (isAddress(address)) addresses.add(address)
+      }
+    }
+  }
+  return { ...place, settings, description: description.join('\n'), addresses: [...addresses] }
+}
+
+/** The value of `key` in `one,key=value,…`. */
+export function propertyOf(value: string, key: string): string | undefined {
+  return value
+    .split(',')
+    .find((part) => part.startsWith(`${key}=`))
+    ?.slice(key.length + 1)
+}
+
+/** A guest's tags. */
+export function tagsOf(guest: Guest): ReadonlySet<string> {
+  return new Set((guest.settings.get('tags') ?? '').split(/[;, ]+/).filter((tag) => tag !== ''))
+}
+
+/** The uuid in smbios1, which a VM keeps, and which no clone of it has. */
+export function uuidOf(guest: Guest): string | undefined {
+  return propertyOf(guest.settings.get('smbios1') ?? '', 'uuid')?.toLowerCase()
+}
+
+/**
+ * Every guest of the cluster.
+ * @throws SeederError where there is no Proxmox VE, or its cluster file system is not there
+ */
+export async function readGuests(pve = pveFolder): Promise<Guest[]> {
+  const nodes = await readdir(join(pve, 'nodes')).catch((cause: unknown) => {
+    throw new SeederError(`The virtual machines of this host cannot be read: there is no ${pve}/nodes`, {
+      fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
+      cause,
+    })
+  })
+  const places = await Promise.all(
+    nodes
+      .sort()
+      .flatMap((node) => [
+        guestsIn(join(pve, 'nodes', node, 'qemu-server'), node, 'qemu'),
+        guestsIn(join(pve, 'nodes', node, 'lxc'), node, 'lxc'),
+      ]),
+  )
+  return places.flat().sort((a, b) => a.vmid - b.vmid)
+}
+
+async function guestsIn(folder: string, node: string, kind: Guest['kind']): Promise<Guest[]> {
+  const files = await readdir(folder).catch(absentIs([]))
+  const guests = await Promise.all(
+    files.map(async (file) => {
+      const [, vmid] = /^(\d+)\.conf$/.exec(file) ?? []
+      if (vmid === undefined) return undefined
+      const text = await readFile(join(folder, file), 'utf8').catch(absentIs(undefined))
+      return text === undefined ? undefined : parseGuest(text, { vmid: Number(vmid), kind, node })
+    }),
+  )
+  return guests.filter((guest) => guest !== undefined)
+}
+
+/** For a file that others may remove at any moment. */
+function absentIs<T>(value: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return value
+    throw error
+  }
+}
+
+/** A line of description, which Proxmox VE percent-encodes. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

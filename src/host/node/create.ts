@@ -1,0 +1,112 @@
+import { mkdir, readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { interruption } from '../../interruption.ts'
+import { describeError, SeederError, UsageError } from '../../report/error.ts'
+import { writeAtomically } from '../atomic-file.ts'
+import { isVendorDataOf } from '../vendor-data.ts'
+import { awaitReady } from './guest.ts'
+import type { NodeEntry } from './ledger.ts'
+import { findMachine, isRunning, perform } from './machine.ts'
+import type { NodePlan } from './plan.ts'
+import { discard, type NodeWork } from './recover.ts'
+
+/**
+ * Makes the VMs of plans, complete but never started. Either all of them are there when this returns, or none: a failure
+ * is undone.
+ */
+export async function prepareNodes(work: NodeWork, plans: readonly NodePlan[]): Promise<void> {
+  try {
+    // All addresses are kept before the first node gets one, as each of them may know the others'.
+    for (const { entry } of plans) await work.ledger.write(entry)
+    for (const plan of plans) await prepareNode(work, plan)
+  } catch (error) {
+    await undo(work, plans, error)
+    throw error
+  }
+}
+
+async function prepareNode(work: NodeWork, { entry, snippet, prepare }: NodePlan): Promise<void> {
+  work.note(`${entry.name}: clone ${entry.vmid} of template ${entry.template.vmid}`)
+  await writeSnippet(entry, snippet)
+  await work.ledger.write({ ...entry, cloned: true })
+  for (const command of prepare) {
+    interruption.throwIfAborted()
+    await perform(work.host, command, entry.vmid, work.node).catch(async (error: unknown) => {
+      // Somebody took the id in the meantime: what has it is not ours to undo.
+      if (/: config file already exists$/.test(describeError(error))) await work.ledger.write(entry)
+      throw error
+    })
+  }
+}
+
+/**
+ * Writes a node's vendor data, for root alone.
+ * @throws UsageError when there is a file of that name which is not the node's
+ */
+export async function writeSnippet({ snippet, token, name }: NodeEntry, text: string): Promise<void> {
+  const before = await readFile(snippet.file, 'utf8').catch(() => undefined)
+  if (before !== undefined && !isVendorDataOf(token, before)) {
+    throw new UsageError(`${snippet.file} is there already, and was not written for ${name}`, {
+      fix: 'see what it is; choose another name for the node, or move the file away',
+    })
+  }
+  await mkdir(dirname(snippet.file), { recursive: true })
+  await writeAtomically(snippet.file, text, 0o600)
+}
+
+/** After a failure: what stays because it could not be undone is in the error. */
+async function undo(work: NodeWork, plans: readonly NodePlan[], error: unknown): Promise<void> {
+  const failures: string[] = []
+  const entries = await work.ledger.read()
+  for (const { entry } of plans) {
+    const now = entries.find(({ name }) => name === entry.name)
+    if (!now) continue
+    await discard(work, now, false).catch((failure: unknown) => failures.push(describeError(failure)))
+  }
+  if (failures.length === 0) return
+  throw new SeederError(`${describeError(error)}\nIt could not be undone: ${failures.join('; ')}`, {
+    fix: 'mend that; the next run of `seeder node create` or `destroy` undoes the rest',
+    cause: error,
+  })
+}
+
+/**
+ * Starts nodes whose VMs are complete; one that runs already is fine.
+ * @throws SeederError for the first that does not start; the VMs stay
+ */
+export async function startNodes(work: NodeWork, entries: readonly NodeEntry[]): Promise<void> {
+  for (const entry of entries) {
+    interruption.throwIfAborted()
+    await work.ledger.write({ ...entry, cloned: true, state: 'starting' })
+    const { is } = await findMachine({ ...entry, cloned: true, state: 'starting' }, work.node)
+    if (is !== 'ours') {
+      throw new SeederError(`${entry.name} cannot be started: VM ${entry.vmid} is ${is}`, {
+        fix: `remove what is left of it, and create it again: seeder node destroy ${entry.name}`,
+      })
+    }
+    if (await isRunning(work.host, entry.vmid)) continue
+    work.note(`${entry.name}: start VM ${entry.vmid}`)
+    await work.host.output(['qm', 'start', String(entry.vmid)], { outlives: true })
+  }
+}
+
+/** Waits until nodes are ready, and marks them as done. What each says, by name. */
+export async function awaitNodes(
+  work: NodeWork,
+  entries: readonly NodeEntry[],
+  timeoutMs: number,
+): Promise<Map<string, string>> {
+  const said = new Map<string, string>()
+  for (const entry of entries) {
+    said.set(entry.name, await awaitReady(work.host, entry, timeoutMs))
+    work.note(`${entry.name}: ready: ${said.get(entry.name)}`)
+  }
+  return said
+}
+
+/** Marks nodes as done; what they were founded with is over. */
+export async function finishNodes(work: NodeWork, entries: readonly NodeEntry[]): Promise<void> {
+  for (const { founders: _over, ...entry } of entries) {
+    await work.ledger.write({ ...entry, cloned: true, state: 'created' })
+  }
+}

@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { interruption } from '../../interruption.ts'
+import { SeederError } from '../../report/error.ts'
+import { type Argv, type Host, lastWords } from '../commands.ts'
+import { guestExec, guestOutput } from './guest.ts'
+import { type Member, mainAddress, type NodeEntry } from './ledger.ts'
+
+/** The operator's command in every member: see images/etcd/README.md. */
+const program = '/usr/lib/seeder/etcd'
+
+/** It waits up to five minutes for what it needs. */
+const patienceSeconds = 330
+const pauseMs = 3000
+
+/** A member as the cluster lists it. */
+export interface ListedMember extends Member {
+  /** `-` as long as it was never started and nobody knows its name. */
+  readonly name: string
+  readonly is: string
+}
+
+/** A cluster of etcd, as one of its voting members sees it. */
+export interface EtcdCluster {
+  /** Whom to ask. */
+  readonly via: NodeEntry
+  readonly members: readonly ListedMember[]
+}
+
+/** What `etcd members` prints. */
+export function parseMembers(text: string): ListedMember[] {
+  return text.split('\n').flatMap((line) => {
+    const [name, address, , is] = line.trim().split(/\s+/)
+    return name !== undefined && address !== undefined && is !== undefined ? [{ name, address, is }] : []
+  })
+}
+
+/** Asks one node after the other for its cluster; undefined when none of them knows one. */
+export async function findCluster(host: Host, nodes: readonly NodeEntry[]): Promise<EtcdCluster | undefined> {
+  for (const via of nodes) {
+    const said = await guestExec(host, via.vmid, [program, 'members']).catch(() => undefined)
+    if (said?.code === 0) return { via, members: parseMembers(said.stdout) }
+  }
+  return undefined
+}
+
+/** The nodes that can be asked for a cluster. */
+export function etcdNodes(entries: readonly NodeEntry[], except: readonly string[]): NodeEntry[] {
+  return entries.filter(
+    ({ name, role, state }) =>
+      role === 'etcd' && ['created', 'starting'].includes(state) && !except.includes(name),
+  )
+}
+
+/** A node's place in a cluster, by its address, which it has before its name is known. */
+export function placeOf(cluster: EtcdCluster, entry: Pick<NodeEntry, 'addresses'>): ListedMember | undefined {
+  return cluster.members.find(({ address }) => address === mainAddress(entry))
+}
+
+/** The command that gives a node its place, as a learner. */
+export function addCommand(entry: Pick<NodeEntry, 'name' | 'addresses'>): Argv {
+  return [program, 'add', entry.name, mainAddress(entry)]
+}
+
+/** Gives a node its place, unless it has it. */
+export async function addMember(host: Host, cluster: EtcdCluster, entry: NodeEntry): Promise<void> {
+  if (!placeOf(cluster, entry)) await guestOutput(host, cluster.via.vmid, addCommand(entry), patienceSeconds)
+}
+
+/** Makes a node a voting member; waits until it has all data. */
+export async function promoteMember(host: Host, { via }: EtcdCluster, name: string): Promise<void> {
+  await guestOutput(host, via.vmid, [program, 'promote', name], patienceSeconds)
+}
+
+/**
+ * Takes a node out of a cluster; one that is not in it is fine.
+ * @param by another member
+ */
+export async function removeMember(host: Host, by: NodeEntry, entry: NodeEntry): Promise<void> {
+  const cluster = await findCluster(host, [by])
+  if (!cluster) {
+    throw new SeederError(`${by.name} (VM ${by.vmid}) does not know its cluster now`, {
+      fix: `see what it says, then run the same command again: qm guest exec ${by.vmid} -- ${program} health`,
+    })
+  }
+  if (!placeOf(cluster, entry)) return
+  await guestOutput(host, by.vmid, [program, 'remove', mainAddress(entry)], patienceSeconds)
+}
+
+/**
+ * Waits until a member is well, and its cluster has a quorum.
+ * @throws SeederError with what the member said last
+ */
+export async function awaitHealth(host: Host, { name, vmid }: NodeEntry, timeoutMs: number): Promise<void> {
+  for (
+    const deadline = performance.now() + timeoutMs;
+    ;
+    await sleep(pauseMs, undefined, { signal: interruption })
+  ) {
+    const said = await guestExec(host, vmid, [program, 'health'])
+    if (said.code === 0) return
+    if (performance.now() < deadline) continue
+    const reason = /"reason":"([^"]*)"/.exec(said.stdout)?.[1]
+    throw new SeederError(`${name} (VM ${vmid}) is not well: ${reason || lastWords(said)}`, {
+      fix: 'see “etcd” in docs/operations.md; then run the same command again',
+    })
+  }
+}

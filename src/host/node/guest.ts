@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { interruption } from '../../interruption.ts'
+import { SeederError } from '../../report/error.ts'
+import { type Argv, type Host, lastWords } from '../commands.ts'
+import { isRunning } from './machine.ts'
+
+/** How a command in a guest ended. */
+export interface GuestEnded {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const reply = z.object({
+  exited: z.union([z.boolean(), z.number()]).optional(),
+  exitcode: z.number().optional(),
+  'out-data': z.string().default(''),
+  'err-data': z.string().default(''),
+})
+
+/** What first boot has come to, as /usr/lib/seeder/status prints it. */
+export interface Status {
+  readonly state: 'ready' | 'failed' | 'pending'
+  readonly reason: string
+}
+
+const statusSchema = z.object({ state: z.enum(['ready', 'failed', 'pending']), reason: z.string() })
+
+/**
+ * Runs a command in a guest through its agent.
+ * @throws SeederError when the agent does not answer, or the command does not end in time
+ */
+export async function guestExec(
+  host: Host,
+  vmid: number,
+  argv: Argv,
+  timeoutSeconds = 60,
+): Promise<GuestEnded> {
+  const command: Argv = [
+    'qm',
+    'guest',
+    'exec',
+    String(vmid),
+    '--timeout',
+    String(timeoutSeconds),
+    '--',
+    ...argv,
+  ]
+  // The agent itself may hang: qm waits for it without an end.
+  const ended = await host.run(command, { timeoutMs: (timeoutSeconds + 60) * 1000 })
+  if (ended.code !== 0) throw new SeederError(`The agent of VM ${vmid} does not answer: ${lastWords(ended)}`)
+  const said = reply.safeParse(parseJson(ended.stdout))
+  if (!said.success || !said.data.exited) {
+    throw new SeederError(`${argv.join(' ')} in VM ${vmid} did not end within ${timeoutSeconds} seconds`)
+  }
+  const { exitcode, 'out-data': stdout, 'err-data': stderr } = said.data
+  return { code: exitcode ?? 255, stdout, stderr }
+}
+
+/** As `guestExec`, for a command that has to succeed: what it printed. */
+export async function guestOutput(
+  host: Host,
+  vmid: number,
+  argv: Argv,
+  timeoutSeconds?: number,
+): Promise<string> {
+  const ended = await guestExec(host, vmid, argv, timeoutSeconds)
+  if (ended.code === 0) return ended.stdout
+  throw new SeederError(`${argv.join(' ')} in VM ${vmid} failed: ${lastWords(ended)}`)
+}
+
+/** What first boot has come to; undefined while the agent does not answer. */
+export async function readStatus(host: Host, vmid: number): Promise<Status | undefined> {
+  const ended = await guestExec(host, vmid, ['/usr/lib/seeder/status'], 30).catch(() => undefined)
+  return statusSchema.safeParse(parseJson(ended?.stdout ?? '')).data
+}
+
+const pauseMs = 3000
+
+/**
+ * Waits until a node is ready, and `enough` is content with its reason.
+ * @throws SeederError when first boot fails, the VM stops, or time is up
+ */
+export async function awaitReady(
+  host: Host,
+  node: { readonly name: string; readonly vmid: number },
+  timeoutMs: number,
+  enough: (reason: string) => boolean = () => true,
+): Promise<string> {
+  const { name, vmid } = node
+  const look = `look at its console, qm terminal ${vmid}; then run the same command again, or: seeder node destroy ${name} --force`
+  let seen = 'its agent has not answered yet'
+  for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; ) {
+    const status = await readStatus(host, vmid)
+    interruption.throwIfAborted()
+    if (status?.state === 'failed') {
+      throw new SeederError(`${name} (VM ${vmid}) runs, but its first boot failed: ${status.reason}`, {
+        fix: `destroy it, and create it again with the right values: seeder node destroy ${name} --force`,
+      })
+    }
+    if (status?.state === 'ready' && /^not configured\b/.test(status.reason)) {
+      throw new SeederError(
+        `${name} (VM ${vmid}) runs, but it did not get its vendor data: ${status.reason}`,
+        {
+          fix: `see what is on its drive: qm config ${vmid}, cicustom; then: seeder node destroy ${name} --force`,
+        },
+      )
+    }
+    if (status?.state === 'ready' && enough(status.reason)) return status.reason
+    seen = status?.reason ?? seen
+    if (!status && !(await isRunning(host, vmid))) {
+      throw new SeederError(`${name} (VM ${vmid}) was started, but does not run any more`, { fix: look })
+    }
+    await sleep(pauseMs, undefined, { signal: interruption })
+  }
+  const seconds = Math.round(timeoutMs / 1000)
+  throw new SeederError(`${name} (VM ${vmid}) runs, but is not ready after ${seconds} seconds: ${seen}`, {
+    fix: look,
+  })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import { SeederError } from '../../report/error.ts'
+import type { Host } from '../commands.ts'
+import type { Guest } from '../guests.ts'
+import { findTemplate, type TemplateEntry } from '../templates.ts'
+import { imageOf } from './facts.ts'
+import type { NodeEntry } from './ledger.ts'
+import { sortOut } from './machine.ts'
+
+/** A node as it is listed. */
+export interface NodeRow {
+  readonly name: string
+  readonly role: string
+  readonly vmid: number
+  readonly addresses: Readonly<Record<string, string>>
+  /** The version of the template that it is a clone of. */
+  readonly version: string
+  /** The current template's; null when there is none. */
+  readonly current: string | null
+  /** Whether it was made from another template than the current one; null when that is not known. */
+  readonly behind: boolean | null
+  /** `running`, `stopped`; or what is the matter with it. */
+  readonly state: string
+}
+
+const machines = z.array(z.object({ vmid: z.coerce.number(), status: z.string() }))
+
+/** Which VMs of this Proxmox node run, by id. */
+export async function readStates(host: Host, node: string): Promise<Map<number, string>> {
+  const text = await host.output(['pvesh', 'get', `/nodes/${node}/qemu`, '--output-format', 'json'])
+  try {
+    return new Map(machines.parse(JSON.parse(text)).map(({ vmid, status }) => [vmid, status]))
+  } catch (cause) {
+    throw new SeederError(`pvesh says nothing that can be read about the VMs of ${node}`, { cause })
+  }
+}
+
+/** All nodes of this host, by role and name. */
+export function listNodes(
+  entries: readonly NodeEntry[],
+  guests: readonly Guest[],
+  templates: readonly TemplateEntry[],
+  states: ReadonlyMap<number, string>,
+  node: string,
+): NodeRow[] {
+  return entries
+    .map((entry): NodeRow => {
+      const current = findTemplate(imageOf(entry.role), node, guests, templates)
+      return {
+        name: entry.name,
+        role: entry.role,
+        vmid: entry.vmid,
+        addresses: entry.addresses,
+        version: entry.template.version,
+        current: current?.version ?? null,
+        behind: current ? current.vmid !== entry.template.vmid : null,
+        state: stateOf(entry, guests, states, node),
+      }
+    })
+    .sort((a, b) => a.role.localeCompare(b.role) || a.name.localeCompare(b.name, 'en', { numeric: true }))
+}
+
+function stateOf(
+  entry: NodeEntry,
+  guests: readonly Guest[],
+  states: ReadonlyMap<number, string>,
+  node: string,
+): string {
+  if (entry.state === 'reserved') return 'no VM yet: its place in a cluster is kept'
+  if (entry.state === 'creating') return 'half made: the next run undoes it'
+  if (entry.state === 'destroying') return 'half destroyed: the next run finishes it'
+  const { guest, is } = sortOut(entry, node, guests)
+  if (is === 'missing') return 'its VM is gone'
+  if (is === 'elsewhere') return `on ${guest?.node}`
+  if (is !== 'ours') return `VM ${entry.vmid} is another one now`
+  const state = states.get(entry.vmid) ?? 'unknown'
+  return entry.state === 'starting' ? `${state}, not ready yet` : state
+}
+
+/** The table for a person. */
+export function nodeTable(rows: readonly NodeRow[]): [string[], string[][]] {
+  return [
+    ['name', 'role', 'vm', 'addresses', 'template', 'state'],
+    rows.map((row) => [
+      row.name,
+      row.role,
+      String(row.vmid),
+      Object.values(row.addresses).join(' '),
+      row.behind ? `${row.version} (current: ${row.current})` : row.version,
+      row.state,
+    ]),
+  ]
+}

@@ -1,0 +1,124 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SeederError } from '../../report/error.ts'
+import { type Argv, type Host, lastWords, shellWords } from '../commands.ts'
+import { type Guest, parseGuest, pveFolder, readGuests } from '../guests.ts'
+import { readVolumes } from '../storage.ts'
+import { diskAt } from '../templates.ts'
+import type { NodeEntry } from './ledger.ts'
+import { type Ownership, ownership } from './ownership.ts'
+import type { PlannedCommand } from './plan.ts'
+
+/** What there is of a node on this host. */
+export interface Found {
+  /** The guest with the entry's id, on whichever Proxmox node. */
+  readonly guest: Guest | undefined
+  readonly is: Ownership | 'missing' | 'elsewhere'
+}
+
+/** Looks for an entry's VM anew. */
+export async function findMachine(entry: NodeEntry, node: string): Promise<Found> {
+  return sortOut(entry, node, await readGuests())
+}
+
+/** What a list of guests has of an entry. */
+export function sortOut(entry: NodeEntry, node: string, guests: readonly Guest[]): Found {
+  const guest = guests.find(({ vmid }) => vmid === entry.vmid)
+  if (!guest) return { guest, is: 'missing' }
+  const is = ownership(entry, guest)
+  return { guest, is: is === 'ours' && guest.node !== node ? 'elsewhere' : is }
+}
+
+/**
+ * Runs a planned command and looks at what it did.
+ * @throws SeederError when it failed, whatever its exit status said
+ */
+export async function perform(
+  host: Host,
+  command: PlannedCommand,
+  vmid: number,
+  node: string,
+): Promise<void> {
+  const ended = await host.run(command.argv)
+  const failed = (why: string) => new SeederError(`${shellWords(command.argv)} failed: ${why}`)
+  if (ended.code !== 0) throw failed(lastWords(ended))
+  const guest = await readGuest(vmid, node)
+  const wrong = Object.entries(command.sets ?? {}).find(([key, value]) => guest.settings.get(key) !== value)
+  if (wrong) {
+    const [key, value] = wrong
+    throw failed(`it did not set ${key} to ${value}; it is ${guest.settings.get(key) ?? 'not there'}`)
+  }
+  if (command.grows) {
+    const { slot, bytes } = command.grows
+    const has = diskAt(guest, slot)?.bytes ?? 0
+    if (has < bytes) throw failed(has === 0 ? `there is no disk ${slot}` : lastWords(ended))
+  }
+}
+
+async function readGuest(vmid: number, node: string): Promise<Guest> {
+  const file = join(pveFolder, 'nodes', node, 'qemu-server', `${vmid}.conf`)
+  return parseGuest(await readFile(file, 'utf8'), { vmid, kind: 'qemu', node })
+}
+
+/** Whether a VM runs. */
+export async function isRunning(host: Host, vmid: number): Promise<boolean> {
+  return /^status: running$/m.test(await host.output(['qm', 'status', String(vmid)]))
+}
+
+/** Seconds in which a guest may end by itself. */
+const shutdownSeconds = 120
+
+/**
+ * Destroys a node's VM with all its disks. A VM that is not there is fine.
+ * @param entry whose VM is ours, or the husk of it, by `findMachine`, and quiet
+ * @param graceful lets it end its services first; a node that was never ready has none
+ * @throws SeederError when something is left
+ */
+export async function destroyMachine(
+  host: Host,
+  entry: NodeEntry,
+  guest: Guest,
+  graceful: boolean,
+): Promise<void> {
+  const id = String(entry.vmid)
+  if (['clone', 'destroyed'].includes(guest.settings.get('lock') ?? ''))
+    await host.output(['qm', 'unlock', id])
+  if (await isRunning(host, entry.vmid)) {
+    const stop: Argv = graceful
+      ? ['qm', 'shutdown', id, '--timeout', String(shutdownSeconds), '--forceStop', '1']
+      : ['qm', 'stop', id]
+    await host.output(stop)
+  }
+  if (guest.settings.get('protection') === '1') await host.output(['qm', 'set', id, '--protection', '0'])
+  await host.output(['qm', 'destroy', id, '--purge', '1', '--destroy-unreferenced-disks', '1'])
+  // It only warns about a disk that it could not remove.
+  const left = (await readVolumes(host)).filter(({ vmid }) => vmid === entry.vmid)
+  if (left.length === 0) return
+  const volumes = left.map(({ id: volume }) => volume).join(' ')
+  throw new SeederError(`VM ${id} of ${entry.name} was destroyed, but not all of its disks: ${volumes}`, {
+    fix: 'find out what uses them, then remove each: pvesm free VOLUME',
+  })
+}
+
+/** Seconds that a command which outlived its run may take. */
+const quietSeconds = 120
+
+/**
+ * Waits until no command is at work on a VM: one whose run was killed goes on by itself, and somebody else's may be making
+ * a VM of the same id. What looks half done then is no leftover yet; look again.
+ * @throws SeederError when it takes too long
+ */
+export async function awaitQuiet(host: Host, vmid: number): Promise<void> {
+  const lock = `/var/lock/qemu-server/lock-${vmid}.conf`
+  if (!existsSync(lock)) return
+  for (let attempt = 0; attempt < quietSeconds; attempt++) {
+    const { code } = await host.run(['flock', '--exclusive', '--nonblock', lock, 'true'])
+    if (code === 0) return
+    await sleep(1000)
+  }
+  throw new SeederError(`VM ${vmid} is being worked on by somebody else for ${quietSeconds} seconds`, {
+    fix: 'wait for it, or look at the tasks in Proxmox VE',
+  })
+}

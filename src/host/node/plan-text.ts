@@ -1,0 +1,57 @@
+import type { VendorFile } from '../../boot/cloudinit.ts'
+import { shellWords } from '../commands.ts'
+import { secretKeys } from '../values/role.ts'
+import { nodeEnvPath, vendorData } from '../vendor-data.ts'
+import type { NodePlan } from './plan.ts'
+
+/** A plan as a program reads it; what is secret is not in it. */
+export interface ShownPlan {
+  readonly name: string
+  readonly role: string
+  readonly vmid: number
+  readonly template: { readonly vmid: number; readonly version: string }
+  readonly addresses: Readonly<Record<string, string>>
+  readonly file: { readonly path: string; readonly mode: string; readonly content: string }
+  readonly commands: readonly (readonly string[])[]
+}
+
+/** What a plan does, without keys and secret values. `start`: whether the node is started, too. */
+export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
+  const { name, role, vmid, template, addresses, snippet, token } = plan.entry
+  return {
+    ...{ name, role, vmid, template, addresses },
+    file: {
+      path: snippet.file,
+      mode: '0600',
+      content: vendorData(token, plan.files.map(withoutSecrets)),
+    },
+    commands: [...plan.prepare.map(({ argv }) => argv), ...(start ? [plan.start] : [])],
+  }
+}
+
+/** The plan for a person: the file with its content, and the commands as they could be pasted. */
+export function planText(shown: ShownPlan): string {
+  const { name, role, vmid, template, addresses, file, commands } = shown
+  const places = Object.entries(addresses).map(([zone, address]) => `${address} (${zone})`)
+  return [
+    `${name}: ${role}, VM ${vmid}, a clone of template ${template.vmid} (${template.version}), ${places.join(', ')}`,
+    '',
+    `  ${file.path}, mode ${file.mode}:`,
+    ...file.content
+      .trimEnd()
+      .split('\n')
+      .map((line) => `    ${line}`.trimEnd()),
+    '',
+    ...commands.map((argv) => `  ${shellWords(argv)}`),
+  ].join('\n')
+}
+
+function withoutSecrets(file: VendorFile): VendorFile {
+  if (/PRIVATE KEY-----/.test(file.content)) {
+    const lines = file.content.trimEnd().split('\n').length
+    return { ...file, content: `(a private key of ${lines} lines)\n` }
+  }
+  if (file.path !== nodeEnvPath) return file
+  const hidden = new RegExp(`^(${secretKeys.join('|')})=.*$`, 'gm')
+  return { ...file, content: file.content.replace(hidden, '$1=(not shown)') }
+}

@@ -1,0 +1,220 @@
+import type { VendorFile } from '../../boot/cloudinit.ts'
+import { prefixOf, zoneOf } from '../../boot/site.ts'
+import { SeederError, UsageError } from '../../report/error.ts'
+import type { Argv } from '../commands.ts'
+import { currentTemplate, type Template } from '../templates.ts'
+import { formatNodeEnv, type NodeValues } from '../values/node-env.ts'
+import { checkValues, secretKeys } from '../values/role.ts'
+import { nodeEnvPath, vendorData } from '../vendor-data.ts'
+import { type HostFacts, imageOf } from './facts.ts'
+import type { NodeEntry } from './ledger.ts'
+import { describeNode, nodeTags } from './ownership.ts'
+import type { Placement } from './placement.ts'
+import type { NodeRequest } from './request.ts'
+import { type Fellow, nodeValues, type ValueSources } from './values.ts'
+
+/** A command, and what has to be in the VM's configuration after it: `qm` does not always say that it failed. */
+export interface PlannedCommand {
+  readonly argv: Argv
+  /** Settings that are to have exactly this value. */
+  readonly sets?: Readonly<Record<string, string>>
+  /** A disk that is to have at least so many bytes. */
+  readonly grows?: { readonly slot: string; readonly bytes: number }
+}
+
+/** Everything that making a node comes to. */
+export interface NodePlan {
+  readonly entry: NodeEntry
+  readonly values: NodeValues
+  readonly files: readonly VendorFile[]
+  /** The text of `entry.snippet.file`, which only root may read. */
+  readonly snippet: string
+  /** From the clone to the complete VM, in order. */
+  readonly prepare: readonly PlannedCommand[]
+  readonly start: Argv
+}
+
+/** What a plan is made from beside the facts and the request. */
+export interface PlanSources {
+  readonly placements: readonly Placement[]
+  /** The nodes that are there already and that the values of the new ones name. */
+  readonly fellows: readonly Fellow[]
+  /** The files that a node gets beside node.env. */
+  readonly files: ReadonlyMap<string, readonly VendorFile[]>
+  readonly cluster: ValueSources['cluster']
+  readonly replaces: string | undefined
+}
+
+const GIB = 1024 ** 3
+
+/**
+ * The plan for each node of a request: pure, so that what is shown is what is done.
+ * @throws UsageError with every value that the node's first boot would refuse; SeederError without a template
+ */
+export function planNodes(facts: HostFacts, request: NodeRequest, sources: PlanSources): NodePlan[] {
+  const template = currentTemplate(imageOf(request.role), facts.node, facts.guests, facts.templates)
+  const group = sources.placements.map((placement) => ({ ...placement, role: request.role }))
+  const plans = sources.placements.map((placement, index) => {
+    const files = sources.files.get(placement.name) ?? []
+    const values = nodeValues({
+      platform: facts.platform,
+      role: request.role,
+      self: placement,
+      fellows: [...sources.fellows, ...group.filter(({ name }) => name !== placement.name)],
+      leads: index === 0 && group.length > 1,
+      given: request.values,
+      files: files.map(({ path }) => path),
+      cluster: sources.cluster,
+      dataDisk: request.dataDisk !== undefined,
+    })
+    return planNode(facts, request, sources, template, placement, values, files)
+  })
+  const problems = plans.flatMap(({ entry, values }) =>
+    checkValues(entry.role, values, entry.name).map(({ key, reason }) => `${entry.name}: ${key}: ${reason}`),
+  )
+  if (problems.length > 0) {
+    throw new UsageError(problems.join('\n'), {
+      fix: 'give the right values with --set KEY=VALUE or --env FILE; the keys are in the README of the image',
+    })
+  }
+  return plans
+}
+
+function planNode(
+  facts: HostFacts,
+  request: NodeRequest,
+  sources: PlanSources,
+  template: Template,
+  placement: Placement,
+  values: NodeValues,
+  others: readonly VendorFile[],
+): NodePlan {
+  const { snippets } = facts
+  const { name, vmid, token, addresses } = placement
+  const { cluster } = sources
+  const entry: NodeEntry = {
+    schema: 1,
+    ...{ name, role: request.role, state: 'creating', vmid, token, cloned: false },
+    template: { vmid: template.vmid, version: template.version },
+    addresses: { ...addresses },
+    snippet: {
+      volume: `${snippets.storage}:snippets/seeder-${name}.yaml`,
+      file: `${snippets.folder}/seeder-${name}.yaml`,
+    },
+    values: Object.fromEntries(Object.entries(request.values).filter(([key]) => !secretKeys.includes(key))),
+    ...(cluster?.state === 'new'
+      ? { founders: { token: cluster.token, members: [...cluster.members] } }
+      : {}),
+    joins: cluster?.state === 'existing',
+    ...(sources.replaces === undefined ? {} : { replaces: sources.replaces }),
+  }
+  const files = [{ path: nodeEnvPath, permissions: '0600', content: formatNodeEnv(values) }, ...others]
+  return {
+    entry,
+    values,
+    files,
+    snippet: vendorData(token, files),
+    prepare: [
+      { argv: cloneCommand(entry, request, template) },
+      configureCommand(facts, request, template, entry),
+      ...growCommands(facts, request, template, vmid),
+      ...(request.dataDisk === undefined ? [] : [dataDiskCommand(request, template, vmid, request.dataDisk)]),
+    ],
+    start: ['qm', 'start', String(vmid)],
+  }
+}
+
+function cloneCommand(entry: NodeEntry, request: NodeRequest, template: Template): Argv {
+  return [
+    ...(['qm', 'clone', String(template.vmid), String(entry.vmid)] as const),
+    ...['--name', entry.name, '--description', describeNode(entry)],
+    ...(request.full ? ['--full', '1'] : []),
+    ...(request.full && request.storage !== undefined ? ['--storage', request.storage] : []),
+  ]
+}
+
+function configureCommand(
+  { platform }: HostFacts,
+  request: NodeRequest,
+  template: Template,
+  { role, addresses, vmid, snippet }: NodeEntry,
+): PlannedCommand {
+  const { zones, cores, memory } = platform.roles[role]
+  const routed = zones.find(
+    (name) => platform.zones[name]?.gateway !== undefined && addresses[name] !== undefined,
+  )
+  const networks = zones.flatMap((name, card) => {
+    const zone = zoneOf(platform, name)
+    const address = addresses[name]
+    // Two default routes would be one too many: the first zone with a gateway has it.
+    const gateway = name === routed ? `,gw=${zone.gateway}` : ''
+    return [
+      [`net${card}`, `virtio,bridge=${zone.bridge},firewall=1`],
+      [`ipconfig${card}`, address === undefined ? 'ip=dhcp' : `ip=${address}/${prefixOf(zone)}${gateway}`],
+    ] as const
+  })
+  const sets = Object.fromEntries([
+    ['cores', String(cores)],
+    ['memory', String(memory)],
+    ['onboot', '1'],
+    // A template may be protected; its clone could then not be undone, nor its cloud-init drive be detached.
+    ['protection', '0'],
+    ...(template.settings.has('agent') ? [] : [['agent', 'enabled=1'] as const]),
+    ...networks.filter(([key]) => key.startsWith('ipconfig')),
+    ['nameserver', platform.dns.join(' ')],
+    ...(request.user === undefined ? [] : [['ciuser', request.user] as const]),
+    ['cicustom', `vendor=${snippet.volume}`],
+  ])
+  const mine = new Set<string>([...networks.map(([key]) => key)])
+  const surplus = [...template.settings].filter((key) => /^(net|ipconfig)\d+$/.test(key) && !mine.has(key))
+  return {
+    argv: [
+      ...(['qm', 'set', String(vmid)] as const),
+      ...['--tags', [...nodeTags, role].join(';')],
+      ...networks.filter(([key]) => key.startsWith('net')).flatMap(([key, value]) => [`--${key}`, value]),
+      ...Object.entries(sets).flatMap(([key, value]) => [`--${key}`, value]),
+      ...(request.sshKeys === undefined ? [] : ['--sshkeys', request.sshKeys]),
+      ...(surplus.length > 0 ? ['--delete', surplus.sort().join(',')] : []),
+    ],
+    sets,
+  }
+}
+
+/** Disks only grow: one that is larger in the template stays as it is. */
+function growCommands(
+  { platform, volumes }: HostFacts,
+  { role }: NodeRequest,
+  template: Template,
+  vmid: number,
+): PlannedCommand[] {
+  const { slot, volume, bytes } = template.disk
+  const gib = platform.roles[role].disk
+  const has = bytes ?? volumes.find(({ id }) => id === volume)?.bytes
+  if (has === undefined) {
+    throw new SeederError(
+      `How large the disk of template ${template.vmid} is cannot be found out: ${volume}`,
+      {
+        fix: `see whether its storage is active: pvesm status; and run: qm disk rescan --vmid ${template.vmid}`,
+      },
+    )
+  }
+  if (has >= gib * GIB) return []
+  const argv: Argv = ['qm', 'disk', 'resize', String(vmid), slot, `${gib}G`]
+  return [{ argv, grows: { slot, bytes: gib * GIB } }]
+}
+
+function dataDiskCommand(
+  request: NodeRequest,
+  template: Template,
+  vmid: number,
+  gib: number,
+): PlannedCommand {
+  const slot = Array.from({ length: 30 }, (_, number) => `scsi${number + 1}`).find(
+    (one) => !template.settings.has(one),
+  )
+  const storage = request.storage ?? template.disk.volume.split(':')[0]
+  return {
+    argv: ['qm', 'set', String(vmid), `--${slot}`, `${storage}:${gib},discard=on,iothread=1`],
+    grows: { slot: slot ?? '', bytes: gib * GIB },
+  }
+}

@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { SeederError } from '../../report/error.ts'
+import { partialOf, removeDurably } from '../atomic-file.ts'
+import type { Host } from '../commands.ts'
+import { isVendorDataOf } from '../vendor-data.ts'
+import type { Ledger, NodeEntry } from './ledger.ts'
+import { awaitQuiet, destroyMachine, findMachine } from './machine.ts'
+
+/** What changing nodes needs. */
+export interface NodeWork {
+  readonly host: Host
+  readonly ledger: Ledger
+  /** This Proxmox node's name. */
+  readonly node: string
+  /** Tells a person what happens. */
+  note(text: string): void
+}
+
+/**
+ * Puts right what a killed run left: finishes what it was destroying, and undoes what was not complete yet. A node that
+ * was complete and started stays as it is. What was done is noted.
+ */
+export async function recover(work: NodeWork): Promise<void> {
+  await work.ledger.sweep()
+  for (const entry of await work.ledger.read()) {
+    // A snippet that was half written has a key in it.
+    if (existsSync(partialOf(entry.snippet.file))) await removeDurably(partialOf(entry.snippet.file))
+    if (entry.state !== 'destroying' && entry.state !== 'creating') continue
+    const what = entry.state === 'creating' ? 'undid what it had made of' : 'finished destroying'
+    await discard(work, entry, entry.state === 'destroying')
+    work.note(`an earlier run was cut short: ${what} ${entry.name} (VM ${entry.vmid})`)
+  }
+}
+
+/**
+ * Removes all there is of a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and
+ * called again. An address that a cluster keeps for the node stays in the entry, unless `forGood`.
+ */
+export async function discard(
+  work: NodeWork,
+  entry: NodeEntry,
+  graceful: boolean,
+  forGood = entry.state === 'destroying' || !entry.joins,
+): Promise<void> {
+  const { host, ledger, node } = work
+  let found = await findMachine(entry, node)
+  if (found.is === 'ours' || found.is === 'husk') {
+    await awaitQuiet(host, entry.vmid)
+    found = await findMachine(entry, node)
+  }
+  const { guest, is } = found
+  if (guest && is === 'elsewhere') {
+    throw new SeederError(`${entry.name} (VM ${entry.vmid}) has moved to ${guest.node}`, {
+      fix: `migrate it back to ${node}: what is known of it is there`,
+    })
+  }
+  if (guest && (is === 'ours' || is === 'husk')) {
+    // From here on what is left of the VM may not say any more whose it is.
+    if (forGood && entry.state !== 'destroying') await ledger.write({ ...entry, state: 'destroying' })
+    await destroyMachine(host, entry, guest, graceful)
+  } else if (guest) {
+    work.note(`VM ${entry.vmid} is not ${entry.name} (any more): it was left alone`)
+  }
+  await removeSnippet(entry)
+  if (forGood) await ledger.remove(entry.name)
+  else await ledger.write({ ...entry, state: 'reserved', cloned: false })
+}
+
+async function removeSnippet({ name, snippet, token, cloned }: NodeEntry): Promise<void> {
+  if (cloned && !existsSync(dirname(snippet.file))) {
+    throw new SeederError(
+      `The vendor data of ${name} cannot be removed: there is no ${dirname(snippet.file)}`,
+      {
+        fix: 'see whether the storage is active: pvesm status; then run it again',
+      },
+    )
+  }
+  const text = await readFile(snippet.file, 'utf8').catch(() => undefined)
+  if (text === undefined || isVendorDataOf(token, text)) await removeDurably(snippet.file)
+}

@@ -1,0 +1,136 @@
+import type { Platform } from '../../platform/schema.ts'
+import { SeederError, UsageError } from '../../report/error.ts'
+import { words } from '../values/checks.ts'
+import { awaitNodes, finishNodes, prepareNodes, startNodes } from './create.ts'
+import { requireEntry } from './destroy.ts'
+import { awaitReady, guestOutput } from './guest.ts'
+import { mainAddress, type NodeEntry } from './ledger.ts'
+import { findMachine } from './machine.ts'
+import type { Making } from './making.ts'
+import { becomeVoter, joinCluster, leaveCluster } from './membership.ts'
+import { introducePeers } from './peers.ts'
+import { discard, type NodeWork } from './recover.ts'
+
+/** One node that takes another one's place. */
+export interface Replacement {
+  readonly platform: Platform
+  /** The node that goes; undefined when an earlier run has come so far that it is gone. */
+  readonly old: NodeEntry | undefined
+  /** The node that comes: to be made, or waiting. */
+  readonly making: Making
+  /** The operator says that no pods are left on the old node. */
+  readonly drained: boolean
+  readonly timeoutMs: number
+  /** Whether a node was made from another template than the current one. */
+  readonly isBehind: (entry: NodeEntry) => boolean
+}
+
+/** What is left to be done by a person; before that the old node may have to be kept. */
+export interface Outcome {
+  readonly oldIsGone: boolean
+  readonly hints: readonly string[]
+}
+
+/**
+ * Replaces a node: the new one is made and has to be well before the old one goes. It may be killed at any point, and
+ * called again.
+ */
+export async function replaceNode(work: NodeWork, replacement: Replacement): Promise<Outcome> {
+  const { platform, making, old, timeoutMs } = replacement
+  await prepareNodes(work, making.plans)
+  const [entry] = [...making.plans.map((plan) => plan.entry), ...making.waiting, ...making.done]
+  if (!entry) throw new SeederError('There is no node to take the place of the old one')
+  if (making.done.length === 0) {
+    await beforeStart(work, replacement, entry)
+    await startNodes(work, [entry])
+    await awaitNodes(work, [entry], timeoutMs)
+  }
+  await settle(work, replacement, entry)
+  await finishNodes(work, [entry])
+  if (old && needsDrain(old) && !replacement.drained)
+    return { oldIsGone: false, hints: drainHints(old, entry) }
+  if (old) {
+    if (old.role === 'etcd') await leaveCluster(work, entry, old, timeoutMs)
+    await discard(work, requireEntry(await work.ledger.read(), old.name), true, true)
+    work.note(`${old.name} is gone: VM ${old.vmid}, its disks and its vendor data`)
+  }
+  if (entry.role === 'haproxy') await introducePeers(work, platform, timeoutMs)
+  const { replaces, ...alone } = entry
+  await finishNodes(work, [alone])
+  return { oldIsGone: true, hints: hints(entry, replaces ?? '') }
+}
+
+/**
+ * What has to be right before anything is made.
+ * @throws UsageError
+ */
+export async function checkReplacement(
+  work: NodeWork,
+  { platform, old, isBehind }: Pick<Replacement, 'platform' | 'isBehind'> & { readonly old: NodeEntry },
+): Promise<void> {
+  const { is, guest } = await findMachine(old, work.node)
+  if (is === 'foreign' || is === 'elsewhere') {
+    const found = is === 'foreign' ? 'is not it any more' : `is on ${guest?.node}`
+    throw new UsageError(`${old.name} cannot be replaced here: VM ${old.vmid} ${found}`, {
+      fix: 'see: seeder node list',
+    })
+  }
+  if (old.role !== 'haproxy' || is !== 'ours' || !isBehind(old)) return
+  const late = (await loadBalancers(work)).find((one) => one.name !== old.name && isBehind(one))
+  if (late && (await holdsVips(work, platform, old))) {
+    throw new UsageError(`${old.name} holds the VIPs, and ${late.name} is behind the current template, too`, {
+      fix: `replace the backup first: seeder node replace ${late.name} --with NAME`,
+    })
+  }
+}
+
+async function holdsVips(work: NodeWork, platform: Platform, entry: NodeEntry): Promise<boolean> {
+  const ownVips = words(entry.values.VIP).map((vip) => vip.split('/')[0] ?? '')
+  const siteVips = Object.values(platform.vips).map(({ address }) => address)
+  const show = ['/usr/bin/ip', '-4', '-o', 'address', 'show'] as const
+  const said = await guestOutput(work.host, entry.vmid, show).catch(() => '')
+  return [...ownVips, ...siteVips].some((vip) => said.includes(` inet ${vip}/`))
+}
+
+async function loadBalancers(work: NodeWork): Promise<NodeEntry[]> {
+  const entries = await work.ledger.read()
+  return entries.filter(({ role, state }) => role === 'haproxy' && state !== 'destroying')
+}
+
+/** What the others have to know before the new node starts. */
+async function beforeStart(
+  work: NodeWork,
+  { platform, old, timeoutMs }: Replacement,
+  entry: NodeEntry,
+): Promise<void> {
+  if (entry.role === 'etcd') await joinCluster(work, entry, old, timeoutMs)
+  if (entry.role === 'haproxy') await introducePeers(work, platform, timeoutMs)
+}
+
+/** Waits until the new node does what the old one does. */
+async function settle(work: NodeWork, { old, timeoutMs }: Replacement, entry: NodeEntry): Promise<void> {
+  if (entry.role === 'etcd') await becomeVoter(work, entry, old, timeoutMs)
+  if (['join', 'init'].includes(entry.values.BOOTSTRAP ?? '')) {
+    await awaitReady(work.host, entry, timeoutMs, (reason) => /\bkubeadm: done\b/.test(reason))
+  }
+}
+
+function needsDrain({ role }: NodeEntry): boolean {
+  return role === 'worker' || role === 'control-plane'
+}
+
+function drainHints(old: NodeEntry, entry: NodeEntry): string[] {
+  return [
+    `${entry.name} is ready. ${old.name} is kept until its pods have moved; with kubectl:`,
+    `  kubectl drain ${old.name} --ignore-daemonsets --delete-emptydir-data`,
+    `  kubectl delete node ${old.name}`,
+    'Then run the same command again, with --drained.',
+  ]
+}
+
+function hints(entry: NodeEntry, old: string): string[] {
+  if (entry.role === 'haproxy') return []
+  return entry.role === 'etcd'
+    ? [`Give the API servers ${mainAddress(entry)} in the place of ${old}: --etcd-servers.`]
+    : [`Load balancers that have ${old} as a backend keep asking for it: replace them when it suits.`]
+}

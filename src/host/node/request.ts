@@ -1,0 +1,64 @@
+import type { RoleName } from '../../platform/schema.ts'
+import { UsageError } from '../../report/error.ts'
+import type { NodeValues } from '../values/node-env.ts'
+import { nodeName } from './ledger.ts'
+import type { VmidRange } from './vmids.ts'
+
+/** Nodes that are to be made, all of one role. */
+export interface NodeRequest {
+  readonly names: readonly string[]
+  readonly role: RoleName
+  /** They found a cluster of etcd. */
+  readonly newCluster: boolean
+  readonly vmids: VmidRange
+  /** Copies the template's disk instead of building on it. */
+  readonly full: boolean
+  /** For a full clone and for a data disk; the template's where it is not given. */
+  readonly storage: string | undefined
+  /** A disk of its own for the data of etcd, in GiB. */
+  readonly dataDisk: number | undefined
+  /** A file of public keys, as `qm set --sshkeys` reads it. */
+  readonly sshKeys: string | undefined
+  readonly user: string | undefined
+  /** Those that the operator gives; they win over what follows from the platform. An empty one takes that away. */
+  readonly values: NodeValues
+}
+
+/**
+ * What no request may ask for.
+ * @throws UsageError
+ */
+export function checkRequest(request: NodeRequest): void {
+  const { names, role, newCluster, vmids, dataDisk, storage, full, user } = request
+  const bad = names.find((name) => !nodeName.safeParse(name).success)
+  if (bad !== undefined) {
+    throw new UsageError(`"${bad}" is not a name for a node`, {
+      fix: 'use lower-case letters, digits and hyphens, with a letter in it, at most 63',
+    })
+  }
+  const twice = names.find((name, index) => names.indexOf(name) < index)
+  if (twice !== undefined) throw new UsageError(`${twice} is named twice`, { fix: 'name every node once' })
+  if (vmids.last - vmids.first + 1 < names.length) {
+    throw new UsageError(`${names.length} nodes do not fit into the VM ids ${vmids.first}-${vmids.last}`, {
+      fix: 'give a larger range',
+    })
+  }
+  if (role !== 'etcd' && (newCluster || dataDisk !== undefined)) {
+    throw new UsageError(`${newCluster ? '--new-cluster' : '--data-disk'} is for etcd, not for a ${role}`, {
+      fix: 'leave it out',
+    })
+  }
+  if (role === 'etcd' && !newCluster && names.length > 1) {
+    throw new UsageError('A cluster of etcd takes one new member at a time', {
+      fix: 'create one after the other, or add --new-cluster when they found a cluster',
+    })
+  }
+  if (storage !== undefined && !full && dataDisk === undefined) {
+    throw new UsageError('--storage is for a full clone or a data disk', {
+      fix: 'add --full; a linked clone is on the storage of its template',
+    })
+  }
+  if (user !== undefined && !/^[a-z_][a-z0-9_-]{0,31}$/.test(user)) {
+    throw new UsageError(`"${user}" is not a user's name`, { fix: 'use lower-case letters, digits, - and _' })
+  }
+}

@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { VendorFile } from '../../boot/cloudinit.ts'
+import type { RoleName } from '../../platform/schema.ts'
+import { UsageError } from '../../report/error.ts'
+import { readAuthorities, readPair } from '../certificates.ts'
+import type { NodeValues } from '../values/node-env.ts'
+import { mainAddress } from './ledger.ts'
+import type { Placement } from './placement.ts'
+
+/** Where a node's certificates come from. */
+export interface Certificates {
+  /** An etcd member's, and the CA's. */
+  etcdMember(placement: Placement): Promise<VendorFile[]>
+  /** What the first control plane shows to etcd, and the CA's. */
+  etcdClient(): Promise<VendorFile[]>
+  /** The cluster's CA, by which a load balancer knows API servers; none when it is not there yet. */
+  kubernetesAuthority(): Promise<VendorFile[]>
+}
+
+/** The files that a node of a role gets beside node.env. */
+export async function certificateFiles(
+  certificates: Certificates,
+  role: RoleName,
+  given: NodeValues,
+  placement: Placement,
+): Promise<VendorFile[]> {
+  if (role === 'etcd') return certificates.etcdMember(placement)
+  if (role === 'haproxy') return certificates.kubernetesAuthority()
+  return role === 'control-plane' && given.BOOTSTRAP === 'init' ? certificates.etcdClient() : []
+}
+
+/** Certificates that lie in a folder: `etcd-ca.crt`, `NAME.crt`, `NAME.key`, and so on. */
+export function certificatesIn(folder: string): Certificates {
+  const etcdAuthority = async () => {
+    const file = join(folder, 'etcd-ca.crt')
+    // It may be baked into the image.
+    return existsSync(file) ? await readAuthorities(file) : undefined
+  }
+  return {
+    async etcdMember(placement) {
+      const { name } = placement
+      const authority = await etcdAuthority()
+      const pair = await readPair(join(folder, `${name}.crt`), join(folder, `${name}.key`), authority, {
+        names: [name],
+        addresses: [mainAddress(placement)],
+        usages: ['serverAuth', 'clientAuth'],
+      })
+      return [...trust('etcd-ca', authority), ...pairFiles('etcd', pair)]
+    },
+    async etcdClient() {
+      const authority = await etcdAuthority()
+      const [crt, key] = ['crt', 'key'].map((kind) => join(folder, `apiserver-etcd-client.${kind}`))
+      const pair = await readPair(crt ?? '', key ?? '', authority, {
+        names: [],
+        addresses: [],
+        usages: ['clientAuth'],
+      })
+      return [...trust('etcd-ca', authority), ...pairFiles('apiserver-etcd-client', pair)]
+    },
+    async kubernetesAuthority() {
+      const file = join(folder, 'kubernetes-ca.crt')
+      return existsSync(file) ? trust('kubernetes-ca', await readAuthorities(file)) : []
+    },
+  }
+}
+
+/** For a role that needs certificates when none were named. */
+export const noCertificates: Certificates = {
+  etcdMember: async ({ name }) =>
+    refuse(`${name} needs a certificate of its own`, `etcd-ca.crt, ${name}.crt and ${name}.key`),
+  etcdClient: async () =>
+    refuse(
+      'The first control plane needs a certificate for etcd',
+      'etcd-ca.crt, apiserver-etcd-client.crt and apiserver-etcd-client.key',
+    ),
+  kubernetesAuthority: async () => [],
+}
+
+function refuse(what: string, files: string): never {
+  throw new UsageError(what, { fix: `name the folder with ${files}: --tls DIR` })
+}
+
+function trust(name: string, content: string | undefined): VendorFile[] {
+  return content === undefined
+    ? []
+    : [{ path: `/etc/seeder/trust/${name}.crt`, permissions: '0644', content }]
+}
+
+function pairFiles(name: string, { certificate, key }: { certificate: string; key: string }): VendorFile[] {
+  return [
+    { path: `/etc/seeder/tls/${name}.crt`, permissions: '0644', content: certificate },
+    { path: `/etc/seeder/tls/${name}.key`, permissions: '0600', content: key },
+  ]
+}

@@ -1,0 +1,116 @@
+import { prefixOf, zoneOf } from '../../boot/site.ts'
+import type { Platform, RoleName } from '../../platform/schema.ts'
+import { words } from '../values/checks.ts'
+import type { NodeValues } from '../values/node-env.ts'
+import type { Member, NodeEntry } from './ledger.ts'
+import type { Placement } from './placement.ts'
+
+/** Another node: one that is there, or one that is made at the same time. */
+export type Fellow = Pick<NodeEntry, 'name' | 'role' | 'addresses'>
+
+/** What a node's values follow from. */
+export interface ValueSources {
+  readonly platform: Platform
+  readonly role: RoleName
+  readonly self: Placement
+  readonly fellows: readonly Fellow[]
+  /** It is the first of several that are made at once. */
+  readonly leads: boolean
+  /** The values that the operator gives. */
+  readonly given: NodeValues
+  /** The paths of the files that it gets beside node.env. */
+  readonly files: readonly string[]
+  /** The cluster of etcd that it founds, or the members of the one that it joins, with itself. */
+  readonly cluster:
+    | { readonly state: 'new'; readonly token: string; readonly members: readonly Member[] }
+    | { readonly state: 'existing'; readonly members: readonly Member[] }
+    | undefined
+  readonly dataDisk: boolean
+}
+
+/** The label of a member's data disk. */
+export const dataLabel = 'etcd-data'
+
+/** Where the Kubernetes API listens. */
+const apiPort = 6443
+
+/** A node's values: those that follow from the platform file and the other nodes, and over them what was given. */
+export function nodeValues(sources: ValueSources): NodeValues {
+  const derived = () => {
+    if (sources.role === 'etcd') return etcdValues(sources)
+    return sources.role === 'haproxy' ? haproxyValues(sources) : kubernetesValues(sources)
+  }
+  const values = { ...derived(), ...sources.given }
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''))
+}
+
+function etcdValues({ cluster, dataDisk }: ValueSources): NodeValues {
+  return {
+    ...(cluster && {
+      ETCD_STATE: cluster.state,
+      ...(cluster.state === 'new' ? { ETCD_TOKEN: cluster.token } : {}),
+      ETCD_MEMBERS: memberList(cluster.members),
+    }),
+    ...(dataDisk ? { ETCD_DATA_DISK: dataLabel } : {}),
+  }
+}
+
+/** `NAME=ADDRESS …` */
+export function memberList(members: readonly Member[]): string {
+  return members.map(({ name, address }) => `${name}=${address}`).join(' ')
+}
+
+function haproxyValues(sources: ValueSources): NodeValues {
+  const { platform, fellows, leads, given, files, self } = sources
+  const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy')
+  const peers = vrrpPeers(platform, self.name, fellows)
+  const servers = (role: RoleName) => {
+    const zone = platform.roles.haproxy.zones.find(
+      (one) => platform.zones[one]?.range && platform.roles[role].zones.includes(one),
+    )
+    return memberList(
+      fellows.flatMap(({ name, role: has, addresses }) => {
+        const address = addresses[zone ?? '']
+        return has === role && address !== undefined ? [{ name, address }] : []
+      }),
+    )
+  }
+  return {
+    // Only the cluster's CA tells an API server from another machine.
+    API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
+    NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
+    ...(peers.length > 0 && given.VIP !== ''
+      ? {
+          VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
+          VRRP_PEERS: peers.join(' '),
+          VRRP_PRIORITY: leads ? '150' : '100',
+        }
+      : {}),
+  }
+}
+
+/** The addresses of the other load balancers in the network of the first VIP, where keepalived talks. */
+export function vrrpPeers(platform: Platform, name: string, fellows: readonly Fellow[]): string[] {
+  const first = Object.values(platform.vips).find(({ role }) => role === 'haproxy')
+  return fellows
+    .filter((fellow) => fellow.role === 'haproxy' && fellow.name !== name)
+    .flatMap(({ addresses }) => addresses[first?.zone ?? ''] ?? [])
+}
+
+function kubernetesValues({ platform, role, self, fellows, given }: ValueSources): NodeValues {
+  const zones = platform.roles[role].zones
+  const bootstrap = given.BOOTSTRAP ?? ''
+  const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
+  const address = zones.map((zone) => self.addresses[zone]).find((one) => one !== undefined)
+  const members = fellows.filter((fellow) => fellow.role === 'etcd')
+  return {
+    NODE_ROLE: role,
+    NODE_ADDRESS: address ?? '',
+    ...(['init', 'join'].includes(bootstrap) && vip
+      ? { CONTROL_PLANE_ENDPOINT: `${vip.address}:${apiPort}` }
+      : {}),
+    ...(bootstrap === 'init'
+      ? { ETCD_ENDPOINTS: members.flatMap(({ addresses }) => Object.values(addresses)[0] ?? []).join(' ') }
+      : {}),
+  }
+}

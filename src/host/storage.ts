@@ -1,0 +1,63 @@
+import { SeederError, UsageError } from '../report/error.ts'
+import type { Host } from './commands.ts'
+
+/** A disk of a storage. */
+export interface Volume {
+  readonly id: string
+  readonly bytes: number
+  /** Whose it is, by its name. */
+  readonly vmid: number
+}
+
+/** A storage that is active on this node. */
+export interface Storage {
+  readonly name: string
+  readonly type: string
+}
+
+/** What `pvesm status` prints: the storages that are active. */
+export function parseStorages(text: string): Storage[] {
+  return text.split('\n').flatMap((line) => {
+    const [name = '', type = '', status] = line.trim().split(/\s+/)
+    return status === 'active' ? [{ name, type }] : []
+  })
+}
+
+/** What `pvesm list` prints: the volumes that belong to a guest. */
+export function parseVolumes(text: string): Volume[] {
+  return text.split('\n').flatMap((line) => {
+    const [, id = '', bytes, vmid] = /^(\S+)\s+\S+\s+(?:images|rootdir)\s+(\d+)\s+(\d+)\s*$/.exec(line) ?? []
+    return id === '' ? [] : [{ id, bytes: Number(bytes), vmid: Number(vmid) }]
+  })
+}
+
+/** Every guest's volume on the storages of this node that hold disks. */
+export async function readVolumes(host: Host): Promise<Volume[]> {
+  const images = parseStorages(await host.output(['pvesm', 'status', '--content', 'images']))
+  const found: Volume[] = []
+  for (const { name } of images) found.push(...parseVolumes(await host.output(['pvesm', 'list', name])))
+  return found
+}
+
+/**
+ * The storage that snippets are kept on: the one that is asked for, else the only one there is, else `local`.
+ * @throws UsageError when it is not there, or which one is meant is not clear
+ */
+export function chooseSnippetStorage(storages: readonly Storage[], asked: string | undefined): string {
+  const names = storages.map(({ name }) => name)
+  const fix =
+    'allow it on one, as in: pvesm set local --content images,snippets,… (all that it holds already, too)'
+  if (asked !== undefined) {
+    if (names.includes(asked)) return asked
+    throw new UsageError(`The storage ${asked} holds no snippets on this host`, {
+      fix: names.length > 0 ? `use one of ${names.join(', ')}` : fix,
+    })
+  }
+  if (names.length === 0) throw new SeederError('No storage of this host holds snippets', { fix })
+  const [only] = names
+  if (names.length === 1 && only !== undefined) return only
+  if (names.includes('local')) return 'local'
+  throw new UsageError(`Several storages hold snippets: ${names.join(', ')}`, {
+    fix: 'choose one with --snippets',
+  })
+}
