@@ -41,7 +41,9 @@ export function placeNodes(facts: HostFacts, request: NodeRequest, options: Plac
       )
     }
     const kept = entries.find((entry) => entry.name === name && entry.state === 'reserved')
-    const seat = foundersOf(request.names, entries)?.members.find((member) => member.name === name)
+    const seat = entries
+      .flatMap(({ founders }) => founders?.members ?? [])
+      .find((member) => member.name === name)
     const addresses: Record<string, string> = {}
     for (const zoneName of platform.roles[request.role].zones) {
       const zone = platform.zones[zoneName]
