@@ -92,7 +92,7 @@ export function registerNodeCommand(program: Command, context: () => Context): v
     .argument('<name...>', 'the nodes’ names')
     .option('--force', 'also nodes that run, and the last members of a cluster with its data')
     .action(async (names: string[], { force }: { force?: boolean }) => {
-      await change(context(), (work) => destroyNodes(work, names, force ?? false))
+      await change(context(), (work, gone) => destroyNodes(work, names, gone, force ?? false))
     })
 
   withMakeOptions(node.command('replace').argument('<name>', 'the node that goes'))
@@ -150,15 +150,17 @@ async function survey(context: Context, flags: MakeFlags, work: NodeWork | undef
 }
 
 /** Runs what changes something: alone on this host, and after what a killed run left has been put right. */
-async function change(context: Context, run: (work: NodeWork) => Promise<void>): Promise<void> {
+async function change(
+  context: Context,
+  run: (work: NodeWork, gone: readonly string[]) => Promise<void>,
+): Promise<void> {
   requireRoot()
   const node = proxmoxNode()
   const progress = context.progress()
   await withLock(async (lock) => {
     const note = (text: string) => progress.note(text)
     const work: NodeWork = { host: hostCommands(lock), ledger: new Ledger(), node, note }
-    await recover(work)
-    await run(work)
+    await run(work, await recover(work))
   })
 }
 

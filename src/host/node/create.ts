@@ -6,7 +6,7 @@ import { writeAtomically } from '../atomic-file.ts'
 import { isVendorDataOf } from '../vendor-data.ts'
 import { awaitReady } from './guest.ts'
 import type { NodeEntry } from './ledger.ts'
-import { findMachine, isRunning, perform } from './machine.ts'
+import { awaitQuiet, findMachine, isRunning, perform } from './machine.ts'
 import type { NodePlan } from './plan.ts'
 import { discard, type NodeWork } from './recover.ts'
 
@@ -84,6 +84,8 @@ export async function startNodes(work: NodeWork, entries: readonly NodeEntry[]):
         fix: `remove what is left of it, and create it again: seeder node destroy ${entry.name}`,
       })
     }
+    // A start whose run was killed goes on by itself.
+    await awaitQuiet(work.host, entry.vmid)
     if (await isRunning(work.host, entry.vmid)) continue
     work.note(`${entry.name}: start VM ${entry.vmid}`)
     await work.host.output(['qm', 'start', String(entry.vmid)], { outlives: true })

@@ -7,12 +7,20 @@ import { discard, type NodeWork } from './recover.ts'
 
 /**
  * Destroys nodes: their VMs with all disks, their vendor data and entries. Everything is refused before anything is done.
+ * @param finished those that an earlier run was destroying, and that are gone now: the same one, if it was for one of these
  * @param force also those that run, and all members of a cluster of etcd at once
  * @throws UsageError for a node that is not ours, runs, or is needed
  */
-export async function destroyNodes(work: NodeWork, names: readonly string[], force: boolean): Promise<void> {
+export async function destroyNodes(
+  work: NodeWork,
+  names: readonly string[],
+  finished: readonly string[],
+  force: boolean,
+): Promise<void> {
   const entries = await work.ledger.read()
-  const chosen = names.map((name) => requireEntry(entries, name))
+  const goesOn = names.some((name) => finished.includes(name))
+  const left = goesOn ? names.filter((name) => entries.some((entry) => entry.name === name)) : names
+  const chosen = left.map((name) => requireEntry(entries, name))
   const guests = await readGuests()
   for (const entry of chosen) {
     const { guest, is } = sortOut(entry, work.node, guests)
@@ -36,8 +44,11 @@ export async function destroyNodes(work: NodeWork, names: readonly string[], for
     }
   }
   await leaveCluster(work, entries, chosen, force)
-  for (const entry of chosen) {
-    await discard(work, entry, true, true)
+  // From here on a killed run is finished by the next one, whatever that is for.
+  const going = chosen.map((entry) => ({ ...entry, state: 'destroying' as const }))
+  for (const entry of going) await work.ledger.write(entry)
+  for (const entry of going) {
+    await discard(work, entry, true)
     work.note(`${entry.name} is gone: VM ${entry.vmid}, its disks and its vendor data`)
   }
 }

@@ -21,8 +21,10 @@ export interface NodeWork {
 /**
  * Puts right what a killed run left: finishes what it was destroying, and undoes what was not complete yet. A node that
  * was complete and started stays as it is. What was done is noted.
+ * @returns the nodes that are gone now
  */
-export async function recover(work: NodeWork): Promise<void> {
+export async function recover(work: NodeWork): Promise<string[]> {
+  const gone: string[] = []
   await work.ledger.sweep()
   for (const entry of await work.ledger.read()) {
     // A snippet that was half written has a key in it.
@@ -31,7 +33,9 @@ export async function recover(work: NodeWork): Promise<void> {
     const what = entry.state === 'creating' ? 'undid what it had made of' : 'finished destroying'
     await discard(work, entry, entry.state === 'destroying')
     work.note(`an earlier run was cut short: ${what} ${entry.name} (VM ${entry.vmid})`)
+    if (entry.state === 'destroying') gone.push(entry.name)
   }
+  return gone
 }
 
 /**
