@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { NodeRequest } from '../host/node/request.ts'
-import { type Certificates, certificatesIn, noCertificates } from '../host/node/tls.ts'
+import { type Certificates, certificatesIn, certificatesOfPki } from '../host/node/tls.ts'
 import { parseVmidRange } from '../host/node/vmids.ts'
 import { type NodeValues, parseNodeEnv } from '../host/values/node-env.ts'
 import { secretKeys } from '../host/values/role.ts'
+import { openAuthority } from '../pki/authority.ts'
 import type { RoleName } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
 
@@ -15,6 +16,7 @@ export interface MakeFlags {
   readonly set: readonly string[]
   readonly env?: string
   readonly tls?: string
+  readonly pki?: string
   readonly sshKeys?: string
   readonly user?: string
   readonly vmidRange: string
@@ -50,9 +52,21 @@ export async function requestOf(
   }
 }
 
-/** Where the certificates come from. */
-export async function certificatesOf(flags: MakeFlags): Promise<Certificates> {
-  return flags.tls === undefined ? noCertificates : certificatesIn(resolve(flags.tls))
+/**
+ * Where the certificates come from: a folder that is named, or else the operator's PKI.
+ * @param issue false for a plan, which changes nothing
+ */
+export function certificatesOf(
+  { tls, pki }: MakeFlags,
+  note: (text: string) => void,
+  issue = true,
+): Certificates {
+  if (tls !== undefined && pki !== undefined) {
+    throw new UsageError('--tls and --pki: certificates come from one of them', { fix: 'leave one out' })
+  }
+  return tls === undefined
+    ? certificatesOfPki(() => openAuthority(pki, note), issue)
+    : certificatesIn(resolve(tls))
 }
 
 async function givenValues({ set, env }: MakeFlags): Promise<NodeValues> {

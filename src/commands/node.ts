@@ -39,7 +39,7 @@ export function registerNodeCommand(program: Command, context: () => Context): v
         const { facts, host } = await survey(context(), flags, undefined)
         const request = await requestOf(names, flags.role, flags)
         const making = await planMaking(host, afterRecovery(facts), request, {
-          certificates: await certificatesOf(flags),
+          certificates: certificatesOf(flags, () => {}, false),
         })
         const shown = making.plans.map((plan) => showPlan(plan, flags.start))
         print(flags.json ? shown : [...presentText(making), ...shown.map(planText)].join('\n\n'))
@@ -56,7 +56,9 @@ export function registerNodeCommand(program: Command, context: () => Context): v
         await change(context(), async (work) => {
           const { facts, host, platform } = await survey(context(), flags, work)
           const request = await requestOf(names, flags.role, flags)
-          const making = await planMaking(host, facts, request, { certificates: await certificatesOf(flags) })
+          const making = await planMaking(host, facts, request, {
+            certificates: certificatesOf(flags, work.note),
+          })
           for (const line of presentText(making)) work.note(line)
           const { entries, said } = await makeNodes(work, making, {
             platform,
@@ -127,7 +129,7 @@ async function replace(
     ...model.values,
   })
   const making = await planMaking(host, facts, request, {
-    certificates: await certificatesOf(flags),
+    certificates: certificatesOf(flags, work.note),
     replaces: name,
   })
   const replacement = {
@@ -170,7 +172,8 @@ function withMakeOptions(command: Command): Command {
     .option('--new-cluster', 'etcd: these nodes are all members of a new cluster')
     .option('--set <key=value>', 'a value for node.env; an empty one takes it away', collect, [])
     .option('--env <file>', 'a file of such values; for those that are secret')
-    .option('--tls <dir>', 'certificates and keys: etcd-ca.crt, NAME.crt, NAME.key, …')
+    .option('--pki <dir>', 'the folder of `seeder pki`, which issues the certificates (default: its own)')
+    .option('--tls <dir>', 'instead, a folder with them: etcd-ca.crt, NAME.crt, NAME.key, …')
     .option('--ssh-keys <file>', 'public keys of those who may log in')
     .option('--user <name>', 'who may log in (default: the image’s)')
     .option(

@@ -1,10 +1,14 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAuthorities, readPair } from '../../src/host/certificates.ts'
-import { certificateFiles, certificatesIn, noCertificates } from '../../src/host/node/tls.ts'
+import { certificateFiles, certificatesIn, certificatesOfPki } from '../../src/host/node/tls.ts'
+import { openAuthority } from '../../src/pki/authority.ts'
+import { initialize } from '../../src/pki/init.ts'
+import { defaultDays } from '../../src/pki/terms.ts'
 import { Authority, future, past } from '../image/first-boot/etcd-certificates.ts'
 
 let folder = ''
@@ -125,15 +129,38 @@ describe('the files that a role gets', () => {
     }
   })
 
-  it('are asked for where a role cannot do without', async () => {
+  it('are issued by the operator’s PKI, and not for a plan', async () => {
+    const pki = { folder: join(folder, 'pki'), note: () => {} }
+    await initialize(pki, { now: new Date(), days: 2 * defaultDays.leaf })
+    const open = () => openAuthority(pki.folder)
     const one = placement('etcd1', '10.0.0.129')
-    await expect(certificateFiles(noCertificates, 'etcd', {}, one)).rejects.toMatchObject({
-      message: 'etcd1 needs a certificate of its own',
-      fix: 'name the folder with etcd-ca.crt, etcd1.crt and etcd1.key: --tls DIR',
-    })
-    await expect(
-      certificateFiles(noCertificates, 'control-plane', { BOOTSTRAP: 'init' }, one),
-    ).rejects.toThrow('needs a certificate for etcd')
-    expect(await certificateFiles(noCertificates, 'worker', {}, one)).toEqual([])
+    const planned = await certificateFiles(certificatesOfPki(open, false), 'etcd', {}, one)
+    expect(planned.map(({ path }) => path)).toEqual([
+      '/etc/seeder/trust/etcd-ca.crt',
+      '/etc/seeder/tls/etcd.crt',
+      '/etc/seeder/tls/etcd.key',
+    ])
+    expect(planned[2]?.content).toBe('(issued when the node is created)\n')
+    expect(existsSync(join(pki.folder, 'issued/etcd1'))).toBe(false)
+
+    const certificates = certificatesOfPki(open, true)
+    const [ca, certificate, key] = await certificateFiles(certificates, 'etcd', {}, one)
+    expect(ca?.content).toBe(planned[0]?.content)
+    await writeFile(at('issued.crt'), certificate?.content ?? '')
+    await writeFile(at('issued.key'), key?.content ?? '')
+    await readPair(at('issued.crt'), at('issued.key'), ca?.content, member)
+    const again = await certificateFiles(certificates, 'etcd', {}, one)
+    expect(again[1]?.content).toBe(certificate?.content)
+    const client = await certificateFiles(certificates, 'control-plane', { BOOTSTRAP: 'init' }, one)
+    expect(client.map(({ path }) => path)[1]).toBe('/etc/seeder/tls/apiserver-etcd-client.crt')
+    expect(await certificateFiles(certificates, 'haproxy', {}, one)).toEqual([])
+  })
+
+  it('are not needed where there is no PKI and no use for it', async () => {
+    const none = certificatesOfPki(() => openAuthority(join(folder, 'none')), true)
+    expect(await certificateFiles(none, 'worker', {}, placement('w1', '10.0.0.70'))).toEqual([])
+    await expect(certificateFiles(none, 'etcd', {}, placement('etcd1', '10.0.0.129'))).rejects.toThrow(
+      'There are no certificate authorities in',
+    )
   })
 })

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { VendorFile } from '../../boot/cloudinit.ts'
+import type { Authority } from '../../pki/authority.ts'
+import type { Issued } from '../../pki/issue.ts'
 import type { RoleName } from '../../platform/schema.ts'
-import { UsageError } from '../../report/error.ts'
 import { readAuthorities, readPair } from '../certificates.ts'
 import type { NodeValues } from '../values/node-env.ts'
 import { mainAddress } from './ledger.ts'
@@ -65,20 +66,27 @@ export function certificatesIn(folder: string): Certificates {
   }
 }
 
-/** For a role that needs certificates when none were named. */
-export const noCertificates: Certificates = {
-  etcdMember: async ({ name }) =>
-    refuse(`${name} needs a certificate of its own`, `etcd-ca.crt, ${name}.crt and ${name}.key`),
-  etcdClient: async () =>
-    refuse(
-      'The first control plane needs a certificate for etcd',
-      'etcd-ca.crt, apiserver-etcd-client.crt and apiserver-etcd-client.key',
-    ),
-  kubernetesAuthority: async () => [],
-}
+/** What stands for a certificate or a key in a plan: `create` has it issued. */
+const toBeIssued = '(issued when the node is created)\n'
 
-function refuse(what: string, files: string): never {
-  throw new UsageError(what, { fix: `name the folder with ${files}: --tls DIR` })
+/**
+ * Certificates of the operator's PKI, which is opened when the first one is needed.
+ * @param issue false for a plan, which changes nothing
+ */
+export function certificatesOfPki(open: () => Promise<Authority>, issue: boolean): Certificates {
+  const files = async (name: string, request: (authority: Authority) => Promise<Issued>) => {
+    const authority = await open()
+    const { certificate } = await authority.certificate('etcd-ca')
+    const pair = issue ? (await request(authority)).pair : { certificate: toBeIssued, key: toBeIssued }
+    return [...trust('etcd-ca', certificate), ...pairFiles(name, pair)]
+  }
+  return {
+    etcdMember: (placement) =>
+      files('etcd', (authority) => authority.issueEtcdMember(placement.name, mainAddress(placement))),
+    etcdClient: () => files('apiserver-etcd-client', (authority) => authority.issueApiserverEtcdClient()),
+    // Which CA the cluster's API servers have is not known here: kubeadm may have made one of its own.
+    kubernetesAuthority: async () => [],
+  }
 }
 
 function trust(name: string, content: string | undefined): VendorFile[] {
