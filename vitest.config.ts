@@ -13,7 +13,9 @@ const system = [
   'test/pki/full-disk.test.ts',
   'test/pki/interrupted.test.ts',
   'test/pki/openssl-3.5.test.ts',
-  'test/host/runner-interrupted.test.ts',
+  'test/host/deploy-faults.test.ts',
+  'test/host/pve-host.test.ts',
+  'test/host/runner*.test.ts',
   'test/scripts/bundle.test.ts',
 ]
 

@@ -1,6 +1,167 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
+/***/ 4145:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Lm: () => (/* binding */ addressFrom),
+/* harmony export */   MT: () => (/* binding */ prefixOf),
+/* harmony export */   QZ: () => (/* binding */ layOutSite),
+/* harmony export */   _Q: () => (/* binding */ addressIn),
+/* harmony export */   ar: () => (/* binding */ visitorIn),
+/* harmony export */   kE: () => (/* binding */ zoneOf),
+/* harmony export */   lW: () => (/* binding */ seatOf),
+/* harmony export */   xF: () => (/* binding */ nodeAddress)
+/* harmony export */ });
+/* harmony import */ var cidr_tools__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6177);
+/* harmony import */ var _platform_address_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8243);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
+
+
+
+// Places in a zone, counted from its first node address: played machines begin at 1, clones after 10.
+const firstClonePlace = 11;
+const visitorPlace = 40;
+/**
+ * Lays out a site from the platform file: a bridge per zone, on them the clones with a card in each zone of their
+ * role, and this process with the addresses of the machines it plays.
+ * @throws SeederError when a zone is too small or no zone may log in
+ */
+function layOutSite(platform, plans, played = []) {
+    const zones = Object.entries(platform.zones);
+    const operatorZone = platform.flows.ssh?.from.find((name) => platform.zones[name]);
+    if (!operatorZone) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb('the platform file lets no zone log in by ssh', {
+            fix: 'see platform.yaml: flows.ssh',
+        });
+    }
+    const visitors = Object.fromEntries(zones.map(([name]) => [name, nodeAddress(platform, name, visitorPlace)]));
+    const strangers = Object.fromEntries(zones.flatMap(([name, zone]) => {
+        const address = spareAddress(platform, name, zone);
+        return address === undefined ? [] : [[name, address]];
+    }));
+    const seats = plans.map((plan) => makeSeat(platform, plan, visitors));
+    const strayPod = dotted((0,cidr_tools__WEBPACK_IMPORTED_MODULE_2__/* .parseCidr */ .GN)(platform.cluster.pods.cidr).start + 10n);
+    const cards = new Map(seats.flatMap(({ nics }) => nics.map((card) => [card.tap ?? '', card])));
+    return {
+        lan: {
+            bridges: zones.map(([name, zone]) => ({
+                name: bridgeName(name),
+                addresses: [
+                    ...[visitors[name] ?? [], strangers[name] ?? []].flat(),
+                    ...played.filter((peer) => peer.zone === name).map(({ address }) => address),
+                ]
+                    .map((address) => `${address}/${prefixOf(zone)}`)
+                    .concat(name === operatorZone ? [`${strayPod}/32`] : []),
+            })),
+            taps: [...cards].map(([name, { zone }]) => ({ name, bridge: bridgeName(zone) })),
+        },
+        seats,
+        visitors,
+        strangers,
+        strayPod,
+        operatorZone,
+    };
+}
+function makeSeat(platform, plan, visitors) {
+    const { hostname, role, machine, routed } = plan;
+    const nics = platform.roles[role].zones.map((name, card) => {
+        const zone = zoneOf(platform, name);
+        const mac = `bc:24:11:5e:${hex(machine)}:${hex(card)}`;
+        const common = { zone: name, tap: `tap${machine}-${card}`, mac };
+        const server = visitors[name] ?? '';
+        if (zone.range) {
+            const ip = nodeAddress(platform, name, firstClonePlace + (plan.place ?? machine));
+            const gateway = routed && card === 0 ? server : undefined;
+            return { ...common, ip, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined };
+        }
+        // Zones without a range give their nodes the same address whatever the operator edits.
+        const ip = nodeAddress(platform, name, firstClonePlace - 1 + machine);
+        const lease = { mac, address: ip, ...subnetOf(zone), server };
+        return { ...common, ip, address: 'dhcp', gateway: undefined, lease };
+    });
+    return { hostname, role, routed, nics };
+}
+/** A clone's seat by its host name. */
+function seatOf(site, hostname) {
+    const seat = site.seats.find((one) => one.hostname === hostname);
+    if (!seat)
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`the site has no seat for ${hostname}`);
+    return seat;
+}
+/** A clone's address in a zone, without prefix length. */
+function addressIn(seat, zone) {
+    const card = seat.nics.find((one) => one.zone === zone);
+    if (!card)
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`${seat.hostname} has no card in the zone ${zone}`);
+    return card.ip;
+}
+/** Where a clone is reached from a zone: on its card there, or else through the router on its first one. */
+function addressFrom(seat, zone) {
+    const card = seat.nics.find((one) => one.zone === zone) ?? (seat.routed ? seat.nics[0] : undefined);
+    if (!card)
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`${seat.hostname} cannot be reached from the zone ${zone}`);
+    return card.ip;
+}
+/** This process's address in a zone. */
+function visitorIn(site, zone) {
+    const address = site.visitors[zone];
+    if (!address)
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`the site has no zone ${zone}`);
+    return address;
+}
+/** A zone of the platform by its name. */
+function zoneOf(platform, name) {
+    const zone = platform.zones[name];
+    if (!zone)
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`the platform file has no zone ${name}`);
+    return zone;
+}
+/**
+ * The nth address, from 1, that a node may have in a zone: of its range, or of the whole zone without one.
+ * @throws SeederError when the zone has fewer
+ */
+function nodeAddress(platform, zoneName, place) {
+    const zone = zoneOf(platform, zoneName);
+    const { start, end } = (0,cidr_tools__WEBPACK_IMPORTED_MODULE_2__/* .parseCidr */ .GN)(zone.cidr);
+    const address = (zone.range ? (0,_platform_address_js__WEBPACK_IMPORTED_MODULE_0__/* .addressNumber */ .yv)(zone.range.first) : start + 1n) + BigInt(place - 1);
+    if (address > (zone.range ? (0,_platform_address_js__WEBPACK_IMPORTED_MODULE_0__/* .addressNumber */ .yv)(zone.range.last) : end - 1n)) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`the zone ${zone.title} (${zone.cidr}) is too small for a proof`, {
+            fix: `give it room for ${visitorPlace} nodes`,
+        });
+    }
+    return dotted(address);
+}
+/** `24` of `10.0.0.0/24`. */
+function prefixOf(zone) {
+    return zone.cidr.split('/')[1] ?? '32';
+}
+/** An address outside the node range that nothing else has. */
+function spareAddress(platform, name, zone) {
+    if (!zone.range)
+        return undefined;
+    const vips = Object.values(platform.vips).filter((vip) => vip.zone === name);
+    const taken = [zone.host ?? [], zone.gateway ?? [], vips.map(({ address }) => address)].flat();
+    return (0,_platform_address_js__WEBPACK_IMPORTED_MODULE_0__/* .freeRanges */ .vX)(zone.cidr, [zone.range, ...taken]).at(-1)?.last;
+}
+function subnetOf(zone) {
+    const { start, end } = (0,cidr_tools__WEBPACK_IMPORTED_MODULE_2__/* .parseCidr */ .GN)(zone.cidr);
+    return { netmask: dotted(0xffffffffn ^ (end - start)), broadcast: dotted(end) };
+}
+function bridgeName(zone) {
+    return `br-${zone}`.slice(0, 15);
+}
+function dotted(value) {
+    return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.');
+}
+function hex(value) {
+    return value.toString(16).padStart(2, '0');
+}
+
+
+/***/ }),
+
 /***/ 2691:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -9,7 +170,7 @@ import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /* harmony export */   e4: () => (/* binding */ createManifest),
 /* harmony export */   rc: () => (/* binding */ manifestSchema)
 /* harmony export */ });
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5491);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7597);
 /* harmony import */ var _image_lock_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5974);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
 
@@ -367,10 +528,14 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _commands_context_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7949);
 /* harmony import */ var _commands_inspect_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5526);
 /* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9973);
-/* harmony import */ var _commands_platform_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4768);
-/* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7092);
-/* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5092);
-/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(8536);
+/* harmony import */ var _commands_node_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(435);
+/* harmony import */ var _commands_pki_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5535);
+/* harmony import */ var _commands_platform_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4768);
+/* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1720);
+/* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5092);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8536);
+
+
 
 
 
@@ -406,16 +571,18 @@ function context() {
 }
 (0,_commands_lock_js__WEBPACK_IMPORTED_MODULE_6__/* .registerLockCommand */ .w)(program, context);
 (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_3__/* .registerBuildCommand */ .D)(program, context);
-(0,_commands_test_js__WEBPACK_IMPORTED_MODULE_8__/* .registerTestCommand */ .r)(program, {
+(0,_commands_test_js__WEBPACK_IMPORTED_MODULE_10__/* .registerTestCommand */ .r)(program, {
     project: () => context().project(),
     cache: () => context().cache,
     progress: () => context().progress(),
 });
 (0,_commands_inspect_js__WEBPACK_IMPORTED_MODULE_5__/* .registerInspectCommand */ .B)(program, context);
-(0,_commands_platform_js__WEBPACK_IMPORTED_MODULE_7__/* .registerPlatformCommand */ .s)(program, () => context().project());
+(0,_commands_platform_js__WEBPACK_IMPORTED_MODULE_9__/* .registerPlatformCommand */ .s)(program, () => context().project());
+(0,_commands_pki_js__WEBPACK_IMPORTED_MODULE_8__/* .registerPkiCommand */ .X)(program, context);
+(0,_commands_node_js__WEBPACK_IMPORTED_MODULE_7__/* .registerNodeCommand */ .f)(program, context);
 for (const command of program.commands)
     command.exitOverride();
-(0,_interruption_js__WEBPACK_IMPORTED_MODULE_9__/* .listenForInterruption */ .e)();
+(0,_interruption_js__WEBPACK_IMPORTED_MODULE_11__/* .listenForInterruption */ .e)();
 try {
     await program.parseAsync();
 }
@@ -428,15 +595,17 @@ function report(error) {
         return error.exitCode === 0 ? 0 : 2;
     for (const progress of shown)
         progress.stop();
-    if (_interruption_js__WEBPACK_IMPORTED_MODULE_9__/* .interruption */ .Y.aborted) {
+    if (_interruption_js__WEBPACK_IMPORTED_MODULE_11__/* .interruption */ .Y.aborted && !(error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_12__/* .StoppedError */ .Ko)) {
         console.error('seeder: stopped; nothing was left behind');
         return 130;
     }
-    console.error(`seeder: ${(0,_report_error_js__WEBPACK_IMPORTED_MODULE_10__/* .describeError */ .Uc)(error)}`);
+    console.error(`seeder: ${(0,_report_error_js__WEBPACK_IMPORTED_MODULE_12__/* .describeError */ .Uc)(error)}`);
+    if (_interruption_js__WEBPACK_IMPORTED_MODULE_11__/* .interruption */ .Y.aborted)
+        return 130;
     if (program.opts().verbose)
-        for (const cause of (0,_report_error_js__WEBPACK_IMPORTED_MODULE_10__/* .causeChain */ .DD)(error))
+        for (const cause of (0,_report_error_js__WEBPACK_IMPORTED_MODULE_12__/* .causeChain */ .DD)(error))
             console.error(cause);
-    return error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_10__/* .UsageError */ .eb ? 2 : 1;
+    return error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_12__/* .UsageError */ .eb ? 2 : 1;
 }
 
 __webpack_async_result__();
@@ -2582,6 +2751,3585 @@ function describeChanges(before, after) {
 
 /***/ }),
 
+/***/ 435:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  f: () => (/* binding */ registerNodeCommand)
+});
+
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./node_modules/commander/index.js + 6 modules
+var commander = __nccwpck_require__(7375);
+// EXTERNAL MODULE: external "node:child_process"
+var external_node_child_process_ = __nccwpck_require__(1421);
+// EXTERNAL MODULE: ./src/report/error.ts
+var report_error = __nccwpck_require__(8536);
+;// CONCATENATED MODULE: ./src/host/commands.ts
+
+
+/** As Proxmox VE's own jobs have it; LC_ALL, as perl complains about a locale that the host does not have. */
+const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' };
+/** For the last words of a command that has ended. */
+const lastOutputMs = 500;
+/**
+ * The host's commands. `lock` is the open lock of this run, which they inherit: when this process is killed, a command
+ * that goes on by itself still keeps the next run out.
+ */
+function hostCommands(lock) {
+    const run = (argv, options = {}) => new Promise((resolve) => {
+        const [program, ...rest] = argv;
+        const inherited = lock === undefined || options.outlives ? [] : [lock];
+        const child = (0,external_node_child_process_.spawn)(program, rest, {
+            stdio: ['ignore', 'pipe', 'pipe', ...inherited],
+            env: environment,
+            ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs, killSignal: 'SIGKILL' }),
+        });
+        const said = { stdout: '', stderr: '' };
+        for (const name of ['stdout', 'stderr']) {
+            child[name]?.setEncoding('utf8').on('data', (text) => {
+                said[name] += text;
+            });
+        }
+        child.on('error', (error) => resolve({ ...said, code: 127, stderr: error.message }));
+        // What a command leaves running may keep its output open: that end is not waited for.
+        if (options.outlives) {
+            child.on('exit', () => {
+                const drop = () => [child.stdout, child.stderr].map((output) => output?.destroy());
+                setTimeout(drop, lastOutputMs).unref();
+            });
+        }
+        child.on('close', (code, signal) => {
+            const stderr = signal === null ? said.stderr : `${said.stderr}ended by ${signal}`;
+            resolve({ ...said, code: code ?? 255, stderr });
+        });
+    });
+    return {
+        run,
+        async output(argv, options) {
+            const ended = await run(argv, options);
+            if (ended.code === 0)
+                return ended.stdout;
+            throw new report_error/* SeederError */.Zb(`${shellWords(argv)} failed: ${lastWords(ended)}`);
+        },
+    };
+}
+/** The line of a failed command that says why. */
+function lastWords({ code, stdout, stderr }) {
+    const lines = (text) => text.split('\n').filter((line) => line.trim() !== '');
+    // A wrong option is answered with the reason first, and then how the command is used.
+    const said = lines(stderr).filter((line) => !/^(400 Parameter verification failed\.|qm |pvesm |pvesh )/.test(line));
+    return said.at(-1) ?? lines(stdout).at(-1) ?? `exit status ${code}`;
+}
+/** A command line as it can be pasted into a shell. */
+function shellWords(argv) {
+    return argv
+        .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+        .join(' ');
+}
+/**
+ * Refuses early where the commands cannot work.
+ * @throws UsageError for anybody but root
+ */
+function requireRoot() {
+    if (process.getuid?.() === 0)
+        return;
+    throw new report_error/* UsageError */.eb('`seeder node` has to be run by root, on the Proxmox VE host itself', {
+        fix: 'log in on the host as root, and run it there',
+    });
+}
+
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: ./src/platform/address.ts
+var platform_address = __nccwpck_require__(8243);
+;// CONCATENATED MODULE: ./src/host/guests.ts
+
+
+
+
+/** Where Proxmox VE has the configurations of the whole cluster. */
+const pveFolder = '/etc/pve';
+/** Reads a configuration: `key: value` lines, `#` lines of description, `[section]` lines that end the current one. */
+function parseGuest(text, place) {
+    const settings = new Map();
+    const description = [];
+    const addresses = new Set();
+    let current = true;
+    for (const line of text.split('\n')) {
+        if (/^\[.*\]\s*$/.test(line))
+            current = false;
+        if (current && line.startsWith('#'))
+            description.push(decoded(line.slice(1)));
+        const [, key = '', value = ''] = /^([a-z][a-z_]*\d*):\s*(.*?)\s*$/.exec(line) ?? [];
+        if (key === '')
+            continue;
+        if (current)
+            settings.set(key, value);
+        if (/^(ipconfig|net)\d+$/.test(key)) {
+            for (const one of ['ip', 'gw']) {
+                const address = propertyOf(value, one)?.split('/')[0] ?? '';
+                if ((0,platform_address/* isAddress */.PW)(address))
+                    addresses.add(address);
+            }
+        }
+    }
+    return { ...place, settings, description: description.join('\n'), addresses: [...addresses] };
+}
+/** The value of `key` in `one,key=value,…`. */
+function propertyOf(value, key) {
+    return value
+        .split(',')
+        .find((part) => part.startsWith(`${key}=`))
+        ?.slice(key.length + 1);
+}
+/** A guest's tags. */
+function tagsOf(guest) {
+    return new Set((guest.settings.get('tags') ?? '').split(/[;, ]+/).filter((tag) => tag !== ''));
+}
+/** The uuid in smbios1, which a VM keeps, and which no clone of it has. */
+function uuidOf(guest) {
+    return propertyOf(guest.settings.get('smbios1') ?? '', 'uuid')?.toLowerCase();
+}
+/**
+ * Every guest of the cluster.
+ * @throws SeederError where there is no Proxmox VE, or its cluster file system is not there
+ */
+async function readGuests(pve = pveFolder) {
+    const nodes = await (0,promises_.readdir)((0,external_node_path_.join)(pve, 'nodes')).catch((cause) => {
+        throw new report_error/* SeederError */.Zb(`The virtual machines of this host cannot be read: there is no ${pve}/nodes`, {
+            fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
+            cause,
+        });
+    });
+    const places = await Promise.all(nodes
+        .sort()
+        .flatMap((node) => [
+        guestsIn((0,external_node_path_.join)(pve, 'nodes', node, 'qemu-server'), node, 'qemu'),
+        guestsIn((0,external_node_path_.join)(pve, 'nodes', node, 'lxc'), node, 'lxc'),
+    ]));
+    return places.flat().sort((a, b) => a.vmid - b.vmid);
+}
+async function guestsIn(folder, node, kind) {
+    const files = await (0,promises_.readdir)(folder).catch(absentIs([]));
+    const guests = await Promise.all(files.map(async (file) => {
+        const [, vmid] = /^(\d+)\.conf$/.exec(file) ?? [];
+        if (vmid === undefined)
+            return undefined;
+        const text = await (0,promises_.readFile)((0,external_node_path_.join)(folder, file), 'utf8').catch(absentIs(undefined));
+        return text === undefined ? undefined : parseGuest(text, { vmid: Number(vmid), kind, node });
+    }));
+    return guests.filter((guest) => guest !== undefined);
+}
+/** For a file that others may remove at any moment. */
+function absentIs(value) {
+    return (error) => {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+            return value;
+        throw error;
+    };
+}
+/** A line of description, which Proxmox VE percent-encodes. */
+function decoded(text) {
+    try {
+        return decodeURIComponent(text);
+    }
+    catch {
+        return text;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/host/lock.ts
+
+
+
+/** One run of `seeder node` at a time changes anything on a host. */
+const nodeLock = '/run/lock/seeder-node.lock';
+/**
+ * Takes the lock for `work`, which gets the open file. The lock is the kernel's, on the open file: it goes when the last
+ * process that has it open ends, however that happens, and a command that inherited it keeps it until then.
+ * @throws SeederError when another run has it
+ */
+async function withLock(work, file = nodeLock) {
+    const handle = await (0,promises_.open)(file, 'a', 0o600).catch((cause) => {
+        throw new report_error/* SeederError */.Zb(`The lock ${file} cannot be opened`, { fix: 'run it as root', cause });
+    });
+    try {
+        if (!(await isTaken(handle))) {
+            throw new report_error/* SeederError */.Zb('Another run of `seeder node` is at work on this host', {
+                fix: `wait for it, or see who it is: fuser -v ${file}`,
+            });
+        }
+        return await work(handle.fd);
+    }
+    finally {
+        await handle.close();
+    }
+}
+/** Node has no call for it: flock(1) locks the file that it inherits, and the lock stays with it. */
+async function isTaken(handle) {
+    const child = (0,external_node_child_process_.spawn)('flock', ['--exclusive', '--nonblock', '3'], {
+        stdio: ['ignore', 'ignore', 'ignore', handle.fd],
+    });
+    return new Promise((resolve, reject) => {
+        child.on('error', (cause) => reject(new report_error/* SeederError */.Zb('flock, of util-linux, cannot be run', { cause })));
+        child.on('close', (code) => resolve(code === 0));
+    });
+}
+
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(8500);
+// EXTERNAL MODULE: ./src/interruption.ts
+var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
+var classic_schemas = __nccwpck_require__(7597);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+;// CONCATENATED MODULE: ./src/host/storage.ts
+
+/** What `pvesm status` prints: the storages that are active. */
+function parseStorages(text) {
+    return text.split('\n').flatMap((line) => {
+        const [name = '', type = '', status] = line.trim().split(/\s+/);
+        return status === 'active' ? [{ name, type }] : [];
+    });
+}
+/** What `pvesm list` prints: the volumes that belong to a guest. */
+function parseVolumes(text) {
+    return text.split('\n').flatMap((line) => {
+        const [, id = '', bytes, vmid] = /^(\S+)\s+\S+\s+(?:images|rootdir)\s+(\d+)\s+(\d+)\s*$/.exec(line) ?? [];
+        return id === '' ? [] : [{ id, bytes: Number(bytes), vmid: Number(vmid) }];
+    });
+}
+/** Every guest's volume on the storages of this node that hold disks. */
+async function readVolumes(host) {
+    const images = parseStorages(await host.output(['pvesm', 'status', '--content', 'images']));
+    const found = [];
+    for (const { name } of images)
+        found.push(...parseVolumes(await host.output(['pvesm', 'list', name])));
+    return found;
+}
+/**
+ * The storage that snippets are kept on: the one that is asked for, else the only one there is, else `local`.
+ * @throws UsageError when it is not there, or which one is meant is not clear
+ */
+function chooseSnippetStorage(storages, asked) {
+    const names = storages.map(({ name }) => name);
+    const fix = 'allow it on one, as in: pvesm set local --content images,snippets,… (all that it holds already, too)';
+    if (asked !== undefined) {
+        if (names.includes(asked))
+            return asked;
+        throw new report_error/* UsageError */.eb(`The storage ${asked} holds no snippets on this host`, {
+            fix: names.length > 0 ? `use one of ${names.join(', ')}` : fix,
+        });
+    }
+    if (names.length === 0)
+        throw new report_error/* SeederError */.Zb('No storage of this host holds snippets', { fix });
+    const [only] = names;
+    if (names.length === 1 && only !== undefined)
+        return only;
+    if (names.includes('local'))
+        return 'local';
+    throw new report_error/* UsageError */.eb(`Several storages hold snippets: ${names.join(', ')}`, {
+        fix: 'choose one with --snippets',
+    });
+}
+
+// EXTERNAL MODULE: ./node_modules/zod/v4/core/api.js
+var api = __nccwpck_require__(3759);
+;// CONCATENATED MODULE: ./node_modules/zod/v4/classic/coerce.js
+
+
+function string(params) {
+    return core._coercedString(schemas.ZodString, params);
+}
+function number(params) {
+    return api/* _coercedNumber */.qG(classic_schemas/* ZodNumber */.rSt, params);
+}
+function coerce_boolean(params) {
+    return core._coercedBoolean(schemas.ZodBoolean, params);
+}
+function bigint(params) {
+    return core._coercedBigint(schemas.ZodBigInt, params);
+}
+function date(params) {
+    return core._coercedDate(schemas.ZodDate, params);
+}
+
+;// CONCATENATED MODULE: ./src/host/templates.ts
+
+
+
+
+
+/** Where `scripts/deploy.sh` keeps an entry for every template that it made: a file VMID of KEY=value lines. */
+const templateLedger = '/var/lib/seeder/templates';
+const entrySchema = classic_schemas/* object */.Ikc({
+    VMID: number().int().positive(),
+    IMAGE: classic_schemas/* string */.YjP().min(1),
+    VERSION: classic_schemas/* string */.YjP().min(1),
+    UUID: classic_schemas/* string */.YjP().toLowerCase(),
+    PROMOTED: number().default(0),
+});
+/** An entry's text; undefined when it is not one of VM `vmid`. */
+function parseTemplateEntry(text, vmid) {
+    const values = Object.fromEntries(text.split('\n').flatMap((line) => {
+        const [, key, value = ''] = /^([A-Z_0-9]+)=(.*)$/.exec(line) ?? [];
+        return key === undefined ? [] : [[key, value]];
+    }));
+    const parsed = entrySchema.safeParse(values);
+    if (!parsed.success || parsed.data.VMID !== vmid)
+        return undefined;
+    const { VMID, IMAGE, VERSION, UUID, PROMOTED } = parsed.data;
+    return { vmid: VMID, image: IMAGE, version: VERSION, uuid: UUID, promoted: PROMOTED };
+}
+/** All entries of this host; none where nothing was deployed yet. */
+async function readTemplateEntries(folder = templateLedger) {
+    const files = await (0,promises_.readdir)(folder).catch(() => []);
+    const entries = await Promise.all(files
+        .filter((file) => /^\d+$/.test(file))
+        .map(async (file) => parseTemplateEntry(await (0,promises_.readFile)((0,external_node_path_.join)(folder, file), 'utf8'), Number(file))));
+    return entries.filter((entry) => entry !== undefined);
+}
+/**
+ * The template that clones of an image are made of: ours, on this Proxmox node, and promoted last of those that carry
+ * the tag `current`. Undefined when there is none.
+ */
+function findTemplate(image, node, guests, entries) {
+    const found = guests.flatMap((guest) => {
+        const tags = tagsOf(guest);
+        const entry = entries.find((one) => one.vmid === guest.vmid && one.uuid === uuidOf(guest));
+        if (guest.kind !== 'qemu' || guest.node !== node || guest.settings.get('template') !== '1')
+            return [];
+        if (entry?.image !== image || !['seeder', image, 'current'].every((tag) => tags.has(tag)))
+            return [];
+        const disk = systemDisk(guest);
+        // A conversion that failed leaves a template whose disk is none.
+        return disk && /[:/]base-/.test(disk.volume)
+            ? [{ ...entry, disk, settings: new Set(guest.settings.keys()) }]
+            : [];
+    });
+    return found.sort((a, b) => b.promoted - a.promoted)[0];
+}
+/**
+ * As `findTemplate`.
+ * @throws SeederError when there is none, or it has no cloud-init drive
+ */
+function currentTemplate(image, node, guests, entries) {
+    const template = findTemplate(image, node, guests, entries);
+    if (!template) {
+        throw new report_error/* SeederError */.Zb(`${node} has no template of ${image} that is current`, {
+            fix: 'make one with scripts/deploy.sh; `scripts/deploy.sh --list` shows what is there',
+        });
+    }
+    const guest = guests.find((one) => one.vmid === template.vmid);
+    if (![...(guest?.settings.values() ?? [])].some((value) => /[-:]cloudinit\b/.test(value))) {
+        throw new report_error/* SeederError */.Zb(`The template of ${image}, VM ${template.vmid}, has no cloud-init drive`, {
+            fix: `deploy it anew, or add one: qm set ${template.vmid} --ide2 STORAGE:cloudinit`,
+        });
+    }
+    return template;
+}
+/** The disk that a VM boots from. */
+function systemDisk(guest) {
+    const [, slot = ''] = /order=([a-z]+\d+)/.exec(guest.settings.get('boot') ?? '') ?? [];
+    return diskAt(guest, slot);
+}
+/** The disk at a slot; undefined when there is none. */
+function diskAt(guest, slot) {
+    const value = guest.settings.get(slot);
+    const volume = value?.split(',')[0];
+    if (value === undefined || volume === undefined || !/^(scsi|virtio|sata|ide)\d+$/.test(slot))
+        return undefined;
+    return { slot, volume, bytes: parseSize(propertyOf(value, 'size') ?? '') };
+}
+/** `1088M`, `528K`, `3G`, `1T` in bytes. Proxmox VE writes 0T for a size that it does not know. */
+function parseSize(text) {
+    const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)$/.exec(text) ?? [];
+    const bytes = Number(number) * 1024 ** ['', 'K', 'M', 'G', 'T'].indexOf(unit);
+    return bytes > 0 ? bytes : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/host/node/ownership.ts
+
+/** The tags of every node; its role is the third one. */
+const nodeTags = ['seeder', 'node'];
+/** The description of a node's VM, with the line that proves it ours. */
+function describeNode(entry) {
+    return [
+        `${entry.role} ${entry.name}, a clone of template ${entry.template.vmid} (${entry.template.version}), made by \`seeder node\`.`,
+        'It is replaced rather than changed. Without the next line Seeder does not touch it any more.',
+        '',
+        `seeder-node: ${entry.token}`,
+    ].join('\n');
+}
+/** What the guest with an entry's id is to it. */
+function ownership(entry, guest) {
+    if (guest.vmid !== entry.vmid || guest.kind !== 'qemu' || !entry.cloned)
+        return 'foreign';
+    if (guest.description.split('\n').includes(`seeder-node: ${entry.token}`)) {
+        const tags = tagsOf(guest);
+        // A clone has the template's tags until it gets its own.
+        const expected = ['creating', 'destroying'].includes(entry.state) ? ['seeder'] : nodeTags;
+        return expected.every((tag) => tags.has(tag)) ? 'ours' : 'foreign';
+    }
+    if (entry.state === 'creating' || entry.state === 'destroying')
+        return isHusk(guest) ? 'husk' : 'foreign';
+    return 'foreign';
+}
+/**
+ * Whether a configuration is what a killed `qm clone` leaves at its beginning, or a killed `qm destroy` at its end, or
+ * one of them after its lock was taken away.
+ */
+function isHusk({ settings, description }) {
+    const others = [...settings.keys()].filter((key) => key !== 'lock');
+    const lock = settings.get('lock');
+    const clone = description.trim() === 'qmclone temporary file';
+    if (others.length > 0)
+        return false;
+    return clone
+        ? lock === 'clone' || lock === undefined
+        : description === '' && (lock === 'destroyed' || !lock);
+}
+
+;// CONCATENATED MODULE: ./src/host/node/machine.ts
+
+
+
+
+
+
+
+
+
+
+/** Looks for an entry's VM anew. */
+async function findMachine(entry, node) {
+    return sortOut(entry, node, await readGuests());
+}
+/** What a list of guests has of an entry. */
+function sortOut(entry, node, guests) {
+    const guest = guests.find(({ vmid }) => vmid === entry.vmid);
+    if (!guest)
+        return { guest, is: 'missing' };
+    const is = ownership(entry, guest);
+    return { guest, is: is === 'ours' && guest.node !== node ? 'elsewhere' : is };
+}
+/**
+ * Runs a planned command and looks at what it did.
+ * @throws SeederError when it failed, whatever its exit status said
+ */
+async function perform(host, command, vmid, node) {
+    const ended = await host.run(command.argv);
+    const failed = (why) => new report_error/* SeederError */.Zb(`${shellWords(command.argv)} failed: ${why}`);
+    if (ended.code !== 0)
+        throw failed(lastWords(ended));
+    const guest = await readGuest(vmid, node);
+    const wrong = Object.entries(command.sets ?? {}).find(([key, value]) => guest.settings.get(key) !== value);
+    if (wrong) {
+        const [key, value] = wrong;
+        throw failed(`it did not set ${key} to ${value}; it is ${guest.settings.get(key) ?? 'not there'}`);
+    }
+    if (command.grows) {
+        const { slot, bytes } = command.grows;
+        const has = diskAt(guest, slot)?.bytes ?? 0;
+        if (has < bytes)
+            throw failed(has === 0 ? `there is no disk ${slot}` : lastWords(ended));
+    }
+}
+async function readGuest(vmid, node) {
+    const file = (0,external_node_path_.join)(pveFolder, 'nodes', node, 'qemu-server', `${vmid}.conf`);
+    return parseGuest(await (0,promises_.readFile)(file, 'utf8'), { vmid, kind: 'qemu', node });
+}
+/** Whether a VM runs. */
+async function isRunning(host, vmid) {
+    return /^status: running$/m.test(await host.output(['qm', 'status', String(vmid)]));
+}
+/** Seconds in which a guest may end by itself. */
+const shutdownSeconds = 120;
+/**
+ * Destroys a node's VM with all its disks. A VM that is not there is fine.
+ * @param entry whose VM is ours, or the husk of it, by `findMachine`, and quiet
+ * @param graceful lets it end its services first; a node that was never ready has none
+ * @throws SeederError when something is left
+ */
+async function destroyMachine(host, entry, guest, graceful) {
+    const id = String(entry.vmid);
+    if (['clone', 'destroyed'].includes(guest.settings.get('lock') ?? ''))
+        await host.output(['qm', 'unlock', id]);
+    if (await isRunning(host, entry.vmid)) {
+        const stop = graceful
+            ? ['qm', 'shutdown', id, '--timeout', String(shutdownSeconds), '--forceStop', '1']
+            : ['qm', 'stop', id];
+        await host.output(stop);
+    }
+    if (guest.settings.get('protection') === '1')
+        await host.output(['qm', 'set', id, '--protection', '0']);
+    await host.output(['qm', 'destroy', id, '--purge', '1', '--destroy-unreferenced-disks', '1']);
+    // It only warns about a disk that it could not remove.
+    const left = (await readVolumes(host)).filter(({ vmid }) => vmid === entry.vmid);
+    if (left.length === 0)
+        return;
+    const volumes = left.map(({ id: volume }) => volume).join(' ');
+    throw new report_error/* SeederError */.Zb(`VM ${id} of ${entry.name} was destroyed, but not all of its disks: ${volumes}`, {
+        fix: 'find out what uses them, then remove each: pvesm free VOLUME',
+    });
+}
+/** Seconds that a command which outlived its run may take. */
+const quietSeconds = 120;
+/**
+ * Waits until no command is at work on a VM: one whose run was killed goes on by itself, and somebody else's may be making
+ * a VM of the same id. What looks half done then is no leftover yet; look again.
+ * @throws SeederError when it takes too long
+ */
+async function awaitQuiet(host, vmid) {
+    const lock = `/var/lock/qemu-server/lock-${vmid}.conf`;
+    if (!(0,external_node_fs_.existsSync)(lock))
+        return;
+    for (let attempt = 0; attempt < quietSeconds; attempt++) {
+        const { code } = await host.run(['flock', '--exclusive', '--nonblock', lock, 'true']);
+        if (code === 0)
+            return;
+        await (0,external_node_timers_promises_.setTimeout)(1000);
+    }
+    throw new report_error/* SeederError */.Zb(`VM ${vmid} is being worked on by somebody else for ${quietSeconds} seconds`, {
+        fix: 'wait for it, or look at the tasks in Proxmox VE',
+    });
+}
+
+;// CONCATENATED MODULE: ./src/host/node/guest.ts
+
+
+
+
+
+
+const reply = classic_schemas/* object */.Ikc({
+    exited: classic_schemas/* union */.KCZ([classic_schemas/* boolean */.zMY(), classic_schemas/* number */.aig()]).optional(),
+    exitcode: classic_schemas/* number */.aig().optional(),
+    'out-data': classic_schemas/* string */.YjP().default(''),
+    'err-data': classic_schemas/* string */.YjP().default(''),
+});
+const statusSchema = classic_schemas/* object */.Ikc({ state: classic_schemas/* enum */.k5n(['ready', 'failed', 'pending']), reason: classic_schemas/* string */.YjP() });
+/**
+ * Runs a command in a guest through its agent.
+ * @throws SeederError when the agent does not answer, or the command does not end in time
+ */
+async function guestExec(host, vmid, argv, timeoutSeconds = 60) {
+    const command = [
+        'qm',
+        'guest',
+        'exec',
+        String(vmid),
+        '--timeout',
+        String(timeoutSeconds),
+        '--',
+        ...argv,
+    ];
+    // The agent itself may hang: qm waits for it without an end.
+    const ended = await host.run(command, { timeoutMs: (timeoutSeconds + 60) * 1000 });
+    if (ended.code !== 0)
+        throw new report_error/* SeederError */.Zb(`The agent of VM ${vmid} does not answer: ${lastWords(ended)}`);
+    const said = reply.safeParse(parseJson(ended.stdout));
+    if (!said.success || !said.data.exited) {
+        throw new report_error/* SeederError */.Zb(`${argv.join(' ')} in VM ${vmid} did not end within ${timeoutSeconds} seconds`);
+    }
+    const { exitcode, 'out-data': stdout, 'err-data': stderr } = said.data;
+    return { code: exitcode ?? 255, stdout, stderr };
+}
+/** As `guestExec`, for a command that has to succeed: what it printed. */
+async function guestOutput(host, vmid, argv, timeoutSeconds) {
+    const ended = await guestExec(host, vmid, argv, timeoutSeconds);
+    if (ended.code === 0)
+        return ended.stdout;
+    throw new report_error/* SeederError */.Zb(`${argv.join(' ')} in VM ${vmid} failed: ${lastWords(ended)}`);
+}
+/** What first boot has come to; undefined while the agent does not answer. */
+async function readStatus(host, vmid) {
+    const ended = await guestExec(host, vmid, ['/usr/lib/seeder/status'], 30).catch(() => undefined);
+    return statusSchema.safeParse(parseJson(ended?.stdout ?? '')).data;
+}
+const pauseMs = 3000;
+/**
+ * Waits until a node is ready, and `enough` is content with its reason.
+ * @throws SeederError when first boot fails, the VM stops, or time is up
+ */
+async function awaitReady(host, node, timeoutMs, enough = () => true) {
+    const { name, vmid } = node;
+    const look = `look at its console, qm terminal ${vmid}; then run the same command again, or: seeder node destroy ${name} --force`;
+    let seen = 'its agent has not answered yet';
+    for (const deadline = performance.now() + timeoutMs; performance.now() < deadline;) {
+        const status = await readStatus(host, vmid);
+        interruption/* interruption */.Y.throwIfAborted();
+        if (status?.state === 'failed') {
+            throw new report_error/* SeederError */.Zb(`${name} (VM ${vmid}) runs, but its first boot failed: ${status.reason}`, {
+                fix: `destroy it, and create it again with the right values: seeder node destroy ${name} --force`,
+            });
+        }
+        if (status?.state === 'ready' && /^not configured\b/.test(status.reason)) {
+            throw new report_error/* SeederError */.Zb(`${name} (VM ${vmid}) runs, but it did not get its vendor data: ${status.reason}`, {
+                fix: `see what is on its drive: qm config ${vmid}, cicustom; then: seeder node destroy ${name} --force`,
+            });
+        }
+        if (status?.state === 'ready' && enough(status.reason))
+            return status.reason;
+        seen = status?.reason ?? seen;
+        if (!status && !(await isRunning(host, vmid))) {
+            throw new report_error/* SeederError */.Zb(`${name} (VM ${vmid}) was started, but does not run any more`, { fix: look });
+        }
+        await (0,external_node_timers_promises_.setTimeout)(pauseMs, undefined, { signal: interruption/* interruption */.Y });
+    }
+    const seconds = Math.round(timeoutMs / 1000);
+    throw new report_error/* SeederError */.Zb(`${name} (VM ${vmid}) runs, but is not ready after ${seconds} seconds: ${seen}`, {
+        fix: look,
+    });
+}
+function parseJson(text) {
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        return undefined;
+    }
+}
+
+// EXTERNAL MODULE: ./src/platform/schema.ts
+var schema = __nccwpck_require__(5140);
+;// CONCATENATED MODULE: ./src/host/atomic-file.ts
+
+
+/** Where a file is written before it takes its name: what a killed run leaves there, the next one removes. */
+function partialOf(file) {
+    return `${file}.partial`;
+}
+/**
+ * Writes a file that is there as a whole or not at all, and is on the disk when this returns.
+ * @param mode of the file from its first byte on
+ */
+async function writeAtomically(file, content, mode = 0o600) {
+    const partial = partialOf(file);
+    await (0,promises_.rm)(partial, { force: true });
+    try {
+        const handle = await (0,promises_.open)(partial, 'wx', mode);
+        try {
+            await handle.writeFile(content);
+            await handle.sync();
+        }
+        finally {
+            await handle.close();
+        }
+        await (0,promises_.rename)(partial, file);
+        await syncFolder((0,external_node_path_.dirname)(file));
+    }
+    catch (error) {
+        await (0,promises_.rm)(partial, { force: true });
+        throw error;
+    }
+}
+/** Removes a file, if it is there, and what a killed run left of it. */
+async function removeDurably(file) {
+    await (0,promises_.rm)(partialOf(file), { force: true });
+    await (0,promises_.rm)(file, { force: true });
+    await syncFolder((0,external_node_path_.dirname)(file));
+}
+/** Makes a folder for root alone; the ones above it are for everybody to read. */
+async function makePrivateFolder(folder) {
+    await (0,promises_.mkdir)((0,external_node_path_.dirname)(folder), { recursive: true });
+    await (0,promises_.mkdir)(folder, { mode: 0o700 }).catch((error) => {
+        if (error.code !== 'EEXIST')
+            throw error;
+    });
+}
+async function syncFolder(folder) {
+    const handle = await (0,promises_.open)(folder).catch(() => undefined);
+    if (!handle)
+        return;
+    // Some network file systems have no such thing for folders.
+    await handle.sync().catch(() => { });
+    await handle.close();
+}
+
+;// CONCATENATED MODULE: ./src/host/node/ledger.ts
+
+
+
+
+
+
+/** Where this host has an entry for every node that it made or is about to make. */
+const nodeLedger = '/var/lib/seeder/nodes';
+/** A node's name is its VM's name, its host name, and its name in a cluster: a DNS label that is no number. */
+const nodeName = classic_schemas/* string */.YjP().regex(/^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
+const member = classic_schemas/* strictObject */.rej({ name: nodeName, address: classic_schemas/* ipv4 */.uXy() });
+const ledger_entrySchema = classic_schemas/* strictObject */.rej({
+    schema: classic_schemas/* literal */.euz(1),
+    name: nodeName,
+    role: classic_schemas/* enum */.k5n(schema/* roleNames */.nc),
+    /**
+     * reserved    an address in a cluster is kept for it; it has no VM
+     * creating    its VM is being made, and was never started: a run that finds it undoes it
+     * starting    its VM is complete and was started: a run goes on waiting for it
+     * created     done
+     * destroying  a run that finds it goes on destroying it
+     */
+    state: classic_schemas/* enum */.k5n(['reserved', 'creating', 'starting', 'created', 'destroying']),
+    vmid: classic_schemas/* int */.Whr().min(100),
+    /** Stands in the VM's description, too. */
+    token: classic_schemas/* string */.YjP().regex(/^[0-9a-f]{32}$/),
+    /** Whether `qm clone` was called: before that, a VM with this id is somebody else's, whatever it looks like. */
+    cloned: classic_schemas/* boolean */.zMY(),
+    template: classic_schemas/* strictObject */.rej({ vmid: classic_schemas/* int */.Whr(), version: classic_schemas/* string */.YjP() }),
+    /** By zone; zones whose addresses come by DHCP are not in it. */
+    addresses: classic_schemas/* record */.g1P(classic_schemas/* string */.YjP(), classic_schemas/* ipv4 */.uXy()),
+    /** The vendor data, as a volume and as a file. */
+    snippet: classic_schemas/* strictObject */.rej({ volume: classic_schemas/* string */.YjP(), file: classic_schemas/* string */.YjP().startsWith('/') }),
+    /** The values that the operator gave it, without secrets: a node that takes its place gets them, too. */
+    values: classic_schemas/* record */.g1P(classic_schemas/* string */.YjP(), classic_schemas/* string */.YjP()),
+    /** The cluster that it was founded with, whole: what is missing of it keeps its place. */
+    founders: classic_schemas/* strictObject */.rej({ token: classic_schemas/* string */.YjP(), members: classic_schemas/* array */.YOg(member) }).optional(),
+    /** It joins a cluster of etcd that runs. */
+    joins: classic_schemas/* boolean */.zMY(),
+    /** The node whose place it takes. */
+    replaces: nodeName.optional(),
+});
+/** The entries of this host, one file each, written as a whole or not at all. */
+class Ledger {
+    folder;
+    constructor(folder = nodeLedger) {
+        this.folder = folder;
+    }
+    /**
+     * All entries, by name.
+     * @throws SeederError for one that cannot be read: whose addresses are not known might be given away
+     */
+    async read() {
+        const files = await (0,promises_.readdir)(this.folder).catch(() => []);
+        const names = files.filter((file) => file.endsWith('.json')).sort();
+        return Promise.all(names.map((file) => this.readOne(file)));
+    }
+    async readOne(file) {
+        const path = (0,external_node_path_.join)(this.folder, file);
+        try {
+            const entry = ledger_entrySchema.parse(JSON.parse(await (0,promises_.readFile)(path, 'utf8')));
+            if (`${entry.name}.json` !== file)
+                throw new Error(`it is about ${entry.name}`);
+            return entry;
+        }
+        catch (cause) {
+            throw new report_error/* SeederError */.Zb(`${path} is not an entry that \`seeder node\` wrote`, {
+                fix: 'restore it; only when its VM is gone for good, remove it',
+                cause,
+            });
+        }
+    }
+    /** Writes an entry, in the place of the one of the same name. */
+    async write(entry) {
+        await makePrivateFolder(this.folder);
+        await writeAtomically(this.file(entry.name), `${JSON.stringify(entry, null, 2)}\n`);
+    }
+    /** Removes an entry, if there is one. */
+    async remove(name) {
+        await removeDurably(this.file(name));
+    }
+    /** Removes what a killed run left half written. */
+    async sweep() {
+        const files = await (0,promises_.readdir)(this.folder).catch(() => []);
+        for (const file of files) {
+            const [, name] = /^(.+)\.json\.partial$/.exec(file) ?? [];
+            // An entry that was never finished is of a node of which nothing was made.
+            if (name !== undefined)
+                await removeDurably((0,external_node_path_.join)(this.folder, file));
+        }
+    }
+    file(name) {
+        return (0,external_node_path_.join)(this.folder, `${nodeName.parse(name)}.json`);
+    }
+}
+/** An entry's members of etcd have this address; it is the one in the first zone of the role that has one. */
+function mainAddress(entry) {
+    return Object.values(entry.addresses)[0] ?? '';
+}
+
+;// CONCATENATED MODULE: ./src/host/node/etcd.ts
+
+
+
+
+
+
+/** The operator's command in every member: see images/etcd/README.md. */
+const program = '/usr/lib/seeder/etcd';
+/** It waits up to five minutes for what it needs. */
+const patienceSeconds = 330;
+const etcd_pauseMs = 3000;
+/** What `etcd members` prints. */
+function parseMembers(text) {
+    return text.split('\n').flatMap((line) => {
+        const [name, address, , is] = line.trim().split(/\s+/);
+        return name !== undefined && address !== undefined && is !== undefined ? [{ name, address, is }] : [];
+    });
+}
+/** Asks one node after the other for its cluster; undefined when none of them knows one. */
+async function findCluster(host, nodes) {
+    for (const via of nodes) {
+        const said = await guestExec(host, via.vmid, [program, 'members']).catch(() => undefined);
+        if (said?.code === 0)
+            return { via, members: parseMembers(said.stdout) };
+    }
+    return undefined;
+}
+/** The nodes that can be asked for a cluster. */
+function etcdNodes(entries, except) {
+    return entries.filter(({ name, role, state }) => role === 'etcd' && ['created', 'starting'].includes(state) && !except.includes(name));
+}
+/** A node's place in a cluster, by its address, which it has before its name is known. */
+function placeOf(cluster, entry) {
+    return cluster.members.find(({ address }) => address === mainAddress(entry));
+}
+/** The command that gives a node its place, as a learner. */
+function addCommand(entry) {
+    return [program, 'add', entry.name, mainAddress(entry)];
+}
+/** Gives a node its place, unless it has it. */
+async function addMember(host, cluster, entry) {
+    if (!placeOf(cluster, entry))
+        await guestOutput(host, cluster.via.vmid, addCommand(entry), patienceSeconds);
+}
+/** Makes a node a voting member; waits until it has all data. */
+async function promoteMember(host, { via }, name) {
+    await guestOutput(host, via.vmid, [program, 'promote', name], patienceSeconds);
+}
+/**
+ * Takes a node out of a cluster; one that is not in it is fine.
+ * @param by another member
+ */
+async function removeMember(host, by, entry) {
+    const cluster = await findCluster(host, [by]);
+    if (!cluster) {
+        throw new report_error/* SeederError */.Zb(`${by.name} (VM ${by.vmid}) does not know its cluster now`, {
+            fix: `see what it says, then run the same command again: qm guest exec ${by.vmid} -- ${program} health`,
+        });
+    }
+    if (!placeOf(cluster, entry))
+        return;
+    await guestOutput(host, by.vmid, [program, 'remove', mainAddress(entry)], patienceSeconds);
+}
+/**
+ * Waits until a member is well, and its cluster has a quorum.
+ * @throws SeederError with what the member said last
+ */
+async function awaitHealth(host, { name, vmid }, timeoutMs) {
+    for (const deadline = performance.now() + timeoutMs;; await (0,external_node_timers_promises_.setTimeout)(etcd_pauseMs, undefined, { signal: interruption/* interruption */.Y })) {
+        const said = await guestExec(host, vmid, [program, 'health']);
+        if (said.code === 0)
+            return;
+        if (performance.now() < deadline)
+            continue;
+        const reason = /"reason":"([^"]*)"/.exec(said.stdout)?.[1];
+        throw new report_error/* SeederError */.Zb(`${name} (VM ${vmid}) is not well: ${reason || lastWords(said)}`, {
+            fix: 'see “etcd” in docs/operations.md; then run the same command again',
+        });
+    }
+}
+
+// EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
+var dist = __nccwpck_require__(8815);
+;// CONCATENATED MODULE: ./src/host/vendor-data.ts
+
+
+/** The path of a node's values on the node. */
+const nodeEnvPath = '/etc/seeder/node.env';
+/** The vendor data of a cloud-init drive that writes these files; its second line says whose it is. */
+function vendorData(token, files) {
+    const write_files = files.map(({ path, permissions, content }) => ({ path, permissions, content }));
+    // No line is folded: what is in a file is what was put in.
+    const body = (0,dist/* stringify */.As)({ write_files }, { lineWidth: 0, blockQuote: 'literal' });
+    return `#cloud-config\n${tokenLine(token)}\n${body}`;
+}
+/** Whether a snippet was written for the node with this token. */
+function isVendorDataOf(token, text) {
+    return text.split('\n', 2)[1] === tokenLine(token);
+}
+const written = classic_schemas/* object */.Ikc({
+    write_files: classic_schemas/* array */.YOg(classic_schemas/* object */.Ikc({ path: classic_schemas/* string */.YjP(), permissions: classic_schemas/* string */.YjP(), content: classic_schemas/* string */.YjP() })),
+});
+/**
+ * The files that vendor data of ours writes.
+ * @throws Error when it is none
+ */
+function filesOf(text) {
+    return written.parse((0,dist/* parse */.qg)(text)).write_files;
+}
+function tokenLine(token) {
+    return `# seeder-node: ${token}`;
+}
+
+;// CONCATENATED MODULE: ./src/host/node/recover.ts
+
+
+
+
+
+
+
+/**
+ * Puts right what a killed run left: finishes what it was destroying, and undoes what was not complete yet. A node that
+ * was complete and started stays as it is. What was done is noted.
+ * @returns the nodes that are gone now
+ */
+async function recover(work) {
+    const gone = [];
+    await work.ledger.sweep();
+    for (const entry of await work.ledger.read()) {
+        // A snippet that was half written has a key in it.
+        if ((0,external_node_fs_.existsSync)(partialOf(entry.snippet.file)))
+            await removeDurably(partialOf(entry.snippet.file));
+        if (entry.state !== 'destroying' && entry.state !== 'creating')
+            continue;
+        const what = entry.state === 'creating' ? 'undid what it had made of' : 'finished destroying';
+        await discard(work, entry, entry.state === 'destroying');
+        work.note(`an earlier run was cut short: ${what} ${entry.name} (VM ${entry.vmid})`);
+        if (entry.state === 'destroying')
+            gone.push(entry.name);
+    }
+    return gone;
+}
+/**
+ * Removes all there is of a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and
+ * called again. An address that a cluster keeps for the node stays in the entry, unless `forGood`.
+ */
+async function discard(work, entry, graceful, forGood = entry.state === 'destroying' || !entry.joins) {
+    const { host, ledger, node } = work;
+    let found = await findMachine(entry, node);
+    if (found.is === 'ours' || found.is === 'husk') {
+        await awaitQuiet(host, entry.vmid);
+        found = await findMachine(entry, node);
+    }
+    const { guest, is } = found;
+    if (guest && is === 'elsewhere') {
+        throw new report_error/* SeederError */.Zb(`${entry.name} (VM ${entry.vmid}) has moved to ${guest.node}`, {
+            fix: `migrate it back to ${node}: what is known of it is there`,
+        });
+    }
+    if (guest && (is === 'ours' || is === 'husk')) {
+        // From here on what is left of the VM may not say any more whose it is.
+        if (forGood && entry.state !== 'destroying')
+            await ledger.write({ ...entry, state: 'destroying' });
+        await destroyMachine(host, entry, guest, graceful);
+    }
+    else if (guest) {
+        work.note(`VM ${entry.vmid} is not ${entry.name} (any more): it was left alone`);
+    }
+    await removeSnippet(entry);
+    if (forGood)
+        await ledger.remove(entry.name);
+    else
+        await ledger.write({ ...entry, state: 'reserved', cloned: false });
+}
+async function removeSnippet({ name, snippet, token, cloned }) {
+    if (cloned && !(0,external_node_fs_.existsSync)((0,external_node_path_.dirname)(snippet.file))) {
+        throw new report_error/* SeederError */.Zb(`The vendor data of ${name} cannot be removed: there is no ${(0,external_node_path_.dirname)(snippet.file)}`, {
+            fix: 'see whether the storage is active: pvesm status; then run it again',
+        });
+    }
+    const text = await (0,promises_.readFile)(snippet.file, 'utf8').catch(() => undefined);
+    if (text === undefined || isVendorDataOf(token, text))
+        await removeDurably(snippet.file);
+}
+
+;// CONCATENATED MODULE: ./src/host/node/destroy.ts
+
+
+
+
+
+
+/**
+ * Destroys nodes: their VMs with all disks, their vendor data and entries. Everything is refused before anything is done.
+ * @param finished those that an earlier run was destroying, and that are gone now: the same one, if it was for one of these
+ * @param force also those that run, and all members of a cluster of etcd at once
+ * @throws UsageError for a node that is not ours, runs, or is needed
+ */
+async function destroyNodes(work, names, finished, force) {
+    const entries = await work.ledger.read();
+    const goesOn = names.some((name) => finished.includes(name));
+    const left = goesOn ? names.filter((name) => entries.some((entry) => entry.name === name)) : names;
+    const chosen = left.map((name) => requireEntry(entries, name));
+    const guests = await readGuests();
+    for (const entry of chosen) {
+        const { guest, is } = sortOut(entry, work.node, guests);
+        if (is === 'foreign' && entry.state !== 'reserved') {
+            throw new report_error/* UsageError */.eb(`VM ${entry.vmid} is not ${entry.name} (any more): its tags or its description say so`, {
+                fix: `if it is, write its token back: the description needs the line "seeder-node: ${entry.token}", the tags seeder and node`,
+            });
+        }
+        if (is === 'elsewhere') {
+            throw new report_error/* UsageError */.eb(`${entry.name} (VM ${entry.vmid}) is on ${guest?.node}, not on ${work.node}`, {
+                fix: 'migrate it back first: what is known of it is here',
+            });
+        }
+        if (is === 'ours' && !force && (await isRunning(work.host, entry.vmid))) {
+            throw new report_error/* UsageError */.eb(`${entry.name} (VM ${entry.vmid}) runs`, {
+                fix: 'shut it down first, or add --force',
+            });
+        }
+    }
+    await leaveCluster(work, entries, chosen, force);
+    // From here on a killed run is finished by the next one, whatever that is for.
+    const going = chosen.map((entry) => ({ ...entry, state: 'destroying' }));
+    for (const entry of going)
+        await work.ledger.write(entry);
+    for (const entry of going) {
+        await discard(work, entry, true);
+        work.note(`${entry.name} is gone: VM ${entry.vmid}, its disks and its vendor data`);
+    }
+}
+/**
+ * The entry of a node.
+ * @throws UsageError when there is none
+ */
+function requireEntry(entries, name) {
+    const entry = entries.find((one) => one.name === name);
+    if (entry)
+        return entry;
+    const known = entries.map((one) => one.name).join(', ');
+    throw new report_error/* UsageError */.eb(`${name} is no node that \`seeder node\` has made on this host`, {
+        fix: known === '' ? 'there are none; a VM of another kind is yours to destroy' : `there are: ${known}`,
+    });
+}
+/** Members of etcd: none that its cluster still counts on. One that never got its vote gives its place back. */
+async function leaveCluster(work, entries, chosen, force) {
+    const members = chosen.filter(({ role, state, joins }) => role === 'etcd' && (state !== 'creating' || joins));
+    if (members.length === 0)
+        return;
+    const names = members.map(({ name }) => name);
+    const cluster = await findCluster(work.host, etcdNodes(entries, names));
+    if (!cluster)
+        return requireWholeCluster(work, members, force);
+    for (const entry of members) {
+        const place = placeOf(cluster, entry);
+        if (!place)
+            continue;
+        if (entry.state !== 'created' && ['learner', 'unstarted'].includes(place.is)) {
+            await removeMember(work.host, cluster.via, entry);
+            work.note(`${entry.name} gave its place in the cluster back`);
+            continue;
+        }
+        throw new report_error/* UsageError */.eb(`${entry.name} is a member of its cluster of etcd still (${place.is})`, {
+            fix: `replace it: seeder node replace ${entry.name} --with NAME; or take it out: qm guest exec ${cluster.via.vmid} --timeout 330 -- /usr/lib/seeder/etcd remove ${entry.name}`,
+        });
+    }
+}
+/** When no other member can be asked, only the whole cluster may go, and only by force. */
+async function requireWholeCluster(work, members, force) {
+    const cluster = await findCluster(work.host, members);
+    const others = cluster?.members.filter(({ address }) => !members.some((one) => mainAddress(one) === address)) ?? [];
+    if (others.length > 0) {
+        const names = others.map(({ name }) => name).join(', ');
+        throw new report_error/* SeederError */.Zb(`The cluster has other members that cannot be asked: ${names}`, {
+            fix: 'start them, or destroy them with the others',
+        });
+    }
+    if (force)
+        return;
+    const names = members.map(({ name }) => name).join(', ');
+    throw new report_error/* UsageError */.eb(`Whether ${names} can be spared is not known: no other member of the cluster answers`, {
+        fix: 'start one of the others; or add --force when the cluster and its data are to go',
+    });
+}
+
+// EXTERNAL MODULE: external "node:os"
+var external_node_os_ = __nccwpck_require__(8161);
+;// CONCATENATED MODULE: ./src/host/node/facts.ts
+
+
+
+
+
+
+
+/**
+ * The name of the Proxmox node that this is.
+ * @throws SeederError where there is no Proxmox VE
+ */
+function proxmoxNode(pve = pveFolder) {
+    const [name = ''] = (0,external_node_os_.hostname)().split('.');
+    if ((0,external_node_fs_.existsSync)((0,external_node_path_.join)(pve, 'nodes', name)))
+        return name;
+    throw new report_error/* SeederError */.Zb(`This is not a Proxmox VE host: there is no ${pve}/nodes/${name}`, {
+        fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
+    });
+}
+/** Reads everything; nothing is changed. `asked` is the storage for snippets, if one was named. */
+async function readFacts(host, ledger, platform, asked) {
+    const node = proxmoxNode();
+    const storages = parseStorages(await host.output(['pvesm', 'status', '--content', 'snippets']));
+    const storage = chooseSnippetStorage(storages, asked);
+    return {
+        node,
+        platform,
+        guests: await readGuests(),
+        entries: await ledger.read(),
+        templates: await readTemplateEntries(),
+        volumes: await readVolumes(host),
+        snippets: { storage, folder: await snippetFolder(host, storage) },
+    };
+}
+async function snippetFolder(host, storage) {
+    const path = (await host.output(['pvesm', 'path', `${storage}:snippets/x.yaml`])).trim();
+    if (!path.startsWith('/') || !path.endsWith('/x.yaml')) {
+        throw new report_error/* SeederError */.Zb(`The storage ${storage} does not say where its snippets are: "${path}"`, {
+            fix: 'choose another one with --snippets',
+        });
+    }
+    return path.slice(0, -'/x.yaml'.length);
+}
+/** The image that clones of a role are made of. */
+function imageOf(role) {
+    return role === 'control-plane' || role === 'worker' ? 'kubernetes-node' : role;
+}
+
+;// CONCATENATED MODULE: ./src/host/node/list.ts
+
+
+
+
+
+const machines = classic_schemas/* array */.YOg(classic_schemas/* object */.Ikc({ vmid: number(), status: classic_schemas/* string */.YjP() }));
+/** Which VMs of this Proxmox node run, by id. */
+async function readStates(host, node) {
+    const text = await host.output(['pvesh', 'get', `/nodes/${node}/qemu`, '--output-format', 'json']);
+    try {
+        return new Map(machines.parse(JSON.parse(text)).map(({ vmid, status }) => [vmid, status]));
+    }
+    catch (cause) {
+        throw new report_error/* SeederError */.Zb(`pvesh says nothing that can be read about the VMs of ${node}`, { cause });
+    }
+}
+/** All nodes of this host, by role and name. */
+function listNodes(entries, guests, templates, states, node) {
+    return entries
+        .map((entry) => {
+        const current = findTemplate(imageOf(entry.role), node, guests, templates);
+        return {
+            name: entry.name,
+            role: entry.role,
+            vmid: entry.vmid,
+            addresses: entry.addresses,
+            version: entry.template.version,
+            current: current?.version ?? null,
+            behind: current ? current.vmid !== entry.template.vmid : null,
+            state: stateOf(entry, guests, states, node),
+        };
+    })
+        .sort((a, b) => a.role.localeCompare(b.role) || a.name.localeCompare(b.name, 'en', { numeric: true }));
+}
+function stateOf(entry, guests, states, node) {
+    if (entry.state === 'reserved')
+        return 'no VM yet: its place in a cluster is kept';
+    if (entry.state === 'creating')
+        return 'half made: the next run undoes it';
+    if (entry.state === 'destroying')
+        return 'half destroyed: the next run finishes it';
+    const { guest, is } = sortOut(entry, node, guests);
+    if (is === 'missing')
+        return 'its VM is gone';
+    if (is === 'elsewhere')
+        return `on ${guest?.node}`;
+    if (is !== 'ours')
+        return `VM ${entry.vmid} is another one now`;
+    const state = states.get(entry.vmid) ?? 'unknown';
+    return entry.state === 'starting' ? `${state}, not ready yet` : state;
+}
+/** The table for a person. */
+function nodeTable(rows) {
+    return [
+        ['name', 'role', 'vm', 'addresses', 'template', 'state'],
+        rows.map((row) => [
+            row.name,
+            row.role,
+            String(row.vmid),
+            Object.values(row.addresses).join(' '),
+            row.behind ? `${row.version} (current: ${row.current})` : row.version,
+            row.state,
+        ]),
+    ];
+}
+
+;// CONCATENATED MODULE: ./src/host/node/create.ts
+
+
+
+
+
+
+
+
+
+/**
+ * Makes the VMs of plans, complete but never started. Either all of them are there when this returns, or none: a failure
+ * is undone.
+ */
+async function prepareNodes(work, plans) {
+    try {
+        // All addresses are kept before the first node gets one, as each of them may know the others'.
+        for (const { entry } of plans)
+            await work.ledger.write(entry);
+        for (const plan of plans)
+            await prepareNode(work, plan);
+    }
+    catch (error) {
+        await undo(work, plans, error);
+        throw error;
+    }
+}
+async function prepareNode(work, { entry, snippet, prepare }) {
+    work.note(`${entry.name}: clone ${entry.vmid} of template ${entry.template.vmid}`);
+    await writeSnippet(entry, snippet);
+    await work.ledger.write({ ...entry, cloned: true });
+    for (const command of prepare) {
+        interruption/* interruption */.Y.throwIfAborted();
+        await perform(work.host, command, entry.vmid, work.node).catch(async (error) => {
+            // Somebody took the id in the meantime: what has it is not ours to undo.
+            if (/: config file already exists$/.test((0,report_error/* describeError */.Uc)(error)))
+                await work.ledger.write(entry);
+            throw error;
+        });
+    }
+}
+/**
+ * Writes a node's vendor data, for root alone.
+ * @throws UsageError when there is a file of that name which is not the node's
+ */
+async function writeSnippet({ snippet, token, name }, text) {
+    const before = await (0,promises_.readFile)(snippet.file, 'utf8').catch(() => undefined);
+    if (before !== undefined && !isVendorDataOf(token, before)) {
+        throw new report_error/* UsageError */.eb(`${snippet.file} is there already, and was not written for ${name}`, {
+            fix: 'see what it is; choose another name for the node, or move the file away',
+        });
+    }
+    await (0,promises_.mkdir)((0,external_node_path_.dirname)(snippet.file), { recursive: true });
+    await writeAtomically(snippet.file, text, 0o600);
+}
+/** After a failure: what stays because it could not be undone is in the error. */
+async function undo(work, plans, error) {
+    const failures = [];
+    const entries = await work.ledger.read();
+    for (const { entry } of plans) {
+        const now = entries.find(({ name }) => name === entry.name);
+        if (!now)
+            continue;
+        await discard(work, now, false).catch((failure) => failures.push((0,report_error/* describeError */.Uc)(failure)));
+    }
+    if (failures.length === 0)
+        return;
+    throw new report_error/* SeederError */.Zb(`${(0,report_error/* describeError */.Uc)(error)}\nIt could not be undone: ${failures.join('; ')}`, {
+        fix: 'mend that; the next run of `seeder node create` or `destroy` undoes the rest',
+        cause: error,
+    });
+}
+/**
+ * Starts nodes whose VMs are complete; one that runs already is fine.
+ * @throws SeederError for the first that does not start; the VMs stay
+ */
+async function startNodes(work, entries) {
+    for (const entry of entries) {
+        interruption/* interruption */.Y.throwIfAborted();
+        await work.ledger.write({ ...entry, cloned: true, state: 'starting' });
+        const { is } = await findMachine({ ...entry, cloned: true, state: 'starting' }, work.node);
+        if (is !== 'ours') {
+            throw new report_error/* SeederError */.Zb(`${entry.name} cannot be started: VM ${entry.vmid} is ${is}`, {
+                fix: `remove what is left of it, and create it again: seeder node destroy ${entry.name}`,
+            });
+        }
+        // A start whose run was killed goes on by itself.
+        await awaitQuiet(work.host, entry.vmid);
+        if (await isRunning(work.host, entry.vmid))
+            continue;
+        work.note(`${entry.name}: start VM ${entry.vmid}`);
+        await work.host.output(['qm', 'start', String(entry.vmid)], { outlives: true });
+    }
+}
+/** Waits until nodes are ready, and marks them as done. What each says, by name. */
+async function awaitNodes(work, entries, timeoutMs) {
+    const said = new Map();
+    for (const entry of entries) {
+        said.set(entry.name, await awaitReady(work.host, entry, timeoutMs));
+        work.note(`${entry.name}: ready: ${said.get(entry.name)}`);
+    }
+    return said;
+}
+/** Marks nodes as done; what they were founded with is over. */
+async function finishNodes(work, entries) {
+    for (const { founders: _over, ...entry } of entries) {
+        await work.ledger.write({ ...entry, cloned: true, state: 'created' });
+    }
+}
+
+;// CONCATENATED MODULE: ./src/host/node/membership.ts
+
+
+/**
+ * Gives a new member its place, by a member that is well. One whose place it takes and that is dead is taken out first:
+ * with a voting member missing, a cluster takes no other change.
+ */
+async function joinCluster(work, entry, old, timeoutMs) {
+    const cluster = await requireCluster(work, [entry, old]);
+    await awaitHealth(work.host, cluster.via, timeoutMs);
+    if (old && placeOf(cluster, old)?.is === 'silent') {
+        await removeMember(work.host, cluster.via, old);
+        work.note(`${old.name}: does not answer, and is no member any more`);
+    }
+    await addMember(work.host, cluster, entry);
+    work.note(`${entry.name}: has its place in the cluster of ${cluster.via.name}`);
+}
+/** Makes a member that has started a voting one, and waits until it is well. */
+async function becomeVoter(work, entry, old, timeoutMs) {
+    const cluster = await requireCluster(work, [entry, old]);
+    await promoteMember(work.host, cluster, entry.name);
+    await awaitHealth(work.host, entry, timeoutMs);
+    work.note(`${entry.name}: votes, and is well`);
+}
+/** Takes the old member out, by the new one, and waits until that is well without it. */
+async function membership_leaveCluster(work, entry, old, timeoutMs) {
+    await removeMember(work.host, entry, old);
+    await awaitHealth(work.host, entry, timeoutMs);
+    work.note(`${old.name}: is no member any more`);
+}
+/** The cluster as a member sees it that is neither coming nor going; as the one that goes does, if there is no other. */
+async function requireCluster(work, [entry, old]) {
+    const nodes = etcdNodes(await work.ledger.read(), [entry.name]);
+    const lasting = nodes.filter(({ name }) => name !== old?.name);
+    const cluster = await findCluster(work.host, [...lasting, ...nodes.filter((one) => !lasting.includes(one))]);
+    if (cluster)
+        return cluster;
+    throw new report_error/* SeederError */.Zb(`${entry.name} cannot join: no other member of its cluster answers on this host`, {
+        fix: 'start them, then run the same command again',
+    });
+}
+
+;// CONCATENATED MODULE: ./src/host/values/node-env.ts
+/** A value as a message repeats it: short, whatever it was. */
+function shown(value) {
+    return value.length > 60 ? `"${value.slice(0, 60)}…"` : `"${value}"`;
+}
+/**
+ * Reads a file as first boot does: KEY=value, KEY="value" or KEY='value', one per line, comments on lines of their own.
+ * An empty value stays one: it says that a value which would follow by itself is not wanted.
+ */
+function parseNodeEnv(text) {
+    const values = {};
+    const problems = [];
+    for (const [index, line] of text.split('\n').entries()) {
+        const at = `line ${index + 1}`;
+        if (/^[ \t]*([#;].*)?$/.test(line))
+            continue;
+        if (!/^[\t -~]*$/.test(line)) {
+            problems.push({ key: at, reason: 'has a character that is not printable ASCII' });
+            continue;
+        }
+        const [, key = '', rest = ''] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line) ?? [];
+        const value = /^"([^"\\]*)"[ \t]*$/.exec(rest)?.[1] ?? /^'([^']*)'[ \t]*$/.exec(rest)?.[1] ?? rest;
+        // What a line that is none holds may be a secret.
+        if (key === '')
+            problems.push({ key: at, reason: 'is not KEY=value' });
+        else if (key in values)
+            problems.push({ key, reason: 'is set twice' });
+        else if (value === rest && /["'\\]/.test(rest)) {
+            problems.push({ key, reason: `has a quote or a backslash in its value (${at})` });
+        }
+        else
+            values[key] = value.trim();
+    }
+    return { values, problems };
+}
+/** The file for these values, which `checkForm` has nothing against. Empty ones are left out. */
+function formatNodeEnv(values) {
+    return Object.entries(values)
+        .filter(([, value]) => value !== '')
+        .map(([key, value]) => `${key}=${/^[\w.:/=,-]+$/.test(value) ? value : `"${value}"`}\n`)
+        .join('');
+}
+/** What no value of any role may have in it, and keys that the role does not know. */
+function checkForm(values, known) {
+    return Object.entries(values).flatMap(([key, value]) => {
+        if (!known.includes(key))
+            return [{ key, reason: `is not a key of this role; it has: ${known.join(' ')}` }];
+        if (!/^[\t -~]*$/.test(value))
+            return [{ key, reason: 'has a character that is not printable ASCII' }];
+        return /["'\\]/.test(value) ? [{ key, reason: 'has a quote or a backslash in its value' }] : [];
+    });
+}
+
+// EXTERNAL MODULE: ./src/boot/site.ts
+var site = __nccwpck_require__(4145);
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ./src/host/values/checks.ts
+
+
+
+/** A list of a value: its words. */
+function words(value) {
+    return (value ?? '').split(/[ \t]+/).filter((word) => word !== '');
+}
+/** Whether a value is set: an empty one counts as absent. */
+function isSet(values, key) {
+    return (values[key] ?? '') !== '';
+}
+/** An address that a machine can have. */
+function isHostAddress(text) {
+    const first = Number(text.split('.')[0]);
+    return (0,external_node_net_.isIPv4)(text) && first > 0 && first < 224 && first !== 127;
+}
+/** A DNS name. What looks like an address is none. */
+function isDnsName(text) {
+    const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+    return text.length <= 253 && !/^[0-9.]+$/.test(text) && new RegExp(`^${label}(\\.${label})*$`).test(text);
+}
+/** A port, 1-65535. */
+function isPort(text) {
+    return /^[1-9][0-9]{0,4}$/.test(text) && Number(text) <= 65535;
+}
+/** A network without host bits and with a prefix length between the two. */
+function isRange(text, shortest, longest) {
+    const [address = '', prefix = ''] = text.split('/');
+    const length = Number(prefix);
+    return (/^[1-9][0-9]?$/.test(prefix) &&
+        shortest <= length &&
+        length <= longest &&
+        isHostAddress(address) &&
+        (0,platform_address/* isNetwork */.tY)(text));
+}
+/** Whether an address is in the network of another one with a prefix length. */
+function inNetwork(address, network) {
+    return (0,platform_address/* rangeContains */.dF)((0,platform_address/* networkRange */.C$)(network), address);
+}
+/** A number in its bounds, if it is set. */
+function checkNumber(values, key, lowest, highest) {
+    const value = values[key] ?? '';
+    const number = /^(0|[1-9][0-9]{0,8})$/.test(value) ? Number(value) : Number.NaN;
+    if (value === '' || (number >= lowest && number <= highest))
+        return [];
+    return [{ key, reason: `${shown(value)} is not a number from ${lowest} to ${highest}` }];
+}
+/** A key that means nothing without another one. */
+function checkNeeds(values, key, other) {
+    return isSet(values, key) && !isSet(values, other) ? [{ key, reason: `is set, but ${other} is not` }] : [];
+}
+/** A value that has one of these forms, if it is set. The value of a secret is not repeated. */
+function checkForms(values, key, test, form, secret = false) {
+    const value = values[key] ?? '';
+    if (value === '' || test(value))
+        return [];
+    return [{ key, reason: secret ? `is not ${form}` : `${shown(value)} is not ${form}` }];
+}
+/** One of the choices, if it is set. */
+function checkChoice(values, key, choices) {
+    return checkForms(values, key, (value) => choices.includes(value), `one of: ${choices.join(' ')}`);
+}
+/** A list of NAME=ADDRESS, or of NAME=ADDRESS:PORT too, without repetitions. */
+function checkServers(values, key, withPort) {
+    const problems = [];
+    const add = (reason) => problems.push({ key, reason });
+    const names = new Set();
+    const places = new Set();
+    for (const entry of words(values[key])) {
+        const at = entry.indexOf('=');
+        const name = entry.slice(0, Math.max(at, 0));
+        if (!isDnsName(name)) {
+            add(`${shown(entry)} is not NAME=ADDRESS`);
+            continue;
+        }
+        const place = entry.slice(at + 1);
+        const colon = withPort ? place.lastIndexOf(':') : -1;
+        const [address, port] = colon < 0 ? [place, '6443'] : [place.slice(0, colon), place.slice(colon + 1)];
+        if (!isHostAddress(address))
+            add(`${shown(address)} of ${name} is not an IPv4 address`);
+        if (!isPort(port))
+            add(`${shown(port)} of ${name} is not a port (1-65535)`);
+        if (names.has(name))
+            add(`has ${name} twice`);
+        if (places.has(`${address}:${port}`))
+            add(`has the address ${place} twice`);
+        names.add(name);
+        places.add(`${address}:${port}`);
+    }
+    return problems;
+}
+/** Time servers, names or addresses. */
+function checkNtp(values) {
+    return words(values.NTP_SERVERS)
+        .filter((server) => !isDnsName(server) && !isHostAddress(server))
+        .map((server) => ({
+        key: 'NTP_SERVERS',
+        reason: `${shown(server)} is neither a DNS name nor an IPv4 address`,
+    }));
+}
+
+;// CONCATENATED MODULE: ./src/host/node/values.ts
+
+
+/** The label of a member's data disk. */
+const dataLabel = 'etcd-data';
+/** Where the Kubernetes API listens. */
+const apiPort = 6443;
+/** A node's values: those that follow from the platform file and the other nodes, and over them what was given. */
+function nodeValues(sources) {
+    const derived = () => {
+        if (sources.role === 'etcd')
+            return etcdValues(sources);
+        return sources.role === 'haproxy' ? haproxyValues(sources) : kubernetesValues(sources);
+    };
+    const values = { ...derived(), ...sources.given };
+    return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''));
+}
+function etcdValues({ cluster, dataDisk }) {
+    return {
+        ...(cluster && {
+            ETCD_STATE: cluster.state,
+            ...(cluster.state === 'new' ? { ETCD_TOKEN: cluster.token } : {}),
+            ETCD_MEMBERS: memberList(cluster.members),
+        }),
+        ...(dataDisk ? { ETCD_DATA_DISK: dataLabel } : {}),
+    };
+}
+/** `NAME=ADDRESS …` */
+function memberList(members) {
+    return members.map(({ name, address }) => `${name}=${address}`).join(' ');
+}
+function haproxyValues(sources) {
+    const { platform, fellows, leads, given, files, self } = sources;
+    const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy');
+    const peers = vrrpPeers(platform, self.name, fellows);
+    const servers = (role) => {
+        const zone = platform.roles.haproxy.zones.find((one) => platform.zones[one]?.range && platform.roles[role].zones.includes(one));
+        return memberList(fellows.flatMap(({ name, role: has, addresses }) => {
+            const address = addresses[zone ?? ''];
+            return has === role && address !== undefined ? [{ name, address }] : [];
+        }));
+    };
+    return {
+        // Only the cluster's CA tells an API server from another machine.
+        API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
+        NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
+        ...(peers.length > 0 && given.VIP !== ''
+            ? {
+                VIP: vips.map(({ zone, address }) => `${address}/${(0,site/* prefixOf */.MT)((0,site/* zoneOf */.kE)(platform, zone))}`).join(' '),
+                VRRP_PEERS: peers.join(' '),
+                VRRP_PRIORITY: leads ? '150' : '100',
+            }
+            : {}),
+    };
+}
+/** The addresses of the other load balancers in the network of the first VIP, where keepalived talks. */
+function vrrpPeers(platform, name, fellows) {
+    const first = Object.values(platform.vips).find(({ role }) => role === 'haproxy');
+    return fellows
+        .filter((fellow) => fellow.role === 'haproxy' && fellow.name !== name)
+        .flatMap(({ addresses }) => addresses[first?.zone ?? ''] ?? []);
+}
+function kubernetesValues({ platform, role, self, fellows, given }) {
+    const zones = platform.roles[role].zones;
+    const bootstrap = given.BOOTSTRAP ?? '';
+    const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone));
+    const address = zones.map((zone) => self.addresses[zone]).find((one) => one !== undefined);
+    const members = fellows.filter((fellow) => fellow.role === 'etcd');
+    return {
+        NODE_ROLE: role,
+        NODE_ADDRESS: address ?? '',
+        ...(['init', 'join'].includes(bootstrap) && vip
+            ? { CONTROL_PLANE_ENDPOINT: `${vip.address}:${apiPort}` }
+            : {}),
+        ...(bootstrap === 'init'
+            ? { ETCD_ENDPOINTS: members.flatMap(({ addresses }) => Object.values(addresses)[0] ?? []).join(' ') }
+            : {}),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/host/node/peers.ts
+
+
+
+
+
+
+
+
+const key = 'VRRP_PEERS';
+/**
+ * Tells load balancers that are there who the others are: one that nobody talks to would take the VIPs, too. Their vendor
+ * data is changed for the next boot, and what runs reloads keepalived. Those whose peers the operator chose stay as they
+ * are, and so does the last one of a pair. May be called again at any time.
+ */
+async function introducePeers(work, platform, timeoutMs) {
+    const all = (await work.ledger.read()).filter(({ role, state }) => role === 'haproxy' && state !== 'destroying');
+    for (const entry of all) {
+        if (!['created', 'starting'].includes(entry.state) || key in entry.values)
+            continue;
+        const peers = vrrpPeers(platform, entry.name, all).join(' ');
+        if (peers === '' || !(await changeSnippet(entry, peers)))
+            continue;
+        if (!(await isRunning(work.host, entry.vmid)))
+            continue;
+        await changeRunning(work, entry, formatNodeEnv({ [key]: peers }).trimEnd(), timeoutMs);
+        work.note(`${entry.name}: its peers are ${peers}`);
+    }
+}
+/** False for a load balancer without VIPs, which has no peers. */
+async function changeSnippet(entry, peers) {
+    const text = await (0,promises_.readFile)(entry.snippet.file, 'utf8').catch((cause) => {
+        throw new report_error/* SeederError */.Zb(`The vendor data of ${entry.name}, ${entry.snippet.file}, cannot be read`, {
+            fix: `replace ${entry.name}: its values are lost`,
+            cause,
+        });
+    });
+    const files = filesOf(text);
+    const { values } = parseNodeEnv(files.find(({ path }) => path === nodeEnvPath)?.content ?? '');
+    if (!values.VIP)
+        return false;
+    if (values[key] === peers)
+        return true;
+    const content = formatNodeEnv({ ...values, [key]: peers });
+    const changed = files.map((file) => (file.path === nodeEnvPath ? { ...file, content } : file));
+    await writeSnippet(entry, vendorData(entry.token, changed));
+    return true;
+}
+/** One command in the guest, so that it is done whole or not at all even if this run is killed. */
+const apply = 'sed -i "s/^VRRP_PEERS=.*/$1/" /etc/seeder/node.env; systemctl restart seeder-first-boot.service';
+/** @param line addresses, blanks and quotes: nothing in it means anything to sed */
+async function changeRunning(work, entry, line, timeoutMs) {
+    const { host } = work;
+    const has = await guestExec(host, entry.vmid, ['/usr/bin/grep', '-qxF', '-e', line, nodeEnvPath]);
+    if (has.code === 0)
+        return;
+    await host.output(['qm', 'cloudinit', 'update', String(entry.vmid)]);
+    await guestOutput(host, entry.vmid, ['/bin/bash', '-euc', apply, 'seeder', line], 120);
+    await awaitReady(host, entry, timeoutMs);
+}
+/** What a load balancer has told its pair about itself, for the one that takes its place. */
+async function ownPriority({ role, snippet }) {
+    if (role !== 'haproxy')
+        return {};
+    const text = await (0,promises_.readFile)(snippet.file, 'utf8').catch(() => undefined);
+    const file = text === undefined ? undefined : filesOf(text).find(({ path }) => path === nodeEnvPath);
+    const { VRRP_PRIORITY } = parseNodeEnv(file?.content ?? '').values;
+    return VRRP_PRIORITY === undefined ? {} : { VRRP_PRIORITY };
+}
+
+;// CONCATENATED MODULE: ./src/host/node/make.ts
+
+
+
+
+
+
+/**
+ * Makes the nodes of a request, and waits until they do what they are for. It may be killed at any point, and called
+ * again with what is planned then.
+ * @returns all nodes of the request, and what each says of itself, by name
+ * @throws SeederError; what is left then is in it
+ */
+async function makeNodes(work, { plans, waiting, done }, { platform, start, timeoutMs }) {
+    const made = plans.map(({ entry }) => entry);
+    const joining = [...made, ...waiting].find(({ joins }) => joins);
+    if (joining && !start) {
+        throw new report_error/* UsageError */.eb(`${joining.name} cannot be made without being started: its cluster would wait for it`, {
+            fix: 'leave --no-start out',
+        });
+    }
+    await prepareNodes(work, plans);
+    if (made.some(({ role }) => role === 'haproxy'))
+        await introducePeers(work, platform, timeoutMs);
+    if (!start) {
+        await finishNodes(work, made);
+        return { entries: [...done, ...waiting, ...made], said: new Map() };
+    }
+    const pending = [...waiting, ...made];
+    const said = await sayingWhatIsLeft(pending, async () => {
+        if (joining)
+            await joinCluster(work, joining, undefined, timeoutMs);
+        await startNodes(work, pending);
+        const ready = await awaitNodes(work, pending, timeoutMs);
+        if (joining)
+            await becomeVoter(work, joining, undefined, timeoutMs);
+        else
+            for (const entry of pending.filter(({ role }) => role === 'etcd'))
+                await awaitHealth(work.host, entry, timeoutMs);
+        return ready;
+    });
+    await finishNodes(work, pending);
+    return { entries: [...done, ...pending], said };
+}
+/** Runs what is not undone when it is stopped: VMs that have begun to run are left as they are. */
+async function sayingWhatIsLeft(entries, run) {
+    try {
+        return await run();
+    }
+    catch (cause) {
+        if (!interruption/* interruption */.Y.aborted)
+            throw cause;
+        const what = entries.map(({ name, vmid }) => `${name} (VM ${vmid})`).join(', ');
+        throw new report_error/* StoppedError */.Ko(`Stopped. These are left as they are: ${what}`, {
+            fix: 'run the same command again to go on, or: seeder node destroy NAME --force',
+            cause,
+        });
+    }
+}
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+;// CONCATENATED MODULE: ./src/host/node/addresses.ts
+
+
+/** Every address that is known to be in use or kept for somebody. */
+function takenAddresses(platform, guests, entries) {
+    const taken = new Map();
+    for (const [name, zone] of Object.entries(platform.zones)) {
+        if (zone.host !== undefined)
+            taken.set(zone.host, `the host in zone ${name}`);
+        if (zone.gateway !== undefined)
+            taken.set(zone.gateway, `the gateway of zone ${name}`);
+    }
+    for (const [name, vip] of Object.entries(platform.vips))
+        taken.set(vip.address, `VIP ${name}`);
+    for (const server of platform.dns)
+        taken.set(server, 'a DNS server');
+    for (const guest of guests) {
+        const kind = guest.kind === 'qemu' ? 'VM' : 'container';
+        for (const address of guest.addresses)
+            taken.set(address, `${kind} ${guest.vmid}`);
+    }
+    for (const entry of entries) {
+        for (const address of Object.values(entry.addresses))
+            taken.set(address, `node ${entry.name}`);
+        for (const { name, address } of entry.founders?.members ?? [])
+            taken.set(address, `node ${name}`);
+    }
+    return taken;
+}
+/**
+ * The lowest address of a zone's range that nobody has.
+ * @throws SeederError when there is none left
+ */
+function nextFreeAddress(name, zone, taken) {
+    const range = zone.range;
+    if (!range)
+        throw new report_error/* SeederError */.Zb(`Zone ${name} has no range to take an address from`);
+    const [start, end] = [(0,platform_address/* addressNumber */.yv)(range.first), (0,platform_address/* addressNumber */.yv)(range.last)];
+    const used = new Set([...taken].filter((address) => (0,platform_address/* rangeContains */.dF)(range, address)).map(platform_address/* addressNumber */.yv));
+    for (let number = start; number <= end; number++)
+        if (!used.has(number))
+            return (0,platform_address/* dottedAddress */.bG)(number);
+    throw new report_error/* SeederError */.Zb(`Zone ${name} has no address left in ${range.first}-${range.last}`, {
+        fix: 'make its range in platform.yaml larger, or destroy nodes that nobody needs',
+    });
+}
+
+;// CONCATENATED MODULE: ./src/host/node/vmids.ts
+
+/**
+ * Where no range is given. Proxmox VE itself suggests the lowest free id from 100 on, and templates are at 9000: in
+ * between nobody is in the way.
+ */
+const defaultVmids = { first: 200, last: 999 };
+/** `200-299`, or one id. */
+function parseVmidRange(text) {
+    const [, first = '', last = first] = /^(\d{3,9})(?:-(\d{3,9}))?$/.exec(text) ?? [];
+    const range = { first: Number(first), last: Number(last) };
+    if (first !== '' && range.first >= 100 && range.first <= range.last)
+        return range;
+    throw new report_error/* UsageError */.eb(`"${text}" is not a range of VM ids`, {
+        fix: 'write it as 200-999; the lowest id is 100',
+    });
+}
+/**
+ * The lowest id of a range that nothing has: no guest of the cluster, no entry, and no disk that somebody left on a
+ * storage, which a node of that id would take with it when it is destroyed.
+ * @throws SeederError when there is none
+ */
+function nextFreeVmid({ first, last }, guests, entries, volumes) {
+    const taken = new Set([...guests, ...entries, ...volumes].map(({ vmid }) => vmid));
+    for (let vmid = first; vmid <= last; vmid++)
+        if (!taken.has(vmid))
+            return vmid;
+    if (first === last) {
+        const disk = volumes.find(({ vmid }) => vmid === first);
+        const guest = guests.find(({ vmid }) => vmid === first);
+        const holder = guest
+            ? `a ${guest.kind === 'qemu' ? 'VM' : 'container'} on ${guest.node}`
+            : disk
+                ? `the disk ${disk.id}`
+                : 'a node that is being made';
+        throw new report_error/* SeederError */.Zb(`VM id ${first} is taken by ${holder}`, { fix: 'choose another one' });
+    }
+    throw new report_error/* SeederError */.Zb(`No VM id from ${first} to ${last} is free`, { fix: 'give a larger --vmid-range' });
+}
+
+;// CONCATENATED MODULE: ./src/host/node/placement.ts
+
+
+
+/**
+ * Places the nodes of a request: the lowest addresses and ids that nobody has. What an entry or the founders of a cluster
+ * keep for a node, it gets.
+ * @throws UsageError for a name that something else has; SeederError when nothing is free
+ */
+function placeNodes(facts, request, options) {
+    const { platform, guests, entries, volumes } = facts;
+    const taken = new Set([...takenAddresses(platform, guests, entries).keys(), ...options.answering]);
+    const vmids = [...entries];
+    return request.names.map((name) => {
+        const namesake = guests.find((guest) => guest.settings.get('name') === name);
+        if (namesake) {
+            throw new report_error/* UsageError */.eb(`There is a VM of the name ${name} already: ${namesake.vmid} on ${namesake.node}`, {
+                fix: 'choose another name',
+            });
+        }
+        const kept = entries.find((entry) => entry.name === name && entry.state === 'reserved');
+        const seat = entries
+            .flatMap(({ founders }) => founders?.members ?? [])
+            .find((member) => member.name === name);
+        const addresses = {};
+        for (const zoneName of platform.roles[request.role].zones) {
+            const zone = platform.zones[zoneName];
+            if (!zone?.range)
+                continue;
+            const first = Object.keys(addresses).length === 0;
+            const address = kept?.addresses[zoneName] ??
+                (first ? seat?.address : undefined) ??
+                nextFreeAddress(zoneName, zone, taken);
+            taken.add(address);
+            addresses[zoneName] = address;
+        }
+        const vmid = nextFreeVmid(request.vmids, guests, vmids, volumes);
+        vmids.push({ vmid });
+        return { name, vmid, token: kept?.token ?? options.makeToken(), addresses };
+    });
+}
+/** The cluster that one of these nodes was founded with, when some of it is still to be made. */
+function foundersOf(names, entries) {
+    return entries.find((entry) => names.includes(entry.name) && entry.founders !== undefined)?.founders;
+}
+
+;// CONCATENATED MODULE: ./src/host/values/etcd.ts
+
+
+/** The keys of a member of etcd. */
+const etcdKeys = [
+    'ETCD_STATE',
+    'ETCD_MEMBERS',
+    'ETCD_NAME',
+    'ETCD_TOKEN',
+    'ETCD_DATA_DISK',
+    'ETCD_QUOTA_MIB',
+    'ETCD_HEARTBEAT_MS',
+    'ETCD_ELECTION_MS',
+    'ETCD_COMPACTION_HOURS',
+    'ETCD_SNAPSHOT_KEEP',
+];
+/** What first boot of `images/etcd` would have against these values on a node of that name. */
+function checkEtcdValues(values, hostname) {
+    const name = isSet(values, 'ETCD_NAME') ? (values.ETCD_NAME ?? '') : hostname;
+    return [
+        ...(isDnsName(name) ? [] : [{ key: 'ETCD_NAME', reason: `${shown(name)} is not a DNS name` }]),
+        ...checkState(values),
+        ...checkForms(values, 'ETCD_TOKEN', (value) => /^[A-Za-z0-9._-]{1,64}$/.test(value), '1 to 64 letters, digits, dots, dashes and underscores'),
+        ...checkForms(values, 'ETCD_DATA_DISK', 
+        // What ext4 has room for.
+        (value) => /^[A-Za-z0-9._-]{1,16}$/.test(value), '1 to 16 letters, digits, dots, dashes and underscores'),
+        ...checkMembers(values, name),
+        ...checkNumber(values, 'ETCD_QUOTA_MIB', 256, 8192),
+        ...checkNumber(values, 'ETCD_COMPACTION_HOURS', 0, 720),
+        ...checkNumber(values, 'ETCD_SNAPSHOT_KEEP', 0, 1000),
+        ...checkTiming(values),
+    ];
+}
+function checkState(values) {
+    const state = values.ETCD_STATE ?? '';
+    if (state === 'new' && !isSet(values, 'ETCD_TOKEN')) {
+        return [{ key: 'ETCD_TOKEN', reason: 'is not set; a new cluster needs one of its own' }];
+    }
+    if (state === 'new' || state === 'existing')
+        return [];
+    const reason = state === '' ? 'is not set: "new" or "existing"' : `${shown(state)} is neither "new" nor "existing"`;
+    return [{ key: 'ETCD_STATE', reason }];
+}
+function checkMembers(values, name) {
+    const key = 'ETCD_MEMBERS';
+    if (!isSet(values, key)) {
+        return [{ key, reason: 'is not set: all members with this one, NAME=ADDRESS' }];
+    }
+    const problems = checkServers(values, key, false);
+    if (problems.length > 0 || words(values[key]).some((entry) => entry.startsWith(`${name}=`)))
+        return problems;
+    return [{ key, reason: `does not have this member, ${name}; it has: ${values[key]}` }];
+}
+function checkTiming(values) {
+    const problems = [
+        ...checkNumber(values, 'ETCD_HEARTBEAT_MS', 10, 10_000),
+        ...checkNumber(values, 'ETCD_ELECTION_MS', 50, 50_000),
+    ];
+    const [heartbeat, election] = [values.ETCD_HEARTBEAT_MS || '100', values.ETCD_ELECTION_MS || '1000'];
+    if (problems.length > 0 || Number(election) >= 5 * Number(heartbeat))
+        return problems;
+    const reason = `${election} is less than five times ETCD_HEARTBEAT_MS, which is ${heartbeat}`;
+    return [{ key: 'ETCD_ELECTION_MS', reason }];
+}
+
+;// CONCATENATED MODULE: ./src/host/values/haproxy.ts
+
+
+
+
+/** The keys of a load balancer. */
+const haproxyKeys = [
+    'API_BACKENDS',
+    'API_VERIFY_HOST',
+    'NODEPORTS',
+    'NODEPORT_BACKENDS',
+    'NODEPORT_CHECK',
+    'VIP',
+    'VRRP_PRIORITY',
+    'VRRP_ROUTER_ID',
+    'VRRP_PEERS',
+];
+/** What first boot of `images/haproxy` would have against these values. */
+function checkHaproxyValues(values) {
+    return [
+        ...checkServers(values, 'API_BACKENDS', true),
+        ...checkNeeds(values, 'API_VERIFY_HOST', 'API_BACKENDS'),
+        ...checkForms(values, 'API_VERIFY_HOST', isDnsName, 'a DNS name'),
+        ...checkNodePorts(values),
+        ...checkServers(values, 'NODEPORT_BACKENDS', false),
+        ...checkNumber(values, 'NODEPORT_CHECK', 1, 65535),
+        ...checkNeeds(values, 'NODEPORTS', 'NODEPORT_BACKENDS'),
+        ...checkNeeds(values, 'NODEPORT_BACKENDS', 'NODEPORTS'),
+        ...checkNeeds(values, 'NODEPORT_CHECK', 'NODEPORTS'),
+        ...['VRRP_PRIORITY', 'VRRP_ROUTER_ID', 'VRRP_PEERS'].flatMap((key) => checkNeeds(values, key, 'VIP')),
+        ...checkNeeds(values, 'VIP', 'VRRP_PEERS'),
+        ...checkNumber(values, 'VRRP_PRIORITY', 1, 254),
+        ...checkNumber(values, 'VRRP_ROUTER_ID', 1, 255),
+        ...checkVips(values),
+        ...checkPeers(values),
+    ];
+}
+function checkNodePorts(values) {
+    const holders = new Map([
+        ['22', 'ssh'],
+        ['6443', 'the Kubernetes API'],
+        ['8405', 'the metrics'],
+    ]);
+    return words(values.NODEPORTS).flatMap((port) => {
+        const holder = holders.get(port);
+        holders.set(port, 'another of them');
+        if (!isPort(port))
+            return [{ key: 'NODEPORTS', reason: `${shown(port)} is not a port (1-65535)` }];
+        return holder === undefined ? [] : [{ key: 'NODEPORTS', reason: `${port} is taken by ${holder}` }];
+    });
+}
+/** Whether it is ADDRESS/PREFIX with a prefix that the image takes. */
+function isVip(vip) {
+    const [address = '', prefix = '', ...rest] = vip.split('/');
+    const length = /^[1-9][0-9]?$/.test(prefix) ? Number(prefix) : 0;
+    return rest.length === 0 && isHostAddress(address) && length >= 8 && length <= 30;
+}
+function checkVips(values) {
+    const seen = new Set();
+    return words(values.VIP).flatMap((vip) => {
+        const [address = ''] = vip.split('/');
+        const twice = seen.has(address);
+        seen.add(address);
+        if (!isVip(vip)) {
+            const reason = `${shown(vip)} is not an IPv4 address with the prefix length of its network (8-30)`;
+            return [{ key: 'VIP', reason }];
+        }
+        const { first, last } = (0,platform_address/* networkRange */.C$)(vip);
+        if (address === first || address === last) {
+            return [{ key: 'VIP', reason: `${vip} is the network's own or its broadcast address` }];
+        }
+        return twice ? [{ key: 'VIP', reason: `has ${address} twice` }] : [];
+    });
+}
+function isAddressWithPrefix(text) {
+    return classic_schemas/* cidrv4 */.zrY().safeParse(text).success;
+}
+function checkPeers(values) {
+    const [vip = ''] = words(values.VIP);
+    return words(values.VRRP_PEERS).flatMap((peer) => {
+        if (!isHostAddress(peer))
+            return [{ key: 'VRRP_PEERS', reason: `${shown(peer)} is not an IPv4 address` }];
+        if (!isAddressWithPrefix(vip) || inNetwork(peer, vip))
+            return [];
+        return [{ key: 'VRRP_PEERS', reason: `${peer} is not in the network of the (first) VIP, ${vip}` }];
+    });
+}
+
+;// CONCATENATED MODULE: ./src/host/values/kubernetes.ts
+
+
+/** The keys of a Kubernetes node. */
+const kubernetesKeys = [
+    'NODE_ROLE',
+    'BOOTSTRAP',
+    'CONTROL_PLANE_ENDPOINT',
+    'NODE_ADDRESS',
+    'ETCD_ENDPOINTS',
+    'JOIN_TOKEN',
+    'JOIN_CA_HASH',
+    'CERTIFICATE_KEY',
+    'KUBE_PROXY_MODE',
+    'POD_CIDR',
+    'SERVICE_CIDR',
+    'CLUSTER_NAME',
+];
+/** What first boot of `images/kubernetes-node` would have against these values, on a node that is new. */
+function checkKubernetesValues(values) {
+    const problems = [
+        ...checkChoice(values, 'KUBE_PROXY_MODE', ['iptables', 'nftables']),
+        ...checkForms(values, 'NODE_ADDRESS', isHostAddress, 'an IPv4 address'),
+        ...checkForms(values, 'CONTROL_PLANE_ENDPOINT', isEndpoint, 'a DNS name or an IPv4 address with a port, NAME:PORT'),
+        ...checkForms(values, 'CLUSTER_NAME', (value) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value), 'a name of lower-case letters, digits and dashes'),
+        ...checkForms(values, 'JOIN_CA_HASH', (value) => /^sha256:[0-9a-f]{64}$/.test(value), 'sha256: and 64 hexadecimal digits'),
+        ...checkForms(values, 'JOIN_TOKEN', (value) => /^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(value), 'a bootstrap token: 6 characters, a dot, 16 characters, of a-z and 0-9', true),
+        ...checkForms(values, 'CERTIFICATE_KEY', (value) => /^[0-9a-f]{64}$/.test(value), '64 hexadecimal digits', true),
+        ...checkNetwork(values, 'POD_CIDR', 8, 24),
+        ...checkNetwork(values, 'SERVICE_CIDR', 12, 28),
+        ...checkEndpoints(values),
+    ];
+    const bootstrap = checkChoice(values, 'BOOTSTRAP', ['init', 'join', 'none']);
+    return [...problems, ...(bootstrap.length > 0 ? bootstrap : checkBootstrap(values))];
+}
+function isEndpoint(value) {
+    const colon = value.lastIndexOf(':');
+    const host = value.slice(0, Math.max(colon, 0));
+    return isPort(value.slice(colon + 1)) && (isHostAddress(host) || (isDnsName(host) && !/[A-Z]/.test(host)));
+}
+function checkNetwork(values, key, shortest, longest) {
+    return checkForms(values, key, (value) => isRange(value, shortest, longest), `an IPv4 network with a prefix length from ${shortest} to ${longest}, as in 10.32.0.0/12`);
+}
+function checkEndpoints(values) {
+    const key = 'ETCD_ENDPOINTS';
+    const all = words(values[key]);
+    return all.flatMap((endpoint, index) => {
+        if (!isHostAddress(endpoint))
+            return [{ key, reason: `${shown(endpoint)} is not an IPv4 address` }];
+        return all.indexOf(endpoint) < index ? [{ key, reason: `has ${endpoint} twice` }] : [];
+    });
+}
+/** What is missing, and what must not be there. */
+function checkBootstrap(values) {
+    const role = values.NODE_ROLE;
+    const bootstrap = values.BOOTSTRAP || 'none';
+    if (bootstrap === 'init' && role === 'worker') {
+        const reason = 'is init, but NODE_ROLE is worker; a cluster begins with a control plane';
+        return [{ key: 'BOOTSTRAP', reason }];
+    }
+    const unused = (key, why) => isSet(values, key) ? [{ key, reason: `is set, but ${why}` }] : [];
+    if (bootstrap === 'none') {
+        return ['JOIN_TOKEN', 'JOIN_CA_HASH', 'CERTIFICATE_KEY'].flatMap((key) => unused(key, 'BOOTSTRAP is none'));
+    }
+    const needed = bootstrap === 'init'
+        ? ['CONTROL_PLANE_ENDPOINT', 'ETCD_ENDPOINTS']
+        : [
+            'CONTROL_PLANE_ENDPOINT',
+            'JOIN_TOKEN',
+            'JOIN_CA_HASH',
+            ...(role === 'control-plane' ? ['CERTIFICATE_KEY'] : []),
+        ];
+    const missing = needed.filter((key) => !isSet(values, key));
+    return [
+        ...missing.map((key) => ({ key, reason: `is not set; a ${role} with BOOTSTRAP=${bootstrap} needs it` })),
+        ...(role === 'worker'
+            ? unused('CERTIFICATE_KEY', 'a worker must not have it: it opens the keys of the cluster')
+            : []),
+    ];
+}
+
+;// CONCATENATED MODULE: ./src/host/values/role.ts
+
+
+
+
+
+
+/** Values that are never shown, and not kept either. */
+const secretKeys = ['JOIN_TOKEN', 'CERTIFICATE_KEY'];
+/** The keys of a role. */
+function keysOf(role) {
+    const own = {
+        haproxy: haproxyKeys,
+        etcd: etcdKeys,
+        'control-plane': kubernetesKeys,
+        worker: kubernetesKeys,
+    };
+    return [...own[role], 'NTP_SERVERS'];
+}
+/** What first boot would have against these values; whether the machine has the addresses it finds out itself. */
+function checkValues(role, values, hostname) {
+    const form = checkForm(values, keysOf(role));
+    if (form.length > 0)
+        return form;
+    const own = () => {
+        if (schema/* kubernetesRoles */._L.includes(role))
+            return checkKubernetesValues(values);
+        return role === 'etcd' ? checkEtcdValues(values, hostname) : checkHaproxyValues(values);
+    };
+    return [...checkNtp(values), ...own()];
+}
+
+;// CONCATENATED MODULE: ./src/host/node/plan.ts
+
+
+
+
+
+
+
+
+
+const GIB = 1024 ** 3;
+/**
+ * The plan for each node of a request: pure, so that what is shown is what is done.
+ * @throws UsageError with every value that the node's first boot would refuse; SeederError without a template
+ */
+function planNodes(facts, request, sources) {
+    const template = currentTemplate(imageOf(request.role), facts.node, facts.guests, facts.templates);
+    const group = sources.placements.map((placement) => ({ ...placement, role: request.role }));
+    const plans = sources.placements.map((placement, index) => {
+        const files = sources.files.get(placement.name) ?? [];
+        const values = nodeValues({
+            platform: facts.platform,
+            role: request.role,
+            self: placement,
+            fellows: [...sources.fellows, ...group.filter(({ name }) => name !== placement.name)],
+            leads: index === 0 && group.length > 1,
+            given: request.values,
+            files: files.map(({ path }) => path),
+            cluster: sources.cluster,
+            dataDisk: request.dataDisk !== undefined,
+        });
+        return planNode(facts, request, sources, template, placement, values, files);
+    });
+    const problems = plans.flatMap(({ entry, values }) => checkValues(entry.role, values, entry.name).map(({ key, reason }) => `${entry.name}: ${key}: ${reason}`));
+    if (problems.length > 0) {
+        throw new report_error/* UsageError */.eb(problems.join('\n'), {
+            fix: 'give the right values with --set KEY=VALUE or --env FILE; the keys are in the README of the image',
+        });
+    }
+    return plans;
+}
+function planNode(facts, request, sources, template, placement, values, others) {
+    const { snippets } = facts;
+    const { name, vmid, token, addresses } = placement;
+    const { cluster } = sources;
+    const entry = {
+        schema: 1,
+        ...{ name, role: request.role, state: 'creating', vmid, token, cloned: false },
+        template: { vmid: template.vmid, version: template.version },
+        addresses: { ...addresses },
+        snippet: {
+            volume: `${snippets.storage}:snippets/seeder-${name}.yaml`,
+            file: `${snippets.folder}/seeder-${name}.yaml`,
+        },
+        values: Object.fromEntries(Object.entries(request.values).filter(([key]) => !secretKeys.includes(key))),
+        ...(cluster?.state === 'new'
+            ? { founders: { token: cluster.token, members: [...cluster.members] } }
+            : {}),
+        joins: cluster?.state === 'existing',
+        ...(sources.replaces === undefined ? {} : { replaces: sources.replaces }),
+    };
+    const files = [{ path: nodeEnvPath, permissions: '0600', content: formatNodeEnv(values) }, ...others];
+    return {
+        entry,
+        values,
+        files,
+        snippet: vendorData(token, files),
+        prepare: [
+            { argv: cloneCommand(entry, request, template) },
+            configureCommand(facts, request, template, entry),
+            ...growCommands(facts, request, template, vmid),
+            ...(request.dataDisk === undefined ? [] : [dataDiskCommand(request, template, vmid, request.dataDisk)]),
+        ],
+        start: ['qm', 'start', String(vmid)],
+    };
+}
+function cloneCommand(entry, request, template) {
+    return [
+        ...['qm', 'clone', String(template.vmid), String(entry.vmid)],
+        ...['--name', entry.name, '--description', describeNode(entry)],
+        ...(request.full ? ['--full', '1'] : []),
+        ...(request.full && request.storage !== undefined ? ['--storage', request.storage] : []),
+    ];
+}
+function configureCommand({ platform }, request, template, { role, addresses, vmid, snippet }) {
+    const { zones, cores, memory } = platform.roles[role];
+    const routed = zones.find((name) => platform.zones[name]?.gateway !== undefined && addresses[name] !== undefined);
+    const networks = zones.flatMap((name, card) => {
+        const zone = (0,site/* zoneOf */.kE)(platform, name);
+        const address = addresses[name];
+        // Two default routes would be one too many: the first zone with a gateway has it.
+        const gateway = name === routed ? `,gw=${zone.gateway}` : '';
+        return [
+            [`net${card}`, `virtio,bridge=${zone.bridge},firewall=1`],
+            [`ipconfig${card}`, address === undefined ? 'ip=dhcp' : `ip=${address}/${(0,site/* prefixOf */.MT)(zone)}${gateway}`],
+        ];
+    });
+    const sets = Object.fromEntries([
+        ['cores', String(cores)],
+        ['memory', String(memory)],
+        ['onboot', '1'],
+        // A template may be protected; its clone could then not be undone, nor its cloud-init drive be detached.
+        ['protection', '0'],
+        ...(template.settings.has('agent') ? [] : [['agent', 'enabled=1']]),
+        ...networks.filter(([key]) => key.startsWith('ipconfig')),
+        ['nameserver', platform.dns.join(' ')],
+        ...(request.user === undefined ? [] : [['ciuser', request.user]]),
+        ['cicustom', `vendor=${snippet.volume}`],
+    ]);
+    const mine = new Set([...networks.map(([key]) => key)]);
+    const surplus = [...template.settings].filter((key) => /^(net|ipconfig)\d+$/.test(key) && !mine.has(key));
+    return {
+        argv: [
+            ...['qm', 'set', String(vmid)],
+            ...['--tags', [...nodeTags, role].join(';')],
+            ...networks.filter(([key]) => key.startsWith('net')).flatMap(([key, value]) => [`--${key}`, value]),
+            ...Object.entries(sets).flatMap(([key, value]) => [`--${key}`, value]),
+            ...(request.sshKeys === undefined ? [] : ['--sshkeys', request.sshKeys]),
+            ...(surplus.length > 0 ? ['--delete', surplus.sort().join(',')] : []),
+        ],
+        sets,
+    };
+}
+/** Disks only grow: one that is larger in the template stays as it is. */
+function growCommands({ platform, volumes }, { role }, template, vmid) {
+    const { slot, volume, bytes } = template.disk;
+    const gib = platform.roles[role].disk;
+    const has = bytes ?? volumes.find(({ id }) => id === volume)?.bytes;
+    if (has === undefined) {
+        throw new report_error/* SeederError */.Zb(`How large the disk of template ${template.vmid} is cannot be found out: ${volume}`, {
+            fix: `see whether its storage is active: pvesm status; and run: qm disk rescan --vmid ${template.vmid}`,
+        });
+    }
+    if (has >= gib * GIB)
+        return [];
+    const argv = ['qm', 'disk', 'resize', String(vmid), slot, `${gib}G`];
+    return [{ argv, grows: { slot, bytes: gib * GIB } }];
+}
+function dataDiskCommand(request, template, vmid, gib) {
+    const slot = Array.from({ length: 30 }, (_, number) => `scsi${number + 1}`).find((one) => !template.settings.has(one));
+    const storage = request.storage ?? template.disk.volume.split(':')[0];
+    return {
+        argv: ['qm', 'set', String(vmid), `--${slot}`, `${storage}:${gib},discard=on,iothread=1`],
+        grows: { slot: slot ?? '', bytes: gib * GIB },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/host/node/probe.ts
+
+const neighbours = classic_schemas/* array */.YOg(classic_schemas/* object */.Ikc({ dst: classic_schemas/* string */.YjP(), lladdr: classic_schemas/* string */.YjP().optional(), state: classic_schemas/* array */.YOg(classic_schemas/* string */.YjP()).default([]) }));
+/**
+ * Which of these addresses somebody has, although nobody is known to: a machine that is not of this cluster. The host
+ * asks on the bridge, where it needs no address of its own: it is enough that ARP finds somebody. Who does not answer
+ * within a second may still be there.
+ */
+async function answeringAddresses(host, places) {
+    const asked = await Promise.all(places.map(async ({ bridge, address }) => {
+        const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address]);
+        return code === 0 || (await isReachable(host, bridge, address));
+    }));
+    return places.filter((_, index) => asked[index]).map(({ address }) => address);
+}
+async function isReachable(host, bridge, address) {
+    const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge]);
+    try {
+        // What the host merely remembers of somebody who left is another state.
+        return neighbours.parse(JSON.parse(stdout)).some(({ state }) => state.includes('REACHABLE'));
+    }
+    catch {
+        return false;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/host/node/request.ts
+
+
+/**
+ * What no request may ask for.
+ * @throws UsageError
+ */
+function checkRequest(request) {
+    const { names, role, newCluster, vmids, dataDisk, storage, full, user } = request;
+    const bad = names.find((name) => !nodeName.safeParse(name).success);
+    if (bad !== undefined) {
+        throw new report_error/* UsageError */.eb(`"${bad}" is not a name for a node`, {
+            fix: 'use lower-case letters, digits and hyphens, with a letter in it, at most 63',
+        });
+    }
+    const twice = names.find((name, index) => names.indexOf(name) < index);
+    if (twice !== undefined)
+        throw new report_error/* UsageError */.eb(`${twice} is named twice`, { fix: 'name every node once' });
+    if (vmids.last - vmids.first + 1 < names.length) {
+        throw new report_error/* UsageError */.eb(`${names.length} nodes do not fit into the VM ids ${vmids.first}-${vmids.last}`, {
+            fix: 'give a larger range',
+        });
+    }
+    if (role !== 'etcd' && (newCluster || dataDisk !== undefined)) {
+        throw new report_error/* UsageError */.eb(`${newCluster ? '--new-cluster' : '--data-disk'} is for etcd, not for a ${role}`, {
+            fix: 'leave it out',
+        });
+    }
+    if (role === 'etcd' && !newCluster && names.length > 1) {
+        throw new report_error/* UsageError */.eb('A cluster of etcd takes one new member at a time', {
+            fix: 'create one after the other, or add --new-cluster when they found a cluster',
+        });
+    }
+    if (storage !== undefined && !full && dataDisk === undefined) {
+        throw new report_error/* UsageError */.eb('--storage is for a full clone or a data disk', {
+            fix: 'add --full; a linked clone is on the storage of its template',
+        });
+    }
+    if (user !== undefined && !/^[a-z_][a-z0-9_-]{0,31}$/.test(user)) {
+        throw new report_error/* UsageError */.eb(`"${user}" is not a user's name`, { fix: 'use lower-case letters, digits, - and _' });
+    }
+}
+
+;// CONCATENATED MODULE: ./src/host/certificates.ts
+
+
+
+const usageIds = { serverAuth: '1.3.6.1.5.5.7.3.1', clientAuth: '1.3.6.1.5.5.7.3.2' };
+const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g;
+/**
+ * Reads CA certificates that are to be written on a node: PEM, nothing else, at least one of them valid now.
+ * @throws UsageError with what is wrong with the file
+ */
+async function readAuthorities(file) {
+    const text = await readPem(file);
+    if (text.includes('PRIVATE KEY-----')) {
+        throw refuse(file, 'has a private key in it; it must be the CA’s certificate alone');
+    }
+    const blocks = text.match(certificateBlock) ?? [];
+    const certificates = blocks.map((block) => parseCertificate(file, block));
+    if (certificates.length === 0)
+        throw refuse(file, 'has no certificate (PEM) in it');
+    if (certificates.some((one) => !one.ca))
+        throw refuse(file, 'has a certificate that is not a CA’s');
+    if (certificates.every((one) => outsideItsTime(one) !== undefined)) {
+        throw refuse(file, outsideItsTime(certificates[0]) ?? '');
+    }
+    return joined(blocks);
+}
+/**
+ * Reads a certificate, with whatever stands between it and its CA, and its key, and checks what first boot would.
+ * @param authorities PEM of the CAs one of which has to have signed it
+ * @throws UsageError with what is wrong with a file
+ */
+async function readPair(certificateFile, keyFile, authorities, use) {
+    const text = await readPem(certificateFile);
+    const blocks = text.match(certificateBlock) ?? [];
+    const [first] = blocks;
+    if (first === undefined)
+        throw refuse(certificateFile, 'has no certificate (PEM) in it');
+    const certificate = parseCertificate(certificateFile, first);
+    const time = outsideItsTime(certificate);
+    if (time !== undefined)
+        throw refuse(certificateFile, time);
+    const held = certificate.subjectAltName ?? 'no name or address';
+    for (const name of use.names) {
+        if (certificate.checkHost(name, { subject: 'never' }) === undefined) {
+            throw refuse(certificateFile, `is not for the name ${name}; it is for ${held}`);
+        }
+    }
+    for (const address of use.addresses) {
+        if (certificate.checkIP(address) === undefined) {
+            throw refuse(certificateFile, `is not for the address ${address}; it is for ${held}`);
+        }
+    }
+    const lacking = use.usages.filter((usage) => !certificate.keyUsage?.includes(usageIds[usage]));
+    if (lacking.length > 0)
+        throw refuse(certificateFile, `has no ${lacking.join(' and ')} in its extended key usage`);
+    if (authorities !== undefined &&
+        !isSigned(certificate, [...blocks.slice(1), ...(authorities.match(certificateBlock) ?? [])])) {
+        throw refuse(certificateFile, `is not signed by the CA that goes with it; it is by ${certificate.issuer.replaceAll('\n', ', ')}`);
+    }
+    return { certificate: joined(blocks), key: await readKey(keyFile, certificate, certificateFile) };
+}
+async function readKey(file, certificate, certificateFile) {
+    const text = await readPem(file);
+    const [block] = text.match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----\n?/) ?? [];
+    try {
+        const key = (0,external_node_crypto_.createPrivateKey)(block ?? '');
+        if (certificate.checkPrivateKey(key))
+            return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+    }
+    catch {
+        throw refuse(file, 'has no private key (PEM, without a passphrase) in it');
+    }
+    throw refuse(file, `is not the key of ${certificateFile}`);
+}
+function isSigned(certificate, signers) {
+    return signers.some((block) => {
+        const signer = new external_node_crypto_.X509Certificate(block);
+        return certificate.checkIssued(signer) && certificate.verify(signer.publicKey);
+    });
+}
+async function readPem(file) {
+    return (0,promises_.readFile)(file, 'utf8').catch((cause) => {
+        throw new report_error/* UsageError */.eb(`${file} cannot be read`, { fix: 'see whether the file is there', cause });
+    });
+}
+function parseCertificate(file, block) {
+    try {
+        return new external_node_crypto_.X509Certificate(block);
+    }
+    catch (cause) {
+        throw new report_error/* UsageError */.eb(`${file} has a certificate that cannot be read`, {
+            fix: 'export it anew, as PEM',
+            cause,
+        });
+    }
+}
+function outsideItsTime(certificate) {
+    if (!certificate)
+        return undefined;
+    const now = new Date();
+    if (certificate.validToDate < now)
+        return `expired on ${certificate.validTo}`;
+    return certificate.validFromDate > now ? `is not valid before ${certificate.validFrom}` : undefined;
+}
+function joined(blocks) {
+    return blocks.map((block) => `${block.trimEnd()}\n`).join('');
+}
+function refuse(file, reason) {
+    return new report_error/* UsageError */.eb(`${file} ${reason}`, { fix: 'give the right file' });
+}
+
+;// CONCATENATED MODULE: ./src/host/node/tls.ts
+
+
+
+
+/** The files that a node of a role gets beside node.env. */
+async function certificateFiles(certificates, role, given, placement) {
+    if (role === 'etcd')
+        return certificates.etcdMember(placement);
+    if (role === 'haproxy')
+        return certificates.kubernetesAuthority();
+    return role === 'control-plane' && given.BOOTSTRAP === 'init' ? certificates.etcdClient() : [];
+}
+/** Certificates that lie in a folder: `etcd-ca.crt`, `NAME.crt`, `NAME.key`, and so on. */
+function certificatesIn(folder) {
+    const etcdAuthority = async () => {
+        const file = (0,external_node_path_.join)(folder, 'etcd-ca.crt');
+        // It may be baked into the image.
+        return (0,external_node_fs_.existsSync)(file) ? await readAuthorities(file) : undefined;
+    };
+    return {
+        async etcdMember(placement) {
+            const { name } = placement;
+            const authority = await etcdAuthority();
+            const pair = await readPair((0,external_node_path_.join)(folder, `${name}.crt`), (0,external_node_path_.join)(folder, `${name}.key`), authority, {
+                names: [name],
+                addresses: [mainAddress(placement)],
+                usages: ['serverAuth', 'clientAuth'],
+            });
+            return [...trust('etcd-ca', authority), ...pairFiles('etcd', pair)];
+        },
+        async etcdClient() {
+            const authority = await etcdAuthority();
+            const [crt, key] = ['crt', 'key'].map((kind) => (0,external_node_path_.join)(folder, `apiserver-etcd-client.${kind}`));
+            const pair = await readPair(crt ?? '', key ?? '', authority, {
+                names: [],
+                addresses: [],
+                usages: ['clientAuth'],
+            });
+            return [...trust('etcd-ca', authority), ...pairFiles('apiserver-etcd-client', pair)];
+        },
+        async kubernetesAuthority() {
+            const file = (0,external_node_path_.join)(folder, 'kubernetes-ca.crt');
+            return (0,external_node_fs_.existsSync)(file) ? trust('kubernetes-ca', await readAuthorities(file)) : [];
+        },
+    };
+}
+/** What stands for a certificate or a key in a plan: `create` has it issued. */
+const toBeIssued = '(issued when the node is created)\n';
+/**
+ * Certificates of the operator's PKI, which is opened when the first one is needed.
+ * @param issue false for a plan, which changes nothing
+ */
+function certificatesOfPki(open, issue) {
+    const files = async (name, request) => {
+        const authority = await open();
+        const { certificate } = await authority.certificate('etcd-ca');
+        const pair = issue ? (await request(authority)).pair : { certificate: toBeIssued, key: toBeIssued };
+        return [...trust('etcd-ca', certificate), ...pairFiles(name, pair)];
+    };
+    return {
+        etcdMember: (placement) => files('etcd', (authority) => authority.issueEtcdMember(placement.name, mainAddress(placement))),
+        etcdClient: () => files('apiserver-etcd-client', (authority) => authority.issueApiserverEtcdClient()),
+        // Which CA the cluster's API servers have is not known here: kubeadm may have made one of its own.
+        kubernetesAuthority: async () => [],
+    };
+}
+function trust(name, content) {
+    return content === undefined
+        ? []
+        : [{ path: `/etc/seeder/trust/${name}.crt`, permissions: '0644', content }];
+}
+function pairFiles(name, { certificate, key }) {
+    return [
+        { path: `/etc/seeder/tls/${name}.crt`, permissions: '0644', content: certificate },
+        { path: `/etc/seeder/tls/${name}.key`, permissions: '0600', content: key },
+    ];
+}
+
+;// CONCATENATED MODULE: ./src/host/node/making.ts
+
+
+
+
+
+
+
+
+
+/** The states of nodes that the values of others may name. */
+const hasMachine = ['starting', 'created'];
+/**
+ * Finds out what has to be done for a request. Nothing is changed.
+ * @throws UsageError for what cannot be meant, SeederError for what is missing on the host
+ */
+async function planMaking(host, facts, request, options) {
+    checkRequest(request);
+    const here = facts.entries.filter((entry) => request.names.includes(entry.name));
+    for (const { name, role } of here) {
+        if (role === request.role)
+            continue;
+        throw new report_error/* UsageError */.eb(`${name} is there already, as ${role}`, { fix: 'choose another name' });
+    }
+    const waiting = here.filter(({ state }) => state === 'starting');
+    const done = here.filter(({ state }) => state === 'created');
+    const names = request.names.filter((name) => ![...waiting, ...done].some((entry) => entry.name === name));
+    if (names.length === 0)
+        return { plans: [], waiting, done };
+    const missing = { ...request, names };
+    const cluster = request.role === 'etcd' ? await clusterFor(host, facts, request, names) : undefined;
+    const placements = await place(host, facts, missing);
+    const files = new Map();
+    for (const placement of placements) {
+        const own = await certificateFiles(options.certificates, request.role, request.values, placement);
+        files.set(placement.name, own);
+    }
+    const plans = planNodes(facts, missing, {
+        placements,
+        fellows: facts.entries.filter(({ name, state }) => !names.includes(name) && hasMachine.includes(state)),
+        files,
+        cluster: cluster?.(placements),
+        replaces: options.replaces,
+    });
+    requirePair(facts, request, plans);
+    return { plans, waiting, done };
+}
+/** A load balancer alone cannot share the VIPs, and nobody should find that out later. */
+function requirePair({ platform }, { role, values }, plans) {
+    const vips = Object.entries(platform.vips).filter(([, vip]) => vip.role === 'haproxy');
+    const alone = plans.find((plan) => role === 'haproxy' && plan.values.VIP === undefined);
+    if (!alone || vips.length === 0 || values.VIP !== undefined)
+        return;
+    const names = vips.map(([name]) => name).join(', ');
+    throw new report_error/* UsageError */.eb(`${alone.entry.name} would be alone, and not serve the VIPs of the platform file: ${names}`, {
+        fix: 'name both of a pair at once; or say that it is to have none: --set VIP=',
+    });
+}
+/** Places nodes where nobody answers, although nobody is known to be there. */
+async function place(host, facts, request) {
+    const { zones } = facts.platform;
+    const answering = [];
+    const makeToken = () => (0,external_node_crypto_.randomBytes)(16).toString('hex');
+    for (;;) {
+        const placements = placeNodes(facts, request, { makeToken, answering });
+        const found = await answeringAddresses(host, placements.flatMap(({ addresses }) => Object.entries(addresses).map(([zone, address]) => ({ bridge: zones[zone]?.bridge ?? '', address }))));
+        const fresh = found.filter((address) => !answering.includes(address));
+        if (fresh.length === 0)
+            return refuseAnswering(placements, found);
+        answering.push(...fresh);
+    }
+}
+/** An address that is kept for a node cannot be exchanged for another one. */
+function refuseAnswering(placements, found) {
+    const [address] = found;
+    if (address === undefined)
+        return placements;
+    const holder = placements.find(({ addresses }) => Object.values(addresses).includes(address));
+    throw new report_error/* SeederError */.Zb(`${address}, which is kept for ${holder?.name}, answers: somebody else has it`, {
+        fix: 'find out who, and take the address away from there',
+    });
+}
+/** The cluster of etcd that new members found or join. */
+async function clusterFor(host, facts, request, names) {
+    if (request.newCluster)
+        return founding(facts, request, names);
+    const [name = ''] = names;
+    const cluster = await findCluster(host, etcdNodes(facts.entries, [name]));
+    if (!cluster) {
+        throw new report_error/* UsageError */.eb(`${name} has no cluster to join: no member on this host answers`, {
+            fix: 'start the members; or, to found a cluster, name all of its members and add --new-cluster',
+        });
+    }
+    return ([placement]) => ({ state: 'existing', members: joinedMembers(cluster, placement) });
+}
+/** The members that a new one asks, and itself. */
+function joinedMembers(cluster, placement) {
+    const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : [];
+    const started = cluster.members.filter(({ name, address }) => name !== '-' && !own.some((one) => one.address === address || one.name === name));
+    return [...started.map(({ name, address }) => ({ name, address })), ...own];
+}
+function founding(facts, request, names) {
+    const founders = foundersOf(request.names, facts.entries);
+    const others = etcdNodes(facts.entries, founders ? request.names : []).map(({ name }) => name);
+    if (others.length > 0) {
+        throw new report_error/* UsageError */.eb(`There is a cluster of etcd on this host already: ${others.join(', ')}`, {
+            fix: 'leave --new-cluster out to add a member to it; or destroy its members first',
+        });
+    }
+    const stranger = founders && names.find((name) => !founders.members.some((member) => member.name === name));
+    if (stranger !== undefined) {
+        const known = founders?.members.map(({ name }) => name).join(' ');
+        throw new report_error/* UsageError */.eb(`${stranger} is not one of the cluster that an earlier run began to found`, {
+            fix: `finish that first: seeder node create ${known} --role etcd --new-cluster`,
+        });
+    }
+    const given = request.values.ETCD_TOKEN ?? '';
+    if (founders && given !== '' && given !== founders.token) {
+        throw new report_error/* UsageError */.eb(`The cluster that an earlier run began to found has the token ${founders.token}`, {
+            fix: 'leave ETCD_TOKEN out, or give that one',
+        });
+    }
+    return (placements) => ({
+        state: 'new',
+        token: founders?.token ?? (given || `seeder-${(0,external_node_crypto_.randomBytes)(4).toString('hex')}`),
+        members: founders?.members ??
+            placements.map((placement) => ({ name: placement.name, address: mainAddress(placement) })),
+    });
+}
+/** The facts as they will be when what a killed run left has been put right, for a plan that changes nothing. */
+function afterRecovery(facts) {
+    const undone = facts.entries.filter(({ state }) => state === 'creating' || state === 'destroying');
+    const isUndone = ({ vmid }) => undone.some((entry) => entry.vmid === vmid && entry.cloned);
+    return {
+        ...facts,
+        guests: facts.guests.filter((guest) => !isUndone(guest)),
+        volumes: facts.volumes.filter((volume) => !isUndone(volume)),
+        entries: facts.entries.flatMap((entry) => {
+            if (!undone.includes(entry))
+                return [entry];
+            return entry.state === 'creating' && entry.joins ? [{ ...entry, state: 'reserved' }] : [];
+        }),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/host/node/plan-text.ts
+
+
+
+/** What a plan does, without keys and secret values. `start`: whether the node is started, too. */
+function showPlan(plan, start) {
+    const { name, role, vmid, template, addresses, snippet, token } = plan.entry;
+    return {
+        ...{ name, role, vmid, template, addresses },
+        file: {
+            path: snippet.file,
+            mode: '0600',
+            content: vendorData(token, plan.files.map(withoutSecrets)),
+        },
+        commands: [...plan.prepare.map(({ argv }) => argv), ...(start ? [plan.start] : [])],
+    };
+}
+/** The plan for a person: the file with its content, and the commands as they could be pasted. */
+function planText(shown) {
+    const { name, role, vmid, template, addresses, file, commands } = shown;
+    const places = Object.entries(addresses).map(([zone, address]) => `${address} (${zone})`);
+    return [
+        `${name}: ${role}, VM ${vmid}, a clone of template ${template.vmid} (${template.version}), ${places.join(', ')}`,
+        '',
+        `  ${file.path}, mode ${file.mode}:`,
+        ...file.content
+            .trimEnd()
+            .split('\n')
+            .map((line) => `    ${line}`.trimEnd()),
+        '',
+        ...commands.map((argv) => `  ${shellWords(argv)}`),
+    ].join('\n');
+}
+function withoutSecrets(file) {
+    if (/PRIVATE KEY-----/.test(file.content)) {
+        const lines = file.content.trimEnd().split('\n').length;
+        return { ...file, content: `(a private key of ${lines} lines)\n` };
+    }
+    if (file.path !== nodeEnvPath)
+        return file;
+    const hidden = new RegExp(`^(${secretKeys.join('|')})=.*$`, 'gm');
+    return { ...file, content: file.content.replace(hidden, '$1=(not shown)') };
+}
+
+;// CONCATENATED MODULE: ./src/host/node/replace.ts
+
+
+
+
+
+
+
+
+
+
+/**
+ * Replaces a node: the new one is made and has to be well before the old one goes. It may be killed at any point, and
+ * called again.
+ */
+async function replaceNode(work, replacement) {
+    const { platform, making, old, timeoutMs } = replacement;
+    await prepareNodes(work, making.plans);
+    const [entry] = [...making.plans.map((plan) => plan.entry), ...making.waiting, ...making.done];
+    if (!entry)
+        throw new report_error/* SeederError */.Zb('There is no node to take the place of the old one');
+    if (making.done.length === 0) {
+        await beforeStart(work, replacement, entry);
+        await startNodes(work, [entry]);
+        await awaitNodes(work, [entry], timeoutMs);
+    }
+    await settle(work, replacement, entry);
+    await finishNodes(work, [entry]);
+    if (old && needsDrain(old) && !replacement.drained)
+        return { oldIsGone: false, hints: drainHints(old, entry) };
+    if (old) {
+        if (old.role === 'etcd')
+            await membership_leaveCluster(work, entry, old, timeoutMs);
+        await discard(work, requireEntry(await work.ledger.read(), old.name), true, true);
+        work.note(`${old.name} is gone: VM ${old.vmid}, its disks and its vendor data`);
+    }
+    if (entry.role === 'haproxy')
+        await introducePeers(work, platform, timeoutMs);
+    const { replaces, ...alone } = entry;
+    await finishNodes(work, [alone]);
+    return { oldIsGone: true, hints: hints(entry, replaces ?? '') };
+}
+/**
+ * What has to be right before anything is made.
+ * @throws UsageError
+ */
+async function checkReplacement(work, { platform, old, isBehind }) {
+    const { is, guest } = await findMachine(old, work.node);
+    if (is === 'foreign' || is === 'elsewhere') {
+        const found = is === 'foreign' ? 'is not it any more' : `is on ${guest?.node}`;
+        throw new report_error/* UsageError */.eb(`${old.name} cannot be replaced here: VM ${old.vmid} ${found}`, {
+            fix: 'see: seeder node list',
+        });
+    }
+    if (old.role !== 'haproxy' || is !== 'ours' || !isBehind(old))
+        return;
+    const late = (await loadBalancers(work)).find((one) => one.name !== old.name && isBehind(one));
+    if (late && (await holdsVips(work, platform, old))) {
+        throw new report_error/* UsageError */.eb(`${old.name} holds the VIPs, and ${late.name} is behind the current template, too`, {
+            fix: `replace the backup first: seeder node replace ${late.name} --with NAME`,
+        });
+    }
+}
+async function holdsVips(work, platform, entry) {
+    const ownVips = words(entry.values.VIP).map((vip) => vip.split('/')[0] ?? '');
+    const siteVips = Object.values(platform.vips).map(({ address }) => address);
+    const show = ['/usr/bin/ip', '-4', '-o', 'address', 'show'];
+    const said = await guestOutput(work.host, entry.vmid, show).catch(() => '');
+    return [...ownVips, ...siteVips].some((vip) => said.includes(` inet ${vip}/`));
+}
+async function loadBalancers(work) {
+    const entries = await work.ledger.read();
+    return entries.filter(({ role, state }) => role === 'haproxy' && state !== 'destroying');
+}
+/** What the others have to know before the new node starts. */
+async function beforeStart(work, { platform, old, timeoutMs }, entry) {
+    if (entry.role === 'etcd')
+        await joinCluster(work, entry, old, timeoutMs);
+    if (entry.role === 'haproxy')
+        await introducePeers(work, platform, timeoutMs);
+}
+/** Waits until the new node does what the old one does. */
+async function settle(work, { old, timeoutMs }, entry) {
+    if (entry.role === 'etcd')
+        await becomeVoter(work, entry, old, timeoutMs);
+    if (['join', 'init'].includes(entry.values.BOOTSTRAP ?? '')) {
+        await awaitReady(work.host, entry, timeoutMs, (reason) => /\bkubeadm: done\b/.test(reason));
+    }
+}
+function needsDrain({ role }) {
+    return role === 'worker' || role === 'control-plane';
+}
+function drainHints(old, entry) {
+    return [
+        `${entry.name} is ready. ${old.name} is kept until its pods have moved; with kubectl:`,
+        `  kubectl drain ${old.name} --ignore-daemonsets --delete-emptydir-data`,
+        `  kubectl delete node ${old.name}`,
+        'Then run the same command again, with --drained.',
+    ];
+}
+function hints(entry, old) {
+    if (entry.role === 'haproxy')
+        return [];
+    return entry.role === 'etcd'
+        ? [`Give the API servers ${mainAddress(entry)} in the place of ${old}: --etcd-servers.`]
+        : [`Load balancers that have ${old} as a backend keep asking for it: replace them when it suits.`];
+}
+
+// EXTERNAL MODULE: ./src/platform/load.ts + 1 modules
+var load = __nccwpck_require__(2708);
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+// EXTERNAL MODULE: ./src/pki/folder.ts
+var folder = __nccwpck_require__(1106);
+// EXTERNAL MODULE: ./src/pki/inventory.ts
+var inventory = __nccwpck_require__(3128);
+// EXTERNAL MODULE: ./src/pki/issue.ts
+var issue = __nccwpck_require__(9863);
+// EXTERNAL MODULE: ./src/pki/judgement.ts
+var judgement = __nccwpck_require__(7123);
+// EXTERNAL MODULE: ./src/pki/profile.ts
+var profile = __nccwpck_require__(6401);
+// EXTERNAL MODULE: ./src/pki/session.ts + 2 modules
+var session = __nccwpck_require__(1487);
+// EXTERNAL MODULE: ./src/pki/terms.ts
+var pki_terms = __nccwpck_require__(6507);
+;// CONCATENATED MODULE: ./src/pki/authority.ts
+
+
+
+
+
+
+
+/**
+ * Opens the operator's PKI.
+ * @param named its folder; by default `$SEEDER_PKI` or the one in the user's data
+ * @param note hears of permissions that were mended
+ * @throws SeederError or UsageError when there is none, or none that this user may use
+ */
+async function openAuthority(named, note = () => { }) {
+    const place = { folder: (0,folder/* defaultFolder */.qp)(named), note };
+    const terms = () => ({ now: new Date(), days: pki_terms/* defaultDays */.T3.leaf });
+    const read = () => (0,session/* readSession */.l)(place, ({ folder }) => (0,inventory/* readInventory */.zw)(folder));
+    await read();
+    return {
+        issueEtcdMember: async (name, address) => await (0,issue/* issue */.s)(place, (0,profile/* parseRequest */.TR)({ kind: 'etcd-member', name, address }), terms()),
+        issueApiserverEtcdClient: async () => await (0,issue/* issue */.s)(place, (0,profile/* parseRequest */.TR)({ kind: 'apiserver-etcd-client' }), terms()),
+        certificate: async (name) => {
+            const found = (0,judgement/* requireAuthority */.z$)(name, await read(), new Date());
+            return { certificate: found.toString(), publicKeyHash: (0,inventory/* publicKeyHash */.zE)(found) };
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/commands/node-options.ts
+
+
+
+
+
+
+
+
+/**
+ * The request that options make.
+ * @param inherited values that the options' own are put over
+ * @throws UsageError
+ */
+async function requestOf(names, role, flags, inherited = {}) {
+    return {
+        ...{ names, role },
+        newCluster: flags.newCluster ?? false,
+        vmids: parseVmidRange(flags.vmidRange),
+        full: flags.full ?? false,
+        storage: flags.storage,
+        dataDisk: flags.dataDisk,
+        sshKeys: flags.sshKeys === undefined ? undefined : await publicKeys(flags.sshKeys),
+        user: flags.user,
+        values: { ...inherited, ...(await givenValues(flags)) },
+    };
+}
+/**
+ * Where the certificates come from: a folder that is named, or else the operator's PKI.
+ * @param issue false for a plan, which changes nothing
+ */
+function certificatesOf({ tls, pki }, note, issue = true) {
+    if (tls !== undefined && pki !== undefined) {
+        throw new report_error/* UsageError */.eb('--tls and --pki: certificates come from one of them', { fix: 'leave one out' });
+    }
+    return tls === undefined
+        ? certificatesOfPki(() => openAuthority(pki, note), issue)
+        : certificatesIn((0,external_node_path_.resolve)(tls));
+}
+async function givenValues({ set, env }) {
+    const text = env === undefined ? '' : await readText(env, '--env');
+    const { values, problems } = parseNodeEnv(text);
+    if (problems.length > 0) {
+        throw new report_error/* UsageError */.eb(problems.map(({ key, reason }) => `${env}: ${key}: ${reason}`).join('\n'), {
+            fix: 'write KEY=value lines, with # for comments',
+        });
+    }
+    const given = set.map((pair) => {
+        const [, key, value = ''] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(pair) ?? [];
+        if (key === undefined) {
+            throw new report_error/* UsageError */.eb(`--set: "${pair}" is not KEY=VALUE`, { fix: 'write it as in NODEPORTS=30080' });
+        }
+        if (secretKeys.includes(key) && value !== '') {
+            throw new report_error/* UsageError */.eb(`--set ${key}: everybody on this host can read a command line`, {
+                fix: 'write it into a file that only you can read, and name that with --env',
+            });
+        }
+        return [key, value.trim()];
+    });
+    return { ...values, ...Object.fromEntries(given) };
+}
+/** The absolute path of a file of ssh public keys. */
+async function publicKeys(file) {
+    const text = await readText(file, '--ssh-keys');
+    if (text.includes('PRIVATE KEY-----')) {
+        throw new report_error/* UsageError */.eb(`${file} is a private key`, { fix: `name the public one: ${file}.pub` });
+    }
+    const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
+    const bad = lines.find((line) => !/^(ssh|ecdsa|sk)-[\w@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?$/.test(line));
+    if (lines.length > 0 && bad === undefined)
+        return (0,external_node_path_.resolve)(file);
+    throw new report_error/* UsageError */.eb(`${file} is not a file of ssh public keys`, {
+        fix: 'it has one key per line, as in ~/.ssh/id_ed25519.pub',
+    });
+}
+async function readText(file, option) {
+    return (0,promises_.readFile)(file, 'utf8').catch((cause) => {
+        throw new report_error/* UsageError */.eb(`${option}: ${file} cannot be read`, { fix: 'see whether the file is there', cause });
+    });
+}
+
+;// CONCATENATED MODULE: ./src/commands/node.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Adds `node plan|create|list|destroy|replace`. */
+function registerNodeCommand(program, context) {
+    const node = program
+        .command('node')
+        .description('make nodes from templates; on the Proxmox VE host, as root');
+    withMakeOptions(node.command('plan').argument('<name...>', 'the nodes’ names'))
+        .description('print the files and commands that `create` would write and run; nothing is changed')
+        .requiredOption('--role <role>', `one of ${schema/* roleNames */.nc.join(', ')}`, roleName)
+        .option('--no-start', 'as with `create`')
+        .option('--json', 'print it as JSON')
+        .action(async (names, flags) => {
+        const { facts, host } = await survey(context(), flags, undefined);
+        const request = await requestOf(names, flags.role, flags);
+        const making = await planMaking(host, afterRecovery(facts), request, {
+            certificates: certificatesOf(flags, () => { }, false),
+        });
+        const shown = making.plans.map((plan) => showPlan(plan, flags.start));
+        print(flags.json ? shown : [...presentText(making), ...shown.map(planText)].join('\n\n'));
+    });
+    withMakeOptions(node.command('create').argument('<name...>', 'the nodes’ names'))
+        .description('make nodes, start them, and wait until they are ready; run again, it goes on')
+        .requiredOption('--role <role>', `one of ${schema/* roleNames */.nc.join(', ')}`, roleName)
+        .option('--no-start', 'leave the nodes stopped')
+        .option('--json', 'print the nodes as JSON')
+        .action(async (names, flags) => {
+        await change(context(), async (work) => {
+            const { facts, host, platform } = await survey(context(), flags, work);
+            const request = await requestOf(names, flags.role, flags);
+            const making = await planMaking(host, facts, request, {
+                certificates: certificatesOf(flags, work.note),
+            });
+            for (const line of presentText(making))
+                work.note(line);
+            const { entries, said } = await makeNodes(work, making, {
+                platform,
+                start: flags.start,
+                timeoutMs: flags.wait * 1000,
+            });
+            const rows = entries.map((entry) => ({ ...rowOf(entry), status: said.get(entry.name) ?? null }));
+            print(flags.json ? rows : rows.map(nodeLine).join('\n'));
+        });
+    });
+    node
+        .command('list')
+        .description('show the nodes of this host, and which are behind the current template')
+        .option('--json', 'print JSON')
+        .action(async ({ json }) => {
+        requireRoot();
+        const host = hostCommands(undefined);
+        const name = proxmoxNode();
+        const [entries, guests, templates] = await Promise.all([
+            new Ledger().read(),
+            readGuests(),
+            readTemplateEntries(),
+        ]);
+        const rows = listNodes(entries, guests, templates, await readStates(host, name), name);
+        print(json ? rows : (0,table/* formatTable */.ku)(...nodeTable(rows)));
+    });
+    node
+        .command('destroy')
+        .description('destroy nodes with all that belongs to them; refuses what `seeder node` did not make')
+        .argument('<name...>', 'the nodes’ names')
+        .option('--force', 'also nodes that run, and the last members of a cluster with its data')
+        .action(async (names, { force }) => {
+        await change(context(), (work, gone) => destroyNodes(work, names, gone, force ?? false));
+    });
+    withMakeOptions(node.command('replace').argument('<name>', 'the node that goes'))
+        .description('make a node of the current template, and when it is well let it take the place of another')
+        .requiredOption('--with <name>', 'the name of the node that comes')
+        .option('--drained', 'a worker or control plane: its pods have moved, it may go')
+        .action(async (name, flags) => {
+        await change(context(), (work) => replace(work, context(), name, flags));
+    });
+}
+async function replace(work, context, name, flags) {
+    const { facts, host, platform } = await survey(context, flags, work);
+    const old = facts.entries.find((entry) => entry.name === name);
+    const other = facts.entries.find((entry) => entry.name === flags.with);
+    if (other && other.replaces !== name) {
+        throw new report_error/* UsageError */.eb(`${other.name} is there already, and was not made to replace ${name}`, {
+            fix: 'choose a new name for the node that comes',
+        });
+    }
+    const model = old ?? other ?? requireEntry(facts.entries, name);
+    const isBehind = ({ role, template }) => findTemplate(imageOf(role), facts.node, facts.guests, facts.templates)?.vmid !== template.vmid;
+    if (old && !other)
+        await checkReplacement(work, { platform, old, isBehind });
+    const request = await requestOf([flags.with], model.role, flags, {
+        ...(await ownPriority(model)),
+        ...model.values,
+    });
+    const making = await planMaking(host, facts, request, {
+        certificates: certificatesOf(flags, work.note),
+        replaces: name,
+    });
+    const replacement = {
+        ...{ platform, old, making, isBehind },
+        drained: flags.drained ?? false,
+        timeoutMs: flags.wait * 1000,
+    };
+    const entries = [...making.plans.map(({ entry }) => entry), ...making.waiting, ...making.done];
+    const { oldIsGone, hints } = await sayingWhatIsLeft(entries, () => replaceNode(work, replacement));
+    print([...(oldIsGone ? [`${flags.with} has taken the place of ${name}`] : []), ...hints].join('\n'));
+}
+/** Reads what there is. Without `work` nothing is changed, and no lock is held. */
+async function survey(context, flags, work) {
+    requireRoot();
+    const host = work?.host ?? hostCommands(undefined);
+    const platform = await (0,load/* loadPlatform */.G)(flags.platform ?? (0,external_node_path_.join)(context.project(), 'platform.yaml'));
+    const facts = await readFacts(host, work?.ledger ?? new Ledger(), platform, flags.snippets);
+    return { host, platform, facts };
+}
+/** Runs what changes something: alone on this host, and after what a killed run left has been put right. */
+async function change(context, run) {
+    requireRoot();
+    const node = proxmoxNode();
+    const progress = context.progress();
+    await withLock(async (lock) => {
+        const note = (text) => progress.note(text);
+        const work = { host: hostCommands(lock), ledger: new Ledger(), node, note };
+        await run(work, await recover(work));
+    });
+}
+function withMakeOptions(command) {
+    return command
+        .option('--platform <file>', 'the platform file (default: platform.yaml of the project)')
+        .option('--new-cluster', 'etcd: these nodes are all members of a new cluster')
+        .option('--set <key=value>', 'a value for node.env; an empty one takes it away', collect, [])
+        .option('--env <file>', 'a file of such values; for those that are secret')
+        .option('--pki <dir>', 'the folder of `seeder pki`, which issues the certificates (default: its own)')
+        .option('--tls <dir>', 'instead, a folder with them: etcd-ca.crt, NAME.crt, NAME.key, …')
+        .option('--ssh-keys <file>', 'public keys of those who may log in')
+        .option('--user <name>', 'who may log in (default: the image’s)')
+        .option('--vmid-range <first-last>', 'ids for the VMs; one number for one node', `${defaultVmids.first}-${defaultVmids.last}`)
+        .option('--full', 'copy the template’s disk instead of building on it')
+        .option('--storage <name>', 'for a full clone and a data disk (default: the template’s)')
+        .option('--data-disk <gib>', 'etcd: a disk of its own for the data', positive)
+        .option('--snippets <storage>', 'where the vendor data is kept (default: the storage that can)')
+        .addOption(new commander/* Option */.c$('--wait <seconds>', 'how long a node may take to get ready')
+        .default(900)
+        .argParser(positive));
+}
+function collect(value, before) {
+    return [...before, value];
+}
+function positive(text) {
+    if (/^[1-9]\d{0,5}$/.test(text))
+        return Number(text);
+    throw new commander/* InvalidArgumentError */.Di('Give a whole number from 1 on.');
+}
+function roleName(text) {
+    const role = schema/* roleNames */.nc.find((one) => one === text);
+    if (role)
+        return role;
+    throw new commander/* InvalidArgumentError */.Di(`Use one of ${schema/* roleNames */.nc.join(', ')}.`);
+}
+function presentText({ waiting, done }) {
+    return [
+        ...done.map(({ name, vmid }) => `${name} is there already, as VM ${vmid}: nothing is changed; to change a node, replace it`),
+        ...waiting.map(({ name, vmid }) => `${name} was made by an earlier run, as VM ${vmid}, and is not ready yet`),
+    ];
+}
+function rowOf({ name, role, vmid, addresses, template }) {
+    return { name, role, vmid, addresses, version: template.version };
+}
+function nodeLine(row) {
+    const status = row.status === null ? '' : `: ${row.status}`;
+    return `${row.name}: ${row.role}, VM ${row.vmid}, ${Object.values(row.addresses).join(' ')}${status}`;
+}
+function print(result) {
+    process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`);
+}
+
+
+/***/ }),
+
+/***/ 5535:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  X: () => (/* binding */ registerPkiCommand)
+});
+
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./node_modules/commander/index.js + 6 modules
+var commander = __nccwpck_require__(7375);
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: ./src/report/error.ts
+var error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/pki/disk-error.ts
+var disk_error = __nccwpck_require__(1860);
+// EXTERNAL MODULE: ./src/pki/inventory.ts
+var pki_inventory = __nccwpck_require__(3128);
+// EXTERNAL MODULE: ./src/pki/judgement.ts
+var judgement = __nccwpck_require__(7123);
+// EXTERNAL MODULE: ./src/pki/session.ts + 2 modules
+var session = __nccwpck_require__(1487);
+;// CONCATENATED MODULE: ./src/pki/export.ts
+
+
+
+
+
+
+
+
+
+/** The images that may bake a CA's certificate, which they then have as /etc/seeder/trust/NAME.crt. */
+const bakedInto = {
+    'etcd-ca': ['etcd', 'kubernetes-node'],
+    'kubernetes-ca': ['haproxy'],
+    // Only the API servers know it, and kubeadm brings it to them.
+    'front-proxy-ca': [],
+};
+/**
+ * Writes the certificates of CAs, and nothing else, into the `trust` folders of a project's images.
+ * @throws UsageError when no image bakes one of them, or a file there has other certificates
+ * @throws SeederError when there is no such CA
+ */
+async function exportTrust(place, project, names) {
+    const authorities = await (0,session/* readSession */.l)(place, async ({ folder }) => {
+        const inventory = await (0,pki_inventory/* readInventory */.zw)(folder);
+        const now = new Date();
+        return names.map((name) => ({ name, certificate: (0,judgement/* requireAuthority */.z$)(name, inventory, now) }));
+    });
+    const plan = authorities.flatMap(({ name, certificate }) => {
+        const images = bakedInto[name].filter((image) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(project, 'images', image)));
+        if (images.length === 0) {
+            throw new error/* UsageError */.eb(`No image of ${project} has a use for ${name}`, {
+                fix: 'export one of the other CAs',
+            });
+        }
+        return images.map((image) => ({
+            authority: name,
+            certificate,
+            trust: (0,external_node_path_.join)(project, 'images', image, 'trust'),
+            file: (0,external_node_path_.join)(project, 'images', image, 'trust', `${name}.crt`),
+        }));
+    });
+    const outcomes = await Promise.all(plan.map(({ file, certificate }) => compare(file, certificate)));
+    const exported = [];
+    for (const [index, { authority, certificate, trust, file }] of plan.entries()) {
+        const outcome = outcomes[index] ?? 'written';
+        if (outcome === 'written')
+            await (0,disk_error/* workIn */.f)(trust, () => write(trust, file, certificate));
+        exported.push({ authority, file, outcome });
+    }
+    return exported;
+}
+async function write(trust, file, certificate) {
+    // A build takes no notice of this name, nor does git.
+    const partial = `${file}.tmp`;
+    await (0,promises_.mkdir)(trust, { recursive: true });
+    try {
+        await (0,promises_.writeFile)(partial, certificate.toString(), { mode: 0o644, flush: true });
+        await (0,promises_.rename)(partial, file);
+    }
+    finally {
+        await (0,promises_.rm)(partial, { force: true });
+    }
+}
+/** Whether the file has the certificate already, be it beside others. */
+async function compare(file, certificate) {
+    const text = await (0,promises_.readFile)(file, 'utf8').catch((error) => {
+        if (error.code !== 'ENOENT')
+            throw error;
+        return '';
+    });
+    if (text.trim() === '')
+        return 'written';
+    const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+    if (blocks.some((block) => block.replace(/\s/g, '') === certificate.toString().replace(/\s/g, '')))
+        return 'kept';
+    const found = describe(blocks[0]);
+    throw new error/* UsageError */.eb(`${file} has another certificate: ${found}`, {
+        fix: 'remove the file to replace it; while one CA takes the other’s place, append the new certificate by hand: both count then',
+    });
+}
+function describe(block) {
+    try {
+        const certificate = new external_node_crypto_.X509Certificate(block ?? '');
+        return `${certificate.subject.replaceAll('\n', ', ')}, SHA-256 ${certificate.fingerprint256.slice(0, 23)}…`;
+    }
+    catch {
+        return 'it is not one that can be read';
+    }
+}
+
+// EXTERNAL MODULE: ./src/pki/folder.ts
+var pki_folder = __nccwpck_require__(1106);
+// EXTERNAL MODULE: ./src/pki/openssl.ts
+var openssl = __nccwpck_require__(4262);
+// EXTERNAL MODULE: ./src/pki/pair.ts
+var pki_pair = __nccwpck_require__(9286);
+// EXTERNAL MODULE: ./src/pki/profile.ts
+var profile = __nccwpck_require__(6401);
+// EXTERNAL MODULE: ./src/pki/terms.ts
+var pki_terms = __nccwpck_require__(6507);
+;// CONCATENATED MODULE: ./src/pki/init.ts
+
+
+
+
+
+
+
+
+
+/**
+ * Makes the CAs that are missing, each with a key of its own. Those that are there stay as they are.
+ * @returns the folder, without links in its path, and all CAs
+ * @throws SeederError for a CA that is there and cannot be used: nothing is made then
+ */
+async function initialize(place, terms) {
+    return await (0,session/* changeSession */.P)(place, true, async ({ folder, scratch }) => {
+        const before = await (0,pki_inventory/* readInventory */.zw)(folder);
+        for (const name of profile/* authorityNames */.qP) {
+            if (before.authorities[name].exists)
+                (0,judgement/* requireAuthority */.z$)(name, before, terms.now);
+        }
+        for (const name of profile/* authorityNames */.qP) {
+            if (before.authorities[name].exists)
+                continue;
+            const plan = { commonName: name, curve: 'P-384', extensions: profile/* authorityExtensions */.y_ };
+            const pair = await (0,openssl/* makePair */.xP)({ ...plan, ...(0,pki_terms/* validity */.bg)(terms) }, undefined, scratch);
+            await (0,pki_pair/* writePair */.k)((0,external_node_path_.join)(folder, pki_folder/* parts */.rT.authorities), name, name, pair);
+        }
+        const after = await (0,pki_inventory/* readInventory */.zw)(folder);
+        return {
+            folder,
+            authorities: profile/* authorityNames */.qP.flatMap((name) => {
+                const { certificate, certificateFile } = after.authorities[name];
+                if (certificate === undefined)
+                    return [];
+                const outcome = before.authorities[name].exists ? 'kept' : 'made';
+                return [{ name, outcome, notAfter: certificate.validToDate, certificateFile }];
+            }),
+        };
+    });
+}
+
+// EXTERNAL MODULE: ./src/pki/issue.ts
+var issue = __nccwpck_require__(9863);
+;// CONCATENATED MODULE: ./src/pki/tables.ts
+
+/** What is there: one row per certificate. */
+function listTable(findings) {
+    return [
+        ['name', 'kind', 'CA', 'expires', 'folder'],
+        findings.map(({ name, kind, facts, entry }) => [
+            name,
+            kind,
+            kind === 'ca' ? '-' : (entry.authority ?? '-'),
+            facts ? (0,judgement/* shortDate */.XV)(facts.notAfter) : '-',
+            entry.exists ? entry.folder : 'missing',
+        ]),
+    ];
+}
+/** How it is: one row per certificate. */
+function checkTable(findings) {
+    return [
+        ['name', 'subject', 'names', 'CA', 'expires', 'days left', 'state'],
+        findings.map(({ name, kind, facts, entry, problem }) => [
+            name,
+            facts?.subject ?? '-',
+            facts?.names.join(' ') || '-',
+            kind === 'ca' ? '-' : (entry.authority ?? '-'),
+            facts ? (0,judgement/* shortDate */.XV)(facts.notAfter) : '-',
+            facts ? String(facts.daysLeft) : '-',
+            problem ?? 'ok',
+        ]),
+    ];
+}
+/** A certificate for a program that reads it. */
+function findingRecord({ name, kind, facts, entry, problem }) {
+    return {
+        name,
+        kind,
+        authority: entry.authority ?? null,
+        subject: facts?.subject ?? null,
+        names: facts?.names ?? [],
+        serial: facts?.serial ?? null,
+        notBefore: facts?.notBefore.toISOString() ?? null,
+        notAfter: facts?.notAfter.toISOString() ?? null,
+        daysLeft: facts?.daysLeft ?? null,
+        certificate: entry.exists ? entry.certificateFile : null,
+        key: entry.exists ? entry.keyFile : null,
+        problem: problem ?? null,
+    };
+}
+/** What was issued for a program that reads it: where the key is, and never the key. */
+function issuedRecord({ request, outcome, notAfter, certificateFile, keyFile }) {
+    const { name, kind, address } = request;
+    return {
+        ...{ name, kind, address: address ?? null, outcome },
+        ...{ notAfter: notAfter.toISOString(), certificate: certificateFile, key: keyFile },
+    };
+}
+
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+;// CONCATENATED MODULE: ./src/commands/pki.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Adds `pki init|issue|renew|list|check|export`: the operator's certificate authorities. */
+function registerPkiCommand(program, context) {
+    const pki = program.command('pki').description('make and keep the certificates of etcd and Kubernetes');
+    const place = ({ dir }) => {
+        const progress = context().progress();
+        return { folder: (0,pki_folder/* defaultFolder */.qp)(dir), note: (text) => progress.note(text) };
+    };
+    withCommonOptions(pki.command('init'))
+        .description('make the CAs that are missing: etcd-ca, kubernetes-ca and front-proxy-ca')
+        .addOption(daysOption(pki_terms/* defaultDays */.T3.authority))
+        .action(async (options) => {
+        const where = place(options);
+        const { folder, authorities } = await initialize(where, { now: new Date(), days: options.days });
+        if (options.json)
+            return print({ folder, authorities });
+        const width = Math.max(...authorities.map(({ name }) => name.length));
+        const lines = authorities.map(({ name, outcome, notAfter }) => `  ${name.padEnd(width)}  ${outcome === 'made' ? 'made' : 'there already'}, until ${(0,judgement/* shortDate */.XV)(notAfter)}`);
+        print([folder, ...lines].join('\n'));
+        if (authorities.some(({ outcome }) => outcome === 'made')) {
+            where.note('their keys are nowhere else: keep a copy of the folder where nobody else can read it');
+        }
+    });
+    withCommonOptions(pki.command('issue'))
+        .description('issue a certificate with a new key; the same one again for the same name and address')
+        .addArgument(new commander/* Argument */.ef('<kind>', 'what it is for').choices(profile/* kindNames */.$1))
+        .argument('[name]', 'the member’s name, which is its VM’s; or whose certificate it is')
+        .option('--address <ip>', 'with etcd-member: the member’s IPv4 address')
+        .addOption(daysOption(pki_terms/* defaultDays */.T3.leaf))
+        .action(async (kind, name, options) => {
+        const { days, address, json } = options;
+        const request = (0,profile/* parseRequest */.TR)({
+            kind,
+            ...(name === undefined ? {} : { name }),
+            ...(address === undefined ? {} : { address }),
+        });
+        const issued = await (0,issue/* issue */.s)(place(options), request, { now: new Date(), days });
+        print(json ? issuedRecord(issued) : describeIssued(issued));
+    });
+    withCommonOptions(pki.command('renew'))
+        .description('issue certificates anew, for the same names and addresses, with new keys')
+        .argument('[name...]', 'which ones')
+        .addOption(new commander/* Option */.c$('--within <days>', 'all that expire within so many days').argParser(parseDays))
+        .addOption(daysOption(pki_terms/* defaultDays */.T3.leaf))
+        .action(async (names, options) => {
+        const { days, within, json } = options;
+        if ((names.length === 0) === (within === undefined)) {
+            throw new error/* UsageError */.eb('pki renew: which certificates are to be renewed?', {
+                fix: 'give either their names, or --within and a number of days',
+            });
+        }
+        const choice = within === undefined ? { names } : { within };
+        const where = place(options);
+        const renewed = await (0,issue/* renew */.q)(where, choice, { now: new Date(), days });
+        if (renewed.length > 0)
+            where.note('their nodes still have the old ones: bring the new ones there');
+        if (json)
+            return print(renewed.map(issuedRecord));
+        print(renewed.map(describeIssued).join('\n') || `nothing expires within ${within} days`);
+    });
+    withCommonOptions(pki.command('list'))
+        .description('list the certificates and where they are')
+        .action(async (options) => {
+        const { findings, hash } = await look(place(options), 0);
+        if (options.json)
+            return print({ certificates: findings.map(findingRecord), joinCaHash: hash ?? null });
+        print((0,table/* formatTable */.ku)(...listTable(findings)));
+        if (hash)
+            print(`\nkubernetes-ca is JOIN_CA_HASH=${hash}`);
+    });
+    withCommonOptions(pki.command('check'))
+        .description('check every certificate, key and permission; exit 1 when something is wrong or expires soon')
+        .addOption(new commander/* Option */.c$('--within <days>', 'what expires within so many days counts as wrong')
+        .argParser(parseDays)
+        .default(30))
+        .action(async (options) => {
+        const { findings, exposures } = await look(place(options), options.within);
+        const wrong = findings.filter(({ problem }) => problem !== undefined);
+        if (options.json) {
+            const permissions = exposures.map(({ path, problem }) => ({ path, problem }));
+            const ok = wrong.length + exposures.length === 0;
+            print({ ok, within: options.within, certificates: findings.map(findingRecord), permissions });
+        }
+        else {
+            print((0,table/* formatTable */.ku)(...checkTable(findings)));
+            for (const { path, problem } of exposures)
+                print(`${path} ${problem}`);
+        }
+        refuse(wrong, exposures);
+    });
+    withCommonOptions(pki.command('export'))
+        .description('write the CAs’ certificates, never keys, into the trust folders of the project’s images')
+        .addArgument(new commander/* Argument */.ef('[ca...]', 'which ones (default: etcd-ca and kubernetes-ca)').choices(profile/* authorityNames */.qP))
+        .action(async (names, options) => {
+        const chosen = names.length > 0 ? names : ['etcd-ca', 'kubernetes-ca'];
+        const exported = await exportTrust(place(options), context().project(), chosen);
+        if (options.json)
+            return print(exported);
+        for (const { file, outcome } of exported) {
+            print(`${fromHere(file)}: ${outcome === 'written' ? 'written' : 'has it already'}`);
+        }
+    });
+}
+/** Everything that is there, looked at now. */
+async function look(place, within) {
+    return await (0,session/* readSession */.l)(place, async ({ folder, exposures }) => {
+        const inventory = await (0,pki_inventory/* readInventory */.zw)(folder);
+        const now = new Date();
+        const { certificate } = inventory.authorities['kubernetes-ca'];
+        return {
+            exposures,
+            findings: (0,pki_inventory/* entriesOf */.Mc)(inventory).map((entry) => (0,judgement/* judge */.S4)(entry, inventory, now, within)),
+            hash: certificate && (0,pki_inventory/* publicKeyHash */.zE)(certificate),
+        };
+    });
+}
+/** Makes the command end with 1 when something is wrong. */
+function refuse(wrong, exposures) {
+    const [first] = wrong;
+    if (first) {
+        const names = wrong.map(({ name }) => name).join(' ');
+        const authority = wrong.find(({ kind }) => kind === 'ca');
+        const renewable = wrong.every(({ facts }) => facts !== null);
+        throw new error/* SeederError */.Zb(wrong.length === 1 ? `${first.name} ${first.problem}` : `${wrong.length} certificates: ${names}`, {
+            fix: authority
+                ? `${authority.name} first: ${(0,judgement/* authorityFix */.nv)(authority.entry)}`
+                : renewable
+                    ? `seeder pki renew ${names}; then bring them to their nodes`
+                    : 'what has no certificate any more is to be removed, and issued again if it is needed',
+        });
+    }
+    if (exposures.length > 0) {
+        throw new error/* SeederError */.Zb(`${exposures.length} of the folder’s permissions are wrong`, {
+            fix: 'the next command that changes something mends what it can; who has read a key can use it until it expires',
+        });
+    }
+}
+function withCommonOptions(command) {
+    return command
+        .option('--dir <dir>', 'the folder of the CAs (default: $SEEDER_PKI, or ~/.local/share/seeder/pki)')
+        .option('--json', 'print JSON');
+}
+function daysOption(days) {
+    return new commander/* Option */.c$('--days <days>', 'how long it counts').argParser(parseDays).default(days);
+}
+/** A hundred years at most: five digits are easily one too many. */
+function parseDays(text) {
+    const days = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+    if (days >= 1 && days <= 36500)
+        return days;
+    throw new commander/* InvalidArgumentError */.Di('Give a number of days from 1 to 36500.');
+}
+function describeIssued({ request, outcome, notAfter, certificateFile, keyFile }) {
+    const said = outcome === 'kept' ? 'there already' : outcome;
+    return [
+        `${request.name}: ${said}, until ${(0,judgement/* shortDate */.XV)(notAfter)}`,
+        `  ${certificateFile}`,
+        `  ${keyFile}`,
+    ].join('\n');
+}
+/** The shorter way to write `file`: relative where it lies under the working directory. */
+function fromHere(file) {
+    const path = (0,external_node_path_.relative)(process.cwd(), file);
+    return path.startsWith('..') ? file : path;
+}
+function print(result) {
+    process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`);
+}
+
+
+/***/ }),
+
 /***/ 4768:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -2775,7 +6523,7 @@ function print(result) {
 
 /***/ }),
 
-/***/ 7092:
+/***/ 1720:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -2788,8 +6536,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 13 modules
-var schemas = __nccwpck_require__(5491);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
+var schemas = __nccwpck_require__(7597);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/errors.js
 var errors = __nccwpck_require__(961);
 // EXTERNAL MODULE: ./src/report/error.ts
@@ -3238,153 +6986,8 @@ function durationMs(text) {
     return Math.round(total);
 }
 
-// EXTERNAL MODULE: ./node_modules/cidr-tools/dist/index.js + 1 modules
-var dist = __nccwpck_require__(6177);
-// EXTERNAL MODULE: ./src/platform/address.ts
-var platform_address = __nccwpck_require__(8243);
-;// CONCATENATED MODULE: ./src/boot/site.ts
-
-
-
-// Places in a zone, counted from its first node address: played machines begin at 1, clones after 10.
-const firstClonePlace = 11;
-const visitorPlace = 40;
-/**
- * Lays out a site from the platform file: a bridge per zone, on them the clones with a card in each zone of their
- * role, and this process with the addresses of the machines it plays.
- * @throws SeederError when a zone is too small or no zone may log in
- */
-function layOutSite(platform, plans, played = []) {
-    const zones = Object.entries(platform.zones);
-    const operatorZone = platform.flows.ssh?.from.find((name) => platform.zones[name]);
-    if (!operatorZone) {
-        throw new report_error/* SeederError */.Zb('the platform file lets no zone log in by ssh', {
-            fix: 'see platform.yaml: flows.ssh',
-        });
-    }
-    const visitors = Object.fromEntries(zones.map(([name]) => [name, nodeAddress(platform, name, visitorPlace)]));
-    const strangers = Object.fromEntries(zones.flatMap(([name, zone]) => {
-        const address = spareAddress(platform, name, zone);
-        return address === undefined ? [] : [[name, address]];
-    }));
-    const seats = plans.map((plan) => makeSeat(platform, plan, visitors));
-    const strayPod = dotted((0,dist/* parseCidr */.GN)(platform.cluster.pods.cidr).start + 10n);
-    const cards = new Map(seats.flatMap(({ nics }) => nics.map((card) => [card.tap ?? '', card])));
-    return {
-        lan: {
-            bridges: zones.map(([name, zone]) => ({
-                name: bridgeName(name),
-                addresses: [
-                    ...[visitors[name] ?? [], strangers[name] ?? []].flat(),
-                    ...played.filter((peer) => peer.zone === name).map(({ address }) => address),
-                ]
-                    .map((address) => `${address}/${prefixOf(zone)}`)
-                    .concat(name === operatorZone ? [`${strayPod}/32`] : []),
-            })),
-            taps: [...cards].map(([name, { zone }]) => ({ name, bridge: bridgeName(zone) })),
-        },
-        seats,
-        visitors,
-        strangers,
-        strayPod,
-        operatorZone,
-    };
-}
-function makeSeat(platform, plan, visitors) {
-    const { hostname, role, machine, routed } = plan;
-    const nics = platform.roles[role].zones.map((name, card) => {
-        const zone = zoneOf(platform, name);
-        const mac = `bc:24:11:5e:${hex(machine)}:${hex(card)}`;
-        const common = { zone: name, tap: `tap${machine}-${card}`, mac };
-        const server = visitors[name] ?? '';
-        if (zone.range) {
-            const ip = nodeAddress(platform, name, firstClonePlace + (plan.place ?? machine));
-            const gateway = routed && card === 0 ? server : undefined;
-            return { ...common, ip, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined };
-        }
-        // Zones without a range give their nodes the same address whatever the operator edits.
-        const ip = nodeAddress(platform, name, firstClonePlace - 1 + machine);
-        const lease = { mac, address: ip, ...subnetOf(zone), server };
-        return { ...common, ip, address: 'dhcp', gateway: undefined, lease };
-    });
-    return { hostname, role, routed, nics };
-}
-/** A clone's seat by its host name. */
-function seatOf(site, hostname) {
-    const seat = site.seats.find((one) => one.hostname === hostname);
-    if (!seat)
-        throw new report_error/* SeederError */.Zb(`the site has no seat for ${hostname}`);
-    return seat;
-}
-/** A clone's address in a zone, without prefix length. */
-function addressIn(seat, zone) {
-    const card = seat.nics.find((one) => one.zone === zone);
-    if (!card)
-        throw new report_error/* SeederError */.Zb(`${seat.hostname} has no card in the zone ${zone}`);
-    return card.ip;
-}
-/** Where a clone is reached from a zone: on its card there, or else through the router on its first one. */
-function addressFrom(seat, zone) {
-    const card = seat.nics.find((one) => one.zone === zone) ?? (seat.routed ? seat.nics[0] : undefined);
-    if (!card)
-        throw new report_error/* SeederError */.Zb(`${seat.hostname} cannot be reached from the zone ${zone}`);
-    return card.ip;
-}
-/** This process's address in a zone. */
-function visitorIn(site, zone) {
-    const address = site.visitors[zone];
-    if (!address)
-        throw new report_error/* SeederError */.Zb(`the site has no zone ${zone}`);
-    return address;
-}
-/** A zone of the platform by its name. */
-function zoneOf(platform, name) {
-    const zone = platform.zones[name];
-    if (!zone)
-        throw new report_error/* SeederError */.Zb(`the platform file has no zone ${name}`);
-    return zone;
-}
-/**
- * The nth address, from 1, that a node may have in a zone: of its range, or of the whole zone without one.
- * @throws SeederError when the zone has fewer
- */
-function nodeAddress(platform, zoneName, place) {
-    const zone = zoneOf(platform, zoneName);
-    const { start, end } = (0,dist/* parseCidr */.GN)(zone.cidr);
-    const address = (zone.range ? (0,platform_address/* addressNumber */.yv)(zone.range.first) : start + 1n) + BigInt(place - 1);
-    if (address > (zone.range ? (0,platform_address/* addressNumber */.yv)(zone.range.last) : end - 1n)) {
-        throw new report_error/* SeederError */.Zb(`the zone ${zone.title} (${zone.cidr}) is too small for a proof`, {
-            fix: `give it room for ${visitorPlace} nodes`,
-        });
-    }
-    return dotted(address);
-}
-/** `24` of `10.0.0.0/24`. */
-function prefixOf(zone) {
-    return zone.cidr.split('/')[1] ?? '32';
-}
-/** An address outside the node range that nothing else has. */
-function spareAddress(platform, name, zone) {
-    if (!zone.range)
-        return undefined;
-    const vips = Object.values(platform.vips).filter((vip) => vip.zone === name);
-    const taken = [zone.host ?? [], zone.gateway ?? [], vips.map(({ address }) => address)].flat();
-    return (0,platform_address/* freeRanges */.vX)(zone.cidr, [zone.range, ...taken]).at(-1)?.last;
-}
-function subnetOf(zone) {
-    const { start, end } = (0,dist/* parseCidr */.GN)(zone.cidr);
-    return { netmask: dotted(0xffffffffn ^ (end - start)), broadcast: dotted(end) };
-}
-function bridgeName(zone) {
-    return `br-${zone}`.slice(0, 15);
-}
-function dotted(value) {
-    return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.');
-}
-function hex(value) {
-    return value.toString(16).padStart(2, '0');
-}
-
+// EXTERNAL MODULE: ./src/boot/site.ts
+var boot_site = __nccwpck_require__(4145);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:fs"
@@ -3580,7 +7183,7 @@ function fromBase64(text) {
 }
 
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
-var yaml_dist = __nccwpck_require__(8815);
+var dist = __nccwpck_require__(8815);
 ;// CONCATENATED MODULE: ./src/boot/cloudinit.ts
 
 
@@ -3594,7 +7197,7 @@ var yaml_dist = __nccwpck_require__(8815);
  * configuration, so that every edit makes cloud-init take the node for a new instance.
  */
 function driveFiles(config) {
-    const userData = `#cloud-config\n${(0,yaml_dist/* stringify */.As)({
+    const userData = `#cloud-config\n${(0,dist/* stringify */.As)({
         hostname: config.hostname,
         manage_etc_hosts: true,
         fqdn: `${config.hostname}.${config.searchDomain}`,
@@ -3604,7 +7207,7 @@ function driveFiles(config) {
         users: ['default'],
         package_upgrade: false,
     })}`;
-    const networkConfig = (0,yaml_dist/* stringify */.As)({
+    const networkConfig = (0,dist/* stringify */.As)({
         version: 1,
         config: [
             ...config.nics.map((nic, index) => ({
@@ -3623,7 +7226,7 @@ function driveFiles(config) {
         'user-data': userData,
         'network-config': networkConfig,
         'meta-data': `instance-id: ${instance}\n`,
-        'vendor-data': `#cloud-config\n${(0,yaml_dist/* stringify */.As)({
+        'vendor-data': `#cloud-config\n${(0,dist/* stringify */.As)({
             write_files: config.files.map(({ path, permissions, content }) => ({ path, permissions, content })),
         })}`,
     };
@@ -4475,7 +8078,7 @@ function expectRefusal({ state, reason }, named) {
 /** A clone whose role was refused is reached by ssh, and its service does not run. */
 async function checkReachable(clone, site, seat, service) {
     const { operatorZone } = site;
-    const route = { from: visitorIn(site, operatorZone), to: addressFrom(seat, operatorZone), port: 22 };
+    const route = { from: (0,boot_site/* visitorIn */.ar)(site, operatorZone), to: (0,boot_site/* addressFrom */.Lm)(seat, operatorZone), port: 22 };
     const words = await greeting({ ...route, timeoutMs: 20_000 });
     expect(words.startsWith('SSH-2.0-'), `port 22 says "${words}"`);
     const serving = (await clone.agent.exec(['/bin/systemctl', 'is-active', service.unit])).stdout.trim();
@@ -4850,7 +8453,7 @@ const dataLabel = 'etcd-data';
 const token = 'proof-1';
 /** A member's name and the address the others know it by. */
 function memberOf(seat) {
-    return { name: seat.hostname, address: addressIn(seat, seat.nics[0]?.zone ?? '') };
+    return { name: seat.hostname, address: (0,boot_site/* addressIn */._Q)(seat, seat.nics[0]?.zone ?? '') };
 }
 /** The value of ETCD_MEMBERS. */
 function memberList(members) {
@@ -4900,8 +8503,8 @@ function memberFiles(authority, pair) {
 /** The operator logs in to a clone with a key, and is offered no other way. */
 async function checkLogin({ site, sshKey, folder }, clone, seat) {
     const target = {
-        from: visitorIn(site, site.operatorZone),
-        to: addressFrom(seat, site.operatorZone),
+        from: (0,boot_site/* visitorIn */.ar)(site, site.operatorZone),
+        to: (0,boot_site/* addressFrom */.Lm)(seat, site.operatorZone),
         user: operatorUser,
         hostKeys: (await readIdentity(clone.agent)).hostKeys,
     };
@@ -4915,6 +8518,8 @@ async function checkLogin({ site, sshKey, folder }, clone, seat) {
 
 // EXTERNAL MODULE: ./node_modules/p-map/index.js
 var p_map = __nccwpck_require__(606);
+// EXTERNAL MODULE: ./src/platform/address.ts
+var platform_address = __nccwpck_require__(8243);
 // EXTERNAL MODULE: ./src/platform/flows.ts
 var flows = __nccwpck_require__(7102);
 ;// CONCATENATED MODULE: ./src/boot/reachable.ts
@@ -4970,7 +8575,7 @@ function probesOf(platform, site, seat, ports, serving) {
     const askers = Object.keys(platform.zones).flatMap((zone) => {
         if (!seat.routed && !seat.nics.some((card) => card.zone === zone))
             return [];
-        const to = addressFrom(seat, zone);
+        const to = (0,boot_site/* addressFrom */.Lm)(seat, zone);
         const [node, stranger] = [site.visitors[zone], site.strangers[zone]];
         return [
             ...(node === undefined ? [] : [{ asker: zone, from: node, to }]),
@@ -5495,7 +9100,7 @@ const dataDiskBytes = 4 * 1024 ** 3;
 async function buildCluster(proof) {
     const names = [...cast.founders, cast.replacement, ...cast.successors, cast.stray];
     const plans = names.map((hostname, machine) => ({ hostname, role: 'etcd', machine, routed: true }));
-    const site = layOutSite(proof.platform, plans);
+    const site = (0,boot_site/* layOutSite */.QZ)(proof.platform, plans);
     const stage = await buildStage(proof, site);
     const folder = (0,external_node_path_.join)(proof.folder, 'certificates');
     const authority = await Authority.make('etcd-ca', folder);
@@ -5505,18 +9110,18 @@ async function buildCluster(proof) {
         return [member.name, await authority.issue(member.name, memberSubject(member))];
     }));
     const own = await authority.issue('client', { commonName: 'proof', usages: ['clientAuth'] });
-    const clientAddress = visitorIn(site, site.seats[0]?.nics[0]?.zone ?? '');
+    const clientAddress = (0,boot_site/* visitorIn */.ar)(site, site.seats[0]?.nics[0]?.zone ?? '');
     const client = new EtcdClient({ from: clientAddress, ca: authority.cert, pair: own });
     const writer = new Writer(client, [], pauseMs[proof.emulator.accelerator]);
     return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress };
 }
 /** The peers that clones with these names are to the others. */
 function peersOf(stage, names) {
-    return names.map((name) => memberOf(seatOf(stage.site, name)));
+    return names.map((name) => memberOf((0,boot_site/* seatOf */.lW)(stage.site, name)));
 }
 /** Clones the image for a member and starts it with these values. One with a data disk gets a blank one. */
 async function bootMember(stage, image, name, values) {
-    const seat = seatOf(stage.site, name);
+    const seat = (0,boot_site/* seatOf */.lW)(stage.site, name);
     const pair = stage.pairs.get(name) ?? { cert: '', key: '' };
     const disk = values.ETCD_DATA_DISK === dataLabel ? dataDiskBytes : undefined;
     const clone = await makeClone(stage, seat, image, mostMemoryMiB, disk);
@@ -5883,7 +9488,7 @@ function nodeValues(site, index) {
         VIP: site.vipCidr,
         VRRP_PRIORITY: index === 0 ? '150' : '100',
         VRRP_ROUTER_ID: '51',
-        VRRP_PEERS: addressIn(site.pair[index === 0 ? 1 : 0], site.edgeZone),
+        VRRP_PEERS: (0,boot_site/* addressIn */._Q)(site.pair[index === 0 ? 1 : 0], site.edgeZone),
     };
 }
 /** The values with a backend's address no check may accept. */
@@ -5999,8 +9604,8 @@ async function checkRole(checks, stage, clone, seat, seen) {
     const { site } = stage;
     const names = site.workers.map(({ name }) => name);
     const route = (port) => ({
-        from: visitorIn(site, site.edgeZone),
-        to: addressIn(seat, site.edgeZone),
+        from: (0,boot_site/* visitorIn */.ar)(site, site.edgeZone),
+        to: (0,boot_site/* addressIn */._Q)(seat, site.edgeZone),
         port,
         timeoutMs: 8000,
     });
@@ -6054,8 +9659,8 @@ async function checkApi(checks, stage, clone, seat) {
     await checks.run('api', async () => {
         await role_checks_settled(stage, clone, good.map(({ peer }) => peer.name), 'UP');
         const route = {
-            from: visitorIn(site, site.nodeZone),
-            to: addressIn(seat, site.nodeZone),
+            from: (0,boot_site/* visitorIn */.ar)(site, site.nodeZone),
+            to: (0,boot_site/* addressIn */._Q)(seat, site.nodeZone),
             port: apiPort,
             timeoutMs: 8000,
         };
@@ -6088,8 +9693,8 @@ async function checkApi(checks, stage, clone, seat) {
 function hastyApiClient(stage, seat) {
     const { site } = stage;
     const route = {
-        from: visitorIn(site, site.nodeZone),
-        to: addressIn(seat, site.nodeZone),
+        from: (0,boot_site/* visitorIn */.ar)(site, site.nodeZone),
+        to: (0,boot_site/* addressIn */._Q)(seat, site.nodeZone),
         port: apiPort,
         timeoutMs: 1000,
     };
@@ -6151,9 +9756,9 @@ async function checkFailover(checks, stage, measured) {
     const { site } = stage;
     const { accelerator } = stage.emulator;
     const limitMs = takeoverLimitMs[accelerator];
-    const [master, backup] = [site.pair[0], site.pair[1]].map((seat) => addressIn(seat, site.nodeZone));
+    const [master, backup] = [site.pair[0], site.pair[1]].map((seat) => (0,boot_site/* addressIn */._Q)(seat, site.nodeZone));
     const route = {
-        from: visitorIn(site, site.edgeZone),
+        from: (0,boot_site/* visitorIn */.ar)(site, site.edgeZone),
         to: site.vip,
         port: nodePorts[0],
         timeoutMs: 1000,
@@ -6191,8 +9796,8 @@ async function checkReaddressed(checks, stage, clone, before, ready) {
             now.hostKeys.every((key) => before.hostKeys.includes(key));
         expect(same, 'its ssh host keys are new: every operator would be warned of an attack');
         expect(now.machineId === before.machineId, 'its machine id has changed');
-        const [old, moved] = [site.pair[0], site.moved].map((seat) => addressIn(seat, site.edgeZone));
-        const route = { from: visitorIn(site, site.edgeZone), port: nodePorts[0], timeoutMs: 3000 };
+        const [old, moved] = [site.pair[0], site.moved].map((seat) => (0,boot_site/* addressIn */._Q)(seat, site.edgeZone));
+        const route = { from: (0,boot_site/* visitorIn */.ar)(site, site.edgeZone), port: nodePorts[0], timeoutMs: 3000 };
         const answers = await askTimes({ ...route, to: moved ?? '' }, 3);
         expect(answers.every(({ error }) => !error), `on ${moved}: ${tally(answers)}`);
         const [stale] = await askTimes({ ...route, to: old ?? '' }, 1);
@@ -6275,12 +9880,12 @@ function layOutPair(platform) {
     const peer = (name, place) => ({
         name,
         zone: nodeZone,
-        address: nodeAddress(platform, nodeZone, place),
+        address: (0,boot_site/* nodeAddress */.xF)(platform, nodeZone, place),
     });
     const apiServers = [1, 2, 3, 4].map((at) => peer(`cp${at}`, at));
     const workers = [1, 2, 3].map((at) => peer(`w${at}`, 4 + at));
     const balancer = { role: 'haproxy', routed: false };
-    const site = layOutSite(platform, [
+    const site = (0,boot_site/* layOutSite */.QZ)(platform, [
         { ...balancer, hostname: 'lb1', machine: 0 },
         { ...balancer, hostname: 'lb2', machine: 1 },
         { ...balancer, hostname: 'lb1', machine: 0, place: 2 },
@@ -6304,7 +9909,7 @@ function layOutPair(platform) {
         edgeZone: edge.zone,
         nodeZone,
         vip: edge.address,
-        vipCidr: `${edge.address}/${prefixOf(zoneOf(platform, edge.zone))}`,
+        vipCidr: `${edge.address}/${(0,boot_site/* prefixOf */.MT)((0,boot_site/* zoneOf */.kE)(platform, edge.zone))}`,
     };
 }
 
@@ -6497,12 +10102,12 @@ function makeSecrets() {
 function apiEndpoint(platform, controlPlane) {
     const zones = platform.roles['control-plane'].zones;
     const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone));
-    return `${vip?.address ?? addressIn(controlPlane, zones[0] ?? '')}:${configuration_apiPort}`;
+    return `${vip?.address ?? (0,boot_site/* addressIn */._Q)(controlPlane, zones[0] ?? '')}:${configuration_apiPort}`;
 }
 /** Where three members of etcd would be. */
 function etcdEndpoints(platform) {
     const zone = platform.roles.etcd.zones[0] ?? '';
-    return [1, 2, 3].map((place) => nodeAddress(platform, zone, place));
+    return [1, 2, 3].map((place) => (0,boot_site/* nodeAddress */.xF)(platform, zone, place));
 }
 /** The values of a control plane that begins a cluster. */
 function initValues(platform, seat, secrets, endpoints) {
@@ -6510,7 +10115,7 @@ function initValues(platform, seat, secrets, endpoints) {
         NODE_ROLE: 'control-plane',
         BOOTSTRAP: 'init',
         CONTROL_PLANE_ENDPOINT: apiEndpoint(platform, seat),
-        NODE_ADDRESS: addressIn(seat, platform.roles['control-plane'].zones[0] ?? ''),
+        NODE_ADDRESS: (0,boot_site/* addressIn */._Q)(seat, platform.roles['control-plane'].zones[0] ?? ''),
         ETCD_ENDPOINTS: endpoints.join(' '),
         JOIN_TOKEN: secrets.token,
         CERTIFICATE_KEY: secrets.certificateKey,
@@ -6581,7 +10186,7 @@ const kubeadm_configuration_schemas = {
  * @throws SeederError with everything that is missing or other than meant
  */
 function compareInitConfiguration(text, meant) {
-    const documents = new Map((0,yaml_dist/* parseAllDocuments */.hR)(text).map((document) => {
+    const documents = new Map((0,dist/* parseAllDocuments */.hR)(text).map((document) => {
         const value = document.toJS();
         return [schemas/* object */.Ikc({ kind: schemas/* string */.YjP() }).parse(value).kind, value];
     }));
@@ -7265,7 +10870,7 @@ const workerMiB = 1024;
 /** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
 async function buildNodes(proof) {
     const { platform, candidate, folder } = proof;
-    const site = layOutSite(platform, [
+    const site = (0,boot_site/* layOutSite */.QZ)(platform, [
         { hostname: 'cp1', role: 'control-plane', machine: 0, routed: true },
         { hostname: 'w1', role: 'worker', machine: 1, routed: true },
         { hostname: 'cp2', role: 'control-plane', machine: 2, routed: true },
@@ -7547,7 +11152,7 @@ function misplaced(platform, { seat }, json) {
     const byCard = addressesByCard(json);
     const vips = Object.values(platform.vips).filter(({ role }) => role === seat.role);
     return seat.nics.flatMap(({ zone: name, mac }) => {
-        const zone = zoneOf(platform, name);
+        const zone = (0,boot_site/* zoneOf */.kE)(platform, name);
         const range = zone.range ?? (0,platform_address/* networkRange */.C$)(zone.cidr);
         const addresses = byCard.get(mac) ?? [];
         const others = addresses.filter((address) => !vips.some((vip) => vip.zone === name && vip.address === address));
@@ -7582,11 +11187,11 @@ function balancerValues(platform, balancer, controlPlane) {
         ...Object.values(platform.vips).filter(({ role, zone, address }) => role === 'haproxy' && address !== first.address && balancer.nics.some((card) => card.zone === zone)),
     ];
     return {
-        API_BACKENDS: `${controlPlane.hostname}=${addressIn(controlPlane, first.zone)}`,
-        VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
+        API_BACKENDS: `${controlPlane.hostname}=${(0,boot_site/* addressIn */._Q)(controlPlane, first.zone)}`,
+        VIP: vips.map(({ zone, address }) => `${address}/${(0,boot_site/* prefixOf */.MT)((0,boot_site/* zoneOf */.kE)(platform, zone))}`).join(' '),
         VRRP_PRIORITY: '150',
         VRRP_ROUTER_ID: '51',
-        VRRP_PEERS: nodeAddress(platform, first.zone, peerPlace),
+        VRRP_PEERS: (0,boot_site/* nodeAddress */.xF)(platform, first.zone, peerPlace),
     };
 }
 
@@ -7682,12 +11287,12 @@ const memoryMiB = { haproxy: 1024, etcd: 1024, 'kubernetes-node': 2048 };
 /** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
 async function buildTogether(proof) {
     const { platform, images } = proof;
-    const site = layOutSite(platform, [
+    const site = (0,boot_site/* layOutSite */.QZ)(platform, [
         { hostname: 'lb1', role: 'haproxy', machine: 0, routed: false },
         { hostname: 'cp1', role: 'control-plane', machine: 1, routed: true },
         { hostname: 'etcd1', role: 'etcd', machine: 2, routed: true },
     ]);
-    const [balancer, controlPlane, etcd] = ['lb1', 'cp1', 'etcd1'].map((name) => seatOf(site, name));
+    const [balancer, controlPlane, etcd] = ['lb1', 'cp1', 'etcd1'].map((name) => (0,boot_site/* seatOf */.lW)(site, name));
     if (!balancer || !controlPlane || !etcd)
         throw new Error('three seats were laid out');
     const stage = await buildStage(proof, site);
@@ -7803,7 +11408,7 @@ async function together_contract_scenario(proof, stage, checks, seen) {
     await checks.require('balanced', () => awaitBackend(stage));
     await checks.run('api-from-home', async () => {
         const route = {
-            from: visitorIn(site, site.operatorZone),
+            from: (0,boot_site/* visitorIn */.ar)(site, site.operatorZone),
             to: vip.address,
             port: configuration_apiPort,
             timeoutMs: 8000,
@@ -7859,7 +11464,7 @@ async function checkNoWayAround({ controlPlane, etcd, site }) {
         { seat: etcd.seat, port: clientPort },
     ];
     for (const { seat, port } of doors) {
-        const route = { from: visitorIn(site, zone), to: addressFrom(seat, zone), timeoutMs: 4000 };
+        const route = { from: (0,boot_site/* visitorIn */.ar)(site, zone), to: (0,boot_site/* addressFrom */.Lm)(seat, zone), timeoutMs: 4000 };
         const answer = await probePort({ ...route, port });
         expect(answer === 'silent', `${port} of ${seat.hostname} is ${answer} from ${zone}`);
         // Otherwise the silence would say nothing.
@@ -8265,8 +11870,8 @@ var src_yaml = __nccwpck_require__(4536);
 var artifact = __nccwpck_require__(5779);
 // EXTERNAL MODULE: ./src/image/repository.ts
 var repository = __nccwpck_require__(29);
-// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 13 modules
-var schemas = __nccwpck_require__(5491);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
+var schemas = __nccwpck_require__(7597);
 // EXTERNAL MODULE: ./src/yaml-issue.ts
 var yaml_issue = __nccwpck_require__(8782);
 ;// CONCATENATED MODULE: ./src/image/schema.ts
@@ -8456,7 +12061,7 @@ async function loadBase(project, baseName) {
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5491);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7597);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8536);
 /* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7680);
 
@@ -8820,6 +12425,1175 @@ function listenForInterruption() {
 
 /***/ }),
 
+/***/ 1860:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   f: () => (/* binding */ workIn)
+/* harmony export */ });
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+
+const reasons = {
+    ENOSPC: 'no space is left on the disk',
+    EDQUOT: 'the disk quota is used up',
+    EROFS: 'the file system is read-only',
+    EACCES: 'this user may not',
+    EPERM: 'this user may not',
+    EIO: 'the disk has a fault',
+    ENOTDIR: 'a part of the path is a file',
+    ELOOP: 'there is a link in the place of a file',
+};
+/**
+ * Does some work in a folder, in which a file is either old or new whatever happens.
+ * @throws SeederError that says in words what the file system refused
+ */
+async function workIn(folder, work) {
+    try {
+        return await work();
+    }
+    catch (cause) {
+        const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+        const reason = reasons[code];
+        if (reason === undefined)
+            throw cause;
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`could not work in ${folder}: ${reason} (${code})`, {
+            fix: 'nothing that was there is lost: mend that, and run this again',
+            cause,
+        });
+    }
+}
+
+
+/***/ }),
+
+/***/ 1106:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   NE: () => (/* binding */ openFolder),
+/* harmony export */   qp: () => (/* binding */ defaultFolder),
+/* harmony export */   rT: () => (/* binding */ parts)
+/* harmony export */ });
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8161);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_os__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_3__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8536);
+/* harmony import */ var _privacy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1760);
+
+
+
+
+
+
+/** What is in the folder of a PKI. */
+const parts = {
+    /** The CAs, `etcd-ca/etcd-ca.crt` and `.key`. */
+    authorities: 'authorities',
+    /** What they have signed, `etcd1/etcd.crt` and `.key`. */
+    issued: 'issued',
+    lock: 'lock',
+    /** Where openssl works; it is there only while somebody works. */
+    scratch: 'scratch',
+};
+/** The folder that is meant: the one named, else `$SEEDER_PKI`, else `seeder/pki` where the user's data is. */
+function defaultFolder(named, env = process.env) {
+    const chosen = named ?? env.SEEDER_PKI;
+    if (chosen)
+        return (0,node_path__WEBPACK_IMPORTED_MODULE_3__.resolve)(chosen);
+    // The standard says that a relative path there does not count.
+    const data = env.XDG_DATA_HOME;
+    return (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(data && (0,node_path__WEBPACK_IMPORTED_MODULE_3__.isAbsolute)(data) ? data : (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)((0,node_os__WEBPACK_IMPORTED_MODULE_2__.homedir)(), '.local/share'), 'seeder/pki');
+}
+/** A path without links in it, as far as it exists. */
+async function canonical(path) {
+    if ((0,node_path__WEBPACK_IMPORTED_MODULE_3__.dirname)(path) === path)
+        return path;
+    return await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.realpath)(path).catch(async (error) => {
+        if (error.code !== 'ENOENT')
+            throw error;
+        return (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(await canonical((0,node_path__WEBPACK_IMPORTED_MODULE_3__.dirname)(path)), (0,node_path__WEBPACK_IMPORTED_MODULE_3__.basename)(path));
+    });
+}
+/**
+ * Finds the folder of a PKI, and makes it when `create` says so.
+ * @returns its path without links
+ * @throws UsageError for a folder in a checkout, whoever owns that, and for one that is something else
+ * @throws SeederError for a folder of somebody else, and when there is none
+ */
+async function openFolder(named, create, uid) {
+    const folder = await canonical(named);
+    refuseCheckout(folder);
+    const found = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.lstat)(folder).catch(() => undefined);
+    if (found && !found.isDirectory()) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .UsageError */ .eb(`${folder} is not a folder`, { fix: 'give a folder of its own with --dir' });
+    }
+    if (found && found.uid !== uid) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .SeederError */ .Zb(`${folder} belongs to the user ${found.uid}, and this is ${uid}`, {
+            fix: 'run this as the user whose certificates they are, or give another folder with --dir',
+        });
+    }
+    const isPki = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, parts.authorities));
+    if (!create) {
+        if (isPki)
+            return folder;
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .SeederError */ .Zb(`There are no certificate authorities in ${folder}`, {
+            fix: 'make them with: seeder pki init; or name their folder with --dir or SEEDER_PKI',
+        });
+    }
+    if (found && !isPki)
+        await refuseOthers(folder);
+    if (!found) {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.mkdir)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.dirname)(folder), { recursive: true });
+        // Another run may be making it at the same moment.
+        await (0,_privacy_js__WEBPACK_IMPORTED_MODULE_5__/* .makePrivateFolder */ .I2)(folder).catch((error) => {
+            if (error.code !== 'EEXIST')
+                throw error;
+        });
+    }
+    return folder;
+}
+/** Git itself would not tell: it does not look into a checkout that belongs to another user. */
+function refuseCheckout(folder) {
+    for (let at = folder;; at = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.dirname)(at)) {
+        if ((0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(at, '.git'))) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .UsageError */ .eb(`${folder} is in a git checkout, ${at}: keys must not be where they can be committed`, {
+                fix: 'give a folder outside with --dir or SEEDER_PKI; without them it is ~/.local/share/seeder/pki',
+            });
+        }
+        if ((0,node_path__WEBPACK_IMPORTED_MODULE_3__.dirname)(at) === at)
+            return;
+    }
+}
+/** What is in the folder already would get other permissions. */
+async function refuseOthers(folder) {
+    const own = Object.values(parts);
+    const others = (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readdir)(folder)).filter((name) => !own.includes(name));
+    if (others.length === 0)
+        return;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .UsageError */ .eb(`${folder} holds other files: ${others.slice(0, 5).join(', ')}`, {
+        fix: 'give a new or empty folder',
+    });
+}
+
+
+/***/ }),
+
+/***/ 3128:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Mc: () => (/* binding */ entriesOf),
+/* harmony export */   eZ: () => (/* binding */ namesOf),
+/* harmony export */   fo: () => (/* binding */ requestOf),
+/* harmony export */   zE: () => (/* binding */ publicKeyHash),
+/* harmony export */   zw: () => (/* binding */ readInventory)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_3__);
+/* harmony import */ var _platform_address_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8243);
+/* harmony import */ var _folder_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(1106);
+/* harmony import */ var _profile_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6401);
+
+
+
+
+
+
+
+/** Reads what is in the folder of a PKI; what is damaged is an entry that says so. */
+async function readInventory(folder) {
+    const [etcd, kubernetes, frontProxy] = await Promise.all([
+        readAuthority(folder, 'etcd-ca'),
+        readAuthority(folder, 'kubernetes-ca'),
+        readAuthority(folder, 'front-proxy-ca'),
+    ]);
+    const names = (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.readdir)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, _folder_js__WEBPACK_IMPORTED_MODULE_5__/* .parts */ .rT.issued))).sort(byName);
+    return {
+        authorities: { 'etcd-ca': etcd, 'kubernetes-ca': kubernetes, 'front-proxy-ca': frontProxy },
+        issued: await Promise.all(names.map((name) => readIssued(folder, name))),
+    };
+}
+/** All entries, the CAs first. */
+function entriesOf({ authorities, issued }) {
+    return [..._profile_js__WEBPACK_IMPORTED_MODULE_6__/* .authorityNames */ .qP.map((name) => authorities[name]), ...issued];
+}
+/** etcd10 comes after etcd9. */
+function byName(a, b) {
+    return a.localeCompare(b, 'en', { numeric: true });
+}
+async function readAuthority(root, name) {
+    return await readEntry((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(root, _folder_js__WEBPACK_IMPORTED_MODULE_5__/* .parts */ .rT.authorities, name), name, { name, kind: 'ca', authority: name });
+}
+async function readIssued(root, name) {
+    const folder = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(root, _folder_js__WEBPACK_IMPORTED_MODULE_5__/* .parts */ .rT.issued, name);
+    const kind = _profile_js__WEBPACK_IMPORTED_MODULE_6__/* .kindNames */ .$1.find((one) => ['crt', 'key'].some((ending) => (0,node_fs__WEBPACK_IMPORTED_MODULE_1__.existsSync)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, `${_profile_js__WEBPACK_IMPORTED_MODULE_6__/* .profiles */ .xD[one].file}.${ending}`))));
+    if (kind) {
+        const { authority, file } = _profile_js__WEBPACK_IMPORTED_MODULE_6__/* .profiles */ .xD[kind];
+        return await readEntry(folder, file, { name, kind, authority });
+    }
+    return {
+        ...{
+            name,
+            kind: 'unknown',
+            authority: undefined,
+            exists: false,
+            folder,
+            certificateFile: '',
+            keyFile: '',
+        },
+        ...{ certificate: undefined, key: undefined, damage: 'holds no certificate of a kind that is known' },
+    };
+}
+async function readEntry(folder, file, who) {
+    const certificateFile = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, `${file}.crt`);
+    const keyFile = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, `${file}.key`);
+    const certificate = await readPem(certificateFile, (text) => new node_crypto__WEBPACK_IMPORTED_MODULE_0__.X509Certificate(text));
+    const key = await readPem(keyFile, node_crypto__WEBPACK_IMPORTED_MODULE_0__.createPrivateKey);
+    const damage = certificate === undefined && key === undefined
+        ? 'is missing'
+        : certificate === undefined
+            ? 'has a key, but no certificate'
+            : typeof certificate === 'string'
+                ? `has no certificate (PEM) in ${file}.crt`
+                : key === undefined
+                    ? 'has no key'
+                    : typeof key === 'string'
+                        ? `has no private key (PEM, without a passphrase) in ${file}.key`
+                        : certificate.checkPrivateKey(key)
+                            ? undefined
+                            : 'has the key of another certificate';
+    return {
+        ...{ ...who, folder, certificateFile, keyFile, damage },
+        exists: certificate !== undefined || key !== undefined,
+        certificate: typeof certificate === 'string' ? undefined : certificate,
+        key: typeof key === 'string' ? undefined : key,
+    };
+}
+/** What is in a file; undefined when there is none, `unreadable` when it is something else. */
+async function readPem(path, parse) {
+    const text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.readFile)(path, 'utf8').catch((error) => {
+        if (error.code !== 'ENOENT')
+            throw error;
+        return undefined;
+    });
+    if (text === undefined)
+        return undefined;
+    try {
+        return parse(text);
+    }
+    catch {
+        return 'unreadable';
+    }
+}
+/** The DNS names and addresses that a certificate is for. */
+function namesOf(certificate) {
+    const text = certificate.subjectAltName ?? '';
+    return text === '' ? [] : text.split(', ').map((one) => one.replace(/^(DNS|IP Address):/, ''));
+}
+/** The hash of a CA's public key, as nodes of Kubernetes are given it in JOIN_CA_HASH. */
+function publicKeyHash(certificate) {
+    const key = certificate.publicKey.export({ type: 'spki', format: 'der' });
+    return `sha256:${(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(key).digest('hex')}`;
+}
+/**
+ * What a certificate was asked for with, read from itself.
+ * @returns undefined when it is not what is issued under this name today
+ */
+function requestOf({ name, kind, certificate }) {
+    if (certificate === undefined || kind === 'ca' || kind === 'unknown')
+        return undefined;
+    const names = namesOf(certificate);
+    const address = names.find((one) => (0,_platform_address_js__WEBPACK_IMPORTED_MODULE_4__/* .isAddress */ .PW)(one) && one !== '127.0.0.1');
+    try {
+        const request = (0,_profile_js__WEBPACK_IMPORTED_MODULE_6__/* .parseRequest */ .TR)({ kind, name, ...(address === undefined ? {} : { address }) });
+        const meant = (0,_profile_js__WEBPACK_IMPORTED_MODULE_6__/* .alternativeNames */ .k9)(request);
+        return certificate.subject === `CN=${(0,_profile_js__WEBPACK_IMPORTED_MODULE_6__/* .commonNameOf */ .KJ)(request)}` && meant.join() === names.join()
+            ? request
+            : undefined;
+    }
+    catch {
+        return undefined;
+    }
+}
+
+
+/***/ }),
+
+/***/ 9863:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   q: () => (/* binding */ renew),
+/* harmony export */   s: () => (/* binding */ issue)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8536);
+/* harmony import */ var _folder_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1106);
+/* harmony import */ var _inventory_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3128);
+/* harmony import */ var _judgement_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7123);
+/* harmony import */ var _openssl_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4262);
+/* harmony import */ var _pair_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9286);
+/* harmony import */ var _profile_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(6401);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1487);
+/* harmony import */ var _terms_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(6507);
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * Issues a certificate, or hands out the one that was issued for the same request.
+ * @throws UsageError when there is another one of that name
+ * @throws SeederError when that one, or the CA, cannot be used
+ */
+async function issue(place, request, terms) {
+    return await (0,_session_js__WEBPACK_IMPORTED_MODULE_9__/* .changeSession */ .P)(place, false, async (session) => {
+        const inventory = await (0,_inventory_js__WEBPACK_IMPORTED_MODULE_4__/* .readInventory */ .zw)(session.folder);
+        const existing = inventory.issued.find((entry) => entry.name === request.name);
+        if (existing)
+            return kept(existing, request, inventory, terms.now);
+        requireSigner(request, inventory, terms);
+        return await sign(session, request, terms, 'issued');
+    });
+}
+/**
+ * Issues certificates anew, for the same names and addresses, each with a new key. Each old one stays until the new one
+ * is complete.
+ * @throws UsageError for a name that nobody has
+ * @throws SeederError when one of them cannot be renewed: then none is
+ */
+async function renew(place, choice, terms) {
+    return await (0,_session_js__WEBPACK_IMPORTED_MODULE_9__/* .changeSession */ .P)(place, false, async (session) => {
+        const inventory = await (0,_inventory_js__WEBPACK_IMPORTED_MODULE_4__/* .readInventory */ .zw)(session.folder);
+        const requests = choose(inventory, choice, terms.now).map(requestAgain);
+        for (const request of requests)
+            requireSigner(request, inventory, terms);
+        const renewed = [];
+        for (const request of requests)
+            renewed.push(await sign(session, request, terms, 'renewed'));
+        return renewed;
+    });
+}
+function kept(entry, request, inventory, now) {
+    const found = (0,_inventory_js__WEBPACK_IMPORTED_MODULE_4__/* .requestOf */ .fo)(entry);
+    if (entry.certificate && (found === undefined || describe(found) !== describe(request))) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`${request.name} exists already: ${found ? `an ${describe(found)}` : describeFound(entry.certificate)}`, {
+            fix: `take another name; or, if that one was a mistake and is in use nowhere, remove ${entry.folder}`,
+        });
+    }
+    const problem = (0,_judgement_js__WEBPACK_IMPORTED_MODULE_5__/* .uselessness */ .Yg)(entry, inventory, now);
+    const { certificate, key, certificateFile, keyFile } = entry;
+    if (problem === undefined && certificate && key) {
+        const pair = {
+            certificate: certificate.toString(),
+            key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+        };
+        return { request, outcome: 'kept', notAfter: certificate.validToDate, certificateFile, keyFile, pair };
+    }
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`${request.name} exists already, but it ${problem}`, {
+        fix: certificate
+            ? `make a new one with: seeder pki renew ${request.name}`
+            : `remove ${entry.folder}, and issue it again`,
+    });
+}
+function describe({ kind, address }) {
+    return address === undefined ? kind : `${kind} for ${address}`;
+}
+function describeFound(certificate) {
+    return `a certificate for ${[certificate.subject, ...(0,_inventory_js__WEBPACK_IMPORTED_MODULE_4__/* .namesOf */ .eZ)(certificate)].join(', ')}`;
+}
+function choose(inventory, choice, now) {
+    if ('within' in choice) {
+        return inventory.issued.filter(({ certificate }) => certificate && (0,_judgement_js__WEBPACK_IMPORTED_MODULE_5__/* .expiresWithin */ .a0)(certificate, now, choice.within));
+    }
+    return [...new Set(choice.names)].map((name) => {
+        const found = inventory.issued.find((entry) => entry.name === name);
+        if (found)
+            return found;
+        if (Object.hasOwn(inventory.authorities, name)) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`${name} is a CA, and what it has signed hangs on its key`, {
+                fix: 'see "Replacing a CA" in docs/operations.md',
+            });
+        }
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`There is no certificate "${name}"`, {
+            fix: `there are: ${inventory.issued.map((entry) => entry.name).join(', ') || 'none; issue one first'}`,
+        });
+    });
+}
+function requestAgain(entry) {
+    const request = (0,_inventory_js__WEBPACK_IMPORTED_MODULE_4__/* .requestOf */ .fo)(entry);
+    if (request)
+        return request;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`${entry.name} cannot be renewed: ${entry.certificate
+        ? `it is ${describeFound(entry.certificate)}, which is not what ${entry.name} is issued for`
+        : `it ${entry.damage}`}`, { fix: `remove ${entry.folder}, and issue it again` });
+}
+function requireSigner(request, inventory, terms) {
+    const { authority } = _profile_js__WEBPACK_IMPORTED_MODULE_8__/* .profiles */ .xD[request.kind];
+    (0,_terms_js__WEBPACK_IMPORTED_MODULE_10__/* .requireOutlasting */ .AX)(authority, (0,_judgement_js__WEBPACK_IMPORTED_MODULE_5__/* .requireAuthority */ .z$)(authority, inventory, terms.now), terms);
+}
+async function sign({ folder, scratch }, request, terms, outcome) {
+    const { authority, file } = _profile_js__WEBPACK_IMPORTED_MODULE_8__/* .profiles */ .xD[request.kind];
+    const plan = {
+        ...{ commonName: (0,_profile_js__WEBPACK_IMPORTED_MODULE_8__/* .commonNameOf */ .KJ)(request), curve: 'P-256', extensions: (0,_profile_js__WEBPACK_IMPORTED_MODULE_8__/* .leafExtensions */ .Jv)(request) },
+        ...(0,_terms_js__WEBPACK_IMPORTED_MODULE_10__/* .validity */ .bg)(terms),
+    };
+    // Relative to the scratch folder: whatever is in the folder's own path, openssl does not take it for a URI.
+    const signer = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)('..', _folder_js__WEBPACK_IMPORTED_MODULE_3__/* .parts */ .rT.authorities, authority, authority);
+    const pair = await (0,_openssl_js__WEBPACK_IMPORTED_MODULE_6__/* .makePair */ .xP)(plan, { certificate: `${signer}.crt`, key: `${signer}.key` }, scratch);
+    await (0,_pair_js__WEBPACK_IMPORTED_MODULE_7__/* .writePair */ .k)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, _folder_js__WEBPACK_IMPORTED_MODULE_3__/* .parts */ .rT.issued), request.name, file, pair);
+    const path = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, _folder_js__WEBPACK_IMPORTED_MODULE_3__/* .parts */ .rT.issued, request.name, file);
+    return {
+        ...{ request, outcome, pair, certificateFile: `${path}.crt`, keyFile: `${path}.key` },
+        notAfter: new node_crypto__WEBPACK_IMPORTED_MODULE_0__.X509Certificate(pair.certificate).validToDate,
+    };
+}
+
+
+/***/ }),
+
+/***/ 7123:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   S4: () => (/* binding */ judge),
+/* harmony export */   XV: () => (/* binding */ shortDate),
+/* harmony export */   Yg: () => (/* binding */ uselessness),
+/* harmony export */   a0: () => (/* binding */ expiresWithin),
+/* harmony export */   nv: () => (/* binding */ authorityFix),
+/* harmony export */   vd: () => (/* binding */ day),
+/* harmony export */   z$: () => (/* binding */ requireAuthority)
+/* harmony export */ });
+/* unused harmony export daysLeft */
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+/* harmony import */ var _inventory_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3128);
+
+
+/** Milliseconds. */
+const day = 24 * 60 * 60 * 1000;
+/** A date as people read it: 2026-11-24. */
+function shortDate(date) {
+    return date.toISOString().slice(0, 10);
+}
+/** Whole days until a certificate expires; negative once it has. */
+function daysLeft(certificate, now) {
+    return Math.floor((certificate.validToDate.getTime() - now.getTime()) / day);
+}
+/** Whether a certificate has expired, or will before so many days are over. */
+function expiresWithin(certificate, now, days) {
+    return certificate.validToDate.getTime() <= now.getTime() + days * day;
+}
+/** What makes a certificate useless, in words; undefined when it can be used now. */
+function uselessness(entry, { authorities }, now) {
+    const { certificate, kind, authority, damage } = entry;
+    if (damage !== undefined || certificate === undefined || authority === undefined)
+        return damage;
+    const issuer = authorities[authority].certificate;
+    if (issuer === undefined)
+        return `cannot be checked: ${authority} ${authorities[authority].damage}`;
+    if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey)) {
+        return kind === 'ca'
+            ? 'is not signed by itself'
+            : `is by another CA than ${authority}, or by an earlier one`;
+    }
+    if (kind === 'ca' && !certificate.ca)
+        return 'is not a CA’s certificate (CA:FALSE)';
+    if (certificate.validToDate <= now)
+        return `expired on ${shortDate(certificate.validToDate)}`;
+    if (certificate.validFromDate > now) {
+        return `is not valid before ${certificate.validFromDate.toISOString()}, and this machine’s clock says ${now.toISOString()}`;
+    }
+    if (kind !== 'ca' && (0,_inventory_js__WEBPACK_IMPORTED_MODULE_1__/* .requestOf */ .fo)(entry) === undefined) {
+        return `is for ${[certificate.subject, ...(0,_inventory_js__WEBPACK_IMPORTED_MODULE_1__/* .namesOf */ .eZ)(certificate)].join(', ')}, which is not what ${entry.name} is issued for`;
+    }
+    return undefined;
+}
+/**
+ * The certificate of a CA that can be used.
+ * @throws SeederError when it cannot
+ */
+function requireAuthority(name, inventory, now) {
+    const entry = inventory.authorities[name];
+    const problem = uselessness(entry, inventory, now);
+    if (problem === undefined && entry.certificate)
+        return entry.certificate;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${name} cannot be used: ${entry.folder} ${problem}`, { fix: authorityFix(entry) });
+}
+/** What to do about a CA that is not as it should be. */
+function authorityFix({ exists, damage }) {
+    if (!exists)
+        return 'restore it from a backup, or make a new one with: seeder pki init';
+    return damage === undefined
+        ? 'see "Replacing a CA" in docs/operations.md'
+        : 'restore the folder from a backup; without one remove it, and nothing that this CA has signed counts any more';
+}
+/** Looks at one certificate; one that expires within so many days is a problem. */
+function judge(entry, inventory, now, within) {
+    const { name, kind, certificate } = entry;
+    const left = certificate && daysLeft(certificate, now);
+    const soon = certificate && expiresWithin(certificate, now, within)
+        ? `expires ${left === 0 ? 'within a day' : `in ${left} day${left === 1 ? '' : 's'}`}`
+        : undefined;
+    return {
+        ...{ name, kind, entry },
+        facts: certificate === undefined
+            ? null
+            : {
+                subject: certificate.subject.replaceAll('\n', ', '),
+                names: (0,_inventory_js__WEBPACK_IMPORTED_MODULE_1__/* .namesOf */ .eZ)(certificate),
+                serial: certificate.serialNumber,
+                notBefore: certificate.validFromDate,
+                notAfter: certificate.validToDate,
+                daysLeft: daysLeft(certificate, now),
+            },
+        problem: uselessness(entry, inventory, now) ?? soon,
+    };
+}
+
+
+/***/ }),
+
+/***/ 4262:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   m7: () => (/* binding */ requireOpenssl),
+/* harmony export */   xP: () => (/* binding */ makePair)
+/* harmony export */ });
+/* unused harmony exports opensslConfig, signArguments */
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7975);
+/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_3___default = /*#__PURE__*/__nccwpck_require__.n(node_util__WEBPACK_IMPORTED_MODULE_3__);
+/* harmony import */ var execa__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(7054);
+/* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5092);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8536);
+
+
+
+
+
+
+
+const keyFile = 'new.key';
+const configFile = 'openssl.cnf';
+/** Of the two ways to sign, `openssl ca` is the one that takes a beginning and an end in every version 3. */
+function opensslConfig(plan) {
+    return [
+        '[req]',
+        'prompt=no',
+        'distinguished_name=subject',
+        '[subject]',
+        `CN=${plan.commonName}`,
+        '[ca]',
+        'default_ca=authority',
+        '[authority]',
+        'database=index',
+        'serial=serial',
+        'new_certs_dir=.',
+        // The CAs' keys have 384 bits.
+        'default_md=sha384',
+        'policy=policy',
+        '[policy]',
+        'commonName=supplied',
+        '[extensions]',
+        ...plan.extensions,
+        '',
+    ].join('\n');
+}
+/** `openssl` arguments that sign the request on standard input; without a signer, by its own key. */
+function signArguments({ notBefore, notAfter }, signer) {
+    return [
+        ...['ca', '-config', configFile, '-batch', '-notext', '-extensions', 'extensions'],
+        ...['-startdate', opensslTime(notBefore), '-enddate', opensslTime(notAfter)],
+        ...(signer ? ['-cert', signer.certificate, '-keyfile', signer.key] : ['-selfsign', '-keyfile', keyFile]),
+        ...['-in', '-'],
+    ];
+}
+/** `20261124150000Z`: whole seconds. */
+function opensslTime(date) {
+    return `${date.toISOString().slice(0, 19).replaceAll(/[-T:]/g, '')}Z`;
+}
+/**
+ * Makes a new key and a certificate for it, with a serial number of 128 random bits.
+ * @param signer the CA; a certificate without one is signed by its own key
+ * @param scratch an empty folder that nobody else can read
+ * @throws SeederError when openssl is missing, too old, or makes something else
+ */
+async function makePair(plan, signer, scratch) {
+    _interruption_js__WEBPACK_IMPORTED_MODULE_4__/* .interruption */ .Y.throwIfAborted();
+    const { publicKey, privateKey } = await (0,node_util__WEBPACK_IMPORTED_MODULE_3__.promisify)(node_crypto__WEBPACK_IMPORTED_MODULE_0__.generateKeyPair)('ec', { namedCurve: plan.curve });
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const serial = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomBytes)(16).toString('hex').toUpperCase();
+    // The key has its mode from the moment it is there.
+    const files = { [keyFile]: key, [configFile]: opensslConfig(plan), index: '', serial: `${serial}\n` };
+    for (const [name, text] of Object.entries(files)) {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(scratch, name), text, { mode: 0o600 });
+    }
+    const request = await openssl(['req', '-new', '-config', configFile, '-key', keyFile], scratch);
+    const made = await openssl(signArguments(plan, signer), scratch, request);
+    return { certificate: readMade(made, plan, publicKey, serial), key };
+}
+/** The certificate as PEM, when it is the one that was asked for. */
+function readMade(text, plan, publicKey, serial) {
+    let made;
+    try {
+        made = new node_crypto__WEBPACK_IMPORTED_MODULE_0__.X509Certificate(text);
+    }
+    catch (cause) {
+        throw unexpected('no certificate', cause);
+    }
+    const seconds = (date) => Math.floor(date.getTime() / 1000);
+    if (!made.publicKey.equals(publicKey))
+        throw unexpected('a certificate for another key');
+    // A leading zero is not part of the number.
+    if (BigInt(`0x${made.serialNumber}`) !== BigInt(`0x${serial}`))
+        throw unexpected('another serial number');
+    if (made.subject !== `CN=${plan.commonName}`)
+        throw unexpected(`the subject ${made.subject}`);
+    if (seconds(made.validFromDate) !== seconds(plan.notBefore) ||
+        seconds(made.validToDate) !== seconds(plan.notAfter)) {
+        throw unexpected(`a certificate from ${made.validFrom} to ${made.validTo}`);
+    }
+    return made.toString();
+}
+function unexpected(found, cause) {
+    return new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .SeederError */ .Zb(`made a certificate with openssl; it made ${found}`, { fix: installFix, cause });
+}
+const installFix = 'run scripts/setup.sh, which installs openssl 3, and see which one is the first on PATH';
+/** @throws SeederError when there is no openssl, or one that is older than 3.0 */
+async function requireOpenssl() {
+    const asked = await (0,execa__WEBPACK_IMPORTED_MODULE_6__/* .execa */ .Ho)('openssl', ['version'], { reject: false, stdin: 'ignore' });
+    if (asked.exitCode === 0 && /^OpenSSL ([3-9]|\d\d)\./.test(asked.stdout))
+        return;
+    const found = asked.exitCode === 0 ? asked.stdout.trim() : (asked.stderr?.trim() ?? '');
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .SeederError */ .Zb(`openssl 3 signs the certificates, and cannot be used here: ${found.split('\n').at(-1) || asked.shortMessage}`, { fix: installFix });
+}
+/** Runs openssl in the scratch folder, with no configuration but the one that is there; returns what it printed. */
+async function openssl(argv, scratch, input = '') {
+    const result = await (0,execa__WEBPACK_IMPORTED_MODULE_6__/* .execa */ .Ho)('openssl', argv, {
+        cwd: scratch,
+        env: { OPENSSL_CONF: configFile, LC_ALL: 'C' },
+        input,
+        reject: false,
+    });
+    if (result.exitCode === 0)
+        return result.stdout;
+    const output = result.stderr.trim();
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .SeederError */ .Zb(`openssl ${argv[0]} failed: ${complaint(output) || result.shortMessage}`, {
+        fix: 'run again with --verbose for all that it said',
+        cause: new Error(output),
+    });
+}
+/** The reason in openssl's output: the last part of its first error line, or its last line. */
+function complaint(output) {
+    const lines = output.split('\n');
+    const error = lines.find((line) => /^[0-9A-F]+:error:/.test(line));
+    return (error?.split(':').slice(3).join(':') ?? lines.at(-1) ?? '').trim();
+}
+
+
+/***/ }),
+
+/***/ 9286:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   L: () => (/* binding */ finishPairs),
+/* harmony export */   k: () => (/* binding */ writePair)
+/* harmony export */ });
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var _privacy_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1760);
+
+
+
+
+/**
+ * A certificate and its key are two files, and have to change together: each pair has a folder of its own, which is
+ * made whole as `NAME.new` and then renamed. A pair that is replaced is `NAME.old` until the new one is in its place.
+ * Names have no dots, so these two cannot be somebody's.
+ */
+const unfinished = /^([a-z0-9-]+)\.(new|old)$/;
+/**
+ * Writes a pair as `parent/name/file.crt` and `file.key`, in the place of an older one. Whenever it is cut short,
+ * `finishPairs` leaves either the whole old pair or the whole new one.
+ */
+async function writePair(parent, name, file, pair) {
+    const target = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(parent, name);
+    const [next, last] = [`${target}.new`, `${target}.old`];
+    try {
+        await (0,_privacy_js__WEBPACK_IMPORTED_MODULE_3__/* .makePrivateFolder */ .I2)(next);
+        await writeSynced((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(next, `${file}.key`), pair.key, 0o600);
+        await writeSynced((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(next, `${file}.crt`), pair.certificate, 0o644);
+        await sync(next);
+        if ((0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(target))
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)(target, last);
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)(next, target);
+        await sync(parent);
+    }
+    finally {
+        await finishPairs(parent);
+    }
+}
+/** Undoes, or completes, what a run that was cut short has left in a folder of pairs. */
+async function finishPairs(parent) {
+    for (const entry of await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readdir)(parent)) {
+        const [, name = '', state] = unfinished.exec(entry) ?? [];
+        if (state === 'old' && !(0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(parent, name))) {
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(parent, entry), (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(parent, name));
+        }
+        else if (state !== undefined) {
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rm)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(parent, entry), { recursive: true, force: true });
+        }
+    }
+}
+/** Writes a new file so that it is on the disk, with its mode from the start. */
+async function writeSynced(path, text, mode) {
+    const handle = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.open)(path, 'wx', mode);
+    try {
+        await handle.writeFile(text);
+        // The umask may have taken more away than it should.
+        await handle.chmod(mode);
+        await handle.sync();
+    }
+    finally {
+        await handle.close();
+    }
+}
+/** Makes sure that the names in a folder are on the disk. */
+async function sync(folder) {
+    const handle = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.open)(folder, 'r');
+    try {
+        await handle.sync();
+    }
+    finally {
+        await handle.close();
+    }
+}
+
+
+/***/ }),
+
+/***/ 1760:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   I2: () => (/* binding */ makePrivateFolder),
+/* harmony export */   ID: () => (/* binding */ findExposures),
+/* harmony export */   Tp: () => (/* binding */ mend)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8536);
+
+
+
+/** Makes a folder for its owner alone, whatever the umask is. */
+async function makePrivateFolder(path) {
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)(path, { mode: 0o700 });
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.chmod)(path, 0o700);
+}
+/**
+ * Everything in a folder of keys, and the folder itself, that belongs to somebody else, that others can get at, or that is
+ * a link to elsewhere. Certificates may be read by everyone.
+ * @param uid who it should belong to
+ */
+async function findExposures(path, uid) {
+    const found = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.lstat)(path);
+    if (!found.isFile() && !found.isDirectory()) {
+        return [{ path, problem: 'is neither a file nor a folder, so its content may be anywhere' }];
+    }
+    if (found.uid !== uid)
+        return [{ path, problem: `belongs to the user ${found.uid}, not to ${uid}` }];
+    const isPublic = found.isFile() && path.endsWith('.crt');
+    const exposed = found.mode & (isPublic ? 0o022 : 0o077);
+    const own = exposed === 0
+        ? []
+        : [
+            {
+                path,
+                problem: `${exposed & 0o022 ? 'can be changed' : 'can be read'} by others (mode ${octal(found.mode)})`,
+                mode: found.mode & 0o7777 & ~exposed,
+            },
+        ];
+    if (!found.isDirectory())
+        return own;
+    const inner = await Promise.all((await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)(path)).sort().map((name) => findExposures((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(path, name), uid)));
+    return [...own, ...inner.flat()];
+}
+/**
+ * Takes away what others may do, with a note for each.
+ * @throws SeederError for what a mode does not mend
+ */
+async function mend(exposures, note) {
+    for (const { path, problem, mode } of exposures) {
+        if (mode === undefined) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .SeederError */ .Zb(`${path} ${problem}`, {
+                fix: 'run this as the user whose certificates they are; links and files of others do not belong there',
+            });
+        }
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.chmod)(path, mode);
+        note(`${path} ${problem.replace('can be', 'could be')}: mended, it is ${octal(mode)} now`);
+    }
+}
+function octal(mode) {
+    return (mode & 0o7777).toString(8).padStart(4, '0');
+}
+
+
+/***/ }),
+
+/***/ 6401:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $1: () => (/* binding */ kindNames),
+/* harmony export */   Jv: () => (/* binding */ leafExtensions),
+/* harmony export */   KJ: () => (/* binding */ commonNameOf),
+/* harmony export */   TR: () => (/* binding */ parseRequest),
+/* harmony export */   k9: () => (/* binding */ alternativeNames),
+/* harmony export */   qP: () => (/* binding */ authorityNames),
+/* harmony export */   xD: () => (/* binding */ profiles),
+/* harmony export */   y_: () => (/* binding */ authorityExtensions)
+/* harmony export */ });
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7597);
+/* harmony import */ var _platform_address_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8243);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
+/* harmony import */ var _yaml_issue_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8782);
+
+
+
+
+/** The certificate authorities, by the names that their certificates have in the images: `trust/NAME.crt`. */
+const authorityNames = ['etcd-ca', 'kubernetes-ca', 'front-proxy-ca'];
+/** The kinds of certificates that the images take. */
+const kindNames = ['etcd-member', 'apiserver-etcd-client', 'etcd-client'];
+const profiles = {
+    // A member serves others, and asks others itself.
+    'etcd-member': {
+        ...{ authority: 'etcd-ca', file: 'etcd', addressed: true },
+        usages: ['serverAuth', 'clientAuth'],
+    },
+    // kubeadm's own name for it, which etcd's log shows.
+    'apiserver-etcd-client': {
+        ...{ authority: 'etcd-ca', file: 'apiserver-etcd-client', addressed: false, usages: ['clientAuth'] },
+        ...{ commonName: 'kube-apiserver-etcd-client', defaultName: 'apiserver-etcd-client' },
+    },
+    'etcd-client': { authority: 'etcd-ca', file: 'etcd-client', addressed: false, usages: ['clientAuth'] },
+};
+const label = zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP()
+    .refine((text) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text) && !/^\d+$/.test(text), {
+    error: ({ input }) => `${(0,_yaml_issue_js__WEBPACK_IMPORTED_MODULE_3__/* .quoteValue */ .cl)(input)} is no name for a certificate: a name is a DNS label of lower-case letters, digits and hyphens`,
+})
+    .refine((text) => text !== 'localhost' && !authorityNames.some((one) => one === text), {
+    error: ({ input }) => `${(0,_yaml_issue_js__WEBPACK_IMPORTED_MODULE_3__/* .quoteValue */ .cl)(input)} is no name for a certificate: it is another’s`,
+});
+const machineAddress = zod__WEBPACK_IMPORTED_MODULE_2__/* .string */ .YjP().refine((text) => (0,_platform_address_js__WEBPACK_IMPORTED_MODULE_0__/* .isAddress */ .PW)(text) && !isNobody(text), {
+    error: ({ input }) => `${(0,_yaml_issue_js__WEBPACK_IMPORTED_MODULE_3__/* .quoteValue */ .cl)(input)} is not the IPv4 address of a machine`,
+});
+const requestSchema = zod__WEBPACK_IMPORTED_MODULE_2__/* .object */ .Ikc({
+    kind: zod__WEBPACK_IMPORTED_MODULE_2__/* ["enum"] */ .k5n(kindNames, {
+        error: ({ input }) => `there is no kind of certificate ${(0,_yaml_issue_js__WEBPACK_IMPORTED_MODULE_3__/* .quoteValue */ .cl)(input)}`,
+    }),
+    name: label,
+    address: machineAddress.optional(),
+});
+/** Loopback, "this host", multicast and reserved addresses, which no other machine can reach. */
+function isNobody(address) {
+    const first = Number(address.split('.')[0]);
+    return first === 0 || first === 127 || first >= 224;
+}
+/**
+ * A request from what somebody has written.
+ * @throws UsageError with what will not do
+ */
+function parseRequest(input) {
+    const profile = zod__WEBPACK_IMPORTED_MODULE_2__/* ["enum"] */ .k5n(kindNames).safeParse(input.kind);
+    const name = input.name ?? (profile.data && profiles[profile.data].defaultName);
+    if (name === undefined && profile.data) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .UsageError */ .eb(`${profile.data}: no name given`, { fix: nameFix(profile.data) });
+    }
+    const parsed = requestSchema.safeParse({ ...input, name });
+    if (!parsed.success) {
+        const [issue] = parsed.error.issues;
+        const at = issue?.path[0];
+        const fixes = { kind: `the kinds are ${kindNames.join(', ')}`, address: 'give one as in 10.0.0.129' };
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .UsageError */ .eb(issue?.message ?? '', {
+            fix: at === 'kind' || at === 'address' ? fixes[at] : nameFix(profile.data),
+        });
+    }
+    const { kind, name: checked, address } = parsed.data;
+    if (profiles[kind].addressed !== (address !== undefined)) {
+        throw address === undefined
+            ? new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .UsageError */ .eb(`${kind} ${checked}: no address given`, { fix: 'add --address, as in 10.0.0.129' })
+            : new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .UsageError */ .eb(`${kind} ${checked}: it is for a client, which may be at any address`, {
+                fix: 'leave --address out',
+            });
+    }
+    return { kind, name: checked, ...(address === undefined ? {} : { address }) };
+}
+function nameFix(kind) {
+    return kind === 'etcd-member'
+        ? 'give the member’s name, which is its VM’s, as in etcd1'
+        : 'give a name that says who has it, as in operator';
+}
+/** What the subject of its certificate says. */
+function commonNameOf({ kind, name }) {
+    return profiles[kind].commonName ?? name;
+}
+/** The subject's alternative names, DNS names first. None for a client, which nobody looks up. */
+function alternativeNames({ name, address }) {
+    // First boot and the operator's command ask the member on its own machine.
+    return address === undefined ? [] : [name, 'localhost', address, '127.0.0.1'];
+}
+/** The X.509 extensions of a CA, as in openssl's configuration. It signs leaves and no other CA. */
+const authorityExtensions = [
+    'basicConstraints=critical,CA:TRUE,pathlen:0',
+    'keyUsage=critical,keyCertSign,cRLSign',
+    'subjectKeyIdentifier=hash',
+    'authorityKeyIdentifier=keyid:always',
+];
+/** The X.509 extensions of a requested certificate, as in openssl's configuration. */
+function leafExtensions(request) {
+    const names = alternativeNames(request).map((one) => ((0,_platform_address_js__WEBPACK_IMPORTED_MODULE_0__/* .isAddress */ .PW)(one) ? `IP:${one}` : `DNS:${one}`));
+    return [
+        'basicConstraints=critical,CA:FALSE',
+        'keyUsage=critical,digitalSignature',
+        `extendedKeyUsage=${profiles[request.kind].usages.join(',')}`,
+        'subjectKeyIdentifier=hash',
+        'authorityKeyIdentifier=keyid:always',
+        ...(names.length === 0 ? [] : [`subjectAltName=${names.join(',')}`]),
+    ];
+}
+
+
+/***/ }),
+
+/***/ 1487:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  P: () => (/* binding */ changeSession),
+  l: () => (/* binding */ readSession)
+});
+
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./src/pki/disk-error.ts
+var disk_error = __nccwpck_require__(1860);
+// EXTERNAL MODULE: ./src/pki/folder.ts
+var pki_folder = __nccwpck_require__(1106);
+// EXTERNAL MODULE: external "node:child_process"
+var external_node_child_process_ = __nccwpck_require__(1421);
+// EXTERNAL MODULE: external "node:events"
+var external_node_events_ = __nccwpck_require__(8474);
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+// EXTERNAL MODULE: ./src/interruption.ts
+var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: ./src/report/error.ts
+var error = __nccwpck_require__(8536);
+;// CONCATENATED MODULE: ./src/pki/lock.ts
+
+
+
+
+
+
+
+// Seconds. Each holder works for one or two.
+const patience = 30;
+/**
+ * Does some work while nobody else does work under the same lock file, which stays. It is flock(2)'s lock: the kernel
+ * takes it back when this process ends, however it ends, so there are no stale ones.
+ * @throws SeederError when somebody else has it for half a minute
+ */
+async function withLock(file, work) {
+    const handle = await (0,promises_.open)(file, external_node_fs_.constants.O_RDWR | external_node_fs_.constants.O_CREAT | external_node_fs_.constants.O_NOFOLLOW, 0o600);
+    try {
+        await lock(file, handle.fd);
+        return await work();
+    }
+    finally {
+        await handle.close();
+    }
+}
+/** Node cannot lock. A lock belongs to the open file, so it stays here when the program that took it has ended. */
+async function lock(file, fd) {
+    interruption/* interruption */.Y.throwIfAborted();
+    const flock = (0,external_node_child_process_.spawn)('flock', ['--exclusive', '--timeout', String(patience), '3'], {
+        stdio: ['ignore', 'ignore', 'pipe', fd],
+        signal: interruption/* interruption */.Y,
+    });
+    const ended = (0,external_node_events_.once)(flock, 'close');
+    const [said, [code]] = await Promise.all([flock.stderr ? (0,consumers_namespaceObject.text)(flock.stderr) : '', ended]).catch((cause) => {
+        interruption/* interruption */.Y.throwIfAborted();
+        throw new error/* SeederError */.Zb(`could not lock ${file}: ${cause instanceof Error ? cause.message : cause}`, {
+            fix: 'install util-linux, which has flock',
+            cause,
+        });
+    });
+    interruption/* interruption */.Y.throwIfAborted();
+    if (code === 0)
+        return;
+    // It says nothing when the time is over.
+    throw said.trim() === ''
+        ? new error/* SeederError */.Zb(`${file} is locked: somebody else has been at work there for ${patience} s`, {
+            fix: 'wait until it is done; lslocks names the process',
+        })
+        : new error/* SeederError */.Zb(`could not lock ${file}: ${said.trim()}`, {
+            fix: 'put the folder on a file system that can lock, with --dir or SEEDER_PKI',
+        });
+}
+
+// EXTERNAL MODULE: ./src/pki/openssl.ts
+var openssl = __nccwpck_require__(4262);
+// EXTERNAL MODULE: ./src/pki/pair.ts
+var pair = __nccwpck_require__(9286);
+// EXTERNAL MODULE: ./src/pki/privacy.ts
+var privacy = __nccwpck_require__(1760);
+;// CONCATENATED MODULE: ./src/pki/session.ts
+
+
+
+
+
+
+
+
+
+/**
+ * Reads a PKI, as it is when nobody changes it. Nothing is mended.
+ * @throws SeederError or UsageError when there is none, or none of this user's
+ */
+async function readSession(place, work) {
+    const uid = ownId();
+    const folder = await (0,disk_error/* workIn */.f)(place.folder, () => (0,pki_folder/* openFolder */.NE)(place.folder, false, uid));
+    return await (0,disk_error/* workIn */.f)(folder, () => withLock((0,external_node_path_.join)(folder, pki_folder/* parts */.rT.lock), async () => {
+        await tidy(folder);
+        return await work({ folder, exposures: await (0,privacy/* findExposures */.ID)(folder, uid) });
+    }));
+}
+/**
+ * Changes a PKI. What others could read is mended first.
+ * @param create make it when there is none
+ * @throws SeederError or UsageError when it cannot be: openssl, permissions, somebody else's, a full disk
+ */
+async function changeSession(place, create, work) {
+    const uid = ownId();
+    await (0,openssl/* requireOpenssl */.m7)();
+    const folder = await (0,disk_error/* workIn */.f)(place.folder, () => (0,pki_folder/* openFolder */.NE)(place.folder, create, uid));
+    return await (0,disk_error/* workIn */.f)(folder, () => withLock((0,external_node_path_.join)(folder, pki_folder/* parts */.rT.lock), async () => {
+        for (const part of [pki_folder/* parts */.rT.issued, pki_folder/* parts */.rT.authorities]) {
+            if (!(0,external_node_fs_.existsSync)((0,external_node_path_.join)(folder, part)))
+                await (0,privacy/* makePrivateFolder */.I2)((0,external_node_path_.join)(folder, part));
+        }
+        await tidy(folder);
+        await (0,privacy/* mend */.Tp)(await (0,privacy/* findExposures */.ID)(folder, uid), place.note);
+        const scratch = (0,external_node_path_.join)(folder, pki_folder/* parts */.rT.scratch);
+        await (0,privacy/* makePrivateFolder */.I2)(scratch);
+        try {
+            return await work({ folder, exposures: [], scratch });
+        }
+        finally {
+            await (0,promises_.rm)(scratch, { recursive: true, force: true });
+        }
+    }));
+}
+/** Clears away what a killed run has left, and puts back what it has taken away. */
+async function tidy(folder) {
+    // An openssl whose parent was killed may still write into it for a moment.
+    await (0,promises_.rm)((0,external_node_path_.join)(folder, pki_folder/* parts */.rT.scratch), { recursive: true, force: true, maxRetries: 3 });
+    for (const part of [pki_folder/* parts */.rT.authorities, pki_folder/* parts */.rT.issued]) {
+        if ((0,external_node_fs_.existsSync)((0,external_node_path_.join)(folder, part)))
+            await (0,pair/* finishPairs */.L)((0,external_node_path_.join)(folder, part));
+    }
+}
+function ownId() {
+    return process.geteuid?.() ?? 0;
+}
+
+
+/***/ }),
+
+/***/ 6507:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   AX: () => (/* binding */ requireOutlasting),
+/* harmony export */   T3: () => (/* binding */ defaultDays),
+/* harmony export */   bg: () => (/* binding */ validity)
+/* harmony export */ });
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+/* harmony import */ var _judgement_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7123);
+
+
+/** What CAs and certificates get when nobody says otherwise: ten years and one. */
+const defaultDays = { authority: 3650, leaf: 365 };
+/** Clocks of machines differ: a new certificate counts from five minutes ago. */
+const backdated = 5 * 60 * 1000;
+/** When a certificate made on these terms begins and ends. */
+function validity({ now, days }) {
+    return {
+        notBefore: new Date(now.getTime() - backdated),
+        notAfter: new Date(now.getTime() + days * _judgement_js__WEBPACK_IMPORTED_MODULE_1__/* .day */ .vd),
+    };
+}
+/**
+ * Makes sure that a CA still counts when a certificate made on these terms ends.
+ * @throws SeederError with how many days there are
+ */
+function requireOutlasting(name, authority, terms) {
+    const end = authority.validToDate;
+    const wanted = validity(terms).notAfter;
+    if (end >= wanted)
+        return;
+    const left = Math.floor((end.getTime() - terms.now.getTime()) / _judgement_js__WEBPACK_IMPORTED_MODULE_1__/* .day */ .vd);
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${name} expires on ${(0,_judgement_js__WEBPACK_IMPORTED_MODULE_1__/* .shortDate */ .XV)(end)}, and a certificate for ${terms.days} days would outlast it (${(0,_judgement_js__WEBPACK_IMPORTED_MODULE_1__/* .shortDate */ .XV)(wanted)})`, {
+        fix: `${left > 0 ? `give --days ${left} at most, and ` : ''}see "Replacing a CA" in docs/operations.md`,
+    });
+}
+
+
+/***/ }),
+
 /***/ 8243:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -8827,6 +13601,7 @@ function listenForInterruption() {
 /* harmony export */   C$: () => (/* binding */ networkRange),
 /* harmony export */   Lu: () => (/* binding */ formatRange),
 /* harmony export */   PW: () => (/* binding */ isAddress),
+/* harmony export */   bG: () => (/* binding */ dottedAddress),
 /* harmony export */   dF: () => (/* binding */ rangeContains),
 /* harmony export */   iO: () => (/* binding */ networkFix),
 /* harmony export */   tY: () => (/* binding */ isNetwork),
@@ -8837,7 +13612,7 @@ function listenForInterruption() {
 /* harmony import */ var node_net__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7030);
 /* harmony import */ var node_net__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_net__WEBPACK_IMPORTED_MODULE_0__);
 /* harmony import */ var cidr_tools__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6177);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5491);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7597);
 
 
 
@@ -8894,6 +13669,7 @@ function freeRanges(cidr, taken) {
     }
     return free;
 }
+/** The address of a number, as `addressNumber` gives it. */
 function dottedAddress(number) {
     return [24n, 16n, 8n, 0n].map((shift) => (number >> shift) & 255n).join('.');
 }
@@ -9331,7 +14107,7 @@ function within(inner, outer) {
 /* harmony export */   nc: () => (/* binding */ roleNames),
 /* harmony export */   vd: () => (/* binding */ platformSchema)
 /* harmony export */ });
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5491);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7597);
 /* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8532);
 /* harmony import */ var _yaml_issue_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8782);
 /* harmony import */ var _address_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8243);
@@ -9447,6 +14223,7 @@ function textThat(accepts, fix) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   DD: () => (/* binding */ causeChain),
+/* harmony export */   Ko: () => (/* binding */ StoppedError),
 /* harmony export */   Uc: () => (/* binding */ describeError),
 /* harmony export */   Zb: () => (/* binding */ SeederError),
 /* harmony export */   eb: () => (/* binding */ UsageError)
@@ -9466,6 +14243,10 @@ class SeederError extends Error {
 /** Wrong use: a bad argument, an unknown image, a definition that does not validate. Exit status 2. */
 class UsageError extends SeederError {
     name = 'UsageError';
+}
+/** A run that was asked to stop, when it could not leave everything as it was: it says what there is now. */
+class StoppedError extends SeederError {
+    name = 'StoppedError';
 }
 /** The text a person sees for any thrown value: one line, then one line with the fix where there is one. */
 function describeError(error) {
@@ -12631,7 +17412,7 @@ __webpack_unused_export__ = cst;
 __webpack_unused_export__ = lexer.Lexer;
 exports.HN = lineCounter.LineCounter;
 __webpack_unused_export__ = parser.Parser;
-__webpack_unused_export__ = publicApi.parse;
+exports.qg = publicApi.parse;
 exports.hR = publicApi.parseAllDocuments;
 exports.Tp = publicApi.parseDocument;
 exports.As = publicApi.stringify;
@@ -19528,12 +24309,14 @@ var cidr_tools_default = {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  ef: () => (/* reexport */ argument_Argument),
   uB: () => (/* reexport */ command_Command),
   b7: () => (/* reexport */ CommanderError),
+  Di: () => (/* reexport */ InvalidArgumentError),
   c$: () => (/* reexport */ option_Option)
 });
 
-// UNUSED EXPORTS: Argument, Help, InvalidArgumentError, InvalidOptionArgumentError, createArgument, createCommand, createOption, program
+// UNUSED EXPORTS: Help, InvalidOptionArgumentError, createArgument, createCommand, createOption, program
 
 ;// CONCATENATED MODULE: ./node_modules/commander/lib/error.js
 /**
@@ -35392,29 +40175,31 @@ const ZodRealError = /*@__PURE__*/ _core_index_js__WEBPACK_IMPORTED_MODULE_2__/*
 
 /***/ }),
 
-/***/ 5491:
+/***/ 7597:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  rSt: () => (/* binding */ ZodNumber),
   YOg: () => (/* binding */ array),
-  K39: () => (/* binding */ schemas_base64),
+  K39: () => (/* binding */ base64),
   zMY: () => (/* binding */ schemas_boolean),
-  zrY: () => (/* binding */ schemas_cidrv4),
-  k5n: () => (/* binding */ schemas_enum),
+  zrY: () => (/* binding */ cidrv4),
+  k5n: () => (/* binding */ _enum),
   Whr: () => (/* binding */ schemas_int),
+  uXy: () => (/* binding */ ipv4),
   euz: () => (/* binding */ literal),
-  aig: () => (/* binding */ schemas_number),
+  aig: () => (/* binding */ number),
   Ikc: () => (/* binding */ object),
   g1P: () => (/* binding */ record),
   rej: () => (/* binding */ strictObject),
-  YjP: () => (/* binding */ schemas_string),
+  YjP: () => (/* binding */ string),
   KCZ: () => (/* binding */ union),
   L5J: () => (/* binding */ unknown)
 });
 
-// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64url, bigint, catch, check, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseObject, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, preprocess, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, tuple, uint32, uint64, ulid, undefined, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
+// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64url, bigint, catch, check, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv6, json, jwt, keyof, ksuid, lazy, looseObject, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, preprocess, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, tuple, uint32, uint64, ulid, undefined, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
 
 // EXTERNAL MODULE: ./node_modules/zod/v4/core/core.js
 var core_core = __nccwpck_require__(8532);
@@ -35733,682 +40518,8 @@ function isBackEdge(ctx, value) {
     return backEdges !== undefined && isRef(value) && backEdges.has(value);
 }
 
-;// CONCATENATED MODULE: ./node_modules/zod/v4/core/regexes.js
-
-/**
- * @deprecated CUID v1 is deprecated by its authors due to information leakage
- * (timestamps embedded in the id). Use {@link cuid2} instead.
- * See https://github.com/paralleldrive/cuid.
- */
-const cuid = /^[cC][0-9a-z]{6,}$/;
-const cuid2 = /^[0-9a-z]+$/;
-const ulid = /^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$/;
-const xid = /^[0-9a-vA-V]{20}$/;
-const ksuid = /^[A-Za-z0-9]{27}$/;
-const nanoid = /^[a-zA-Z0-9_-]{21}$/;
-function nanoidOfLength(length) {
-    return new RegExp(`^[a-zA-Z0-9_-]{${length}}$`);
-}
-/** ISO 8601-1 duration regex. Does not support the 8601-2 extensions like negative durations or fractional/negative components. */
-const duration = /^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$/;
-/** Implements ISO 8601-2 extensions like explicit +- prefixes, mixing weeks with other units, and fractional/negative components. */
-const extendedDuration = /^[-+]?P(?!$)(?:(?:[-+]?\d+Y)|(?:[-+]?\d+[.,]\d+Y$))?(?:(?:[-+]?\d+M)|(?:[-+]?\d+[.,]\d+M$))?(?:(?:[-+]?\d+W)|(?:[-+]?\d+[.,]\d+W$))?(?:(?:[-+]?\d+D)|(?:[-+]?\d+[.,]\d+D$))?(?:T(?=[\d+-])(?:(?:[-+]?\d+H)|(?:[-+]?\d+[.,]\d+H$))?(?:(?:[-+]?\d+M)|(?:[-+]?\d+[.,]\d+M$))?(?:[-+]?\d+(?:[.,]\d+)?S)?)??$/;
-/** A regex for any UUID-like identifier: 8-4-4-4-12 hex pattern */
-const guid = /^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})$/;
-/** Returns a regex for validating an RFC 9562/4122 UUID.
- *
- * @param version Optionally specify a version 1-8. If no version is specified, all versions are supported. */
-const uuid = (version) => {
-    if (!version)
-        return /^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff)$/;
-    return new RegExp(`^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-${version}[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12})$`);
-};
-const uuid4 = /*@__PURE__*/ (/* unused pure expression or super */ null && (uuid(4)));
-const uuid6 = /*@__PURE__*/ (/* unused pure expression or super */ null && (uuid(6)));
-const uuid7 = /*@__PURE__*/ (/* unused pure expression or super */ null && (uuid(7)));
-/** Practical email validation */
-const email = /^(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+-]@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$/;
-/** Equivalent to the HTML5 input[type=email] validation implemented by browsers. Source: https://developer.mozilla.org/en-US/docs/Web/HTML/Element/input/email */
-const html5Email = /^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;
-/** The classic emailregex.com regex for RFC 5322-compliant emails */
-const rfc5322Email = /^(([^<>()\[\]\\.,;:\s@"]+(\.[^<>()\[\]\\.,;:\s@"]+)*)|(".+"))@((\[[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}])|(([a-zA-Z\-0-9]+\.)+[a-zA-Z]{2,}))$/;
-/** A loose regex that allows Unicode characters, enforces length limits, and that's about it. */
-const unicodeEmail = /^[^\s@"]{1,64}@[^\s@]{1,255}$/u;
-const idnEmail = (/* unused pure expression or super */ null && (unicodeEmail));
-const browserEmail = /^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;
-// from https://thekevinscott.com/emojis-in-javascript/#writing-a-regular-expression
-// Single character class, not an alternation: the two properties overlap (U+1F9B0-U+1F9B3), so `(A|B)+` backtracks exponentially on a failed match. The leading lookahead then demands one anchor — a pictograph, a regional indicator, or the enclosing keycap — because `\p{Emoji_Component}` on its own covers ASCII digits, `#`, `*`, ZWJ, variation selectors and skin tone modifiers, none of which is an emoji without a base.
-const _emoji = `^(?=[\\s\\S]*[\\p{Extended_Pictographic}\\p{Regional_Indicator}\\u20E3])[\\p{Extended_Pictographic}\\p{Emoji_Component}]+$`;
-function emoji() {
-    return new RegExp(_emoji, "u");
-}
-const ipv4 = /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])$/;
-const ipv6 = /^(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,7}:|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,5}(:[0-9a-fA-F]{1,4}){1,2}|([0-9a-fA-F]{1,4}:){1,4}(:[0-9a-fA-F]{1,4}){1,3}|([0-9a-fA-F]{1,4}:){1,3}(:[0-9a-fA-F]{1,4}){1,4}|([0-9a-fA-F]{1,4}:){1,2}(:[0-9a-fA-F]{1,4}){1,5}|[0-9a-fA-F]{1,4}:((:[0-9a-fA-F]{1,4}){1,6})|:((:[0-9a-fA-F]{1,4}){1,7}|:))$/;
-const mac = (delimiter) => {
-    const escapedDelim = util.escapeRegex(delimiter ?? ":");
-    return new RegExp(`^(?:[0-9A-F]{2}${escapedDelim}){5}[0-9A-F]{2}$|^(?:[0-9a-f]{2}${escapedDelim}){5}[0-9a-f]{2}$`);
-};
-const cidrv4 = /^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])\/([0-9]|[1-2][0-9]|3[0-2])$/;
-const cidrv6 = /^(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,7}:|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,5}(:[0-9a-fA-F]{1,4}){1,2}|([0-9a-fA-F]{1,4}:){1,4}(:[0-9a-fA-F]{1,4}){1,3}|([0-9a-fA-F]{1,4}:){1,3}(:[0-9a-fA-F]{1,4}){1,4}|([0-9a-fA-F]{1,4}:){1,2}(:[0-9a-fA-F]{1,4}){1,5}|[0-9a-fA-F]{1,4}:((:[0-9a-fA-F]{1,4}){1,6})|:((:[0-9a-fA-F]{1,4}){1,7}|:))\/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$/;
-// https://stackoverflow.com/questions/7860392/determine-if-string-is-in-base64-using-javascript
-const base64 = /^$|^(?:[0-9a-zA-Z+/]{4})*(?:(?:[0-9a-zA-Z+/]{2}==)|(?:[0-9a-zA-Z+/]{3}=))?$/;
-const base64url = /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?$/;
-// based on https://stackoverflow.com/questions/106179/regular-expression-to-match-dns-hostname-or-ip-address
-// export const hostname: RegExp = /^([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+$/;
-const hostname = /^(?=.{1,253}\.?$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[-0-9a-zA-Z]{0,61}[0-9a-zA-Z])?)*\.?$/;
-const domain = /^(?=.{1,253}$)([a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]{2,63}$/;
-const httpProtocol = /^https?$/;
-// https://blog.stevenlevithan.com/archives/validate-phone-number#r4-3 (regex sans spaces) E.164: leading digit must be 1-9; total digits (excluding '+') between 7-15
-const e164 = /^\+[1-9]\d{6,14}$/;
-// Credit card shape: 12–19 digits, optionally separated by single spaces or single hyphens. ISO/IEC 7812 caps the PAN at 19 digits; 12 is the shortest issued length (Maestro).
-const creditCard = /^\d(?:[ -]?\d){11,18}$/;
-// ISO 4217 alpha codes from the SIX list, regenerated by scripts/update-iso-4217.ts
-const currencyCode = /^(?:AED|AFN|ALL|AMD|AOA|ARS|AUD|AWG|AZN|BAM|BBD|BDT|BHD|BIF|BMD|BND|BOB|BOV|BRL|BSD|BTN|BWP|BYN|BZD|CAD|CDF|CHE|CHF|CHW|CLF|CLP|CNY|COP|COU|CRC|CUP|CVE|CZK|DJF|DKK|DOP|DZD|EGP|ERN|ETB|EUR|FJD|FKP|GBP|GEL|GHS|GIP|GMD|GNF|GTQ|GYD|HKD|HNL|HTG|HUF|IDR|ILS|INR|IQD|IRR|ISK|JMD|JOD|JPY|KES|KGS|KHR|KMF|KPW|KRW|KWD|KYD|KZT|LAK|LBP|LKR|LRD|LSL|LYD|MAD|MDL|MGA|MKD|MMK|MNT|MOP|MRU|MUR|MVR|MWK|MXN|MXV|MYR|MZN|NAD|NGN|NIO|NOK|NPR|NZD|OMR|PAB|PEN|PGK|PHP|PKR|PLN|PYG|QAR|RON|RSD|RUB|RWF|SAR|SBD|SCR|SDG|SEK|SGD|SHP|SLE|SOS|SRD|SSP|STN|SVC|SYP|SZL|THB|TJS|TMT|TND|TOP|TRY|TTD|TWD|TZS|UAH|UGX|USD|USN|UYI|UYU|UYW|UZS|VED|VES|VND|VUV|WST|XAD|XAF|XAG|XAU|XBA|XBB|XBC|XBD|XCD|XCG|XDR|XOF|XPD|XPF|XPT|XSU|XTS|XUA|XXX|YER|ZAR|ZMW|ZWG)$/;
-// iban electronic format: 2-letter country, check digits 02-98 (the only values `98 - remainder` can produce), 11-30 bban characters
-const iban = /^[A-Z]{2}(?!00|01|99)\d{2}[A-Z0-9]{11,30}$/;
-const dateSource = `(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))`;
-/** Anchors a pattern source. The interpolation lives here rather than at the call site because
- * esbuild will not drop a `@__PURE__` call whose own argument interpolates a variable, but it
- * will drop `anchor(dateSource)`. Keeping it inline pinned `date` into every bundle. */
-function regexes_anchor(source) {
-    return new RegExp(`^${source}$`);
-}
-const date = /*@__PURE__*/ regexes_anchor(dateSource);
-function timeSource(args) {
-    const hhmm = `(?:[01]\\d|2[0-3]):[0-5]\\d`;
-    const regex = typeof args.precision === "number"
-        ? args.precision === -1
-            ? `${hhmm}`
-            : args.precision === 0
-                ? `${hhmm}:[0-5]\\d`
-                : `${hhmm}:[0-5]\\d\\.\\d{${args.precision}}`
-        : args.seconds
-            ? `${hhmm}:[0-5]\\d(?:\\.\\d+)?`
-            : `${hhmm}(?::[0-5]\\d(?:\\.\\d+)?)?`;
-    return regex;
-}
-function time(args) {
-    return new RegExp(`^${timeSource(args)}$`);
-}
-// Adapted from https://stackoverflow.com/a/3143231
-function datetime(args) {
-    const opts = ["Z"];
-    // if (args.offset) opts.push(`([+-]\\d{2}:\\d{2})`);
-    if (args.offset)
-        opts.push(`([+-](?:[01]\\d|2[0-3]):[0-5]\\d)`);
-    // RFC 3339 mandates seconds wherever the time carries a `Z` or an offset, so only the unqualified form `local` adds may omit them
-    const qualified = `${timeSource({ precision: args.precision, seconds: true })}(?:${opts.join("|")})`;
-    const timeRegex = args.local ? `${qualified}|${timeSource({ precision: args.precision })}` : qualified;
-    return new RegExp(`^${dateSource}T(?:${timeRegex})$`);
-}
-// the unbounded form of `string()` as a literal, so every plain string shares one instance instead of building its own
-const anyString = /^[\s\S]{0,}$/;
-const string = (params) => {
-    const regex = params ? `[\\s\\S]{${params?.minimum ?? 0},${params?.maximum ?? ""}}` : `[\\s\\S]*`;
-    return new RegExp(`^${regex}$`);
-};
-const bigint = /^-?\d+n?$/;
-const integer = /^-?\d+$/;
-const number = /^-?\d+(?:\.\d+)?$/;
-const regexes_boolean = /^(?:true|false)$/i;
-const _null = /^null$/i;
-
-const _undefined = /^undefined$/i;
-
-// regex for string with no uppercase letters
-const lowercase = /^[^A-Z]*$/;
-// regex for string with no lowercase letters
-const uppercase = /^[^a-z]*$/;
-// regex for hexadecimal strings (any length)
-const hex = /^[0-9a-fA-F]*$/;
-// Hash regexes for different algorithms and encodings
-// Helper function to create base64 regex with exact length and padding
-function fixedBase64(bodyLength, padding) {
-    return new RegExp(`^[A-Za-z0-9+/]{${bodyLength}}${padding}$`);
-}
-// Helper function to create base64url regex with exact length (no padding)
-function fixedBase64url(length) {
-    return new RegExp(`^[A-Za-z0-9_-]{${length}}$`);
-}
-// MD5 (16 bytes): base64 = 24 chars total (22 + "==")
-const md5_hex = /^[0-9a-fA-F]{32}$/;
-const md5_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(22, "==")));
-const md5_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(22)));
-// SHA1 (20 bytes): base64 = 28 chars total (27 + "=")
-const sha1_hex = /^[0-9a-fA-F]{40}$/;
-const sha1_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(27, "=")));
-const sha1_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(27)));
-// SHA256 (32 bytes): base64 = 44 chars total (43 + "=")
-const sha256_hex = /^[0-9a-fA-F]{64}$/;
-const sha256_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(43, "=")));
-const sha256_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(43)));
-// SHA384 (48 bytes): base64 = 64 chars total (no padding)
-const sha384_hex = /^[0-9a-fA-F]{96}$/;
-const sha384_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(64, "")));
-const sha384_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(64)));
-// SHA512 (64 bytes): base64 = 88 chars total (86 + "==")
-const sha512_hex = /^[0-9a-fA-F]{128}$/;
-const sha512_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(86, "==")));
-const sha512_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(86)));
-
-;// CONCATENATED MODULE: ./node_modules/zod/v4/core/checks.js
-// import { $ZodType } from "./schemas.js";
-
-
-
-const $ZodCheck = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheck", (inst, def) => {
-    var _a;
-    inst._zod ?? (inst._zod = {});
-    inst._zod.def = def;
-    (_a = inst._zod).onattach ?? (_a.onattach = []);
-});
-/** Default `when` for size-based checks: run only on non-nullish values with a `size`. */
-const _whenHasSize = (payload) => {
-    const val = payload.value;
-    return !util.nullish(val) && val.size !== undefined;
-};
-/** Default `when` for length-based checks: run only on non-nullish values with a `length`. */
-const _whenHasLength = (payload) => {
-    const val = payload.value;
-    return !core_util/* nullish */.cl(val) && val.length !== undefined;
-};
-const numericOriginMap = {
-    number: "number",
-    bigint: "bigint",
-    object: "date",
-};
-const $ZodCheckLessThan = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckLessThan", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    const origin = numericOriginMap[typeof def.value];
-    inst._zod.check = (payload) => {
-        if (def.inclusive ? payload.value <= def.value : payload.value < def.value) {
-            return;
-        }
-        payload.issues.push({
-            origin: numericOriginMap[typeof payload.value] ?? origin,
-            code: "too_big",
-            maximum: typeof def.value === "object" ? def.value.getTime() : def.value,
-            input: payload.value,
-            inclusive: def.inclusive,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckGreaterThan = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckGreaterThan", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    const origin = numericOriginMap[typeof def.value];
-    inst._zod.check = (payload) => {
-        if (def.inclusive ? payload.value >= def.value : payload.value > def.value) {
-            return;
-        }
-        payload.issues.push({
-            origin: numericOriginMap[typeof payload.value] ?? origin,
-            code: "too_small",
-            minimum: typeof def.value === "object" ? def.value.getTime() : def.value,
-            input: payload.value,
-            inclusive: def.inclusive,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckMultipleOf = 
-/*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckMultipleOf", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    inst._zod.check = (payload) => {
-        if (typeof payload.value !== typeof def.value)
-            throw new Error("Cannot mix number and bigint in multiple_of check.");
-        const isMultiple = typeof payload.value === "bigint"
-            ? // `value % 0n` throws, and nothing is a multiple of zero — the number branch already fails this way via NaN
-                def.value !== BigInt(0) && payload.value % def.value === BigInt(0)
-            : core_util/* floatSafeRemainder */.LG(payload.value, def.value) === 0;
-        if (isMultiple)
-            return;
-        payload.issues.push({
-            origin: typeof payload.value,
-            code: "not_multiple_of",
-            divisor: def.value,
-            input: payload.value,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckNumberFormat = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckNumberFormat", (inst, def) => {
-    $ZodCheck.init(inst, def); // no format checks
-    def.format = def.format || "float64";
-    const isInt = def.format?.includes("int");
-    const origin = isInt ? "int" : "number";
-    const [minimum, maximum] = core_util/* NUMBER_FORMAT_RANGES */.zH[def.format];
-    inst._zod.check = (payload) => {
-        const input = payload.value;
-        if (isInt) {
-            if (!Number.isInteger(input)) {
-                // invalid_format issue
-                // payload.issues.push({
-                //   expected: def.format,
-                //   format: def.format,
-                //   code: "invalid_format",
-                //   input,
-                //   inst,
-                // });
-                // invalid_type issue
-                payload.issues.push({
-                    expected: origin,
-                    format: def.format,
-                    code: "invalid_type",
-                    continue: false,
-                    input,
-                    inst,
-                });
-                return;
-                // not_multiple_of issue
-                // payload.issues.push({
-                //   code: "not_multiple_of",
-                //   origin: "number",
-                //   input,
-                //   inst,
-                //   divisor: 1,
-                // });
-            }
-            if (!Number.isSafeInteger(input)) {
-                if (input > 0) {
-                    // too_big
-                    payload.issues.push({
-                        input,
-                        code: "too_big",
-                        maximum: Number.MAX_SAFE_INTEGER,
-                        note: "Integers must be within the safe integer range.",
-                        inst,
-                        origin,
-                        inclusive: true,
-                        continue: !def.abort,
-                    });
-                }
-                else {
-                    // too_small
-                    payload.issues.push({
-                        input,
-                        code: "too_small",
-                        minimum: Number.MIN_SAFE_INTEGER,
-                        note: "Integers must be within the safe integer range.",
-                        inst,
-                        origin,
-                        inclusive: true,
-                        continue: !def.abort,
-                    });
-                }
-                return;
-            }
-        }
-        if (input < minimum) {
-            payload.issues.push({
-                origin: "number",
-                input,
-                code: "too_small",
-                minimum,
-                inclusive: true,
-                inst,
-                continue: !def.abort,
-            });
-        }
-        if (input > maximum) {
-            payload.issues.push({
-                origin: "number",
-                input,
-                code: "too_big",
-                maximum,
-                inclusive: true,
-                inst,
-                continue: !def.abort,
-            });
-        }
-    };
-});
-const $ZodCheckBigIntFormat = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckBigIntFormat", (inst, def) => {
-    $ZodCheck.init(inst, def); // no format checks
-    const [minimum, maximum] = util.BIGINT_FORMAT_RANGES[def.format];
-    inst._zod.check = (payload) => {
-        const input = payload.value;
-        if (input < minimum) {
-            payload.issues.push({
-                origin: "bigint",
-                input,
-                code: "too_small",
-                minimum: minimum,
-                inclusive: true,
-                inst,
-                continue: !def.abort,
-            });
-        }
-        if (input > maximum) {
-            payload.issues.push({
-                origin: "bigint",
-                input,
-                code: "too_big",
-                maximum,
-                inclusive: true,
-                inst,
-                continue: !def.abort,
-            });
-        }
-    };
-})));
-const $ZodCheckMaxSize = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckMaxSize", (inst, def) => {
-    var _a;
-    $ZodCheck.init(inst, def);
-    (_a = inst._zod.def).when ?? (_a.when = _whenHasSize);
-    inst._zod.check = (payload) => {
-        const input = payload.value;
-        const size = input.size;
-        if (size <= def.maximum)
-            return;
-        payload.issues.push({
-            origin: util.getSizableOrigin(input),
-            code: "too_big",
-            maximum: def.maximum,
-            inclusive: true,
-            input,
-            inst,
-            continue: !def.abort,
-        });
-    };
-})));
-const $ZodCheckMinSize = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckMinSize", (inst, def) => {
-    var _a;
-    $ZodCheck.init(inst, def);
-    (_a = inst._zod.def).when ?? (_a.when = _whenHasSize);
-    inst._zod.check = (payload) => {
-        const input = payload.value;
-        const size = input.size;
-        if (size >= def.minimum)
-            return;
-        payload.issues.push({
-            origin: util.getSizableOrigin(input),
-            code: "too_small",
-            minimum: def.minimum,
-            inclusive: true,
-            input,
-            inst,
-            continue: !def.abort,
-        });
-    };
-})));
-const $ZodCheckSizeEquals = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckSizeEquals", (inst, def) => {
-    var _a;
-    $ZodCheck.init(inst, def);
-    (_a = inst._zod.def).when ?? (_a.when = _whenHasSize);
-    inst._zod.check = (payload) => {
-        const input = payload.value;
-        const size = input.size;
-        if (size === def.size)
-            return;
-        const tooBig = size > def.size;
-        payload.issues.push({
-            origin: util.getSizableOrigin(input),
-            ...(tooBig ? { code: "too_big", maximum: def.size } : { code: "too_small", minimum: def.size }),
-            inclusive: true,
-            exact: true,
-            input: payload.value,
-            inst,
-            continue: !def.abort,
-        });
-    };
-})));
-const $ZodCheckMaxLength = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckMaxLength", (inst, def) => {
-    var _a;
-    $ZodCheck.init(inst, def);
-    (_a = inst._zod.def).when ?? (_a.when = _whenHasLength);
-    inst._zod.check = (payload) => {
-        const input = payload.value;
-        const units = input.length;
-        // Strings are measured in Unicode code points, not UTF-16 units. A code point is at most two units, so a string that already fits in units fits in code points; only an overflow has to be counted.
-        const length = typeof input === "string" && units > def.maximum ? core_util/* codePointLength */.O7(input) : units;
-        if (length <= def.maximum)
-            return;
-        const origin = core_util/* getLengthableOrigin */.Rc(input);
-        payload.issues.push({
-            origin,
-            code: "too_big",
-            maximum: def.maximum,
-            inclusive: true,
-            input,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckMinLength = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckMinLength", (inst, def) => {
-    var _a;
-    $ZodCheck.init(inst, def);
-    (_a = inst._zod.def).when ?? (_a.when = _whenHasLength);
-    inst._zod.check = (payload) => {
-        const input = payload.value;
-        const units = input.length;
-        // A code point is one or two UTF-16 units, so fewer units than the floor can never reach it and twice the floor always clears it. Only in between is the exact count in doubt.
-        const length = typeof input === "string" && units >= def.minimum && units < def.minimum * 2
-            ? core_util/* codePointLength */.O7(input)
-            : units;
-        if (length >= def.minimum)
-            return;
-        const origin = core_util/* getLengthableOrigin */.Rc(input);
-        payload.issues.push({
-            origin,
-            code: "too_small",
-            minimum: def.minimum,
-            inclusive: true,
-            input,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckLengthEquals = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckLengthEquals", (inst, def) => {
-    var _a;
-    $ZodCheck.init(inst, def);
-    (_a = inst._zod.def).when ?? (_a.when = _whenHasLength);
-    inst._zod.check = (payload) => {
-        const input = payload.value;
-        const units = input.length;
-        // A code point is one or two UTF-16 units, so outside `[length, length * 2]` units the target is missed either way — and missed in the same direction in both measures.
-        const length = typeof input === "string" && units >= def.length && units <= def.length * 2
-            ? core_util/* codePointLength */.O7(input)
-            : units;
-        if (length === def.length)
-            return;
-        const origin = core_util/* getLengthableOrigin */.Rc(input);
-        const tooBig = length > def.length;
-        payload.issues.push({
-            origin,
-            ...(tooBig ? { code: "too_big", maximum: def.length } : { code: "too_small", minimum: def.length }),
-            inclusive: true,
-            exact: true,
-            input: payload.value,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckStringFormat = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckStringFormat", (inst, def) => {
-    var _a, _b;
-    $ZodCheck.init(inst, def);
-    if (def.pattern)
-        (_a = inst._zod).check ?? (_a.check = (payload) => {
-            def.pattern.lastIndex = 0;
-            if (def.pattern.test(payload.value))
-                return;
-            payload.issues.push({
-                origin: "string",
-                code: "invalid_format",
-                format: def.format,
-                input: payload.value,
-                ...(def.pattern ? { pattern: def.pattern.toString() } : {}),
-                inst,
-                continue: !def.abort,
-            });
-        });
-    else
-        (_b = inst._zod).check ?? (_b.check = () => { });
-});
-const $ZodCheckRegex = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckRegex", (inst, def) => {
-    $ZodCheckStringFormat.init(inst, def);
-    inst._zod.check = (payload) => {
-        def.pattern.lastIndex = 0;
-        if (def.pattern.test(payload.value))
-            return;
-        payload.issues.push({
-            origin: "string",
-            code: "invalid_format",
-            format: "regex",
-            input: payload.value,
-            pattern: def.pattern.toString(),
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckLowerCase = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckLowerCase", (inst, def) => {
-    def.pattern ?? (def.pattern = lowercase);
-    $ZodCheckStringFormat.init(inst, def);
-});
-const $ZodCheckUpperCase = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckUpperCase", (inst, def) => {
-    def.pattern ?? (def.pattern = uppercase);
-    $ZodCheckStringFormat.init(inst, def);
-});
-const $ZodCheckIncludes = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckIncludes", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    const escapedRegex = core_util/* escapeRegex */.sD(def.includes);
-    // `String.prototype.includes(sub, position)` matches `sub` at `position`
-    // OR LATER, so the pattern must allow at least `position` leading chars
-    // (`{N,}`), not exactly `position` chars (`{N}`).
-    const pattern = new RegExp(typeof def.position === "number" ? `^.{${def.position},}${escapedRegex}` : escapedRegex);
-    def.pattern = pattern;
-    inst._zod.check = (payload) => {
-        if (payload.value.includes(def.includes, def.position))
-            return;
-        payload.issues.push({
-            origin: "string",
-            code: "invalid_format",
-            format: "includes",
-            includes: def.includes,
-            input: payload.value,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckStartsWith = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckStartsWith", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    const pattern = new RegExp(`^${core_util/* escapeRegex */.sD(def.prefix)}.*`);
-    def.pattern ?? (def.pattern = pattern);
-    inst._zod.check = (payload) => {
-        if (payload.value.startsWith(def.prefix))
-            return;
-        payload.issues.push({
-            origin: "string",
-            code: "invalid_format",
-            format: "starts_with",
-            prefix: def.prefix,
-            input: payload.value,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-const $ZodCheckEndsWith = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckEndsWith", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    const pattern = new RegExp(`.*${core_util/* escapeRegex */.sD(def.suffix)}$`);
-    def.pattern ?? (def.pattern = pattern);
-    inst._zod.check = (payload) => {
-        if (payload.value.endsWith(def.suffix))
-            return;
-        payload.issues.push({
-            origin: "string",
-            code: "invalid_format",
-            format: "ends_with",
-            suffix: def.suffix,
-            input: payload.value,
-            inst,
-            continue: !def.abort,
-        });
-    };
-});
-///////////////////////////////////
-/////    $ZodCheckProperty    /////
-///////////////////////////////////
-function handleCheckPropertyResult(result, payload, property) {
-    if (result.issues.length) {
-        payload.issues.push(...core_util/* prefixIssues */.lQ(property, result.issues));
-    }
-}
-const $ZodCheckProperty = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckProperty", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    inst._zod.check = (payload) => {
-        const result = def.schema._zod.run({
-            value: payload.value[def.property],
-            issues: [],
-        }, {});
-        if (result instanceof Promise) {
-            return result.then((result) => handleCheckPropertyResult(result, payload, def.property));
-        }
-        handleCheckPropertyResult(result, payload, def.property);
-        return;
-    };
-})));
-const $ZodCheckProperties = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckProperties", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    core_util/* hide */.jD(inst, Symbol.iterator, function* () {
-        yield inst;
-    });
-    // key and schema snapshotted together: reading one live and the other cached lets a later mutation of the caller's shape object pair a stale key with a missing schema
-    let entries;
-    inst._zod.check = (payload) => {
-        // the base schema already typed the value, so only a nullish one is rejected here: the properties read on a primitive too, matching z.property() on a string's length
-        if (payload.value == null) {
-            payload.issues.push({ expected: "object", code: "invalid_type", input: payload.value, inst });
-            return undefined;
-        }
-        entries ?? (entries = Reflect.ownKeys(def.shape).map((key) => [key, def.shape[key]]));
-        const input = payload.value;
-        let proms;
-        for (const [key, schema] of entries) {
-            const result = schema._zod.run({ value: input[key], issues: [] }, {});
-            if (result instanceof Promise) {
-                proms ?? (proms = []);
-                proms.push(result.then((result) => handleCheckPropertyResult(result, payload, key)));
-            }
-            else {
-                handleCheckPropertyResult(result, payload, key);
-            }
-        }
-        if (proms)
-            return Promise.all(proms).then(() => undefined);
-        return undefined;
-    };
-});
-const $ZodCheckMimeType = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckMimeType", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    const mimeSet = new Set(def.mime);
-    inst._zod.check = (payload) => {
-        if (mimeSet.has(payload.value.type))
-            return;
-        payload.issues.push({
-            code: "invalid_value",
-            values: def.mime,
-            input: payload.value.type,
-            inst,
-            continue: !def.abort,
-        });
-    };
-})));
-const $ZodCheckOverwrite = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCheckOverwrite", (inst, def) => {
-    $ZodCheck.init(inst, def);
-    inst._zod.check = (payload) => {
-        payload.value = def.tx(payload.value);
-    };
-});
-
+// EXTERNAL MODULE: ./node_modules/zod/v4/core/checks.js
+var core_checks = __nccwpck_require__(4890);
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/doc.js
 class Doc {
     constructor(args = [], closed = {}) {
@@ -36449,6 +40560,8 @@ class Doc {
     }
 }
 
+// EXTERNAL MODULE: ./node_modules/zod/v4/core/regexes.js
+var core_regexes = __nccwpck_require__(3908);
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/versions.js
 const version = {
     major: 4,
@@ -36614,7 +40727,7 @@ function standardProps(inst) {
 const $ZodString = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodString", (inst, def) => {
     $ZodType.init(inst, def);
     // a format's own pattern, else unbounded; a template literal derives the check-aware form itself
-    inst._zod.pattern = def.pattern ?? anyString;
+    inst._zod.pattern = def.pattern ?? core_regexes/* anyString */.gp;
     inst._zod.parse = (payload, _) => {
         if (def.coerce)
             try {
@@ -36634,11 +40747,11 @@ const $ZodString = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodString", (i
 });
 const $ZodStringFormat = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodStringFormat", (inst, def) => {
     // check initialization must come first
-    $ZodCheckStringFormat.init(inst, def);
+    core_checks/* $ZodCheckStringFormat */.ql.init(inst, def);
     $ZodString.init(inst, def);
 });
 const $ZodGUID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodGUID", (inst, def) => {
-    def.pattern ?? (def.pattern = guid);
+    def.pattern ?? (def.pattern = core_regexes/* guid */.Os);
     $ZodStringFormat.init(inst, def);
 });
 const $ZodUUID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodUUID", (inst, def) => {
@@ -36656,14 +40769,14 @@ const $ZodUUID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodUUID", (inst,
         const v = versionMap[def.version];
         if (v === undefined)
             throw new Error(`Invalid UUID version: "${def.version}"`);
-        def.pattern ?? (def.pattern = uuid(v));
+        def.pattern ?? (def.pattern = core_regexes/* uuid */.uR(v));
     }
     else
-        def.pattern ?? (def.pattern = uuid());
+        def.pattern ?? (def.pattern = core_regexes/* uuid */.uR());
     $ZodStringFormat.init(inst, def);
 });
 const $ZodEmail = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodEmail", (inst, def) => {
-    def.pattern ?? (def.pattern = email);
+    def.pattern ?? (def.pattern = core_regexes/* email */.Rp);
     $ZodStringFormat.init(inst, def);
 });
 /** The `://` guard rejected the input before the URL constructor saw it. */
@@ -36690,7 +40803,7 @@ function validateURL(trimmed, def) {
 /** Parses a URL while preserving the non-normalizing HTTP guard. */
 function parseURLObject(trimmed, def) {
     // When normalize is off, require :// for http/https URLs. This prevents strings like "http:example.com" or "https:/path" from being silently accepted
-    if (!def.normalize && def.protocol?.source === httpProtocol.source && !/^https?:\/\//i.test(trimmed)) {
+    if (!def.normalize && def.protocol?.source === core_regexes/* httpProtocol */.F.source && !/^https?:\/\//i.test(trimmed)) {
         return URL_BAD_FORMAT;
     }
     try {
@@ -36789,13 +40902,13 @@ const $ZodURL = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodURL", (inst, d
     };
 });
 const $ZodEmoji = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodEmoji", (inst, def) => {
-    def.pattern ?? (def.pattern = emoji());
+    def.pattern ?? (def.pattern = core_regexes/* emoji */.Zg());
     $ZodStringFormat.init(inst, def);
 });
 const $ZodNanoID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodNanoID", (inst, def) => {
     if (def.length !== undefined && (!Number.isInteger(def.length) || def.length < 1))
         throw new Error(`Invalid nanoid length: ${def.length}`);
-    def.pattern ?? (def.pattern = def.length === undefined ? nanoid : nanoidOfLength(def.length));
+    def.pattern ?? (def.pattern = def.length === undefined ? core_regexes/* nanoid */.Ak : core_regexes/* nanoidOfLength */.D2(def.length));
     $ZodStringFormat.init(inst, def);
 });
 /**
@@ -36804,43 +40917,43 @@ const $ZodNanoID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodNanoID", (i
  * See https://github.com/paralleldrive/cuid.
  */
 const $ZodCUID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCUID", (inst, def) => {
-    def.pattern ?? (def.pattern = cuid);
+    def.pattern ?? (def.pattern = core_regexes/* cuid */.gF);
     $ZodStringFormat.init(inst, def);
 });
 const $ZodCUID2 = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCUID2", (inst, def) => {
-    def.pattern ?? (def.pattern = cuid2);
+    def.pattern ?? (def.pattern = core_regexes/* cuid2 */.Gl);
     $ZodStringFormat.init(inst, def);
 });
 const $ZodULID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodULID", (inst, def) => {
-    def.pattern ?? (def.pattern = ulid);
+    def.pattern ?? (def.pattern = core_regexes/* ulid */.Z0);
     $ZodStringFormat.init(inst, def);
 });
 const $ZodXID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodXID", (inst, def) => {
-    def.pattern ?? (def.pattern = xid);
+    def.pattern ?? (def.pattern = core_regexes/* xid */.kM);
     $ZodStringFormat.init(inst, def);
 });
 const $ZodKSUID = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodKSUID", (inst, def) => {
-    def.pattern ?? (def.pattern = ksuid);
+    def.pattern ?? (def.pattern = core_regexes/* ksuid */.fO);
     $ZodStringFormat.init(inst, def);
 });
 const $ZodISODateTime = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodISODateTime", (inst, def) => {
-    def.pattern ?? (def.pattern = datetime(def));
+    def.pattern ?? (def.pattern = core_regexes/* datetime */.w$(def));
     $ZodStringFormat.init(inst, def);
 });
 const $ZodISODate = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodISODate", (inst, def) => {
-    def.pattern ?? (def.pattern = date);
+    def.pattern ?? (def.pattern = core_regexes/* date */.p6);
     $ZodStringFormat.init(inst, def);
 });
 const $ZodISOTime = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodISOTime", (inst, def) => {
-    def.pattern ?? (def.pattern = time(def));
+    def.pattern ?? (def.pattern = core_regexes/* time */.kB(def));
     $ZodStringFormat.init(inst, def);
 });
 const $ZodISODuration = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodISODuration", (inst, def) => {
-    def.pattern ?? (def.pattern = duration);
+    def.pattern ?? (def.pattern = core_regexes/* duration */.p0);
     $ZodStringFormat.init(inst, def);
 });
 const $ZodIPv4 = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodIPv4", (inst, def) => {
-    def.pattern ?? (def.pattern = ipv4);
+    def.pattern ?? (def.pattern = core_regexes/* ipv4 */.uX);
     $ZodStringFormat.init(inst, def);
 });
 /** An IPv6 address is written with hex digits, colons and dots, and nothing else. The guard is what makes the check below an IPv6 check: `new URL("http://[...]")` parses an authority, not an address, so `@` and `\` re-delimit it and `"::@1\\"` validates against the host `0.0.0.1`. The URL parser also deletes ASCII tab, LF and CR rather than failing, which is how `"::1\n"` validated as `::1`. */
@@ -36851,7 +40964,7 @@ function isValidIPv6(value) {
     return canParseURL(`http://[${value}]`);
 }
 const $ZodIPv6 = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodIPv6", (inst, def) => {
-    def.pattern ?? (def.pattern = ipv6);
+    def.pattern ?? (def.pattern = core_regexes/* ipv6 */.ug);
     $ZodStringFormat.init(inst, def);
     inst._zod.check = (payload) => {
         if (!isValidIPv6(payload.value)) {
@@ -36870,7 +40983,7 @@ const $ZodMAC = /*@__PURE__*/ (/* unused pure expression or super */ null && (co
     $ZodStringFormat.init(inst, def);
 })));
 const $ZodCIDRv4 = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCIDRv4", (inst, def) => {
-    def.pattern ?? (def.pattern = cidrv4);
+    def.pattern ?? (def.pattern = core_regexes/* cidrv4 */.zr);
     $ZodStringFormat.init(inst, def);
 });
 function isValidCIDRv6(value) {
@@ -36888,7 +41001,7 @@ function isValidCIDRv6(value) {
     return isValidIPv6(address);
 }
 const $ZodCIDRv6 = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCIDRv6", (inst, def) => {
-    def.pattern ?? (def.pattern = cidrv6); // not used for validation
+    def.pattern ?? (def.pattern = core_regexes/* cidrv6 */.l7); // not used for validation
     $ZodStringFormat.init(inst, def);
     inst._zod.check = (payload) => {
         if (!isValidCIDRv6(payload.value)) {
@@ -36963,7 +41076,7 @@ const $ZodBase64URL = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodBase64UR
     };
 });
 const $ZodE164 = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodE164", (inst, def) => {
-    def.pattern ?? (def.pattern = e164);
+    def.pattern ?? (def.pattern = core_regexes/* e164 */.hQ);
     $ZodStringFormat.init(inst, def);
 });
 //////////////////////////////   ZodCreditCard   //////////////////////////////
@@ -37090,7 +41203,7 @@ const $ZodCustomStringFormat = /*@__PURE__*/ (/* unused pure expression or super
 })));
 const $ZodNumber = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodNumber", (inst, def) => {
     $ZodType.init(inst, def);
-    inst._zod.pattern = number;
+    inst._zod.pattern = core_regexes/* number */.ai;
     inst._zod.parse = (payload, _ctx) => {
         if (def.coerce)
             try {
@@ -37119,12 +41232,12 @@ const $ZodNumber = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodNumber", (i
     };
 });
 const $ZodNumberFormat = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodNumberFormat", (inst, def) => {
-    $ZodCheckNumberFormat.init(inst, def);
+    core_checks/* $ZodCheckNumberFormat */.KH.init(inst, def);
     $ZodNumber.init(inst, def); // no format checks
 });
 const $ZodBoolean = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodBoolean", (inst, def) => {
     $ZodType.init(inst, def);
-    inst._zod.pattern = regexes_boolean;
+    inst._zod.pattern = core_regexes/* boolean */.zM;
     inst._zod.parse = (payload, _ctx) => {
         if (def.coerce)
             try {
@@ -37145,7 +41258,7 @@ const $ZodBoolean = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodBoolean", 
 });
 const $ZodBigInt = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodBigInt", (inst, def) => {
     $ZodType.init(inst, def);
-    inst._zod.pattern = bigint;
+    inst._zod.pattern = core_regexes/* bigint */.o;
     inst._zod.parse = (payload, _ctx) => {
         if (def.coerce)
             try {
@@ -38277,7 +42390,7 @@ const $ZodRecord = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodRecord", (i
                     throw new Error("Async schemas not supported in object keys currently");
                 }
                 // Numeric string fallback: if key is a numeric string and failed, retry with Number(key). This handles z.number(), z.literal([1, 2, 3]), and unions containing numeric literals
-                const checkNumericKey = typeof key === "string" && number.test(key) && keyResult.issues.length;
+                const checkNumericKey = typeof key === "string" && core_regexes/* number */.ai.test(key) && keyResult.issues.length;
                 if (checkNumericKey) {
                     const retryResult = def.keyType._zod.run({ value: Number(key), issues: [] }, ctx);
                     if (retryResult instanceof Promise) {
@@ -39063,7 +43176,7 @@ const $ZodLazy = /*@__PURE__*/ (/* unused pure expression or super */ null && (c
     };
 })));
 const $ZodCustom = /*@__PURE__*/ core_core/* $constructor */.xI("$ZodCustom", (inst, def) => {
-    $ZodCheck.init(inst, def);
+    core_checks/* $ZodCheck */.QP.init(inst, def);
     $ZodType.init(inst, def);
     inst._zod.parse = (payload, _) => {
         return payload;
@@ -39094,1164 +43207,10 @@ function handleRefineResult(result, payload, input, inst) {
     }
 }
 
-;// CONCATENATED MODULE: ./node_modules/zod/v4/core/registries.js
-var _a;
-const $output = /*@__PURE__*/ (/* unused pure expression or super */ null && (Symbol("ZodOutput")));
-const $input = /*@__PURE__*/ (/* unused pure expression or super */ null && (Symbol("ZodInput")));
-class $ZodRegistry {
-    constructor() {
-        this._map = new WeakMap();
-        this._idmap = new Map();
-    }
-    add(schema, ..._meta) {
-        const meta = _meta[0];
-        this._map.set(schema, meta);
-        if (meta && typeof meta === "object" && "id" in meta) {
-            this._idmap.set(meta.id, schema);
-        }
-        return this;
-    }
-    clear() {
-        this._map = new WeakMap();
-        this._idmap = new Map();
-        return this;
-    }
-    remove(schema) {
-        const meta = this._map.get(schema);
-        if (meta && typeof meta === "object" && "id" in meta) {
-            this._idmap.delete(meta.id);
-        }
-        this._map.delete(schema);
-        return this;
-    }
-    get(schema) {
-        // return this._map.get(schema) as any;
-        // inherit metadata
-        const p = schema._zod.parent;
-        if (p) {
-            const pm = { ...(this.get(p) ?? {}) };
-            delete pm.id; // do not inherit id
-            const f = { ...pm, ...this._map.get(schema) };
-            return Object.keys(f).length ? f : undefined;
-        }
-        return this._map.get(schema);
-    }
-    has(schema) {
-        return this._map.has(schema);
-    }
-}
-// registries
-function registry() {
-    return new $ZodRegistry();
-}
-(_a = globalThis).__zod_globalRegistry ?? (_a.__zod_globalRegistry = registry());
-const globalRegistry = globalThis.__zod_globalRegistry;
-
-;// CONCATENATED MODULE: ./node_modules/zod/v4/core/api.js
-
-
-
-
-function snapshotChecks(def) {
-    if (def.checks)
-        def.checks = [...def.checks];
-    return def;
-}
-// @__NO_SIDE_EFFECTS__
-function _string(Class, params) {
-    return new Class(snapshotChecks({ type: "string", ...core_util/* normalizeParams */.A2(params) }));
-}
-// @__NO_SIDE_EFFECTS__
-function _coercedString(Class, params) {
-    return new Class(snapshotChecks({ type: "string", coerce: true, ...util.normalizeParams(params) }));
-}
-// @__NO_SIDE_EFFECTS__
-function _email(Class, params) {
-    return new Class({
-        type: "string",
-        format: "email",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _guid(Class, params) {
-    return new Class({
-        type: "string",
-        format: "guid",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _uuid(Class, params) {
-    return new Class({
-        type: "string",
-        format: "uuid",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _uuidv4(Class, params) {
-    return new Class({
-        type: "string",
-        format: "uuid",
-        check: "string_format",
-        abort: false,
-        version: "v4",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _uuidv6(Class, params) {
-    return new Class({
-        type: "string",
-        format: "uuid",
-        check: "string_format",
-        abort: false,
-        version: "v6",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _uuidv7(Class, params) {
-    return new Class({
-        type: "string",
-        format: "uuid",
-        check: "string_format",
-        abort: false,
-        version: "v7",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _url(Class, params) {
-    return new Class({
-        type: "string",
-        format: "url",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function api_emoji(Class, params) {
-    return new Class({
-        type: "string",
-        format: "emoji",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _nanoid(Class, params) {
-    return new Class({
-        type: "string",
-        format: "nanoid",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-/**
- * @deprecated CUID v1 is deprecated by its authors due to information leakage
- * (timestamps embedded in the id). Use {@link _cuid2} instead.
- * See https://github.com/paralleldrive/cuid.
- */
-// @__NO_SIDE_EFFECTS__
-function _cuid(Class, params) {
-    return new Class({
-        type: "string",
-        format: "cuid",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _cuid2(Class, params) {
-    return new Class({
-        type: "string",
-        format: "cuid2",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _ulid(Class, params) {
-    return new Class({
-        type: "string",
-        format: "ulid",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _xid(Class, params) {
-    return new Class({
-        type: "string",
-        format: "xid",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _ksuid(Class, params) {
-    return new Class({
-        type: "string",
-        format: "ksuid",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _ipv4(Class, params) {
-    return new Class({
-        type: "string",
-        format: "ipv4",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _ipv6(Class, params) {
-    return new Class({
-        type: "string",
-        format: "ipv6",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _mac(Class, params) {
-    return new Class({
-        type: "string",
-        format: "mac",
-        check: "string_format",
-        abort: false,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _cidrv4(Class, params) {
-    return new Class({
-        type: "string",
-        format: "cidrv4",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _cidrv6(Class, params) {
-    return new Class({
-        type: "string",
-        format: "cidrv6",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _base64(Class, params) {
-    return new Class({
-        type: "string",
-        format: "base64",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _base64url(Class, params) {
-    return new Class({
-        type: "string",
-        format: "base64url",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _e164(Class, params) {
-    return new Class({
-        type: "string",
-        format: "e164",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _creditCard(Class, params) {
-    return new Class({
-        type: "string",
-        format: "credit_card",
-        check: "string_format",
-        abort: false,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _iban(Class, params) {
-    return new Class({
-        type: "string",
-        format: "iban",
-        check: "string_format",
-        abort: false,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _jwt(Class, params) {
-    return new Class({
-        type: "string",
-        format: "jwt",
-        check: "string_format",
-        abort: false,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-const TimePrecision = {
-    Any: null,
-    Minute: -1,
-    Second: 0,
-    Millisecond: 3,
-    Microsecond: 6,
-};
-// @__NO_SIDE_EFFECTS__
-function _isoDateTime(Class, params) {
-    return new Class({
-        type: "string",
-        format: "datetime",
-        check: "string_format",
-        offset: false,
-        local: false,
-        precision: null,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _isoDate(Class, params) {
-    return new Class({
-        type: "string",
-        format: "date",
-        check: "string_format",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _isoTime(Class, params) {
-    return new Class({
-        type: "string",
-        format: "time",
-        check: "string_format",
-        precision: null,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _isoDuration(Class, params) {
-    return new Class({
-        type: "string",
-        format: "duration",
-        check: "string_format",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _number(Class, params) {
-    return new Class(snapshotChecks({ type: "number", checks: [], ...core_util/* normalizeParams */.A2(params) }));
-}
-// @__NO_SIDE_EFFECTS__
-function _coercedNumber(Class, params) {
-    return new Class(snapshotChecks({ type: "number", coerce: true, checks: [], ...util.normalizeParams(params) }));
-}
-// @__NO_SIDE_EFFECTS__
-function _int(Class, params) {
-    return new Class({
-        type: "number",
-        check: "number_format",
-        abort: false,
-        format: "safeint",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _float32(Class, params) {
-    return new Class({
-        type: "number",
-        check: "number_format",
-        abort: false,
-        format: "float32",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _float64(Class, params) {
-    return new Class({
-        type: "number",
-        check: "number_format",
-        abort: false,
-        format: "float64",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _int32(Class, params) {
-    return new Class({
-        type: "number",
-        check: "number_format",
-        abort: false,
-        format: "int32",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _uint32(Class, params) {
-    return new Class({
-        type: "number",
-        check: "number_format",
-        abort: false,
-        format: "uint32",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _boolean(Class, params) {
-    return new Class({
-        type: "boolean",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _coercedBoolean(Class, params) {
-    return new Class({
-        type: "boolean",
-        coerce: true,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _bigint(Class, params) {
-    return new Class({
-        type: "bigint",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _coercedBigint(Class, params) {
-    return new Class({
-        type: "bigint",
-        coerce: true,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _int64(Class, params) {
-    return new Class({
-        type: "bigint",
-        check: "bigint_format",
-        abort: false,
-        format: "int64",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _uint64(Class, params) {
-    return new Class({
-        type: "bigint",
-        check: "bigint_format",
-        abort: false,
-        format: "uint64",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _symbol(Class, params) {
-    return new Class({
-        type: "symbol",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function api_undefined(Class, params) {
-    return new Class({
-        type: "undefined",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function api_null(Class, params) {
-    return new Class({
-        type: "null",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _any(Class) {
-    return new Class({
-        type: "any",
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _unknown(Class) {
-    return new Class({
-        type: "unknown",
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _never(Class, params) {
-    return new Class({
-        type: "never",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _void(Class, params) {
-    return new Class({
-        type: "void",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _date(Class, params) {
-    return new Class({
-        type: "date",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _coercedDate(Class, params) {
-    return new Class({
-        type: "date",
-        coerce: true,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _nan(Class, params) {
-    return new Class({
-        type: "nan",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _lt(value, params) {
-    return new $ZodCheckLessThan({
-        check: "less_than",
-        ...core_util/* normalizeParams */.A2(params),
-        value,
-        inclusive: false,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _lte(value, params) {
-    return new $ZodCheckLessThan({
-        check: "less_than",
-        ...core_util/* normalizeParams */.A2(params),
-        value,
-        inclusive: true,
-    });
-}
-
-// @__NO_SIDE_EFFECTS__
-function _gt(value, params) {
-    return new $ZodCheckGreaterThan({
-        check: "greater_than",
-        ...core_util/* normalizeParams */.A2(params),
-        value,
-        inclusive: false,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _gte(value, params) {
-    return new $ZodCheckGreaterThan({
-        check: "greater_than",
-        ...core_util/* normalizeParams */.A2(params),
-        value,
-        inclusive: true,
-    });
-}
-
-// @__NO_SIDE_EFFECTS__
-function _positive(params) {
-    return _gt(0, params);
-}
-// negative
-// @__NO_SIDE_EFFECTS__
-function _negative(params) {
-    return _lt(0, params);
-}
-// nonpositive
-// @__NO_SIDE_EFFECTS__
-function _nonpositive(params) {
-    return _lte(0, params);
-}
-// nonnegative
-// @__NO_SIDE_EFFECTS__
-function _nonnegative(params) {
-    return _gte(0, params);
-}
-// @__NO_SIDE_EFFECTS__
-function _multipleOf(value, params) {
-    return new $ZodCheckMultipleOf({
-        check: "multiple_of",
-        ...core_util/* normalizeParams */.A2(params),
-        value,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _maxSize(maximum, params) {
-    return new checks.$ZodCheckMaxSize({
-        check: "max_size",
-        ...util.normalizeParams(params),
-        maximum,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _minSize(minimum, params) {
-    return new checks.$ZodCheckMinSize({
-        check: "min_size",
-        ...util.normalizeParams(params),
-        minimum,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _size(size, params) {
-    return new checks.$ZodCheckSizeEquals({
-        check: "size_equals",
-        ...util.normalizeParams(params),
-        size,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _maxLength(maximum, params) {
-    const ch = new $ZodCheckMaxLength({
-        check: "max_length",
-        ...core_util/* normalizeParams */.A2(params),
-        maximum,
-    });
-    return ch;
-}
-// @__NO_SIDE_EFFECTS__
-function _minLength(minimum, params) {
-    return new $ZodCheckMinLength({
-        check: "min_length",
-        ...core_util/* normalizeParams */.A2(params),
-        minimum,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _length(length, params) {
-    return new $ZodCheckLengthEquals({
-        check: "length_equals",
-        ...core_util/* normalizeParams */.A2(params),
-        length,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _regex(pattern, params) {
-    return new $ZodCheckRegex({
-        check: "string_format",
-        format: "regex",
-        ...core_util/* normalizeParams */.A2(params),
-        pattern,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _lowercase(params) {
-    return new $ZodCheckLowerCase({
-        check: "string_format",
-        format: "lowercase",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _uppercase(params) {
-    return new $ZodCheckUpperCase({
-        check: "string_format",
-        format: "uppercase",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _includes(includes, params) {
-    return new $ZodCheckIncludes({
-        check: "string_format",
-        format: "includes",
-        ...core_util/* normalizeParams */.A2(params),
-        includes,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _startsWith(prefix, params) {
-    return new $ZodCheckStartsWith({
-        check: "string_format",
-        format: "starts_with",
-        ...core_util/* normalizeParams */.A2(params),
-        prefix,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _endsWith(suffix, params) {
-    return new $ZodCheckEndsWith({
-        check: "string_format",
-        format: "ends_with",
-        ...core_util/* normalizeParams */.A2(params),
-        suffix,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _property(property, schema, params) {
-    return new checks.$ZodCheckProperty({
-        check: "property",
-        property,
-        schema,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _properties(shape, params) {
-    return new $ZodCheckProperties({
-        check: "properties",
-        shape,
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _mime(types, params) {
-    return new checks.$ZodCheckMimeType({
-        check: "mime_type",
-        mime: types,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _overwrite(tx) {
-    return new $ZodCheckOverwrite({
-        check: "overwrite",
-        tx,
-    });
-}
-// normalize
-// @__NO_SIDE_EFFECTS__
-function _normalize(form) {
-    return _overwrite((input) => input.normalize(form));
-}
-// trim
-// @__NO_SIDE_EFFECTS__
-function _trim() {
-    return _overwrite((input) => input.trim());
-}
-// toLowerCase
-// @__NO_SIDE_EFFECTS__
-function _toLowerCase() {
-    return _overwrite((input) => input.toLowerCase());
-}
-// toUpperCase
-// @__NO_SIDE_EFFECTS__
-function _toUpperCase() {
-    return _overwrite((input) => input.toUpperCase());
-}
-// slugify
-// @__NO_SIDE_EFFECTS__
-function _slugify() {
-    return _overwrite((input) => core_util/* slugify */.Yv(input));
-}
-// @__NO_SIDE_EFFECTS__
-function _array(Class, element, params) {
-    return new Class({
-        type: "array",
-        element,
-        // get element() {
-        //   return element;
-        // },
-        ...core_util/* normalizeParams */.A2(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _union(Class, options, params) {
-    return new Class({
-        type: "union",
-        options,
-        ...util.normalizeParams(params),
-    });
-}
-function _xor(Class, options, params) {
-    return new Class({
-        type: "union",
-        options,
-        inclusive: false,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _discriminatedUnion(Class, discriminator, options, params) {
-    return new Class({
-        type: "union",
-        options: options,
-        discriminator,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _intersection(Class, left, right) {
-    return new Class({
-        type: "intersection",
-        left,
-        right,
-    });
-}
-// export function _tuple(
-//   Class: util.SchemaClass<schemas.$ZodTuple>,
-//   items: [],
-//   params?: string | $ZodTupleParams
-// ): schemas.$ZodTuple<[], null>;
-// @__NO_SIDE_EFFECTS__
-function _tuple(Class, items, _paramsOrRest, _params) {
-    const hasRest = _paramsOrRest instanceof schemas.$ZodType;
-    const params = hasRest ? _params : _paramsOrRest;
-    const rest = hasRest ? _paramsOrRest : null;
-    return new Class({
-        type: "tuple",
-        items,
-        rest,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _record(Class, keyType, valueType, params) {
-    return new Class({
-        type: "record",
-        keyType,
-        valueType,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _map(Class, keyType, valueType, params) {
-    return new Class({
-        type: "map",
-        keyType,
-        valueType,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _set(Class, valueType, params) {
-    return new Class({
-        type: "set",
-        valueType,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _enum(Class, values, params) {
-    const entries = Array.isArray(values) ? Object.fromEntries(values.map((v) => [v, v])) : values;
-    // if (Array.isArray(values)) {
-    //   for (const value of values) {
-    //     entries[value] = value;
-    //   }
-    // } else {
-    //   Object.assign(entries, values);
-    // }
-    // const entries: util.EnumLike = {};
-    // for (const val of values) {
-    //   entries[val] = val;
-    // }
-    return new Class({
-        type: "enum",
-        entries,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-/** @deprecated This API has been merged into `z.enum()`. Use `z.enum()` instead.
- *
- * ```ts
- * enum Colors { red, green, blue }
- * z.enum(Colors);
- * ```
- */
-function _nativeEnum(Class, entries, params) {
-    return new Class({
-        type: "enum",
-        entries,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _literal(Class, value, params) {
-    return new Class({
-        type: "literal",
-        values: Array.isArray(value) ? value : [value],
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _file(Class, params) {
-    return new Class({
-        type: "file",
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _transform(Class, fn) {
-    return new Class({
-        type: "transform",
-        transform: fn,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _optional(Class, innerType) {
-    return new Class({
-        type: "optional",
-        innerType,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _nullable(Class, innerType) {
-    return new Class({
-        type: "nullable",
-        innerType,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _default(Class, innerType, defaultValue) {
-    return new Class({
-        type: "default",
-        innerType,
-        get defaultValue() {
-            return typeof defaultValue === "function" ? defaultValue() : util.shallowClone(defaultValue);
-        },
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _nonoptional(Class, innerType, params) {
-    return new Class({
-        type: "nonoptional",
-        innerType,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _success(Class, innerType) {
-    return new Class({
-        type: "success",
-        innerType,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _catch(Class, innerType, catchValue) {
-    return new Class({
-        type: "catch",
-        innerType,
-        catchValue: (typeof catchValue === "function" ? catchValue : util.constantCatch(catchValue)),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _pipe(Class, in_, out) {
-    return new Class({
-        type: "pipe",
-        in: in_,
-        out,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _readonly(Class, innerType) {
-    return new Class({
-        type: "readonly",
-        innerType,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _templateLiteral(Class, parts, params) {
-    return new Class({
-        type: "template_literal",
-        parts,
-        ...util.normalizeParams(params),
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _lazy(Class, getter) {
-    return new Class({
-        type: "lazy",
-        getter,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _promise(Class, innerType) {
-    return new Class({
-        type: "promise",
-        innerType,
-    });
-}
-// @__NO_SIDE_EFFECTS__
-function _custom(Class, fn, _params) {
-    const norm = util.normalizeParams(_params);
-    norm.abort ?? (norm.abort = true); // default to abort:false
-    const schema = new Class({
-        type: "custom",
-        check: "custom",
-        fn: fn,
-        ...norm,
-    });
-    return schema;
-}
-// same as _custom but defaults to abort:false
-// @__NO_SIDE_EFFECTS__
-function _refine(Class, fn, _params) {
-    const schema = new Class({
-        type: "custom",
-        check: "custom",
-        fn: fn,
-        ...core_util/* normalizeParams */.A2(_params),
-    });
-    return schema;
-}
-// @__NO_SIDE_EFFECTS__
-function _superRefine(fn, params) {
-    const ch = _check((payload) => {
-        payload.addIssue = (issue) => {
-            if (typeof issue === "string") {
-                payload.issues.push(core_util/* issue */.sn(issue, payload.value, ch._zod.def));
-            }
-            else {
-                // for Zod 3 backwards compatibility
-                const _issue = issue;
-                if (_issue.fatal)
-                    _issue.continue = false;
-                _issue.code ?? (_issue.code = "custom");
-                if (!("input" in _issue))
-                    _issue.input = payload.value;
-                _issue.inst ?? (_issue.inst = ch);
-                _issue.continue ?? (_issue.continue = !ch._zod.def.abort); // abort is always undefined, so this is always true...
-                payload.issues.push(core_util/* issue */.sn(_issue));
-            }
-        };
-        return fn(payload.value, payload);
-    }, params);
-    return ch;
-}
-// @__NO_SIDE_EFFECTS__
-function _check(fn, params) {
-    const ch = new $ZodCheck({
-        check: "custom",
-        ...core_util/* normalizeParams */.A2(params),
-    });
-    ch._zod.check = fn;
-    return ch;
-}
-// @__NO_SIDE_EFFECTS__
-function describe(description) {
-    const ch = new $ZodCheck({ check: "describe" });
-    ch._zod.onattach = [
-        (inst) => {
-            const existing = globalRegistry.get(inst) ?? {};
-            globalRegistry.add(inst, { ...existing, description });
-        },
-    ];
-    ch._zod.check = () => { }; // no-op check
-    return ch;
-}
-// @__NO_SIDE_EFFECTS__
-function meta(metadata) {
-    const ch = new $ZodCheck({ check: "meta" });
-    ch._zod.onattach = [
-        (inst) => {
-            const existing = globalRegistry.get(inst) ?? {};
-            globalRegistry.add(inst, { ...existing, ...metadata });
-        },
-    ];
-    ch._zod.check = () => { }; // no-op check
-    return ch;
-}
-// @__NO_SIDE_EFFECTS__
-function _stringbool(Classes, _params) {
-    const params = util.normalizeParams(_params);
-    let truthyArray = params.truthy ?? ["true", "1", "yes", "on", "y", "enabled"];
-    let falsyArray = params.falsy ?? ["false", "0", "no", "off", "n", "disabled"];
-    if (params.case !== "sensitive") {
-        truthyArray = truthyArray.map((v) => (typeof v === "string" ? v.toLowerCase() : v));
-        falsyArray = falsyArray.map((v) => (typeof v === "string" ? v.toLowerCase() : v));
-    }
-    const truthySet = new Set(truthyArray);
-    const falsySet = new Set(falsyArray);
-    const _Codec = Classes.Codec ?? schemas.$ZodCodec;
-    const _Boolean = Classes.Boolean ?? schemas.$ZodBoolean;
-    const _String = Classes.String ?? schemas.$ZodString;
-    const stringSchema = new _String({ type: "string", error: params.error });
-    const booleanSchema = new _Boolean({ type: "boolean", error: params.error });
-    const codec = new _Codec({
-        type: "pipe",
-        in: stringSchema,
-        out: booleanSchema,
-        transform: ((input, payload) => {
-            let data = input;
-            if (params.case !== "sensitive")
-                data = data.toLowerCase();
-            if (truthySet.has(data)) {
-                return true;
-            }
-            else if (falsySet.has(data)) {
-                return false;
-            }
-            else {
-                payload.issues.push({
-                    code: "invalid_value",
-                    expected: "stringbool",
-                    values: [...truthySet, ...falsySet],
-                    input: payload.value,
-                    inst: codec,
-                    continue: false,
-                });
-                return {};
-            }
-        }),
-        reverseTransform: ((input, _payload) => {
-            if (input === true) {
-                return truthyArray[0] || "true";
-            }
-            else {
-                return falsyArray[0] || "false";
-            }
-        }),
-        error: params.error,
-    });
-    codec._zod.bag.truthy = truthyArray;
-    codec._zod.bag.falsy = falsyArray;
-    codec._zod.bag.case = params.case ?? "insensitive";
-    return codec;
-}
-// @__NO_SIDE_EFFECTS__
-function _stringFormat(Class, format, fnOrRegex, _params = {}) {
-    const params = util.normalizeParams(_params);
-    const def = {
-        check: "string_format",
-        type: "string",
-        format,
-        fn: typeof fnOrRegex === "function" ? fnOrRegex : (val) => fnOrRegex.test(val),
-        ...params,
-    };
-    if (fnOrRegex instanceof RegExp) {
-        def.pattern = fnOrRegex;
-    }
-    const inst = new Class(def);
-    return inst;
-}
-
+// EXTERNAL MODULE: ./node_modules/zod/v4/core/registries.js
+var registries = __nccwpck_require__(9396);
+// EXTERNAL MODULE: ./node_modules/zod/v4/core/api.js
+var api = __nccwpck_require__(3759);
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/to-json-schema.js
 
 
@@ -40282,7 +43241,7 @@ function to_json_schema_initializeContext(params) {
         target = "draft-07";
     return {
         processors: params.processors ?? {},
-        metadataRegistry: params?.metadata ?? globalRegistry,
+        metadataRegistry: params?.metadata ?? registries/* globalRegistry */.fd,
         target,
         unrepresentable: params?.unrepresentable ?? "throw",
         override: params?.override ?? (() => { }),
@@ -41013,8 +43972,8 @@ const formatMap = {
 // ==================== SIMPLE TYPE PROCESSORS ====================
 // the runtime patterns are lax so parse paths never overflow the regex stack; the emitted schema swaps in the exact block forms, which zod itself never executes
 const exactPatterns = new Map([
-    [base64Charset, base64],
-    [base64urlCharset, base64url],
+    [base64Charset, core_regexes/* base64 */.K3],
+    [base64urlCharset, core_regexes/* base64url */.r0],
 ]);
 const exactPattern = (p) => exactPatterns.get(p) ?? p;
 const stringProcessor = (schema, ctx, _json, _params) => {
@@ -41483,7 +44442,7 @@ function stringifyKeyNames(bySchema, json, visited) {
         return rest;
     rest.type = "string";
     if (!values)
-        rest.pattern = (types.includes("number") ? number : integer).source;
+        rest.pattern = (types.includes("number") ? core_regexes/* number */.ai : core_regexes/* integer */.nd).source;
     return rest;
 }
 /** Every record of one conversion, so the carriers are found in a single pass rather than once per record. */
@@ -42131,7 +45090,7 @@ const ZodType = /*@__PURE__*/ core_core/* $constructor */.xI("ZodType", (inst, d
         return this.check(superRefine(refinement, params));
     },
     overwrite(fn) {
-        return this.check(_overwrite(fn));
+        return this.check(api/* _overwrite */.bS(fn));
     },
     optional() {
         return optional(this);
@@ -42161,13 +45120,13 @@ const ZodType = /*@__PURE__*/ core_core/* $constructor */.xI("ZodType", (inst, d
         return pipe(this, transform(tx));
     },
     default(d) {
-        return schemas_default(this, d);
+        return _default(this, d);
     },
     prefault(d) {
         return prefault(this, d);
     },
     catch(params) {
-        return schemas_catch(this, params);
+        return _catch(this, params);
     },
     pipe(target) {
         return pipe(this, target);
@@ -42177,15 +45136,15 @@ const ZodType = /*@__PURE__*/ core_core/* $constructor */.xI("ZodType", (inst, d
     },
     describe(description) {
         const cl = this.clone();
-        globalRegistry.add(cl, { description });
+        registries/* globalRegistry */.fd.add(cl, { description });
         return cl;
     },
     meta(...args) {
         // overloaded: meta() returns the registered metadata, meta(data) returns a clone with `data` registered. The mapped type picks up the second overload, so we accept variadic any-args and return `any` to satisfy both at runtime.
         if (args.length === 0)
-            return globalRegistry.get(this);
+            return registries/* globalRegistry */.fd.get(this);
         const cl = this.clone();
-        globalRegistry.add(cl, args[0]);
+        registries/* globalRegistry */.fd.add(cl, args[0]);
         return cl;
     },
     isOptional() {
@@ -42264,7 +45223,7 @@ const ZodType = /*@__PURE__*/ core_core/* $constructor */.xI("ZodType", (inst, d
     },
     // Reads through to the registry on every access, so it must not cache.
     get description() {
-        return globalRegistry.get(this)?.description;
+        return registries/* globalRegistry */.fd.get(this)?.description;
     },
     // No setter: `schema._def = x` throws, as it did when `_def` was a non-writable own property.
     get _def() {
@@ -42283,49 +45242,49 @@ const _ZodString = /*@__PURE__*/ core_core/* $constructor */.xI("_ZodString", (i
     maxLength: (inst) => aggregateChecks(inst).maximum ?? null,
 }, {
     regex(...args) {
-        return this.check(_regex(...args));
+        return this.check(api/* _regex */.Fk(...args));
     },
     includes(...args) {
-        return this.check(_includes(...args));
+        return this.check(api/* _includes */.dR(...args));
     },
     startsWith(...args) {
-        return this.check(_startsWith(...args));
+        return this.check(api/* _startsWith */.$S(...args));
     },
     endsWith(...args) {
-        return this.check(_endsWith(...args));
+        return this.check(api/* _endsWith */.ER(...args));
     },
     min(...args) {
-        return this.check(_minLength(...args));
+        return this.check(api/* _minLength */.m9(...args));
     },
     max(...args) {
-        return this.check(_maxLength(...args));
+        return this.check(api/* _maxLength */.Eb(...args));
     },
     length(...args) {
-        return this.check(_length(...args));
+        return this.check(api/* _length */.YA(...args));
     },
     nonempty(...args) {
-        return this.check(_minLength(1, ...args));
+        return this.check(api/* _minLength */.m9(1, ...args));
     },
     lowercase(params) {
-        return this.check(_lowercase(params));
+        return this.check(api/* _lowercase */.hH(params));
     },
     uppercase(params) {
-        return this.check(_uppercase(params));
+        return this.check(api/* _uppercase */.qF(params));
     },
     trim() {
-        return this.check(_trim());
+        return this.check(api/* _trim */.WN());
     },
     normalize(...args) {
-        return this.check(_normalize(...args));
+        return this.check(api/* _normalize */.lo(...args));
     },
     toLowerCase() {
-        return this.check(_toLowerCase());
+        return this.check(api/* _toLowerCase */.Il());
     },
     toUpperCase() {
-        return this.check(_toUpperCase());
+        return this.check(api/* _toUpperCase */.xY());
     },
     slugify() {
-        return this.check(_slugify());
+        return this.check(api/* _slugify */.TL());
     },
 }));
 const ZodString = /*@__PURE__*/ core_core/* $constructor */.xI("ZodString", (inst, def) => {
@@ -42333,86 +45292,86 @@ const ZodString = /*@__PURE__*/ core_core/* $constructor */.xI("ZodString", (ins
     _ZodString.init(inst, def);
 }, {
     email(params) {
-        return this.check(_email(ZodEmail, params));
+        return this.check(api/* _email */.Mu(ZodEmail, params));
     },
     url(params) {
-        return this.check(_url(ZodURL, params));
+        return this.check(api/* _url */.Fn(ZodURL, params));
     },
     jwt(params) {
-        return this.check(_jwt(ZodJWT, params));
+        return this.check(api/* _jwt */.rk(ZodJWT, params));
     },
     emoji(params) {
-        return this.check(api_emoji(ZodEmoji, params));
+        return this.check(api/* _emoji */.aC(ZodEmoji, params));
     },
     guid(params) {
-        return this.check(_guid(ZodGUID, params));
+        return this.check(api/* _guid */.tB(ZodGUID, params));
     },
     uuid(params) {
-        return this.check(_uuid(ZodUUID, params));
+        return this.check(api/* _uuid */.Be(ZodUUID, params));
     },
     uuidv4(params) {
-        return this.check(_uuidv4(ZodUUID, params));
+        return this.check(api/* _uuidv4 */.nA(ZodUUID, params));
     },
     uuidv6(params) {
-        return this.check(_uuidv6(ZodUUID, params));
+        return this.check(api/* _uuidv6 */.pY(ZodUUID, params));
     },
     uuidv7(params) {
-        return this.check(_uuidv7(ZodUUID, params));
+        return this.check(api/* _uuidv7 */.wA(ZodUUID, params));
     },
     nanoid(params) {
-        return this.check(_nanoid(ZodNanoID, params));
+        return this.check(api/* _nanoid */.Dl(ZodNanoID, params));
     },
     cuid(params) {
-        return this.check(_cuid(ZodCUID, params));
+        return this.check(api/* _cuid */.fs(ZodCUID, params));
     },
     cuid2(params) {
-        return this.check(_cuid2(ZodCUID2, params));
+        return this.check(api/* _cuid2 */.Bj(ZodCUID2, params));
     },
     ulid(params) {
-        return this.check(_ulid(ZodULID, params));
+        return this.check(api/* _ulid */.Ct(ZodULID, params));
     },
     base64(params) {
-        return this.check(_base64(ZodBase64, params));
+        return this.check(api/* _base64 */.rt(ZodBase64, params));
     },
     base64url(params) {
-        return this.check(_base64url(ZodBase64URL, params));
+        return this.check(api/* _base64url */.cU(ZodBase64URL, params));
     },
     xid(params) {
-        return this.check(_xid(ZodXID, params));
+        return this.check(api/* _xid */.Pw(ZodXID, params));
     },
     ksuid(params) {
-        return this.check(_ksuid(ZodKSUID, params));
+        return this.check(api/* _ksuid */._z(ZodKSUID, params));
     },
     ipv4(params) {
-        return this.check(_ipv4(ZodIPv4, params));
+        return this.check(api/* _ipv4 */.Ny(ZodIPv4, params));
     },
     ipv6(params) {
-        return this.check(_ipv6(ZodIPv6, params));
+        return this.check(api/* _ipv6 */.$O(ZodIPv6, params));
     },
     cidrv4(params) {
-        return this.check(_cidrv4(ZodCIDRv4, params));
+        return this.check(api/* _cidrv4 */.Uy(ZodCIDRv4, params));
     },
     cidrv6(params) {
-        return this.check(_cidrv6(ZodCIDRv6, params));
+        return this.check(api/* _cidrv6 */.gP(ZodCIDRv6, params));
     },
     e164(params) {
-        return this.check(_e164(ZodE164, params));
+        return this.check(api/* _e164 */.KB(ZodE164, params));
     },
     datetime(params) {
-        return this.check(_isoDateTime(ZodISODateTime, params));
+        return this.check(api/* _isoDateTime */.G1(ZodISODateTime, params));
     },
     date(params) {
-        return this.check(_isoDate(ZodISODate, params));
+        return this.check(api/* _isoDate */.db(ZodISODate, params));
     },
     time(params) {
-        return this.check(_isoTime(ZodISOTime, params));
+        return this.check(api/* _isoTime */.Kn(ZodISOTime, params));
     },
     duration(params) {
-        return this.check(_isoDuration(ZodISODuration, params));
+        return this.check(api/* _isoDuration */.f2(ZodISODuration, params));
     },
 });
-function schemas_string(params) {
-    return _string(ZodString, params);
+function string(params) {
+    return api/* _string */.Rl(ZodString, params);
 }
 const ZodStringFormat = /*@__PURE__*/ core_core/* $constructor */.xI("ZodStringFormat", (inst, def) => {
     $ZodStringFormat.init(inst, def);
@@ -42439,7 +45398,7 @@ const ZodEmail = /*@__PURE__*/ core_core/* $constructor */.xI("ZodEmail", (inst,
     $ZodEmail.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_email(params) {
+function email(params) {
     return core._email(ZodEmail, params);
 }
 const ZodGUID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodGUID", (inst, def) => {
@@ -42447,7 +45406,7 @@ const ZodGUID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodGUID", (inst, d
     $ZodGUID.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_guid(params) {
+function guid(params) {
     return core._guid(ZodGUID, params);
 }
 const ZodUUID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodUUID", (inst, def) => {
@@ -42455,7 +45414,7 @@ const ZodUUID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodUUID", (inst, d
     $ZodUUID.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_uuid(params) {
+function uuid(params) {
     return core._uuid(ZodUUID, params);
 }
 function uuidv4(params) {
@@ -42489,7 +45448,7 @@ const ZodEmoji = /*@__PURE__*/ core_core/* $constructor */.xI("ZodEmoji", (inst,
     $ZodEmoji.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_emoji(params) {
+function emoji(params) {
     return core._emoji(ZodEmoji, params);
 }
 const ZodNanoID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodNanoID", (inst, def) => {
@@ -42497,7 +45456,7 @@ const ZodNanoID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodNanoID", (ins
     $ZodNanoID.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_nanoid(params) {
+function nanoid(params) {
     return core._nanoid(ZodNanoID, params);
 }
 /**
@@ -42517,7 +45476,7 @@ const ZodCUID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodCUID", (inst, d
  * (timestamps embedded in the id). Use {@link cuid2 | `z.cuid2()`} instead.
  * See https://github.com/paralleldrive/cuid.
  */
-function schemas_cuid(params) {
+function cuid(params) {
     return core._cuid(ZodCUID, params);
 }
 const ZodCUID2 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodCUID2", (inst, def) => {
@@ -42525,7 +45484,7 @@ const ZodCUID2 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodCUID2", (inst,
     $ZodCUID2.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_cuid2(params) {
+function cuid2(params) {
     return core._cuid2(ZodCUID2, params);
 }
 const ZodULID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodULID", (inst, def) => {
@@ -42533,7 +45492,7 @@ const ZodULID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodULID", (inst, d
     $ZodULID.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_ulid(params) {
+function ulid(params) {
     return core._ulid(ZodULID, params);
 }
 const ZodXID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodXID", (inst, def) => {
@@ -42541,7 +45500,7 @@ const ZodXID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodXID", (inst, def
     $ZodXID.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_xid(params) {
+function xid(params) {
     return core._xid(ZodXID, params);
 }
 const ZodKSUID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodKSUID", (inst, def) => {
@@ -42549,7 +45508,7 @@ const ZodKSUID = /*@__PURE__*/ core_core/* $constructor */.xI("ZodKSUID", (inst,
     $ZodKSUID.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_ksuid(params) {
+function ksuid(params) {
     return core._ksuid(ZodKSUID, params);
 }
 const ZodIPv4 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodIPv4", (inst, def) => {
@@ -42557,15 +45516,15 @@ const ZodIPv4 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodIPv4", (inst, d
     $ZodIPv4.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_ipv4(params) {
-    return core._ipv4(ZodIPv4, params);
+function ipv4(params) {
+    return api/* _ipv4 */.Ny(ZodIPv4, params);
 }
 const ZodMAC = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodMAC", (inst, def) => {
     // ZodStringFormat.init(inst, def);
     core.$ZodMAC.init(inst, def);
     ZodStringFormat.init(inst, def);
 })));
-function schemas_mac(params) {
+function mac(params) {
     return core._mac(ZodMAC, params);
 }
 const ZodIPv6 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodIPv6", (inst, def) => {
@@ -42573,21 +45532,21 @@ const ZodIPv6 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodIPv6", (inst, d
     $ZodIPv6.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_ipv6(params) {
+function ipv6(params) {
     return core._ipv6(ZodIPv6, params);
 }
 const ZodCIDRv4 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodCIDRv4", (inst, def) => {
     $ZodCIDRv4.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_cidrv4(params) {
-    return _cidrv4(ZodCIDRv4, params);
+function cidrv4(params) {
+    return api/* _cidrv4 */.Uy(ZodCIDRv4, params);
 }
 const ZodCIDRv6 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodCIDRv6", (inst, def) => {
     $ZodCIDRv6.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_cidrv6(params) {
+function cidrv6(params) {
     return core._cidrv6(ZodCIDRv6, params);
 }
 const ZodBase64 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodBase64", (inst, def) => {
@@ -42595,15 +45554,15 @@ const ZodBase64 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodBase64", (ins
     $ZodBase64.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_base64(params) {
-    return _base64(ZodBase64, params);
+function base64(params) {
+    return api/* _base64 */.rt(ZodBase64, params);
 }
 const ZodBase64URL = /*@__PURE__*/ core_core/* $constructor */.xI("ZodBase64URL", (inst, def) => {
     // ZodStringFormat.init(inst, def);
     $ZodBase64URL.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_base64url(params) {
+function base64url(params) {
     return core._base64url(ZodBase64URL, params);
 }
 const ZodE164 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodE164", (inst, def) => {
@@ -42611,21 +45570,21 @@ const ZodE164 = /*@__PURE__*/ core_core/* $constructor */.xI("ZodE164", (inst, d
     $ZodE164.init(inst, def);
     ZodStringFormat.init(inst, def);
 });
-function schemas_e164(params) {
+function e164(params) {
     return core._e164(ZodE164, params);
 }
 const ZodCreditCard = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodCreditCard", (inst, def) => {
     core.$ZodCreditCard.init(inst, def);
     ZodStringFormat.init(inst, def);
 })));
-function schemas_creditCard(params) {
+function creditCard(params) {
     return core._creditCard(ZodCreditCard, params);
 }
 const ZodIBAN = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodIBAN", (inst, def) => {
     core.$ZodIBAN.init(inst, def);
     ZodStringFormat.init(inst, def);
 })));
-function schemas_iban(params) {
+function iban(params) {
     return core._iban(ZodIBAN, params);
 }
 const ZodJWT = /*@__PURE__*/ core_core/* $constructor */.xI("ZodJWT", (inst, def) => {
@@ -42644,13 +45603,13 @@ const ZodCustomStringFormat = /*@__PURE__*/ (/* unused pure expression or super 
 function stringFormat(format, fnOrRegex, _params = {}) {
     return core._stringFormat(ZodCustomStringFormat, format, fnOrRegex, _params);
 }
-function schemas_hostname(_params) {
+function hostname(_params) {
     return core._stringFormat(ZodCustomStringFormat, "hostname", regexes.hostname, _params);
 }
-function schemas_hex(_params) {
+function hex(_params) {
     return core._stringFormat(ZodCustomStringFormat, "hex", regexes.hex, _params);
 }
-function schemas_currencyCode(_params) {
+function currencyCode(_params) {
     return core._stringFormat(ZodCustomStringFormat, "currency_code", regexes.currencyCode, _params);
 }
 function hash(alg, params) {
@@ -42683,22 +45642,22 @@ const ZodNumber = /*@__PURE__*/ core_core/* $constructor */.xI("ZodNumber", (ins
     format: (inst) => aggregateChecks(inst).format ?? null,
 }, {
     gt(value, params) {
-        return this.check(_gt(value, params));
+        return this.check(api/* _gt */.Tx(value, params));
     },
     gte(value, params) {
-        return this.check(_gte(value, params));
+        return this.check(api/* _gte */.qm(value, params));
     },
     min(value, params) {
-        return this.check(_gte(value, params));
+        return this.check(api/* _gte */.qm(value, params));
     },
     lt(value, params) {
-        return this.check(_lt(value, params));
+        return this.check(api/* _lt */.Au(value, params));
     },
     lte(value, params) {
-        return this.check(_lte(value, params));
+        return this.check(api/* _lte */.Zm(value, params));
     },
     max(value, params) {
-        return this.check(_lte(value, params));
+        return this.check(api/* _lte */.Zm(value, params));
     },
     int(params) {
         return this.check(schemas_int(params));
@@ -42707,36 +45666,36 @@ const ZodNumber = /*@__PURE__*/ core_core/* $constructor */.xI("ZodNumber", (ins
         return this.check(schemas_int(params));
     },
     positive(params) {
-        return this.check(_gt(0, params));
+        return this.check(api/* _gt */.Tx(0, params));
     },
     nonnegative(params) {
-        return this.check(_gte(0, params));
+        return this.check(api/* _gte */.qm(0, params));
     },
     negative(params) {
-        return this.check(_lt(0, params));
+        return this.check(api/* _lt */.Au(0, params));
     },
     nonpositive(params) {
-        return this.check(_lte(0, params));
+        return this.check(api/* _lte */.Zm(0, params));
     },
     multipleOf(value, params) {
-        return this.check(_multipleOf(value, params));
+        return this.check(api/* _multipleOf */.Hi(value, params));
     },
     step(value, params) {
-        return this.check(_multipleOf(value, params));
+        return this.check(api/* _multipleOf */.Hi(value, params));
     },
     finite() {
         return this;
     },
 }));
-function schemas_number(params) {
-    return _number(ZodNumber, params);
+function number(params) {
+    return api/* _number */.F7(ZodNumber, params);
 }
 const ZodNumberFormat = /*@__PURE__*/ core_core/* $constructor */.xI("ZodNumberFormat", (inst, def) => {
     $ZodNumberFormat.init(inst, def);
     ZodNumber.init(inst, def);
 });
 function schemas_int(params) {
-    return _int(ZodNumberFormat, params);
+    return api/* _int */.LK(ZodNumberFormat, params);
 }
 function float32(params) {
     return core._float32(ZodNumberFormat, params);
@@ -42756,7 +45715,7 @@ const ZodBoolean = /*@__PURE__*/ core_core/* $constructor */.xI("ZodBoolean", (i
     inst._zod.processJSONSchema = (ctx, json, params) => booleanProcessor(inst, ctx, json, params);
 });
 function schemas_boolean(params) {
-    return _boolean(ZodBoolean, params);
+    return api/* _boolean */._L(ZodBoolean, params);
 }
 const ZodBigInt = /*@__PURE__*/ core_core/* $constructor */.xI("ZodBigInt", (inst, def) => {
     $ZodBigInt.init(inst, def);
@@ -42769,40 +45728,40 @@ const ZodBigInt = /*@__PURE__*/ core_core/* $constructor */.xI("ZodBigInt", (ins
     format: (inst) => aggregateChecks(inst).format ?? null,
 }, {
     gte(value, params) {
-        return this.check(_gte(value, params));
+        return this.check(api/* _gte */.qm(value, params));
     },
     min(value, params) {
-        return this.check(_gte(value, params));
+        return this.check(api/* _gte */.qm(value, params));
     },
     gt(value, params) {
-        return this.check(_gt(value, params));
+        return this.check(api/* _gt */.Tx(value, params));
     },
     lt(value, params) {
-        return this.check(_lt(value, params));
+        return this.check(api/* _lt */.Au(value, params));
     },
     lte(value, params) {
-        return this.check(_lte(value, params));
+        return this.check(api/* _lte */.Zm(value, params));
     },
     max(value, params) {
-        return this.check(_lte(value, params));
+        return this.check(api/* _lte */.Zm(value, params));
     },
     positive(params) {
-        return this.check(_gt(BigInt(0), params));
+        return this.check(api/* _gt */.Tx(BigInt(0), params));
     },
     negative(params) {
-        return this.check(_lt(BigInt(0), params));
+        return this.check(api/* _lt */.Au(BigInt(0), params));
     },
     nonpositive(params) {
-        return this.check(_lte(BigInt(0), params));
+        return this.check(api/* _lte */.Zm(BigInt(0), params));
     },
     nonnegative(params) {
-        return this.check(_gte(BigInt(0), params));
+        return this.check(api/* _gte */.qm(BigInt(0), params));
     },
     multipleOf(value, params) {
-        return this.check(_multipleOf(value, params));
+        return this.check(api/* _multipleOf */.Hi(value, params));
     },
 }));
-function schemas_bigint(params) {
+function bigint(params) {
     return core._bigint(ZodBigInt, params);
 }
 const ZodBigIntFormat = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodBigIntFormat", (inst, def) => {
@@ -42828,7 +45787,7 @@ const ZodUndefined = /*@__PURE__*/ (/* unused pure expression or super */ null &
     ZodType.init(inst, def);
     inst._zod.processJSONSchema = (ctx, json, params) => processors.undefinedProcessor(inst, ctx, json, params);
 })));
-function schemas_undefined(params) {
+function _undefined(params) {
     return core._undefined(ZodUndefined, params);
 }
 
@@ -42837,7 +45796,7 @@ const ZodNull = /*@__PURE__*/ (/* unused pure expression or super */ null && (co
     ZodType.init(inst, def);
     inst._zod.processJSONSchema = (ctx, json, params) => processors.nullProcessor(inst, ctx, json, params);
 })));
-function schemas_null(params) {
+function _null(params) {
     return core._null(ZodNull, params);
 }
 
@@ -42855,7 +45814,7 @@ const ZodUnknown = /*@__PURE__*/ core_core/* $constructor */.xI("ZodUnknown", (i
     inst._zod.processJSONSchema = (ctx, json, params) => unknownProcessor(inst, ctx, json, params);
 });
 function unknown() {
-    return _unknown(ZodUnknown);
+    return api/* _unknown */.em(ZodUnknown);
 }
 const ZodNever = /*@__PURE__*/ core_core/* $constructor */.xI("ZodNever", (inst, def) => {
     $ZodNever.init(inst, def);
@@ -42863,14 +45822,14 @@ const ZodNever = /*@__PURE__*/ core_core/* $constructor */.xI("ZodNever", (inst,
     inst._zod.processJSONSchema = (ctx, json, params) => neverProcessor(inst, ctx, json, params);
 });
 function never(params) {
-    return _never(ZodNever, params);
+    return api/* _never */.G8(ZodNever, params);
 }
 const ZodVoid = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodVoid", (inst, def) => {
     core.$ZodVoid.init(inst, def);
     ZodType.init(inst, def);
     inst._zod.processJSONSchema = (ctx, json, params) => processors.voidProcessor(inst, ctx, json, params);
 })));
-function schemas_void(params) {
+function _void(params) {
     return core._void(ZodVoid, params);
 }
 
@@ -42878,8 +45837,8 @@ const ZodDate = /*@__PURE__*/ core_core/* $constructor */.xI("ZodDate", (inst, d
     $ZodDate.init(inst, def);
     ZodType.init(inst, def);
     inst._zod.processJSONSchema = (ctx, json, params) => dateProcessor(inst, ctx, json, params);
-    inst.min = (value, params) => inst.check(_gte(value, params));
-    inst.max = (value, params) => inst.check(_lte(value, params));
+    inst.min = (value, params) => inst.check(api/* _gte */.qm(value, params));
+    inst.max = (value, params) => inst.check(api/* _lte */.Zm(value, params));
 }, 
 /*@__PURE__*/ core_util/* derived */.un({
     minDate: (inst) => {
@@ -42891,7 +45850,7 @@ const ZodDate = /*@__PURE__*/ core_core/* $constructor */.xI("ZodDate", (inst, d
         return maximum ? new Date(maximum) : null;
     },
 }, {}));
-function schemas_date(params) {
+function date(params) {
     return core._date(ZodDate, params);
 }
 const ZodArray = /*@__PURE__*/ core_core/* $constructor */.xI("ZodArray", (inst, def) => {
@@ -42902,28 +45861,28 @@ const ZodArray = /*@__PURE__*/ core_core/* $constructor */.xI("ZodArray", (inst,
     inst.element = def.element;
 }, {
     min(n, params) {
-        return this.check(_minLength(n, params));
+        return this.check(api/* _minLength */.m9(n, params));
     },
     nonempty(params) {
-        return this.check(_minLength(1, params));
+        return this.check(api/* _minLength */.m9(1, params));
     },
     max(n, params) {
-        return this.check(_maxLength(n, params));
+        return this.check(api/* _maxLength */.Eb(n, params));
     },
     length(n, params) {
-        return this.check(_length(n, params));
+        return this.check(api/* _length */.YA(n, params));
     },
     unwrap() {
         return this.element;
     },
 });
 function array(element, params) {
-    return _array(ZodArray, element, params);
+    return api/* _array */.dZ(ZodArray, element, params);
 }
 // .keyof
 function keyof(schema) {
     const shape = schema._zod.def.shape;
-    return schemas_enum(Object.keys(shape));
+    return _enum(Object.keys(shape));
 }
 const ZodObject = /*@__PURE__*/ core_core/* $constructor */.xI("ZodObject", (inst, def) => {
     _ensureDefaultMemoizer();
@@ -42933,7 +45892,7 @@ const ZodObject = /*@__PURE__*/ core_core/* $constructor */.xI("ZodObject", (ins
     core_util/* installLazyProp */.X(inst, "shape", (self) => self._zod.def.shape, false);
 }, {
     keyof() {
-        return schemas_enum(Object.keys(this._zod.def.shape));
+        return _enum(Object.keys(this._zod.def.shape));
     },
     catchall(catchall) {
         // `mergeDefs` rather than a spread: spreading reads `shape`, and resolving it can mint a whole fresh subtree
@@ -43104,7 +46063,7 @@ function record(keyType, valueType, params) {
     if (!valueType || !valueType._zod) {
         return new ZodRecord({
             type: "record",
-            keyType: schemas_string(),
+            keyType: string(),
             valueType: keyType,
             ...core_util/* normalizeParams */.A2(valueType),
         });
@@ -43213,7 +46172,7 @@ const ZodEnum = /*@__PURE__*/ core_core/* $constructor */.xI("ZodEnum", (inst, d
         });
     };
 });
-function schemas_enum(values, params) {
+function _enum(values, params) {
     const entries = Array.isArray(values) ? Object.fromEntries(values.map((v) => [v, v])) : values;
     return new ZodEnum({
         type: "enum",
@@ -43358,7 +46317,7 @@ const ZodDefault = /*@__PURE__*/ core_core/* $constructor */.xI("ZodDefault", (i
     inst.unwrap = () => inst._zod.def.innerType;
     inst.removeDefault = inst.unwrap;
 });
-function schemas_default(innerType, defaultValue) {
+function _default(innerType, defaultValue) {
     return new ZodDefault({
         type: "default",
         innerType: innerType,
@@ -43414,7 +46373,7 @@ const ZodCatch = /*@__PURE__*/ core_core/* $constructor */.xI("ZodCatch", (inst,
     inst.unwrap = () => inst._zod.def.innerType;
     inst.removeCatch = inst.unwrap;
 });
-function schemas_catch(innerType, catchValue) {
+function _catch(innerType, catchValue) {
     return new ZodCatch({
         type: "catch",
         innerType: innerType,
@@ -43551,21 +46510,21 @@ function custom(fn, _params) {
     return core._custom(ZodCustom, fn ?? (() => true), _params);
 }
 function refine(fn, _params = {}) {
-    return _refine(ZodCustom, fn, _params);
+    return api/* _refine */.fU(ZodCustom, fn, _params);
 }
 // superRefine
 function superRefine(fn, params) {
-    return _superRefine(fn, params);
+    return api/* _superRefine */.MB(fn, params);
 }
 // Re-export describe and meta from core
-const schemas_describe = describe;
-const schemas_meta = meta;
+const describe = api/* describe */.q0;
+const meta = api/* meta */.mI;
 const ZodInstanceOf = /*@__PURE__*/ core_core/* $constructor */.xI("ZodInstanceOf", (inst, def) => {
     ZodCustom.init(inst, def);
 }, {
     properties(shape, params) {
         // asserts in place, so the narrowed output type is truthful without a wrapper
-        return this.check(_properties(shape, params));
+        return this.check(api/* _properties */.T2(shape, params));
     },
 });
 function _instanceof(cls, params = {}) {
@@ -43600,7 +46559,7 @@ const stringbool = (...args) => core._stringbool({
 }, ...args);
 function json(params) {
     const jsonSchema = lazy(() => {
-        return union([schemas_string(params), schemas_number(), schemas_boolean(), schemas_null(), array(jsonSchema), record(schemas_string(), jsonSchema)]);
+        return union([string(params), number(), schemas_boolean(), _null(), array(jsonSchema), record(string(), jsonSchema)]);
     });
     return jsonSchema;
 }
@@ -43612,6 +46571,1727 @@ function preprocess(fn, schema) {
         out: schema,
     });
 }
+
+
+/***/ }),
+
+/***/ 3759:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $O: () => (/* binding */ _ipv6),
+/* harmony export */   $S: () => (/* binding */ _startsWith),
+/* harmony export */   Au: () => (/* binding */ _lt),
+/* harmony export */   Be: () => (/* binding */ _uuid),
+/* harmony export */   Bj: () => (/* binding */ _cuid2),
+/* harmony export */   Ct: () => (/* binding */ _ulid),
+/* harmony export */   Dl: () => (/* binding */ _nanoid),
+/* harmony export */   ER: () => (/* binding */ _endsWith),
+/* harmony export */   Eb: () => (/* binding */ _maxLength),
+/* harmony export */   F7: () => (/* binding */ _number),
+/* harmony export */   Fk: () => (/* binding */ _regex),
+/* harmony export */   Fn: () => (/* binding */ _url),
+/* harmony export */   G1: () => (/* binding */ _isoDateTime),
+/* harmony export */   G8: () => (/* binding */ _never),
+/* harmony export */   Hi: () => (/* binding */ _multipleOf),
+/* harmony export */   Il: () => (/* binding */ _toLowerCase),
+/* harmony export */   KB: () => (/* binding */ _e164),
+/* harmony export */   Kn: () => (/* binding */ _isoTime),
+/* harmony export */   LK: () => (/* binding */ _int),
+/* harmony export */   MB: () => (/* binding */ _superRefine),
+/* harmony export */   Mu: () => (/* binding */ _email),
+/* harmony export */   Ny: () => (/* binding */ _ipv4),
+/* harmony export */   Pw: () => (/* binding */ _xid),
+/* harmony export */   Rl: () => (/* binding */ _string),
+/* harmony export */   T2: () => (/* binding */ _properties),
+/* harmony export */   TL: () => (/* binding */ _slugify),
+/* harmony export */   Tx: () => (/* binding */ _gt),
+/* harmony export */   Uy: () => (/* binding */ _cidrv4),
+/* harmony export */   WN: () => (/* binding */ _trim),
+/* harmony export */   YA: () => (/* binding */ _length),
+/* harmony export */   Zm: () => (/* binding */ _lte),
+/* harmony export */   _L: () => (/* binding */ _boolean),
+/* harmony export */   _z: () => (/* binding */ _ksuid),
+/* harmony export */   aC: () => (/* binding */ _emoji),
+/* harmony export */   bS: () => (/* binding */ _overwrite),
+/* harmony export */   cU: () => (/* binding */ _base64url),
+/* harmony export */   dR: () => (/* binding */ _includes),
+/* harmony export */   dZ: () => (/* binding */ _array),
+/* harmony export */   db: () => (/* binding */ _isoDate),
+/* harmony export */   em: () => (/* binding */ _unknown),
+/* harmony export */   f2: () => (/* binding */ _isoDuration),
+/* harmony export */   fU: () => (/* binding */ _refine),
+/* harmony export */   fs: () => (/* binding */ _cuid),
+/* harmony export */   gP: () => (/* binding */ _cidrv6),
+/* harmony export */   hH: () => (/* binding */ _lowercase),
+/* harmony export */   lo: () => (/* binding */ _normalize),
+/* harmony export */   m9: () => (/* binding */ _minLength),
+/* harmony export */   mI: () => (/* binding */ meta),
+/* harmony export */   nA: () => (/* binding */ _uuidv4),
+/* harmony export */   pY: () => (/* binding */ _uuidv6),
+/* harmony export */   q0: () => (/* binding */ describe),
+/* harmony export */   qF: () => (/* binding */ _uppercase),
+/* harmony export */   qG: () => (/* binding */ _coercedNumber),
+/* harmony export */   qm: () => (/* binding */ _gte),
+/* harmony export */   rk: () => (/* binding */ _jwt),
+/* harmony export */   rt: () => (/* binding */ _base64),
+/* harmony export */   tB: () => (/* binding */ _guid),
+/* harmony export */   wA: () => (/* binding */ _uuidv7),
+/* harmony export */   xY: () => (/* binding */ _toUpperCase)
+/* harmony export */ });
+/* unused harmony exports _coercedString, _mac, _creditCard, _iban, TimePrecision, _float32, _float64, _int32, _uint32, _coercedBoolean, _bigint, _coercedBigint, _int64, _uint64, _symbol, _undefined, _null, _any, _void, _date, _coercedDate, _nan, _max, _min, _positive, _negative, _nonpositive, _nonnegative, _maxSize, _minSize, _size, _property, _mime, _union, _xor, _discriminatedUnion, _intersection, _tuple, _record, _map, _set, _enum, _nativeEnum, _literal, _file, _transform, _optional, _nullable, _default, _nonoptional, _success, _catch, _pipe, _readonly, _templateLiteral, _lazy, _promise, _custom, _check, _stringbool, _stringFormat */
+/* harmony import */ var _checks_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4890);
+/* harmony import */ var _registries_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9396);
+/* harmony import */ var _util_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4723);
+
+
+
+
+function snapshotChecks(def) {
+    if (def.checks)
+        def.checks = [...def.checks];
+    return def;
+}
+// @__NO_SIDE_EFFECTS__
+function _string(Class, params) {
+    return new Class(snapshotChecks({ type: "string", ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params) }));
+}
+// @__NO_SIDE_EFFECTS__
+function _coercedString(Class, params) {
+    return new Class(snapshotChecks({ type: "string", coerce: true, ...util.normalizeParams(params) }));
+}
+// @__NO_SIDE_EFFECTS__
+function _email(Class, params) {
+    return new Class({
+        type: "string",
+        format: "email",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _guid(Class, params) {
+    return new Class({
+        type: "string",
+        format: "guid",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _uuid(Class, params) {
+    return new Class({
+        type: "string",
+        format: "uuid",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _uuidv4(Class, params) {
+    return new Class({
+        type: "string",
+        format: "uuid",
+        check: "string_format",
+        abort: false,
+        version: "v4",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _uuidv6(Class, params) {
+    return new Class({
+        type: "string",
+        format: "uuid",
+        check: "string_format",
+        abort: false,
+        version: "v6",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _uuidv7(Class, params) {
+    return new Class({
+        type: "string",
+        format: "uuid",
+        check: "string_format",
+        abort: false,
+        version: "v7",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _url(Class, params) {
+    return new Class({
+        type: "string",
+        format: "url",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _emoji(Class, params) {
+    return new Class({
+        type: "string",
+        format: "emoji",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _nanoid(Class, params) {
+    return new Class({
+        type: "string",
+        format: "nanoid",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+/**
+ * @deprecated CUID v1 is deprecated by its authors due to information leakage
+ * (timestamps embedded in the id). Use {@link _cuid2} instead.
+ * See https://github.com/paralleldrive/cuid.
+ */
+// @__NO_SIDE_EFFECTS__
+function _cuid(Class, params) {
+    return new Class({
+        type: "string",
+        format: "cuid",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _cuid2(Class, params) {
+    return new Class({
+        type: "string",
+        format: "cuid2",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _ulid(Class, params) {
+    return new Class({
+        type: "string",
+        format: "ulid",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _xid(Class, params) {
+    return new Class({
+        type: "string",
+        format: "xid",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _ksuid(Class, params) {
+    return new Class({
+        type: "string",
+        format: "ksuid",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _ipv4(Class, params) {
+    return new Class({
+        type: "string",
+        format: "ipv4",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _ipv6(Class, params) {
+    return new Class({
+        type: "string",
+        format: "ipv6",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _mac(Class, params) {
+    return new Class({
+        type: "string",
+        format: "mac",
+        check: "string_format",
+        abort: false,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _cidrv4(Class, params) {
+    return new Class({
+        type: "string",
+        format: "cidrv4",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _cidrv6(Class, params) {
+    return new Class({
+        type: "string",
+        format: "cidrv6",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _base64(Class, params) {
+    return new Class({
+        type: "string",
+        format: "base64",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _base64url(Class, params) {
+    return new Class({
+        type: "string",
+        format: "base64url",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _e164(Class, params) {
+    return new Class({
+        type: "string",
+        format: "e164",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _creditCard(Class, params) {
+    return new Class({
+        type: "string",
+        format: "credit_card",
+        check: "string_format",
+        abort: false,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _iban(Class, params) {
+    return new Class({
+        type: "string",
+        format: "iban",
+        check: "string_format",
+        abort: false,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _jwt(Class, params) {
+    return new Class({
+        type: "string",
+        format: "jwt",
+        check: "string_format",
+        abort: false,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+const TimePrecision = {
+    Any: null,
+    Minute: -1,
+    Second: 0,
+    Millisecond: 3,
+    Microsecond: 6,
+};
+// @__NO_SIDE_EFFECTS__
+function _isoDateTime(Class, params) {
+    return new Class({
+        type: "string",
+        format: "datetime",
+        check: "string_format",
+        offset: false,
+        local: false,
+        precision: null,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _isoDate(Class, params) {
+    return new Class({
+        type: "string",
+        format: "date",
+        check: "string_format",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _isoTime(Class, params) {
+    return new Class({
+        type: "string",
+        format: "time",
+        check: "string_format",
+        precision: null,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _isoDuration(Class, params) {
+    return new Class({
+        type: "string",
+        format: "duration",
+        check: "string_format",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _number(Class, params) {
+    return new Class(snapshotChecks({ type: "number", checks: [], ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params) }));
+}
+// @__NO_SIDE_EFFECTS__
+function _coercedNumber(Class, params) {
+    return new Class(snapshotChecks({ type: "number", coerce: true, checks: [], ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params) }));
+}
+// @__NO_SIDE_EFFECTS__
+function _int(Class, params) {
+    return new Class({
+        type: "number",
+        check: "number_format",
+        abort: false,
+        format: "safeint",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _float32(Class, params) {
+    return new Class({
+        type: "number",
+        check: "number_format",
+        abort: false,
+        format: "float32",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _float64(Class, params) {
+    return new Class({
+        type: "number",
+        check: "number_format",
+        abort: false,
+        format: "float64",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _int32(Class, params) {
+    return new Class({
+        type: "number",
+        check: "number_format",
+        abort: false,
+        format: "int32",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _uint32(Class, params) {
+    return new Class({
+        type: "number",
+        check: "number_format",
+        abort: false,
+        format: "uint32",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _boolean(Class, params) {
+    return new Class({
+        type: "boolean",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _coercedBoolean(Class, params) {
+    return new Class({
+        type: "boolean",
+        coerce: true,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _bigint(Class, params) {
+    return new Class({
+        type: "bigint",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _coercedBigint(Class, params) {
+    return new Class({
+        type: "bigint",
+        coerce: true,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _int64(Class, params) {
+    return new Class({
+        type: "bigint",
+        check: "bigint_format",
+        abort: false,
+        format: "int64",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _uint64(Class, params) {
+    return new Class({
+        type: "bigint",
+        check: "bigint_format",
+        abort: false,
+        format: "uint64",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _symbol(Class, params) {
+    return new Class({
+        type: "symbol",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _undefined(Class, params) {
+    return new Class({
+        type: "undefined",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _null(Class, params) {
+    return new Class({
+        type: "null",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _any(Class) {
+    return new Class({
+        type: "any",
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _unknown(Class) {
+    return new Class({
+        type: "unknown",
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _never(Class, params) {
+    return new Class({
+        type: "never",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _void(Class, params) {
+    return new Class({
+        type: "void",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _date(Class, params) {
+    return new Class({
+        type: "date",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _coercedDate(Class, params) {
+    return new Class({
+        type: "date",
+        coerce: true,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _nan(Class, params) {
+    return new Class({
+        type: "nan",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _lt(value, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckLessThan */ .sm({
+        check: "less_than",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        value,
+        inclusive: false,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _lte(value, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckLessThan */ .sm({
+        check: "less_than",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        value,
+        inclusive: true,
+    });
+}
+
+// @__NO_SIDE_EFFECTS__
+function _gt(value, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckGreaterThan */ .J_({
+        check: "greater_than",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        value,
+        inclusive: false,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _gte(value, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckGreaterThan */ .J_({
+        check: "greater_than",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        value,
+        inclusive: true,
+    });
+}
+
+// @__NO_SIDE_EFFECTS__
+function _positive(params) {
+    return _gt(0, params);
+}
+// negative
+// @__NO_SIDE_EFFECTS__
+function _negative(params) {
+    return _lt(0, params);
+}
+// nonpositive
+// @__NO_SIDE_EFFECTS__
+function _nonpositive(params) {
+    return _lte(0, params);
+}
+// nonnegative
+// @__NO_SIDE_EFFECTS__
+function _nonnegative(params) {
+    return _gte(0, params);
+}
+// @__NO_SIDE_EFFECTS__
+function _multipleOf(value, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckMultipleOf */ .Jk({
+        check: "multiple_of",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        value,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _maxSize(maximum, params) {
+    return new checks.$ZodCheckMaxSize({
+        check: "max_size",
+        ...util.normalizeParams(params),
+        maximum,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _minSize(minimum, params) {
+    return new checks.$ZodCheckMinSize({
+        check: "min_size",
+        ...util.normalizeParams(params),
+        minimum,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _size(size, params) {
+    return new checks.$ZodCheckSizeEquals({
+        check: "size_equals",
+        ...util.normalizeParams(params),
+        size,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _maxLength(maximum, params) {
+    const ch = new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckMaxLength */ .Yk({
+        check: "max_length",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        maximum,
+    });
+    return ch;
+}
+// @__NO_SIDE_EFFECTS__
+function _minLength(minimum, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckMinLength */ .Kk({
+        check: "min_length",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        minimum,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _length(length, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckLengthEquals */ .RM({
+        check: "length_equals",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        length,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _regex(pattern, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckRegex */ .DG({
+        check: "string_format",
+        format: "regex",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        pattern,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _lowercase(params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckLowerCase */ .NI({
+        check: "string_format",
+        format: "lowercase",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _uppercase(params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckUpperCase */ .kH({
+        check: "string_format",
+        format: "uppercase",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _includes(includes, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckIncludes */ .Tt({
+        check: "string_format",
+        format: "includes",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        includes,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _startsWith(prefix, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckStartsWith */ .J({
+        check: "string_format",
+        format: "starts_with",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        prefix,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _endsWith(suffix, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckEndsWith */ .E6({
+        check: "string_format",
+        format: "ends_with",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+        suffix,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _property(property, schema, params) {
+    return new checks.$ZodCheckProperty({
+        check: "property",
+        property,
+        schema,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _properties(shape, params) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckProperties */ .nJ({
+        check: "properties",
+        shape,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _mime(types, params) {
+    return new checks.$ZodCheckMimeType({
+        check: "mime_type",
+        mime: types,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _overwrite(tx) {
+    return new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheckOverwrite */ .v$({
+        check: "overwrite",
+        tx,
+    });
+}
+// normalize
+// @__NO_SIDE_EFFECTS__
+function _normalize(form) {
+    return _overwrite((input) => input.normalize(form));
+}
+// trim
+// @__NO_SIDE_EFFECTS__
+function _trim() {
+    return _overwrite((input) => input.trim());
+}
+// toLowerCase
+// @__NO_SIDE_EFFECTS__
+function _toLowerCase() {
+    return _overwrite((input) => input.toLowerCase());
+}
+// toUpperCase
+// @__NO_SIDE_EFFECTS__
+function _toUpperCase() {
+    return _overwrite((input) => input.toUpperCase());
+}
+// slugify
+// @__NO_SIDE_EFFECTS__
+function _slugify() {
+    return _overwrite((input) => _util_js__WEBPACK_IMPORTED_MODULE_0__/* .slugify */ .Yv(input));
+}
+// @__NO_SIDE_EFFECTS__
+function _array(Class, element, params) {
+    return new Class({
+        type: "array",
+        element,
+        // get element() {
+        //   return element;
+        // },
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _union(Class, options, params) {
+    return new Class({
+        type: "union",
+        options,
+        ...util.normalizeParams(params),
+    });
+}
+function _xor(Class, options, params) {
+    return new Class({
+        type: "union",
+        options,
+        inclusive: false,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _discriminatedUnion(Class, discriminator, options, params) {
+    return new Class({
+        type: "union",
+        options: options,
+        discriminator,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _intersection(Class, left, right) {
+    return new Class({
+        type: "intersection",
+        left,
+        right,
+    });
+}
+// export function _tuple(
+//   Class: util.SchemaClass<schemas.$ZodTuple>,
+//   items: [],
+//   params?: string | $ZodTupleParams
+// ): schemas.$ZodTuple<[], null>;
+// @__NO_SIDE_EFFECTS__
+function _tuple(Class, items, _paramsOrRest, _params) {
+    const hasRest = _paramsOrRest instanceof schemas.$ZodType;
+    const params = hasRest ? _params : _paramsOrRest;
+    const rest = hasRest ? _paramsOrRest : null;
+    return new Class({
+        type: "tuple",
+        items,
+        rest,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _record(Class, keyType, valueType, params) {
+    return new Class({
+        type: "record",
+        keyType,
+        valueType,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _map(Class, keyType, valueType, params) {
+    return new Class({
+        type: "map",
+        keyType,
+        valueType,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _set(Class, valueType, params) {
+    return new Class({
+        type: "set",
+        valueType,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _enum(Class, values, params) {
+    const entries = Array.isArray(values) ? Object.fromEntries(values.map((v) => [v, v])) : values;
+    // if (Array.isArray(values)) {
+    //   for (const value of values) {
+    //     entries[value] = value;
+    //   }
+    // } else {
+    //   Object.assign(entries, values);
+    // }
+    // const entries: util.EnumLike = {};
+    // for (const val of values) {
+    //   entries[val] = val;
+    // }
+    return new Class({
+        type: "enum",
+        entries,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+/** @deprecated This API has been merged into `z.enum()`. Use `z.enum()` instead.
+ *
+ * ```ts
+ * enum Colors { red, green, blue }
+ * z.enum(Colors);
+ * ```
+ */
+function _nativeEnum(Class, entries, params) {
+    return new Class({
+        type: "enum",
+        entries,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _literal(Class, value, params) {
+    return new Class({
+        type: "literal",
+        values: Array.isArray(value) ? value : [value],
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _file(Class, params) {
+    return new Class({
+        type: "file",
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _transform(Class, fn) {
+    return new Class({
+        type: "transform",
+        transform: fn,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _optional(Class, innerType) {
+    return new Class({
+        type: "optional",
+        innerType,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _nullable(Class, innerType) {
+    return new Class({
+        type: "nullable",
+        innerType,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _default(Class, innerType, defaultValue) {
+    return new Class({
+        type: "default",
+        innerType,
+        get defaultValue() {
+            return typeof defaultValue === "function" ? defaultValue() : util.shallowClone(defaultValue);
+        },
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _nonoptional(Class, innerType, params) {
+    return new Class({
+        type: "nonoptional",
+        innerType,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _success(Class, innerType) {
+    return new Class({
+        type: "success",
+        innerType,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _catch(Class, innerType, catchValue) {
+    return new Class({
+        type: "catch",
+        innerType,
+        catchValue: (typeof catchValue === "function" ? catchValue : util.constantCatch(catchValue)),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _pipe(Class, in_, out) {
+    return new Class({
+        type: "pipe",
+        in: in_,
+        out,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _readonly(Class, innerType) {
+    return new Class({
+        type: "readonly",
+        innerType,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _templateLiteral(Class, parts, params) {
+    return new Class({
+        type: "template_literal",
+        parts,
+        ...util.normalizeParams(params),
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _lazy(Class, getter) {
+    return new Class({
+        type: "lazy",
+        getter,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _promise(Class, innerType) {
+    return new Class({
+        type: "promise",
+        innerType,
+    });
+}
+// @__NO_SIDE_EFFECTS__
+function _custom(Class, fn, _params) {
+    const norm = util.normalizeParams(_params);
+    norm.abort ?? (norm.abort = true); // default to abort:false
+    const schema = new Class({
+        type: "custom",
+        check: "custom",
+        fn: fn,
+        ...norm,
+    });
+    return schema;
+}
+// same as _custom but defaults to abort:false
+// @__NO_SIDE_EFFECTS__
+function _refine(Class, fn, _params) {
+    const schema = new Class({
+        type: "custom",
+        check: "custom",
+        fn: fn,
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(_params),
+    });
+    return schema;
+}
+// @__NO_SIDE_EFFECTS__
+function _superRefine(fn, params) {
+    const ch = _check((payload) => {
+        payload.addIssue = (issue) => {
+            if (typeof issue === "string") {
+                payload.issues.push(_util_js__WEBPACK_IMPORTED_MODULE_0__/* .issue */ .sn(issue, payload.value, ch._zod.def));
+            }
+            else {
+                // for Zod 3 backwards compatibility
+                const _issue = issue;
+                if (_issue.fatal)
+                    _issue.continue = false;
+                _issue.code ?? (_issue.code = "custom");
+                if (!("input" in _issue))
+                    _issue.input = payload.value;
+                _issue.inst ?? (_issue.inst = ch);
+                _issue.continue ?? (_issue.continue = !ch._zod.def.abort); // abort is always undefined, so this is always true...
+                payload.issues.push(_util_js__WEBPACK_IMPORTED_MODULE_0__/* .issue */ .sn(_issue));
+            }
+        };
+        return fn(payload.value, payload);
+    }, params);
+    return ch;
+}
+// @__NO_SIDE_EFFECTS__
+function _check(fn, params) {
+    const ch = new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheck */ .QP({
+        check: "custom",
+        ..._util_js__WEBPACK_IMPORTED_MODULE_0__/* .normalizeParams */ .A2(params),
+    });
+    ch._zod.check = fn;
+    return ch;
+}
+// @__NO_SIDE_EFFECTS__
+function describe(description) {
+    const ch = new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheck */ .QP({ check: "describe" });
+    ch._zod.onattach = [
+        (inst) => {
+            const existing = _registries_js__WEBPACK_IMPORTED_MODULE_2__/* .globalRegistry */ .fd.get(inst) ?? {};
+            _registries_js__WEBPACK_IMPORTED_MODULE_2__/* .globalRegistry */ .fd.add(inst, { ...existing, description });
+        },
+    ];
+    ch._zod.check = () => { }; // no-op check
+    return ch;
+}
+// @__NO_SIDE_EFFECTS__
+function meta(metadata) {
+    const ch = new _checks_js__WEBPACK_IMPORTED_MODULE_1__/* .$ZodCheck */ .QP({ check: "meta" });
+    ch._zod.onattach = [
+        (inst) => {
+            const existing = _registries_js__WEBPACK_IMPORTED_MODULE_2__/* .globalRegistry */ .fd.get(inst) ?? {};
+            _registries_js__WEBPACK_IMPORTED_MODULE_2__/* .globalRegistry */ .fd.add(inst, { ...existing, ...metadata });
+        },
+    ];
+    ch._zod.check = () => { }; // no-op check
+    return ch;
+}
+// @__NO_SIDE_EFFECTS__
+function _stringbool(Classes, _params) {
+    const params = util.normalizeParams(_params);
+    let truthyArray = params.truthy ?? ["true", "1", "yes", "on", "y", "enabled"];
+    let falsyArray = params.falsy ?? ["false", "0", "no", "off", "n", "disabled"];
+    if (params.case !== "sensitive") {
+        truthyArray = truthyArray.map((v) => (typeof v === "string" ? v.toLowerCase() : v));
+        falsyArray = falsyArray.map((v) => (typeof v === "string" ? v.toLowerCase() : v));
+    }
+    const truthySet = new Set(truthyArray);
+    const falsySet = new Set(falsyArray);
+    const _Codec = Classes.Codec ?? schemas.$ZodCodec;
+    const _Boolean = Classes.Boolean ?? schemas.$ZodBoolean;
+    const _String = Classes.String ?? schemas.$ZodString;
+    const stringSchema = new _String({ type: "string", error: params.error });
+    const booleanSchema = new _Boolean({ type: "boolean", error: params.error });
+    const codec = new _Codec({
+        type: "pipe",
+        in: stringSchema,
+        out: booleanSchema,
+        transform: ((input, payload) => {
+            let data = input;
+            if (params.case !== "sensitive")
+                data = data.toLowerCase();
+            if (truthySet.has(data)) {
+                return true;
+            }
+            else if (falsySet.has(data)) {
+                return false;
+            }
+            else {
+                payload.issues.push({
+                    code: "invalid_value",
+                    expected: "stringbool",
+                    values: [...truthySet, ...falsySet],
+                    input: payload.value,
+                    inst: codec,
+                    continue: false,
+                });
+                return {};
+            }
+        }),
+        reverseTransform: ((input, _payload) => {
+            if (input === true) {
+                return truthyArray[0] || "true";
+            }
+            else {
+                return falsyArray[0] || "false";
+            }
+        }),
+        error: params.error,
+    });
+    codec._zod.bag.truthy = truthyArray;
+    codec._zod.bag.falsy = falsyArray;
+    codec._zod.bag.case = params.case ?? "insensitive";
+    return codec;
+}
+// @__NO_SIDE_EFFECTS__
+function _stringFormat(Class, format, fnOrRegex, _params = {}) {
+    const params = util.normalizeParams(_params);
+    const def = {
+        check: "string_format",
+        type: "string",
+        format,
+        fn: typeof fnOrRegex === "function" ? fnOrRegex : (val) => fnOrRegex.test(val),
+        ...params,
+    };
+    if (fnOrRegex instanceof RegExp) {
+        def.pattern = fnOrRegex;
+    }
+    const inst = new Class(def);
+    return inst;
+}
+
+
+/***/ }),
+
+/***/ 4890:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   DG: () => (/* binding */ $ZodCheckRegex),
+/* harmony export */   E6: () => (/* binding */ $ZodCheckEndsWith),
+/* harmony export */   J: () => (/* binding */ $ZodCheckStartsWith),
+/* harmony export */   J_: () => (/* binding */ $ZodCheckGreaterThan),
+/* harmony export */   Jk: () => (/* binding */ $ZodCheckMultipleOf),
+/* harmony export */   KH: () => (/* binding */ $ZodCheckNumberFormat),
+/* harmony export */   Kk: () => (/* binding */ $ZodCheckMinLength),
+/* harmony export */   NI: () => (/* binding */ $ZodCheckLowerCase),
+/* harmony export */   QP: () => (/* binding */ $ZodCheck),
+/* harmony export */   RM: () => (/* binding */ $ZodCheckLengthEquals),
+/* harmony export */   Tt: () => (/* binding */ $ZodCheckIncludes),
+/* harmony export */   Yk: () => (/* binding */ $ZodCheckMaxLength),
+/* harmony export */   kH: () => (/* binding */ $ZodCheckUpperCase),
+/* harmony export */   nJ: () => (/* binding */ $ZodCheckProperties),
+/* harmony export */   ql: () => (/* binding */ $ZodCheckStringFormat),
+/* harmony export */   sm: () => (/* binding */ $ZodCheckLessThan),
+/* harmony export */   v$: () => (/* binding */ $ZodCheckOverwrite)
+/* harmony export */ });
+/* unused harmony exports $ZodCheckBigIntFormat, $ZodCheckMaxSize, $ZodCheckMinSize, $ZodCheckSizeEquals, $ZodCheckProperty, $ZodCheckMimeType */
+/* harmony import */ var _core_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8532);
+/* harmony import */ var _regexes_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3908);
+/* harmony import */ var _util_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4723);
+// import { $ZodType } from "./schemas.js";
+
+
+
+const $ZodCheck = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheck", (inst, def) => {
+    var _a;
+    inst._zod ?? (inst._zod = {});
+    inst._zod.def = def;
+    (_a = inst._zod).onattach ?? (_a.onattach = []);
+});
+/** Default `when` for size-based checks: run only on non-nullish values with a `size`. */
+const _whenHasSize = (payload) => {
+    const val = payload.value;
+    return !util.nullish(val) && val.size !== undefined;
+};
+/** Default `when` for length-based checks: run only on non-nullish values with a `length`. */
+const _whenHasLength = (payload) => {
+    const val = payload.value;
+    return !_util_js__WEBPACK_IMPORTED_MODULE_1__/* .nullish */ .cl(val) && val.length !== undefined;
+};
+const numericOriginMap = {
+    number: "number",
+    bigint: "bigint",
+    object: "date",
+};
+const $ZodCheckLessThan = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckLessThan", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    const origin = numericOriginMap[typeof def.value];
+    inst._zod.check = (payload) => {
+        if (def.inclusive ? payload.value <= def.value : payload.value < def.value) {
+            return;
+        }
+        payload.issues.push({
+            origin: numericOriginMap[typeof payload.value] ?? origin,
+            code: "too_big",
+            maximum: typeof def.value === "object" ? def.value.getTime() : def.value,
+            input: payload.value,
+            inclusive: def.inclusive,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckGreaterThan = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckGreaterThan", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    const origin = numericOriginMap[typeof def.value];
+    inst._zod.check = (payload) => {
+        if (def.inclusive ? payload.value >= def.value : payload.value > def.value) {
+            return;
+        }
+        payload.issues.push({
+            origin: numericOriginMap[typeof payload.value] ?? origin,
+            code: "too_small",
+            minimum: typeof def.value === "object" ? def.value.getTime() : def.value,
+            input: payload.value,
+            inclusive: def.inclusive,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckMultipleOf = 
+/*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckMultipleOf", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    inst._zod.check = (payload) => {
+        if (typeof payload.value !== typeof def.value)
+            throw new Error("Cannot mix number and bigint in multiple_of check.");
+        const isMultiple = typeof payload.value === "bigint"
+            ? // `value % 0n` throws, and nothing is a multiple of zero — the number branch already fails this way via NaN
+                def.value !== BigInt(0) && payload.value % def.value === BigInt(0)
+            : _util_js__WEBPACK_IMPORTED_MODULE_1__/* .floatSafeRemainder */ .LG(payload.value, def.value) === 0;
+        if (isMultiple)
+            return;
+        payload.issues.push({
+            origin: typeof payload.value,
+            code: "not_multiple_of",
+            divisor: def.value,
+            input: payload.value,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckNumberFormat = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckNumberFormat", (inst, def) => {
+    $ZodCheck.init(inst, def); // no format checks
+    def.format = def.format || "float64";
+    const isInt = def.format?.includes("int");
+    const origin = isInt ? "int" : "number";
+    const [minimum, maximum] = _util_js__WEBPACK_IMPORTED_MODULE_1__/* .NUMBER_FORMAT_RANGES */ .zH[def.format];
+    inst._zod.check = (payload) => {
+        const input = payload.value;
+        if (isInt) {
+            if (!Number.isInteger(input)) {
+                // invalid_format issue
+                // payload.issues.push({
+                //   expected: def.format,
+                //   format: def.format,
+                //   code: "invalid_format",
+                //   input,
+                //   inst,
+                // });
+                // invalid_type issue
+                payload.issues.push({
+                    expected: origin,
+                    format: def.format,
+                    code: "invalid_type",
+                    continue: false,
+                    input,
+                    inst,
+                });
+                return;
+                // not_multiple_of issue
+                // payload.issues.push({
+                //   code: "not_multiple_of",
+                //   origin: "number",
+                //   input,
+                //   inst,
+                //   divisor: 1,
+                // });
+            }
+            if (!Number.isSafeInteger(input)) {
+                if (input > 0) {
+                    // too_big
+                    payload.issues.push({
+                        input,
+                        code: "too_big",
+                        maximum: Number.MAX_SAFE_INTEGER,
+                        note: "Integers must be within the safe integer range.",
+                        inst,
+                        origin,
+                        inclusive: true,
+                        continue: !def.abort,
+                    });
+                }
+                else {
+                    // too_small
+                    payload.issues.push({
+                        input,
+                        code: "too_small",
+                        minimum: Number.MIN_SAFE_INTEGER,
+                        note: "Integers must be within the safe integer range.",
+                        inst,
+                        origin,
+                        inclusive: true,
+                        continue: !def.abort,
+                    });
+                }
+                return;
+            }
+        }
+        if (input < minimum) {
+            payload.issues.push({
+                origin: "number",
+                input,
+                code: "too_small",
+                minimum,
+                inclusive: true,
+                inst,
+                continue: !def.abort,
+            });
+        }
+        if (input > maximum) {
+            payload.issues.push({
+                origin: "number",
+                input,
+                code: "too_big",
+                maximum,
+                inclusive: true,
+                inst,
+                continue: !def.abort,
+            });
+        }
+    };
+});
+const $ZodCheckBigIntFormat = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckBigIntFormat", (inst, def) => {
+    $ZodCheck.init(inst, def); // no format checks
+    const [minimum, maximum] = util.BIGINT_FORMAT_RANGES[def.format];
+    inst._zod.check = (payload) => {
+        const input = payload.value;
+        if (input < minimum) {
+            payload.issues.push({
+                origin: "bigint",
+                input,
+                code: "too_small",
+                minimum: minimum,
+                inclusive: true,
+                inst,
+                continue: !def.abort,
+            });
+        }
+        if (input > maximum) {
+            payload.issues.push({
+                origin: "bigint",
+                input,
+                code: "too_big",
+                maximum,
+                inclusive: true,
+                inst,
+                continue: !def.abort,
+            });
+        }
+    };
+})));
+const $ZodCheckMaxSize = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckMaxSize", (inst, def) => {
+    var _a;
+    $ZodCheck.init(inst, def);
+    (_a = inst._zod.def).when ?? (_a.when = _whenHasSize);
+    inst._zod.check = (payload) => {
+        const input = payload.value;
+        const size = input.size;
+        if (size <= def.maximum)
+            return;
+        payload.issues.push({
+            origin: util.getSizableOrigin(input),
+            code: "too_big",
+            maximum: def.maximum,
+            inclusive: true,
+            input,
+            inst,
+            continue: !def.abort,
+        });
+    };
+})));
+const $ZodCheckMinSize = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckMinSize", (inst, def) => {
+    var _a;
+    $ZodCheck.init(inst, def);
+    (_a = inst._zod.def).when ?? (_a.when = _whenHasSize);
+    inst._zod.check = (payload) => {
+        const input = payload.value;
+        const size = input.size;
+        if (size >= def.minimum)
+            return;
+        payload.issues.push({
+            origin: util.getSizableOrigin(input),
+            code: "too_small",
+            minimum: def.minimum,
+            inclusive: true,
+            input,
+            inst,
+            continue: !def.abort,
+        });
+    };
+})));
+const $ZodCheckSizeEquals = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckSizeEquals", (inst, def) => {
+    var _a;
+    $ZodCheck.init(inst, def);
+    (_a = inst._zod.def).when ?? (_a.when = _whenHasSize);
+    inst._zod.check = (payload) => {
+        const input = payload.value;
+        const size = input.size;
+        if (size === def.size)
+            return;
+        const tooBig = size > def.size;
+        payload.issues.push({
+            origin: util.getSizableOrigin(input),
+            ...(tooBig ? { code: "too_big", maximum: def.size } : { code: "too_small", minimum: def.size }),
+            inclusive: true,
+            exact: true,
+            input: payload.value,
+            inst,
+            continue: !def.abort,
+        });
+    };
+})));
+const $ZodCheckMaxLength = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckMaxLength", (inst, def) => {
+    var _a;
+    $ZodCheck.init(inst, def);
+    (_a = inst._zod.def).when ?? (_a.when = _whenHasLength);
+    inst._zod.check = (payload) => {
+        const input = payload.value;
+        const units = input.length;
+        // Strings are measured in Unicode code points, not UTF-16 units. A code point is at most two units, so a string that already fits in units fits in code points; only an overflow has to be counted.
+        const length = typeof input === "string" && units > def.maximum ? _util_js__WEBPACK_IMPORTED_MODULE_1__/* .codePointLength */ .O7(input) : units;
+        if (length <= def.maximum)
+            return;
+        const origin = _util_js__WEBPACK_IMPORTED_MODULE_1__/* .getLengthableOrigin */ .Rc(input);
+        payload.issues.push({
+            origin,
+            code: "too_big",
+            maximum: def.maximum,
+            inclusive: true,
+            input,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckMinLength = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckMinLength", (inst, def) => {
+    var _a;
+    $ZodCheck.init(inst, def);
+    (_a = inst._zod.def).when ?? (_a.when = _whenHasLength);
+    inst._zod.check = (payload) => {
+        const input = payload.value;
+        const units = input.length;
+        // A code point is one or two UTF-16 units, so fewer units than the floor can never reach it and twice the floor always clears it. Only in between is the exact count in doubt.
+        const length = typeof input === "string" && units >= def.minimum && units < def.minimum * 2
+            ? _util_js__WEBPACK_IMPORTED_MODULE_1__/* .codePointLength */ .O7(input)
+            : units;
+        if (length >= def.minimum)
+            return;
+        const origin = _util_js__WEBPACK_IMPORTED_MODULE_1__/* .getLengthableOrigin */ .Rc(input);
+        payload.issues.push({
+            origin,
+            code: "too_small",
+            minimum: def.minimum,
+            inclusive: true,
+            input,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckLengthEquals = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckLengthEquals", (inst, def) => {
+    var _a;
+    $ZodCheck.init(inst, def);
+    (_a = inst._zod.def).when ?? (_a.when = _whenHasLength);
+    inst._zod.check = (payload) => {
+        const input = payload.value;
+        const units = input.length;
+        // A code point is one or two UTF-16 units, so outside `[length, length * 2]` units the target is missed either way — and missed in the same direction in both measures.
+        const length = typeof input === "string" && units >= def.length && units <= def.length * 2
+            ? _util_js__WEBPACK_IMPORTED_MODULE_1__/* .codePointLength */ .O7(input)
+            : units;
+        if (length === def.length)
+            return;
+        const origin = _util_js__WEBPACK_IMPORTED_MODULE_1__/* .getLengthableOrigin */ .Rc(input);
+        const tooBig = length > def.length;
+        payload.issues.push({
+            origin,
+            ...(tooBig ? { code: "too_big", maximum: def.length } : { code: "too_small", minimum: def.length }),
+            inclusive: true,
+            exact: true,
+            input: payload.value,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckStringFormat = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckStringFormat", (inst, def) => {
+    var _a, _b;
+    $ZodCheck.init(inst, def);
+    if (def.pattern)
+        (_a = inst._zod).check ?? (_a.check = (payload) => {
+            def.pattern.lastIndex = 0;
+            if (def.pattern.test(payload.value))
+                return;
+            payload.issues.push({
+                origin: "string",
+                code: "invalid_format",
+                format: def.format,
+                input: payload.value,
+                ...(def.pattern ? { pattern: def.pattern.toString() } : {}),
+                inst,
+                continue: !def.abort,
+            });
+        });
+    else
+        (_b = inst._zod).check ?? (_b.check = () => { });
+});
+const $ZodCheckRegex = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckRegex", (inst, def) => {
+    $ZodCheckStringFormat.init(inst, def);
+    inst._zod.check = (payload) => {
+        def.pattern.lastIndex = 0;
+        if (def.pattern.test(payload.value))
+            return;
+        payload.issues.push({
+            origin: "string",
+            code: "invalid_format",
+            format: "regex",
+            input: payload.value,
+            pattern: def.pattern.toString(),
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckLowerCase = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckLowerCase", (inst, def) => {
+    def.pattern ?? (def.pattern = _regexes_js__WEBPACK_IMPORTED_MODULE_2__/* .lowercase */ .AC);
+    $ZodCheckStringFormat.init(inst, def);
+});
+const $ZodCheckUpperCase = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckUpperCase", (inst, def) => {
+    def.pattern ?? (def.pattern = _regexes_js__WEBPACK_IMPORTED_MODULE_2__/* .uppercase */ .Zv);
+    $ZodCheckStringFormat.init(inst, def);
+});
+const $ZodCheckIncludes = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckIncludes", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    const escapedRegex = _util_js__WEBPACK_IMPORTED_MODULE_1__/* .escapeRegex */ .sD(def.includes);
+    // `String.prototype.includes(sub, position)` matches `sub` at `position`
+    // OR LATER, so the pattern must allow at least `position` leading chars
+    // (`{N,}`), not exactly `position` chars (`{N}`).
+    const pattern = new RegExp(typeof def.position === "number" ? `^.{${def.position},}${escapedRegex}` : escapedRegex);
+    def.pattern = pattern;
+    inst._zod.check = (payload) => {
+        if (payload.value.includes(def.includes, def.position))
+            return;
+        payload.issues.push({
+            origin: "string",
+            code: "invalid_format",
+            format: "includes",
+            includes: def.includes,
+            input: payload.value,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckStartsWith = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckStartsWith", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    const pattern = new RegExp(`^${_util_js__WEBPACK_IMPORTED_MODULE_1__/* .escapeRegex */ .sD(def.prefix)}.*`);
+    def.pattern ?? (def.pattern = pattern);
+    inst._zod.check = (payload) => {
+        if (payload.value.startsWith(def.prefix))
+            return;
+        payload.issues.push({
+            origin: "string",
+            code: "invalid_format",
+            format: "starts_with",
+            prefix: def.prefix,
+            input: payload.value,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+const $ZodCheckEndsWith = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckEndsWith", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    const pattern = new RegExp(`.*${_util_js__WEBPACK_IMPORTED_MODULE_1__/* .escapeRegex */ .sD(def.suffix)}$`);
+    def.pattern ?? (def.pattern = pattern);
+    inst._zod.check = (payload) => {
+        if (payload.value.endsWith(def.suffix))
+            return;
+        payload.issues.push({
+            origin: "string",
+            code: "invalid_format",
+            format: "ends_with",
+            suffix: def.suffix,
+            input: payload.value,
+            inst,
+            continue: !def.abort,
+        });
+    };
+});
+///////////////////////////////////
+/////    $ZodCheckProperty    /////
+///////////////////////////////////
+function handleCheckPropertyResult(result, payload, property) {
+    if (result.issues.length) {
+        payload.issues.push(..._util_js__WEBPACK_IMPORTED_MODULE_1__/* .prefixIssues */ .lQ(property, result.issues));
+    }
+}
+const $ZodCheckProperty = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckProperty", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    inst._zod.check = (payload) => {
+        const result = def.schema._zod.run({
+            value: payload.value[def.property],
+            issues: [],
+        }, {});
+        if (result instanceof Promise) {
+            return result.then((result) => handleCheckPropertyResult(result, payload, def.property));
+        }
+        handleCheckPropertyResult(result, payload, def.property);
+        return;
+    };
+})));
+const $ZodCheckProperties = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckProperties", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    _util_js__WEBPACK_IMPORTED_MODULE_1__/* .hide */ .jD(inst, Symbol.iterator, function* () {
+        yield inst;
+    });
+    // key and schema snapshotted together: reading one live and the other cached lets a later mutation of the caller's shape object pair a stale key with a missing schema
+    let entries;
+    inst._zod.check = (payload) => {
+        // the base schema already typed the value, so only a nullish one is rejected here: the properties read on a primitive too, matching z.property() on a string's length
+        if (payload.value == null) {
+            payload.issues.push({ expected: "object", code: "invalid_type", input: payload.value, inst });
+            return undefined;
+        }
+        entries ?? (entries = Reflect.ownKeys(def.shape).map((key) => [key, def.shape[key]]));
+        const input = payload.value;
+        let proms;
+        for (const [key, schema] of entries) {
+            const result = schema._zod.run({ value: input[key], issues: [] }, {});
+            if (result instanceof Promise) {
+                proms ?? (proms = []);
+                proms.push(result.then((result) => handleCheckPropertyResult(result, payload, key)));
+            }
+            else {
+                handleCheckPropertyResult(result, payload, key);
+            }
+        }
+        if (proms)
+            return Promise.all(proms).then(() => undefined);
+        return undefined;
+    };
+});
+const $ZodCheckMimeType = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodCheckMimeType", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    const mimeSet = new Set(def.mime);
+    inst._zod.check = (payload) => {
+        if (mimeSet.has(payload.value.type))
+            return;
+        payload.issues.push({
+            code: "invalid_value",
+            values: def.mime,
+            input: payload.value.type,
+            inst,
+            continue: !def.abort,
+        });
+    };
+})));
+const $ZodCheckOverwrite = /*@__PURE__*/ _core_js__WEBPACK_IMPORTED_MODULE_0__/* .$constructor */ .xI("$ZodCheckOverwrite", (inst, def) => {
+    $ZodCheck.init(inst, def);
+    inst._zod.check = (payload) => {
+        payload.value = def.tx(payload.value);
+    };
+});
 
 
 /***/ }),
@@ -44053,6 +48733,264 @@ function prettifyError(error) {
     // Convert Map to formatted string
     return lines.join("\n");
 }
+
+
+/***/ }),
+
+/***/ 3908:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   AC: () => (/* binding */ lowercase),
+/* harmony export */   Ak: () => (/* binding */ nanoid),
+/* harmony export */   D2: () => (/* binding */ nanoidOfLength),
+/* harmony export */   F: () => (/* binding */ httpProtocol),
+/* harmony export */   Gl: () => (/* binding */ cuid2),
+/* harmony export */   K3: () => (/* binding */ base64),
+/* harmony export */   Os: () => (/* binding */ guid),
+/* harmony export */   Rp: () => (/* binding */ email),
+/* harmony export */   Z0: () => (/* binding */ ulid),
+/* harmony export */   Zg: () => (/* binding */ emoji),
+/* harmony export */   Zv: () => (/* binding */ uppercase),
+/* harmony export */   ai: () => (/* binding */ number),
+/* harmony export */   fO: () => (/* binding */ ksuid),
+/* harmony export */   gF: () => (/* binding */ cuid),
+/* harmony export */   gp: () => (/* binding */ anyString),
+/* harmony export */   hQ: () => (/* binding */ e164),
+/* harmony export */   kB: () => (/* binding */ time),
+/* harmony export */   kM: () => (/* binding */ xid),
+/* harmony export */   l7: () => (/* binding */ cidrv6),
+/* harmony export */   nd: () => (/* binding */ integer),
+/* harmony export */   o: () => (/* binding */ bigint),
+/* harmony export */   p0: () => (/* binding */ duration),
+/* harmony export */   p6: () => (/* binding */ date),
+/* harmony export */   r0: () => (/* binding */ base64url),
+/* harmony export */   uR: () => (/* binding */ uuid),
+/* harmony export */   uX: () => (/* binding */ ipv4),
+/* harmony export */   ug: () => (/* binding */ ipv6),
+/* harmony export */   w$: () => (/* binding */ datetime),
+/* harmony export */   zM: () => (/* binding */ boolean),
+/* harmony export */   zr: () => (/* binding */ cidrv4)
+/* harmony export */ });
+/* unused harmony exports extendedDuration, uuid4, uuid6, uuid7, html5Email, rfc5322Email, unicodeEmail, idnEmail, browserEmail, mac, hostname, domain, creditCard, currencyCode, iban, string, null, undefined, hex, md5_hex, md5_base64, md5_base64url, sha1_hex, sha1_base64, sha1_base64url, sha256_hex, sha256_base64, sha256_base64url, sha384_hex, sha384_base64, sha384_base64url, sha512_hex, sha512_base64, sha512_base64url */
+
+/**
+ * @deprecated CUID v1 is deprecated by its authors due to information leakage
+ * (timestamps embedded in the id). Use {@link cuid2} instead.
+ * See https://github.com/paralleldrive/cuid.
+ */
+const cuid = /^[cC][0-9a-z]{6,}$/;
+const cuid2 = /^[0-9a-z]+$/;
+const ulid = /^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$/;
+const xid = /^[0-9a-vA-V]{20}$/;
+const ksuid = /^[A-Za-z0-9]{27}$/;
+const nanoid = /^[a-zA-Z0-9_-]{21}$/;
+function nanoidOfLength(length) {
+    return new RegExp(`^[a-zA-Z0-9_-]{${length}}$`);
+}
+/** ISO 8601-1 duration regex. Does not support the 8601-2 extensions like negative durations or fractional/negative components. */
+const duration = /^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$/;
+/** Implements ISO 8601-2 extensions like explicit +- prefixes, mixing weeks with other units, and fractional/negative components. */
+const extendedDuration = /^[-+]?P(?!$)(?:(?:[-+]?\d+Y)|(?:[-+]?\d+[.,]\d+Y$))?(?:(?:[-+]?\d+M)|(?:[-+]?\d+[.,]\d+M$))?(?:(?:[-+]?\d+W)|(?:[-+]?\d+[.,]\d+W$))?(?:(?:[-+]?\d+D)|(?:[-+]?\d+[.,]\d+D$))?(?:T(?=[\d+-])(?:(?:[-+]?\d+H)|(?:[-+]?\d+[.,]\d+H$))?(?:(?:[-+]?\d+M)|(?:[-+]?\d+[.,]\d+M$))?(?:[-+]?\d+(?:[.,]\d+)?S)?)??$/;
+/** A regex for any UUID-like identifier: 8-4-4-4-12 hex pattern */
+const guid = /^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})$/;
+/** Returns a regex for validating an RFC 9562/4122 UUID.
+ *
+ * @param version Optionally specify a version 1-8. If no version is specified, all versions are supported. */
+const uuid = (version) => {
+    if (!version)
+        return /^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff)$/;
+    return new RegExp(`^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-${version}[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12})$`);
+};
+const uuid4 = /*@__PURE__*/ (/* unused pure expression or super */ null && (uuid(4)));
+const uuid6 = /*@__PURE__*/ (/* unused pure expression or super */ null && (uuid(6)));
+const uuid7 = /*@__PURE__*/ (/* unused pure expression or super */ null && (uuid(7)));
+/** Practical email validation */
+const email = /^(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+-]@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$/;
+/** Equivalent to the HTML5 input[type=email] validation implemented by browsers. Source: https://developer.mozilla.org/en-US/docs/Web/HTML/Element/input/email */
+const html5Email = /^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;
+/** The classic emailregex.com regex for RFC 5322-compliant emails */
+const rfc5322Email = /^(([^<>()\[\]\\.,;:\s@"]+(\.[^<>()\[\]\\.,;:\s@"]+)*)|(".+"))@((\[[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}])|(([a-zA-Z\-0-9]+\.)+[a-zA-Z]{2,}))$/;
+/** A loose regex that allows Unicode characters, enforces length limits, and that's about it. */
+const unicodeEmail = /^[^\s@"]{1,64}@[^\s@]{1,255}$/u;
+const idnEmail = (/* unused pure expression or super */ null && (unicodeEmail));
+const browserEmail = /^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;
+// from https://thekevinscott.com/emojis-in-javascript/#writing-a-regular-expression
+// Single character class, not an alternation: the two properties overlap (U+1F9B0-U+1F9B3), so `(A|B)+` backtracks exponentially on a failed match. The leading lookahead then demands one anchor — a pictograph, a regional indicator, or the enclosing keycap — because `\p{Emoji_Component}` on its own covers ASCII digits, `#`, `*`, ZWJ, variation selectors and skin tone modifiers, none of which is an emoji without a base.
+const _emoji = `^(?=[\\s\\S]*[\\p{Extended_Pictographic}\\p{Regional_Indicator}\\u20E3])[\\p{Extended_Pictographic}\\p{Emoji_Component}]+$`;
+function emoji() {
+    return new RegExp(_emoji, "u");
+}
+const ipv4 = /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])$/;
+const ipv6 = /^(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,7}:|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,5}(:[0-9a-fA-F]{1,4}){1,2}|([0-9a-fA-F]{1,4}:){1,4}(:[0-9a-fA-F]{1,4}){1,3}|([0-9a-fA-F]{1,4}:){1,3}(:[0-9a-fA-F]{1,4}){1,4}|([0-9a-fA-F]{1,4}:){1,2}(:[0-9a-fA-F]{1,4}){1,5}|[0-9a-fA-F]{1,4}:((:[0-9a-fA-F]{1,4}){1,6})|:((:[0-9a-fA-F]{1,4}){1,7}|:))$/;
+const mac = (delimiter) => {
+    const escapedDelim = util.escapeRegex(delimiter ?? ":");
+    return new RegExp(`^(?:[0-9A-F]{2}${escapedDelim}){5}[0-9A-F]{2}$|^(?:[0-9a-f]{2}${escapedDelim}){5}[0-9a-f]{2}$`);
+};
+const cidrv4 = /^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])\/([0-9]|[1-2][0-9]|3[0-2])$/;
+const cidrv6 = /^(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,7}:|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){1,5}(:[0-9a-fA-F]{1,4}){1,2}|([0-9a-fA-F]{1,4}:){1,4}(:[0-9a-fA-F]{1,4}){1,3}|([0-9a-fA-F]{1,4}:){1,3}(:[0-9a-fA-F]{1,4}){1,4}|([0-9a-fA-F]{1,4}:){1,2}(:[0-9a-fA-F]{1,4}){1,5}|[0-9a-fA-F]{1,4}:((:[0-9a-fA-F]{1,4}){1,6})|:((:[0-9a-fA-F]{1,4}){1,7}|:))\/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$/;
+// https://stackoverflow.com/questions/7860392/determine-if-string-is-in-base64-using-javascript
+const base64 = /^$|^(?:[0-9a-zA-Z+/]{4})*(?:(?:[0-9a-zA-Z+/]{2}==)|(?:[0-9a-zA-Z+/]{3}=))?$/;
+const base64url = /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?$/;
+// based on https://stackoverflow.com/questions/106179/regular-expression-to-match-dns-hostname-or-ip-address
+// export const hostname: RegExp = /^([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+$/;
+const hostname = /^(?=.{1,253}\.?$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[-0-9a-zA-Z]{0,61}[0-9a-zA-Z])?)*\.?$/;
+const domain = /^(?=.{1,253}$)([a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]{2,63}$/;
+const httpProtocol = /^https?$/;
+// https://blog.stevenlevithan.com/archives/validate-phone-number#r4-3 (regex sans spaces) E.164: leading digit must be 1-9; total digits (excluding '+') between 7-15
+const e164 = /^\+[1-9]\d{6,14}$/;
+// Credit card shape: 12–19 digits, optionally separated by single spaces or single hyphens. ISO/IEC 7812 caps the PAN at 19 digits; 12 is the shortest issued length (Maestro).
+const creditCard = /^\d(?:[ -]?\d){11,18}$/;
+// ISO 4217 alpha codes from the SIX list, regenerated by scripts/update-iso-4217.ts
+const currencyCode = /^(?:AED|AFN|ALL|AMD|AOA|ARS|AUD|AWG|AZN|BAM|BBD|BDT|BHD|BIF|BMD|BND|BOB|BOV|BRL|BSD|BTN|BWP|BYN|BZD|CAD|CDF|CHE|CHF|CHW|CLF|CLP|CNY|COP|COU|CRC|CUP|CVE|CZK|DJF|DKK|DOP|DZD|EGP|ERN|ETB|EUR|FJD|FKP|GBP|GEL|GHS|GIP|GMD|GNF|GTQ|GYD|HKD|HNL|HTG|HUF|IDR|ILS|INR|IQD|IRR|ISK|JMD|JOD|JPY|KES|KGS|KHR|KMF|KPW|KRW|KWD|KYD|KZT|LAK|LBP|LKR|LRD|LSL|LYD|MAD|MDL|MGA|MKD|MMK|MNT|MOP|MRU|MUR|MVR|MWK|MXN|MXV|MYR|MZN|NAD|NGN|NIO|NOK|NPR|NZD|OMR|PAB|PEN|PGK|PHP|PKR|PLN|PYG|QAR|RON|RSD|RUB|RWF|SAR|SBD|SCR|SDG|SEK|SGD|SHP|SLE|SOS|SRD|SSP|STN|SVC|SYP|SZL|THB|TJS|TMT|TND|TOP|TRY|TTD|TWD|TZS|UAH|UGX|USD|USN|UYI|UYU|UYW|UZS|VED|VES|VND|VUV|WST|XAD|XAF|XAG|XAU|XBA|XBB|XBC|XBD|XCD|XCG|XDR|XOF|XPD|XPF|XPT|XSU|XTS|XUA|XXX|YER|ZAR|ZMW|ZWG)$/;
+// iban electronic format: 2-letter country, check digits 02-98 (the only values `98 - remainder` can produce), 11-30 bban characters
+const iban = /^[A-Z]{2}(?!00|01|99)\d{2}[A-Z0-9]{11,30}$/;
+const dateSource = `(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))`;
+/** Anchors a pattern source. The interpolation lives here rather than at the call site because
+ * esbuild will not drop a `@__PURE__` call whose own argument interpolates a variable, but it
+ * will drop `anchor(dateSource)`. Keeping it inline pinned `date` into every bundle. */
+function anchor(source) {
+    return new RegExp(`^${source}$`);
+}
+const date = /*@__PURE__*/ anchor(dateSource);
+function timeSource(args) {
+    const hhmm = `(?:[01]\\d|2[0-3]):[0-5]\\d`;
+    const regex = typeof args.precision === "number"
+        ? args.precision === -1
+            ? `${hhmm}`
+            : args.precision === 0
+                ? `${hhmm}:[0-5]\\d`
+                : `${hhmm}:[0-5]\\d\\.\\d{${args.precision}}`
+        : args.seconds
+            ? `${hhmm}:[0-5]\\d(?:\\.\\d+)?`
+            : `${hhmm}(?::[0-5]\\d(?:\\.\\d+)?)?`;
+    return regex;
+}
+function time(args) {
+    return new RegExp(`^${timeSource(args)}$`);
+}
+// Adapted from https://stackoverflow.com/a/3143231
+function datetime(args) {
+    const opts = ["Z"];
+    // if (args.offset) opts.push(`([+-]\\d{2}:\\d{2})`);
+    if (args.offset)
+        opts.push(`([+-](?:[01]\\d|2[0-3]):[0-5]\\d)`);
+    // RFC 3339 mandates seconds wherever the time carries a `Z` or an offset, so only the unqualified form `local` adds may omit them
+    const qualified = `${timeSource({ precision: args.precision, seconds: true })}(?:${opts.join("|")})`;
+    const timeRegex = args.local ? `${qualified}|${timeSource({ precision: args.precision })}` : qualified;
+    return new RegExp(`^${dateSource}T(?:${timeRegex})$`);
+}
+// the unbounded form of `string()` as a literal, so every plain string shares one instance instead of building its own
+const anyString = /^[\s\S]{0,}$/;
+const string = (params) => {
+    const regex = params ? `[\\s\\S]{${params?.minimum ?? 0},${params?.maximum ?? ""}}` : `[\\s\\S]*`;
+    return new RegExp(`^${regex}$`);
+};
+const bigint = /^-?\d+n?$/;
+const integer = /^-?\d+$/;
+const number = /^-?\d+(?:\.\d+)?$/;
+const boolean = /^(?:true|false)$/i;
+const _null = /^null$/i;
+
+const _undefined = /^undefined$/i;
+
+// regex for string with no uppercase letters
+const lowercase = /^[^A-Z]*$/;
+// regex for string with no lowercase letters
+const uppercase = /^[^a-z]*$/;
+// regex for hexadecimal strings (any length)
+const hex = /^[0-9a-fA-F]*$/;
+// Hash regexes for different algorithms and encodings
+// Helper function to create base64 regex with exact length and padding
+function fixedBase64(bodyLength, padding) {
+    return new RegExp(`^[A-Za-z0-9+/]{${bodyLength}}${padding}$`);
+}
+// Helper function to create base64url regex with exact length (no padding)
+function fixedBase64url(length) {
+    return new RegExp(`^[A-Za-z0-9_-]{${length}}$`);
+}
+// MD5 (16 bytes): base64 = 24 chars total (22 + "==")
+const md5_hex = /^[0-9a-fA-F]{32}$/;
+const md5_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(22, "==")));
+const md5_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(22)));
+// SHA1 (20 bytes): base64 = 28 chars total (27 + "=")
+const sha1_hex = /^[0-9a-fA-F]{40}$/;
+const sha1_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(27, "=")));
+const sha1_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(27)));
+// SHA256 (32 bytes): base64 = 44 chars total (43 + "=")
+const sha256_hex = /^[0-9a-fA-F]{64}$/;
+const sha256_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(43, "=")));
+const sha256_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(43)));
+// SHA384 (48 bytes): base64 = 64 chars total (no padding)
+const sha384_hex = /^[0-9a-fA-F]{96}$/;
+const sha384_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(64, "")));
+const sha384_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(64)));
+// SHA512 (64 bytes): base64 = 88 chars total (86 + "==")
+const sha512_hex = /^[0-9a-fA-F]{128}$/;
+const sha512_base64 = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64(86, "==")));
+const sha512_base64url = /*@__PURE__*/ (/* unused pure expression or super */ null && (fixedBase64url(86)));
+
+
+/***/ }),
+
+/***/ 9396:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   fd: () => (/* binding */ globalRegistry)
+/* harmony export */ });
+/* unused harmony exports $output, $input, $ZodRegistry, registry */
+var _a;
+const $output = /*@__PURE__*/ (/* unused pure expression or super */ null && (Symbol("ZodOutput")));
+const $input = /*@__PURE__*/ (/* unused pure expression or super */ null && (Symbol("ZodInput")));
+class $ZodRegistry {
+    constructor() {
+        this._map = new WeakMap();
+        this._idmap = new Map();
+    }
+    add(schema, ..._meta) {
+        const meta = _meta[0];
+        this._map.set(schema, meta);
+        if (meta && typeof meta === "object" && "id" in meta) {
+            this._idmap.set(meta.id, schema);
+        }
+        return this;
+    }
+    clear() {
+        this._map = new WeakMap();
+        this._idmap = new Map();
+        return this;
+    }
+    remove(schema) {
+        const meta = this._map.get(schema);
+        if (meta && typeof meta === "object" && "id" in meta) {
+            this._idmap.delete(meta.id);
+        }
+        this._map.delete(schema);
+        return this;
+    }
+    get(schema) {
+        // return this._map.get(schema) as any;
+        // inherit metadata
+        const p = schema._zod.parent;
+        if (p) {
+            const pm = { ...(this.get(p) ?? {}) };
+            delete pm.id; // do not inherit id
+            const f = { ...pm, ...this._map.get(schema) };
+            return Object.keys(f).length ? f : undefined;
+        }
+        return this._map.get(schema);
+    }
+    has(schema) {
+        return this._map.has(schema);
+    }
+}
+// registries
+function registry() {
+    return new $ZodRegistry();
+}
+(_a = globalThis).__zod_globalRegistry ?? (_a.__zod_globalRegistry = registry());
+const globalRegistry = globalThis.__zod_globalRegistry;
 
 
 /***/ }),
