@@ -297,7 +297,8 @@ live_task() {
     stat=${stat##*) }
     # shellcheck disable=SC2086
     set -- "$1" $stat
-    [[ ${21-} == $((16#$began)) ]] && return 0
+    # One that nobody has reaped yet has ended.
+    [[ ${21-} == $((16#$began)) && ${2-} != Z ]] && return 0
   done </var/log/pve/tasks/active
   return 1
 }

@@ -13,6 +13,7 @@ import { formatBytes } from '../src/report/table.ts'
 
 const checkout = join(import.meta.dirname, '..')
 const reportSchema = z.object({
+  passed: z.boolean(),
   raw: z.object({ sha256: z.string().nullable() }),
   accelerator: z.object({ kind: z.enum(['kvm', 'tcg']) }),
   boot: z.object({ readyMs: z.number().nullable() }),
@@ -37,10 +38,10 @@ export function components(image: Image, manifest: Manifest): [name: string, ver
   return [...artifacts, ...packages, ['linux', manifest.kernel.version]]
 }
 
-/** A row of the table. `report` is absent for an image that was not proven. */
+/** A row of the table. `report` is absent for an image that was never proven; a failed proof counts as none. */
 export function row(image: Image, manifest: Manifest, report: Report | undefined): string {
   const parts = components(image, manifest).map(([name, version]) => `${name} ${version}`)
-  const ready = report?.boot.readyMs
+  const ready = report?.passed ? report.boot.readyMs : undefined
   const boot =
     ready === null || ready === undefined
       ? 'not proven'

@@ -605,9 +605,9 @@ free_subid() {
 
 ensure_user() {
   local first last
+  # A run that was killed may have left half a user. pwconv makes it whole enough to be removed.
+  if getent passwd "$RUNNER" >/dev/null && ! getent shadow "$RUNNER" >/dev/null; then pwconv && remove_user; fi
   getent group "$RUNNER" >/dev/null || { groupadd --system "$RUNNER" && changed "made the group $RUNNER"; }
-  # A run that was killed may have left half a user, which usermod would not take.
-  if getent passwd "$RUNNER" >/dev/null && ! getent shadow "$RUNNER" >/dev/null; then pwconv; fi
   if ! getent passwd "$RUNNER" >/dev/null; then
     useradd --system --gid "$RUNNER" --home-dir "$JOB/home" --no-create-home --shell /usr/sbin/nologin \
       --comment 'GitHub Actions runner (Seeder)' "$RUNNER"
@@ -616,7 +616,9 @@ ensure_user() {
   if has_subids /etc/subuid && has_subids /etc/subgid; then return; fi
   # usermod refuses where the files do not exist yet.
   touch /etc/subuid /etc/subgid
-  first=$(free_subid)
+  # The same ids in both, also where a run was killed after the first.
+  first=$(awk -F : -v name="$RUNNER" '$1 == name { print $2; exit }' /etc/subuid /etc/subgid)
+  first=${first:-$(free_subid)}
   last=$((first + SUBID_COUNT - 1))
   has_subids /etc/subuid || usermod --add-subuids "$first-$last" "$RUNNER"
   has_subids /etc/subgid || usermod --add-subgids "$first-$last" "$RUNNER"
@@ -802,7 +804,7 @@ remove_runner() {
   drop "$SUDOERS" "$SUDOERS.check"
   if [[ -e $UNITS/$SERVICE ]]; then
     systemctl disable --quiet "$SERVICE"
-    systemctl stop "$SERVICE"
+    stop_unit "$SERVICE"
   fi
   install -d -m 0700 "$RUNTIME"
   tidy
@@ -861,11 +863,21 @@ one_job() {
 
 # tidy: nothing of a job is left: no process, no file, no registration.
 tidy() {
-  ! systemctl is-active --quiet "$JOB_SERVICE" 2>/dev/null || systemctl stop "$JOB_SERVICE"
+  stop_unit "$JOB_SERVICE"
   kill_processes
   rm -rf --one-file-system "$JOB"
   rm -f "$RUNTIME/job.env"
   forget_registrations
+}
+
+# stop_unit UNIT: also where a start of it is under way, which may cancel the stop.
+stop_unit() {
+  local attempt
+  for attempt in {1..20}; do
+    [[ ! $(systemctl show --property ActiveState --value "$1") =~ ^(inactive|failed)$ ]] || return 0
+    systemctl stop "$1" 2>/dev/null || sleep 0.5
+  done
+  fail "$1 does not stop after $attempt attempts" "systemctl status $1"
 }
 
 # kill_processes: what is left of the job outside the service's control group, should there be a way out of it.

@@ -33,6 +33,28 @@ it.each([
   expect(exitCode, all).toBe(0)
 })
 
+it.each([
+  [
+    '252 (252.38-1~deb12u1)',
+    [
+      '# Filters of system calls would turn it on in this systemd (252): install again when it is 257 or later.',
+    ],
+  ],
+  [
+    '257 (257.13-1~deb13u1)',
+    expect.arrayContaining([
+      'SystemCallArchitectures=native',
+      expect.stringMatching(/^SystemCallFilter=~.*@module/),
+    ]),
+  ],
+])('filters what it can without NoNewPrivileges in systemd %s', async (version, lines) => {
+  const said = await host.machine.read(
+    'source /shared/runner.sh; systemctl() { echo "systemd $VERSION"; }; VERSION=$1; job_filters',
+    version,
+  )
+  expect(said.split('\n')).toEqual(lines)
+})
+
 it('the job has the group of /dev/kvm only where there is one', async () => {
   const line = 'grep SupplementaryGroups= /etc/systemd/system/seeder-runner-job.service'
   expect(await host.machine.read(line)).toBe('SupplementaryGroups=kvm')

@@ -26,11 +26,15 @@ describe('the table of images', () => {
 
   it('has the time of the first boot with how it was measured, or says that nothing was', async () => {
     const image = await loadImage(checkout, 'kubernetes-node')
-    const report = { raw: { sha256: '' }, accelerator: { kind: 'tcg' as const }, boot: { readyMs: 61_400 } }
+    const report = {
+      ...{ passed: true, raw: { sha256: '' }, accelerator: { kind: 'tcg' as const } },
+      boot: { readyMs: 61_400 },
+    }
     expect(row(image, manifest, report)).toMatch(
       /^\| `kubernetes-node` 1\.37\.1-1 \| .* \| 250 MB \| 61 s \(emulated\) \|$/,
     )
     expect(row(image, manifest, undefined)).toContain('| not proven |')
+    expect(row(image, manifest, { ...report, passed: false })).toContain('| not proven |')
   })
 
   it('replaces the one that is there, and nothing else', () => {

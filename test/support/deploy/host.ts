@@ -2,11 +2,12 @@ import { join } from 'node:path'
 import { type HostResult, PveHost, type RunOptions } from '../pve/host.ts'
 import { checkout } from '../seeder.ts'
 
-const script = join(checkout, 'scripts/deploy.sh')
+/** The script under test, where the host sees it. */
+export const deployScript = join(checkout, 'scripts/deploy.sh')
 
 /** Runs deploy.sh on a stand-in host as root does. */
 export function deploy(host: PveHost, argv: readonly string[], options?: RunOptions): Promise<HostResult> {
-  return host.run([script, ...argv], options)
+  return host.run([deployScript, ...argv], options)
 }
 
 /** As `deploy`, and it has to succeed. What it told, and its result. */

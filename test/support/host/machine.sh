@@ -18,9 +18,17 @@ for link in bin lib lib32 lib64 libx32 sbin; do
   [ ! -L "/$link" ] || cp -P "/$link" .
 done
 
-mount --rbind /usr usr
-mount -t tmpfs -o mode=755 tmpfs usr/local
-mkdir usr/local/bin usr/local/lib usr/local/sbin
+# /usr itself belongs to this namespace's root, as on any machine, also where its folders are a stranger's.
+for entry in /usr/*; do
+  if [ "$entry" = /usr/local ]; then
+    mkdir -p usr/local/bin usr/local/lib usr/local/sbin
+  elif [ -L "$entry" ] || [ ! -d "$entry" ]; then
+    cp -P "$entry" usr
+  else
+    mkdir "usr/${entry##*/}"
+    mount --rbind "$entry" "usr/${entry##*/}"
+  fi
+done
 mount --bind "$checkout" checkout
 mount -o remount,bind,ro checkout
 mount --bind "$shared" shared
@@ -33,6 +41,7 @@ mount --rbind /sys sys
 mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs run
+mkdir -m 1777 run/lock
 mount -t tmpfs -o mode=1777 tmpfs tmp
 
 mount -t tmpfs -o mode=755 tmpfs dev

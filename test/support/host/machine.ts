@@ -108,7 +108,9 @@ export class Machine {
   /** Runs a command as root of the machine, or as another of its users, in its root folder and a bare environment. */
   run(argv: readonly string[], options: Options & { user?: string } = {}): Promise<Ran> {
     const { user, ...rest } = options
-    const entered = ['--target', String(this.#init), '--all', '--']
+    // Not --all: a normal user may not enter the time namespace, which is everybody's.
+    const namespaces = ['--user', '--mount', '--pid', '--net', '--ipc', '--uts', '--cgroup']
+    const entered = ['--target', String(this.#init), ...namespaces, '--']
     const become = user === undefined ? [] : ['runuser', '-u', user, '--']
     return execa('nsenter', [...entered, 'env', '-i', '--chdir=/', ...ENVIRONMENT, ...become, ...argv], {
       ...{ stdin: 'ignore', ...rest, reject: false, all: true },

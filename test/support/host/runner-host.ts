@@ -85,11 +85,9 @@ export class RunnerHost implements AsyncDisposable {
   }
 
   async startGitHub(): Promise<void> {
-    // Under /checkout, where it is the checkout's own Node, as a rule.
-    const inCheckout = path.relative(path.resolve(SCRIPTS, '..'), process.execPath)
+    const node = '/checkout/node_modules/node/bin/node'
     await this.machine.read(
-      'rm -f /shared/github/ready; systemd-run --quiet --unit=github "$1" /checkout/test/support/host/github.ts /shared/github',
-      inCheckout.startsWith('..') ? process.execPath : `/checkout/${inCheckout}`,
+      `rm -f /shared/github/ready; systemd-run --quiet --unit=github ${node} /checkout/test/support/host/github.ts /shared/github`,
     )
     await this.machine.until('[ -e /shared/github/ready ]')
   }
