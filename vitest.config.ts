@@ -39,7 +39,8 @@ export default defineConfig({
           ...waiting,
         },
       },
-      { test: { name: 'system', include: system, ...waiting } },
+      // Some take a minute by themselves, and beside three others on two cores several.
+      { test: { name: 'system', include: system, ...waiting, testTimeout: 240_000, hookTimeout: 240_000 } },
       {
         // One file after the other, since each of them uses the whole machine.
         test: {

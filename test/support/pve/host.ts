@@ -108,7 +108,7 @@ export class PveHost {
   async start({ lasting = false }: { lasting?: boolean } = {}): Promise<void> {
     if (this.running) throw new Error(`the stand-in host in ${this.folder} runs already`)
     // Opened for reading and writing, a FIFO does not wait for its other end. The end of this process closes it.
-    const power = await open(this.layout.power, 'r+')
+    const power = lasting ? undefined : await open(this.layout.power, 'r+')
     const script = hostScript(this.layout, this.node, this.settings.bridges, this.asRoot)
     await writeFile(this.layout.script, script)
     const argv = unshareArguments(this.asRoot, ['/bin/sh', '-eu', this.layout.script])
@@ -121,11 +121,10 @@ export class PveHost {
     try {
       this.holder = await ready(child)
     } catch (error) {
-      await power.close()
+      await power?.close()
       throw error
     }
-    if (lasting) {
-      await power.close()
+    if (power === undefined) {
       child.stdout?.destroy()
       child.stderr?.destroy()
       child.unref()

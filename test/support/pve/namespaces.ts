@@ -72,8 +72,7 @@ export function hostScript(
     `echo "$holder" > ${controlMount}/holder`,
     'echo "$holder"',
     // An ignored SIGCHLD is inherited: the kernel itself then reaps what the first process adopts.
-    "trap '' CHLD",
-    `exec head -c 1 ${controlMount}/power > /dev/null 2>&1`,
+    `exec env --ignore-signal=CHLD head -c 1 ${controlMount}/power > /dev/null 2>&1`,
   ].join('\n')
 }
 

@@ -34,6 +34,11 @@ async function main([program = '', ...argv]: readonly string[]): Promise<number>
     await workAsWorker(tasks)
     return 0
   }
+  if (program === '--reset') {
+    const { qmp } = await import('./vm/qmp.ts')
+    await qmp(Number(argv[0]), 'system_reset')
+    return 0
+  }
   const name = basename(program)
   const run = programs[name]
   if (run === undefined) throw new Error(`there is no stand-in for ${name}`)

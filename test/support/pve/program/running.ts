@@ -12,7 +12,7 @@ export function runningPid(vmid: number): number | undefined {
   try {
     const pid = Number(readFileSync(runFile(vmid, 'pid'), 'utf8').trim())
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-    return command.includes(`\0-id\0${vmid}\0`) || command.includes(`${vmid}.qmp`) ? pid : undefined
+    return command.includes(`unix:${runFile(vmid, 'qmp')},`) ? pid : undefined
   } catch {
     return undefined
   }

@@ -1,3 +1,8 @@
+async function stop(work: unknown): Promise<void> {
+  const { stopWork } = await import('./qm/power.ts')
+  await stopWork(work as Parameters<typeof stopWork>[0])
+}
+
 /** What workers do. What each is given comes from the command that has it done. */
 export const tasks: Readonly<Record<string, (work: unknown) => Promise<void>>> = {
   qmcreate: async (work) => {
@@ -16,6 +21,13 @@ export const tasks: Readonly<Record<string, (work: unknown) => Promise<void>>> =
     const { destroyWork } = await import('./qm/destroy.ts')
     await destroyWork(work as Parameters<typeof destroyWork>[0])
   },
+  qmstart: async (work) => {
+    const { startWork } = await import('./qm/start.ts')
+    await startWork(work as Parameters<typeof startWork>[0])
+  },
+  qmstop: stop,
+  qmshutdown: stop,
+  qmreboot: stop,
   resize: async (work) => {
     const { resizeWork } = await import('./qm/disk.ts')
     await resizeWork(work as Parameters<typeof resizeWork>[0])

@@ -16,6 +16,7 @@ import { passMoment } from '../faults.ts'
 import type { Call } from '../getopt.ts'
 import { withConfigLock } from '../locks.ts'
 import { err, say } from '../output.ts'
+import { runningPid } from '../running.ts'
 import { placeOf } from '../storage/registry.ts'
 import { checkLock, digestOf, loadConfig, type VmConfig, writeConfig } from '../vm-config.ts'
 import { vmOption } from '../vm-options.ts'
@@ -75,6 +76,7 @@ async function setOption(vmid: number, config: VmConfig, option: string, value: 
     const stored = storedValue(option, value)
     if (stored === undefined) values.delete(option)
     else values.set(option, stored)
+    if (/^net\d+$/.test(option)) await followLink(vmid, option, values)
     return
   }
   const created: string[] = []
@@ -87,6 +89,14 @@ async function setOption(vmid: number, config: VmConfig, option: string, value: 
     await freeVolumes(created)
     throw error
   }
+}
+
+/** A cable is pulled, or put in again, while the VM runs. */
+async function followLink(vmid: number, option: string, values: ReadonlyMap<string, string>): Promise<void> {
+  if (runningPid(vmid) === undefined) return
+  const [{ cardsOf }, { qmp }] = await Promise.all([import('../vm/machine.ts'), import('../vm/qmp.ts')])
+  const card = cardsOf(vmid, values).find(({ id }) => id === option)
+  if (card !== undefined) await qmp(vmid, 'set_link', { name: option, up: !card.linkDown })
 }
 
 function checkBoot(values: ReadonlyMap<string, string>, value: string): void {
