@@ -14,6 +14,7 @@ const system = [
   'test/pki/interrupted.test.ts',
   'test/pki/openssl-3.5.test.ts',
   'test/host/deploy-faults.test.ts',
+  'test/host/node/on-host/*.test.ts',
   'test/host/pve-host.test.ts',
   'test/host/runner*.test.ts',
   'test/scripts/bundle.test.ts',

@@ -707,7 +707,7 @@ install_runner() {
   if ! settings_text | cmp -s - "$CONF" || [[ $token != "$(cat "$TOKEN" 2>/dev/null)" ]]; then check_token "$token"; fi
   [[ -d $(program_folder) ]] || fetch_program
 
-  # The record of what is ours comes before it, and what gives rights comes last.
+  # The record of what is ours comes before the user, and what gives rights comes last.
   place_program
   put_folder "${CONF%/*}"
   put "$CONF" 0600 < <(settings_text)

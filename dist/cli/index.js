@@ -2813,16 +2813,24 @@ function hostCommands(lock) {
             const ended = await run(argv, options);
             if (ended.code === 0)
                 return ended.stdout;
-            throw new report_error/* SeederError */.Zb(`${shellWords(argv)} failed: ${lastWords(ended)}`);
+            throw new report_error/* SeederError */.Zb(`${briefly(argv)} failed: ${lastWords(ended)}`);
         },
     };
 }
-/** The line of a failed command that says why. */
+/** What a failed command says about why. */
 function lastWords({ code, stdout, stderr }) {
     const lines = (text) => text.split('\n').filter((line) => line.trim() !== '');
     // A wrong option is answered with the reason first, and then how the command is used.
-    const said = lines(stderr).filter((line) => !/^(400 Parameter verification failed\.|qm |pvesm |pvesh )/.test(line));
-    return said.at(-1) ?? lines(stdout).at(-1) ?? `exit status ${code}`;
+    const usage = /^(400 Parameter verification failed\.|qm |pvesm |pvesh )/;
+    const said = lines(stderr).findLast((line) => !usage.test(line)) ?? lines(stdout).at(-1) ?? `exit status ${code}`;
+    // A job tells how its tool ended, and the tool itself, among the progress, what was wrong.
+    const tool = lines(`${stdout}\n${stderr}`).findLast((line) => line.startsWith('qemu-img: '));
+    return tool === undefined || tool === said ? said : `${said} (${tool})`;
+}
+/** A command without its options, for a message. */
+function briefly(argv) {
+    const options = argv.findIndex((word) => word.startsWith('--'));
+    return argv.slice(0, options < 0 ? argv.length : options).join(' ');
 }
 /** A command line as it can be pasted into a shell. */
 function shellWords(argv) {
@@ -3224,7 +3232,7 @@ function sortOut(entry, node, guests) {
  */
 async function perform(host, command, vmid, node) {
     const ended = await host.run(command.argv);
-    const failed = (why) => new report_error/* SeederError */.Zb(`${shellWords(command.argv)} failed: ${why}`);
+    const failed = (why) => new report_error/* SeederError */.Zb(`${briefly(command.argv)} failed: ${why}`);
     if (ended.code !== 0)
         throw failed(lastWords(ended));
     const guest = await readGuest(vmid, node);
@@ -3314,21 +3322,16 @@ const reply = classic_schemas/* object */.Ikc({
     'err-data': classic_schemas/* string */.YjP().default(''),
 });
 const statusSchema = classic_schemas/* object */.Ikc({ state: classic_schemas/* enum */.k5n(['ready', 'failed', 'pending']), reason: classic_schemas/* string */.YjP() });
+/** The host's command that runs one in a guest. */
+function guestCommand(vmid, argv, timeoutSeconds) {
+    return ['qm', 'guest', 'exec', String(vmid), '--timeout', String(timeoutSeconds), '--', ...argv];
+}
 /**
  * Runs a command in a guest through its agent.
  * @throws SeederError when the agent does not answer, or the command does not end in time
  */
 async function guestExec(host, vmid, argv, timeoutSeconds = 60) {
-    const command = [
-        'qm',
-        'guest',
-        'exec',
-        String(vmid),
-        '--timeout',
-        String(timeoutSeconds),
-        '--',
-        ...argv,
-    ];
+    const command = guestCommand(vmid, argv, timeoutSeconds);
     // The agent itself may hang: qm waits for it without an end.
     const ended = await host.run(command, { timeoutMs: (timeoutSeconds + 60) * 1000 });
     if (ended.code !== 0)
@@ -3593,6 +3596,10 @@ function placeOf(cluster, entry) {
 function addCommand(entry) {
     return [program, 'add', entry.name, mainAddress(entry)];
 }
+/** The command that makes a learner a voting member. */
+function promoteCommand(name) {
+    return [program, 'promote', name];
+}
 /** Gives a node its place, unless it has it. */
 async function addMember(host, cluster, entry) {
     if (!placeOf(cluster, entry))
@@ -3600,7 +3607,7 @@ async function addMember(host, cluster, entry) {
 }
 /** Makes a node a voting member; waits until it has all data. */
 async function promoteMember(host, { via }, name) {
-    await guestOutput(host, via.vmid, [program, 'promote', name], patienceSeconds);
+    await guestOutput(host, via.vmid, promoteCommand(name), patienceSeconds);
 }
 /**
  * Takes a node out of a cluster; one that is not in it is fine.
@@ -4955,6 +4962,7 @@ function planNode(facts, request, sources, template, placement, values, others) 
             ...(request.dataDisk === undefined ? [] : [dataDiskCommand(request, template, vmid, request.dataDisk)]),
         ],
         start: ['qm', 'start', String(vmid)],
+        joinsBy: cluster?.state === 'existing' ? cluster.via : undefined,
     };
 }
 function cloneCommand(entry, request, template) {
@@ -5380,7 +5388,10 @@ async function clusterFor(host, facts, request, names) {
             fix: 'start the members; or, to found a cluster, name all of its members and add --new-cluster',
         });
     }
-    return ([placement]) => ({ state: 'existing', members: joinedMembers(cluster, placement) });
+    return ([placement]) => ({
+        ...{ state: 'existing', via: cluster.via.vmid },
+        members: joinedMembers(cluster, placement),
+    });
 }
 /** The members that a new one asks, and itself. */
 function joinedMembers(cluster, placement) {
@@ -5436,6 +5447,8 @@ function afterRecovery(facts) {
 
 
 
+
+
 /** What a plan does, without keys and secret values. `start`: whether the node is started, too. */
 function showPlan(plan, start) {
     const { name, role, vmid, template, addresses, snippet, token } = plan.entry;
@@ -5446,8 +5459,15 @@ function showPlan(plan, start) {
             mode: '0600',
             content: vendorData(token, plan.files.map(withoutSecrets)),
         },
-        commands: [...plan.prepare.map(({ argv }) => argv), ...(start ? [plan.start] : [])],
+        commands: [...plan.prepare.map(({ argv }) => argv), ...(start ? startCommands(plan) : [])],
     };
+}
+/** What follows when the VM is complete; a member of etcd gets its place before it starts, and a vote when it is ready. */
+function startCommands({ entry, start, joinsBy }) {
+    if (joinsBy === undefined)
+        return [start];
+    const ask = (argv) => guestCommand(joinsBy, argv, patienceSeconds);
+    return [ask(addCommand(entry)), start, ask(promoteCommand(entry.name))];
 }
 /** The plan for a person: the file with its content, and the commands as they could be pasted. */
 function planText(shown) {

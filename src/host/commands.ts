@@ -70,19 +70,27 @@ export function hostCommands(lock: number | undefined): Host {
     async output(argv, options) {
       const ended = await run(argv, options)
       if (ended.code === 0) return ended.stdout
-      throw new SeederError(`${shellWords(argv)} failed: ${lastWords(ended)}`)
+      throw new SeederError(`${briefly(argv)} failed: ${lastWords(ended)}`)
     },
   }
 }
 
-/** The line of a failed command that says why. */
+/** What a failed command says about why. */
 export function lastWords({ code, stdout, stderr }: Ended): string {
   const lines = (text: string) => text.split('\n').filter((line) => line.trim() !== '')
   // A wrong option is answered with the reason first, and then how the command is used.
-  const said = lines(stderr).filter(
-    (line) => !/^(400 Parameter verification failed\.|qm |pvesm |pvesh )/.test(line),
-  )
-  return said.at(-1) ?? lines(stdout).at(-1) ?? `exit status ${code}`
+  const usage = /^(400 Parameter verification failed\.|qm |pvesm |pvesh )/
+  const said =
+    lines(stderr).findLast((line) => !usage.test(line)) ?? lines(stdout).at(-1) ?? `exit status ${code}`
+  // A job tells how its tool ended, and the tool itself, among the progress, what was wrong.
+  const tool = lines(`${stdout}\n${stderr}`).findLast((line) => line.startsWith('qemu-img: '))
+  return tool === undefined || tool === said ? said : `${said} (${tool})`
+}
+
+/** A command without its options, for a message. */
+export function briefly(argv: readonly string[]): string {
+  const options = argv.findIndex((word) => word.startsWith('--'))
+  return argv.slice(0, options < 0 ? argv.length : options).join(' ')
 }
 
 /** A command line as it can be pasted into a shell. */

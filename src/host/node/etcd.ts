@@ -9,7 +9,7 @@ import { type Member, mainAddress, type NodeEntry } from './ledger.ts'
 const program = '/usr/lib/seeder/etcd'
 
 /** It waits up to five minutes for what it needs. */
-const patienceSeconds = 330
+export const patienceSeconds = 330
 const pauseMs = 3000
 
 /** A member as the cluster lists it. */
@@ -61,6 +61,11 @@ export function addCommand(entry: Pick<NodeEntry, 'name' | 'addresses'>): Argv {
   return [program, 'add', entry.name, mainAddress(entry)]
 }
 
+/** The command that makes a learner a voting member. */
+export function promoteCommand(name: string): Argv {
+  return [program, 'promote', name]
+}
+
 /** Gives a node its place, unless it has it. */
 export async function addMember(host: Host, cluster: EtcdCluster, entry: NodeEntry): Promise<void> {
   if (!placeOf(cluster, entry)) await guestOutput(host, cluster.via.vmid, addCommand(entry), patienceSeconds)
@@ -68,7 +73,7 @@ export async function addMember(host: Host, cluster: EtcdCluster, entry: NodeEnt
 
 /** Makes a node a voting member; waits until it has all data. */
 export async function promoteMember(host: Host, { via }: EtcdCluster, name: string): Promise<void> {
-  await guestOutput(host, via.vmid, [program, 'promote', name], patienceSeconds)
+  await guestOutput(host, via.vmid, promoteCommand(name), patienceSeconds)
 }
 
 /**

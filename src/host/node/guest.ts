@@ -27,6 +27,11 @@ export interface Status {
 
 const statusSchema = z.object({ state: z.enum(['ready', 'failed', 'pending']), reason: z.string() })
 
+/** The host's command that runs one in a guest. */
+export function guestCommand(vmid: number, argv: Argv, timeoutSeconds: number): Argv {
+  return ['qm', 'guest', 'exec', String(vmid), '--timeout', String(timeoutSeconds), '--', ...argv]
+}
+
 /**
  * Runs a command in a guest through its agent.
  * @throws SeederError when the agent does not answer, or the command does not end in time
@@ -37,16 +42,7 @@ export async function guestExec(
   argv: Argv,
   timeoutSeconds = 60,
 ): Promise<GuestEnded> {
-  const command: Argv = [
-    'qm',
-    'guest',
-    'exec',
-    String(vmid),
-    '--timeout',
-    String(timeoutSeconds),
-    '--',
-    ...argv,
-  ]
+  const command = guestCommand(vmid, argv, timeoutSeconds)
   // The agent itself may hang: qm waits for it without an end.
   const ended = await host.run(command, { timeoutMs: (timeoutSeconds + 60) * 1000 })
   if (ended.code !== 0) throw new SeederError(`The agent of VM ${vmid} does not answer: ${lastWords(ended)}`)

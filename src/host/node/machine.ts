@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SeederError } from '../../report/error.ts'
-import { type Argv, type Host, lastWords, shellWords } from '../commands.ts'
+import { type Argv, briefly, type Host, lastWords } from '../commands.ts'
 import { type Guest, parseGuest, pveFolder, readGuests } from '../guests.ts'
 import { readVolumes } from '../storage.ts'
 import { diskAt } from '../templates.ts'
@@ -42,7 +42,7 @@ export async function perform(
   node: string,
 ): Promise<void> {
   const ended = await host.run(command.argv)
-  const failed = (why: string) => new SeederError(`${shellWords(command.argv)} failed: ${why}`)
+  const failed = (why: string) => new SeederError(`${briefly(command.argv)} failed: ${why}`)
   if (ended.code !== 0) throw failed(lastWords(ended))
   const guest = await readGuest(vmid, node)
   const wrong = Object.entries(command.sets ?? {}).find(([key, value]) => guest.settings.get(key) !== value)

@@ -135,7 +135,10 @@ async function clusterFor(
       fix: 'start the members; or, to found a cluster, name all of its members and add --new-cluster',
     })
   }
-  return ([placement]) => ({ state: 'existing', members: joinedMembers(cluster, placement) })
+  return ([placement]) => ({
+    ...{ state: 'existing', via: cluster.via.vmid },
+    members: joinedMembers(cluster, placement),
+  })
 }
 
 /** The members that a new one asks, and itself. */

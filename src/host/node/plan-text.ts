@@ -1,7 +1,9 @@
 import type { VendorFile } from '../../boot/cloudinit.ts'
-import { shellWords } from '../commands.ts'
+import { type Argv, shellWords } from '../commands.ts'
 import { secretKeys } from '../values/role.ts'
 import { nodeEnvPath, vendorData } from '../vendor-data.ts'
+import { addCommand, patienceSeconds, promoteCommand } from './etcd.ts'
+import { guestCommand } from './guest.ts'
 import type { NodePlan } from './plan.ts'
 
 /** A plan as a program reads it; what is secret is not in it. */
@@ -25,8 +27,15 @@ export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
       mode: '0600',
       content: vendorData(token, plan.files.map(withoutSecrets)),
     },
-    commands: [...plan.prepare.map(({ argv }) => argv), ...(start ? [plan.start] : [])],
+    commands: [...plan.prepare.map(({ argv }) => argv), ...(start ? startCommands(plan) : [])],
   }
+}
+
+/** What follows when the VM is complete; a member of etcd gets its place before it starts, and a vote when it is ready. */
+function startCommands({ entry, start, joinsBy }: NodePlan): Argv[] {
+  if (joinsBy === undefined) return [start]
+  const ask = (argv: Argv) => guestCommand(joinsBy, argv, patienceSeconds)
+  return [ask(addCommand(entry)), start, ask(promoteCommand(entry.name))]
 }
 
 /** The plan for a person: the file with its content, and the commands as they could be pasted. */

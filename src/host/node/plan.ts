@@ -32,6 +32,8 @@ export interface NodePlan {
   /** From the clone to the complete VM, in order. */
   readonly prepare: readonly PlannedCommand[]
   readonly start: Argv
+  /** The VM of a member of the cluster that it joins. */
+  readonly joinsBy: number | undefined
 }
 
 /** What a plan is made from beside the facts and the request. */
@@ -121,6 +123,7 @@ function planNode(
       ...(request.dataDisk === undefined ? [] : [dataDiskCommand(request, template, vmid, request.dataDisk)]),
     ],
     start: ['qm', 'start', String(vmid)],
+    joinsBy: cluster?.state === 'existing' ? cluster.via : undefined,
   }
 }
 

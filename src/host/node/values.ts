@@ -20,10 +20,10 @@ export interface ValueSources {
   readonly given: NodeValues
   /** The paths of the files that it gets beside node.env. */
   readonly files: readonly string[]
-  /** The cluster of etcd that it founds, or the members of the one that it joins, with itself. */
+  /** The cluster of etcd that it founds, or the one that it joins: its members with this one, and the VM that asks it. */
   readonly cluster:
     | { readonly state: 'new'; readonly token: string; readonly members: readonly Member[] }
-    | { readonly state: 'existing'; readonly members: readonly Member[] }
+    | { readonly state: 'existing'; readonly members: readonly Member[]; readonly via: number }
     | undefined
   readonly dataDisk: boolean
 }

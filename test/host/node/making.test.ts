@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { afterRecovery, planMaking } from '../../../src/host/node/making.ts'
+import { showPlan } from '../../../src/host/node/plan-text.ts'
 import type { Certificates } from '../../../src/host/node/tls.ts'
 import { answeringHost, guestSaid } from './answers.ts'
 import { entry, facts, guest, request } from './site.ts'
@@ -93,6 +94,12 @@ describe('a member that joins', () => {
     })
     expect(plans[0]?.entry).toMatchObject({ joins: true, addresses: { back: '10.0.0.131' } })
     expect(host.asked).toContain('qm guest exec 201 --timeout 60 -- /usr/lib/seeder/etcd members')
+    const { commands } = showPlan(plans[0] ?? expect.fail(), true)
+    expect(commands.slice(-3).map((words) => words.join(' '))).toEqual([
+      'qm guest exec 202 --timeout 330 -- /usr/lib/seeder/etcd add etcd4 10.0.0.131',
+      'qm start 200',
+      'qm guest exec 202 --timeout 330 -- /usr/lib/seeder/etcd promote etcd4',
+    ])
   })
 
   it('needs one that answers, and comes alone', async () => {

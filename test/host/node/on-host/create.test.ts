@@ -1,0 +1,240 @@
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { parseGuest, tagsOf } from '../../../../src/host/guests.ts'
+import { type NodeHost, nodeHost } from '../../../support/nodes/fixture.ts'
+import { hostState, seederNode } from '../../../support/nodes/host.ts'
+import { hostFile, makeTemplate, must } from '../../../support/nodes/template.ts'
+import { checkout } from '../../../support/seeder.ts'
+
+/** `seeder node` as a program on a stand-in host, one after the other. */
+let at: NodeHost
+beforeAll(async () => {
+  at = await nodeHost('create', ['pve1', 'pve2'])
+}, 120_000)
+afterAll(() => at.dispose())
+beforeEach(() => at.host.faults.clear())
+
+const guestOf = async (vmid: number) =>
+  parseGuest((await at.host.configs()).get(vmid) ?? '', { vmid, kind: 'qemu', node: 'pve1' })
+
+/** Commands that were run, without those that only ask. */
+const changes = async () =>
+  (await at.host.faults.calls()).filter(
+    ([program, verb = '']) => program === 'qm' && !['status', 'guest', 'config', 'list'].includes(verb),
+  )
+
+describe('seeder node create', { timeout: 120_000 }, () => {
+  it('does exactly what plan prints, and plan does nothing', async () => {
+    const argv = ['w1', '--role', 'worker', '--vmid-range', '300', '--no-start']
+    const before = await hostState(at.host)
+    const [shown] = JSON.parse((await at.ok('plan', ...argv, '--json')).stdout)
+    expect(await hostState(at.host)).toEqual(before)
+    await at.host.faults.clear()
+    await at.ok('create', ...argv)
+    const random = (text: string) => text.replaceAll(/[0-9a-f]{32}/g, 'TOKEN')
+    const plain = (commands: string[][]) => commands.map((words) => words.map(random))
+    expect(plain(await changes())).toEqual(plain(shown.commands))
+    expect(random((await hostFile(at.host, shown.file.path)) ?? '')).toBe(random(shown.file.content))
+    expect(((await stat(at.host.path(shown.file.path))).mode & 0o777).toString(8)).toBe('600')
+    const guest = await guestOf(300)
+    expect(Object.fromEntries(guest.settings)).toMatchObject({
+      name: 'w1',
+      cores: '4',
+      memory: '8192',
+      ipconfig0: 'ip=10.0.0.65/26',
+      nameserver: '9.9.9.9 149.112.112.112',
+      cicustom: 'vendor=local:snippets/seeder-w1.yaml',
+      net0: expect.stringMatching(/^virtio=BC:24:11:.*,bridge=vmbr12,firewall=1$/),
+      scsi0: expect.stringMatching(/^local:9003\/base-9003-disk-1\.raw\/300\/.*size=80G$/),
+      onboot: '1',
+    })
+    expect(tagsOf(guest)).toEqual(new Set(['seeder', 'node', 'worker']))
+  })
+
+  it('is done when it is run again', async () => {
+    const before = await hostState(at.host)
+    const { stderr } = await at.ok('create', 'w1', '--role', 'worker', '--no-start')
+    expect(stderr).toContain('w1 is there already, as VM 300: nothing is changed')
+    expect(await changes()).toEqual([])
+    expect(await hostState(at.host)).toEqual(before)
+  })
+
+  it('makes, starts and awaits a whole cluster of etcd with disks of its own', async () => {
+    const { stdout } = await at.ok(
+      ...['create', 'etcd1', 'etcd2', '--role', 'etcd', '--new-cluster', '--tls', at.tls, '--data-disk', '1'],
+      ...['--full', '--storage', 'local-lvm'],
+    )
+    expect(stdout).toBe(
+      'etcd1: etcd, VM 200, 10.0.0.129: all is well\netcd2: etcd, VM 201, 10.0.0.130: all is well\n',
+    )
+    const settings = Object.fromEntries((await guestOf(200)).settings)
+    expect(settings.scsi0).toMatch(/^local-lvm:vm-200-disk-\d,.*size=20G$/)
+    expect(settings.scsi1).toMatch(/^local-lvm:vm-200-disk-\d,.*size=1G$/)
+    const entry = JSON.parse((await hostFile(at.host, '/var/lib/seeder/nodes/etcd1.json')) ?? '')
+    expect(entry).toMatchObject({
+      state: 'created',
+      vmid: 200,
+      addresses: { back: '10.0.0.129' },
+      joins: false,
+    })
+    expect(entry.founders).toBeUndefined()
+    const snippet = await hostFile(at.host, '/var/lib/vz/snippets/seeder-etcd2.yaml')
+    expect(snippet).toContain('ETCD_MEMBERS="etcd1=10.0.0.129 etcd2=10.0.0.130"')
+    expect(snippet).toContain('ETCD_DATA_DISK=etcd-data')
+  })
+
+  it('gives a further member its place, and a vote', async () => {
+    await at.ok('create', 'etcd3', '--role', 'etcd', '--tls', at.tls)
+    const members = JSON.parse((await hostFile(at.host, '/var/lib/guests/etcd')) ?? '')
+    expect(members.at(-1)).toEqual({ name: 'etcd3', address: '10.0.0.131', learner: false, started: true })
+    expect(await at.refused('create', 'etcd4', '--role', 'etcd', '--tls', at.tls, '--no-start')).toContain(
+      'etcd4 cannot be made without being started',
+    )
+  })
+
+  it('lists them, and which are behind the current template', async () => {
+    await makeTemplate(at.host, { vmid: 9101, image: 'etcd', version: '3.7.3-1', disk: at.disk })
+    const rows = JSON.parse((await at.ok('list', '--json')).stdout)
+    expect(rows[0]).toEqual({
+      ...{ name: 'etcd1', role: 'etcd', vmid: 200, addresses: { back: '10.0.0.129' }, version: '3.7.2-1' },
+      ...{ current: '3.7.3-1', behind: true, state: 'stopped' },
+    })
+    const { stdout } = await at.ok('list')
+    expect(stdout).toMatch(/^etcd1 +etcd +200 +10\.0\.0\.129 +3\.7\.2-1 \(current: 3\.7\.3-1\) +/m)
+    expect(stdout).toMatch(/^w1 +worker +300 +10\.0\.0\.65 +1\.37\.1-1 +stopped$/m)
+  })
+
+  it('never gives away an address or an id that somebody has, on any node of the cluster', async () => {
+    await must(at.host, ['mkdir', '-p', '/etc/pve/nodes/pve2/lxc'])
+    const container = 'hostname: c\nnet0: name=eth0,bridge=vmbr12,ip=10.0.0.66/26\n'
+    await writeFile(at.host.path('/etc/pve/nodes/pve2/lxc/202.conf'), container)
+    await writeFile(at.host.path('/etc/pve/nodes/pve2/qemu-server/203.conf'), 'ipconfig0: ip=10.0.0.67/26\n')
+    await must(at.host, ['pvesm', 'alloc', 'local', '204', 'vm-204-disk-7.raw', '1M', '--format', 'raw'])
+    // A machine that no configuration knows, on the zone's bridge.
+    const stranger = [
+      ...['ip link add lan0 type veth peer name stranger', 'ip link set lan0 master vmbr12 up'],
+      ...['ip netns add stranger', 'ip link set stranger netns stranger'],
+      'ip -n stranger address add 10.0.0.68/26 dev stranger',
+      'ip -n stranger link set stranger up',
+    ]
+    await must(at.host, ['bash', '-euc', stranger.join('; ')])
+    const { stdout } = await at.ok('create', 'w2', '--role', 'worker', '--no-start')
+    expect(stdout).toBe('w2: worker, VM 205, 10.0.0.69\n')
+  })
+
+  it('is undone when a command fails, half-way or at its end', async () => {
+    const before = await hostState(at.host)
+    const no = (match: string) =>
+      at.host.faults.set({ kind: 'fail', when: 'after', status: 255, stderr: 'no', at: 1, match })
+    for (const match of ['^qm clone', '^qm set', '^qm disk resize']) {
+      await no(match)
+      expect(await at.refused('create', 'w3', '--role', 'worker')).toMatch(/failed: no/)
+      expect(await hostState(at.host), match).toEqual(before)
+    }
+    await at.host.faults.set({ kind: 'no-space', at: 1, match: '^qm clone' })
+    expect(await at.refused('create', 'w3', '--role', 'worker', '--full')).toMatch(
+      /qm clone 9003 206 failed: .*\(qemu-img: .*No space left on device\)/,
+    )
+    expect(await hostState(at.host)).toEqual(before)
+  })
+
+  it('notices a command that fails and says it did not', async () => {
+    const before = await hostState(at.host)
+    const lie = '#!/bin/sh\ncase "$*" in "disk resize"*) echo "could not resize" >&2; exit 0;; esac\n'
+    const qm = at.host.path('/usr/sbin/qm')
+    const own = (await hostFile(at.host, '/usr/sbin/qm')) ?? ''
+    await writeFile(qm, own.replace('#!/bin/sh\n', lie))
+    expect(await at.refused('create', 'w3', '--role', 'worker')).toContain('failed: could not resize')
+    await writeFile(qm, own)
+    expect(await hostState(at.host)).toEqual(before)
+  })
+
+  it('leaves a VM alone that took its id in the meantime', async () => {
+    const config = 'name: foreign\nmemory: 512\n'
+    await at.host.faults.set({ kind: 'foreign-vm', vmid: 206, config, at: 1, match: '^qm clone' })
+    const said = await at.refused('create', 'w3', '--role', 'worker')
+    expect(said).toContain('config file already exists')
+    expect((await at.host.configs()).get(206)).toBe(config)
+    expect(await hostFile(at.host, '/var/lib/seeder/nodes/w3.json')).toBeUndefined()
+    await at.host.faults.clear()
+    await at.ok('create', 'w3', '--role', 'worker', '--no-start')
+    expect((await guestOf(207)).settings.get('name')).toBe('w3')
+    await must(at.host, ['qm', 'destroy', '206'])
+  })
+
+  it('does not write over vendor data that is not its own', async () => {
+    await writeFile(at.host.path('/var/lib/vz/snippets/seeder-w4.yaml'), '#cloud-config\n')
+    expect(await at.refused('create', 'w4', '--role', 'worker')).toContain(
+      'seeder-w4.yaml is there already, and was not written for w4',
+    )
+    expect(await hostFile(at.host, '/var/lib/vz/snippets/seeder-w4.yaml')).toBe('#cloud-config\n')
+  })
+
+  it('says what it was asked for that cannot be', async () => {
+    const worker = ['--role', 'worker']
+    expect(await at.refused('create', '; reboot', ...worker)).toContain('"; reboot" is not a name for a node')
+    expect(await at.refused('create', 'etcd1', ...worker)).toContain('etcd1 is there already, as etcd')
+    expect(await at.refused('create', 'w9', ...worker, '--snippets', 'iso-only')).toContain(
+      'iso-only holds no snippets on this host',
+    )
+    expect(await at.refused('create', 'w9', ...worker, '--set', 'NODE=$(reboot)')).toContain(
+      'NODE: is not a key',
+    )
+    expect(await at.refused('create', 'lb1', '--role', 'haproxy')).toContain('lb1 would be alone')
+    expect(await at.refused('create', 'etcd9', '--role', 'etcd', '--tls', at.root)).toContain(
+      'etcd9.crt cannot be read',
+    )
+    expect(await at.refused('create', 'w9', '--role', 'master')).toContain('Use one of haproxy, etcd')
+  })
+
+  it('waits for the first boot, and goes on waiting when it is run again', async () => {
+    const guests = join(checkout, 'test/support/nodes/guests.ts')
+    const own = (await hostFile(at.host, '/usr/sbin/qm')) ?? ''
+    expect(own).toContain(guests)
+    const answer = (state: string) =>
+      `case "$*" in "guest exec"*status) echo '{"exitcode":2,"exited":1,"out-data":"{\\"state\\":\\"${state}\\",\\"reason\\":\\"kernel panic\\"}"}'; exit 0;; esac\n`
+    await writeFile(at.host.path('/usr/sbin/qm'), own.replace('unset', `${answer('pending')}unset`))
+    expect(await at.refused('create', 'w5', '--role', 'worker', '--wait', '1')).toContain(
+      'w5 (VM 206) runs, but is not ready after 1 seconds: kernel panic',
+    )
+    expect(
+      JSON.parse((await at.ok('list', '--json')).stdout).find((row: { name: string }) => row.name === 'w5')
+        .state,
+    ).toContain('not ready yet')
+    await writeFile(at.host.path('/usr/sbin/qm'), own.replace('unset', `${answer('failed')}unset`))
+    expect(await at.refused('create', 'w5', '--role', 'worker')).toContain(
+      'its first boot failed: kernel panic',
+    )
+    await writeFile(at.host.path('/usr/sbin/qm'), own)
+    const { stdout, stderr } = await at.ok('create', 'w5', '--role', 'worker')
+    expect(stderr).toContain('w5 was made by an earlier run, as VM 206, and is not ready yet')
+    expect(stdout).toBe('w5: worker, VM 206, 10.0.0.71: all is well\n')
+  })
+
+  it('is run by root, on a Proxmox VE host, one at a time', async () => {
+    const script = 'exec 9>>/run/lock/seeder-node.lock; flock 9; "$@"'
+    const { code, stderr } = await at.host.run([
+      ...['bash', '-uc', script, 'holder', process.execPath, join(checkout, 'src/cli.ts'), '-C', checkout],
+      ...['node', 'create', 'w6', '--role', 'worker'],
+    ])
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining('Another run of `seeder node` is at work on this host'),
+    ])
+    await mkdir(join(at.root, 'elsewhere'))
+    const nobody = await at.host.run([
+      ...[
+        'setpriv',
+        '--reuid=65534',
+        '--clear-groups',
+        process.execPath,
+        join(checkout, 'src/cli.ts'),
+        'node',
+        'list',
+      ],
+    ])
+    expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('has to be run by root')])
+    expect((await seederNode(at.host, ['list'], {})).code).toBe(0)
+  })
+})
