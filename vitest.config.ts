@@ -41,7 +41,16 @@ export default defineConfig({
         },
       },
       // Some take a minute by themselves, and beside three others on two cores several.
-      { test: { name: 'system', include: system, ...waiting, testTimeout: 240_000, hookTimeout: 240_000 } },
+      {
+        test: {
+          name: 'system',
+          include: system,
+          ...waiting,
+          maxWorkers: 2,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
+        },
+      },
       {
         // One file after the other, since each of them uses the whole machine.
         test: {
