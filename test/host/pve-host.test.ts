@@ -84,6 +84,29 @@ describe('a host', () => {
     })
   })
 
+  test('lets a lock of the cluster go when it is asked to and nobody has touched it for long', async () => {
+    const [kept, old] = ['/etc/pve/priv/lock/kept', '/etc/pve/priv/lock/old']
+    await host.run(['mkdir', kept, old])
+    await host.run(['touch', '-d', '3 minutes ago', old])
+    for (const lock of [kept, old]) await host.run(['touch', '-d', '@0', lock])
+    const { stdout } = await host.run(['find', '/etc/pve/priv/lock', '-mindepth', '1', '-mmin', '-1'])
+    expect(stdout).toBe(`${kept}\n`)
+  })
+
+  test('lists what its workers did', async () => {
+    await create('local')
+    await qm('create', '9001', '--scsi0', 'local:0,import-from=/nowhere.raw')
+    const path = '/nodes/pve1/tasks'
+    const { stdout } = await host.run(['pvesh', 'get', path, '--limit', '2', '--output-format', 'json'])
+    expect(JSON.parse(stdout)).toMatchObject([
+      {
+        ...{ id: '9001', type: 'qmcreate' },
+        status: "unable to create VM 9001 - can't find file '/nowhere.raw'",
+      },
+      { id: '9000', type: 'qmcreate', status: 'OK', user: 'root@pam' },
+    ])
+  })
+
   test('is for root only', async () => {
     const { code, stderr } = await host.run(['setpriv', '--reuid=1', '--clear-groups', 'qm', 'list'])
     expect(stderr).toContain('Unable to load access control list')

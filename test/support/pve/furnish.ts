@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { type Layout, layeredFolders, ownFolders } from './layout.ts'
+import { controlMount, type Layout, layeredFolders, ownFolders } from './layout.ts'
 
 /** A storage as `storage.cfg` has it: its type and its properties in their order. */
 export interface StorageDefinition {
@@ -57,6 +57,7 @@ export async function furnish(
   await furnishLayers(layout, nodes[0] ?? '')
   await furnishCluster(layout, nodes, storages)
   for (const path of programs) await furnishProgram(layout, path)
+  await furnishTouch(layout)
 }
 
 async function furnishLayers(layout: Layout, node: string): Promise<void> {
@@ -124,6 +125,32 @@ async function furnishProgram(layout: Layout, path: string): Promise<void> {
   ]
   await write(layout, path, script.join('\n'))
   await chmod(stored(layout, path), 0o755)
+}
+
+// Two minutes, after which pmxcfs lets a lock go that nobody has touched.
+const lockSeconds = 120
+
+/**
+ * To set the time of a folder in /etc/pve/priv/lock to zero asks pmxcfs to remove it: it does so when the lock has run
+ * out, and does nothing otherwise. An ordinary folder would get that time, and so look as if it had run out.
+ */
+async function furnishTouch(layout: Layout): Promise<void> {
+  await mkdir(join(layout.control, 'machine'))
+  await copyFile('/usr/bin/touch', join(layout.control, 'machine/touch'))
+  const script = [
+    '#!/bin/sh',
+    'case " $* " in',
+    '*" -d @0 "*/etc/pve/priv/lock/*)',
+    '  for lock; do :; done',
+    '  began=$(stat -c %Y "$lock" 2>/dev/null) || exit 1',
+    `  [ $(($(date +%s) - began)) -le ${lockSeconds} ] || rmdir "$lock"`,
+    '  exit 0 ;;',
+    'esac',
+    `exec ${controlMount}/machine/touch "$@"`,
+    '',
+  ]
+  await write(layout, '/usr/bin/touch', script.join('\n'))
+  await chmod(stored(layout, '/usr/bin/touch'), 0o755)
 }
 
 async function write(layout: Layout, path: string, text: string): Promise<void> {

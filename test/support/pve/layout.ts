@@ -4,7 +4,11 @@ import { join } from 'node:path'
  * Folders of the stand-in host that hide the machine's own: what is in them is only what the host put there. They are
  * plain folders of the state folder, so they can be read and written from outside at any time.
  */
-export const ownFolders = ['/etc/pve', '/var/lib/vz', '/dev/pve', '/dev/zvol'] as const
+export const ownFolders: readonly string[] = [
+  ...['/etc/pve', '/var/lib/vz', '/dev/pve', '/dev/zvol'],
+  // Root's own folder is closed to anybody else, be he root of his host. Root may have this project in it.
+  ...(process.getuid?.() === 0 ? [] : ['/root']),
+]
 
 /** Folders in which the host sees the machine's files, and its own changes lie over them. */
 export const layeredFolders = ['/etc', '/var/lib', '/var/log', '/usr/sbin', '/usr/bin'] as const

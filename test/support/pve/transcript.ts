@@ -75,7 +75,13 @@ export function normalise(text: string): string {
     .replace(/^([-d][-rwx]{9}) +\d+ (\w+) (\w+) +(\d+) \w{3} +\d+ [\d:]+ /gm, '$1 $2 $3 $4 ')
     // A storage's room: KiB three times, and the share.
     .replace(/(active|inactive) +\d+ +\d+ +\d+ +[\d.]+%/g, '$1 …')
+    // Of a file's attributes only whether it may be changed: the others are the file system's.
+    .replace(
+      /^([-a-zA-Z]{22}) \//gm,
+      (_, flags: string) => `${flags.includes('i') ? 'immutable' : 'mutable'} /`,
+    )
     .split('\n')
+  if (lines[0]?.match(/^(im)?mutable /)) lines.sort()
   return lines.filter((line, index) => !isRepeatedProgress(line, lines[index - 1])).join('\n')
 }
 

@@ -15,6 +15,7 @@ import {
   volumesOf,
 } from '../drives.ts'
 import { messageOf, ParameterError, PveError } from '../failure.ts'
+import { passMoment } from '../faults.ts'
 import type { Call } from '../getopt.ts'
 import { formatOfName, readImageFile } from '../image-file.ts'
 import { withConfigLock } from '../locks.ts'
@@ -100,6 +101,7 @@ export async function resizeWork({ vmid, disk, size }: ResizeWork): Promise<void
     const bytes = size.startsWith('+') ? now + parseSize(size.slice(1)) : parseSize(size)
     if (bytes < now) throw new PveError('shrinking disks is not supported')
     if (bytes > now) await storage.resize(volume, bytes)
+    await passMoment('middle')
     drive.properties.set('size', printSize(storage.size(volume)))
     config.values.set(disk, printDrive(drive))
     writeConfig(vmid, config)
