@@ -398,14 +398,8 @@ take_cluster_lock() {
   keep_cluster_lock &
 }
 
-# pmxcfs frees a lock that has not been touched for two minutes when somebody sets its time to zero. Elsewhere a
-# directory is only a directory, and goes when it is as old.
-release_stale_lock() {
-  local age
-  age=$(($(date +%s) - $(stat -c %Y "$CLUSTER_LOCK" 2>/dev/null || date +%s)))
-  touch -d @0 "$CLUSTER_LOCK" 2>/dev/null || true
-  ((age <= CLUSTER_LOCK_SECONDS)) || rmdir "$CLUSTER_LOCK" 2>/dev/null || true
-}
+# pmxcfs frees a lock that has not been touched for two minutes when somebody sets its time to zero, and leaves any other.
+release_stale_lock() { touch -d @0 "$CLUSTER_LOCK" 2>/dev/null || true; }
 
 keep_cluster_lock() {
   exec {LOCK}>&- >/dev/null 2>&1 </dev/null
