@@ -3286,6 +3286,17 @@ async function destroyMachine(host, entry, guest, graceful) {
         fix: 'find out what uses them, then remove each: pvesm free VOLUME',
     });
 }
+/**
+ * Frees the disks of a VM that was being cloned and whose configuration is gone: an interrupted `qm clone` removes what it
+ * had made, but not a disk that it was about to note. The id had no disks when it was chosen.
+ * @param entry of a node that was never complete, and whose id no guest has
+ */
+async function freeStrays(host, entry) {
+    for (const { id, vmid } of await readVolumes(host)) {
+        if (vmid === entry.vmid)
+            await host.output(['pvesm', 'free', id]);
+    }
+}
 /** Seconds that a command which outlived its run may take. */
 const quietSeconds = 120;
 /**
@@ -3729,6 +3740,9 @@ async function discard(work, entry, graceful, forGood = entry.state === 'destroy
     }
     else if (guest) {
         work.note(`VM ${entry.vmid} is not ${entry.name} (any more): it was left alone`);
+    }
+    else if (entry.cloned && entry.state === 'creating') {
+        await freeStrays(host, entry);
     }
     await removeSnippet(entry);
     if (forGood)
@@ -5046,6 +5060,8 @@ const neighbours = classic_schemas/* array */.YOg(classic_schemas/* object */.Ik
  */
 async function answeringAddresses(host, places) {
     const asked = await Promise.all(places.map(async ({ bridge, address }) => {
+        // What the host remembers is used without asking again, and for some seconds it stays unclear whether it holds.
+        await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', bridge]);
         const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address]);
         return code === 0 || (await isReachable(host, bridge, address));
     }));
@@ -5055,7 +5071,9 @@ async function isReachable(host, bridge, address) {
     const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge]);
     try {
         // What the host merely remembers of somebody who left is another state.
-        return neighbours.parse(JSON.parse(stdout)).some(({ state }) => state.includes('REACHABLE'));
+        return neighbours
+            .parse(JSON.parse(stdout))
+            .some(({ state }) => state.some((one) => one === 'REACHABLE' || one === 'PERMANENT'));
     }
     catch {
         return false;

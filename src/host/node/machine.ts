@@ -102,6 +102,17 @@ export async function destroyMachine(
   })
 }
 
+/**
+ * Frees the disks of a VM that was being cloned and whose configuration is gone: an interrupted `qm clone` removes what it
+ * had made, but not a disk that it was about to note. The id had no disks when it was chosen.
+ * @param entry of a node that was never complete, and whose id no guest has
+ */
+export async function freeStrays(host: Host, entry: NodeEntry): Promise<void> {
+  for (const { id, vmid } of await readVolumes(host)) {
+    if (vmid === entry.vmid) await host.output(['pvesm', 'free', id])
+  }
+}
+
 /** Seconds that a command which outlived its run may take. */
 const quietSeconds = 120
 

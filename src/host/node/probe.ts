@@ -16,6 +16,8 @@ export async function answeringAddresses(
 ): Promise<string[]> {
   const asked = await Promise.all(
     places.map(async ({ bridge, address }) => {
+      // What the host remembers is used without asking again, and for some seconds it stays unclear whether it holds.
+      await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', bridge])
       const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address])
       return code === 0 || (await isReachable(host, bridge, address))
     }),
@@ -27,7 +29,9 @@ async function isReachable(host: Host, bridge: string, address: string): Promise
   const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge])
   try {
     // What the host merely remembers of somebody who left is another state.
-    return neighbours.parse(JSON.parse(stdout)).some(({ state }) => state.includes('REACHABLE'))
+    return neighbours
+      .parse(JSON.parse(stdout))
+      .some(({ state }) => state.some((one) => one === 'REACHABLE' || one === 'PERMANENT'))
   } catch {
     return false
   }

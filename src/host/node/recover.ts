@@ -6,7 +6,7 @@ import { partialOf, removeDurably } from '../atomic-file.ts'
 import type { Host } from '../commands.ts'
 import { isVendorDataOf } from '../vendor-data.ts'
 import type { Ledger, NodeEntry } from './ledger.ts'
-import { awaitQuiet, destroyMachine, findMachine } from './machine.ts'
+import { awaitQuiet, destroyMachine, findMachine, freeStrays } from './machine.ts'
 
 /** What changing nodes needs. */
 export interface NodeWork {
@@ -66,6 +66,8 @@ export async function discard(
     await destroyMachine(host, entry, guest, graceful)
   } else if (guest) {
     work.note(`VM ${entry.vmid} is not ${entry.name} (any more): it was left alone`)
+  } else if (entry.cloned && entry.state === 'creating') {
+    await freeStrays(host, entry)
   }
   await removeSnippet(entry)
   if (forGood) await ledger.remove(entry.name)

@@ -121,6 +121,10 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     await must(at.host, ['bash', '-euc', stranger.join('; ')])
     const { stdout } = await at.ok('create', 'w2', '--role', 'worker', '--no-start')
     expect(stdout).toBe('w2: worker, VM 205, 10.0.0.69\n')
+    // As half a minute later: the host remembers the stranger, but not for sure.
+    await must(at.host, ['ip', 'neighbour', 'change', '10.0.0.68', 'dev', 'vmbr12', 'nud', 'stale'])
+    const [shown] = JSON.parse((await at.ok('plan', 'w3', '--role', 'worker', '--json')).stdout)
+    expect(shown.addresses).toEqual({ middle: '10.0.0.70' })
   })
 
   it('is undone when a command fails, half-way or at its end', async () => {
@@ -136,6 +140,17 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     expect(await at.refused('create', 'w3', '--role', 'worker', '--full')).toMatch(
       /qm clone 9003 206 failed: .*\(qemu-img: .*No space left on device\)/,
     )
+    expect(await hostState(at.host)).toEqual(before)
+  })
+
+  it('takes a disk away that an interrupted clone has left without a configuration', async () => {
+    const before = await hostState(at.host)
+    const own = (await hostFile(at.host, '/usr/sbin/qm')) ?? ''
+    const left = 'pvesm alloc local 206 vm-206-cloudinit.qcow2 4M --format qcow2 >&2'
+    const clone = `case "$*" in "clone "*) ${left}; echo "clone failed: interrupted by signal" >&2; exit 255;; esac\n`
+    await writeFile(at.host.path('/usr/sbin/qm'), own.replace('unset', `${clone}unset`))
+    expect(await at.refused('create', 'w3', '--role', 'worker')).toContain('interrupted by signal')
+    await writeFile(at.host.path('/usr/sbin/qm'), own)
     expect(await hostState(at.host)).toEqual(before)
   })
 
