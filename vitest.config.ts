@@ -23,9 +23,6 @@ const system = [
 /** Tests that take minutes: real builds, real boots, and programs that are killed again and again. */
 const long = ['test/e2e/**/*.test.ts', 'test/host/deploy-crash.test.ts']
 
-/** The kill matrix of nodes has hundreds of points, each a host of its own: more than a run of all tests has time for. */
-const matrix = ['test/e2e/node-killed.test.ts']
-
 // Most tests wait for programs that they started: more files at once than there are cores.
 const waiting = { maxWorkers: 4, testTimeout: 60_000, hookTimeout: 60_000 }
 
@@ -36,7 +33,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...long, ...matrix, ...system],
+          exclude: [...long, ...system],
           ...waiting,
         },
       },
@@ -56,13 +53,11 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: long,
-          exclude: matrix,
           fileParallelism: false,
           testTimeout: 15 * 60_000,
           hookTimeout: 15 * 60_000,
         },
       },
-      { test: { name: 'matrix', include: matrix } },
     ],
   },
 })

@@ -107,6 +107,19 @@ describe('a host', () => {
     ])
   })
 
+  test('gives VMs its own resolver where they have none, and writes no empty list', async () => {
+    await qm('create', '900', '--net0', 'virtio,bridge=vmbr0', '--nameserver', '9.9.9.9 1.1.1.1')
+    const dump = async () => (await qm('cloudinit', 'dump', '900', 'network')).stdout
+    expect(await dump()).toContain(
+      "address:\n      - '9.9.9.9'\n      - '1.1.1.1'\n      search:\n      - 'example.internal'\n",
+    )
+    const file = host.path('/etc/resolv.conf')
+    const own = await readFile(file, 'utf8')
+    await writeFile(file, 'nameserver 10.99.0.53\n')
+    expect(await dump()).not.toContain('search')
+    await writeFile(file, own)
+  })
+
   test('is for root only', async () => {
     const { code, stderr } = await host.run(['setpriv', '--reuid=1', '--clear-groups', 'qm', 'list'])
     expect(stderr).toContain('Unable to load access control list')

@@ -53,12 +53,14 @@ export function networkConfig(values: Values): string {
       ...subnets(values.get(`ipconfig${index}`) ?? ''),
     ]),
     '    - type: nameserver',
-    '      address:',
-    ...servers.map((server) => `      - '${server}'`),
-    '      search:',
-    ...domains.map((domain) => `      - '${domain}'`),
+    ...list('address', servers),
+    ...list('search', domains),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function list(key: string, values: readonly string[]): string[] {
+  return values.length === 0 ? [] : [`      ${key}:`, ...values.map((value) => `      - '${value}'`)]
 }
 
 function macOf(value: string): string {
@@ -90,14 +92,13 @@ function staticSubnet(cidr: string): string[] {
   return ['      - type: static', `        address: '${address}'`, `        netmask: '${netmask}'`]
 }
 
-/** What the configuration says, and the host's own otherwise. */
+/** What the configuration says, and for what it does not say the host's own. */
 function resolver(values: Values): { servers: string[]; domains: string[] } {
   const host = readFileSync('/etc/resolv.conf', 'utf8')
   const split = (text: string | undefined) => text?.split(/[\s,;]+/).filter((one) => one !== '')
-  const own = values.has('nameserver') || values.has('searchdomain')
   return {
-    servers: split(values.get('nameserver')) ?? (own ? [] : hostValues(host, 'nameserver')),
-    domains: split(values.get('searchdomain')) ?? (own ? [] : hostValues(host, 'search')),
+    servers: split(values.get('nameserver')) ?? hostValues(host, 'nameserver'),
+    domains: split(values.get('searchdomain')) ?? hostValues(host, 'search'),
   }
 }
 

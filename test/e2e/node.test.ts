@@ -1,0 +1,127 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { removeFolder, testFolder } from '../support/builds.ts'
+import { mustDeploy, tagged } from '../support/deploy/host.ts'
+import { seederNode } from '../support/nodes/host.ts'
+import { PveHost } from '../support/pve/host.ts'
+import { seeder } from '../support/seeder.ts'
+import { type BuiltImage, buildUbuntuImages } from './ubuntu-images.ts'
+
+/**
+ * From an image to a cluster, as an operator does it: the etcd image is deployed on a stand-in Proxmox VE host, three nodes
+ * are made of its template with certificates of `seeder pki`, really boot, and one of them is replaced.
+ */
+const root = await testFolder('nodes')
+const pki = join(root, 'pki')
+let image: BuiltImage
+let host: PveHost
+
+beforeAll(async () => {
+  const { etcd } = await buildUbuntuImages(root, ['etcd'])
+  if (!etcd) throw new Error('nothing was built')
+  image = etcd
+  host = await PveHost.create(join(root, 'host'))
+  await host.start()
+})
+afterAll(async () => {
+  await host.remove()
+  await removeFolder(root)
+})
+
+/** `seeder node`, which has to succeed. */
+async function node(...argv: string[]): Promise<string> {
+  const { code, stdout, stderr } = await seederNode(host, argv)
+  expect(code, stderr).toBe(0)
+  return stdout
+}
+
+/** What a command in a guest prints. */
+async function inGuest(vmid: number, ...command: string[]): Promise<string> {
+  const { stdout, stderr } = await host.run([
+    'qm',
+    'guest',
+    'exec',
+    String(vmid),
+    '--timeout',
+    '120',
+    '--',
+    ...command,
+  ])
+  const answer = JSON.parse(stdout)
+  expect(answer, `${command.join(' ')}: ${stderr}`).toMatchObject({ exitcode: 0 })
+  return answer['out-data'] ?? ''
+}
+
+/** The members as one of them knows them: name, address, and what each is. */
+async function members(vmid: number): Promise<string[]> {
+  const lines = (await inGuest(vmid, '/usr/lib/seeder/etcd', 'members')).trim().split('\n')
+  return lines
+    .map((line) => {
+      const [name, address, , is] = line.split(/\s+/)
+      return `${name} ${address} ${is}`
+    })
+    .sort()
+}
+
+/** etcdctl on a member, with the member's own certificate. */
+function etcdctl(vmid: number, ...argv: string[]): Promise<string> {
+  const tls = '/etc/etcd/tls'
+  const own = [`--cacert=${tls}/ca.crt`, `--cert=${tls}/member.crt`, `--key=${tls}/member.key`]
+  return inGuest(vmid, '/usr/bin/env', 'etcdctl', '--endpoints=https://127.0.0.1:2379', ...own, ...argv)
+}
+
+const oneLeader = (found: string[]) => found.filter((line) => line.endsWith(' leader')).length
+
+describe('a cluster of etcd', { timeout: 25 * 60_000 }, () => {
+  it('is made of the template, and votes', async () => {
+    await mustDeploy(host, ['--storage', 'local-lvm', '--allow-unsigned', '--no-smoke', image.out])
+    expect(await tagged(host, 'current')).toEqual([9000])
+    expect((await seeder(['pki', 'init', '--dir', pki])).code).toBe(0)
+
+    const said = await node(
+      ...['create', 'etcd1', 'etcd2', 'etcd3', '--role', 'etcd', '--new-cluster', '--pki', pki],
+      ...['--data-disk', '2', '--wait', '1200'],
+    )
+    expect(said).toMatch(
+      /^etcd1: etcd, VM 200, 10\.0\.0\.129: .*\netcd2: etcd, VM 201, .*\netcd3: etcd, VM 202, /,
+    )
+    const found = await members(200)
+    const each = [1, 2, 3].map((number) =>
+      expect.stringMatching(`^etcd${number} 10\\.0\\.0\\.${128 + number} `),
+    )
+    expect(found).toEqual(each)
+    expect(oneLeader(found)).toBe(1)
+    expect(await members(202)).toEqual(found)
+    await etcdctl(200, 'put', 'kept', 'through the replacement')
+    expect(await etcdctl(201, 'get', 'kept', '--print-value-only')).toBe('through the replacement\n')
+  })
+
+  it('keeps its data while a member is replaced', async () => {
+    expect(await node('replace', 'etcd1', '--with', 'etcd4', '--pki', pki, '--wait', '1200')).toContain(
+      'etcd4',
+    )
+    const found = await members(201)
+    const each = [2, 3, 4].map((number) =>
+      expect.stringMatching(`^etcd${number} 10\\.0\\.0\\.${128 + number} `),
+    )
+    expect(found).toEqual(each)
+    expect(oneLeader(found)).toBe(1)
+    expect([...(await host.configs()).keys()]).toEqual([201, 202, 203, 9000])
+    expect(await etcdctl(203, 'get', 'kept', '--print-value-only')).toBe('through the replacement\n')
+    expect(JSON.parse(await inGuest(203, '/usr/lib/seeder/etcd', 'health'))).toMatchObject({ healthy: true })
+    const rows = JSON.parse(await node('list', '--json'))
+    expect(rows.map(({ name, state }: { name: string; state: string }) => `${name} ${state}`)).toEqual(
+      ['etcd2', 'etcd3', 'etcd4'].map((name) => expect.stringMatching(`^${name} running`)),
+    )
+  })
+
+  it('is gone without a trace when it is destroyed', async () => {
+    await node('destroy', 'etcd2', 'etcd3', 'etcd4', '--force')
+    expect([...(await host.configs()).keys()]).toEqual([9000])
+    const { stdout } = await host.run(['pvesm', 'list', 'local-lvm'])
+    expect(stdout).not.toMatch(/vm-20\d-/)
+    expect(
+      (await host.run(['sh', '-c', 'ls /var/lib/vz/snippets /var/lib/seeder/nodes'])).stdout,
+    ).not.toContain('etcd')
+  })
+})
