@@ -4602,7 +4602,8 @@ function nextFreeVmid({ first, last }, guests, entries, volumes) {
 function placeNodes(facts, request, options) {
     const { platform, guests, entries, volumes } = facts;
     const taken = new Set([...takenAddresses(platform, guests, entries).keys(), ...options.answering]);
-    const vmids = [...entries];
+    // A node that is made again gets the id that it was to have, too, if nobody else has taken it.
+    const vmids = entries.filter(({ name, state }) => state !== 'reserved' || !request.names.includes(name));
     return request.names.map((name) => {
         const namesake = guests.find((guest) => guest.settings.get('name') === name);
         if (namesake) {

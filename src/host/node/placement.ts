@@ -29,7 +29,10 @@ export interface PlacementOptions {
 export function placeNodes(facts: HostFacts, request: NodeRequest, options: PlacementOptions): Placement[] {
   const { platform, guests, entries, volumes } = facts
   const taken = new Set([...takenAddresses(platform, guests, entries).keys(), ...options.answering])
-  const vmids: Pick<NodeEntry, 'vmid'>[] = [...entries]
+  // A node that is made again gets the id that it was to have, too, if nobody else has taken it.
+  const vmids: Pick<NodeEntry, 'vmid'>[] = entries.filter(
+    ({ name, state }) => state !== 'reserved' || !request.names.includes(name),
+  )
   return request.names.map((name) => {
     const namesake = guests.find((guest) => guest.settings.get('name') === name)
     if (namesake) {
