@@ -116,7 +116,9 @@ describe('a host', () => {
     const file = host.path('/etc/resolv.conf')
     const own = await readFile(file, 'utf8')
     await writeFile(file, 'nameserver 10.99.0.53\n')
-    expect(await dump()).not.toContain('search')
+    const without = await dump()
+    expect(without).toContain('1.1.1.1')
+    expect(without).not.toContain('search')
     await writeFile(file, own)
   })
 
