@@ -1,0 +1,37 @@
+import { z } from 'zod'
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
+
+/**
+ * `release.json`, an asset of every release: which files it has, and how a file too big for one asset is put together
+ * again. Signed by way of `SHA256SUMS`, which has the digests of the whole files. Sizes in bytes.
+ */
+export const contentsSchema = z.object({
+  schema: z.literal(1),
+  image: z.string(),
+  version: z.string(),
+  /** The disk's digest: the image's identity. */
+  raw: z.object({ sha256 }),
+  files: z
+    .array(
+      z.object({
+        name: fileName,
+        size: z.int().nonnegative(),
+        sha256,
+        /** In order; one part with the file's own name when the file is an asset as it is. */
+        parts: z.array(z.object({ name: fileName, size: z.int().nonnegative(), sha256 })).min(1),
+      }),
+    )
+    .min(1),
+})
+
+export type Contents = z.output<typeof contentsSchema>
+export type ReleaseFile = Contents['files'][number]
+export type Part = ReleaseFile['parts'][number]
+
+/** The name of the asset. */
+export const CONTENTS_FILE = 'release.json'
+
+/** GitHub takes less than 2 GiB per asset, and exactly 2 GiB was seen to fail. A multiple of the block size of files. */
+export const PART_SIZE = 1_900 * 1024 * 1024
