@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- --peers] [--json FILE]`: measures what this checkout does on this machine, and with --peers does
- * the same job with mkosi in the same run. Prints a table and JSON. With --deploy it measures deploy.sh instead. It is a benchmark and never fails on a number:
+ * the same job with mkosi in the same run. Prints a table and JSON. With --deploy it measures deploy.sh
+ * instead, with --release what goes to GitHub and comes from there. It is a benchmark and never fails on a number:
  * runs drift, so compare what one run measured side by side.
  */
 import { appendFile, cp, mkdir, rm, writeFile } from 'node:fs/promises'
@@ -16,6 +17,7 @@ import { formatBytes, formatTable } from '../src/report/table.ts'
 import { benchDeploy } from './deploy.ts'
 import { samplePeakMemory } from './memory.ts'
 import { benchMkosi } from './peers/mkosi.ts'
+import { benchRelease } from './release.ts'
 
 /** Seconds and bytes of one tool. */
 interface Row {
@@ -28,7 +30,12 @@ interface Row {
 }
 
 const { values: options } = parseArgs({
-  options: { peers: { type: 'boolean' }, deploy: { type: 'boolean' }, json: { type: 'string' } },
+  options: {
+    peers: { type: 'boolean' },
+    deploy: { type: 'boolean' },
+    release: { type: 'boolean' },
+    json: { type: 'string' },
+  },
 })
 const checkout = join(import.meta.dirname, '..')
 const say = (line: string) => console.error(line)
@@ -41,6 +48,8 @@ try {
     say('building the image')
     const { manifest } = await build(checkout, out, [])
     await benchDeploy(out, join(out, manifest.qcow2.file), await emptyFolder('hosts'))
+  } else if (options.release) {
+    await benchRelease(folder)
   } else {
     const { row: seeder, details } = await benchSeeder()
     const rows = [seeder]

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import ncc from '@vercel/ncc'
 import { describeError, SeederError } from '../src/report/error.ts'
+import { collectLicenses } from './licenses.ts'
 
 /** One bundle: the module it starts from and the folder it fills, both relative to the checkout. */
 interface Entry {
@@ -19,7 +20,10 @@ interface Entry {
 
 const CHECKOUT = path.resolve(import.meta.dirname, '..')
 const DIST = 'dist'
-const ENTRIES: readonly Entry[] = [{ source: 'src/cli.ts', folder: 'cli' }]
+const ENTRIES: readonly Entry[] = [
+  { source: 'src/cli.ts', folder: 'cli' },
+  { source: 'src/action.ts', folder: 'action' },
+]
 
 /** Bundles the entries of a checkout into `dist`, an absolute path; each entry's folder is emptied first. */
 async function writeBundles(checkout: string, entries: readonly Entry[], dist: string): Promise<void> {
@@ -50,6 +54,10 @@ async function bundle(source: string): Promise<Map<string, string | Buffer>> {
   }).catch(failed)
   const files = new Map<string, string | Buffer>([['index.js', code]])
   for (const [file, asset] of Object.entries(assets)) files.set(file, asset.source)
+  // Of several chunks the bundler tells the licences of the last one only.
+  if ([...files.keys()].some((file) => file.endsWith('.index.js'))) {
+    files.set('LICENSE', await collectLicenses(CHECKOUT))
+  }
   // Without a package.json beside it, the bundle would be read as whatever the nearest one above says.
   files.set('package.json', `${JSON.stringify({ type: 'module' }, null, 2)}\n`)
   return files

@@ -2,22 +2,24 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { registerBuildCommand } from './commands/build.ts'
-import { type Context, createContext } from './commands/context.ts'
+import { type Context, checkoutOf, createContext } from './commands/context.ts'
+import { registerDeployCommand } from './commands/deploy.ts'
 import { registerInspectCommand } from './commands/inspect.ts'
 import { registerLockCommand } from './commands/lock.ts'
 import { registerNodeCommand } from './commands/node.ts'
 import { registerPkiCommand } from './commands/pki.ts'
+import { registerPlanCommand } from './commands/plan.ts'
 import { registerPlatformCommand } from './commands/platform.ts'
+import { registerPromoteCommand } from './commands/promote.ts'
+import { registerPublishCommand } from './commands/publish.ts'
+import { registerStatusCommand } from './commands/status.ts'
 import { registerTestCommand } from './commands/test.ts'
+import { registerVerifyCommand } from './commands/verify.ts'
 import { interruption, listenForInterruption } from './interruption.ts'
 import { causeChain, describeError, StoppedError, UsageError } from './report/error.ts'
 import type { Progress } from './report/progress.ts'
 
-/** The checkout this file is in, bundled (dist/cli/index.js) or not (src/cli.ts). */
-const ownCheckout = join(
-  import.meta.dirname,
-  ...(import.meta.dirname.endsWith('src') ? ['..'] : ['..', '..']),
-)
+const ownCheckout = checkoutOf(import.meta.dirname)
 
 const program = new Command('seeder')
   .description('Builds, proves and promotes the golden images of a Kubernetes platform on Proxmox VE.')
@@ -45,15 +47,17 @@ function context(): Context {
 }
 registerLockCommand(program, context)
 registerBuildCommand(program, context)
-registerTestCommand(program, {
-  project: () => context().project(),
-  cache: () => context().cache,
-  progress: () => context().progress(),
-})
+registerTestCommand(program, context)
 registerInspectCommand(program, context)
+registerPlanCommand(program, context)
 registerPlatformCommand(program, () => context().project())
 registerPkiCommand(program, context)
 registerNodeCommand(program, context)
+registerPublishCommand(program, context)
+registerPromoteCommand(program, context)
+registerDeployCommand(program, context)
+registerStatusCommand(program, context)
+registerVerifyCommand(program, context)
 for (const command of program.commands) command.exitOverride()
 
 listenForInterruption()

@@ -1,6 +1,1536 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
+/***/ 3251:
+/***/ (function(module) {
+
+/**
+  * This file contains the Bottleneck library (MIT), compiled to ES2017, and without Clustering support.
+  * https://github.com/SGrondin/bottleneck
+  */
+(function (global, factory) {
+	 true ? module.exports = factory() :
+	0;
+}(this, (function () { 'use strict';
+
+	var commonjsGlobal = typeof globalThis !== 'undefined' ? globalThis : typeof window !== 'undefined' ? window : typeof global !== 'undefined' ? global : typeof self !== 'undefined' ? self : {};
+
+	function getCjsExportFromNamespace (n) {
+		return n && n['default'] || n;
+	}
+
+	var load = function(received, defaults, onto = {}) {
+	  var k, ref, v;
+	  for (k in defaults) {
+	    v = defaults[k];
+	    onto[k] = (ref = received[k]) != null ? ref : v;
+	  }
+	  return onto;
+	};
+
+	var overwrite = function(received, defaults, onto = {}) {
+	  var k, v;
+	  for (k in received) {
+	    v = received[k];
+	    if (defaults[k] !== void 0) {
+	      onto[k] = v;
+	    }
+	  }
+	  return onto;
+	};
+
+	var parser = {
+		load: load,
+		overwrite: overwrite
+	};
+
+	var DLList;
+
+	DLList = class DLList {
+	  constructor(incr, decr) {
+	    this.incr = incr;
+	    this.decr = decr;
+	    this._first = null;
+	    this._last = null;
+	    this.length = 0;
+	  }
+
+	  push(value) {
+	    var node;
+	    this.length++;
+	    if (typeof this.incr === "function") {
+	      this.incr();
+	    }
+	    node = {
+	      value,
+	      prev: this._last,
+	      next: null
+	    };
+	    if (this._last != null) {
+	      this._last.next = node;
+	      this._last = node;
+	    } else {
+	      this._first = this._last = node;
+	    }
+	    return void 0;
+	  }
+
+	  shift() {
+	    var value;
+	    if (this._first == null) {
+	      return;
+	    } else {
+	      this.length--;
+	      if (typeof this.decr === "function") {
+	        this.decr();
+	      }
+	    }
+	    value = this._first.value;
+	    if ((this._first = this._first.next) != null) {
+	      this._first.prev = null;
+	    } else {
+	      this._last = null;
+	    }
+	    return value;
+	  }
+
+	  first() {
+	    if (this._first != null) {
+	      return this._first.value;
+	    }
+	  }
+
+	  getArray() {
+	    var node, ref, results;
+	    node = this._first;
+	    results = [];
+	    while (node != null) {
+	      results.push((ref = node, node = node.next, ref.value));
+	    }
+	    return results;
+	  }
+
+	  forEachShift(cb) {
+	    var node;
+	    node = this.shift();
+	    while (node != null) {
+	      (cb(node), node = this.shift());
+	    }
+	    return void 0;
+	  }
+
+	  debug() {
+	    var node, ref, ref1, ref2, results;
+	    node = this._first;
+	    results = [];
+	    while (node != null) {
+	      results.push((ref = node, node = node.next, {
+	        value: ref.value,
+	        prev: (ref1 = ref.prev) != null ? ref1.value : void 0,
+	        next: (ref2 = ref.next) != null ? ref2.value : void 0
+	      }));
+	    }
+	    return results;
+	  }
+
+	};
+
+	var DLList_1 = DLList;
+
+	var Events;
+
+	Events = class Events {
+	  constructor(instance) {
+	    this.instance = instance;
+	    this._events = {};
+	    if ((this.instance.on != null) || (this.instance.once != null) || (this.instance.removeAllListeners != null)) {
+	      throw new Error("An Emitter already exists for this object");
+	    }
+	    this.instance.on = (name, cb) => {
+	      return this._addListener(name, "many", cb);
+	    };
+	    this.instance.once = (name, cb) => {
+	      return this._addListener(name, "once", cb);
+	    };
+	    this.instance.removeAllListeners = (name = null) => {
+	      if (name != null) {
+	        return delete this._events[name];
+	      } else {
+	        return this._events = {};
+	      }
+	    };
+	  }
+
+	  _addListener(name, status, cb) {
+	    var base;
+	    if ((base = this._events)[name] == null) {
+	      base[name] = [];
+	    }
+	    this._events[name].push({cb, status});
+	    return this.instance;
+	  }
+
+	  listenerCount(name) {
+	    if (this._events[name] != null) {
+	      return this._events[name].length;
+	    } else {
+	      return 0;
+	    }
+	  }
+
+	  async trigger(name, ...args) {
+	    var e, promises;
+	    try {
+	      if (name !== "debug") {
+	        this.trigger("debug", `Event triggered: ${name}`, args);
+	      }
+	      if (this._events[name] == null) {
+	        return;
+	      }
+	      this._events[name] = this._events[name].filter(function(listener) {
+	        return listener.status !== "none";
+	      });
+	      promises = this._events[name].map(async(listener) => {
+	        var e, returned;
+	        if (listener.status === "none") {
+	          return;
+	        }
+	        if (listener.status === "once") {
+	          listener.status = "none";
+	        }
+	        try {
+	          returned = typeof listener.cb === "function" ? listener.cb(...args) : void 0;
+	          if (typeof (returned != null ? returned.then : void 0) === "function") {
+	            return (await returned);
+	          } else {
+	            return returned;
+	          }
+	        } catch (error) {
+	          e = error;
+	          {
+	            this.trigger("error", e);
+	          }
+	          return null;
+	        }
+	      });
+	      return ((await Promise.all(promises))).find(function(x) {
+	        return x != null;
+	      });
+	    } catch (error) {
+	      e = error;
+	      {
+	        this.trigger("error", e);
+	      }
+	      return null;
+	    }
+	  }
+
+	};
+
+	var Events_1 = Events;
+
+	var DLList$1, Events$1, Queues;
+
+	DLList$1 = DLList_1;
+
+	Events$1 = Events_1;
+
+	Queues = class Queues {
+	  constructor(num_priorities) {
+	    var i;
+	    this.Events = new Events$1(this);
+	    this._length = 0;
+	    this._lists = (function() {
+	      var j, ref, results;
+	      results = [];
+	      for (i = j = 1, ref = num_priorities; (1 <= ref ? j <= ref : j >= ref); i = 1 <= ref ? ++j : --j) {
+	        results.push(new DLList$1((() => {
+	          return this.incr();
+	        }), (() => {
+	          return this.decr();
+	        })));
+	      }
+	      return results;
+	    }).call(this);
+	  }
+
+	  incr() {
+	    if (this._length++ === 0) {
+	      return this.Events.trigger("leftzero");
+	    }
+	  }
+
+	  decr() {
+	    if (--this._length === 0) {
+	      return this.Events.trigger("zero");
+	    }
+	  }
+
+	  push(job) {
+	    return this._lists[job.options.priority].push(job);
+	  }
+
+	  queued(priority) {
+	    if (priority != null) {
+	      return this._lists[priority].length;
+	    } else {
+	      return this._length;
+	    }
+	  }
+
+	  shiftAll(fn) {
+	    return this._lists.forEach(function(list) {
+	      return list.forEachShift(fn);
+	    });
+	  }
+
+	  getFirst(arr = this._lists) {
+	    var j, len, list;
+	    for (j = 0, len = arr.length; j < len; j++) {
+	      list = arr[j];
+	      if (list.length > 0) {
+	        return list;
+	      }
+	    }
+	    return [];
+	  }
+
+	  shiftLastFrom(priority) {
+	    return this.getFirst(this._lists.slice(priority).reverse()).shift();
+	  }
+
+	};
+
+	var Queues_1 = Queues;
+
+	var BottleneckError;
+
+	BottleneckError = class BottleneckError extends Error {};
+
+	var BottleneckError_1 = BottleneckError;
+
+	var BottleneckError$1, DEFAULT_PRIORITY, Job, NUM_PRIORITIES, parser$1;
+
+	NUM_PRIORITIES = 10;
+
+	DEFAULT_PRIORITY = 5;
+
+	parser$1 = parser;
+
+	BottleneckError$1 = BottleneckError_1;
+
+	Job = class Job {
+	  constructor(task, args, options, jobDefaults, rejectOnDrop, Events, _states, Promise) {
+	    this.task = task;
+	    this.args = args;
+	    this.rejectOnDrop = rejectOnDrop;
+	    this.Events = Events;
+	    this._states = _states;
+	    this.Promise = Promise;
+	    this.options = parser$1.load(options, jobDefaults);
+	    this.options.priority = this._sanitizePriority(this.options.priority);
+	    if (this.options.id === jobDefaults.id) {
+	      this.options.id = `${this.options.id}-${this._randomIndex()}`;
+	    }
+	    this.promise = new this.Promise((_resolve, _reject) => {
+	      this._resolve = _resolve;
+	      this._reject = _reject;
+	    });
+	    this.retryCount = 0;
+	  }
+
+	  _sanitizePriority(priority) {
+	    var sProperty;
+	    sProperty = ~~priority !== priority ? DEFAULT_PRIORITY : priority;
+	    if (sProperty < 0) {
+	      return 0;
+	    } else if (sProperty > NUM_PRIORITIES - 1) {
+	      return NUM_PRIORITIES - 1;
+	    } else {
+	      return sProperty;
+	    }
+	  }
+
+	  _randomIndex() {
+	    return Math.random().toString(36).slice(2);
+	  }
+
+	  doDrop({error, message = "This job has been dropped by Bottleneck"} = {}) {
+	    if (this._states.remove(this.options.id)) {
+	      if (this.rejectOnDrop) {
+	        this._reject(error != null ? error : new BottleneckError$1(message));
+	      }
+	      this.Events.trigger("dropped", {args: this.args, options: this.options, task: this.task, promise: this.promise});
+	      return true;
+	    } else {
+	      return false;
+	    }
+	  }
+
+	  _assertStatus(expected) {
+	    var status;
+	    status = this._states.jobStatus(this.options.id);
+	    if (!(status === expected || (expected === "DONE" && status === null))) {
+	      throw new BottleneckError$1(`Invalid job status ${status}, expected ${expected}. Please open an issue at https://github.com/SGrondin/bottleneck/issues`);
+	    }
+	  }
+
+	  doReceive() {
+	    this._states.start(this.options.id);
+	    return this.Events.trigger("received", {args: this.args, options: this.options});
+	  }
+
+	  doQueue(reachedHWM, blocked) {
+	    this._assertStatus("RECEIVED");
+	    this._states.next(this.options.id);
+	    return this.Events.trigger("queued", {args: this.args, options: this.options, reachedHWM, blocked});
+	  }
+
+	  doRun() {
+	    if (this.retryCount === 0) {
+	      this._assertStatus("QUEUED");
+	      this._states.next(this.options.id);
+	    } else {
+	      this._assertStatus("EXECUTING");
+	    }
+	    return this.Events.trigger("scheduled", {args: this.args, options: this.options});
+	  }
+
+	  async doExecute(chained, clearGlobalState, run, free) {
+	    var error, eventInfo, passed;
+	    if (this.retryCount === 0) {
+	      this._assertStatus("RUNNING");
+	      this._states.next(this.options.id);
+	    } else {
+	      this._assertStatus("EXECUTING");
+	    }
+	    eventInfo = {args: this.args, options: this.options, retryCount: this.retryCount};
+	    this.Events.trigger("executing", eventInfo);
+	    try {
+	      passed = (await (chained != null ? chained.schedule(this.options, this.task, ...this.args) : this.task(...this.args)));
+	      if (clearGlobalState()) {
+	        this.doDone(eventInfo);
+	        await free(this.options, eventInfo);
+	        this._assertStatus("DONE");
+	        return this._resolve(passed);
+	      }
+	    } catch (error1) {
+	      error = error1;
+	      return this._onFailure(error, eventInfo, clearGlobalState, run, free);
+	    }
+	  }
+
+	  doExpire(clearGlobalState, run, free) {
+	    var error, eventInfo;
+	    if (this._states.jobStatus(this.options.id === "RUNNING")) {
+	      this._states.next(this.options.id);
+	    }
+	    this._assertStatus("EXECUTING");
+	    eventInfo = {args: this.args, options: this.options, retryCount: this.retryCount};
+	    error = new BottleneckError$1(`This job timed out after ${this.options.expiration} ms.`);
+	    return this._onFailure(error, eventInfo, clearGlobalState, run, free);
+	  }
+
+	  async _onFailure(error, eventInfo, clearGlobalState, run, free) {
+	    var retry, retryAfter;
+	    if (clearGlobalState()) {
+	      retry = (await this.Events.trigger("failed", error, eventInfo));
+	      if (retry != null) {
+	        retryAfter = ~~retry;
+	        this.Events.trigger("retry", `Retrying ${this.options.id} after ${retryAfter} ms`, eventInfo);
+	        this.retryCount++;
+	        return run(retryAfter);
+	      } else {
+	        this.doDone(eventInfo);
+	        await free(this.options, eventInfo);
+	        this._assertStatus("DONE");
+	        return this._reject(error);
+	      }
+	    }
+	  }
+
+	  doDone(eventInfo) {
+	    this._assertStatus("EXECUTING");
+	    this._states.next(this.options.id);
+	    return this.Events.trigger("done", eventInfo);
+	  }
+
+	};
+
+	var Job_1 = Job;
+
+	var BottleneckError$2, LocalDatastore, parser$2;
+
+	parser$2 = parser;
+
+	BottleneckError$2 = BottleneckError_1;
+
+	LocalDatastore = class LocalDatastore {
+	  constructor(instance, storeOptions, storeInstanceOptions) {
+	    this.instance = instance;
+	    this.storeOptions = storeOptions;
+	    this.clientId = this.instance._randomIndex();
+	    parser$2.load(storeInstanceOptions, storeInstanceOptions, this);
+	    this._nextRequest = this._lastReservoirRefresh = this._lastReservoirIncrease = Date.now();
+	    this._running = 0;
+	    this._done = 0;
+	    this._unblockTime = 0;
+	    this.ready = this.Promise.resolve();
+	    this.clients = {};
+	    this._startHeartbeat();
+	  }
+
+	  _startHeartbeat() {
+	    var base;
+	    if ((this.heartbeat == null) && (((this.storeOptions.reservoirRefreshInterval != null) && (this.storeOptions.reservoirRefreshAmount != null)) || ((this.storeOptions.reservoirIncreaseInterval != null) && (this.storeOptions.reservoirIncreaseAmount != null)))) {
+	      return typeof (base = (this.heartbeat = setInterval(() => {
+	        var amount, incr, maximum, now, reservoir;
+	        now = Date.now();
+	        if ((this.storeOptions.reservoirRefreshInterval != null) && now >= this._lastReservoirRefresh + this.storeOptions.reservoirRefreshInterval) {
+	          this._lastReservoirRefresh = now;
+	          this.storeOptions.reservoir = this.storeOptions.reservoirRefreshAmount;
+	          this.instance._drainAll(this.computeCapacity());
+	        }
+	        if ((this.storeOptions.reservoirIncreaseInterval != null) && now >= this._lastReservoirIncrease + this.storeOptions.reservoirIncreaseInterval) {
+	          ({
+	            reservoirIncreaseAmount: amount,
+	            reservoirIncreaseMaximum: maximum,
+	            reservoir
+	          } = this.storeOptions);
+	          this._lastReservoirIncrease = now;
+	          incr = maximum != null ? Math.min(amount, maximum - reservoir) : amount;
+	          if (incr > 0) {
+	            this.storeOptions.reservoir += incr;
+	            return this.instance._drainAll(this.computeCapacity());
+	          }
+	        }
+	      }, this.heartbeatInterval))).unref === "function" ? base.unref() : void 0;
+	    } else {
+	      return clearInterval(this.heartbeat);
+	    }
+	  }
+
+	  async __publish__(message) {
+	    await this.yieldLoop();
+	    return this.instance.Events.trigger("message", message.toString());
+	  }
+
+	  async __disconnect__(flush) {
+	    await this.yieldLoop();
+	    clearInterval(this.heartbeat);
+	    return this.Promise.resolve();
+	  }
+
+	  yieldLoop(t = 0) {
+	    return new this.Promise(function(resolve, reject) {
+	      return setTimeout(resolve, t);
+	    });
+	  }
+
+	  computePenalty() {
+	    var ref;
+	    return (ref = this.storeOptions.penalty) != null ? ref : (15 * this.storeOptions.minTime) || 5000;
+	  }
+
+	  async __updateSettings__(options) {
+	    await this.yieldLoop();
+	    parser$2.overwrite(options, options, this.storeOptions);
+	    this._startHeartbeat();
+	    this.instance._drainAll(this.computeCapacity());
+	    return true;
+	  }
+
+	  async __running__() {
+	    await this.yieldLoop();
+	    return this._running;
+	  }
+
+	  async __queued__() {
+	    await this.yieldLoop();
+	    return this.instance.queued();
+	  }
+
+	  async __done__() {
+	    await this.yieldLoop();
+	    return this._done;
+	  }
+
+	  async __groupCheck__(time) {
+	    await this.yieldLoop();
+	    return (this._nextRequest + this.timeout) < time;
+	  }
+
+	  computeCapacity() {
+	    var maxConcurrent, reservoir;
+	    ({maxConcurrent, reservoir} = this.storeOptions);
+	    if ((maxConcurrent != null) && (reservoir != null)) {
+	      return Math.min(maxConcurrent - this._running, reservoir);
+	    } else if (maxConcurrent != null) {
+	      return maxConcurrent - this._running;
+	    } else if (reservoir != null) {
+	      return reservoir;
+	    } else {
+	      return null;
+	    }
+	  }
+
+	  conditionsCheck(weight) {
+	    var capacity;
+	    capacity = this.computeCapacity();
+	    return (capacity == null) || weight <= capacity;
+	  }
+
+	  async __incrementReservoir__(incr) {
+	    var reservoir;
+	    await this.yieldLoop();
+	    reservoir = this.storeOptions.reservoir += incr;
+	    this.instance._drainAll(this.computeCapacity());
+	    return reservoir;
+	  }
+
+	  async __currentReservoir__() {
+	    await this.yieldLoop();
+	    return this.storeOptions.reservoir;
+	  }
+
+	  isBlocked(now) {
+	    return this._unblockTime >= now;
+	  }
+
+	  check(weight, now) {
+	    return this.conditionsCheck(weight) && (this._nextRequest - now) <= 0;
+	  }
+
+	  async __check__(weight) {
+	    var now;
+	    await this.yieldLoop();
+	    now = Date.now();
+	    return this.check(weight, now);
+	  }
+
+	  async __register__(index, weight, expiration) {
+	    var now, wait;
+	    await this.yieldLoop();
+	    now = Date.now();
+	    if (this.conditionsCheck(weight)) {
+	      this._running += weight;
+	      if (this.storeOptions.reservoir != null) {
+	        this.storeOptions.reservoir -= weight;
+	      }
+	      wait = Math.max(this._nextRequest - now, 0);
+	      this._nextRequest = now + wait + this.storeOptions.minTime;
+	      return {
+	        success: true,
+	        wait,
+	        reservoir: this.storeOptions.reservoir
+	      };
+	    } else {
+	      return {
+	        success: false
+	      };
+	    }
+	  }
+
+	  strategyIsBlock() {
+	    return this.storeOptions.strategy === 3;
+	  }
+
+	  async __submit__(queueLength, weight) {
+	    var blocked, now, reachedHWM;
+	    await this.yieldLoop();
+	    if ((this.storeOptions.maxConcurrent != null) && weight > this.storeOptions.maxConcurrent) {
+	      throw new BottleneckError$2(`Impossible to add a job having a weight of ${weight} to a limiter having a maxConcurrent setting of ${this.storeOptions.maxConcurrent}`);
+	    }
+	    now = Date.now();
+	    reachedHWM = (this.storeOptions.highWater != null) && queueLength === this.storeOptions.highWater && !this.check(weight, now);
+	    blocked = this.strategyIsBlock() && (reachedHWM || this.isBlocked(now));
+	    if (blocked) {
+	      this._unblockTime = now + this.computePenalty();
+	      this._nextRequest = this._unblockTime + this.storeOptions.minTime;
+	      this.instance._dropAllQueued();
+	    }
+	    return {
+	      reachedHWM,
+	      blocked,
+	      strategy: this.storeOptions.strategy
+	    };
+	  }
+
+	  async __free__(index, weight) {
+	    await this.yieldLoop();
+	    this._running -= weight;
+	    this._done += weight;
+	    this.instance._drainAll(this.computeCapacity());
+	    return {
+	      running: this._running
+	    };
+	  }
+
+	};
+
+	var LocalDatastore_1 = LocalDatastore;
+
+	var BottleneckError$3, States;
+
+	BottleneckError$3 = BottleneckError_1;
+
+	States = class States {
+	  constructor(status1) {
+	    this.status = status1;
+	    this._jobs = {};
+	    this.counts = this.status.map(function() {
+	      return 0;
+	    });
+	  }
+
+	  next(id) {
+	    var current, next;
+	    current = this._jobs[id];
+	    next = current + 1;
+	    if ((current != null) && next < this.status.length) {
+	      this.counts[current]--;
+	      this.counts[next]++;
+	      return this._jobs[id]++;
+	    } else if (current != null) {
+	      this.counts[current]--;
+	      return delete this._jobs[id];
+	    }
+	  }
+
+	  start(id) {
+	    var initial;
+	    initial = 0;
+	    this._jobs[id] = initial;
+	    return this.counts[initial]++;
+	  }
+
+	  remove(id) {
+	    var current;
+	    current = this._jobs[id];
+	    if (current != null) {
+	      this.counts[current]--;
+	      delete this._jobs[id];
+	    }
+	    return current != null;
+	  }
+
+	  jobStatus(id) {
+	    var ref;
+	    return (ref = this.status[this._jobs[id]]) != null ? ref : null;
+	  }
+
+	  statusJobs(status) {
+	    var k, pos, ref, results, v;
+	    if (status != null) {
+	      pos = this.status.indexOf(status);
+	      if (pos < 0) {
+	        throw new BottleneckError$3(`status must be one of ${this.status.join(', ')}`);
+	      }
+	      ref = this._jobs;
+	      results = [];
+	      for (k in ref) {
+	        v = ref[k];
+	        if (v === pos) {
+	          results.push(k);
+	        }
+	      }
+	      return results;
+	    } else {
+	      return Object.keys(this._jobs);
+	    }
+	  }
+
+	  statusCounts() {
+	    return this.counts.reduce(((acc, v, i) => {
+	      acc[this.status[i]] = v;
+	      return acc;
+	    }), {});
+	  }
+
+	};
+
+	var States_1 = States;
+
+	var DLList$2, Sync;
+
+	DLList$2 = DLList_1;
+
+	Sync = class Sync {
+	  constructor(name, Promise) {
+	    this.schedule = this.schedule.bind(this);
+	    this.name = name;
+	    this.Promise = Promise;
+	    this._running = 0;
+	    this._queue = new DLList$2();
+	  }
+
+	  isEmpty() {
+	    return this._queue.length === 0;
+	  }
+
+	  async _tryToRun() {
+	    var args, cb, error, reject, resolve, returned, task;
+	    if ((this._running < 1) && this._queue.length > 0) {
+	      this._running++;
+	      ({task, args, resolve, reject} = this._queue.shift());
+	      cb = (await (async function() {
+	        try {
+	          returned = (await task(...args));
+	          return function() {
+	            return resolve(returned);
+	          };
+	        } catch (error1) {
+	          error = error1;
+	          return function() {
+	            return reject(error);
+	          };
+	        }
+	      })());
+	      this._running--;
+	      this._tryToRun();
+	      return cb();
+	    }
+	  }
+
+	  schedule(task, ...args) {
+	    var promise, reject, resolve;
+	    resolve = reject = null;
+	    promise = new this.Promise(function(_resolve, _reject) {
+	      resolve = _resolve;
+	      return reject = _reject;
+	    });
+	    this._queue.push({task, args, resolve, reject});
+	    this._tryToRun();
+	    return promise;
+	  }
+
+	};
+
+	var Sync_1 = Sync;
+
+	var version = "2.19.5";
+	var version$1 = {
+		version: version
+	};
+
+	var version$2 = /*#__PURE__*/Object.freeze({
+		version: version,
+		default: version$1
+	});
+
+	var require$$2 = () => console.log('You must import the full version of Bottleneck in order to use this feature.');
+
+	var require$$3 = () => console.log('You must import the full version of Bottleneck in order to use this feature.');
+
+	var require$$4 = () => console.log('You must import the full version of Bottleneck in order to use this feature.');
+
+	var Events$2, Group, IORedisConnection$1, RedisConnection$1, Scripts$1, parser$3;
+
+	parser$3 = parser;
+
+	Events$2 = Events_1;
+
+	RedisConnection$1 = require$$2;
+
+	IORedisConnection$1 = require$$3;
+
+	Scripts$1 = require$$4;
+
+	Group = (function() {
+	  class Group {
+	    constructor(limiterOptions = {}) {
+	      this.deleteKey = this.deleteKey.bind(this);
+	      this.limiterOptions = limiterOptions;
+	      parser$3.load(this.limiterOptions, this.defaults, this);
+	      this.Events = new Events$2(this);
+	      this.instances = {};
+	      this.Bottleneck = Bottleneck_1;
+	      this._startAutoCleanup();
+	      this.sharedConnection = this.connection != null;
+	      if (this.connection == null) {
+	        if (this.limiterOptions.datastore === "redis") {
+	          this.connection = new RedisConnection$1(Object.assign({}, this.limiterOptions, {Events: this.Events}));
+	        } else if (this.limiterOptions.datastore === "ioredis") {
+	          this.connection = new IORedisConnection$1(Object.assign({}, this.limiterOptions, {Events: this.Events}));
+	        }
+	      }
+	    }
+
+	    key(key = "") {
+	      var ref;
+	      return (ref = this.instances[key]) != null ? ref : (() => {
+	        var limiter;
+	        limiter = this.instances[key] = new this.Bottleneck(Object.assign(this.limiterOptions, {
+	          id: `${this.id}-${key}`,
+	          timeout: this.timeout,
+	          connection: this.connection
+	        }));
+	        this.Events.trigger("created", limiter, key);
+	        return limiter;
+	      })();
+	    }
+
+	    async deleteKey(key = "") {
+	      var deleted, instance;
+	      instance = this.instances[key];
+	      if (this.connection) {
+	        deleted = (await this.connection.__runCommand__(['del', ...Scripts$1.allKeys(`${this.id}-${key}`)]));
+	      }
+	      if (instance != null) {
+	        delete this.instances[key];
+	        await instance.disconnect();
+	      }
+	      return (instance != null) || deleted > 0;
+	    }
+
+	    limiters() {
+	      var k, ref, results, v;
+	      ref = this.instances;
+	      results = [];
+	      for (k in ref) {
+	        v = ref[k];
+	        results.push({
+	          key: k,
+	          limiter: v
+	        });
+	      }
+	      return results;
+	    }
+
+	    keys() {
+	      return Object.keys(this.instances);
+	    }
+
+	    async clusterKeys() {
+	      var cursor, end, found, i, k, keys, len, next, start;
+	      if (this.connection == null) {
+	        return this.Promise.resolve(this.keys());
+	      }
+	      keys = [];
+	      cursor = null;
+	      start = `b_${this.id}-`.length;
+	      end = "_settings".length;
+	      while (cursor !== 0) {
+	        [next, found] = (await this.connection.__runCommand__(["scan", cursor != null ? cursor : 0, "match", `b_${this.id}-*_settings`, "count", 10000]));
+	        cursor = ~~next;
+	        for (i = 0, len = found.length; i < len; i++) {
+	          k = found[i];
+	          keys.push(k.slice(start, -end));
+	        }
+	      }
+	      return keys;
+	    }
+
+	    _startAutoCleanup() {
+	      var base;
+	      clearInterval(this.interval);
+	      return typeof (base = (this.interval = setInterval(async() => {
+	        var e, k, ref, results, time, v;
+	        time = Date.now();
+	        ref = this.instances;
+	        results = [];
+	        for (k in ref) {
+	          v = ref[k];
+	          try {
+	            if ((await v._store.__groupCheck__(time))) {
+	              results.push(this.deleteKey(k));
+	            } else {
+	              results.push(void 0);
+	            }
+	          } catch (error) {
+	            e = error;
+	            results.push(v.Events.trigger("error", e));
+	          }
+	        }
+	        return results;
+	      }, this.timeout / 2))).unref === "function" ? base.unref() : void 0;
+	    }
+
+	    updateSettings(options = {}) {
+	      parser$3.overwrite(options, this.defaults, this);
+	      parser$3.overwrite(options, options, this.limiterOptions);
+	      if (options.timeout != null) {
+	        return this._startAutoCleanup();
+	      }
+	    }
+
+	    disconnect(flush = true) {
+	      var ref;
+	      if (!this.sharedConnection) {
+	        return (ref = this.connection) != null ? ref.disconnect(flush) : void 0;
+	      }
+	    }
+
+	  }
+	  Group.prototype.defaults = {
+	    timeout: 1000 * 60 * 5,
+	    connection: null,
+	    Promise: Promise,
+	    id: "group-key"
+	  };
+
+	  return Group;
+
+	}).call(commonjsGlobal);
+
+	var Group_1 = Group;
+
+	var Batcher, Events$3, parser$4;
+
+	parser$4 = parser;
+
+	Events$3 = Events_1;
+
+	Batcher = (function() {
+	  class Batcher {
+	    constructor(options = {}) {
+	      this.options = options;
+	      parser$4.load(this.options, this.defaults, this);
+	      this.Events = new Events$3(this);
+	      this._arr = [];
+	      this._resetPromise();
+	      this._lastFlush = Date.now();
+	    }
+
+	    _resetPromise() {
+	      return this._promise = new this.Promise((res, rej) => {
+	        return this._resolve = res;
+	      });
+	    }
+
+	    _flush() {
+	      clearTimeout(this._timeout);
+	      this._lastFlush = Date.now();
+	      this._resolve();
+	      this.Events.trigger("batch", this._arr);
+	      this._arr = [];
+	      return this._resetPromise();
+	    }
+
+	    add(data) {
+	      var ret;
+	      this._arr.push(data);
+	      ret = this._promise;
+	      if (this._arr.length === this.maxSize) {
+	        this._flush();
+	      } else if ((this.maxTime != null) && this._arr.length === 1) {
+	        this._timeout = setTimeout(() => {
+	          return this._flush();
+	        }, this.maxTime);
+	      }
+	      return ret;
+	    }
+
+	  }
+	  Batcher.prototype.defaults = {
+	    maxTime: null,
+	    maxSize: null,
+	    Promise: Promise
+	  };
+
+	  return Batcher;
+
+	}).call(commonjsGlobal);
+
+	var Batcher_1 = Batcher;
+
+	var require$$4$1 = () => console.log('You must import the full version of Bottleneck in order to use this feature.');
+
+	var require$$8 = getCjsExportFromNamespace(version$2);
+
+	var Bottleneck, DEFAULT_PRIORITY$1, Events$4, Job$1, LocalDatastore$1, NUM_PRIORITIES$1, Queues$1, RedisDatastore$1, States$1, Sync$1, parser$5,
+	  splice = [].splice;
+
+	NUM_PRIORITIES$1 = 10;
+
+	DEFAULT_PRIORITY$1 = 5;
+
+	parser$5 = parser;
+
+	Queues$1 = Queues_1;
+
+	Job$1 = Job_1;
+
+	LocalDatastore$1 = LocalDatastore_1;
+
+	RedisDatastore$1 = require$$4$1;
+
+	Events$4 = Events_1;
+
+	States$1 = States_1;
+
+	Sync$1 = Sync_1;
+
+	Bottleneck = (function() {
+	  class Bottleneck {
+	    constructor(options = {}, ...invalid) {
+	      var storeInstanceOptions, storeOptions;
+	      this._addToQueue = this._addToQueue.bind(this);
+	      this._validateOptions(options, invalid);
+	      parser$5.load(options, this.instanceDefaults, this);
+	      this._queues = new Queues$1(NUM_PRIORITIES$1);
+	      this._scheduled = {};
+	      this._states = new States$1(["RECEIVED", "QUEUED", "RUNNING", "EXECUTING"].concat(this.trackDoneStatus ? ["DONE"] : []));
+	      this._limiter = null;
+	      this.Events = new Events$4(this);
+	      this._submitLock = new Sync$1("submit", this.Promise);
+	      this._registerLock = new Sync$1("register", this.Promise);
+	      storeOptions = parser$5.load(options, this.storeDefaults, {});
+	      this._store = (function() {
+	        if (this.datastore === "redis" || this.datastore === "ioredis" || (this.connection != null)) {
+	          storeInstanceOptions = parser$5.load(options, this.redisStoreDefaults, {});
+	          return new RedisDatastore$1(this, storeOptions, storeInstanceOptions);
+	        } else if (this.datastore === "local") {
+	          storeInstanceOptions = parser$5.load(options, this.localStoreDefaults, {});
+	          return new LocalDatastore$1(this, storeOptions, storeInstanceOptions);
+	        } else {
+	          throw new Bottleneck.prototype.BottleneckError(`Invalid datastore type: ${this.datastore}`);
+	        }
+	      }).call(this);
+	      this._queues.on("leftzero", () => {
+	        var ref;
+	        return (ref = this._store.heartbeat) != null ? typeof ref.ref === "function" ? ref.ref() : void 0 : void 0;
+	      });
+	      this._queues.on("zero", () => {
+	        var ref;
+	        return (ref = this._store.heartbeat) != null ? typeof ref.unref === "function" ? ref.unref() : void 0 : void 0;
+	      });
+	    }
+
+	    _validateOptions(options, invalid) {
+	      if (!((options != null) && typeof options === "object" && invalid.length === 0)) {
+	        throw new Bottleneck.prototype.BottleneckError("Bottleneck v2 takes a single object argument. Refer to https://github.com/SGrondin/bottleneck#upgrading-to-v2 if you're upgrading from Bottleneck v1.");
+	      }
+	    }
+
+	    ready() {
+	      return this._store.ready;
+	    }
+
+	    clients() {
+	      return this._store.clients;
+	    }
+
+	    channel() {
+	      return `b_${this.id}`;
+	    }
+
+	    channel_client() {
+	      return `b_${this.id}_${this._store.clientId}`;
+	    }
+
+	    publish(message) {
+	      return this._store.__publish__(message);
+	    }
+
+	    disconnect(flush = true) {
+	      return this._store.__disconnect__(flush);
+	    }
+
+	    chain(_limiter) {
+	      this._limiter = _limiter;
+	      return this;
+	    }
+
+	    queued(priority) {
+	      return this._queues.queued(priority);
+	    }
+
+	    clusterQueued() {
+	      return this._store.__queued__();
+	    }
+
+	    empty() {
+	      return this.queued() === 0 && this._submitLock.isEmpty();
+	    }
+
+	    running() {
+	      return this._store.__running__();
+	    }
+
+	    done() {
+	      return this._store.__done__();
+	    }
+
+	    jobStatus(id) {
+	      return this._states.jobStatus(id);
+	    }
+
+	    jobs(status) {
+	      return this._states.statusJobs(status);
+	    }
+
+	    counts() {
+	      return this._states.statusCounts();
+	    }
+
+	    _randomIndex() {
+	      return Math.random().toString(36).slice(2);
+	    }
+
+	    check(weight = 1) {
+	      return this._store.__check__(weight);
+	    }
+
+	    _clearGlobalState(index) {
+	      if (this._scheduled[index] != null) {
+	        clearTimeout(this._scheduled[index].expiration);
+	        delete this._scheduled[index];
+	        return true;
+	      } else {
+	        return false;
+	      }
+	    }
+
+	    async _free(index, job, options, eventInfo) {
+	      var e, running;
+	      try {
+	        ({running} = (await this._store.__free__(index, options.weight)));
+	        this.Events.trigger("debug", `Freed ${options.id}`, eventInfo);
+	        if (running === 0 && this.empty()) {
+	          return this.Events.trigger("idle");
+	        }
+	      } catch (error1) {
+	        e = error1;
+	        return this.Events.trigger("error", e);
+	      }
+	    }
+
+	    _run(index, job, wait) {
+	      var clearGlobalState, free, run;
+	      job.doRun();
+	      clearGlobalState = this._clearGlobalState.bind(this, index);
+	      run = this._run.bind(this, index, job);
+	      free = this._free.bind(this, index, job);
+	      return this._scheduled[index] = {
+	        timeout: setTimeout(() => {
+	          return job.doExecute(this._limiter, clearGlobalState, run, free);
+	        }, wait),
+	        expiration: job.options.expiration != null ? setTimeout(function() {
+	          return job.doExpire(clearGlobalState, run, free);
+	        }, wait + job.options.expiration) : void 0,
+	        job: job
+	      };
+	    }
+
+	    _drainOne(capacity) {
+	      return this._registerLock.schedule(() => {
+	        var args, index, next, options, queue;
+	        if (this.queued() === 0) {
+	          return this.Promise.resolve(null);
+	        }
+	        queue = this._queues.getFirst();
+	        ({options, args} = next = queue.first());
+	        if ((capacity != null) && options.weight > capacity) {
+	          return this.Promise.resolve(null);
+	        }
+	        this.Events.trigger("debug", `Draining ${options.id}`, {args, options});
+	        index = this._randomIndex();
+	        return this._store.__register__(index, options.weight, options.expiration).then(({success, wait, reservoir}) => {
+	          var empty;
+	          this.Events.trigger("debug", `Drained ${options.id}`, {success, args, options});
+	          if (success) {
+	            queue.shift();
+	            empty = this.empty();
+	            if (empty) {
+	              this.Events.trigger("empty");
+	            }
+	            if (reservoir === 0) {
+	              this.Events.trigger("depleted", empty);
+	            }
+	            this._run(index, next, wait);
+	            return this.Promise.resolve(options.weight);
+	          } else {
+	            return this.Promise.resolve(null);
+	          }
+	        });
+	      });
+	    }
+
+	    _drainAll(capacity, total = 0) {
+	      return this._drainOne(capacity).then((drained) => {
+	        var newCapacity;
+	        if (drained != null) {
+	          newCapacity = capacity != null ? capacity - drained : capacity;
+	          return this._drainAll(newCapacity, total + drained);
+	        } else {
+	          return this.Promise.resolve(total);
+	        }
+	      }).catch((e) => {
+	        return this.Events.trigger("error", e);
+	      });
+	    }
+
+	    _dropAllQueued(message) {
+	      return this._queues.shiftAll(function(job) {
+	        return job.doDrop({message});
+	      });
+	    }
+
+	    stop(options = {}) {
+	      var done, waitForExecuting;
+	      options = parser$5.load(options, this.stopDefaults);
+	      waitForExecuting = (at) => {
+	        var finished;
+	        finished = () => {
+	          var counts;
+	          counts = this._states.counts;
+	          return (counts[0] + counts[1] + counts[2] + counts[3]) === at;
+	        };
+	        return new this.Promise((resolve, reject) => {
+	          if (finished()) {
+	            return resolve();
+	          } else {
+	            return this.on("done", () => {
+	              if (finished()) {
+	                this.removeAllListeners("done");
+	                return resolve();
+	              }
+	            });
+	          }
+	        });
+	      };
+	      done = options.dropWaitingJobs ? (this._run = function(index, next) {
+	        return next.doDrop({
+	          message: options.dropErrorMessage
+	        });
+	      }, this._drainOne = () => {
+	        return this.Promise.resolve(null);
+	      }, this._registerLock.schedule(() => {
+	        return this._submitLock.schedule(() => {
+	          var k, ref, v;
+	          ref = this._scheduled;
+	          for (k in ref) {
+	            v = ref[k];
+	            if (this.jobStatus(v.job.options.id) === "RUNNING") {
+	              clearTimeout(v.timeout);
+	              clearTimeout(v.expiration);
+	              v.job.doDrop({
+	                message: options.dropErrorMessage
+	              });
+	            }
+	          }
+	          this._dropAllQueued(options.dropErrorMessage);
+	          return waitForExecuting(0);
+	        });
+	      })) : this.schedule({
+	        priority: NUM_PRIORITIES$1 - 1,
+	        weight: 0
+	      }, () => {
+	        return waitForExecuting(1);
+	      });
+	      this._receive = function(job) {
+	        return job._reject(new Bottleneck.prototype.BottleneckError(options.enqueueErrorMessage));
+	      };
+	      this.stop = () => {
+	        return this.Promise.reject(new Bottleneck.prototype.BottleneckError("stop() has already been called"));
+	      };
+	      return done;
+	    }
+
+	    async _addToQueue(job) {
+	      var args, blocked, error, options, reachedHWM, shifted, strategy;
+	      ({args, options} = job);
+	      try {
+	        ({reachedHWM, blocked, strategy} = (await this._store.__submit__(this.queued(), options.weight)));
+	      } catch (error1) {
+	        error = error1;
+	        this.Events.trigger("debug", `Could not queue ${options.id}`, {args, options, error});
+	        job.doDrop({error});
+	        return false;
+	      }
+	      if (blocked) {
+	        job.doDrop();
+	        return true;
+	      } else if (reachedHWM) {
+	        shifted = strategy === Bottleneck.prototype.strategy.LEAK ? this._queues.shiftLastFrom(options.priority) : strategy === Bottleneck.prototype.strategy.OVERFLOW_PRIORITY ? this._queues.shiftLastFrom(options.priority + 1) : strategy === Bottleneck.prototype.strategy.OVERFLOW ? job : void 0;
+	        if (shifted != null) {
+	          shifted.doDrop();
+	        }
+	        if ((shifted == null) || strategy === Bottleneck.prototype.strategy.OVERFLOW) {
+	          if (shifted == null) {
+	            job.doDrop();
+	          }
+	          return reachedHWM;
+	        }
+	      }
+	      job.doQueue(reachedHWM, blocked);
+	      this._queues.push(job);
+	      await this._drainAll();
+	      return reachedHWM;
+	    }
+
+	    _receive(job) {
+	      if (this._states.jobStatus(job.options.id) != null) {
+	        job._reject(new Bottleneck.prototype.BottleneckError(`A job with the same id already exists (id=${job.options.id})`));
+	        return false;
+	      } else {
+	        job.doReceive();
+	        return this._submitLock.schedule(this._addToQueue, job);
+	      }
+	    }
+
+	    submit(...args) {
+	      var cb, fn, job, options, ref, ref1, task;
+	      if (typeof args[0] === "function") {
+	        ref = args, [fn, ...args] = ref, [cb] = splice.call(args, -1);
+	        options = parser$5.load({}, this.jobDefaults);
+	      } else {
+	        ref1 = args, [options, fn, ...args] = ref1, [cb] = splice.call(args, -1);
+	        options = parser$5.load(options, this.jobDefaults);
+	      }
+	      task = (...args) => {
+	        return new this.Promise(function(resolve, reject) {
+	          return fn(...args, function(...args) {
+	            return (args[0] != null ? reject : resolve)(args);
+	          });
+	        });
+	      };
+	      job = new Job$1(task, args, options, this.jobDefaults, this.rejectOnDrop, this.Events, this._states, this.Promise);
+	      job.promise.then(function(args) {
+	        return typeof cb === "function" ? cb(...args) : void 0;
+	      }).catch(function(args) {
+	        if (Array.isArray(args)) {
+	          return typeof cb === "function" ? cb(...args) : void 0;
+	        } else {
+	          return typeof cb === "function" ? cb(args) : void 0;
+	        }
+	      });
+	      return this._receive(job);
+	    }
+
+	    schedule(...args) {
+	      var job, options, task;
+	      if (typeof args[0] === "function") {
+	        [task, ...args] = args;
+	        options = {};
+	      } else {
+	        [options, task, ...args] = args;
+	      }
+	      job = new Job$1(task, args, options, this.jobDefaults, this.rejectOnDrop, this.Events, this._states, this.Promise);
+	      this._receive(job);
+	      return job.promise;
+	    }
+
+	    wrap(fn) {
+	      var schedule, wrapped;
+	      schedule = this.schedule.bind(this);
+	      wrapped = function(...args) {
+	        return schedule(fn.bind(this), ...args);
+	      };
+	      wrapped.withOptions = function(options, ...args) {
+	        return schedule(options, fn, ...args);
+	      };
+	      return wrapped;
+	    }
+
+	    async updateSettings(options = {}) {
+	      await this._store.__updateSettings__(parser$5.overwrite(options, this.storeDefaults));
+	      parser$5.overwrite(options, this.instanceDefaults, this);
+	      return this;
+	    }
+
+	    currentReservoir() {
+	      return this._store.__currentReservoir__();
+	    }
+
+	    incrementReservoir(incr = 0) {
+	      return this._store.__incrementReservoir__(incr);
+	    }
+
+	  }
+	  Bottleneck.default = Bottleneck;
+
+	  Bottleneck.Events = Events$4;
+
+	  Bottleneck.version = Bottleneck.prototype.version = require$$8.version;
+
+	  Bottleneck.strategy = Bottleneck.prototype.strategy = {
+	    LEAK: 1,
+	    OVERFLOW: 2,
+	    OVERFLOW_PRIORITY: 4,
+	    BLOCK: 3
+	  };
+
+	  Bottleneck.BottleneckError = Bottleneck.prototype.BottleneckError = BottleneckError_1;
+
+	  Bottleneck.Group = Bottleneck.prototype.Group = Group_1;
+
+	  Bottleneck.RedisConnection = Bottleneck.prototype.RedisConnection = require$$2;
+
+	  Bottleneck.IORedisConnection = Bottleneck.prototype.IORedisConnection = require$$3;
+
+	  Bottleneck.Batcher = Bottleneck.prototype.Batcher = Batcher_1;
+
+	  Bottleneck.prototype.jobDefaults = {
+	    priority: DEFAULT_PRIORITY$1,
+	    weight: 1,
+	    expiration: null,
+	    id: "<no-id>"
+	  };
+
+	  Bottleneck.prototype.storeDefaults = {
+	    maxConcurrent: null,
+	    minTime: 0,
+	    highWater: null,
+	    strategy: Bottleneck.prototype.strategy.LEAK,
+	    penalty: null,
+	    reservoir: null,
+	    reservoirRefreshInterval: null,
+	    reservoirRefreshAmount: null,
+	    reservoirIncreaseInterval: null,
+	    reservoirIncreaseAmount: null,
+	    reservoirIncreaseMaximum: null
+	  };
+
+	  Bottleneck.prototype.localStoreDefaults = {
+	    Promise: Promise,
+	    timeout: null,
+	    heartbeatInterval: 250
+	  };
+
+	  Bottleneck.prototype.redisStoreDefaults = {
+	    Promise: Promise,
+	    timeout: null,
+	    heartbeatInterval: 5000,
+	    clientTimeout: 10000,
+	    Redis: null,
+	    clientOptions: {},
+	    clusterNodes: null,
+	    clearDatastore: false,
+	    connection: null
+	  };
+
+	  Bottleneck.prototype.instanceDefaults = {
+	    datastore: "local",
+	    connection: null,
+	    id: "<no-id>",
+	    rejectOnDrop: true,
+	    trackDoneStatus: false,
+	    Promise: Promise
+	  };
+
+	  Bottleneck.prototype.stopDefaults = {
+	    enqueueErrorMessage: "This limiter has been stopped and cannot accept new jobs.",
+	    dropWaitingJobs: true,
+	    dropErrorMessage: "This limiter has been stopped."
+	  };
+
+	  return Bottleneck;
+
+	}).call(commonjsGlobal);
+
+	var Bottleneck_1 = Bottleneck;
+
+	var lib = Bottleneck_1;
+
+	return lib;
+
+})));
+
+
+/***/ }),
+
 /***/ 4145:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -526,14 +2056,20 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var commander__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7375);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9947);
 /* harmony import */ var _commands_context_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7949);
-/* harmony import */ var _commands_inspect_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5526);
-/* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(9973);
-/* harmony import */ var _commands_node_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(435);
-/* harmony import */ var _commands_pki_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5535);
-/* harmony import */ var _commands_platform_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4768);
-/* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1720);
-/* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5092);
-/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8536);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8167);
+/* harmony import */ var _commands_inspect_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5526);
+/* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9973);
+/* harmony import */ var _commands_node_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(209);
+/* harmony import */ var _commands_pki_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5535);
+/* harmony import */ var _commands_plan_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5664);
+/* harmony import */ var _commands_platform_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(4768);
+/* harmony import */ var _commands_promote_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(5168);
+/* harmony import */ var _commands_publish_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(2715);
+/* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(1807);
+/* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(6270);
+/* harmony import */ var _commands_verify_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9059);
+/* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(5092);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(8536);
 
 
 
@@ -547,8 +2083,13 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 
 
 
-/** The checkout this file is in, bundled (dist/cli/index.js) or not (src/cli.ts). */
-const ownCheckout = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(import.meta.dirname, ...(import.meta.dirname.endsWith('src') ? ['..'] : ['..', '..']));
+
+
+
+
+
+
+const ownCheckout = (0,_commands_context_js__WEBPACK_IMPORTED_MODULE_4__/* .checkoutOf */ .o5)(import.meta.dirname);
 const program = new commander__WEBPACK_IMPORTED_MODULE_2__/* .Command */ .uB('seeder')
     .description('Builds, proves and promotes the golden images of a Kubernetes platform on Proxmox VE.')
     .version(JSON.parse((0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(ownCheckout, 'package.json'), 'utf8')).version)
@@ -559,7 +2100,7 @@ const program = new commander__WEBPACK_IMPORTED_MODULE_2__/* .Command */ .uB('se
     .exitOverride();
 const shown = [];
 function context() {
-    const made = (0,_commands_context_js__WEBPACK_IMPORTED_MODULE_4__/* .createContext */ .q)(program.opts(), ownCheckout);
+    const made = (0,_commands_context_js__WEBPACK_IMPORTED_MODULE_4__/* .createContext */ .q6)(program.opts(), ownCheckout);
     return {
         ...made,
         progress() {
@@ -569,20 +2110,22 @@ function context() {
         },
     };
 }
-(0,_commands_lock_js__WEBPACK_IMPORTED_MODULE_6__/* .registerLockCommand */ .w)(program, context);
+(0,_commands_lock_js__WEBPACK_IMPORTED_MODULE_7__/* .registerLockCommand */ .wX)(program, context);
 (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_3__/* .registerBuildCommand */ .D)(program, context);
-(0,_commands_test_js__WEBPACK_IMPORTED_MODULE_10__/* .registerTestCommand */ .r)(program, {
-    project: () => context().project(),
-    cache: () => context().cache,
-    progress: () => context().progress(),
-});
-(0,_commands_inspect_js__WEBPACK_IMPORTED_MODULE_5__/* .registerInspectCommand */ .B)(program, context);
-(0,_commands_platform_js__WEBPACK_IMPORTED_MODULE_9__/* .registerPlatformCommand */ .s)(program, () => context().project());
-(0,_commands_pki_js__WEBPACK_IMPORTED_MODULE_8__/* .registerPkiCommand */ .X)(program, context);
-(0,_commands_node_js__WEBPACK_IMPORTED_MODULE_7__/* .registerNodeCommand */ .f)(program, context);
+(0,_commands_test_js__WEBPACK_IMPORTED_MODULE_15__/* .registerTestCommand */ .r)(program, context);
+(0,_commands_inspect_js__WEBPACK_IMPORTED_MODULE_6__/* .registerInspectCommand */ .B)(program, context);
+(0,_commands_plan_js__WEBPACK_IMPORTED_MODULE_10__/* .registerPlanCommand */ .Mp)(program, context);
+(0,_commands_platform_js__WEBPACK_IMPORTED_MODULE_11__/* .registerPlatformCommand */ .s)(program, () => context().project());
+(0,_commands_pki_js__WEBPACK_IMPORTED_MODULE_9__/* .registerPkiCommand */ .X)(program, context);
+(0,_commands_node_js__WEBPACK_IMPORTED_MODULE_8__/* .registerNodeCommand */ .f)(program, context);
+(0,_commands_publish_js__WEBPACK_IMPORTED_MODULE_13__/* .registerPublishCommand */ .K)(program, context);
+(0,_commands_promote_js__WEBPACK_IMPORTED_MODULE_12__/* .registerPromoteCommand */ .H)(program, context);
+(0,_commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__/* .registerDeployCommand */ .W)(program, context);
+(0,_commands_status_js__WEBPACK_IMPORTED_MODULE_14__/* .registerStatusCommand */ .z)(program, context);
+(0,_commands_verify_js__WEBPACK_IMPORTED_MODULE_16__/* .registerVerifyCommand */ .W1)(program, context);
 for (const command of program.commands)
     command.exitOverride();
-(0,_interruption_js__WEBPACK_IMPORTED_MODULE_11__/* .listenForInterruption */ .e)();
+(0,_interruption_js__WEBPACK_IMPORTED_MODULE_17__/* .listenForInterruption */ .e)();
 try {
     await program.parseAsync();
 }
@@ -595,17 +2138,17 @@ function report(error) {
         return error.exitCode === 0 ? 0 : 2;
     for (const progress of shown)
         progress.stop();
-    if (_interruption_js__WEBPACK_IMPORTED_MODULE_11__/* .interruption */ .Y.aborted && !(error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_12__/* .StoppedError */ .Ko)) {
+    if (_interruption_js__WEBPACK_IMPORTED_MODULE_17__/* .interruption */ .Y.aborted && !(error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_18__/* .StoppedError */ .Ko)) {
         console.error('seeder: stopped; nothing was left behind');
         return 130;
     }
-    console.error(`seeder: ${(0,_report_error_js__WEBPACK_IMPORTED_MODULE_12__/* .describeError */ .Uc)(error)}`);
-    if (_interruption_js__WEBPACK_IMPORTED_MODULE_11__/* .interruption */ .Y.aborted)
+    console.error(`seeder: ${(0,_report_error_js__WEBPACK_IMPORTED_MODULE_18__/* .describeError */ .Uc)(error)}`);
+    if (_interruption_js__WEBPACK_IMPORTED_MODULE_17__/* .interruption */ .Y.aborted)
         return 130;
     if (program.opts().verbose)
-        for (const cause of (0,_report_error_js__WEBPACK_IMPORTED_MODULE_12__/* .causeChain */ .DD)(error))
+        for (const cause of (0,_report_error_js__WEBPACK_IMPORTED_MODULE_18__/* .causeChain */ .DD)(error))
             console.error(cause);
-    return error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_12__/* .UsageError */ .eb ? 2 : 1;
+    return error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_18__/* .UsageError */ .eb ? 2 : 1;
 }
 
 __webpack_async_result__();
@@ -621,6 +2164,8 @@ __webpack_async_result__();
 __nccwpck_require__.d(__webpack_exports__, {
   D: () => (/* binding */ registerBuildCommand)
 });
+
+// UNUSED EXPORTS: buildCommand
 
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
@@ -1704,12 +3249,16 @@ async function makeRoot(image, lock, files, generated, usr, tools, scratch) {
 
 ;// CONCATENATED MODULE: ./src/build/source.ts
 
-/** The commit a project folder is at, and whether it has changes; commit null where there is no git checkout. */
+/** What an image is made of. Other files, such as finished builds, may lie beside it. */
+const SOURCES = ['platform.yaml', 'images', 'src', 'dist', 'package-lock.json'];
+/** The commit a project folder is at, and whether its sources have changes; commit null where there is no git checkout. */
 async function readSource(project) {
     const head = await (0,execa/* execa */.Ho)('git', ['-C', project, 'rev-parse', 'HEAD'], { reject: false });
     if (head.exitCode !== 0)
         return { commit: null, dirty: false };
-    const status = await (0,execa/* execa */.Ho)('git', ['-C', project, 'status', '--porcelain'], { reject: false });
+    const status = await (0,execa/* execa */.Ho)('git', ['-C', project, 'status', '--porcelain', '--', ...SOURCES], {
+        reject: false,
+    });
     return { commit: head.stdout.trim(), dirty: status.stdout.trim() !== '' };
 }
 
@@ -1995,6 +3544,19 @@ var load = __nccwpck_require__(2708);
 
 
 
+/** Builds an image from its lock into a folder; throws as `buildImage` and `loadImage` do. */
+async function buildCommand(request, context) {
+    const project = context.project();
+    const image = await (0,definition/* loadImage */.yt)(project, request.image, request);
+    const platform = await (0,load/* loadPlatform */.G)((0,external_node_path_.join)(project, 'platform.yaml'));
+    return buildImage(image, platform, {
+        project,
+        cache: context.cache,
+        out: request.out,
+        reuseLayers: request.cache,
+        progress: context.progress(),
+    });
+}
 /** Adds `build IMAGE --out DIR`. */
 function registerBuildCommand(program, context) {
     program
@@ -2006,19 +3568,9 @@ function registerBuildCommand(program, context) {
         .option('--line <minor>', 'build another line than the newest, as in 3.6')
         .option('--no-cache', 'build every layer anew; downloaded packages are kept')
         .option('--json', 'print the manifest as JSON')
-        .action(async (imageName, options) => {
-        const { project, cache, progress } = context();
+        .action(async (image, options) => {
         const started = Date.now();
-        const folder = project();
-        const image = await (0,definition/* loadImage */.yt)(folder, imageName, options);
-        const platform = await (0,load/* loadPlatform */.G)((0,external_node_path_.join)(folder, 'platform.yaml'));
-        const manifest = await buildImage(image, platform, {
-            project: folder,
-            cache,
-            out: options.out,
-            reuseLayers: options.cache,
-            progress: progress(),
-        });
+        const manifest = await buildCommand({ ...options, image }, context());
         if (options.json) {
             console.log(JSON.stringify(manifest, null, 2));
             return;
@@ -2043,7 +3595,8 @@ function registerBuildCommand(program, context) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  q: () => (/* binding */ createContext)
+  o5: () => (/* binding */ checkoutOf),
+  q6: () => (/* binding */ createContext)
 });
 
 // UNUSED EXPORTS: findProject
@@ -2148,13 +3701,925 @@ function findProject(named, from, ownCheckout) {
 function isProject(folder) {
     return (0,external_node_fs_.existsSync)((0,external_node_path_.join)(folder, 'platform.yaml')) && (0,external_node_fs_.existsSync)((0,external_node_path_.join)(folder, 'images'));
 }
+/** The checkout that an entry is in: src, or the folder of its bundle, dist/NAME. */
+function checkoutOf(entryFolder) {
+    return (0,external_node_path_.resolve)(entryFolder, ...((0,external_node_path_.basename)(entryFolder) === 'src' ? ['..'] : ['..', '..']));
+}
 /** The context for the given global options. */
 function createContext(options, ownCheckout, env = process.env) {
     return {
         project: () => findProject(options.project, process.cwd(), ownCheckout),
         cache: (0,external_node_path_.join)(env.XDG_CACHE_HOME || (0,external_node_path_.join)((0,external_node_os_.homedir)(), '.cache'), 'seeder'),
+        checkout: ownCheckout,
         progress: () => createProgress(process.stderr, env, options.quiet),
     };
+}
+
+
+/***/ }),
+
+/***/ 8167:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  W: () => (/* binding */ registerDeployCommand)
+});
+
+// UNUSED EXPORTS: deployCommand
+
+// EXTERNAL MODULE: ./src/github/client.ts + 29 modules
+var client = __nccwpck_require__(1249);
+// EXTERNAL MODULE: ./src/github/settings.ts
+var github_settings = __nccwpck_require__(9518);
+// EXTERNAL MODULE: ./src/host/deploy-script.ts
+var deploy_script = __nccwpck_require__(1707);
+// EXTERNAL MODULE: ./src/interruption.ts
+var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: external "node:os"
+var external_node_os_ = __nccwpck_require__(8161);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+;// CONCATENATED MODULE: ./src/host/deploy-policy.ts
+
+/** Where the policy of deploy.sh is. Only root may change it, everybody may read it. */
+const deployConf = '/etc/seeder/deploy.conf';
+/** The policy of this host; deploy.sh's own default where there is no such file. Undefined when it cannot be read. */
+async function readDeployPolicy(file = deployConf) {
+    try {
+        return parseDeployPolicy(await (0,promises_.readFile)(file, 'utf8'));
+    }
+    catch (error) {
+        const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+        return isAbsent ? parseDeployPolicy('') : undefined;
+    }
+}
+/** KEY=value lines, as deploy.sh reads them: the first one of a key that has a value counts. */
+function parseDeployPolicy(text) {
+    const settingOf = (key) => new RegExp(`^${key}=([^\\r\\n]+)`, 'm').exec(text)?.[1];
+    return {
+        storage: settingOf('STORAGE'),
+        allowedSigners: settingOf('ALLOWED_SIGNERS') ?? '/etc/seeder/allowed_signers',
+        allowUnsigned: settingOf('ALLOW_UNSIGNED') === '1',
+    };
+}
+
+// EXTERNAL MODULE: ./src/host/deploy-result.ts
+var deploy_result = __nccwpck_require__(7373);
+// EXTERNAL MODULE: ./src/report/error.ts
+var report_error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/release/standing.ts
+var release_standing = __nccwpck_require__(7909);
+// EXTERNAL MODULE: ./src/release/tag.ts
+var release_tag = __nccwpck_require__(3837);
+;// CONCATENATED MODULE: ./src/release/choice.ts
+
+
+
+/**
+ * The release of an image that is asked for: `promoted`, `candidate`, or a version.
+ * @throws UsageError for a version that is not one
+ * @throws SeederError when there is no such release, or it is a draft
+ */
+function chooseRelease(releases, image, which, repository) {
+    const standing = (0,release_standing/* standings */.ES)(releases).get(image);
+    if (which === 'promoted')
+        return requirePromoted(standing, image, repository);
+    if (which === 'candidate')
+        return requireCandidate(standing, image, repository);
+    const tag = (0,release_tag/* formatTag */._3)({ image, version: which });
+    const parsed = (0,release_tag/* parseTag */.ED)(tag);
+    if (parsed?.image !== image || parsed.version !== which) {
+        throw new report_error/* UsageError */.eb(`${which} is not a version of ${image}`, {
+            fix: 'give `promoted`, `candidate` or a version, as in 3.0.11-1',
+        });
+    }
+    const found = releases.filter((release) => release.tag === tag);
+    const published = found.find(({ draft }) => !draft);
+    if (published)
+        return published;
+    if (found.length > 0) {
+        throw new report_error/* SeederError */.Zb(`the release ${tag} of ${repository} is a draft: it was never published`, {
+            fix: 'let `seeder publish` finish it; nothing that is a draft is deployed',
+        });
+    }
+    throw new report_error/* SeederError */.Zb(`${repository} has no release ${tag}`, { fix: availableFix(standing) });
+}
+function requirePromoted(standing, image, repository) {
+    if (standing?.promoted)
+        return standing.promoted;
+    const candidate = standing?.candidate;
+    throw new report_error/* SeederError */.Zb(`no release of ${image} in ${repository} is promoted`, {
+        fix: candidate
+            ? `promote the candidate: seeder promote ${candidate.tag}; or deploy it as it is: seeder deploy ${image} candidate`
+            : availableFix(standing),
+    });
+}
+function requireCandidate(standing, image, repository) {
+    if (standing?.candidate)
+        return standing.candidate;
+    const promoted = standing?.promoted ? `, and nothing is newer than ${standing.promoted.tag}` : '';
+    throw new report_error/* SeederError */.Zb(`${repository} has no candidate of ${image}${promoted}`, {
+        fix: standing?.promoted ? `deploy that: seeder deploy ${image}` : availableFix(standing),
+    });
+}
+function availableFix(standing) {
+    const versions = standing?.versions.slice(0, 5).map(({ version }) => version) ?? [];
+    return versions.length === 0
+        ? 'publish one: seeder publish DIR'
+        : `these are published: ${versions.join(', ')}`;
+}
+
+// EXTERNAL MODULE: ./src/build/store.ts
+var store = __nccwpck_require__(5001);
+;// CONCATENATED MODULE: ./src/release/download-folder.ts
+
+
+
+
+function placesOf(folder) {
+    const beside = (0,external_node_path_.join)((0,external_node_path_.dirname)(folder), `.${(0,external_node_path_.basename)(folder)}`);
+    return { folder, partial: `${beside}.partial`, journal: `${beside}.journal`, lock: `${beside}.lock` };
+}
+/** Whether a folder has the files of a release and nothing else, each with its digest. */
+async function isComplete(folder, contents) {
+    const names = await (0,promises_.readdir)(folder).catch(() => []);
+    if (names.length !== contents.files.length)
+        return false;
+    for (const { name, size } of contents.files) {
+        const found = await (0,promises_.lstat)((0,external_node_path_.join)(folder, name)).catch(() => undefined);
+        if (!found?.isFile() || found.size !== size)
+            return false;
+    }
+    for (const { name, sha256 } of contents.files) {
+        if ((await (0,store/* sha256File */.Q)((0,external_node_path_.join)(folder, name))) !== sha256)
+            return false;
+    }
+    return true;
+}
+/**
+ * Makes sure, before anything is downloaded, that a download may take its place: there is nothing, or an earlier one.
+ * @throws SeederError when the folder has files of somebody else
+ */
+async function requireOwnFolder(folder, contents) {
+    const ours = contents.files.map(({ name }) => name);
+    const foreign = (await (0,promises_.readdir)(folder).catch(() => [])).find((name) => !ours.includes(name));
+    if (foreign === undefined)
+        return;
+    throw new report_error/* SeederError */.Zb(`${folder} is where the download belongs, and has ${foreign} in it`, {
+        fix: 'move that folder away, and run it again',
+    });
+}
+/** Lets a complete download take its place; what an earlier one left there goes. */
+async function putInPlace({ folder, partial }) {
+    await (0,promises_.rm)(folder, { recursive: true, force: true });
+    await (0,promises_.rename)(partial, folder);
+}
+/** Removes a download, complete or not. Its lock stays: one on a file that is removed locks nothing. */
+async function removeDownload({ folder, partial, journal }) {
+    for (const path of [folder, partial, journal])
+        await (0,promises_.rm)(path, { recursive: true, force: true });
+}
+
+// EXTERNAL MODULE: ./src/release/signature.ts
+var signature = __nccwpck_require__(9671);
+// EXTERNAL MODULE: ./src/release/sums.ts
+var sums = __nccwpck_require__(1165);
+;// CONCATENATED MODULE: ./src/release/early-signature.ts
+
+
+
+
+/**
+ * Checks the signature of a release before its disk is downloaded, where it is known who may sign: by the host's policy,
+ * else by the project (`ofProject`, a file). What is not known here deploy.sh decides, which checks it in any case. Returns what was found, in
+ * words.
+ * @throws SeederError when the host will not take it
+ */
+async function checkSignatureEarly(folder, contents, policy, ofProject) {
+    const ofHost = policy && (await isReadable(policy.allowedSigners)) ? policy.allowedSigners : undefined;
+    const signers = ofHost ?? ofProject;
+    if (!contents.files.some(({ name }) => name === sums/* SIGNATURE_FILE */.I9)) {
+        if (policy?.allowUnsigned)
+            return 'not signed, and this host takes images without a signature';
+        if (policy === undefined)
+            return 'not signed; deploy.sh decides whether it takes it';
+        throw new report_error/* SeederError */.Zb(`${contents.image} ${contents.version} is not signed, and this host takes signed images`, {
+            fix: 'publish it with a key (SEEDER_SIGNING_KEY or --key)',
+        });
+    }
+    if (signers === undefined)
+        return 'signed; deploy.sh checks by whom';
+    return `signed by ${await (0,signature/* verifySums */.q)(folder, signers)}`;
+}
+async function isReadable(file) {
+    return (0,promises_.access)(file, promises_.constants.R_OK).then(() => true, () => false);
+}
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: ./node_modules/p-map/index.js
+var p_map = __nccwpck_require__(606);
+// EXTERNAL MODULE: ./src/disk-error.ts
+var disk_error = __nccwpck_require__(4249);
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+// EXTERNAL MODULE: ./src/release/contents.ts
+var release_contents = __nccwpck_require__(1599);
+;// CONCATENATED MODULE: ./src/release/agreement.ts
+
+
+
+
+/** The file with the disk in it: the only one that may be large. */
+function diskName(contents) {
+    return `${(0,release_tag/* formatTag */._3)(contents)}.qcow2`;
+}
+/** The file that says what the image is. */
+function manifestName(contents) {
+    return `${(0,release_tag/* formatTag */._3)(contents)}.manifest.json`;
+}
+/**
+ * Where `release.json` contradicts itself or the assets that GitHub has, a line each; nothing when they agree. Other
+ * assets beside the ones that it names do no harm.
+ */
+function contradictions(contents, release) {
+    const tag = (0,release_tag/* formatTag */._3)(contents);
+    const names = contents.files.map(({ name }) => name);
+    const parts = contents.files.flatMap((file) => file.parts);
+    const needed = [diskName(contents), manifestName(contents), 'template.conf', sums/* SUMS_FILE */.A$];
+    return [
+        ...(tag === release.tag ? [] : [`it is of ${tag}`]),
+        ...repeated(names).map((name) => `it names ${name} twice`),
+        ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
+        ...(names.includes(release_contents/* CONTENTS_FILE */.Of) ? [`it names itself`] : []),
+        ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
+        ...contents.files.flatMap(fileContradictions),
+        ...parts.flatMap((part) => assetContradictions(part, release.assets.find(({ name }) => name === part.name))),
+    ];
+}
+function fileContradictions({ name, size, sha256, parts: [first, ...more] }) {
+    const sum = more.reduce((bytes, part) => bytes + part.size, first?.size ?? 0);
+    return [
+        ...(sum === size ? [] : [`${name} has ${size} bytes, its parts have ${sum}`]),
+        ...(more.length > 0 || first?.sha256 === sha256 ? [] : [`${name} is one part and has two digests`]),
+    ];
+}
+function assetContradictions(part, asset) {
+    if (!asset)
+        return [`there is no asset ${part.name}`];
+    if (asset.state !== 'uploaded')
+        return [`the upload of ${part.name} was never finished`];
+    if (asset.size !== part.size)
+        return [`the asset ${part.name} has ${asset.size} bytes, it says ${part.size}`];
+    // GitHub computes it some time after the upload; without it the bytes that come are what is compared.
+    return asset.sha256 === undefined || asset.sha256 === part.sha256
+        ? []
+        : [`the asset ${part.name} has the sha256 ${asset.sha256}, it says ${part.sha256}`];
+}
+/** Throws SeederError with the first of the contradictions, if there are any. */
+function requireAgreement(contents, release) {
+    const [first, ...more] = contradictions(contents, release);
+    if (first === undefined)
+        return;
+    const rest = more.length === 0 ? '' : ` (and ${more.length} more of this kind)`;
+    throw new report_error/* SeederError */.Zb(`${release_contents/* CONTENTS_FILE */.Of} of the release ${release.tag} cannot be right: ${first}${rest}`, {
+        fix: 'do not use this release: publish a new version of the image',
+    });
+}
+function repeated(names) {
+    return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
+}
+
+// EXTERNAL MODULE: ./src/release/contents-asset.ts
+var contents_asset = __nccwpck_require__(1398);
+;// CONCATENATED MODULE: ./src/release/download-journal.ts
+
+const nothing = { bytes: 0, done: false };
+/**
+ * How far a download has come, in a small file beside it: a first line with the digest of the release's contents, and
+ * then `BYTES PART` or `done PART`, the last one of a part counting. A line is written when what it says is on the disk.
+ */
+class DownloadJournal {
+    #file;
+    #handle;
+    #marks;
+    constructor(file, handle, marks) {
+        this.#file = file;
+        this.#handle = handle;
+        this.#marks = marks;
+    }
+    /** The journal of an earlier run, when it is about the same contents; a new one otherwise. */
+    static async open(file, contentsDigest) {
+        const text = await (0,promises_.readFile)(file, 'utf8').catch(() => '');
+        const marks = parseMarks(text, contentsDigest);
+        const handle = await (0,promises_.open)(file, 'a', 0o644);
+        try {
+            // A line that a kill has cut short goes, or the next one would be its end.
+            await handle.truncate(marks ? text.lastIndexOf('\n') + 1 : 0);
+            if (!marks)
+                await handle.write(`${heading(contentsDigest)}\n`);
+            await handle.datasync();
+        }
+        catch (error) {
+            await handle.close();
+            throw error;
+        }
+        return new DownloadJournal(file, handle, marks ?? new Map());
+    }
+    /** Whether an earlier run has left anything that counts. */
+    get isNew() {
+        return this.#marks.size === 0;
+    }
+    of(part) {
+        return this.#marks.get(part.name) ?? nothing;
+    }
+    async mark(part, mark) {
+        this.#marks.set(part.name, mark);
+        // One write of a few bytes at the end of the file: parts that are written at once do not mix.
+        await this.#handle.write(`${mark.done ? 'done' : mark.bytes} ${part.name}\n`);
+        await this.#handle.datasync();
+    }
+    async close() {
+        await this.#handle.close();
+    }
+    /** For when the download is complete, or nothing of it counts. */
+    async remove() {
+        await this.close();
+        await (0,promises_.rm)(this.#file, { force: true });
+    }
+}
+/** The marks by part; undefined for a journal of other contents, or none. */
+function parseMarks(text, contentsDigest) {
+    const [first, ...lines] = text.split('\n');
+    if (first !== heading(contentsDigest) || lines.length === 0)
+        return undefined;
+    const marks = new Map();
+    // What stands behind the last line break was cut short.
+    for (const line of lines.slice(0, -1)) {
+        const [, bytes, name] = /^(done|\d{1,15}) (\S+)$/.exec(line) ?? [];
+        if (bytes === undefined || name === undefined)
+            continue;
+        marks.set(name, bytes === 'done' ? { bytes: 0, done: true } : { bytes: Number(bytes), done: false });
+    }
+    return marks;
+}
+function heading(contentsDigest) {
+    return `seeder download 1 ${contentsDigest}`;
+}
+
+// EXTERNAL MODULE: ./src/flock.ts
+var flock = __nccwpck_require__(9114);
+;// CONCATENATED MODULE: ./src/release/folder-lock.ts
+
+
+
+
+/**
+ * Does some work on a download while no other run does.
+ * @param file the lock, which stays: a lock on a file that is removed locks nothing
+ * @throws SeederError when another run is at work on it
+ */
+async function withDownloadLock(file, work) {
+    const handle = await (0,promises_.open)(file, 'a', 0o644);
+    try {
+        if (await (0,flock/* tryLock */.b)(handle))
+            return await work();
+    }
+    finally {
+        await handle.close();
+    }
+    throw new report_error/* SeederError */.Zb(`Another run of Seeder is at work on this release (${(0,external_node_path_.basename)(file)} is locked)`, {
+        fix: `wait for it, or see who it is: fuser -v '${file}'`,
+    });
+}
+
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(8500);
+;// CONCATENATED MODULE: ./src/release/part.ts
+
+
+
+/** So many attempts in a row may end without having come further than those before. */
+const ATTEMPTS = 5;
+/** Milliseconds before the second of them; each further one waits twice as long. */
+const PAUSE_MS = 500;
+/** Bytes after which what has come is put on the disk for good, so that a killed run loses no more than that. */
+const MARK_BYTES = 16 * 1024 * 1024;
+const READ_BYTES = 1024 * 1024;
+/** An error of this machine's disk, which no further attempt mends. */
+class DiskError extends Error {
+}
+/**
+ * Downloads a part into its place in a file and compares its digest while it comes: goes on where a connection broke
+ * off, begins anew where the server has no Range, and once more when the digest was wrong.
+ * @throws SeederError when the bytes do not come, or are wrong twice; what the file system refused; the signal's reason
+ */
+async function fetchPart(releases, job, events) {
+    const { part, asset } = job;
+    const first = await new PartDownload(job, events).complete(releases);
+    if (first === part.sha256)
+        return;
+    events.note(`${asset.name}: its sha256 is ${first}, not ${part.sha256}: it is downloaded again`);
+    await events.onDisk(0);
+    const second = await new PartDownload({ ...job, kept: 0 }, events).complete(releases);
+    if (second === part.sha256)
+        return;
+    await events.onDisk(0);
+    throw new report_error/* SeederError */.Zb(`${asset.name} was downloaded twice and is wrong: its sha256 is ${second}, the release says ${part.sha256}`, { fix: 'try again later; if it stays so, do not use this release: publish a new version of the image' });
+}
+class PartDownload {
+    #job;
+    #events;
+    #hash = (0,external_node_crypto_.createHash)('sha256');
+    #at = 0;
+    #marked = 0;
+    constructor(job, events) {
+        this.#job = job;
+        this.#events = events;
+    }
+    /** The digest of all of the part's bytes, which are in the file then. */
+    async complete(releases) {
+        await this.#readKept();
+        const { size } = this.#job.part;
+        let furthest = this.#at;
+        let fruitless = 0;
+        while (this.#at < size) {
+            try {
+                await this.#receive(releases);
+            }
+            catch (error) {
+                this.#events.signal.throwIfAborted();
+                if (error instanceof DiskError)
+                    throw error.cause;
+                // What GitHub has refused, it will refuse again; the client has tried often enough.
+                if (error instanceof report_error/* SeederError */.Zb)
+                    throw error;
+                fruitless = this.#at > furthest ? 0 : fruitless + 1;
+                furthest = Math.max(furthest, this.#at);
+                if (fruitless === ATTEMPTS)
+                    throw this.#failure(error, furthest);
+                if (fruitless > 0) {
+                    const pause = PAUSE_MS * 2 ** (fruitless - 1);
+                    await (0,external_node_timers_promises_.setTimeout)(pause, undefined, { signal: this.#events.signal });
+                }
+            }
+        }
+        await this.#job.file.datasync();
+        return this.#hash.digest('hex');
+    }
+    /** The bytes of an earlier run count in the digest, as if they had just come. */
+    async #readKept() {
+        const buffer = Buffer.alloc(READ_BYTES);
+        const { file, offset, kept } = this.#job;
+        while (this.#at < kept) {
+            const length = Math.min(buffer.length, kept - this.#at);
+            const { bytesRead } = await file.read(buffer, 0, length, offset + this.#at);
+            if (bytesRead === 0)
+                break;
+            this.#events.signal.throwIfAborted();
+            this.#take(buffer.subarray(0, bytesRead));
+        }
+        this.#marked = this.#at;
+    }
+    /** One answer of the server, to its end or as far as it goes. */
+    async #receive(releases) {
+        const { asset, part } = this.#job;
+        const { from, bytes } = await releases.download(asset, this.#at);
+        const stop = () => bytes.destroy();
+        this.#events.signal.addEventListener('abort', stop);
+        try {
+            if (from !== 0 && from !== this.#at) {
+                throw new Error(`byte ${this.#at} was asked for, and ${from} came`);
+            }
+            if (from !== this.#at)
+                this.#beginAnew();
+            await this.#store(bytes);
+            this.#events.signal.throwIfAborted();
+            if (this.#at < part.size)
+                throw new Error('the connection ended');
+        }
+        finally {
+            this.#events.signal.removeEventListener('abort', stop);
+            bytes.destroy();
+        }
+    }
+    async #store(bytes) {
+        const { size } = this.#job.part;
+        for await (const chunk of bytes) {
+            // Whatever comes after the part's end is not of it, and is not waited for.
+            const wanted = chunk.subarray(0, size - this.#at);
+            await this.#write(wanted);
+            this.#take(wanted);
+            if (this.#at === size)
+                return;
+            if (this.#at - this.#marked >= MARK_BYTES) {
+                await this.#onDisk();
+                this.#marked = this.#at;
+            }
+        }
+    }
+    #take(chunk) {
+        this.#hash.update(chunk);
+        this.#at += chunk.length;
+        this.#events.onPosition(this.#at);
+    }
+    #beginAnew() {
+        this.#hash = (0,external_node_crypto_.createHash)('sha256');
+        this.#at = 0;
+        // What an earlier mark says is on the disk still is; it is written over with the same bytes.
+        this.#events.onPosition(0);
+    }
+    async #write(chunk) {
+        const { file, offset } = this.#job;
+        for (let done = 0; done < chunk.length;) {
+            const { bytesWritten } = await file
+                .write(chunk, done, chunk.length - done, offset + this.#at + done)
+                .catch(rethrowDiskError);
+            done += bytesWritten;
+        }
+    }
+    async #onDisk() {
+        await this.#job.file.datasync().catch(rethrowDiskError);
+        await this.#events.onDisk(this.#at).catch(rethrowDiskError);
+    }
+    #failure(cause, furthest) {
+        const why = cause instanceof Error ? cause.message || String(cause) : String(cause);
+        const { asset, part } = this.#job;
+        return new report_error/* SeederError */.Zb(`${asset.name} could not be downloaded: ${why}; ${furthest} of ${part.size} bytes came, and then ${ATTEMPTS} attempts brought no more`, { fix: 'see whether the network is well, and run it again: it goes on where it stopped', cause });
+    }
+}
+function rethrowDiskError(cause) {
+    throw new DiskError('', { cause });
+}
+
+;// CONCATENATED MODULE: ./src/release/room.ts
+
+
+
+
+/** Bytes for the folders, the journal, and what a file system needs for itself. */
+const MARGIN = 16 * 1024 * 1024;
+/**
+ * Makes sure that a file system has room for a download, of which a part may be there.
+ * @param folder where its files are or will be; it exists
+ * @throws SeederError when it has not
+ */
+async function requireRoom(folder, contents) {
+    const allocated = await Promise.all(contents.files.map(async ({ name }) => {
+        const found = await (0,promises_.stat)((0,external_node_path_.join)(folder, name)).catch(() => undefined);
+        // Of a file with holes only this much is on the disk; 512 is the unit of `blocks`, whatever the file system.
+        return (found?.blocks ?? 0) * 512;
+    }));
+    const { bavail, bsize } = await (0,promises_.statfs)(folder);
+    const problem = missingRoom(contents.files.map(({ size }) => size), allocated, bavail * bsize);
+    if (problem === undefined)
+        return;
+    throw new report_error/* SeederError */.Zb(`${folder} ${problem}`, {
+        fix: 'make room, or set XDG_CACHE_HOME to a folder on another disk; what is there already is kept',
+    });
+}
+/** Why there is not enough room, in words; undefined when there is. All in bytes. */
+function missingRoom(sizes, allocated, free) {
+    const needed = sizes.reduce((sum, size, index) => sum + Math.max(0, size - (allocated[index] ?? 0)), 0);
+    if (needed + MARGIN <= free)
+        return undefined;
+    return `needs ${(0,table/* formatBytes */.z3)(needed + MARGIN)} more for the download; ${(0,table/* formatBytes */.z3)(free)} are free`;
+}
+
+;// CONCATENATED MODULE: ./src/release/fetch.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** So many parts of a file come at once. */
+const CONNECTIONS = 4;
+/**
+ * Brings a release into `folder`, as `seeder build --out` left it and with the report and the signature: downloads what
+ * is missing, goes on where a killed run stopped, verifies each part and each whole file. The folder is there when all
+ * of it is; until then everything is in hidden files beside it.
+ * @param use is called with the complete folder, which no other run touches before it has ended
+ * @throws SeederError when the release contradicts itself, does not come, comes wrong twice, or has no room; when
+ * another run is at work on the folder
+ */
+async function fetchRelease(releases, release, folder, options, use) {
+    const places = placesOf(folder);
+    await (0,disk_error/* workIn */.f)((0,external_node_path_.dirname)(folder), () => (0,promises_.mkdir)((0,external_node_path_.dirname)(folder), { recursive: true }));
+    return withDownloadLock(places.lock, async () => {
+        const contents = await (0,contents_asset/* readContents */.r)(releases, release, options.signal);
+        if (!contents) {
+            throw new report_error/* SeederError */.Zb(`the release ${release.tag} has no ${release_contents/* CONTENTS_FILE */.Of}`, {
+                fix: 'only what `seeder publish` has published can be taken: publish the image',
+            });
+        }
+        requireAgreement(contents, release);
+        if (await isComplete(folder, contents)) {
+            options.progress.note(`${release.tag} has been downloaded already`);
+            await (0,promises_.rm)(places.journal, { force: true });
+            await inspectSmallFiles(folder, contents, options);
+        }
+        else {
+            const fetch = new Fetch(releases, release, contents, places, options);
+            await (0,disk_error/* workIn */.f)((0,external_node_path_.dirname)(folder), () => fetch.run()).catch((error) => {
+                if (!options.signal.aborted)
+                    throw error;
+                throw new report_error/* StoppedError */.Ko('stopped; what was downloaded is kept, and the next run goes on from there');
+            });
+        }
+        return use(contents);
+    });
+}
+/** What belongs together before anything large is downloaded. */
+async function inspectSmallFiles(folder, contents, { inspect }) {
+    (0,sums/* requireSums */.e4)(await (0,promises_.readFile)((0,external_node_path_.join)(folder, sums/* SUMS_FILE */.A$), 'utf8'), contents);
+    await inspect?.(folder, contents);
+}
+class Fetch {
+    #releases;
+    #release;
+    #contents;
+    #places;
+    #options;
+    /** Bytes that are there, by part. */
+    #positions = new Map();
+    #shown = 0;
+    constructor(releases, release, contents, places, options) {
+        this.#releases = releases;
+        this.#release = release;
+        this.#contents = contents;
+        this.#places = places;
+        this.#options = options;
+    }
+    async run() {
+        const { partial, journal: journalFile } = this.#places;
+        await requireOwnFolder(this.#places.folder, this.#contents);
+        const journal = await DownloadJournal.open(journalFile, contentsDigest(this.#contents));
+        try {
+            if (journal.isNew)
+                await (0,promises_.rm)(partial, { recursive: true, force: true });
+            await (0,promises_.mkdir)(partial, { recursive: true });
+            await requireRoom(partial, this.#contents);
+            const disk = diskName(this.#contents);
+            const small = this.#contents.files.filter(({ name }) => name !== disk);
+            for (const file of small)
+                await this.#fetchFile(file, journal);
+            await inspectSmallFiles(partial, this.#contents, this.#options);
+            for (const file of this.#contents.files.filter(({ name }) => name === disk)) {
+                this.#announce(file, journal);
+                await this.#fetchFile(file, journal);
+            }
+            await putInPlace(this.#places);
+        }
+        finally {
+            await journal.close();
+        }
+        await (0,promises_.rm)(journalFile, { force: true });
+    }
+    #announce({ name, size, parts }, journal) {
+        const there = parts.reduce((sum, part) => {
+            const { bytes, done } = journal.of(part);
+            return sum + (done ? part.size : bytes);
+        }, 0);
+        const kept = there === 0 ? '' : `, ${(0,table/* formatBytes */.z3)(there)} of it are there already`;
+        this.#options.progress.note(`downloading ${name}, ${(0,table/* formatBytes */.z3)(size)}${kept}`);
+    }
+    /** One file, its parts at their places in it from the beginning. */
+    async #fetchFile(file, journal) {
+        const path = (0,external_node_path_.join)(this.#places.partial, file.name);
+        const handle = await (0,promises_.open)(path, external_node_fs_.constants.O_RDWR | external_node_fs_.constants.O_CREAT | external_node_fs_.constants.O_NOFOLLOW, 0o644);
+        try {
+            // A file that is not what the journal speaks of has nothing of it.
+            const isKept = (await handle.stat()).size === file.size;
+            await handle.truncate(file.size);
+            const isNew = await this.#fetchParts(file, handle, journal, isKept);
+            // The digest of a single part is the file's, and has just been computed.
+            if (isNew && file.parts.length === 1)
+                return;
+        }
+        finally {
+            await handle.close();
+        }
+        await this.#verifyWhole(file, path, journal);
+    }
+    /** Whether all of it came in this run. */
+    async #fetchParts(file, handle, journal, isKept) {
+        const stop = new AbortController();
+        const signal = AbortSignal.any([stop.signal, this.#options.signal]);
+        const failures = [];
+        let isNew = true;
+        const fetchOne = async ({ part, offset }) => {
+            const { bytes, done } = isKept ? journal.of(part) : { bytes: 0, done: false };
+            if (done || bytes > 0)
+                isNew = false;
+            if (done)
+                return this.#show(file, part, part.size);
+            signal.throwIfAborted();
+            const job = { part, offset, asset: this.#assetOf(part), file: handle, kept: Math.min(bytes, part.size) };
+            await fetchPart(this.#releases, job, {
+                signal,
+                onPosition: (position) => this.#show(file, part, position),
+                onDisk: (position) => journal.mark(part, { bytes: position, done: false }),
+                note: (text) => this.#options.progress.note(text),
+            });
+            await journal.mark(part, { bytes: 0, done: true });
+        };
+        await (0,p_map/* default */.Ay)(partsWithOffsets(file), 
+        // The first failure ends the others, and they are waited for: nobody writes into a closed file.
+        (place) => fetchOne(place).catch((error) => {
+            failures.push(error);
+            stop.abort();
+        }), { concurrency: CONNECTIONS });
+        if (failures.length > 0)
+            throw failures[0];
+        return isNew;
+    }
+    async #verifyWhole({ name, sha256, parts }, path, journal) {
+        const found = await (0,store/* sha256File */.Q)(path);
+        if (found === sha256)
+            return;
+        // All parts were right once, so the disk has changed or the release is wrong: nothing of the file counts.
+        for (const part of parts)
+            await journal.mark(part, { bytes: 0, done: false });
+        throw new report_error/* SeederError */.Zb(`${name} is complete and wrong: its sha256 is ${found}, the release says ${sha256}`, {
+            fix: 'run it again, which downloads it anew; if it stays so, do not use this release',
+        });
+    }
+    #assetOf(part) {
+        const asset = this.#release.assets.find(({ name }) => name === part.name);
+        if (!asset)
+            throw new report_error/* SeederError */.Zb(`the release ${this.#release.tag} has no asset ${part.name}`);
+        return asset;
+    }
+    /** Tells how far it has come, not more often than a person can see. */
+    #show(file, part, position) {
+        this.#positions.set(part.name, position);
+        const done = file.parts.reduce((sum, { name }) => sum + (this.#positions.get(name) ?? 0), 0);
+        if (Math.abs(done - this.#shown) < 1_000_000 && done !== file.size)
+            return;
+        this.#shown = done;
+        this.#options.progress.bytes('downloading', done, file.size);
+    }
+}
+/** What a download is of: with other contents nothing of it counts. */
+function contentsDigest(contents) {
+    return (0,external_node_crypto_.createHash)('sha256').update(JSON.stringify(contents)).digest('hex');
+}
+function partsWithOffsets({ parts }) {
+    let offset = 0;
+    return parts.map((part) => {
+        const place = { part, offset };
+        offset += part.size;
+        return place;
+    });
+}
+
+;// CONCATENATED MODULE: ./src/release/deploy.ts
+
+
+
+
+
+
+
+
+
+
+/**
+ * Deploys a release to the host that this runs on: downloads it, and lets deploy.sh make a template of it.
+ * @throws SeederError when there is no such release, it is not right, or deploy.sh fails; UsageError for a storage that
+ * deploy.sh will not take
+ */
+async function deployRelease(releases, request, { progress, signal }) {
+    const policy = await readDeployPolicy();
+    const options = deployOptions(request, policy);
+    await (0,deploy_script/* requireSudo */.x_)(request.script);
+    progress.phase('find the release');
+    const release = chooseRelease(await releases.list(), request.image, request.which, releases.repository);
+    progress.phase(`download ${release.tag}`);
+    const folder = downloadFolder(request.cache, releases.repository, release.tag);
+    const inspect = async (small, contents) => {
+        progress.note(await checkSignatureEarly(small, contents, policy, request.allowedSigners));
+    };
+    return fetchRelease(releases, release, folder, { progress, signal, inspect }, async (contents) => {
+        progress.phase(request.dryRun ? 'plan the template' : 'make the template');
+        const argv = [...request.script, ...options, folder];
+        const note = (line) => progress.note(line);
+        const result = deployResult(await (0,deploy_script/* runDeployScript */.E2)(argv, { note, signal }), contents, request.dryRun);
+        if (!request.keepDownload)
+            await removeDownload(placesOf(folder));
+        return result;
+    });
+}
+/** Where a release is downloaded to. */
+function downloadFolder(cache, repository, tag) {
+    return (0,external_node_path_.join)(cache, 'releases', repository, tag);
+}
+/**
+ * The options for deploy.sh. Through sudo it takes none that its policy is about: a storage may be asked for there only
+ * when it is the one that the policy names.
+ */
+function deployOptions({ storage, dryRun, script }, policy) {
+    const options = ['--json', ...(dryRun ? ['--dry-run'] : [])];
+    if (storage === undefined)
+        return options;
+    if (script[0] !== 'sudo')
+        return ['--storage', storage, ...options];
+    if (storage === policy?.storage)
+        return options;
+    throw new report_error/* UsageError */.eb(`the storage ${storage} was asked for; through sudo deploy.sh takes it from ${deployConf}, which ${policy === undefined ? 'cannot be read' : `names ${policy.storage ?? 'none'}`}`, { fix: `leave --storage out; or, as root on the host, write STORAGE=${storage} to ${deployConf}` });
+}
+/** What deploy.sh has printed about the image. */
+function deployResult(printed, contents, dryRun) {
+    const { image, version, raw } = contents;
+    const [template, ...more] = (0,deploy_result/* parseDeployResult */.mr)(printed);
+    if (!template && dryRun) {
+        return { image, version, vmid: null, changed: true, before: null, host: (0,external_node_os_.hostname)() };
+    }
+    if (more.length > 0 ||
+        template?.image !== image ||
+        template.version !== version ||
+        template.sha256 !== raw.sha256) {
+        throw new report_error/* SeederError */.Zb(`deploy.sh did not say that it made a template of ${image} ${version}`, {
+            fix: 'see what there is on the host: deploy.sh --list',
+        });
+    }
+    const { vmid, changed, previous, node } = template;
+    return { image, version, vmid, changed, before: previous, host: node };
+}
+
+// EXTERNAL MODULE: ./src/release/signers.ts
+var signers = __nccwpck_require__(5334);
+;// CONCATENATED MODULE: ./src/commands/deploy.ts
+
+
+
+
+
+
+/** Adds `deploy IMAGE [VERSION|promoted|candidate]`. */
+function registerDeployCommand(program, context) {
+    program
+        .command('deploy')
+        .description('on a Proxmox VE host: download a release and make a template of it')
+        .argument('<image>', 'the image’s name')
+        .argument('[version]', 'a version, `promoted` or `candidate`', 'promoted')
+        .option('--storage <name>', 'where the template’s disks go; as root, or when the host’s policy says the same')
+        .option('--dry-run', 'download it and print the plan; nothing is changed')
+        .option('--deploy-script <file>', 'the deploy.sh to use (default: the installed one)')
+        .option('--keep-download', 'leave the downloaded files in the cache')
+        .option('--repository <owner/name>', 'the repository with the releases (default: $GITHUB_REPOSITORY)')
+        .option('--json', 'print the result as JSON')
+        .action(async (image, which, { json, ...options }) => {
+        const result = await deployCommand({ ...options, image, which }, context());
+        process.stdout.write(`${json ? JSON.stringify(result, null, 2) : describeDeploy(result, options)}\n`);
+    });
+}
+/** Deploys a release to this host. Throws SeederError. */
+async function deployCommand(options, context, env = process.env) {
+    const script = (0,deploy_script/* deployScript */.bz)(options.deployScript, context.checkout);
+    const settings = (0,github_settings/* gitHubSettings */.b)(env, { repository: options.repository });
+    const progress = context.progress();
+    const note = (text) => progress.note(text);
+    const { releases } = (0,client/* connect */.N)({ ...settings, signal: interruption/* interruption */.Y, note });
+    const request = {
+        image: options.image,
+        which: options.which ?? 'promoted',
+        storage: options.storage,
+        dryRun: options.dryRun ?? false,
+        keepDownload: options.keepDownload ?? false,
+        script,
+        cache: context.cache,
+        allowedSigners: (0,signers/* findAllowedSigners */.x)(undefined, context.project),
+    };
+    const result = await deployRelease(releases, request, { progress, signal: interruption/* interruption */.Y });
+    progress.done();
+    return result;
+}
+function describeDeploy({ image, version, vmid, changed, before, host }, { dryRun }) {
+    const template = vmid === null ? 'a new template' : `template ${vmid}`;
+    if (!changed)
+        return `${image} ${version} is deployed already: ${template} on ${host}`;
+    const place = before === null || before === vmid ? '' : `, in the place of template ${before}`;
+    return `${image} ${version} ${dryRun ? 'would be' : 'is'} ${template} on ${host}${place}`;
 }
 
 
@@ -2259,10 +4724,10 @@ async function inspectBuild(folder, json) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  w: () => (/* binding */ registerLockCommand)
+  wX: () => (/* binding */ registerLockCommand)
 });
 
-// UNUSED EXPORTS: describeChanges
+// UNUSED EXPORTS: describeChanges, lockCommand
 
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
@@ -2696,6 +5161,21 @@ var table = __nccwpck_require__(790);
 
 
 
+/** Asks the archives what is newest and writes the lock of an image. Throws as `loadImage` and `resolveLock` do. */
+async function lockCommand(request, context) {
+    const image = await (0,definition/* loadImage */.yt)(context.project(), request.image, request);
+    const progress = context.progress();
+    progress.phase('lock');
+    const mirrors = await (0,image_mirrors/* mirrorsOf */.Mk)(image);
+    const before = await (0,image_lock/* readLock */.mF)(image).catch(() => undefined);
+    const lock = await withScratch(context.cache, (scratch) => resolveLock(image, mirrors, scratch));
+    interruption/* interruption */.Y.throwIfAborted();
+    const partial = `${image.lockFile}.${process.pid}.tmp`;
+    await (0,promises_.writeFile)(partial, (0,image_lock/* formatLock */.X5)(lock));
+    await (0,promises_.rename)(partial, image.lockFile);
+    progress.done();
+    return { file: image.lockFile, lock, changes: describeChanges(before, lock) };
+}
 /** Adds `lock IMAGE`: asks the archives what is newest and writes the image's lock. */
 function registerLockCommand(program, context) {
     program
@@ -2705,31 +5185,19 @@ function registerLockCommand(program, context) {
         .option('--base <name>', 'lock it on another base than its own')
         .option('--line <minor>', 'lock another line than the newest, as in 3.6')
         .option('--json', 'print the result as JSON')
-        .action(async (imageName, options) => {
-        const { project, cache, progress: createProgress } = context();
-        const image = await (0,definition/* loadImage */.yt)(project(), imageName, options);
-        const progress = createProgress();
-        progress.phase('lock');
-        const mirrors = await (0,image_mirrors/* mirrorsOf */.Mk)(image);
-        const before = await (0,image_lock/* readLock */.mF)(image).catch(() => undefined);
-        const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch));
-        interruption/* interruption */.Y.throwIfAborted();
-        const partial = `${image.lockFile}.${process.pid}.tmp`;
-        await (0,promises_.writeFile)(partial, (0,image_lock/* formatLock */.X5)(lock));
-        await (0,promises_.rename)(partial, image.lockFile);
-        progress.done();
-        const changes = describeChanges(before, lock);
-        const size = lock.packages.reduce((sum, one) => sum + one.size, 0);
+        .action(async (image, options) => {
+        const { file, lock, changes } = await lockCommand({ ...options, image }, context());
         if (options.json) {
-            console.log(JSON.stringify({ file: image.lockFile, version: lock.version, sha256: (0,image_lock/* lockDigest */.sU)(lock), changes }));
+            console.log(JSON.stringify({ file, version: lock.version, sha256: (0,image_lock/* lockDigest */.sU)(lock), changes }));
             return;
         }
+        const size = lock.packages.reduce((sum, one) => sum + one.size, 0);
         for (const one of lock.artifacts)
             console.log(`  ${one.name} ${one.version}: sha256 ${one.sha256}`);
         for (const change of changes)
             console.log(`  ${change}`);
-        console.log(`${image.name} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${(0,table/* formatBytes */.z3)(size)}), ${lock.tools.length} of tools`);
-        console.log(image.lockFile);
+        console.log(`${lock.image} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${(0,table/* formatBytes */.z3)(size)}), ${lock.tools.length} of tools`);
+        console.log(file);
     });
 }
 /** What differs in the image's packages between two locks, one line each; empty for a first lock. */
@@ -2751,7 +5219,7 @@ function describeChanges(before, after) {
 
 /***/ }),
 
-/***/ 435:
+/***/ 209:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -2850,106 +5318,12 @@ function requireRoot() {
     });
 }
 
+// EXTERNAL MODULE: ./src/host/guests.ts
+var host_guests = __nccwpck_require__(7285);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: ./src/platform/address.ts
-var platform_address = __nccwpck_require__(8243);
-;// CONCATENATED MODULE: ./src/host/guests.ts
-
-
-
-
-/** Where Proxmox VE has the configurations of the whole cluster. */
-const pveFolder = '/etc/pve';
-/** Reads a configuration: `key: value` lines, `#` lines of description, `[section]` lines that end the current one. */
-function parseGuest(text, place) {
-    const settings = new Map();
-    const description = [];
-    const addresses = new Set();
-    let current = true;
-    for (const line of text.split('\n')) {
-        if (/^\[.*\]\s*$/.test(line))
-            current = false;
-        if (current && line.startsWith('#'))
-            description.push(decoded(line.slice(1)));
-        const [, key = '', value = ''] = /^([a-z][a-z_]*\d*):\s*(.*?)\s*$/.exec(line) ?? [];
-        if (key === '')
-            continue;
-        if (current)
-            settings.set(key, value);
-        if (/^(ipconfig|net)\d+$/.test(key)) {
-            for (const one of ['ip', 'gw']) {
-                const address = propertyOf(value, one)?.split('/')[0] ?? '';
-                if ((0,platform_address/* isAddress */.PW)(address))
-                    addresses.add(address);
-            }
-        }
-    }
-    return { ...place, settings, description: description.join('\n'), addresses: [...addresses] };
-}
-/** The value of `key` in `one,key=value,…`. */
-function propertyOf(value, key) {
-    return value
-        .split(',')
-        .find((part) => part.startsWith(`${key}=`))
-        ?.slice(key.length + 1);
-}
-/** A guest's tags. */
-function tagsOf(guest) {
-    return new Set((guest.settings.get('tags') ?? '').split(/[;, ]+/).filter((tag) => tag !== ''));
-}
-/** The uuid in smbios1, which a VM keeps, and which no clone of it has. */
-function uuidOf(guest) {
-    return propertyOf(guest.settings.get('smbios1') ?? '', 'uuid')?.toLowerCase();
-}
-/**
- * Every guest of the cluster.
- * @throws SeederError where there is no Proxmox VE, or its cluster file system is not there
- */
-async function readGuests(pve = pveFolder) {
-    const nodes = await (0,promises_.readdir)((0,external_node_path_.join)(pve, 'nodes')).catch((cause) => {
-        throw new report_error/* SeederError */.Zb(`The virtual machines of this host cannot be read: there is no ${pve}/nodes`, {
-            fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
-            cause,
-        });
-    });
-    const places = await Promise.all(nodes
-        .sort()
-        .flatMap((node) => [
-        guestsIn((0,external_node_path_.join)(pve, 'nodes', node, 'qemu-server'), node, 'qemu'),
-        guestsIn((0,external_node_path_.join)(pve, 'nodes', node, 'lxc'), node, 'lxc'),
-    ]));
-    return places.flat().sort((a, b) => a.vmid - b.vmid);
-}
-async function guestsIn(folder, node, kind) {
-    const files = await (0,promises_.readdir)(folder).catch(absentIs([]));
-    const guests = await Promise.all(files.map(async (file) => {
-        const [, vmid] = /^(\d+)\.conf$/.exec(file) ?? [];
-        if (vmid === undefined)
-            return undefined;
-        const text = await (0,promises_.readFile)((0,external_node_path_.join)(folder, file), 'utf8').catch(absentIs(undefined));
-        return text === undefined ? undefined : parseGuest(text, { vmid: Number(vmid), kind, node });
-    }));
-    return guests.filter((guest) => guest !== undefined);
-}
-/** For a file that others may remove at any moment. */
-function absentIs(value) {
-    return (error) => {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
-            return value;
-        throw error;
-    };
-}
-/** A line of description, which Proxmox VE percent-encodes. */
-function decoded(text) {
-    try {
-        return decodeURIComponent(text);
-    }
-    catch {
-        return text;
-    }
-}
-
+// EXTERNAL MODULE: ./src/flock.ts
+var flock = __nccwpck_require__(9114);
 ;// CONCATENATED MODULE: ./src/host/lock.ts
 
 
@@ -2966,7 +5340,7 @@ async function withLock(work, file = nodeLock) {
         throw new report_error/* SeederError */.Zb(`The lock ${file} cannot be opened`, { fix: 'run it as root', cause });
     });
     try {
-        if (!(await isTaken(handle))) {
+        if (!(await (0,flock/* tryLock */.b)(handle))) {
             throw new report_error/* SeederError */.Zb('Another run of `seeder node` is at work on this host', {
                 fix: `wait for it, or see who it is: fuser -v ${file}`,
             });
@@ -2976,16 +5350,6 @@ async function withLock(work, file = nodeLock) {
     finally {
         await handle.close();
     }
-}
-/** Node has no call for it: flock(1) locks the file that it inherits, and the lock stays with it. */
-async function isTaken(handle) {
-    const child = (0,external_node_child_process_.spawn)('flock', ['--exclusive', '--nonblock', '3'], {
-        stdio: ['ignore', 'ignore', 'ignore', handle.fd],
-    });
-    return new Promise((resolve, reject) => {
-        child.on('error', (cause) => reject(new report_error/* SeederError */.Zb('flock, of util-linux, cannot be run', { cause })));
-        child.on('close', (code) => resolve(code === 0));
-    });
 }
 
 // EXTERNAL MODULE: external "node:timers/promises"
@@ -3108,8 +5472,8 @@ async function readTemplateEntries(folder = templateLedger) {
  */
 function findTemplate(image, node, guests, entries) {
     const found = guests.flatMap((guest) => {
-        const tags = tagsOf(guest);
-        const entry = entries.find((one) => one.vmid === guest.vmid && one.uuid === uuidOf(guest));
+        const tags = (0,host_guests/* tagsOf */.Fg)(guest);
+        const entry = entries.find((one) => one.vmid === guest.vmid && one.uuid === (0,host_guests/* uuidOf */.pV)(guest));
         if (guest.kind !== 'qemu' || guest.node !== node || guest.settings.get('template') !== '1')
             return [];
         if (entry?.image !== image || !['seeder', image, 'current'].every((tag) => tags.has(tag)))
@@ -3152,7 +5516,7 @@ function diskAt(guest, slot) {
     const volume = value?.split(',')[0];
     if (value === undefined || volume === undefined || !/^(scsi|virtio|sata|ide)\d+$/.test(slot))
         return undefined;
-    return { slot, volume, bytes: parseSize(propertyOf(value, 'size') ?? '') };
+    return { slot, volume, bytes: parseSize((0,host_guests/* propertyOf */.$r)(value, 'size') ?? '') };
 }
 /** `1088M`, `528K`, `3G`, `1T` in bytes. Proxmox VE writes 0T for a size that it does not know. */
 function parseSize(text) {
@@ -3179,7 +5543,7 @@ function ownership(entry, guest) {
     if (guest.vmid !== entry.vmid || guest.kind !== 'qemu' || !entry.cloned)
         return 'foreign';
     if (guest.description.split('\n').includes(`seeder-node: ${entry.token}`)) {
-        const tags = tagsOf(guest);
+        const tags = (0,host_guests/* tagsOf */.Fg)(guest);
         // A clone has the template's tags until it gets its own.
         const expected = ['creating', 'destroying'].includes(entry.state) ? ['seeder'] : nodeTags;
         return expected.every((tag) => tags.has(tag)) ? 'ours' : 'foreign';
@@ -3216,7 +5580,7 @@ function isHusk({ settings, description }) {
 
 /** Looks for an entry's VM anew. */
 async function findMachine(entry, node) {
-    return sortOut(entry, node, await readGuests());
+    return sortOut(entry, node, await (0,host_guests/* readGuests */.c1)());
 }
 /** What a list of guests has of an entry. */
 function sortOut(entry, node, guests) {
@@ -3249,8 +5613,8 @@ async function perform(host, command, vmid, node) {
     }
 }
 async function readGuest(vmid, node) {
-    const file = (0,external_node_path_.join)(pveFolder, 'nodes', node, 'qemu-server', `${vmid}.conf`);
-    return parseGuest(await (0,promises_.readFile)(file, 'utf8'), { vmid, kind: 'qemu', node });
+    const file = (0,external_node_path_.join)(host_guests/* pveFolder */.A6, 'nodes', node, 'qemu-server', `${vmid}.conf`);
+    return (0,host_guests/* parseGuest */.KS)(await (0,promises_.readFile)(file, 'utf8'), { vmid, kind: 'qemu', node });
 }
 /** Whether a VM runs. */
 async function isRunning(host, vmid) {
@@ -3410,163 +5774,8 @@ function parseJson(text) {
     }
 }
 
-// EXTERNAL MODULE: ./src/platform/schema.ts
-var schema = __nccwpck_require__(5140);
-;// CONCATENATED MODULE: ./src/host/atomic-file.ts
-
-
-/** Where a file is written before it takes its name: what a killed run leaves there, the next one removes. */
-function partialOf(file) {
-    return `${file}.partial`;
-}
-/**
- * Writes a file that is there as a whole or not at all, and is on the disk when this returns.
- * @param mode of the file from its first byte on
- */
-async function writeAtomically(file, content, mode = 0o600) {
-    const partial = partialOf(file);
-    await (0,promises_.rm)(partial, { force: true });
-    try {
-        const handle = await (0,promises_.open)(partial, 'wx', mode);
-        try {
-            await handle.writeFile(content);
-            await handle.sync();
-        }
-        finally {
-            await handle.close();
-        }
-        await (0,promises_.rename)(partial, file);
-        await syncFolder((0,external_node_path_.dirname)(file));
-    }
-    catch (error) {
-        await (0,promises_.rm)(partial, { force: true });
-        throw error;
-    }
-}
-/** Removes a file, if it is there, and what a killed run left of it. */
-async function removeDurably(file) {
-    await (0,promises_.rm)(partialOf(file), { force: true });
-    await (0,promises_.rm)(file, { force: true });
-    await syncFolder((0,external_node_path_.dirname)(file));
-}
-/** Makes a folder for root alone; the ones above it are for everybody to read. */
-async function makePrivateFolder(folder) {
-    await (0,promises_.mkdir)((0,external_node_path_.dirname)(folder), { recursive: true });
-    await (0,promises_.mkdir)(folder, { mode: 0o700 }).catch((error) => {
-        if (error.code !== 'EEXIST')
-            throw error;
-    });
-}
-async function syncFolder(folder) {
-    const handle = await (0,promises_.open)(folder).catch(() => undefined);
-    if (!handle)
-        return;
-    // Some network file systems have no such thing for folders.
-    await handle.sync().catch(() => { });
-    await handle.close();
-}
-
-;// CONCATENATED MODULE: ./src/host/node/ledger.ts
-
-
-
-
-
-
-/** Where this host has an entry for every node that it made or is about to make. */
-const nodeLedger = '/var/lib/seeder/nodes';
-/** A node's name is its VM's name, its host name, and its name in a cluster: a DNS label that is no number. */
-const nodeName = classic_schemas/* string */.YjP().regex(/^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
-const member = classic_schemas/* strictObject */.rej({ name: nodeName, address: classic_schemas/* ipv4 */.uXy() });
-const ledger_entrySchema = classic_schemas/* strictObject */.rej({
-    schema: classic_schemas/* literal */.euz(1),
-    name: nodeName,
-    role: classic_schemas/* enum */.k5n(schema/* roleNames */.nc),
-    /**
-     * reserved    an address in a cluster is kept for it; it has no VM
-     * creating    its VM is being made, and was never started: a run that finds it undoes it
-     * starting    its VM is complete and was started: a run goes on waiting for it
-     * created     done
-     * destroying  a run that finds it goes on destroying it
-     */
-    state: classic_schemas/* enum */.k5n(['reserved', 'creating', 'starting', 'created', 'destroying']),
-    vmid: classic_schemas/* int */.Whr().min(100),
-    /** Stands in the VM's description, too. */
-    token: classic_schemas/* string */.YjP().regex(/^[0-9a-f]{32}$/),
-    /** Whether `qm clone` was called: before that, a VM with this id is somebody else's, whatever it looks like. */
-    cloned: classic_schemas/* boolean */.zMY(),
-    template: classic_schemas/* strictObject */.rej({ vmid: classic_schemas/* int */.Whr(), version: classic_schemas/* string */.YjP() }),
-    /** By zone; zones whose addresses come by DHCP are not in it. */
-    addresses: classic_schemas/* record */.g1P(classic_schemas/* string */.YjP(), classic_schemas/* ipv4 */.uXy()),
-    /** The vendor data, as a volume and as a file. */
-    snippet: classic_schemas/* strictObject */.rej({ volume: classic_schemas/* string */.YjP(), file: classic_schemas/* string */.YjP().startsWith('/') }),
-    /** The values that the operator gave it, without secrets: a node that takes its place gets them, too. */
-    values: classic_schemas/* record */.g1P(classic_schemas/* string */.YjP(), classic_schemas/* string */.YjP()),
-    /** The cluster that it was founded with, whole: what is missing of it keeps its place. */
-    founders: classic_schemas/* strictObject */.rej({ token: classic_schemas/* string */.YjP(), members: classic_schemas/* array */.YOg(member) }).optional(),
-    /** It joins a cluster of etcd that runs. */
-    joins: classic_schemas/* boolean */.zMY(),
-    /** The node whose place it takes. */
-    replaces: nodeName.optional(),
-});
-/** The entries of this host, one file each, written as a whole or not at all. */
-class Ledger {
-    folder;
-    constructor(folder = nodeLedger) {
-        this.folder = folder;
-    }
-    /**
-     * All entries, by name.
-     * @throws SeederError for one that cannot be read: whose addresses are not known might be given away
-     */
-    async read() {
-        const files = await (0,promises_.readdir)(this.folder).catch(() => []);
-        const names = files.filter((file) => file.endsWith('.json')).sort();
-        return Promise.all(names.map((file) => this.readOne(file)));
-    }
-    async readOne(file) {
-        const path = (0,external_node_path_.join)(this.folder, file);
-        try {
-            const entry = ledger_entrySchema.parse(JSON.parse(await (0,promises_.readFile)(path, 'utf8')));
-            if (`${entry.name}.json` !== file)
-                throw new Error(`it is about ${entry.name}`);
-            return entry;
-        }
-        catch (cause) {
-            throw new report_error/* SeederError */.Zb(`${path} is not an entry that \`seeder node\` wrote`, {
-                fix: 'restore it; only when its VM is gone for good, remove it',
-                cause,
-            });
-        }
-    }
-    /** Writes an entry, in the place of the one of the same name. */
-    async write(entry) {
-        await makePrivateFolder(this.folder);
-        await writeAtomically(this.file(entry.name), `${JSON.stringify(entry, null, 2)}\n`);
-    }
-    /** Removes an entry, if there is one. */
-    async remove(name) {
-        await removeDurably(this.file(name));
-    }
-    /** Removes what a killed run left half written. */
-    async sweep() {
-        const files = await (0,promises_.readdir)(this.folder).catch(() => []);
-        for (const file of files) {
-            const [, name] = /^(.+)\.json\.partial$/.exec(file) ?? [];
-            // An entry that was never finished is of a node of which nothing was made.
-            if (name !== undefined)
-                await removeDurably((0,external_node_path_.join)(this.folder, file));
-        }
-    }
-    file(name) {
-        return (0,external_node_path_.join)(this.folder, `${nodeName.parse(name)}.json`);
-    }
-}
-/** An entry's members of etcd have this address; it is the one in the first zone of the role that has one. */
-function mainAddress(entry) {
-    return Object.values(entry.addresses)[0] ?? '';
-}
-
+// EXTERNAL MODULE: ./src/host/node/ledger.ts
+var ledger = __nccwpck_require__(6130);
 ;// CONCATENATED MODULE: ./src/host/node/etcd.ts
 
 
@@ -3601,11 +5810,11 @@ function etcdNodes(entries, except) {
 }
 /** A node's place in a cluster, by its address, which it has before its name is known. */
 function placeOf(cluster, entry) {
-    return cluster.members.find(({ address }) => address === mainAddress(entry));
+    return cluster.members.find(({ address }) => address === (0,ledger/* mainAddress */.k1)(entry));
 }
 /** The command that gives a node its place, as a learner. */
 function addCommand(entry) {
-    return [program, 'add', entry.name, mainAddress(entry)];
+    return [program, 'add', entry.name, (0,ledger/* mainAddress */.k1)(entry)];
 }
 /** The command that makes a learner a voting member. */
 function promoteCommand(name) {
@@ -3633,7 +5842,7 @@ async function removeMember(host, by, entry) {
     }
     if (!placeOf(cluster, entry))
         return;
-    await guestOutput(host, by.vmid, [program, 'remove', mainAddress(entry)], patienceSeconds);
+    await guestOutput(host, by.vmid, [program, 'remove', (0,ledger/* mainAddress */.k1)(entry)], patienceSeconds);
 }
 /**
  * Waits until a member is well, and its cluster has a quorum.
@@ -3653,6 +5862,8 @@ async function awaitHealth(host, { name, vmid }, timeoutMs) {
     }
 }
 
+// EXTERNAL MODULE: ./src/host/atomic-file.ts
+var atomic_file = __nccwpck_require__(900);
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(8815);
 ;// CONCATENATED MODULE: ./src/host/vendor-data.ts
@@ -3703,8 +5914,8 @@ async function recover(work) {
     await work.ledger.sweep();
     for (const entry of await work.ledger.read()) {
         // A snippet that was half written has a key in it.
-        if ((0,external_node_fs_.existsSync)(partialOf(entry.snippet.file)))
-            await removeDurably(partialOf(entry.snippet.file));
+        if ((0,external_node_fs_.existsSync)((0,atomic_file/* partialOf */.Z1)(entry.snippet.file)))
+            await (0,atomic_file/* removeDurably */.U9)((0,atomic_file/* partialOf */.Z1)(entry.snippet.file));
         if (entry.state !== 'destroying' && entry.state !== 'creating')
             continue;
         const what = entry.state === 'creating' ? 'undid what it had made of' : 'finished destroying';
@@ -3758,7 +5969,7 @@ async function removeSnippet({ name, snippet, token, cloned }) {
     }
     const text = await (0,promises_.readFile)(snippet.file, 'utf8').catch(() => undefined);
     if (text === undefined || isVendorDataOf(token, text))
-        await removeDurably(snippet.file);
+        await (0,atomic_file/* removeDurably */.U9)(snippet.file);
 }
 
 ;// CONCATENATED MODULE: ./src/host/node/destroy.ts
@@ -3779,7 +5990,7 @@ async function destroyNodes(work, names, finished, force) {
     const goesOn = names.some((name) => finished.includes(name));
     const left = goesOn ? names.filter((name) => entries.some((entry) => entry.name === name)) : names;
     const chosen = left.map((name) => requireEntry(entries, name));
-    const guests = await readGuests();
+    const guests = await (0,host_guests/* readGuests */.c1)();
     for (const entry of chosen) {
         const { guest, is } = sortOut(entry, work.node, guests);
         if (is === 'foreign' && entry.state !== 'reserved') {
@@ -3847,7 +6058,7 @@ async function leaveCluster(work, entries, chosen, force) {
 /** When no other member can be asked, only the whole cluster may go, and only by force. */
 async function requireWholeCluster(work, members, force) {
     const cluster = await findCluster(work.host, members);
-    const others = cluster?.members.filter(({ address }) => !members.some((one) => mainAddress(one) === address)) ?? [];
+    const others = cluster?.members.filter(({ address }) => !members.some((one) => (0,ledger/* mainAddress */.k1)(one) === address)) ?? [];
     if (others.length > 0) {
         const names = others.map(({ name }) => name).join(', ');
         throw new report_error/* SeederError */.Zb(`The cluster has other members that cannot be asked: ${names}`, {
@@ -3876,7 +6087,7 @@ var external_node_os_ = __nccwpck_require__(8161);
  * The name of the Proxmox node that this is.
  * @throws SeederError where there is no Proxmox VE
  */
-function proxmoxNode(pve = pveFolder) {
+function proxmoxNode(pve = host_guests/* pveFolder */.A6) {
     const [name = ''] = (0,external_node_os_.hostname)().split('.');
     if ((0,external_node_fs_.existsSync)((0,external_node_path_.join)(pve, 'nodes', name)))
         return name;
@@ -3892,7 +6103,7 @@ async function readFacts(host, ledger, platform, asked) {
     return {
         node,
         platform,
-        guests: await readGuests(),
+        guests: await (0,host_guests/* readGuests */.c1)(),
         entries: await ledger.read(),
         templates: await readTemplateEntries(),
         volumes: await readVolumes(host),
@@ -4033,7 +6244,7 @@ async function writeSnippet({ snippet, token, name }, text) {
         });
     }
     await (0,promises_.mkdir)((0,external_node_path_.dirname)(snippet.file), { recursive: true });
-    await writeAtomically(snippet.file, text, 0o600);
+    await (0,atomic_file/* writeAtomically */.vK)(snippet.file, text, 0o600);
 }
 /** After a failure: what stays because it could not be undone is in the error. */
 async function undo(work, plans, error) {
@@ -4189,6 +6400,8 @@ function checkForm(values, known) {
 var site = __nccwpck_require__(4145);
 // EXTERNAL MODULE: external "node:net"
 var external_node_net_ = __nccwpck_require__(7030);
+// EXTERNAL MODULE: ./src/platform/address.ts
+var platform_address = __nccwpck_require__(8243);
 ;// CONCATENATED MODULE: ./src/host/values/checks.ts
 
 
@@ -4637,6 +6850,8 @@ function foundersOf(names, entries) {
     return entries.find((entry) => names.includes(entry.name) && entry.founders !== undefined)?.founders;
 }
 
+// EXTERNAL MODULE: ./src/platform/schema.ts
+var schema = __nccwpck_require__(5140);
 ;// CONCATENATED MODULE: ./src/host/values/etcd.ts
 
 
@@ -5090,7 +7305,7 @@ async function isReachable(host, bridge, address) {
  */
 function checkRequest(request) {
     const { names, role, newCluster, vmids, dataDisk, storage, full, user } = request;
-    const bad = names.find((name) => !nodeName.safeParse(name).success);
+    const bad = names.find((name) => !ledger/* nodeName */.qp.safeParse(name).success);
     if (bad !== undefined) {
         throw new report_error/* UsageError */.eb(`"${bad}" is not a name for a node`, {
             fix: 'use lower-case letters, digits and hyphens, with a letter in it, at most 63',
@@ -5261,7 +7476,7 @@ function certificatesIn(folder) {
             const authority = await etcdAuthority();
             const pair = await readPair((0,external_node_path_.join)(folder, `${name}.crt`), (0,external_node_path_.join)(folder, `${name}.key`), authority, {
                 names: [name],
-                addresses: [mainAddress(placement)],
+                addresses: [(0,ledger/* mainAddress */.k1)(placement)],
                 usages: ['serverAuth', 'clientAuth'],
             });
             return [...trust('etcd-ca', authority), ...pairFiles('etcd', pair)];
@@ -5296,7 +7511,7 @@ function certificatesOfPki(open, issue) {
         return [...trust('etcd-ca', certificate), ...pairFiles(name, pair)];
     };
     return {
-        etcdMember: (placement) => files('etcd', (authority) => authority.issueEtcdMember(placement.name, mainAddress(placement))),
+        etcdMember: (placement) => files('etcd', (authority) => authority.issueEtcdMember(placement.name, (0,ledger/* mainAddress */.k1)(placement))),
         etcdClient: () => files('apiserver-etcd-client', (authority) => authority.issueApiserverEtcdClient()),
         // Which CA the cluster's API servers have is not known here: kubeadm may have made one of its own.
         kubernetesAuthority: async () => [],
@@ -5414,7 +7629,7 @@ async function clusterFor(host, facts, request, names) {
 }
 /** The members that a new one asks, and itself. */
 function joinedMembers(cluster, placement) {
-    const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : [];
+    const own = placement ? [{ name: placement.name, address: (0,ledger/* mainAddress */.k1)(placement) }] : [];
     const started = cluster.members.filter(({ name, address }) => name !== '-' && !own.some((one) => one.address === address || one.name === name));
     return [...started.map(({ name, address }) => ({ name, address })), ...own];
 }
@@ -5443,7 +7658,7 @@ function founding(facts, request, names) {
         state: 'new',
         token: founders?.token ?? (given || `seeder-${(0,external_node_crypto_.randomBytes)(4).toString('hex')}`),
         members: founders?.members ??
-            placements.map((placement) => ({ name: placement.name, address: mainAddress(placement) })),
+            placements.map((placement) => ({ name: placement.name, address: (0,ledger/* mainAddress */.k1)(placement) })),
     });
 }
 /** The facts as they will be when what a killed run left has been put right, for a plan that changes nothing. */
@@ -5619,7 +7834,7 @@ function hints(entry, old) {
     if (entry.role === 'haproxy')
         return [];
     return entry.role === 'etcd'
-        ? [`Give the API servers ${mainAddress(entry)} in the place of ${old}: --etcd-servers.`]
+        ? [`Give the API servers ${(0,ledger/* mainAddress */.k1)(entry)} in the place of ${old}: --etcd-servers.`]
         : [`Load balancers that have ${old} as a backend keep asking for it: replace them when it suits.`];
 }
 
@@ -5637,8 +7852,8 @@ var issue = __nccwpck_require__(9863);
 var judgement = __nccwpck_require__(7123);
 // EXTERNAL MODULE: ./src/pki/profile.ts
 var profile = __nccwpck_require__(6401);
-// EXTERNAL MODULE: ./src/pki/session.ts + 2 modules
-var session = __nccwpck_require__(1487);
+// EXTERNAL MODULE: ./src/pki/session.ts + 1 modules
+var session = __nccwpck_require__(9974);
 // EXTERNAL MODULE: ./src/pki/terms.ts
 var pki_terms = __nccwpck_require__(6507);
 ;// CONCATENATED MODULE: ./src/pki/authority.ts
@@ -5825,8 +8040,8 @@ function registerNodeCommand(program, context) {
         const host = hostCommands(undefined);
         const name = proxmoxNode();
         const [entries, guests, templates] = await Promise.all([
-            new Ledger().read(),
-            readGuests(),
+            new ledger/* Ledger */.Oc().read(),
+            (0,host_guests/* readGuests */.c1)(),
             readTemplateEntries(),
         ]);
         const rows = listNodes(entries, guests, templates, await readStates(host, name), name);
@@ -5883,7 +8098,7 @@ async function survey(context, flags, work) {
     requireRoot();
     const host = work?.host ?? hostCommands(undefined);
     const platform = await (0,load/* loadPlatform */.G)(flags.platform ?? (0,external_node_path_.join)(context.project(), 'platform.yaml'));
-    const facts = await readFacts(host, work?.ledger ?? new Ledger(), platform, flags.snippets);
+    const facts = await readFacts(host, work?.ledger ?? new ledger/* Ledger */.Oc(), platform, flags.snippets);
     return { host, platform, facts };
 }
 /** Runs what changes something: alone on this host, and after what a killed run left has been put right. */
@@ -5893,7 +8108,7 @@ async function change(context, run) {
     const progress = context.progress();
     await withLock(async (lock) => {
         const note = (text) => progress.note(text);
-        const work = { host: hostCommands(lock), ledger: new Ledger(), node, note };
+        const work = { host: hostCommands(lock), ledger: new ledger/* Ledger */.Oc(), node, note };
         await run(work, await recover(work));
     });
 }
@@ -5969,16 +8184,16 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: ./src/disk-error.ts
+var disk_error = __nccwpck_require__(4249);
 // EXTERNAL MODULE: ./src/report/error.ts
 var error = __nccwpck_require__(8536);
-// EXTERNAL MODULE: ./src/pki/disk-error.ts
-var disk_error = __nccwpck_require__(1860);
 // EXTERNAL MODULE: ./src/pki/inventory.ts
 var pki_inventory = __nccwpck_require__(3128);
 // EXTERNAL MODULE: ./src/pki/judgement.ts
 var judgement = __nccwpck_require__(7123);
-// EXTERNAL MODULE: ./src/pki/session.ts + 2 modules
-var session = __nccwpck_require__(1487);
+// EXTERNAL MODULE: ./src/pki/session.ts + 1 modules
+var session = __nccwpck_require__(9974);
 ;// CONCATENATED MODULE: ./src/pki/export.ts
 
 
@@ -6369,6 +8584,196 @@ function print(result) {
 
 /***/ }),
 
+/***/ 5664:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Mp: () => (/* binding */ registerPlanCommand)
+});
+
+// UNUSED EXPORTS: describePlan, planCommand
+
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+;// CONCATENATED MODULE: ./src/image/affected.ts
+// What every image is made of: the program, in both forms, the files of all images, and the site.
+const SHARED = /^(src\/|dist\/|images\/common\/|platform\.yaml$)/;
+// Texts for people are in no image.
+const TEXT = /\.md$/;
+const ANY_LOCK = /^image\.(?:.+\.)?lock\.json$/;
+/**
+ * The images that `changes` make different, in the order of `images`. A lock of another base or line than the image's
+ * own counts for nothing: what is built here is the image's own.
+ */
+function affectedImages(images, changes) {
+    return images.flatMap(({ name, bases, lock }) => {
+        const paths = changes.filter((change) => isPartOf(change)).map(({ path }) => path);
+        return paths.length === 0 ? [] : [{ image: name, paths }];
+        function isPartOf({ path, sameLock }) {
+            if (TEXT.test(path) || sameLock)
+                return false;
+            if (SHARED.test(path))
+                return true;
+            const base = /^images\/base\/(.+)\.yaml$/.exec(path)?.[1];
+            if (base !== undefined)
+                return bases.includes(base);
+            const own = `images/${name}/`;
+            if (!path.startsWith(own))
+                return false;
+            const file = path.slice(own.length);
+            return !ANY_LOCK.test(file) || file === lock;
+        }
+    });
+}
+/** The matrix of a workflow's job that builds these images: `{"include":[{"image":"haproxy"}]}`. */
+function matrixOf(images) {
+    return { include: images.map((image) => ({ image })) };
+}
+
+// EXTERNAL MODULE: ./src/image/definition.ts + 1 modules
+var definition = __nccwpck_require__(7680);
+// EXTERNAL MODULE: ./node_modules/execa/index.js + 142 modules
+var execa = __nccwpck_require__(7054);
+// EXTERNAL MODULE: ./src/report/error.ts
+var error = __nccwpck_require__(8536);
+;// CONCATENATED MODULE: ./src/image/git-changes.ts
+
+
+/**
+ * What differs in a git checkout from where it left the commit or branch `since`, with what is not committed yet.
+ * Paths are below `folder`. Throws UsageError when git does not know `since`.
+ */
+function gitChanges(folder, since) {
+    const git = (...argv) => (0,execa/* execa */.Ho)('git', ['-C', folder, ...argv], { reject: false });
+    const left = async () => {
+        const { exitCode, stdout, stderr } = await git('merge-base', since, 'HEAD');
+        if (exitCode === 0)
+            return stdout.trim();
+        throw new error/* UsageError */.eb(`git does not know where this checkout left ${since}: ${stderr || 'nowhere'}`, {
+            fix: 'name a branch or a commit that is there; a shallow checkout may not have it (git fetch --unshallow)',
+        });
+    };
+    return {
+        async paths() {
+            const from = await left();
+            const changed = await git('diff', '--name-only', '--no-renames', '-z', '--relative', from);
+            const added = await git('ls-files', '--others', '--exclude-standard', '-z');
+            return [...changed.stdout.split('\0'), ...added.stdout.split('\0')].filter((path) => path !== '');
+        },
+        async before(path) {
+            const { exitCode, stdout } = await git('show', `${await left()}:./${path}`);
+            return exitCode === 0 ? stdout : undefined;
+        },
+    };
+}
+
+// EXTERNAL MODULE: ./src/image/lock.ts
+var image_lock = __nccwpck_require__(5974);
+// EXTERNAL MODULE: ./src/release/tag.ts
+var release_tag = __nccwpck_require__(3837);
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+;// CONCATENATED MODULE: ./src/commands/plan.ts
+
+
+
+
+
+
+
+
+
+/**
+ * Finds the images that have to be built.
+ * @throws UsageError for an unknown image or a definition that is wrong, SeederError for a tag of a version that is not
+ * locked
+ */
+async function planCommand(request, context) {
+    const project = context.project();
+    if (request.kind === 'image') {
+        return { images: [{ image: (await (0,definition/* loadImage */.yt)(project, request.image)).name, paths: [] }], unlocked: [] };
+    }
+    if (request.kind === 'tag')
+        return planTag(request.tag, project);
+    const sources = await sourcesOf(project);
+    const paths = request.kind === 'all' ? undefined : await request.changes.paths();
+    const affected = request.kind === 'all' || paths === undefined
+        ? sources.map(({ name }) => ({ image: name, paths: [] }))
+        : affectedImages(sources, await lookAt(paths, request.changes, sources, project));
+    const locked = new Set(sources.filter(({ lock }) => lock !== undefined).map(({ name }) => name));
+    return {
+        images: affected.filter(({ image }) => locked.has(image)),
+        unlocked: affected.map(({ image }) => image).filter((image) => !locked.has(image)),
+    };
+}
+/** Adds `plan`: which images have to be built. */
+function registerPlanCommand(program, context) {
+    program
+        .command('plan')
+        .description('which images a branch’s changes make different')
+        .requiredOption('--since <commit>', 'the branch or commit that it is compared with, as in main')
+        .option('--json', 'print the matrix of a workflow’s job')
+        .action(async ({ since, json }) => {
+        const made = context();
+        const plan = await planCommand({ kind: 'changes', changes: gitChanges(made.project(), since) }, made);
+        if (json)
+            console.log(JSON.stringify(matrixOf(plan.images.map(({ image }) => image))));
+        else
+            console.log(describePlan(plan));
+    });
+}
+/** The plan for people: a row per image. */
+function describePlan({ images, unlocked }) {
+    const some = (paths) => paths.length > 3 ? `${paths.slice(0, 3).join(', ')} and ${paths.length - 3} more` : paths.join(', ');
+    const rows = [
+        ...images.map(({ image, paths }) => [image, 'build', some(paths)]),
+        ...unlocked.map((image) => [image, 'has no lock', `run: scripts/seeder lock ${image}`]),
+    ];
+    return rows.length === 0 ? 'no image is different' : (0,table/* formatTable */.ku)(['image', 'what', 'because of'], rows);
+}
+async function planTag(tag, project) {
+    const lock = await (0,image_lock/* readLock */.mF)(await (0,definition/* loadImage */.yt)(project, tag.image));
+    if (lock.version !== tag.version) {
+        throw new error/* SeederError */.Zb(`the tag ${(0,release_tag/* formatTag */._3)(tag)} is not of what is locked there, ${tag.image} ${lock.version}`, {
+            fix: `tag the commit as ${tag.image}-${lock.version}, or lock the version that the tag names and tag that commit`,
+        });
+    }
+    return { images: [{ image: tag.image, paths: [] }], unlocked: [] };
+}
+async function sourcesOf(project) {
+    const images = await Promise.all((await (0,definition/* imageNames */.s)(project)).map((name) => (0,definition/* loadImage */.yt)(project, name)));
+    return Promise.all(images.map(async (image) => ({
+        name: image.name,
+        bases: [image.base.name, image.tools.base.name],
+        lock: (await textOf(image.lockFile)) === undefined ? undefined : (0,external_node_path_.basename)(image.lockFile),
+    })));
+}
+/** Tells locks that were only written anew from those that lock something else. */
+function lookAt(paths, changes, sources, project) {
+    const locks = new Set(sources.map(({ name, lock }) => `images/${name}/${lock}`));
+    const digest = (text) => (text === undefined ? undefined : (0,image_lock/* digestOfLockText */.C2)(text));
+    return Promise.all(paths.map(async (path) => {
+        if (!locks.has(path))
+            return { path };
+        const [now, before] = [await textOf((0,external_node_path_.join)(project, path)), await changes.before(path)];
+        return { path, sameLock: digest(now) !== undefined && digest(now) === digest(before) };
+    }));
+}
+function textOf(file) {
+    return (0,promises_.readFile)(file, 'utf8').catch((error) => {
+        if (error.code === 'ENOENT')
+            return undefined;
+        throw error;
+    });
+}
+
+
+/***/ }),
+
 /***/ 4768:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -6562,7 +8967,1146 @@ function print(result) {
 
 /***/ }),
 
-/***/ 1720:
+/***/ 5168:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  H: () => (/* binding */ registerPromoteCommand)
+});
+
+// UNUSED EXPORTS: promoteCommand
+
+// EXTERNAL MODULE: ./src/github/client.ts + 29 modules
+var client = __nccwpck_require__(1249);
+// EXTERNAL MODULE: ./src/github/settings.ts
+var github_settings = __nccwpck_require__(9518);
+// EXTERNAL MODULE: ./src/interruption.ts
+var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: ./src/report/error.ts
+var error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/release/standing.ts
+var release_standing = __nccwpck_require__(7909);
+// EXTERNAL MODULE: ./src/release/tag.ts
+var release_tag = __nccwpck_require__(3837);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:os"
+var external_node_os_ = __nccwpck_require__(8161);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./src/build/manifest.ts
+var manifest = __nccwpck_require__(2691);
+// EXTERNAL MODULE: ./src/release/assets.ts
+var assets = __nccwpck_require__(6452);
+// EXTERNAL MODULE: ./src/release/contents.ts
+var release_contents = __nccwpck_require__(1599);
+// EXTERNAL MODULE: ./src/release/contents-asset.ts
+var contents_asset = __nccwpck_require__(1398);
+// EXTERNAL MODULE: ./src/release/signature.ts
+var release_signature = __nccwpck_require__(9671);
+// EXTERNAL MODULE: ./src/release/small-asset.ts
+var small_asset = __nccwpck_require__(3583);
+// EXTERNAL MODULE: ./src/release/sums.ts
+var release_sums = __nccwpck_require__(1165);
+// EXTERNAL MODULE: ./src/release/tag-commit.ts
+var tag_commit = __nccwpck_require__(8160);
+// EXTERNAL MODULE: ./src/release/test-report.ts
+var test_report = __nccwpck_require__(368);
+;// CONCATENATED MODULE: ./src/release/verify.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * Checks that a release is whole and what was tested: its assets by GitHub's own digests, so that the image itself
+ * need not be downloaded, the signature over its files, its manifest and its test.
+ * Throws SeederError with the first that is not so.
+ */
+async function verifyRelease(releases, release, trust, signal) {
+    const at = await (0,assets/* untilDigested */.CD)(releases, release, signal);
+    const contents = await (0,contents_asset/* readContents */.r)(releases, at, signal);
+    if (!contents)
+        throw refuse(at, `it has no ${release_contents/* CONTENTS_FILE */.Of}`);
+    if ((0,release_tag/* formatTag */._3)(contents) !== at.tag)
+        throw refuse(at, `its ${release_contents/* CONTENTS_FILE */.Of} is of ${(0,release_tag/* formatTag */._3)(contents)}`);
+    requireAssets(at, contents);
+    const read = async (name) => {
+        const asset = at.assets.find((one) => one.name === name);
+        if (!asset)
+            throw refuse(at, `it has no ${name}`);
+        return (0,small_asset/* readSmallAsset */.o)(releases, asset, signal);
+    };
+    const sums = await read(release_sums/* SUMS_FILE */.A$);
+    (0,release_sums/* requireSums */.e4)(sums.toString(), contents);
+    const signed = contents.files.some(({ name }) => name === release_sums/* SIGNATURE_FILE */.I9);
+    const signer = await verifySigned(at, sums, signed ? await read(release_sums/* SIGNATURE_FILE */.I9) : undefined, trust);
+    const manifest = parseManifest(at, await read(`${at.tag}.manifest.json`));
+    if ((0,release_tag/* formatTag */._3)(manifest) !== at.tag)
+        throw refuse(at, `its manifest is of ${(0,release_tag/* formatTag */._3)(manifest)}`);
+    if (manifest.raw.sha256 !== contents.raw.sha256) {
+        throw refuse(at, `its manifest and its ${release_contents/* CONTENTS_FILE */.Of} are about different disks`);
+    }
+    (0,test_report/* requireGreenReport */.L1)((await read(test_report/* REPORT_FILE */.Uq)).toString(), manifest);
+    if (manifest.source.commit !== null) {
+        await (0,tag_commit/* requireTagOf */.N)(releases, at.tag, manifest.source.commit, { exists: true, signal });
+    }
+    return { rawSha256: contents.raw.sha256, signer };
+}
+/** Compares what GitHub has with what `release.json` says that it has to have. */
+function requireAssets(release, { files }) {
+    for (const { name, size, sha256, parts } of files) {
+        const [first, ...more] = parts;
+        const whole = more.length > 0 || (first?.name === name && first.sha256 === sha256);
+        if (!whole || parts.reduce((sum, part) => sum + part.size, 0) !== size) {
+            throw refuse(release, `the parts of ${name} are not the whole file`);
+        }
+    }
+    const described = release.assets.filter(({ name }) => name !== release_contents/* CONTENTS_FILE */.Of);
+    const different = (0,assets/* describeDifference */.hF)((0,assets/* compareAssets */.pC)(files.flatMap(({ parts }) => parts), described));
+    if (different.length > 0)
+        throw refuse(release, different.join('; '));
+}
+async function verifySigned(release, sums, signature, { allowedSigners, allowUnsigned }) {
+    if (signature === undefined) {
+        if (allowUnsigned)
+            return undefined;
+        throw new error/* SeederError */.Zb(`${release.tag} is not signed`, {
+            fix: 'publish it with a key, or allow it with --allow-unsigned',
+        });
+    }
+    if (allowedSigners === undefined)
+        return undefined;
+    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)((0,external_node_os_.tmpdir)(), 'seeder-verify-'));
+    try {
+        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, release_sums/* SUMS_FILE */.A$), sums);
+        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, release_sums/* SIGNATURE_FILE */.I9), signature);
+        return await (0,release_signature/* verifySums */.q)(folder, allowedSigners);
+    }
+    finally {
+        await (0,promises_.rm)(folder, { recursive: true, force: true });
+    }
+}
+function parseManifest(release, content) {
+    try {
+        return manifest/* manifestSchema */.rc.parse(JSON.parse(content.toString()));
+    }
+    catch (cause) {
+        throw refuse(release, 'its manifest cannot be read', cause);
+    }
+}
+function refuse({ tag, url }, found, cause) {
+    return new error/* SeederError */.Zb(`the release ${tag} is not as it was published: ${found}`, {
+        fix: `do not use it; see ${url}, and publish a new revision`,
+        cause,
+    });
+}
+
+;// CONCATENATED MODULE: ./src/release/promote.ts
+
+
+
+
+/**
+ * Makes a candidate the promoted version of its image, after everything about it was verified again.
+ * Throws SeederError when it is not fit for that, and UsageError when there is no such release.
+ */
+async function promote(releases, tag, trust, progress, signal) {
+    progress.phase('look at the releases');
+    const { release, standing, version } = await findRelease(releases, tag);
+    if (!release.prerelease) {
+        if (standing.promoted?.id !== release.id) {
+            progress.note(`${tag} was promoted before; ${standing.promoted?.tag} is newer, and is the promoted one`);
+        }
+        return resultOf(release, standing, false);
+    }
+    const newer = standing.versions.find((one) => one.release.id === standing.promoted?.id && (0,release_tag/* compareVersions */.Zy)(version, one.version) < 0);
+    if (newer) {
+        throw new error/* SeederError */.Zb(`${tag} is older than ${newer.release.tag}, which is promoted`, {
+            fix: `take that back first: seeder promote ${newer.release.tag} --demote`,
+        });
+    }
+    progress.phase(`verify ${tag}`);
+    const { signer } = await verifyRelease(releases, release, trust, signal);
+    progress.phase(`promote ${tag}`);
+    const body = release.body.replaceAll(`${release_standing/* DEMOTED_MARKER */.OL}\n`, '').replaceAll(release_standing/* DEMOTED_MARKER */.OL, '');
+    await releases.update(release.id, { body, prerelease: false, makeLatest: true });
+    return { ...(await confirmed(releases, tag, ({ prerelease }) => !prerelease)), signer: signer ?? null };
+}
+/**
+ * Takes a promoted version back: the newest of the other promoted ones takes its place, if there is one.
+ * Throws SeederError when it was never promoted, and UsageError when there is no such release.
+ */
+async function demote(releases, tag, progress) {
+    progress.phase('look at the releases');
+    const { release, standing } = await findRelease(releases, tag);
+    if ((0,release_standing/* isDemoted */.b2)(release))
+        return resultOf(release, standing, false);
+    if (release.prerelease) {
+        throw new error/* SeederError */.Zb(`${tag} is not promoted, so it cannot be taken back`, {
+            fix: `promoted is ${standing.promoted?.tag ?? 'no version of it'}`,
+        });
+    }
+    progress.phase(`demote ${tag}`);
+    await releases.update(release.id, {
+        body: `${release.body.trimEnd()}\n${release_standing/* DEMOTED_MARKER */.OL}\n`,
+        prerelease: true,
+        makeLatest: false,
+    });
+    return confirmed(releases, tag, release_standing/* isDemoted */.b2);
+}
+/** Where it stands after a change, read anew. Throws SeederError when the change is not to be seen. */
+async function confirmed(releases, tag, isAsAsked) {
+    const { release, standing } = await findRelease(releases, tag);
+    if (isAsAsked(release))
+        return resultOf(release, standing, true);
+    throw new error/* SeederError */.Zb(`${tag} was changed, and GitHub shows it as it was before`, {
+        fix: `run it again; see ${release.url}`,
+    });
+}
+function resultOf(release, { promoted }, changed) {
+    return { tag: release.tag, url: release.url, changed, promoted: promoted?.tag ?? null, signer: null };
+}
+async function findRelease(releases, tag) {
+    const { image, version } = (0,release_tag/* requireTag */.a_)(tag);
+    const all = await releases.list();
+    const standing = (0,release_standing/* standings */.ES)(all).get(image);
+    const release = standing?.versions.find((one) => one.release.tag === tag)?.release;
+    if (standing && release)
+        return { release, standing, version };
+    const draft = all.find((one) => one.tag === tag);
+    if (draft) {
+        throw new error/* SeederError */.Zb(`${tag} is a draft, which is not finished: ${draft.url}`, {
+            fix: 'run publish again: it goes on with that draft',
+        });
+    }
+    const known = standing?.versions.map((one) => one.release.tag) ?? [];
+    throw new error/* UsageError */.eb(`${releases.repository} has no release ${tag}`, {
+        fix: known.length === 0 ? `publish ${image} first` : `there is ${known.slice(0, 5).join(', ')}`,
+    });
+}
+
+// EXTERNAL MODULE: ./src/release/signers.ts
+var signers = __nccwpck_require__(5334);
+;// CONCATENATED MODULE: ./src/commands/promote.ts
+
+
+
+
+
+
+/** Adds `promote TAG`. */
+function registerPromoteCommand(program, context) {
+    program
+        .command('promote')
+        .description('make a candidate the promoted version of its image, after verifying it again')
+        .argument('<tag>', 'the release’s tag, IMAGE-VERSION')
+        .option('--demote', 'take a promoted version back: the one before it is promoted again')
+        .option('--allowed-signers <file>', 'who may sign images (default: allowed_signers of the project)')
+        .option('--allow-unsigned', 'take a release without a signature, or when nobody is known who may sign')
+        .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+        .option('--json', 'print the result as JSON')
+        .action(async (tag, options) => {
+        const result = await promoteCommand({ ...options, tag }, context());
+        console.log(options.json ? JSON.stringify(result, null, 2) : describe(result, options.demote ?? false));
+    });
+}
+/** Promotes or demotes a release. Throws UsageError for what is wrong with the options, else as those do. */
+async function promoteCommand(options, context, env = process.env) {
+    (0,release_tag/* requireTag */.a_)(options.tag);
+    const settings = (0,github_settings/* gitHubSettings */.b)(env, { repository: options.repository });
+    // Taking something back asks for nobody's signature.
+    const trust = options.demote ? undefined : trustOf(options, context);
+    const progress = context.progress();
+    const note = (text) => progress.note(text);
+    const { releases } = (0,client/* connect */.N)({ ...settings, signal: interruption/* interruption */.Y, note });
+    const result = trust
+        ? await promote(releases, options.tag, trust, progress, interruption/* interruption */.Y)
+        : await demote(releases, options.tag, progress);
+    progress.done();
+    return result;
+}
+function trustOf({ allowedSigners, allowUnsigned = false }, { project }) {
+    const find = allowUnsigned ? signers/* findAllowedSigners */.x : signers/* requireAllowedSigners */.F;
+    return { allowedSigners: find(allowedSigners, project), allowUnsigned };
+}
+function describe({ tag, url, changed, promoted, signer }, demoted) {
+    const done = demoted ? 'demoted' : 'promoted';
+    return [
+        `${tag} ${changed ? done : `was ${done} before`}`,
+        `  page     ${url}`,
+        ...(signer === null ? [] : [`  signer   ${signer}`]),
+        `  promoted ${promoted ?? 'no version of this image'}`,
+    ].join('\n');
+}
+
+
+/***/ }),
+
+/***/ 2715:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  K: () => (/* binding */ registerPublishCommand)
+});
+
+// UNUSED EXPORTS: publishCommand
+
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./src/github/client.ts + 29 modules
+var client = __nccwpck_require__(1249);
+// EXTERNAL MODULE: ./src/github/settings.ts
+var github_settings = __nccwpck_require__(9518);
+// EXTERNAL MODULE: ./src/interruption.ts
+var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: ./src/report/error.ts
+var report_error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/release/assets.ts
+var release_assets = __nccwpck_require__(6452);
+// EXTERNAL MODULE: ./src/build/output.ts
+var output = __nccwpck_require__(7851);
+// EXTERNAL MODULE: ./src/release/test-report.ts
+var test_report = __nccwpck_require__(368);
+;// CONCATENATED MODULE: ./src/release/build-folder.ts
+
+
+
+
+
+/**
+ * Reads the folder of a build that is to be published.
+ * Throws SeederError when a file of it is damaged, or its test is missing, red, or of another image.
+ */
+async function readTestedBuild(folder) {
+    const { manifest, damaged } = await (0,output/* readOutput */.ov)(folder);
+    if (damaged.length > 0) {
+        throw new report_error/* SeederError */.Zb(`${folder} is damaged: ${damaged.join(', ')} is not what SHA256SUMS says`, {
+            fix: 'build or download it again',
+        });
+    }
+    const text = await (0,promises_.readFile)((0,external_node_path_.join)(folder, test_report/* REPORT_FILE */.Uq), 'utf8').catch((cause) => {
+        throw new report_error/* SeederError */.Zb(`${folder} was not tested: it has no ${test_report/* REPORT_FILE */.Uq}`, {
+            fix: `run: seeder test ${folder}`,
+            cause,
+        });
+    });
+    return { manifest, report: (0,test_report/* requireGreenReport */.L1)(text, manifest) };
+}
+
+// EXTERNAL MODULE: ./src/release/contents-asset.ts
+var contents_asset = __nccwpck_require__(1398);
+// EXTERNAL MODULE: ./node_modules/p-map/index.js
+var p_map = __nccwpck_require__(606);
+// EXTERNAL MODULE: ./src/github/failure.ts
+var failure = __nccwpck_require__(8881);
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+// EXTERNAL MODULE: ./src/release/sums.ts
+var sums = __nccwpck_require__(1165);
+// EXTERNAL MODULE: ./src/release/tag.ts
+var release_tag = __nccwpck_require__(3837);
+;// CONCATENATED MODULE: ./src/release/notes.ts
+
+
+
+
+/** In the body of every release that Seeder makes: a draft without it is somebody's own. */
+const OURS_MARKER = '<!-- seeder: release -->';
+/** The title of a release. */
+function releaseTitle({ image, version }) {
+    return `${image} ${version}`;
+}
+/** The body of a release, in Markdown. */
+function releaseNotes(described) {
+    const { manifest, report, contents, commit } = described;
+    const disk = contents.files.find(({ name }) => name === manifest.qcow2.file);
+    const parts = disk?.parts ?? [];
+    const rows = [
+        ['Disk (raw) sha256', `\`${manifest.raw.sha256}\``],
+        ['Image (qcow2) sha256', `\`${manifest.qcow2.sha256}\``],
+        ['`/usr` root hash', `\`${manifest.usr.roothash}\``],
+        ['Size', `${(0,table/* formatBytes */.z3)(manifest.qcow2.size)}, as a disk ${(0,table/* formatBytes */.z3)(manifest.raw.size)}`],
+        ['Roles', manifest.roles.join(', ')],
+        ['Base, kernel', `${manifest.base}, ${manifest.kernel.version}`],
+        ['Source', `${commit}${manifest.source.dirty ? ', with changes that were not committed' : ''}`],
+        ['Lock sha256', `\`${manifest.lock.sha256}\``],
+        ['Test', `${(0,test_report/* countChecks */.ls)(report)} (${report.accelerator.kind.toUpperCase()})`],
+    ];
+    return [
+        manifest.description,
+        '',
+        '| | |',
+        '|---|---|',
+        ...rows.map(([name, value]) => `| ${name} | ${value} |`),
+        '',
+        '**Deploy** it on a Proxmox VE host:',
+        '',
+        ...block([`seeder deploy ${manifest.image} ${manifest.version}`]),
+        '',
+        '**Verify** it by hand:',
+        '',
+        ...block(verifyCommands(described, parts.length > 1)),
+        OURS_MARKER,
+        '',
+    ].join('\n');
+}
+function verifyCommands({ repository, manifest, contents, signer }, inParts) {
+    const signed = contents.files.some(({ name }) => name === sums/* SIGNATURE_FILE */.I9);
+    const file = manifest.qcow2.file;
+    return [
+        `gh release download ${(0,release_tag/* formatTag */._3)(manifest)} --repo ${repository}`,
+        ...(inParts ? [`cat ${file}.part-* > ${file}`] : []),
+        ...(signed
+            ? [
+                `ssh-keygen -Y verify -f allowed_signers -I ${signer ?? 'SIGNER'} -n seeder -s ${sums/* SIGNATURE_FILE */.I9} < ${sums/* SUMS_FILE */.A$}`,
+            ]
+            : []),
+        `sha256sum --check ${sums/* SUMS_FILE */.A$}`,
+    ];
+}
+function block(lines) {
+    return ['```sh', ...lines, '```'];
+}
+
+;// CONCATENATED MODULE: ./src/release/draft.ts
+
+
+
+
+
+/** More at once do not make it faster, and each has a file open. */
+const UPLOADS_AT_ONCE = 2;
+/** What GitHub has after this many uploads of one asset is what it will have. */
+const MOST_UPLOADS = 2;
+/** A draft that is not as it should be after so many looks is changed by somebody else all the time. */
+const MOST_LOOKS = 12;
+/**
+ * The draft to go on with among those of this tag that Seeder made: the one that has most of the assets already, and
+ * the others.
+ */
+function chooseDraft(tag, releases, assets) {
+    const finished = (draft) => {
+        const { missing, wrong } = (0,release_assets/* compareAssets */.pC)(assets, draft.assets);
+        return assets.length - missing.length - wrong.length;
+    };
+    const [draft, ...others] = releases
+        .filter((release) => release.draft && release.tag === tag && release.body.includes(OURS_MARKER))
+        .sort((left, right) => finished(right) - finished(left) || left.id - right.id);
+    return { draft, others };
+}
+/**
+ * Makes a draft. When there is no answer, it may have been the answer that was lost, and not the draft: two of them
+ * would be one too many.
+ */
+async function makeDraft(releases, made, assets) {
+    try {
+        return await releases.createDraft(made);
+    }
+    catch (error) {
+        const refusal = error instanceof report_error/* SeederError */.Zb ? (0,failure/* refusalOf */.Of)(error.cause) : undefined;
+        if (refusal !== undefined && refusal.status < 500)
+            throw error;
+        const { draft } = chooseDraft(made.tag, await releases.list(), assets);
+        return draft ?? (await releases.createDraft(made));
+    }
+}
+/**
+ * Uploads what a draft lacks, replaces what is wrong in it, and removes what does not belong there, until GitHub says
+ * that it has exactly these assets.
+ * @returns the draft as it is then, and how many bytes were sent for that
+ */
+async function fillDraft(releases, id, assets, { onBytes, signal }) {
+    const uploads = new Map();
+    let uploadedBytes = 0;
+    for (let look = 1; look <= MOST_LOOKS; look++) {
+        const draft = await releases.get(id);
+        if (!draft.draft)
+            throw new report_error/* SeederError */.Zb(`${draft.tag} was published by somebody else meanwhile`);
+        const { missing, wrong, extra, undigested } = (0,release_assets/* compareAssets */.pC)(assets, draft.assets);
+        const again = wrong.find(({ wanted }) => (uploads.get(wanted.name) ?? 0) >= MOST_UPLOADS);
+        if (again) {
+            throw new report_error/* SeederError */.Zb(`GitHub has something else than what was sent of ${again.wanted.name}, ${MOST_UPLOADS} times: ${again.why}`, { fix: 'see whether the files in the build folder change meanwhile, and githubstatus.com' });
+        }
+        for (const asset of [...wrong.map(({ found }) => found), ...extra])
+            await releases.deleteAsset(asset.id);
+        const lacking = [...missing, ...wrong.map(({ wanted }) => wanted)];
+        if (lacking.length > 0) {
+            await uploadAll(releases, draft, lacking, onBytes);
+            for (const { name, size } of lacking) {
+                uploads.set(name, (uploads.get(name) ?? 0) + 1);
+                uploadedBytes += size;
+            }
+        }
+        else if (undigested.length > 0)
+            await (0,release_assets/* untilDigested */.CD)(releases, draft, signal);
+        else if (extra.length === 0)
+            return { draft, uploadedBytes };
+    }
+    throw new report_error/* SeederError */.Zb('GitHub shows other files than were sent, again and again', {
+        fix: 'see whether somebody else changes the draft',
+    });
+}
+/** Uploads all of them. After a failure none is begun any more, and what runs goes on to its end: the next run has it. */
+async function uploadAll(releases, draft, assets, onBytes) {
+    const total = assets.reduce((sum, { size }) => sum + size, 0);
+    const sent = new Map();
+    const failures = [];
+    await (0,p_map/* default */.Ay)(assets.toSorted((left, right) => right.size - left.size), async (asset) => {
+        if (failures.length > 0)
+            return;
+        await releases
+            .upload(draft, asset, (bytes) => {
+            sent.set(asset.name, bytes);
+            onBytes([...sent.values()].reduce((sum, each) => sum + each, 0), total);
+        })
+            .catch((error) => failures.push(error));
+    }, { concurrency: UPLOADS_AT_ONCE });
+    if (failures.length > 0)
+        throw failures[0];
+}
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
+// EXTERNAL MODULE: ./src/release/contents.ts
+var release_contents = __nccwpck_require__(1599);
+;// CONCATENATED MODULE: ./src/release/local.ts
+
+
+
+
+
+
+
+
+/** The assets that a file of this size becomes: itself, or `NAME.part-01`, `NAME.part-02`, … of `partSize` bytes. */
+function piecesOf(name, size, partSize = release_contents/* PART_SIZE */.El) {
+    if (size <= partSize)
+        return [{ name, start: 0, size }];
+    return Array.from({ length: Math.ceil(size / partSize) }, (_, index) => ({
+        name: `${name}.part-${String(index + 1).padStart(2, '0')}`,
+        start: index * partSize,
+        size: Math.min(partSize, size - index * partSize),
+    }));
+}
+/**
+ * Reads the files of a build folder once, for the digests of the whole files and of their parts.
+ * @param signed whether the signature is one of them
+ * @param onBytes told how many bytes of how many were read
+ */
+async function readLocalRelease(folder, manifest, { signed, partSize }, onBytes = () => undefined) {
+    const { image, version } = manifest;
+    const names = [
+        manifest.qcow2.file,
+        `${image}-${version}.manifest.json`,
+        'template.conf',
+        test_report/* REPORT_FILE */.Uq,
+        sums/* SUMS_FILE */.A$,
+        ...(signed ? [sums/* SIGNATURE_FILE */.I9] : []),
+    ];
+    const sized = await Promise.all(names.map(async (name) => ({ name, size: (await (0,promises_.stat)((0,external_node_path_.join)(folder, name))).size })));
+    const total = sized.reduce((sum, { size }) => sum + size, 0);
+    let done = 0;
+    const files = [];
+    const assets = [];
+    for (const { name, size } of sized) {
+        const path = (0,external_node_path_.join)(folder, name);
+        const pieces = piecesOf(name, size, partSize);
+        const digests = await digestPieces(path, pieces, (bytes) => {
+            done += bytes;
+            onBytes(done, total);
+        });
+        const parts = pieces.map((piece, index) => ({
+            ...{ name: piece.name, size: piece.size, sha256: digests.parts[index] ?? '' },
+        }));
+        files.push({ name, size, sha256: digests.whole, parts });
+        for (const [index, part] of parts.entries()) {
+            const start = pieces[index]?.start ?? 0;
+            assets.push({ ...part, open: () => openPiece(path, { ...part, start }) });
+        }
+    }
+    const contents = { schema: 1, image, version, raw: { sha256: manifest.raw.sha256 }, files };
+    const text = Buffer.from(`${JSON.stringify(contents, null, 2)}\n`);
+    assets.push({
+        ...{ name: release_contents/* CONTENTS_FILE */.Of, size: text.length, sha256: (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex') },
+        open: () => external_node_stream_.Readable.from([text]),
+    });
+    return { contents, assets };
+}
+async function digestPieces(path, pieces, onBytes) {
+    const whole = (0,external_node_crypto_.createHash)('sha256');
+    const parts = [];
+    for (const piece of pieces) {
+        const part = (0,external_node_crypto_.createHash)('sha256');
+        for await (const chunk of openPiece(path, piece)) {
+            whole.update(chunk);
+            if (pieces.length > 1)
+                part.update(chunk);
+            onBytes(chunk.length);
+        }
+        if (pieces.length > 1)
+            parts.push(part.digest('hex'));
+    }
+    const sha256 = whole.digest('hex');
+    return { whole: sha256, parts: pieces.length > 1 ? parts : [sha256] };
+}
+function openPiece(path, { start, size }) {
+    // An end before the start is not a range, and an empty file has no bytes to read.
+    if (size === 0)
+        return external_node_stream_.Readable.from([]);
+    return (0,external_node_fs_.createReadStream)(path, { start, end: start + size - 1, highWaterMark: 256 * 1024 });
+}
+
+// EXTERNAL MODULE: ./src/release/signature.ts
+var signature = __nccwpck_require__(9671);
+// EXTERNAL MODULE: ./src/release/standing.ts
+var standing = __nccwpck_require__(7909);
+// EXTERNAL MODULE: ./src/release/tag-commit.ts
+var tag_commit = __nccwpck_require__(8160);
+;// CONCATENATED MODULE: ./src/release/publish.ts
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * Makes the release of a tested build: a draft that gets all files, is compared with what was sent, and only then is
+ * published, as a pre-release. Goes on where an earlier run was interrupted.
+ * Throws SeederError; a draft that was left is named in it.
+ */
+async function publish(releases, { folder, signing, commit: named, partSize }, progress, signal) {
+    progress.phase('check the build');
+    const { manifest, report } = await readTestedBuild(folder);
+    const commit = commitOf(manifest, named);
+    if (manifest.source.dirty)
+        progress.note('it was built from a checkout with changes of its own');
+    progress.phase('look at the releases');
+    const all = await releases.list();
+    const last = (0,standing/* standings */.ES)(all).get(manifest.image)?.versions[0]?.release;
+    if (last && (await rawDigestOf(releases, last, signal)) === manifest.raw.sha256) {
+        progress.note(`${last.tag} has the same disk: nothing to publish`);
+        return untouched(last, all, manifest);
+    }
+    progress.phase('sign and read the files');
+    const signer = await sign(folder, signing);
+    const local = await readLocalRelease(folder, manifest, { signed: signing.kind !== 'unsigned', partSize }, (done, total) => progress.bytes('read', done, total));
+    const tag = (0,release_tag/* formatTag */._3)(manifest);
+    const published = all.find((release) => release.tag === tag && !release.draft);
+    if (published) {
+        await requireSame(releases, published, local, signal);
+        progress.note(`${tag} is published already, with the same files`);
+        return untouched(published, all, manifest);
+    }
+    await (0,tag_commit/* requireTagOf */.N)(releases, tag, commit);
+    const { repository } = releases;
+    const described = { repository, manifest, report, contents: local.contents, commit, signer };
+    const notes = { title: releaseTitle(manifest), body: releaseNotes(described), target: commit };
+    const { draft: found, others } = chooseDraft(tag, all, local.assets);
+    for (const other of others)
+        progress.note(`another draft of ${tag} is left: delete it at ${other.url}`);
+    const draft = found ?? (await makeDraft(releases, { tag, ...notes }, local.assets));
+    progress.phase(found ? `go on with the draft of ${tag}` : `upload ${tag}`);
+    const { release, uploadedBytes } = await finish(releases, draft, local, notes, progress, signal);
+    progress.phase('check the release');
+    requirePublished(await releases.get(release.id), tag, local);
+    await (0,tag_commit/* requireTagOf */.N)(releases, tag, commit, { exists: true, signal });
+    return {
+        ...{ tag, url: release.url, published: true, rawSha256: manifest.raw.sha256, uploadedBytes },
+        candidate: isCandidate(release, [...all, release]),
+        assets: local.assets.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
+    };
+}
+/** Fills a draft and publishes it. Whatever goes wrong before that names the draft, which stays for the next run. */
+async function finish(releases, draft, { assets }, notes, progress, signal) {
+    try {
+        const { uploadedBytes } = await fillDraft(releases, draft.id, assets, {
+            onBytes: (done, total) => progress.bytes('sent', done, total),
+            signal,
+        });
+        progress.phase('publish the draft');
+        const change = { ...notes, draft: false, prerelease: true, makeLatest: false };
+        return { release: await releases.update(draft.id, change), uploadedBytes };
+    }
+    catch (cause) {
+        const goOn = 'run publish again: it goes on with that draft';
+        if (signal.aborted) {
+            throw new report_error/* StoppedError */.Ko(`stopped; the draft of ${draft.tag} is not finished: ${draft.url}`, {
+                fix: goOn,
+                cause,
+            });
+        }
+        const { message, fix } = cause instanceof report_error/* SeederError */.Zb ? cause : { message: String(cause), fix: undefined };
+        throw new report_error/* SeederError */.Zb(`${message}; the draft of ${draft.tag} is not published: ${draft.url}`, {
+            fix: fix === undefined ? goOn : `${fix}\n    then ${goOn}`,
+            cause,
+        });
+    }
+}
+function commitOf({ source }, named) {
+    if (named !== undefined && source.commit !== null && named !== source.commit) {
+        throw new report_error/* UsageError */.eb(`--commit ${named} is not the commit of the build, which is ${source.commit}`, {
+            fix: 'leave it away: the manifest knows it',
+        });
+    }
+    const commit = source.commit ?? named;
+    if (commit !== undefined)
+        return commit;
+    throw new report_error/* UsageError */.eb('the build knows no commit, as it was made outside a git checkout', {
+        fix: 'give the commit that the tag is to be of: --commit SHA',
+    });
+}
+async function sign(folder, signing) {
+    if (signing.kind === 'unsigned')
+        return undefined;
+    if (signing.kind === 'key')
+        await (0,signature/* signSums */.w)(folder, signing.key);
+    // Now rather than at the promotion: a key that nobody expects would make a release that cannot be promoted.
+    return signing.allowedSigners === undefined ? undefined : (0,signature/* verifySums */.q)(folder, signing.allowedSigners);
+}
+/** The raw digest of a release; undefined for one that Seeder did not make. */
+async function rawDigestOf(releases, release, signal) {
+    return (await (0,contents_asset/* readContents */.r)(releases, release, signal))?.raw.sha256;
+}
+async function requireSame(releases, published, { assets }, signal) {
+    const digested = await (0,release_assets/* untilDigested */.CD)(releases, published, signal);
+    const different = (0,release_assets/* describeDifference */.hF)((0,release_assets/* compareAssets */.pC)(assets, digested.assets));
+    if (different.length === 0)
+        return;
+    throw new report_error/* SeederError */.Zb(`${published.tag} is published with other files: ${different.join('; ')}`, {
+        fix: `a published version stays as it is (${published.url}): raise the revision in image.yaml, lock, build and test that`,
+    });
+}
+function requirePublished(release, tag, { assets }) {
+    const different = (0,release_assets/* describeDifference */.hF)((0,release_assets/* compareAssets */.pC)(assets, release.assets));
+    if (release.draft)
+        different.push('it is a draft still');
+    if (release.tag !== tag)
+        different.push(`its tag is ${release.tag}`);
+    if (different.length === 0)
+        return;
+    throw new report_error/* SeederError */.Zb(`${tag} was published, and is not what it should be: ${different.join('; ')}`, {
+        fix: `do not promote it; see ${release.url}`,
+    });
+}
+/** The result for a release that is there already. */
+function untouched(release, all, { raw }) {
+    return {
+        ...{ tag: release.tag, url: release.url, published: false, rawSha256: raw.sha256, uploadedBytes: 0 },
+        candidate: isCandidate(release, all),
+        assets: release.assets.map(({ name, size, sha256 = '' }) => ({ name, size, sha256 })),
+    };
+}
+function isCandidate({ id }, all) {
+    return [...(0,standing/* standings */.ES)(all).values()].some(({ candidate }) => candidate?.id === id);
+}
+
+// EXTERNAL MODULE: ./src/release/signers.ts
+var signers = __nccwpck_require__(5334);
+;// CONCATENATED MODULE: ./src/commands/publish.ts
+
+
+
+
+
+
+
+
+
+
+
+/** Adds `publish DIR`. */
+function registerPublishCommand(program, context) {
+    program
+        .command('publish')
+        .description('publish a tested build as a release on GitHub, as the candidate of its image')
+        .argument('<dir>', 'the folder of a build, with the report of its test')
+        .option('--commit <sha>', 'for a build made outside a git checkout: the commit that the tag is to be of')
+        .option('--key <file>', 'sign with this private key (default: the key in SEEDER_SIGNING_KEY)')
+        .option('--unsigned', 'publish without a signature')
+        .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+        .option('--json', 'print the result as JSON')
+        .action(async (folder, options) => {
+        const result = await publishCommand({ ...options, folder }, context());
+        console.log(options.json ? JSON.stringify(result, null, 2) : describe(result));
+    });
+}
+/** Publishes a build. Throws UsageError for what is wrong with the options, else as `publish` does. */
+async function publishCommand(options, context, env = process.env) {
+    const { folder, commit, repository } = options;
+    if (commit !== undefined && !/^[0-9a-f]{40}$/.test(commit)) {
+        throw new report_error/* UsageError */.eb(`--commit ${commit} is not a commit’s whole name`, {
+            fix: 'give all 40 hex digits: git rev-parse HEAD',
+        });
+    }
+    const settings = (0,github_settings/* gitHubSettings */.b)(env, { repository });
+    const signing = await signingOf(options, context, env);
+    const progress = context.progress();
+    const note = (text) => progress.note(text);
+    const { releases } = (0,client/* connect */.N)({ ...settings, signal: interruption/* interruption */.Y, note });
+    const result = await publish(releases, { folder, signing, commit }, progress, interruption/* interruption */.Y);
+    progress.done();
+    return result;
+}
+async function signingOf({ folder, key, unsigned }, { project }, env) {
+    if (unsigned && key !== undefined) {
+        throw new report_error/* UsageError */.eb('--unsigned and --key contradict each other', { fix: 'give one of them' });
+    }
+    if (unsigned)
+        return { kind: 'unsigned' };
+    const text = key === undefined ? env.SEEDER_SIGNING_KEY : await readKey(key);
+    if (text !== undefined && text.trim() !== '') {
+        return { kind: 'key', key: text, allowedSigners: (0,signers/* findAllowedSigners */.x)(undefined, project) };
+    }
+    if ((0,external_node_fs_.existsSync)((0,external_node_path_.join)(folder, sums/* SIGNATURE_FILE */.I9))) {
+        return { kind: 'signed', allowedSigners: (0,signers/* requireAllowedSigners */.F)(undefined, project) };
+    }
+    throw new report_error/* UsageError */.eb(`there is no key to sign ${folder} with, and it is not signed`, {
+        fix: 'put the private key into SEEDER_SIGNING_KEY (a secret), name its file with --key, or publish with --unsigned',
+    });
+}
+async function readKey(file) {
+    return (0,promises_.readFile)(file, 'utf8').catch((cause) => {
+        throw new report_error/* UsageError */.eb(`the key ${file} cannot be read`, { fix: 'see whether the file is there', cause });
+    });
+}
+function describe({ tag, url, published, candidate, rawSha256, assets, uploadedBytes, }) {
+    const state = candidate ? ', the candidate' : '';
+    return [
+        `${tag}${published ? ' published' : ' was published before'}${state}`,
+        `  page       ${url}`,
+        `  raw sha256 ${rawSha256}`,
+        `  assets     ${assets.length}, ${(0,table/* formatBytes */.z3)(assets.reduce((sum, { size }) => sum + size, 0))}`,
+        `  sent       ${(0,table/* formatBytes */.z3)(uploadedBytes)}`,
+    ].join('\n');
+}
+
+
+/***/ }),
+
+/***/ 1807:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  z: () => (/* binding */ registerStatusCommand)
+});
+
+// UNUSED EXPORTS: statusCommand
+
+// EXTERNAL MODULE: ./node_modules/commander/index.js + 6 modules
+var commander = __nccwpck_require__(7375);
+// EXTERNAL MODULE: ./src/github/client.ts + 29 modules
+var client = __nccwpck_require__(1249);
+// EXTERNAL MODULE: ./src/github/settings.ts
+var github_settings = __nccwpck_require__(9518);
+// EXTERNAL MODULE: ./src/host/deploy-script.ts
+var deploy_script = __nccwpck_require__(1707);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:os"
+var external_node_os_ = __nccwpck_require__(8161);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
+var schemas = __nccwpck_require__(7597);
+// EXTERNAL MODULE: ./node_modules/zod/v4/core/api.js
+var api = __nccwpck_require__(3759);
+;// CONCATENATED MODULE: ./node_modules/zod/v4/classic/iso.js
+
+
+
+function datetime(params) {
+    return api/* _isoDateTime */.G1(schemas/* ZodISODateTime */.You, params);
+}
+function date(params) {
+    return core._isoDate(ZodISODate, params);
+}
+function time(params) {
+    return core._isoTime(ZodISOTime, params);
+}
+function duration(params) {
+    return core._isoDuration(ZodISODuration, params);
+}
+
+// EXTERNAL MODULE: ./src/report/error.ts
+var error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/host/deploy-result.ts
+var deploy_result = __nccwpck_require__(7373);
+// EXTERNAL MODULE: ./src/host/guests.ts
+var guests = __nccwpck_require__(7285);
+// EXTERNAL MODULE: ./src/host/node/ledger.ts
+var ledger = __nccwpck_require__(6130);
+;// CONCATENATED MODULE: ./src/host/report.ts
+
+
+
+
+
+
+
+
+
+const reportSchema = schemas/* object */.Ikc({
+    schema: schemas/* literal */.euz(1),
+    /** The Proxmox node. */
+    host: schemas/* string */.YjP().min(1),
+    /** When it was so; ISO 8601. */
+    taken: datetime(),
+    templates: schemas/* array */.YOg(schemas/* object */.Ikc({
+        image: schemas/* string */.YjP(),
+        version: schemas/* string */.YjP(),
+        vmid: schemas/* int */.Whr(),
+        storage: schemas/* string */.YjP(),
+        current: schemas/* boolean */.zMY(),
+        deployed: schemas/* string */.YjP(),
+        sha256: schemas/* string */.YjP(),
+        /** The VMs made of it that are known: linked clones, and what `seeder node` made. Those have names. */
+        clones: schemas/* array */.YOg(schemas/* object */.Ikc({ vmid: schemas/* int */.Whr(), name: schemas/* string */.YjP().nullable() })),
+    })),
+});
+/** Whether this is a host that templates are made on, as far as this user can see. */
+function isDeployHost(exists = external_node_fs_.existsSync) {
+    return exists(`${guests/* pveFolder */.A6}/local`) || exists(deploy_script/* installedScript */.go);
+}
+/**
+ * The report of this host. Full clones of `seeder node` are in it when root asks: nobody else may read its ledger.
+ * @param script how deploy.sh is started
+ * @throws SeederError when deploy.sh fails
+ */
+async function readHostReport(script, options) {
+    const templates = (0,deploy_result/* parseTemplateList */.Of)(await (0,deploy_script/* runDeployScript */.E2)([...script, '--list', '--json'], options));
+    return makeHostReport(templates, await new ledger/* Ledger */.Oc().read(), new Date());
+}
+function makeHostReport(templates, nodes, taken) {
+    return {
+        schema: 1,
+        host: templates[0]?.node ?? (0,external_node_os_.hostname)().split('.')[0] ?? '',
+        taken: taken.toISOString(),
+        templates: templates.map(({ node: _node, clones, ...template }) => ({
+            ...template,
+            clones: clonesOf(template.vmid, clones, nodes),
+        })),
+    };
+}
+function clonesOf(template, linked, nodes) {
+    const made = nodes.filter((node) => node.template.vmid === template && node.state !== 'reserved');
+    const vmids = new Set([...linked, ...made.map(({ vmid }) => vmid)]);
+    return [...vmids]
+        .sort((a, b) => a - b)
+        .map((vmid) => ({ vmid, name: made.find((node) => node.vmid === vmid)?.name ?? null }));
+}
+/**
+ * A report that `seeder status --host-only --json` wrote on a host.
+ * @throws UsageError when the file is none
+ */
+async function readReportFile(file) {
+    try {
+        return reportSchema.parse(JSON.parse(await (0,promises_.readFile)(file, 'utf8')));
+    }
+    catch (cause) {
+        throw new error/* UsageError */.eb(`${file} is not the report of a host`, {
+            fix: 'write one on the host: seeder status --host-only --json > FILE',
+            cause,
+        });
+    }
+}
+
+// EXTERNAL MODULE: ./src/interruption.ts
+var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: ./src/release/standing.ts
+var standing = __nccwpck_require__(7909);
+// EXTERNAL MODULE: ./src/release/tag.ts
+var tag = __nccwpck_require__(3837);
+;// CONCATENATED MODULE: ./src/release/status.ts
+
+/** A row for each image and host, by name. */
+function statusRows(standings, reports) {
+    const images = new Set([
+        ...standings.keys(),
+        ...reports.flatMap(({ templates }) => templates.map(({ image }) => image)),
+    ]);
+    const hosts = [...newestOfEach(reports).values()].sort((a, b) => compareNames(a.host, b.host));
+    return [...images].sort(compareNames).flatMap((image) => {
+        const standing = standings.get(image);
+        if (hosts.length === 0)
+            return [rowOf(image, standing, undefined)];
+        return hosts.map((report) => rowOf(image, standing, report));
+    });
+}
+/** A host may have reported twice: what it said last counts. */
+function newestOfEach(reports) {
+    const sorted = reports.toSorted((a, b) => Date.parse(a.taken) - Date.parse(b.taken));
+    return new Map(sorted.map((report) => [report.host, report]));
+}
+function rowOf(image, standing, report) {
+    const templates = report?.templates.filter((template) => template.image === image) ?? [];
+    const current = templates.find((template) => template.current);
+    const promoted = versionOf(standing?.promoted);
+    return {
+        image,
+        candidate: versionOf(standing?.candidate),
+        promoted,
+        host: report?.host ?? null,
+        deployed: current ? { version: current.version, vmid: current.vmid } : null,
+        clones: clonesByTemplate(templates),
+        behind: current && promoted !== null
+            ? behind(current.version, promoted, standing?.versions.map(({ version }) => version))
+            : null,
+    };
+}
+/** How a version stands to another one; `published` are the versions there are. */
+function behind(deployed, promoted, published = []) {
+    const ahead = (0,tag/* compareVersions */.Zy)(deployed, promoted) > 0;
+    const [low, high] = ahead ? [promoted, deployed] : [deployed, promoted];
+    const by = [...new Set([...published, high])]
+        .filter((version) => (0,tag/* compareVersions */.Zy)(version, low) > 0 && (0,tag/* compareVersions */.Zy)(version, high) <= 0)
+        .sort((a, b) => (0,tag/* compareVersions */.Zy)(b, a));
+    return { by, ahead };
+}
+function clonesByTemplate(templates) {
+    return templates
+        .filter(({ clones }) => clones.length > 0)
+        .toSorted((a, b) => (0,tag/* compareVersions */.Zy)(b.version, a.version))
+        .map(({ version, vmid, current, clones }) => ({
+        ...{ version, vmid, current },
+        names: clones.map((clone) => clone.name ?? String(clone.vmid)),
+    }));
+}
+function versionOf(release) {
+    return (0,tag/* parseTag */.ED)(release?.tag ?? '')?.version ?? null;
+}
+function compareNames(a, b) {
+    return a.localeCompare(b, 'en', { numeric: true });
+}
+
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+;// CONCATENATED MODULE: ./src/release/status-text.ts
+
+const header = ['image', 'candidate', 'promoted', 'host', 'deployed', 'clones', 'behind'];
+/** The table for a terminal. */
+function statusText(rows) {
+    return rows.length === 0 ? nothing : (0,table/* formatTable */.ku)(header, rows.map(cellsOf));
+}
+/** The table for a job summary. */
+function statusMarkdown(rows) {
+    if (rows.length === 0)
+        return nothing;
+    const line = (cells) => `| ${cells.map(escaped).join(' | ')} |`;
+    return [line(header), line(header.map(() => '---')), ...rows.map((row) => line(cellsOf(row)))].join('\n');
+}
+const nothing = 'Nothing is published, and nothing is deployed.';
+function cellsOf(row) {
+    const { image, candidate, promoted, host, deployed, clones } = row;
+    return [
+        image,
+        candidate ?? '-',
+        promoted ?? '-',
+        host ?? '-',
+        deployed ? `${deployed.version} (${deployed.vmid})` : '-',
+        clones.length === 0
+            ? '-'
+            : clones.map(({ version, names }) => `${version}: ${names.join(' ')}`).join('; '),
+        behindText(row),
+    ];
+}
+function behindText({ host, deployed, promoted, behind }) {
+    if (behind === null)
+        return host !== null && promoted !== null && deployed === null ? 'not deployed' : '-';
+    const { by, ahead } = behind;
+    if (by.length === 0)
+        return 'no';
+    const versions = by.length === 1 ? '1 version' : `${by.length} versions`;
+    return ahead ? `ahead by ${versions}` : `${versions} (${by.join(', ')})`;
+}
+function escaped(cell) {
+    return cell.replaceAll('|', '\\|');
+}
+
+;// CONCATENATED MODULE: ./src/commands/status.ts
+
+
+
+
+
+
+
+
+
+/** Adds `status`. */
+function registerStatusCommand(program, context) {
+    program
+        .command('status')
+        .description('show which version of each image is candidate, promoted and deployed, and who is behind')
+        .option('--host-report <file...>', 'what `status --host-only --json` printed on other hosts')
+        .option('--deploy-script <file>', 'the deploy.sh to ask on this host (default: the installed one)')
+        .option('--repository <owner/name>', 'the repository with the releases (default: $GITHUB_REPOSITORY)')
+        .option('--markdown', 'print the table for a job summary')
+        .addOption(new commander/* Option */.c$('--host-only', 'print the templates of this host as JSON, without asking GitHub')
+        .implies({ json: true })
+        .conflicts(['hostReport', 'markdown', 'repository']))
+        .addOption(new commander/* Option */.c$('--json', 'print it as JSON').conflicts('markdown'))
+        .action(async ({ json, markdown, hostOnly, ...options }) => {
+        if (hostOnly) {
+            print(await hostReport(options, context()));
+            return;
+        }
+        const status = await statusCommand(options, context());
+        print(json ? status : markdown ? statusMarkdown(status.rows) : statusText(status.rows));
+    });
+}
+/** Puts together what GitHub, this host if it is one, and the reports of other hosts say. Throws SeederError. */
+async function statusCommand(options, context, env = process.env) {
+    const settings = (0,github_settings/* gitHubSettings */.b)(env, { repository: options.repository });
+    const progress = context.progress();
+    const note = (text) => progress.note(text);
+    const { releases } = (0,client/* connect */.N)({ ...settings, signal: interruption/* interruption */.Y, note });
+    const given = await Promise.all((options.hostReport ?? []).map(readReportFile));
+    const isHost = options.deployScript !== undefined || isDeployHost();
+    const hosts = isHost ? [...given, await hostReport(options, context)] : given;
+    const rows = statusRows((0,standing/* standings */.ES)(await releases.list()), hosts);
+    return { repository: settings.repository, rows, hosts };
+}
+/** The report of this host. */
+function hostReport(options, context) {
+    const script = (0,deploy_script/* deployScript */.bz)(options.deployScript, context.checkout);
+    // What deploy.sh tells beside its list is for a person who asked it, not us.
+    return readHostReport(script, { note: () => { }, signal: interruption/* interruption */.Y });
+}
+function print(result) {
+    process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`);
+}
+
+
+/***/ }),
+
+/***/ 6270:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -6571,10 +10115,12 @@ __nccwpck_require__.d(__webpack_exports__, {
   r: () => (/* binding */ registerTestCommand)
 });
 
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
+// UNUSED EXPORTS: testCommand
+
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
 var schemas = __nccwpck_require__(7597);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/errors.js
@@ -6649,6 +10195,12 @@ async function readManifest(file) {
     }
 }
 
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: ./src/interruption.ts
+var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: ./src/run-folder.ts
+var run_folder = __nccwpck_require__(6091);
 // EXTERNAL MODULE: ./node_modules/execa/index.js + 142 modules
 var execa = __nccwpck_require__(7054);
 ;// CONCATENATED MODULE: ./src/boot/lan.ts
@@ -6766,10 +10318,117 @@ function endWithParent() {
     process.stdin.on('end', () => process.exit(1)).resume();
 }
 
+;// CONCATENATED MODULE: ./src/boot/proof-process.ts
+
+
+
+
+
+
+
+
+
+/**
+ * A proof wants a network of its own, so this program runs once more inside namespaces: the same script with the same
+ * arguments and environment, and a variable by which the copy knows what it is. The copy leaves its answer in the
+ * folder of the proof, and tells nobody anything but its progress; the one outside reads the answer.
+ */
+// Set for the copy: the folder of the proof.
+const VARIABLE = 'SEEDER_PROOF_FOLDER';
+const ANSWER = 'answer.json';
+const answerSchema = schemas/* union */.KCZ([
+    schemas/* strictObject */.rej({ reportFile: schemas/* string */.YjP(), logs: schemas/* string */.YjP().optional() }),
+    schemas/* strictObject */.rej({
+        failed: schemas/* strictObject */.rej({
+            message: schemas/* string */.YjP(),
+            fix: schemas/* string */.YjP().optional(),
+            usage: schemas/* boolean */.zMY(),
+            chain: schemas/* array */.YOg(schemas/* string */.YjP()),
+        }),
+    }),
+]);
+/** The folder of the proof when this process is the copy inside the namespaces; undefined outside. */
+function proofFolder(env = process.env) {
+    return env[VARIABLE];
+}
+/** Inside: runs `prove` and leaves what came of it, also a failure, for the process outside. */
+async function answerProof(folder, prove) {
+    endWithParent();
+    try {
+        const { reportFile, logs } = await prove();
+        await leave(folder, { reportFile, ...(logs === undefined ? {} : { logs }) });
+    }
+    catch (error) {
+        await leave(folder, { failed: describeFailure(error) });
+    }
+    finally {
+        // Standard input is still watched; nothing else is left to do, whether it went well or not.
+        process.stdin.pause().unref();
+    }
+}
+/**
+ * Outside: runs this program once more, inside namespaces, and returns what it left. `parent` is where the folder of
+ * the proof is made; it is removed again.
+ * @throws SeederError when the machine cannot make namespaces, and whatever the proof itself threw
+ */
+async function runProof(parent) {
+    await requireTun();
+    await requireNamespaces();
+    const folder = await (0,run_folder/* makeRunFolder */.G)(parent);
+    try {
+        const [, script = '', ...rest] = process.argv;
+        const command = [process.execPath, ...process.execArgv, script, ...rest];
+        const status = await runInNamespaces(command, { [VARIABLE]: folder });
+        interruption/* interruption */.Y.throwIfAborted();
+        return await readAnswer(folder, status);
+    }
+    finally {
+        await (0,promises_.rm)(folder, { recursive: true, force: true });
+    }
+}
+/** What the copy left in `folder`. Throws what it threw, or SeederError when it ended before it left anything. */
+async function readAnswer(folder, status) {
+    const file = (0,external_node_path_.join)(folder, ANSWER);
+    if (!(0,external_node_fs_.existsSync)(file)) {
+        throw new report_error/* SeederError */.Zb(`the proof ended with exit status ${status} before it had a result`, {
+            fix: 'see what was said above; if nothing was, the machine may have run out of memory (dmesg)',
+        });
+    }
+    const answer = answerSchema.parse(JSON.parse(await (0,promises_.readFile)(file, 'utf8')));
+    if ('failed' in answer)
+        throw failureOf(answer.failed);
+    const report = JSON.parse(await (0,promises_.readFile)(answer.reportFile, 'utf8'));
+    return { report, reportFile: answer.reportFile, logs: answer.logs };
+}
+async function leave(folder, answer) {
+    const file = (0,external_node_path_.join)(folder, ANSWER);
+    await (0,promises_.writeFile)(`${file}.part`, JSON.stringify(answer));
+    await (0,promises_.rename)(`${file}.part`, file);
+}
+function describeFailure(error) {
+    return {
+        message: error instanceof Error ? error.message : String(error),
+        ...(error instanceof report_error/* SeederError */.Zb && error.fix !== undefined ? { fix: error.fix } : {}),
+        usage: error instanceof report_error/* UsageError */.eb,
+        // An error of ours says all there is to say; of any other the place is worth knowing.
+        chain: [
+            ...(error instanceof report_error/* SeederError */.Zb || !(error instanceof Error) ? [] : [error.stack ?? error.message]),
+            ...(0,report_error/* causeChain */.DD)(error),
+        ],
+    };
+}
+function failureOf({ message, fix, usage, chain }) {
+    const options = {
+        ...(fix === undefined ? {} : { fix }),
+        ...(chain.length === 0 ? {} : { cause: new Error(chain.join('\n')) }),
+    };
+    return usage ? new report_error/* UsageError */.eb(message, options) : new report_error/* SeederError */.Zb(message, options);
+}
+
 // EXTERNAL MODULE: ./src/platform/load.ts + 1 modules
 var load = __nccwpck_require__(2708);
-;// CONCATENATED MODULE: external "node:readline"
-const external_node_readline_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:readline");
+// EXTERNAL MODULE: external "node:readline"
+var external_node_readline_ = __nccwpck_require__(481);
 ;// CONCATENATED MODULE: ./src/boot/firmware.ts
 
 
@@ -6859,9 +10518,9 @@ async function probeAccelerator(binary, firmware, accelerator, timeoutMs = probe
     ];
     const child = (0,external_node_child_process_.spawn)(binary, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
     const errors = [];
-    (0,external_node_readline_namespaceObject.createInterface)({ input: child.stderr }).on('line', (line) => errors.push(line));
+    (0,external_node_readline_.createInterface)({ input: child.stderr }).on('line', (line) => errors.push(line));
     const { promise, resolve } = Promise.withResolvers();
-    (0,external_node_readline_namespaceObject.createInterface)({ input: child.stdout }).on('line', (line) => {
+    (0,external_node_readline_.createInterface)({ input: child.stdout }).on('line', (line) => {
         if (line.includes('BdsDxe'))
             resolve({ works: true, reason: '' });
     });
@@ -7029,8 +10688,6 @@ function durationMs(text) {
 var boot_site = __nccwpck_require__(4145);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: external "node:stream"
 var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: external "node:timers/promises"
@@ -7882,10 +11539,10 @@ async function strikeStage(stage) {
     await stage.dhcp.stop();
 }
 
-;// CONCATENATED MODULE: external "node:http"
-const external_node_http_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
-;// CONCATENATED MODULE: external "node:https"
-const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
+// EXTERNAL MODULE: external "node:http"
+var external_node_http_ = __nccwpck_require__(7067);
+// EXTERNAL MODULE: external "node:https"
+var external_node_https_ = __nccwpck_require__(4708);
 // EXTERNAL MODULE: external "node:net"
 var external_node_net_ = __nccwpck_require__(7030);
 ;// CONCATENATED MODULE: ./src/boot/visitor.ts
@@ -7904,8 +11561,8 @@ async function get(route, path, tls) {
     const options = { host: route.to, port: route.port, path, localAddress: route.from, agent: false };
     const { promise, resolve, reject } = Promise.withResolvers();
     const request = tls
-        ? (0,external_node_https_namespaceObject.request)({ ...options, ...verification(tls), servername: tls.name, headers: { host: tls.name } })
-        : (0,external_node_http_namespaceObject.request)(options);
+        ? (0,external_node_https_.request)({ ...options, ...verification(tls), servername: tls.name, headers: { host: tls.name } })
+        : (0,external_node_http_.request)(options);
     const timer = setTimeout(() => request.destroy(new Error(`no answer within ${route.timeoutMs} ms`)), route.timeoutMs);
     request.on('error', reject);
     request.on('response', (response) => {
@@ -8694,7 +12351,7 @@ const pageSize = 2000;
  */
 class EtcdClient {
     credentials;
-    agent = new external_node_https_namespaceObject.Agent({ keepAlive: true });
+    agent = new external_node_https_.Agent({ keepAlive: true });
     constructor(credentials) {
         this.credentials = credentials;
     }
@@ -8741,7 +12398,7 @@ class EtcdClient {
     async call(member, path, body, timeoutMs) {
         const { from, ca, pair } = this.credentials;
         const { promise, resolve, reject } = Promise.withResolvers();
-        const asked = (0,external_node_https_namespaceObject.request)({
+        const asked = (0,external_node_https_.request)({
             ...{ host: member, port: clientPort, path, method: 'POST', agent: this.agent, localAddress: from },
             ...{ ca, cert: pair?.cert, key: pair?.key },
             headers: { 'content-type': 'application/json' },
@@ -9857,7 +13514,7 @@ class ApiServer {
     server;
     constructor(peer, pair) {
         this.peer = peer;
-        this.server = (0,external_node_https_namespaceObject.createServer)({ cert: pair.cert, key: pair.key }, (request, response) => {
+        this.server = (0,external_node_https_.createServer)({ cert: pair.cert, key: pair.key }, (request, response) => {
             if (request.url === '/readyz')
                 response.end('ok');
             else
@@ -9992,7 +13649,7 @@ class Worker {
     }
 }
 async function listen(address, port, handler) {
-    const server = (0,external_node_http_namespaceObject.createServer)({ keepAlive: false }, handler);
+    const server = (0,external_node_http_.createServer)({ keepAlive: false }, handler);
     const { promise, resolve, reject } = Promise.withResolvers();
     server.once('error', reject).listen(port, address, resolve);
     await promise;
@@ -11627,19 +15284,27 @@ async function writeReport(report, file) {
     await (0,promises_.rename)(`${file}.part`, file);
 }
 
-// EXTERNAL MODULE: ./src/run-folder.ts
-var run_folder = __nccwpck_require__(6091);
 ;// CONCATENATED MODULE: ./src/commands/test.ts
 
 
 
 
 
-
-
-
-// Set for the copy of this program that runs inside the namespaces: its folder.
-const insideVariable = 'SEEDER_PROOF_FOLDER';
+/**
+ * Proves finished images. Undefined in the copy of this program inside the namespaces, whose caller has nothing to
+ * tell: the one outside has the result.
+ * @throws UsageError for what cannot be proven, SeederError for a machine that cannot prove
+ */
+async function testCommand(request, context) {
+    const folder = proofFolder();
+    if (folder !== undefined) {
+        await answerProof(folder, () => proveInside(request, folder, context));
+        return undefined;
+    }
+    // Refused before a process is started for it.
+    await findSubject(request.paths);
+    return runProof((0,external_node_path_.join)(context.cache, 'test'));
+}
 /** Adds `test DIR|FILE...` to `program`. It exits 0 only when no check failed. */
 function registerTestCommand(program, context) {
     program
@@ -11651,57 +15316,309 @@ function registerTestCommand(program, context) {
         .option('--json', 'print the report as JSON')
         .option('--keep', 'keep the console logs even when everything passes')
         .action(async (paths, options) => {
-        const folder = process.env[insideVariable];
-        if (folder === undefined)
-            await outside(paths, context);
-        else {
-            endWithParent();
-            try {
-                await inside(paths, options, folder, context);
-            }
-            finally {
-                // Standard input is still watched; nothing else is left to do, whether it went well or not.
-                process.stdin.pause().unref();
-            }
-        }
+        const made = context();
+        const proof = await testCommand({ ...options, paths }, made);
+        if (proof === undefined)
+            return;
+        const { report, reportFile, logs } = proof;
+        process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : describeReport(report)}\n`);
+        const progress = made.progress();
+        progress.note(`report: ${reportFile}`);
+        if (logs !== undefined)
+            progress.note(`console logs: ${logs}`);
+        process.exitCode = report.passed ? 0 : 1;
     });
-}
-/** Refuses early what cannot work, and runs this program once more inside namespaces of its own. */
-async function outside(paths, context) {
-    await findSubject(paths);
-    await requireTun();
-    await requireNamespaces();
-    const folder = await (0,run_folder/* makeRunFolder */.G)((0,external_node_path_.join)(context.cache(), 'test'));
-    try {
-        const [, script = '', ...rest] = process.argv;
-        process.exitCode = await runInNamespaces([process.execPath, ...process.execArgv, script, ...rest], {
-            [insideVariable]: folder,
-        });
-    }
-    finally {
-        await (0,promises_.rm)(folder, { recursive: true, force: true });
-    }
 }
 async function findSubject(paths) {
     return subjectOf(await Promise.all(paths.map(findCandidate)));
 }
-async function inside(paths, options, folder, context) {
-    const subject = await findSubject(paths);
+async function proveInside(request, folder, context) {
+    const subject = await findSubject(request.paths);
     const progress = context.progress();
-    const reportFile = (0,external_node_path_.resolve)(options.report ?? reportFileOf(subject));
-    const places = {
-        platformFile: options.platform ?? (0,external_node_path_.join)(context.project(), 'platform.yaml'),
+    const reportFile = (0,external_node_path_.resolve)(request.report ?? reportFileOf(subject));
+    const proven = await prove_prove(subject, {
+        platformFile: request.platform ?? (0,external_node_path_.join)(context.project(), 'platform.yaml'),
         folder,
         reportFile,
-        keepLogs: options.keep ?? false,
-    };
-    const { report, logs } = await prove_prove(subject, places, progress);
+        keepLogs: request.keep ?? false,
+    }, progress);
     progress.done();
-    process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : describeReport(report)}\n`);
-    progress.note(`report: ${reportFile}`);
-    if (logs !== undefined)
-        progress.note(`console logs: ${logs}`);
-    process.exitCode = report.passed ? 0 : 1;
+    return { ...proven, reportFile };
+}
+
+
+/***/ }),
+
+/***/ 9059:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  W1: () => (/* binding */ registerVerifyCommand)
+});
+
+// UNUSED EXPORTS: requireRight, verifyCommand
+
+// EXTERNAL MODULE: ./node_modules/commander/index.js + 6 modules
+var commander = __nccwpck_require__(7375);
+// EXTERNAL MODULE: ./src/release/signers.ts
+var signers = __nccwpck_require__(5334);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./src/build/manifest.ts
+var manifest = __nccwpck_require__(2691);
+// EXTERNAL MODULE: ./src/build/store.ts
+var store = __nccwpck_require__(5001);
+// EXTERNAL MODULE: ./src/report/error.ts
+var report_error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/release/signature.ts
+var signature = __nccwpck_require__(9671);
+// EXTERNAL MODULE: ./src/release/sums.ts
+var release_sums = __nccwpck_require__(1165);
+// EXTERNAL MODULE: ./src/release/test-report.ts
+var test_report = __nccwpck_require__(368);
+;// CONCATENATED MODULE: ./src/release/verify-folder.ts
+
+
+
+
+
+
+
+
+/**
+ * Looks at a folder that a build or a download left, with nothing but what is in it: digests, whether its files are of
+ * one image, and its signature.
+ * @param allowedSigners the file with those who may sign; undefined to go without a signature
+ * @throws SeederError when the folder does not hold an image
+ */
+async function verifyFolder(folder, allowedSigners) {
+    const text = await (0,promises_.readFile)((0,external_node_path_.join)(folder, release_sums/* SUMS_FILE */.A$), 'utf8').catch((cause) => {
+        throw new report_error/* SeederError */.Zb(`${folder} does not hold an image: it has no ${release_sums/* SUMS_FILE */.A$}`, {
+            fix: 'give the folder that `build --out` or a download left',
+            cause,
+        });
+    });
+    const sums = (0,release_sums/* parseSums */.mi)(text);
+    const findings = [await verify_folder_signature(folder, allowedSigners)];
+    for (const [name, digest] of sums)
+        findings.push(await digestOf(folder, name, digest));
+    const manifest = await readManifest(folder, sums);
+    if (!manifest) {
+        findings.push(wrong('manifest', `${release_sums/* SUMS_FILE */.A$} names no manifest that can be read`));
+    }
+    else {
+        findings.push(agreement('manifest', manifestProblems(manifest, sums)));
+        findings.push(agreement('template.conf', await confProblems(folder, manifest, sums)));
+        findings.push(await disk(folder, manifest, sums));
+        findings.push(await report(folder, manifest));
+    }
+    findings.push(...(await others(folder, sums)));
+    findings.push({
+        what: 'content of the disk',
+        result: 'not checked',
+        found: 'deploy.sh compares the imported disk with the manifest, `seeder test` boots it',
+    });
+    return findings;
+}
+async function verify_folder_signature(folder, allowedSigners) {
+    const what = 'signature';
+    if (allowedSigners === undefined)
+        return { what, result: 'not checked', found: 'no signature was asked for' };
+    try {
+        return right(what, `by ${await (0,signature/* verifySums */.q)(folder, allowedSigners)}`);
+    }
+    catch (error) {
+        return wrong(what, firstLine(error));
+    }
+}
+async function digestOf(folder, name, digest) {
+    const isFile = await (0,promises_.lstat)((0,external_node_path_.join)(folder, name)).then((found) => found.isFile(), () => undefined);
+    if (!isFile)
+        return wrong(name, isFile === undefined ? 'it is not there' : 'it is not a plain file');
+    const found = await (0,store/* sha256File */.Q)((0,external_node_path_.join)(folder, name));
+    return found === digest ? right(name, 'sha256') : wrong(name, `its sha256 is ${found}, not ${digest}`);
+}
+async function readManifest(folder, sums) {
+    const [name, ...more] = [...sums.keys()].filter((one) => one.endsWith('.manifest.json'));
+    if (name === undefined || more.length > 0)
+        return undefined;
+    const text = await (0,promises_.readFile)((0,external_node_path_.join)(folder, name), 'utf8').catch(() => '');
+    try {
+        return manifest/* manifestSchema */.rc.parse(JSON.parse(text));
+    }
+    catch {
+        return undefined;
+    }
+}
+function manifestProblems(manifest, sums) {
+    const { image, version, qcow2 } = manifest;
+    const names = ['.qcow2', '.manifest.json'].map((ending) => `${image}-${version}${ending}`);
+    return [
+        ...names.filter((name) => !sums.has(name)).map((name) => `${release_sums/* SUMS_FILE */.A$} does not name ${name}`),
+        ...(qcow2.file === names[0] ? [] : [`it names the disk ${qcow2.file}`]),
+        ...(sums.get(qcow2.file) === qcow2.sha256 ? [] : [`it has another digest of ${qcow2.file}`]),
+    ];
+}
+async function confProblems(folder, manifest, sums) {
+    if (!sums.has('template.conf'))
+        return [`${release_sums/* SUMS_FILE */.A$} does not name it`];
+    const text = await (0,promises_.readFile)((0,external_node_path_.join)(folder, 'template.conf'), 'utf8').catch(() => '');
+    const lines = text.split('\n');
+    const expected = {
+        IMAGE: manifest.image,
+        VERSION: manifest.version,
+        QCOW2: manifest.qcow2.file,
+        QCOW2_SHA256: manifest.qcow2.sha256,
+        RAW_SHA256: manifest.raw.sha256,
+        RAW_SIZE: manifest.raw.size,
+        USR_ROOTHASH: manifest.usr.roothash,
+        LOCK_SHA256: manifest.lock.sha256,
+    };
+    return Object.entries(expected)
+        .filter(([key, value]) => !lines.includes(`${key}=${value}`))
+        .map(([key]) => `${key} is not the manifest’s`);
+}
+/** The header alone: a disk that refers to another file of the host is none that may be taken. */
+async function disk(folder, { qcow2, raw }, sums) {
+    const what = 'qcow2';
+    // A name that SHA256SUMS has is one of this folder.
+    if (!sums.has(qcow2.file))
+        return wrong(what, `${release_sums/* SUMS_FILE */.A$} does not name it`);
+    const header = Buffer.alloc(80);
+    try {
+        const handle = await (0,promises_.open)((0,external_node_path_.join)(folder, qcow2.file));
+        await handle.read(header, 0, header.length, 0).finally(() => handle.close());
+    }
+    catch {
+        return wrong(what, 'it cannot be read');
+    }
+    const problems = [
+        ...(header.readUInt32BE(0) === 0x514649fb && header.readUInt32BE(4) === 3
+            ? []
+            : ['it is no qcow2 of version 3']),
+        ...(header.readBigUInt64BE(8) === 0n ? [] : ['it wants another image as its backing file']),
+        ...(header.readBigUInt64BE(24) === BigInt(raw.size) ? [] : [`it is not a disk of ${raw.size} bytes`]),
+        ...(header.readUInt32BE(32) === 0 ? [] : ['it is encrypted']),
+        ...((header.readBigUInt64BE(72) & 4n) === 0n ? [] : ['it keeps its data in another file']),
+    ];
+    return agreement(what, problems);
+}
+async function report(folder, manifest) {
+    const text = await (0,promises_.readFile)((0,external_node_path_.join)(folder, test_report/* REPORT_FILE */.Uq), 'utf8').catch(() => undefined);
+    if (text === undefined) {
+        return { what: test_report/* REPORT_FILE */.Uq, result: 'not checked', found: 'there is none: the image was not tested' };
+    }
+    try {
+        return right(test_report/* REPORT_FILE */.Uq, (0,test_report/* countChecks */.ls)((0,test_report/* requireGreenReport */.L1)(text, manifest)));
+    }
+    catch (error) {
+        return wrong(test_report/* REPORT_FILE */.Uq, firstLine(error));
+    }
+}
+/** Files that nothing vouches for. */
+async function others(folder, sums) {
+    const known = [...sums.keys(), release_sums/* SUMS_FILE */.A$, release_sums/* SIGNATURE_FILE */.I9, test_report/* REPORT_FILE */.Uq];
+    return (await (0,promises_.readdir)(folder))
+        .filter((name) => !known.includes(name))
+        .map((what) => ({ what, result: 'not checked', found: `${release_sums/* SUMS_FILE */.A$} does not name it` }));
+}
+function agreement(what, problems) {
+    return problems.length === 0 ? right(what, 'agrees') : wrong(what, problems.join('; '));
+}
+function right(what, found) {
+    return { what, result: 'right', found };
+}
+function wrong(what, found) {
+    return { what, result: 'wrong', found };
+}
+function firstLine(error) {
+    return (0,report_error/* describeError */.Uc)(error).split('\n')[0] ?? '';
+}
+
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+;// CONCATENATED MODULE: ./src/commands/verify.ts
+
+
+
+
+
+/** Adds `verify DIR`. It exits 0 only when nothing was wrong. */
+function registerVerifyCommand(program, context) {
+    program
+        .command('verify')
+        .description('check the files of a build or a download: digests, whether they belong together, signature')
+        .argument('<dir>', 'the folder of a build or a download')
+        .addOption(new commander/* Option */.c$('--allowed-signers <file>', 'who may sign (default: allowed_signers of the project)').conflicts('allowUnsigned'))
+        .option('--allow-unsigned', 'check no signature')
+        .option('--json', 'print it as JSON')
+        .action(async (folder, { json, ...options }) => {
+        const findings = await verifyCommand({ ...options, folder }, context());
+        process.stdout.write(`${json ? JSON.stringify(findings, null, 2) : describeFindings(findings)}\n`);
+        requireRight(folder, findings);
+    });
+}
+/** What there is to say about a folder. Throws UsageError when it is not known who may sign. */
+async function verifyCommand(options, context) {
+    const { folder, allowedSigners, allowUnsigned } = options;
+    return verifyFolder(folder, allowUnsigned ? undefined : (0,signers/* requireAllowedSigners */.F)(allowedSigners, context.project));
+}
+/** Throws SeederError when something is wrong. */
+function requireRight(folder, findings) {
+    const wrong = findings.filter(({ result }) => result === 'wrong');
+    if (wrong.length === 0)
+        return;
+    throw new report_error/* SeederError */.Zb(`${folder} is not to be used: ${wrong.map(({ what }) => what).join(', ')}`, {
+        fix: 'build or download it again',
+    });
+}
+function describeFindings(findings) {
+    return (0,table/* formatTable */.ku)(['what', 'result', 'found'], findings.map(({ what, result, found }) => [what, result, found]));
+}
+
+
+/***/ }),
+
+/***/ 4249:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   f: () => (/* binding */ workIn)
+/* harmony export */ });
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+
+const reasons = {
+    ENOSPC: 'no space is left on the disk',
+    EDQUOT: 'the disk quota is used up',
+    EROFS: 'the file system is read-only',
+    EACCES: 'this user may not',
+    EPERM: 'this user may not',
+    EIO: 'the disk has a fault',
+    ENOTDIR: 'a part of the path is a file',
+    ELOOP: 'there is a link in the place of a file',
+};
+/**
+ * Does some work in a folder, in which a file is either old or new whatever happens.
+ * @throws SeederError that says in words what the file system refused
+ */
+async function workIn(folder, work) {
+    try {
+        return await work();
+    }
+    catch (cause) {
+        const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+        const reason = reasons[code];
+        if (reason === undefined)
+            throw cause;
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`could not work in ${folder}: ${reason} (${code})`, {
+            fix: 'nothing that was there is lost: mend that, and run this again',
+            cause,
+        });
+    }
 }
 
 
@@ -11760,6 +15677,6439 @@ async function* download(url, { signal, stallMs = STALL_MS }) {
 function downloadFailure(error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     return cause instanceof Error ? cause.message || String(cause) : String(cause);
+}
+
+
+/***/ }),
+
+/***/ 9114:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   b: () => (/* binding */ tryLock)
+/* harmony export */ });
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1421);
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_child_process__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
+
+
+/**
+ * Takes flock(2)'s lock on an open file, unless another process has it; whether it did. The lock is the kernel's, on the
+ * open file: it goes when the last process that has it open ends, however that happens.
+ */
+async function tryLock(handle) {
+    // Node has no call for it: flock(1) locks the file that it inherits, and the lock stays with it.
+    const child = (0,node_child_process__WEBPACK_IMPORTED_MODULE_0__.spawn)('flock', ['--exclusive', '--nonblock', '3'], {
+        stdio: ['ignore', 'ignore', 'ignore', handle.fd],
+    });
+    return new Promise((resolve, reject) => {
+        child.on('error', (cause) => reject(new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb('flock, of util-linux, cannot be run', { cause })));
+        child.on('close', (code) => resolve(code === 0));
+    });
+}
+
+
+/***/ }),
+
+/***/ 1249:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  N: () => (/* binding */ connect)
+});
+
+// EXTERNAL MODULE: ./src/github/failure.ts
+var github_failure = __nccwpck_require__(8881);
+// EXTERNAL MODULE: ./node_modules/bottleneck/light.js
+var light = __nccwpck_require__(3251);
+;// CONCATENATED MODULE: ./node_modules/@octokit/request-error/dist-src/index.js
+class RequestError extends Error {
+  name;
+  /**
+   * http status code
+   */
+  status;
+  /**
+   * Request options that lead to the error.
+   */
+  request;
+  /**
+   * Response object if a response was received
+   */
+  response;
+  constructor(message, statusCode, options) {
+    super(message, { cause: options.cause });
+    this.name = "HttpError";
+    this.status = Number.parseInt(statusCode);
+    if (Number.isNaN(this.status)) {
+      this.status = 0;
+    }
+    /* v8 ignore else -- @preserve -- Bug with vitest coverage where it sees an else branch that doesn't exist */
+    if ("response" in options) {
+      this.response = options.response;
+    }
+    const requestCopy = Object.assign({}, options.request);
+    if (options.request.headers.authorization) {
+      requestCopy.headers = Object.assign({}, options.request.headers, {
+        authorization: options.request.headers.authorization.replace(
+          /(?<! ) .*$/,
+          " [REDACTED]"
+        )
+      });
+    }
+    requestCopy.url = requestCopy.url.replace(/\bclient_secret=\w+/g, "client_secret=[REDACTED]").replace(/\baccess_token=\w+/g, "access_token=[REDACTED]");
+    this.request = requestCopy;
+  }
+}
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-retry/dist-bundle/index.js
+// pkg/dist-src/version.js
+var VERSION = "0.0.0-development";
+
+// pkg/dist-src/error-request.js
+function isRequestError(error) {
+  return error.request !== void 0;
+}
+async function errorRequest(state, octokit, error, options) {
+  if (!isRequestError(error) || !error?.request.request) {
+    throw error;
+  }
+  if (error.status >= 400 && !state.doNotRetry.includes(error.status)) {
+    const retries = options.request.retries != null ? options.request.retries : state.retries;
+    const retryAfter = Math.pow((options.request.retryCount || 0) + 1, 2);
+    throw octokit.retry.retryRequest(error, retries, retryAfter);
+  }
+  throw error;
+}
+
+// pkg/dist-src/wrap-request.js
+
+
+async function wrapRequest(state, octokit, request, options) {
+  const limiter = new light();
+  limiter.on("failed", function(error, info) {
+    const maxRetries = ~~error.request.request?.retries;
+    const after = ~~error.request.request?.retryAfter;
+    options.request.retryCount = info.retryCount + 1;
+    if (maxRetries > info.retryCount) {
+      return after * state.retryAfterBaseValue;
+    }
+  });
+  return limiter.schedule(
+    requestWithGraphqlErrorHandling.bind(null, state, octokit, request),
+    options
+  );
+}
+async function requestWithGraphqlErrorHandling(state, octokit, request, options) {
+  const response = await request(options);
+  if (response.data && response.data.errors && response.data.errors.length > 0 && /Something went wrong while executing your query/.test(
+    response.data.errors[0].message
+  )) {
+    const error = new RequestError(response.data.errors[0].message, 500, {
+      request: options,
+      response
+    });
+    return errorRequest(state, octokit, error, options);
+  }
+  return response;
+}
+
+// pkg/dist-src/index.js
+function retry(octokit, octokitOptions) {
+  const state = Object.assign(
+    {
+      enabled: true,
+      retryAfterBaseValue: 1e3,
+      doNotRetry: [400, 401, 403, 404, 410, 422, 451],
+      retries: 3
+    },
+    octokitOptions.retry
+  );
+  const retryPlugin = {
+    retry: {
+      retryRequest: (error, retries, retryAfter) => {
+        error.request.request = Object.assign({}, error.request.request, {
+          retries,
+          retryAfter
+        });
+        return error;
+      }
+    }
+  };
+  if (state.enabled) {
+    octokit.hook.error("request", errorRequest.bind(null, state, retryPlugin));
+    octokit.hook.wrap("request", wrapRequest.bind(null, state, retryPlugin));
+  }
+  return retryPlugin;
+}
+retry.VERSION = VERSION;
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-throttling/dist-bundle/index.js
+// pkg/dist-src/index.js
+
+
+// pkg/dist-src/version.js
+var dist_bundle_VERSION = "0.0.0-development";
+
+// pkg/dist-src/wrap-request.js
+var noop = () => Promise.resolve();
+function dist_bundle_wrapRequest(state, request, options) {
+  return state.retryLimiter.schedule(doRequest, state, request, options);
+}
+async function doRequest(state, request, options) {
+  const { pathname } = new URL(options.url, "http://github.test");
+  const isAuth = isAuthRequest(options.method, pathname);
+  const isWrite = !isAuth && options.method !== "GET" && options.method !== "HEAD";
+  const isSearch = options.method === "GET" && pathname.startsWith("/search/");
+  const isGraphQL = pathname.startsWith("/graphql");
+  const retryCount = ~~request.retryCount;
+  const jobOptions = retryCount > 0 ? { priority: 0, weight: 0 } : {};
+  if (state.clustering) {
+    jobOptions.expiration = 1e3 * 60;
+  }
+  if (isWrite || isGraphQL) {
+    await state.write.key(state.id).schedule(jobOptions, noop);
+  }
+  if (isWrite && state.triggersNotification(pathname)) {
+    await state.notifications.key(state.id).schedule(jobOptions, noop);
+  }
+  if (isSearch) {
+    await state.search.key(state.id).schedule(jobOptions, noop);
+  }
+  const req = (isAuth ? state.auth : state.global).key(state.id).schedule(jobOptions, request, options);
+  if (isGraphQL) {
+    const res = await req;
+    if (res.data.errors != null && res.data.errors.some((error) => error.type === "RATE_LIMITED")) {
+      const error = Object.assign(new Error("GraphQL Rate Limit Exceeded"), {
+        response: res,
+        data: res.data
+      });
+      throw error;
+    }
+  }
+  return req;
+}
+function isAuthRequest(method, pathname) {
+  return method === "PATCH" && // https://docs.github.com/en/rest/apps/apps?apiVersion=2022-11-28#create-a-scoped-access-token
+  /^\/applications\/[^/]+\/token\/scoped$/.test(pathname) || method === "POST" && // https://docs.github.com/en/rest/apps/oauth-applications?apiVersion=2022-11-28#reset-a-token
+  (/^\/applications\/[^/]+\/token$/.test(pathname) || // https://docs.github.com/en/rest/apps/apps?apiVersion=2022-11-28#create-an-installation-access-token-for-an-app
+  /^\/app\/installations\/[^/]+\/access_tokens$/.test(pathname) || // https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
+  pathname === "/login/oauth/access_token");
+}
+
+// pkg/dist-src/generated/triggers-notification-paths.js
+var triggers_notification_paths_default = [
+  "/orgs/{org}/invitations",
+  "/orgs/{org}/invitations/{invitation_id}",
+  "/orgs/{org}/teams/{team_slug}/discussions",
+  "/orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments",
+  "/repos/{owner}/{repo}/collaborators/{username}",
+  "/repos/{owner}/{repo}/commits/{commit_sha}/comments",
+  "/repos/{owner}/{repo}/issues",
+  "/repos/{owner}/{repo}/issues/{issue_number}/comments",
+  "/repos/{owner}/{repo}/issues/{issue_number}/sub_issue",
+  "/repos/{owner}/{repo}/issues/{issue_number}/sub_issues/priority",
+  "/repos/{owner}/{repo}/pulls",
+  "/repos/{owner}/{repo}/pulls/{pull_number}/comments",
+  "/repos/{owner}/{repo}/pulls/{pull_number}/comments/{comment_id}/replies",
+  "/repos/{owner}/{repo}/pulls/{pull_number}/merge",
+  "/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",
+  "/repos/{owner}/{repo}/pulls/{pull_number}/reviews",
+  "/repos/{owner}/{repo}/releases",
+  "/teams/{team_id}/discussions",
+  "/teams/{team_id}/discussions/{discussion_number}/comments"
+];
+
+// pkg/dist-src/route-matcher.js
+function routeMatcher(paths) {
+  const regexes = paths.map(
+    (path) => path.split("/").map((c) => c.startsWith("{") ? "(?:.+?)" : c).join("/")
+  );
+  const regex2 = `^(?:${regexes.map((r) => `(?:${r})`).join("|")})[^/]*$`;
+  return new RegExp(regex2, "i");
+}
+
+// pkg/dist-src/index.js
+var regex = routeMatcher(triggers_notification_paths_default);
+var triggersNotification = regex.test.bind(regex);
+var groups = {};
+var createGroups = function(Bottleneck, common) {
+  groups.global = new Bottleneck.Group({
+    id: "octokit-global",
+    maxConcurrent: 10,
+    ...common
+  });
+  groups.auth = new Bottleneck.Group({
+    id: "octokit-auth",
+    maxConcurrent: 1,
+    ...common
+  });
+  groups.search = new Bottleneck.Group({
+    id: "octokit-search",
+    maxConcurrent: 1,
+    minTime: 2e3,
+    ...common
+  });
+  groups.write = new Bottleneck.Group({
+    id: "octokit-write",
+    maxConcurrent: 1,
+    minTime: 1e3,
+    ...common
+  });
+  groups.notifications = new Bottleneck.Group({
+    id: "octokit-notifications",
+    maxConcurrent: 1,
+    minTime: 3e3,
+    ...common
+  });
+};
+function throttling(octokit, octokitOptions) {
+  const {
+    enabled = true,
+    Bottleneck = light,
+    id = "no-id",
+    timeout = 1e3 * 60 * 2,
+    // Redis TTL: 2 minutes
+    connection
+  } = octokitOptions.throttle || {};
+  if (!enabled) {
+    return {};
+  }
+  const common = { timeout };
+  if (typeof connection !== "undefined") {
+    common.connection = connection;
+  }
+  const state = Object.assign(
+    {
+      clustering: connection != null,
+      triggersNotification,
+      fallbackSecondaryRateRetryAfter: 60,
+      retryAfterBaseValue: 1e3,
+      id
+    },
+    octokitOptions.throttle
+  );
+  if (typeof state.onSecondaryRateLimit !== "function" || typeof state.onRateLimit !== "function") {
+    throw new Error(`octokit/plugin-throttling error:
+        You must pass the onSecondaryRateLimit and onRateLimit error handlers.
+        See https://octokit.github.io/rest.js/#throttling
+
+        const octokit = new Octokit({
+          throttle: {
+            onSecondaryRateLimit: (retryAfter, options) => {/* ... */},
+            onRateLimit: (retryAfter, options) => {/* ... */}
+          }
+        })
+    `);
+  }
+  let initialized = false;
+  const initializeBottleneck = () => {
+    if (initialized) {
+      return;
+    }
+    initialized = true;
+    if (groups.global == null) {
+      createGroups(Bottleneck, common);
+    }
+    state.global = state.global ?? groups.global;
+    state.auth = state.auth ?? groups.auth;
+    state.search = state.search ?? groups.search;
+    state.write = state.write ?? groups.write;
+    state.notifications = state.notifications ?? groups.notifications;
+    state.retryLimiter = state.retryLimiter ?? new Bottleneck();
+    const events = {};
+    const emitter = new Bottleneck.Events(events);
+    events.on("secondary-limit", state.onSecondaryRateLimit);
+    events.on("rate-limit", state.onRateLimit);
+    events.on(
+      "error",
+      (e) => octokit.log.warn("Error in throttling-plugin limit handler", e)
+    );
+    state.retryLimiter.on("failed", async function(error, info) {
+      const [state2, request, options] = info.args;
+      const { pathname } = new URL(options.url, "http://github.test");
+      const shouldRetryGraphQL = pathname.startsWith("/graphql") && error.status !== 401;
+      if (!(shouldRetryGraphQL || error.status === 403 || error.status === 429)) {
+        return;
+      }
+      const retryCount = ~~request.retryCount;
+      request.retryCount = retryCount;
+      options.request.retryCount = retryCount;
+      const { wantRetry, retryAfter = 0 } = await (async function() {
+        if (/\bsecondary rate\b/i.test(error.message)) {
+          const retryAfter2 = Number(error.response.headers["retry-after"]) || state2.fallbackSecondaryRateRetryAfter;
+          const wantRetry2 = await emitter.trigger(
+            "secondary-limit",
+            retryAfter2,
+            options,
+            octokit,
+            retryCount
+          );
+          return { wantRetry: wantRetry2, retryAfter: retryAfter2 };
+        }
+        if (error.response.headers != null && error.response.headers["x-ratelimit-remaining"] === "0" || (error.response.data?.errors ?? []).some(
+          (error2) => error2.type === "RATE_LIMITED"
+        )) {
+          const rateLimitReset = new Date(
+            ~~error.response.headers["x-ratelimit-reset"] * 1e3
+          ).getTime();
+          const retryAfter2 = Math.max(
+            // Add one second so we retry _after_ the reset time
+            // https://docs.github.com/en/rest/overview/resources-in-the-rest-api?apiVersion=2022-11-28#exceeding-the-rate-limit
+            Math.ceil((rateLimitReset - Date.now()) / 1e3) + 1,
+            0
+          );
+          const wantRetry2 = await emitter.trigger(
+            "rate-limit",
+            retryAfter2,
+            options,
+            octokit,
+            retryCount
+          );
+          return { wantRetry: wantRetry2, retryAfter: retryAfter2 };
+        }
+        return {};
+      })();
+      if (wantRetry) {
+        request.retryCount++;
+        return retryAfter * state2.retryAfterBaseValue;
+      }
+    });
+  };
+  octokit.hook.wrap("request", (request, options) => {
+    initializeBottleneck();
+    return dist_bundle_wrapRequest(state, request, options);
+  });
+  return {};
+}
+throttling.VERSION = dist_bundle_VERSION;
+throttling.triggersNotification = triggersNotification;
+
+
+;// CONCATENATED MODULE: ./node_modules/universal-user-agent/index.js
+function getUserAgent() {
+  if (typeof navigator === "object" && "userAgent" in navigator) {
+    return navigator.userAgent;
+  }
+
+  if (typeof process === "object" && process.version !== undefined) {
+    return `Node.js/${process.version.substr(1)} (${process.platform}; ${
+      process.arch
+    })`;
+  }
+
+  return "<environment undetectable>";
+}
+
+;// CONCATENATED MODULE: ./node_modules/before-after-hook/lib/register.js
+// @ts-check
+
+function register(state, name, method, options) {
+  if (typeof method !== "function") {
+    throw new Error("method for before hook must be a function");
+  }
+
+  if (!options) {
+    options = {};
+  }
+
+  if (Array.isArray(name)) {
+    return name.reverse().reduce((callback, name) => {
+      return register.bind(null, state, name, callback, options);
+    }, method)();
+  }
+
+  return Promise.resolve().then(() => {
+    if (!state.registry[name]) {
+      return method(options);
+    }
+
+    return state.registry[name].reduce((method, registered) => {
+      return registered.hook.bind(null, method, options);
+    }, method)();
+  });
+}
+
+;// CONCATENATED MODULE: ./node_modules/before-after-hook/lib/add.js
+// @ts-check
+
+function addHook(state, kind, name, hook) {
+  const orig = hook;
+  if (!state.registry[name]) {
+    state.registry[name] = [];
+  }
+
+  if (kind === "before") {
+    hook = (method, options) => {
+      return Promise.resolve()
+        .then(orig.bind(null, options))
+        .then(method.bind(null, options));
+    };
+  }
+
+  if (kind === "after") {
+    hook = (method, options) => {
+      let result;
+      return Promise.resolve()
+        .then(method.bind(null, options))
+        .then((result_) => {
+          result = result_;
+          return orig(result, options);
+        })
+        .then(() => {
+          return result;
+        });
+    };
+  }
+
+  if (kind === "error") {
+    hook = (method, options) => {
+      return Promise.resolve()
+        .then(method.bind(null, options))
+        .catch((error) => {
+          return orig(error, options);
+        });
+    };
+  }
+
+  state.registry[name].push({
+    hook: hook,
+    orig: orig,
+  });
+}
+
+;// CONCATENATED MODULE: ./node_modules/before-after-hook/lib/remove.js
+// @ts-check
+
+function removeHook(state, name, method) {
+  if (!state.registry[name]) {
+    return;
+  }
+
+  const index = state.registry[name]
+    .map((registered) => {
+      return registered.orig;
+    })
+    .indexOf(method);
+
+  if (index === -1) {
+    return;
+  }
+
+  state.registry[name].splice(index, 1);
+}
+
+;// CONCATENATED MODULE: ./node_modules/before-after-hook/index.js
+// @ts-check
+
+
+
+
+
+// bind with array of arguments: https://stackoverflow.com/a/21792913
+const bind = Function.bind;
+const bindable = bind.bind(bind);
+
+function bindApi(hook, state, name) {
+  const removeHookRef = bindable(removeHook, null).apply(
+    null,
+    name ? [state, name] : [state]
+  );
+  hook.api = { remove: removeHookRef };
+  hook.remove = removeHookRef;
+  ["before", "error", "after", "wrap"].forEach((kind) => {
+    const args = name ? [state, kind, name] : [state, kind];
+    hook[kind] = hook.api[kind] = bindable(addHook, null).apply(null, args);
+  });
+}
+
+function Singular() {
+  const singularHookName = Symbol("Singular");
+  const singularHookState = {
+    registry: {},
+  };
+  const singularHook = register.bind(null, singularHookState, singularHookName);
+  bindApi(singularHook, singularHookState, singularHookName);
+  return singularHook;
+}
+
+function Collection() {
+  const state = {
+    registry: {},
+  };
+
+  const hook = register.bind(null, state);
+  bindApi(hook, state);
+
+  return hook;
+}
+
+/* harmony default export */ const before_after_hook = ({ Singular, Collection });
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/endpoint/dist-bundle/index.js
+// pkg/dist-src/defaults.js
+
+
+// pkg/dist-src/version.js
+var endpoint_dist_bundle_VERSION = "0.0.0-development";
+
+// pkg/dist-src/defaults.js
+var userAgent = `octokit-endpoint.js/${endpoint_dist_bundle_VERSION} ${getUserAgent()}`;
+var DEFAULTS = {
+  method: "GET",
+  baseUrl: "https://api.github.com",
+  headers: {
+    accept: "application/vnd.github.v3+json",
+    "user-agent": userAgent
+  },
+  mediaType: {
+    format: ""
+  }
+};
+
+// pkg/dist-src/util/lowercase-keys.js
+function lowercaseKeys(object) {
+  if (!object) {
+    return {};
+  }
+  return Object.keys(object).reduce((newObj, key) => {
+    newObj[key.toLowerCase()] = object[key];
+    return newObj;
+  }, {});
+}
+
+// pkg/dist-src/util/is-plain-object.js
+function isPlainObject(value) {
+  if (typeof value !== "object" || value === null) return false;
+  if (Object.prototype.toString.call(value) !== "[object Object]") return false;
+  const proto = Object.getPrototypeOf(value);
+  if (proto === null) return true;
+  const Ctor = Object.prototype.hasOwnProperty.call(proto, "constructor") && proto.constructor;
+  return typeof Ctor === "function" && Ctor instanceof Ctor && Function.prototype.call(Ctor) === Function.prototype.call(value);
+}
+
+// pkg/dist-src/util/merge-deep.js
+function mergeDeep(defaults, options) {
+  const result = Object.assign({}, defaults);
+  Object.keys(options).forEach((key) => {
+    if (isPlainObject(options[key])) {
+      if (!(key in defaults)) Object.assign(result, { [key]: options[key] });
+      else result[key] = mergeDeep(defaults[key], options[key]);
+    } else {
+      Object.assign(result, { [key]: options[key] });
+    }
+  });
+  return result;
+}
+
+// pkg/dist-src/util/remove-undefined-properties.js
+function removeUndefinedProperties(obj) {
+  for (const key in obj) {
+    if (obj[key] === void 0) {
+      delete obj[key];
+    }
+  }
+  return obj;
+}
+
+// pkg/dist-src/merge.js
+function merge(defaults, route, options) {
+  if (typeof route === "string") {
+    let [method, url] = route.split(" ");
+    options = Object.assign(url ? { method, url } : { url: method }, options);
+  } else {
+    options = Object.assign({}, route);
+  }
+  options.headers = lowercaseKeys(options.headers);
+  removeUndefinedProperties(options);
+  removeUndefinedProperties(options.headers);
+  const mergedOptions = mergeDeep(defaults || {}, options);
+  if (options.url === "/graphql") {
+    if (defaults && defaults.mediaType.previews?.length) {
+      mergedOptions.mediaType.previews = defaults.mediaType.previews.filter(
+        (preview) => !mergedOptions.mediaType.previews.includes(preview)
+      ).concat(mergedOptions.mediaType.previews);
+    }
+    mergedOptions.mediaType.previews = (mergedOptions.mediaType.previews || []).map((preview) => preview.replace(/-preview/, ""));
+  }
+  return mergedOptions;
+}
+
+// pkg/dist-src/util/add-query-parameters.js
+function addQueryParameters(url, parameters) {
+  const separator = /\?/.test(url) ? "&" : "?";
+  const names = Object.keys(parameters);
+  if (names.length === 0) {
+    return url;
+  }
+  return url + separator + names.map((name) => {
+    if (name === "q") {
+      return "q=" + parameters.q.split("+").map(encodeURIComponent).join("+");
+    }
+    return `${name}=${encodeURIComponent(parameters[name])}`;
+  }).join("&");
+}
+
+// pkg/dist-src/util/extract-url-variable-names.js
+var urlVariableRegex = /\{[^{}}]+\}/g;
+function removeNonChars(variableName) {
+  return variableName.replace(/(?:^\W+)|(?:(?<!\W)\W+$)/g, "").split(/,/);
+}
+function extractUrlVariableNames(url) {
+  const matches = url.match(urlVariableRegex);
+  if (!matches) {
+    return [];
+  }
+  return matches.map(removeNonChars).reduce((a, b) => a.concat(b), []);
+}
+
+// pkg/dist-src/util/omit.js
+function omit(object, keysToOmit) {
+  const result = { __proto__: null };
+  for (const key of Object.keys(object)) {
+    if (keysToOmit.indexOf(key) === -1) {
+      result[key] = object[key];
+    }
+  }
+  return result;
+}
+
+// pkg/dist-src/util/url-template.js
+function encodeReserved(str) {
+  return str.split(/(%[0-9A-Fa-f]{2})/g).map(function(part) {
+    if (!/%[0-9A-Fa-f]/.test(part)) {
+      part = encodeURI(part).replace(/%5B/g, "[").replace(/%5D/g, "]");
+    }
+    return part;
+  }).join("");
+}
+function encodeUnreserved(str) {
+  return encodeURIComponent(str).replace(/[!'()*]/g, function(c) {
+    return "%" + c.charCodeAt(0).toString(16).toUpperCase();
+  });
+}
+function encodeValue(operator, value, key) {
+  value = operator === "+" || operator === "#" ? encodeReserved(value) : encodeUnreserved(value);
+  if (key) {
+    return encodeUnreserved(key) + "=" + value;
+  } else {
+    return value;
+  }
+}
+function isDefined(value) {
+  return value !== void 0 && value !== null;
+}
+function isKeyOperator(operator) {
+  return operator === ";" || operator === "&" || operator === "?";
+}
+function getValues(context, operator, key, modifier) {
+  var value = context[key], result = [];
+  if (isDefined(value) && value !== "") {
+    if (typeof value === "string" || typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") {
+      value = value.toString();
+      if (modifier && modifier !== "*") {
+        value = value.substring(0, parseInt(modifier, 10));
+      }
+      result.push(
+        encodeValue(operator, value, isKeyOperator(operator) ? key : "")
+      );
+    } else {
+      if (modifier === "*") {
+        if (Array.isArray(value)) {
+          value.filter(isDefined).forEach(function(value2) {
+            result.push(
+              encodeValue(operator, value2, isKeyOperator(operator) ? key : "")
+            );
+          });
+        } else {
+          Object.keys(value).forEach(function(k) {
+            if (isDefined(value[k])) {
+              result.push(encodeValue(operator, value[k], k));
+            }
+          });
+        }
+      } else {
+        const tmp = [];
+        if (Array.isArray(value)) {
+          value.filter(isDefined).forEach(function(value2) {
+            tmp.push(encodeValue(operator, value2));
+          });
+        } else {
+          Object.keys(value).forEach(function(k) {
+            if (isDefined(value[k])) {
+              tmp.push(encodeUnreserved(k));
+              tmp.push(encodeValue(operator, value[k].toString()));
+            }
+          });
+        }
+        if (isKeyOperator(operator)) {
+          result.push(encodeUnreserved(key) + "=" + tmp.join(","));
+        } else if (tmp.length !== 0) {
+          result.push(tmp.join(","));
+        }
+      }
+    }
+  } else {
+    if (operator === ";") {
+      if (isDefined(value)) {
+        result.push(encodeUnreserved(key));
+      }
+    } else if (value === "" && (operator === "&" || operator === "?")) {
+      result.push(encodeUnreserved(key) + "=");
+    } else if (value === "") {
+      result.push("");
+    }
+  }
+  return result;
+}
+function parseUrl(template) {
+  return {
+    expand: expand.bind(null, template)
+  };
+}
+function expand(template, context) {
+  var operators = ["+", "#", ".", "/", ";", "?", "&"];
+  template = template.replace(
+    /\{([^\{\}]+)\}|([^\{\}]+)/g,
+    function(_, expression, literal) {
+      if (expression) {
+        let operator = "";
+        const values = [];
+        if (operators.indexOf(expression.charAt(0)) !== -1) {
+          operator = expression.charAt(0);
+          expression = expression.substr(1);
+        }
+        expression.split(/,/g).forEach(function(variable) {
+          var tmp = /([^:\*]*)(?::(\d+)|(\*))?/.exec(variable);
+          values.push(getValues(context, operator, tmp[1], tmp[2] || tmp[3]));
+        });
+        if (operator && operator !== "+") {
+          var separator = ",";
+          if (operator === "?") {
+            separator = "&";
+          } else if (operator !== "#") {
+            separator = operator;
+          }
+          return (values.length !== 0 ? operator : "") + values.join(separator);
+        } else {
+          return values.join(",");
+        }
+      } else {
+        return encodeReserved(literal);
+      }
+    }
+  );
+  if (template === "/") {
+    return template;
+  } else {
+    return template.replace(/\/$/, "");
+  }
+}
+
+// pkg/dist-src/parse.js
+function parse(options) {
+  let method = options.method.toUpperCase();
+  let url = (options.url || "/").replace(/:([a-z]\w+)/g, "{$1}");
+  let headers = Object.assign({}, options.headers);
+  let body;
+  let parameters = omit(options, [
+    "method",
+    "baseUrl",
+    "url",
+    "headers",
+    "request",
+    "mediaType"
+  ]);
+  const urlVariableNames = extractUrlVariableNames(url);
+  url = parseUrl(url).expand(parameters);
+  if (!/^http/.test(url)) {
+    url = options.baseUrl + url;
+  }
+  const omittedParameters = Object.keys(options).filter((option) => urlVariableNames.includes(option)).concat("baseUrl");
+  const remainingParameters = omit(parameters, omittedParameters);
+  const isBinaryRequest = /application\/octet-stream/i.test(headers.accept);
+  if (!isBinaryRequest) {
+    if (options.mediaType.format) {
+      headers.accept = headers.accept.split(/,/).map(
+        (format) => format.replace(
+          /application\/vnd(\.\w+)(\.v3)?(\.\w+)?(\+json)?$/,
+          `application/vnd$1$2.${options.mediaType.format}`
+        )
+      ).join(",");
+    }
+    if (url.endsWith("/graphql")) {
+      if (options.mediaType.previews?.length) {
+        const previewsFromAcceptHeader = headers.accept.match(/(?<![\w-])[\w-]+(?=-preview)/g) || [];
+        headers.accept = previewsFromAcceptHeader.concat(options.mediaType.previews).map((preview) => {
+          const format = options.mediaType.format ? `.${options.mediaType.format}` : "+json";
+          return `application/vnd.github.${preview}-preview${format}`;
+        }).join(",");
+      }
+    }
+  }
+  if (["GET", "HEAD"].includes(method)) {
+    url = addQueryParameters(url, remainingParameters);
+  } else {
+    if ("data" in remainingParameters) {
+      body = remainingParameters.data;
+    } else {
+      if (Object.keys(remainingParameters).length) {
+        body = remainingParameters;
+      }
+    }
+  }
+  if (!headers["content-type"] && typeof body !== "undefined") {
+    headers["content-type"] = "application/json; charset=utf-8";
+  }
+  if (["PATCH", "PUT"].includes(method) && typeof body === "undefined") {
+    body = "";
+  }
+  return Object.assign(
+    { method, url, headers },
+    typeof body !== "undefined" ? { body } : null,
+    options.request ? { request: options.request } : null
+  );
+}
+
+// pkg/dist-src/endpoint-with-defaults.js
+function endpointWithDefaults(defaults, route, options) {
+  return parse(merge(defaults, route, options));
+}
+
+// pkg/dist-src/with-defaults.js
+function withDefaults(oldDefaults, newDefaults) {
+  const DEFAULTS2 = merge(oldDefaults, newDefaults);
+  const endpoint2 = endpointWithDefaults.bind(null, DEFAULTS2);
+  return Object.assign(endpoint2, {
+    DEFAULTS: DEFAULTS2,
+    defaults: withDefaults.bind(null, DEFAULTS2),
+    merge: merge.bind(null, DEFAULTS2),
+    parse
+  });
+}
+
+// pkg/dist-src/index.js
+var endpoint = withDefaults(null, DEFAULTS);
+
+
+;// CONCATENATED MODULE: ./node_modules/content-type/dist/index.js
+/*!
+ * content-type
+ * Copyright(c) 2015 Douglas Christopher Wilson
+ * MIT Licensed
+ */
+const SP = 32; // " "
+const HTAB = 9; // "\t"
+const SEMI = 59; // ";"
+const EQ = 61; // "="
+const DQUOTE = 34; // '"'
+const BSLASH = 92; // "\\"
+const COMMA = 44; // ","
+const LOWER_CASE = 1;
+const OWS = 2;
+const SEMI_FLAG = 4;
+const COMMA_FLAG = 8;
+const TOKEN_FLAG = 16;
+const NON_ASCII = 0xff00;
+const CASE_FLAGS = LOWER_CASE | NON_ASCII;
+/**
+ * Character flags used to normalize HTTP field values while scanning.
+ * Out-of-range reads intentionally coerce to zero in bitwise expressions.
+ */
+const CHAR_MAP = new Uint8Array(0x100);
+CHAR_MAP[HTAB] |= OWS;
+CHAR_MAP[SP] |= OWS;
+CHAR_MAP[SEMI] |= SEMI_FLAG;
+CHAR_MAP[COMMA] |= COMMA_FLAG;
+for (let code = 0x80 /* non-ASCII */; code <= 0xff; code++) {
+    CHAR_MAP[code] |= LOWER_CASE;
+}
+for (const char of "!#$%&'*+-.^_`|~") {
+    CHAR_MAP[char.charCodeAt(0)] |= TOKEN_FLAG;
+}
+for (let code = 0x30 /* 0 */; code <= 0x39 /* 9 */; code++) {
+    CHAR_MAP[code] |= TOKEN_FLAG;
+}
+for (let code = 0x41 /* A */; code <= 0x5a /* Z */; code++) {
+    CHAR_MAP[code] |= LOWER_CASE | TOKEN_FLAG;
+}
+for (let code = 0x61 /* a */; code <= 0x7a /* z */; code++) {
+    CHAR_MAP[code] |= TOKEN_FLAG;
+}
+/**
+ * Null object perf optimization. Faster than `Object.create(null)` and `{ __proto__: null }`.
+ */
+const NullObject = /* @__PURE__ */ (() => {
+    const C = function () { };
+    C.prototype = Object.create(null);
+    return C;
+})();
+/**
+ * Validate a type string against RFC 9110.
+ */
+function isTypeValid(type, start = 0, end = type.length) {
+    let hasSlash = false;
+    for (let index = start; index < end; index++) {
+        const code = type.charCodeAt(index);
+        if (code === 47 /* / */) {
+            if (hasSlash || index === start || index >= end - 1)
+                return false;
+            hasSlash = true;
+        }
+        else if (!isTokenCode(code)) {
+            return false;
+        }
+    }
+    return hasSlash;
+}
+/**
+ * Validate a token against RFC 9110.
+ */
+function isTokenValid(token, start = 0, end = token.length) {
+    if (start >= end)
+        return false;
+    for (let index = start; index < end; index++) {
+        if (!isTokenCode(token.charCodeAt(index)))
+            return false;
+    }
+    return true;
+}
+/**
+ * Check whether a character code belongs to the token production in RFC 9110.
+ */
+function isTokenCode(code) {
+    return (CHAR_MAP[code] & TOKEN_FLAG) !== 0;
+}
+/**
+ * Serialize a parameter value.
+ */
+function parameterValue(str) {
+    const len = str.length;
+    if (len === 0)
+        return '""';
+    let index = 0;
+    while (index < len && isTokenCode(str.charCodeAt(index)))
+        index++;
+    if (index === len)
+        return str;
+    let result = '"';
+    let start = 0;
+    while (index < len) {
+        const code = str.charCodeAt(index);
+        if (code !== HTAB && (code < SP || code === 127 || code > 255)) {
+            throw new TypeError(`Invalid parameter value: ${str}`);
+        }
+        if (code === 34 /* " */ || code === 92 /* \\ */) {
+            result += `${str.slice(start, index)}\\`;
+            start = index;
+        }
+        index++;
+    }
+    return `${result}${str.slice(start)}"`;
+}
+/**
+ * Format an object into a `Content-Type` header.
+ */
+function format(obj) {
+    const { type, parameters } = obj;
+    if (!type || !isTypeValid(type)) {
+        throw new TypeError(`Invalid type: ${type}`);
+    }
+    let result = type;
+    if (parameters) {
+        for (const param of Object.keys(parameters)) {
+            if (!isTokenValid(param)) {
+                throw new TypeError(`Invalid parameter name: ${param}`);
+            }
+            result += `; ${param}=${parameterValue(parameters[param])}`;
+        }
+    }
+    return result;
+}
+/**
+ * Parse a `Content-Type` header.
+ */
+function dist_parse(header, options) {
+    const stopFlags = SEMI_FLAG | (options?.comma === true ? COMMA_FLAG : 0);
+    const len = header.length;
+    let valueStart = options?.start ?? 0;
+    while ((CHAR_MAP[header.charCodeAt(valueStart)] & OWS) !== 0) {
+        valueStart++;
+    }
+    let index = valueStart;
+    let typeFlags = 0;
+    let whitespace = -1;
+    let stop = options?.parameters === false ? COMMA_FLAG : 0;
+    while (index < len) {
+        const code = header.charCodeAt(index);
+        const flags = CHAR_MAP[code];
+        if ((flags & stopFlags) !== 0) {
+            stop |= flags & COMMA_FLAG;
+            break;
+        }
+        if ((flags & OWS) !== 0) {
+            if (whitespace === -1)
+                whitespace = index;
+        }
+        else {
+            whitespace = -1;
+        }
+        typeFlags |= (code & NON_ASCII) | flags;
+        index++;
+    }
+    const valueEnd = whitespace === -1 ? index : whitespace;
+    const value = header.slice(valueStart, valueEnd);
+    const type = (typeFlags & CASE_FLAGS) === 0 ? value : value.toLowerCase();
+    if (index === len || stop !== 0) {
+        return { type, index, parameters: new NullObject() };
+    }
+    return parseParameters(header, type, index, len, stopFlags);
+}
+/**
+ * Parses the parameters of a `Content-Type` header starting at the given index.
+ */
+function parseParameters(header, type, index, len, stopFlags) {
+    const parameters = new NullObject();
+    parameter: while (index < len) {
+        index++; // Skip over ;
+        while ((CHAR_MAP[header.charCodeAt(index)] & OWS) !== 0) {
+            index++;
+        }
+        const keyStart = index;
+        let keyFlags = 0;
+        let keyWhitespace = -1;
+        while (index < len) {
+            const code = header.charCodeAt(index);
+            const flags = CHAR_MAP[code];
+            if ((flags & stopFlags) !== 0) {
+                if ((flags & COMMA_FLAG) !== 0)
+                    break parameter;
+                continue parameter;
+            }
+            if (code === EQ) {
+                const keyEnd = keyWhitespace === -1 ? index : keyWhitespace;
+                const value = header.slice(keyStart, keyEnd);
+                const key = (keyFlags & CASE_FLAGS) === 0 ? value : value.toLowerCase();
+                index++;
+                while ((CHAR_MAP[header.charCodeAt(index)] & OWS) !== 0) {
+                    index++;
+                }
+                if (index < len && header.charCodeAt(index) === DQUOTE) {
+                    const quotedStart = ++index;
+                    let escaped = false;
+                    while (index < len) {
+                        const code = header.charCodeAt(index);
+                        if (code === DQUOTE) {
+                            if (parameters[key] === undefined) {
+                                parameters[key] = escaped
+                                    ? unescapeQuotedPairs(header, quotedStart, index)
+                                    : header.slice(quotedStart, index);
+                            }
+                            index++;
+                            let stop = 0;
+                            // Discard characters between quote and delimiter.
+                            while (index < len) {
+                                const code = header.charCodeAt(index);
+                                const flags = CHAR_MAP[code];
+                                if ((flags & stopFlags) !== 0) {
+                                    stop = flags & COMMA_FLAG;
+                                    break;
+                                }
+                                index++;
+                            }
+                            if (stop !== 0)
+                                break parameter;
+                            continue parameter;
+                        }
+                        if (code === BSLASH && index + 1 < len) {
+                            escaped = true;
+                            index += 2;
+                            continue;
+                        }
+                        index++;
+                    }
+                    continue parameter;
+                }
+                const valueStart = index;
+                let stop = 0;
+                let valueWhitespace = -1;
+                while (index < len) {
+                    const code = header.charCodeAt(index);
+                    const flags = CHAR_MAP[code];
+                    if ((flags & stopFlags) !== 0) {
+                        stop = flags & COMMA_FLAG;
+                        break;
+                    }
+                    if ((flags & OWS) !== 0) {
+                        if (valueWhitespace === -1)
+                            valueWhitespace = index;
+                    }
+                    else {
+                        valueWhitespace = -1;
+                    }
+                    index++;
+                }
+                if (parameters[key] === undefined) {
+                    const valueEnd = valueWhitespace === -1 ? index : valueWhitespace;
+                    parameters[key] = header.slice(valueStart, valueEnd);
+                }
+                if (stop !== 0)
+                    break parameter;
+                continue parameter;
+            }
+            if ((flags & OWS) !== 0) {
+                if (keyWhitespace === -1)
+                    keyWhitespace = index;
+            }
+            else {
+                keyWhitespace = -1;
+            }
+            keyFlags |= (code & NON_ASCII) | flags;
+            index++;
+        }
+    }
+    return { type, index, parameters };
+}
+/**
+ * Remove backslashes from quoted pairs in a known-terminated quoted string body.
+ */
+function unescapeQuotedPairs(str, start, end) {
+    let result = "";
+    for (let index = start; index < end; index++) {
+        if (str.charCodeAt(index) === BSLASH) {
+            result += str.slice(start, index);
+            start = ++index;
+        }
+    }
+    return result + str.slice(start, end);
+}
+//# sourceMappingURL=index.js.map
+;// CONCATENATED MODULE: ./node_modules/json-with-bigint/json-with-bigint.js
+const intRegex = /^-?\d+$/;
+const noiseValue = /^-?\d+n+$/; // Noise - strings that match the custom format before being converted to it
+const originalStringify = JSON.stringify;
+const originalParse = JSON.parse;
+const customFormat = /^-?\d+n$/;
+
+const bigIntsStringify = /([\[:])?"(-?\d+)n"($|\s*[,\}\]])/g;
+const noiseStringify = /([\[:])?("-?\d+n+)n("$|"\s*[,\}\]])/g;
+
+/**
+ * @typedef {(this: any, key: string | number | undefined, value: any) => any} Replacer
+ * @typedef {(key: string | number | undefined, value: any, context?: { source: string }) => any} Reviver
+ */
+
+/**
+ * Checks if a value is unstringifiable according to native JSON.stringify rules.
+ *
+ * @param {any} val The value to check.
+ * @returns {boolean} True if the value is undefined, a function, or a symbol.
+ */
+const isUnstringifiable = (val) =>
+  val === undefined || typeof val === "function" || typeof val === "symbol";
+
+/**
+ * Checks if a value is a native JSON.rawJSON object (Node.js 22+).
+ *
+ * @param {any} val The value to check.
+ * @returns {boolean} True if the value is a RawJSON instance.
+ */
+const isRawJSON = (val) =>
+  val !== null &&
+  typeof val === "object" &&
+  val.constructor &&
+  val.constructor.name === "RawJSON";
+
+/**
+ * Iteratively converts a JS value to a JSON string.
+ * Used as a fallback when the native JSON.stringify hits the Maximum Call Stack size.
+ * Fully compliant with JSON formatting (space), replacers, and toJSON behaviors.
+ *
+ * @param {any} rootValue The value to stringify.
+ * @param {Replacer | Array<string | number> | null} [replacer] User's custom replacer function.
+ * @param {string | number} [spaceParam] Indentation for pretty-printing.
+ * @returns {string | undefined} The generated JSON string.
+ */
+const stringifyIteratively = (rootValue, replacer, spaceParam) => {
+  let space = "";
+
+  if (typeof spaceParam === "number") {
+    space = " ".repeat(Math.min(10, Math.max(0, Math.floor(spaceParam))));
+  } else if (typeof spaceParam === "string") {
+    space = spaceParam.slice(0, 10);
+  }
+
+  const isFunctionReplacer = typeof replacer === "function";
+  const propertyList = Array.isArray(replacer)
+    ? new Set(replacer.map(String))
+    : null;
+
+  /**
+   * Prepares a value for stringification by resolving toJSON, handling BigInts,
+   * applying custom replacers, and unwrapping primitive objects.
+   *
+   * @param {object|Array} parent The parent object or array holding the value.
+   * @param {string} key The key associated with the value.
+   * @param {any} val The raw value to process.
+   * @returns {any} The processed value ready for stringification.
+   */
+  const prepareVal = (parent, key, val) => {
+    const isObject = val !== null && typeof val === "object";
+    const hasToJSON = isObject && typeof val.toJSON === "function";
+
+    if (hasToJSON) {
+      val = val.toJSON(key);
+    }
+
+    const isNoise = typeof val === "string" && noiseValue.test(val);
+
+    if (isNoise) return val + "n";
+
+    const isBigInt = typeof val === "bigint";
+
+    if (isBigInt) {
+      const supportsRawJSON = "rawJSON" in JSON;
+
+      if (supportsRawJSON) return JSON.rawJSON(val.toString());
+
+      return val.toString() + "n";
+    }
+
+    if (isFunctionReplacer) {
+      val = replacer.call(parent, key, val);
+    }
+
+    const isPostReplacerObject = val !== null && typeof val === "object";
+
+    if (isPostReplacerObject) {
+      const isPrimitiveWrapper =
+        val instanceof Number ||
+        val instanceof String ||
+        val instanceof Boolean;
+
+      if (isPrimitiveWrapper) {
+        val = val.valueOf();
+      }
+    }
+
+    return val;
+  };
+
+  const rootProcessed = prepareVal({ "": rootValue }, "", rootValue);
+
+  if (isUnstringifiable(rootProcessed)) {
+    return undefined;
+  }
+
+  const isRootPrimitive =
+    rootProcessed === null || typeof rootProcessed !== "object";
+  const isRootNativeRawJSON = isRawJSON(rootProcessed);
+
+  if (isRootPrimitive || isRootNativeRawJSON) {
+    return originalStringify(rootProcessed);
+  }
+
+  const chunks = [];
+  let level = 0;
+
+  const stack = [
+    {
+      parent: { "": rootProcessed },
+      key: "",
+      val: rootProcessed,
+      isArray: Array.isArray(rootProcessed),
+      keys: Array.isArray(rootProcessed) ? null : Object.keys(rootProcessed),
+      index: 0,
+      first: true,
+    },
+  ];
+
+  const visited = new WeakSet([rootProcessed]);
+
+  while (stack.length > 0) {
+    const node = stack[stack.length - 1];
+
+    if (node.index === 0) {
+      chunks.push(node.isArray ? "[" : "{");
+      level++;
+    }
+
+    let isDone = false;
+
+    if (node.isArray) {
+      if (node.index < node.val.length) {
+        if (!node.first) chunks.push(",");
+
+        if (space) chunks.push("\n" + space.repeat(level));
+
+        const childRaw = node.val[node.index];
+        const childVal = prepareVal(node.val, String(node.index), childRaw);
+
+        if (isUnstringifiable(childVal)) {
+          chunks.push("null");
+          node.first = false;
+          node.index++;
+        } else {
+          const isComplexObject =
+            childVal !== null && typeof childVal === "object";
+          const isNativeRaw = isRawJSON(childVal);
+
+          if (isComplexObject && !isNativeRaw) {
+            if (visited.has(childVal)) {
+              throw new TypeError("Converting circular structure to JSON");
+            }
+
+            visited.add(childVal);
+
+            stack.push({
+              parent: node.val,
+              key: String(node.index),
+              val: childVal,
+              isArray: Array.isArray(childVal),
+              keys: Array.isArray(childVal) ? null : Object.keys(childVal),
+              index: 0,
+              first: true,
+            });
+
+            node.first = false;
+            node.index++;
+          } else {
+            chunks.push(originalStringify(childVal));
+            node.first = false;
+            node.index++;
+          }
+        }
+      } else {
+        isDone = true;
+      }
+    } else {
+      while (node.index < node.keys.length) {
+        const k = node.keys[node.index++];
+
+        const isFilteredOutByArray = propertyList && !propertyList.has(k);
+
+        if (isFilteredOutByArray) continue;
+
+        const childRaw = node.val[k];
+        const childVal = prepareVal(node.val, k, childRaw);
+
+        if (isUnstringifiable(childVal)) continue;
+
+        if (!node.first) chunks.push(",");
+
+        if (space) {
+          chunks.push("\n" + space.repeat(level) + originalStringify(k) + ": ");
+        } else {
+          chunks.push(originalStringify(k) + ":");
+        }
+
+        const isComplexObject =
+          childVal !== null && typeof childVal === "object";
+        const isNativeRaw = isRawJSON(childVal);
+
+        if (isComplexObject && !isNativeRaw) {
+          if (visited.has(childVal)) {
+            throw new TypeError("Converting circular structure to JSON");
+          }
+
+          visited.add(childVal);
+
+          stack.push({
+            parent: node.val,
+            key: k,
+            val: childVal,
+            isArray: Array.isArray(childVal),
+            keys: Array.isArray(childVal) ? null : Object.keys(childVal),
+            index: 0,
+            first: true,
+          });
+
+          node.first = false;
+
+          break; // Stop current loop level to process the newly pushed stack node
+        } else {
+          chunks.push(originalStringify(childVal));
+          node.first = false;
+        }
+      }
+
+      const isNodeFullyProcessed =
+        node.index >= node.keys.length && stack[stack.length - 1] === node;
+
+      if (isNodeFullyProcessed) {
+        isDone = true;
+      }
+    }
+
+    if (isDone) {
+      level--;
+
+      if (!node.first && space) chunks.push("\n" + space.repeat(level));
+
+      chunks.push(node.isArray ? "]" : "}");
+      visited.delete(node.val);
+      stack.pop();
+    }
+  }
+
+  return chunks.join("");
+};
+
+/**
+ * Converts a JavaScript value to a JSON string.
+ *
+ * Supports serialization of BigInt values using two strategies:
+ * 1. Custom format "123n" → "123" (universal fallback)
+ * 2. Native JSON.rawJSON() (Node.js 22+, fastest) when available
+ *
+ * All other values are serialized exactly like native JSON.stringify().
+ *
+ * @param {*} value The value to convert to a JSON string.
+ * @param {Replacer | Array<string | number> | null} [replacer]
+ * A function that alters the behavior of the stringification process,
+ * or an array of strings/numbers to indicate properties to exclude.
+ * @param {string | number} [space]
+ * A string or number to specify indentation or pretty-printing.
+ * @returns {string} The JSON string representation.
+ */
+const JSONStringify = (value, replacer, space) => {
+  try {
+    const supportsRawJSON = "rawJSON" in JSON;
+
+    if (supportsRawJSON) {
+      return originalStringify(
+        value,
+        (key, val) => {
+          if (typeof val === "bigint") return JSON.rawJSON(val.toString());
+
+          const hasFunctionReplacer = typeof replacer === "function";
+
+          if (hasFunctionReplacer) return replacer(key, val);
+
+          const isKeyInArrayReplacer =
+            Array.isArray(replacer) && replacer.includes(key);
+
+          if (isKeyInArrayReplacer) return val;
+
+          return val;
+        },
+        space,
+      );
+    }
+
+    if (!value) return originalStringify(value, replacer, space);
+
+    const convertedToCustomJSON = originalStringify(
+      value,
+      (key, val) => {
+        const isNoise = typeof val === "string" && noiseValue.test(val);
+
+        if (isNoise) return val.toString() + "n"; // Mark noise values with additional "n" to offset the deletion of one "n" during the processing
+
+        if (typeof val === "bigint") return val.toString() + "n";
+
+        const hasFunctionReplacer = typeof replacer === "function";
+
+        if (hasFunctionReplacer) return replacer(key, val);
+
+        const isKeyInArrayReplacer =
+          Array.isArray(replacer) && replacer.includes(key);
+
+        if (isKeyInArrayReplacer) return val;
+
+        return val;
+      },
+      space,
+    );
+
+    const processedJSON = convertedToCustomJSON.replace(
+      bigIntsStringify,
+      "$1$2$3",
+    ); // Delete one "n" off the end of every BigInt value
+
+    const denoisedJSON = processedJSON.replace(noiseStringify, "$1$2$3"); // Remove one "n" off the end of every noisy string
+
+    return denoisedJSON;
+  } catch (error) {
+    if (error instanceof RangeError) {
+      const convertedJSON = stringifyIteratively(value, replacer, space);
+
+      if (convertedJSON === undefined) return undefined;
+
+      const supportsRawJSON = "rawJSON" in JSON;
+
+      if (supportsRawJSON) return convertedJSON;
+
+      const processedJSON = convertedJSON.replace(bigIntsStringify, "$1$2$3");
+
+      return processedJSON.replace(noiseStringify, "$1$2$3");
+    }
+
+    throw error;
+  }
+};
+
+const featureCache = new Map();
+
+/**
+ * Detects if the current JSON.parse implementation supports the context.source feature.
+ *
+ * Uses toString() fingerprinting to cache results and automatically detect runtime
+ * replacements of JSON.parse (polyfills, mocks, etc.).
+ *
+ * @returns {boolean} true if context.source is supported, false otherwise.
+ */
+const isContextSourceSupported = () => {
+  const parseFingerprint = JSON.parse.toString();
+
+  if (featureCache.has(parseFingerprint)) {
+    return featureCache.get(parseFingerprint);
+  }
+
+  try {
+    const result = JSON.parse(
+      "1",
+      (_, __, context) => !!context?.source && context.source === "1",
+    );
+    featureCache.set(parseFingerprint, result);
+
+    return result;
+  } catch {
+    featureCache.set(parseFingerprint, false);
+
+    return false;
+  }
+};
+
+/**
+ * Reviver function that converts custom-format BigInt strings back to BigInt values.
+ * Also handles "noise" strings that accidentally match the BigInt format.
+ *
+ * @param {string | number | undefined} key The object key.
+ * @param {*} value The value being parsed.
+ * @param {object} [context] Parse context (if supported by JSON.parse).
+ * @param {Reviver} [userReviver] User's custom reviver function.
+ * @returns {any} The transformed value.
+ */
+const convertMarkedBigIntsReviver = (key, value, context, userReviver) => {
+  const isCustomFormatBigInt =
+    typeof value === "string" && customFormat.test(value);
+
+  if (isCustomFormatBigInt) return BigInt(value.slice(0, -1));
+
+  const isNoiseValue = typeof value === "string" && noiseValue.test(value);
+  if (isNoiseValue) return value.slice(0, -1);
+
+  const hasUserReviver = typeof userReviver === "function";
+
+  if (!hasUserReviver) return value;
+
+  return userReviver(key, value, context);
+};
+
+/**
+ * Fast JSON.parse implementation (~2x faster than classic fallback).
+ * Uses JSON.parse's context.source feature to detect integers and convert
+ * large numbers directly to BigInt without string manipulation.
+ *
+ * Does not support legacy custom format from v1 of this library.
+ *
+ * @param {string} text JSON string to parse.
+ * @param {Reviver} [reviver] Transform function to apply to each value.
+ * @returns {any} Parsed JavaScript value.
+ */
+const JSONParseV2 = (text, reviver) => {
+  return JSON.parse(text, (key, value, context) => {
+    const isNumber = typeof value === "number";
+    const isOutOfBounds =
+      value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER;
+    const isBigNumber = isNumber && isOutOfBounds;
+    const isInt = context && intRegex.test(context.source);
+    const isBigInt = isBigNumber && isInt;
+
+    if (isBigInt) return BigInt(context.source);
+
+    const hasCustomReviver = typeof reviver === "function";
+
+    if (!hasCustomReviver) return value;
+
+    return reviver(key, value, context);
+  });
+};
+
+const MAX_INT = Number.MAX_SAFE_INTEGER.toString();
+const MAX_DIGITS = MAX_INT.length;
+const stringsOrLargeNumbers =
+  /"(?:[^"\\]|\\.)*"|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/g;
+const noiseValueWithQuotes = /^"-?\d+n+"$/; // Noise - strings that match the custom format before being converted to it
+
+/**
+ * Iteratively traverses the parsed object bottom-up (post-order),
+ * emulating the native JSON.parse reviver behavior.
+ * This avoids Call Stack overflows (RangeError) on deeply nested structures.
+ *
+ * @param {any} parsed The natively parsed JSON object.
+ * @param {Reviver} [userReviver] User's custom reviver function.
+ * @returns {any} The fully processed object.
+ */
+const applyReviverIteratively = (parsed, userReviver) => {
+  const rootHolder = { "": parsed };
+  const stack = [{ parent: rootHolder, key: "", visited: false }];
+
+  while (stack.length > 0) {
+    const node = stack[stack.length - 1];
+
+    if (!node.visited) {
+      node.visited = true;
+
+      const value = node.parent[node.key];
+      const isComplexObject = value !== null && typeof value === "object";
+
+      if (isComplexObject) {
+        const keys = Object.keys(value);
+
+        for (let i = keys.length - 1; i >= 0; i--) {
+          stack.push({ parent: value, key: keys[i], visited: false });
+        }
+      }
+    } else {
+      const { parent, key } = node;
+      let value = parent[key];
+
+      if (typeof value === "string") {
+        const isCustomFormatBigInt = customFormat.test(value);
+
+        if (isCustomFormatBigInt) {
+          value = BigInt(value.slice(0, -1));
+        } else {
+          const isNoise = noiseValue.test(value);
+
+          if (isNoise) value = value.slice(0, -1);
+        }
+      }
+
+      const hasUserReviver = typeof userReviver === "function";
+
+      if (hasUserReviver) {
+        value = userReviver.call(parent, key, value);
+      }
+
+      const isDeleted = value === undefined;
+
+      if (isDeleted) {
+        delete parent[key];
+      } else {
+        parent[key] = value;
+      }
+
+      stack.pop();
+    }
+  }
+
+  return rootHolder[""];
+};
+
+/**
+ * Pre-processes the JSON string to mark large numbers with an 'n' suffix.
+ *
+ * @param {string} text The raw JSON string.
+ * @returns {string} The serialized string with marked BigInts.
+ */
+const serializeBigInts = (text) => {
+  return text.replace(
+    stringsOrLargeNumbers,
+    (match, digits, fractional, exponential) => {
+      const isString = match[0] === '"';
+      const isNoise = isString && noiseValueWithQuotes.test(match);
+
+      if (isNoise) return match.substring(0, match.length - 1) + 'n"'; // Mark noise values with additional "n" to offset the deletion of one "n" during the processing
+
+      const hasFractionalOrExponential = fractional || exponential;
+
+      // With a fixed number of digits, we can correctly use lexicographical comparison to do a numeric comparison
+      const isLessThanMaxSafeInt =
+        digits &&
+        (digits.length < MAX_DIGITS ||
+          (digits.length === MAX_DIGITS && digits <= MAX_INT));
+
+      const isStandardValue =
+        isString || hasFractionalOrExponential || isLessThanMaxSafeInt;
+
+      if (isStandardValue) return match;
+
+      return '"' + match + 'n"';
+    },
+  );
+};
+
+/**
+ * Converts a JSON string into a JavaScript value.
+ *
+ * Supports parsing of large integers using two strategies:
+ * 1. Classic fallback: Marks large numbers with "123n" format, then converts to BigInt
+ * 2. Fast path (JSONParseV2): Uses context.source feature (~2x faster) when available
+ *
+ * All other JSON values are parsed exactly like native JSON.parse().
+ *
+ * @param {string} text A valid JSON string.
+ * @param {Reviver} [reviver]
+ * A function that transforms the results. This function is called for each member
+ * of the object. If a member contains nested objects, the nested objects are
+ * transformed before the parent object is.
+ * @returns {any} The parsed JavaScript value.
+ * @throws {SyntaxError} If text is not valid JSON.
+ */
+const JSONParse = (text, reviver) => {
+  if (!text) return originalParse(text, reviver);
+
+  try {
+    if (isContextSourceSupported()) return JSONParseV2(text, reviver); // Shortcut to a faster (2x) and simpler version
+
+    // Find and mark big numbers with "n"
+    const serializedData = serializeBigInts(text);
+
+    return originalParse(serializedData, (key, value, context) =>
+      convertMarkedBigIntsReviver(key, value, context, reviver),
+    );
+  } catch (error) {
+    if (error instanceof RangeError) {
+      const serializedData = serializeBigInts(text);
+      const parsed = originalParse(serializedData);
+
+      return applyReviverIteratively(parsed, reviver);
+    }
+
+    throw error;
+  }
+};
+
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/request/dist-bundle/index.js
+// pkg/dist-src/index.js
+
+
+// pkg/dist-src/defaults.js
+
+
+// pkg/dist-src/version.js
+var request_dist_bundle_VERSION = "10.0.16";
+
+// pkg/dist-src/defaults.js
+var defaults_default = {
+  headers: {
+    "user-agent": `octokit-request.js/${request_dist_bundle_VERSION} ${getUserAgent()}`
+  }
+};
+
+// pkg/dist-src/fetch-wrapper.js
+
+
+
+// pkg/dist-src/is-plain-object.js
+function dist_bundle_isPlainObject(value) {
+  if (typeof value !== "object" || value === null) return false;
+  if (Object.prototype.toString.call(value) !== "[object Object]") return false;
+  const proto = Object.getPrototypeOf(value);
+  if (proto === null) return true;
+  const Ctor = Object.prototype.hasOwnProperty.call(proto, "constructor") && proto.constructor;
+  return typeof Ctor === "function" && Ctor instanceof Ctor && Function.prototype.call(Ctor) === Function.prototype.call(value);
+}
+
+// pkg/dist-src/fetch-wrapper.js
+
+var dist_bundle_noop = () => "";
+async function fetchWrapper(requestOptions) {
+  const fetch = requestOptions.request?.fetch || globalThis.fetch;
+  if (!fetch) {
+    throw new Error(
+      "fetch is not set. Please pass a fetch implementation as new Octokit({ request: { fetch }}). Learn more at https://github.com/octokit/octokit.js/#fetch-missing"
+    );
+  }
+  const log = requestOptions.request?.log || console;
+  const parseSuccessResponseBody = requestOptions.request?.parseSuccessResponseBody !== false;
+  const body = dist_bundle_isPlainObject(requestOptions.body) || Array.isArray(requestOptions.body) ? JSONStringify(requestOptions.body) : requestOptions.body;
+  const requestHeaders = Object.fromEntries(
+    Object.entries(requestOptions.headers).map(([name, value]) => [
+      name,
+      String(value)
+    ])
+  );
+  let fetchResponse;
+  try {
+    fetchResponse = await fetch(requestOptions.url, {
+      method: requestOptions.method,
+      body,
+      redirect: requestOptions.request?.redirect,
+      headers: requestHeaders,
+      signal: requestOptions.request?.signal,
+      // duplex must be set if request.body is ReadableStream or Async Iterables.
+      // See https://fetch.spec.whatwg.org/#dom-requestinit-duplex.
+      ...requestOptions.body && { duplex: "half" }
+    });
+  } catch (error) {
+    let message = "Unknown Error";
+    if (error instanceof Error) {
+      if (error.name === "AbortError") {
+        error.status = 500;
+        throw error;
+      }
+      message = error.message;
+      if (error.name === "TypeError" && "cause" in error) {
+        if (error.cause instanceof Error) {
+          message = error.cause.message;
+        } else if (typeof error.cause === "string") {
+          message = error.cause;
+        }
+      }
+    }
+    const requestError = new RequestError(message, 500, {
+      request: requestOptions
+    });
+    requestError.cause = error;
+    throw requestError;
+  }
+  const status = fetchResponse.status;
+  const url = fetchResponse.url;
+  const responseHeaders = {};
+  for (const [key, value] of fetchResponse.headers) {
+    responseHeaders[key] = value;
+  }
+  const octokitResponse = {
+    url,
+    status,
+    headers: responseHeaders,
+    data: ""
+  };
+  if ("deprecation" in responseHeaders) {
+    const matches = responseHeaders.link && responseHeaders.link.match(/<([^<>]+)>; rel="deprecation"/);
+    const deprecationLink = matches && matches.pop();
+    log.warn(
+      `[@octokit/request] "${requestOptions.method} ${requestOptions.url}" is deprecated. It is scheduled to be removed on ${responseHeaders.sunset}${deprecationLink ? `. See ${deprecationLink}` : ""}`
+    );
+  }
+  if (status === 204 || status === 205) {
+    return octokitResponse;
+  }
+  if (requestOptions.method === "HEAD") {
+    if (status < 400) {
+      return octokitResponse;
+    }
+    throw new RequestError(fetchResponse.statusText, status, {
+      response: octokitResponse,
+      request: requestOptions
+    });
+  }
+  if (status === 304) {
+    octokitResponse.data = await getResponseData(fetchResponse);
+    throw new RequestError("Not modified", status, {
+      response: octokitResponse,
+      request: requestOptions
+    });
+  }
+  if (status >= 400) {
+    octokitResponse.data = await getResponseData(fetchResponse);
+    throw new RequestError(toErrorMessage(octokitResponse.data), status, {
+      response: octokitResponse,
+      request: requestOptions
+    });
+  }
+  octokitResponse.data = parseSuccessResponseBody ? await getResponseData(fetchResponse) : fetchResponse.body;
+  return octokitResponse;
+}
+async function getResponseData(response) {
+  const contentType = response.headers.get("content-type");
+  if (!contentType) {
+    return response.text().catch(dist_bundle_noop);
+  }
+  const mimetype = dist_parse(contentType);
+  if (isJSONResponse(mimetype)) {
+    let text = "";
+    try {
+      text = await response.text();
+      return JSONParse(text);
+    } catch (err) {
+      return text;
+    }
+  } else if (mimetype.type.startsWith("text/") || // `application/octet-stream` is the canonical "arbitrary binary" type
+  // (RFC 2046) and must never be decoded as text, even when the response
+  // carries a (misleading) `charset=utf-8` parameter — see #751.
+  mimetype.parameters.charset?.toLowerCase() === "utf-8" && mimetype.type !== "application/octet-stream") {
+    return response.text().catch(dist_bundle_noop);
+  } else {
+    return response.arrayBuffer().catch(
+      /* v8 ignore next -- @preserve */
+      () => new ArrayBuffer(0)
+    );
+  }
+}
+function isJSONResponse(mimetype) {
+  return mimetype.type === "application/json" || mimetype.type === "application/scim+json";
+}
+function toErrorMessage(data) {
+  if (typeof data === "string") {
+    return data;
+  }
+  if (data instanceof ArrayBuffer) {
+    return "Unknown error";
+  }
+  if (typeof data === "object" && data !== null && "message" in data) {
+    const objectData = data;
+    const suffix = "documentation_url" in objectData ? ` - ${objectData.documentation_url}` : "";
+    return Array.isArray(objectData.errors) ? `${objectData.message}: ${objectData.errors.map((v) => JSON.stringify(v)).join(", ")}${suffix}` : `${objectData.message}${suffix}`;
+  }
+  return `Unknown error: ${JSON.stringify(data)}`;
+}
+
+// pkg/dist-src/with-defaults.js
+function dist_bundle_withDefaults(oldEndpoint, newDefaults) {
+  const endpoint2 = oldEndpoint.defaults(newDefaults);
+  const newApi = function(route, parameters) {
+    const endpointOptions = endpoint2.merge(route, parameters);
+    if (!endpointOptions.request || !endpointOptions.request.hook) {
+      return fetchWrapper(endpoint2.parse(endpointOptions));
+    }
+    const request2 = (route2, parameters2) => {
+      return fetchWrapper(
+        endpoint2.parse(endpoint2.merge(route2, parameters2))
+      );
+    };
+    Object.assign(request2, {
+      endpoint: endpoint2,
+      defaults: dist_bundle_withDefaults.bind(null, endpoint2)
+    });
+    return endpointOptions.request.hook(request2, endpointOptions);
+  };
+  return Object.assign(newApi, {
+    endpoint: endpoint2,
+    defaults: dist_bundle_withDefaults.bind(null, endpoint2)
+  });
+}
+
+// pkg/dist-src/index.js
+var request = dist_bundle_withDefaults(endpoint, defaults_default);
+
+/* v8 ignore next -- @preserve */
+/* v8 ignore else -- @preserve */
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/graphql/dist-bundle/index.js
+// pkg/dist-src/index.js
+
+
+
+// pkg/dist-src/version.js
+var graphql_dist_bundle_VERSION = "0.0.0-development";
+
+// pkg/dist-src/with-defaults.js
+
+
+// pkg/dist-src/graphql.js
+
+
+// pkg/dist-src/error.js
+function _buildMessageForResponseErrors(data) {
+  return `Request failed due to following response errors:
+` + data.errors.map((e) => ` - ${e.message}`).join("\n");
+}
+var GraphqlResponseError = class extends Error {
+  constructor(request2, headers, response) {
+    super(_buildMessageForResponseErrors(response));
+    this.request = request2;
+    this.headers = headers;
+    this.response = response;
+    this.errors = response.errors;
+    this.data = response.data;
+    if (Error.captureStackTrace) {
+      Error.captureStackTrace(this, this.constructor);
+    }
+  }
+  request;
+  headers;
+  response;
+  name = "GraphqlResponseError";
+  errors;
+  data;
+};
+
+// pkg/dist-src/graphql.js
+var NON_VARIABLE_OPTIONS = [
+  "method",
+  "baseUrl",
+  "url",
+  "headers",
+  "request",
+  "query",
+  "mediaType",
+  "operationName"
+];
+var FORBIDDEN_VARIABLE_OPTIONS = ["query", "method", "url"];
+var GHES_V3_SUFFIX_REGEX = /\/api\/v3\/?$/;
+function graphql(request2, query, options) {
+  if (options) {
+    if (typeof query === "string" && "query" in options) {
+      return Promise.reject(
+        new Error(`[@octokit/graphql] "query" cannot be used as variable name`)
+      );
+    }
+    for (const key in options) {
+      if (!FORBIDDEN_VARIABLE_OPTIONS.includes(key)) continue;
+      return Promise.reject(
+        new Error(
+          `[@octokit/graphql] "${key}" cannot be used as variable name`
+        )
+      );
+    }
+  }
+  const parsedOptions = typeof query === "string" ? Object.assign({ query }, options) : query;
+  const requestOptions = Object.keys(
+    parsedOptions
+  ).reduce((result, key) => {
+    if (NON_VARIABLE_OPTIONS.includes(key)) {
+      result[key] = parsedOptions[key];
+      return result;
+    }
+    if (!result.variables) {
+      result.variables = {};
+    }
+    result.variables[key] = parsedOptions[key];
+    return result;
+  }, {});
+  const baseUrl = parsedOptions.baseUrl || request2.endpoint.DEFAULTS.baseUrl;
+  if (GHES_V3_SUFFIX_REGEX.test(baseUrl)) {
+    requestOptions.url = baseUrl.replace(GHES_V3_SUFFIX_REGEX, "/api/graphql");
+  }
+  return request2(requestOptions).then((response) => {
+    if (response.data.errors) {
+      const headers = {};
+      for (const key of Object.keys(response.headers)) {
+        headers[key] = response.headers[key];
+      }
+      throw new GraphqlResponseError(
+        requestOptions,
+        headers,
+        response.data
+      );
+    }
+    return response.data.data;
+  });
+}
+
+// pkg/dist-src/with-defaults.js
+function graphql_dist_bundle_withDefaults(request2, newDefaults) {
+  const newRequest = request2.defaults(newDefaults);
+  const newApi = (query, options) => {
+    return graphql(newRequest, query, options);
+  };
+  return Object.assign(newApi, {
+    defaults: graphql_dist_bundle_withDefaults.bind(null, newRequest),
+    endpoint: newRequest.endpoint
+  });
+}
+
+// pkg/dist-src/index.js
+var graphql2 = graphql_dist_bundle_withDefaults(request, {
+  headers: {
+    "user-agent": `octokit-graphql.js/${graphql_dist_bundle_VERSION} ${getUserAgent()}`
+  },
+  method: "POST",
+  url: "/graphql"
+});
+function withCustomRequest(customRequest) {
+  return graphql_dist_bundle_withDefaults(customRequest, {
+    method: "POST",
+    url: "/graphql"
+  });
+}
+
+/* v8 ignore if -- @preserve */
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/auth-token/dist-bundle/index.js
+// pkg/dist-src/is-jwt.js
+var b64url = "(?:[a-zA-Z0-9_-]+)";
+var sep = "\\.";
+var jwtRE = new RegExp(`^${b64url}${sep}${b64url}${sep}${b64url}$`);
+var isJWT = jwtRE.test.bind(jwtRE);
+
+// pkg/dist-src/auth.js
+async function auth(token) {
+  const isApp = isJWT(token);
+  const isInstallation = token.startsWith("v1.") || token.startsWith("ghs_");
+  const isUserToServer = token.startsWith("ghu_");
+  const tokenType = isApp ? "app" : isInstallation ? "installation" : isUserToServer ? "user-to-server" : "oauth";
+  return {
+    type: "token",
+    token,
+    tokenType
+  };
+}
+
+// pkg/dist-src/with-authorization-prefix.js
+function withAuthorizationPrefix(token) {
+  if (token.split(/\./).length === 3) {
+    return `bearer ${token}`;
+  }
+  return `token ${token}`;
+}
+
+// pkg/dist-src/hook.js
+async function hook(token, request, route, parameters) {
+  const endpoint = request.endpoint.merge(
+    route,
+    parameters
+  );
+  endpoint.headers.authorization = withAuthorizationPrefix(token);
+  return request(endpoint);
+}
+
+// pkg/dist-src/index.js
+var createTokenAuth = function createTokenAuth2(token) {
+  if (!token) {
+    throw new Error("[@octokit/auth-token] No token passed to createTokenAuth");
+  }
+  if (typeof token !== "string") {
+    throw new Error(
+      "[@octokit/auth-token] Token passed to createTokenAuth is not a string"
+    );
+  }
+  token = token.replace(/^(token|bearer) +/i, "");
+  return Object.assign(auth.bind(null, token), {
+    hook: hook.bind(null, token)
+  });
+};
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/core/dist-src/version.js
+const version_VERSION = "7.0.8";
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/core/dist-src/index.js
+
+
+
+
+
+
+const dist_src_noop = () => {
+};
+const consoleWarn = console.warn.bind(console);
+const consoleError = console.error.bind(console);
+function createLogger(logger = {}) {
+  if (typeof logger.debug !== "function") {
+    logger.debug = dist_src_noop;
+  }
+  if (typeof logger.info !== "function") {
+    logger.info = dist_src_noop;
+  }
+  if (typeof logger.warn !== "function") {
+    logger.warn = consoleWarn;
+  }
+  if (typeof logger.error !== "function") {
+    logger.error = consoleError;
+  }
+  return logger;
+}
+const userAgentTrail = `octokit-core.js/${version_VERSION} ${getUserAgent()}`;
+class Octokit {
+  static VERSION = version_VERSION;
+  static defaults(defaults) {
+    const OctokitWithDefaults = class extends this {
+      constructor(...args) {
+        const options = args[0] || {};
+        if (typeof defaults === "function") {
+          super(defaults(options));
+          return;
+        }
+        super(
+          Object.assign(
+            {},
+            defaults,
+            options,
+            options.userAgent && defaults.userAgent ? {
+              userAgent: `${options.userAgent} ${defaults.userAgent}`
+            } : null
+          )
+        );
+      }
+    };
+    return OctokitWithDefaults;
+  }
+  static plugins = [];
+  /**
+   * Attach a plugin (or many) to your Octokit instance.
+   *
+   * @example
+   * const API = Octokit.plugin(plugin1, plugin2, plugin3, ...)
+   */
+  static plugin(...newPlugins) {
+    const currentPlugins = this.plugins;
+    const NewOctokit = class extends this {
+      static plugins = currentPlugins.concat(
+        newPlugins.filter((plugin) => !currentPlugins.includes(plugin))
+      );
+    };
+    return NewOctokit;
+  }
+  constructor(options = {}) {
+    const hook = new before_after_hook.Collection();
+    const requestDefaults = {
+      baseUrl: request.endpoint.DEFAULTS.baseUrl,
+      headers: {},
+      request: Object.assign({}, options.request, {
+        // @ts-ignore internal usage only, no need to type
+        hook: hook.bind(null, "request")
+      }),
+      mediaType: {
+        previews: [],
+        format: ""
+      }
+    };
+    requestDefaults.headers["user-agent"] = options.userAgent ? `${options.userAgent} ${userAgentTrail}` : userAgentTrail;
+    if (options.baseUrl) {
+      requestDefaults.baseUrl = options.baseUrl;
+    }
+    if (options.previews) {
+      requestDefaults.mediaType.previews = options.previews;
+    }
+    if (options.timeZone) {
+      requestDefaults.headers["time-zone"] = options.timeZone;
+    }
+    this.request = request.defaults(requestDefaults);
+    this.graphql = withCustomRequest(this.request).defaults(requestDefaults);
+    this.log = createLogger(options.log);
+    this.hook = hook;
+    if (!options.authStrategy) {
+      if (!options.auth) {
+        this.auth = async () => ({
+          type: "unauthenticated"
+        });
+      } else {
+        const auth = createTokenAuth(options.auth);
+        hook.wrap("request", auth.hook);
+        this.auth = auth;
+      }
+    } else {
+      const { authStrategy, ...otherOptions } = options;
+      const auth = authStrategy(
+        Object.assign(
+          {
+            request: this.request,
+            log: this.log,
+            // we pass the current octokit instance as well as its constructor options
+            // to allow for authentication strategies that return a new octokit instance
+            // that shares the same internal state as the current one. The original
+            // requirement for this was the "event-octokit" authentication strategy
+            // of https://github.com/probot/octokit-auth-probot.
+            octokit: this,
+            octokitOptions: otherOptions
+          },
+          options.auth
+        )
+      );
+      hook.wrap("request", auth.hook);
+      this.auth = auth;
+    }
+    const classConstructor = this.constructor;
+    for (let i = 0; i < classConstructor.plugins.length; ++i) {
+      Object.assign(this, classConstructor.plugins[i](this, options));
+    }
+  }
+  // assigned during constructor
+  request;
+  graphql;
+  log;
+  hook;
+  // TODO: type `octokit.auth` based on passed options.authStrategy
+  auth;
+}
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-request-log/dist-src/version.js
+const dist_src_version_VERSION = "6.0.0";
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-request-log/dist-src/index.js
+
+function requestLog(octokit) {
+  octokit.hook.wrap("request", (request, options) => {
+    octokit.log.debug("request", options);
+    const start = Date.now();
+    const requestOptions = octokit.request.endpoint.parse(options);
+    const path = requestOptions.url.replace(options.baseUrl, "");
+    return request(options).then((response) => {
+      const requestId = response.headers["x-github-request-id"];
+      octokit.log.info(
+        `${requestOptions.method} ${path} - ${response.status} with id ${requestId} in ${Date.now() - start}ms`
+      );
+      return response;
+    }).catch((error) => {
+      const requestId = error.response?.headers["x-github-request-id"] || "UNKNOWN";
+      octokit.log.error(
+        `${requestOptions.method} ${path} - ${error.status} with id ${requestId} in ${Date.now() - start}ms`
+      );
+      throw error;
+    });
+  });
+}
+requestLog.VERSION = dist_src_version_VERSION;
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-paginate-rest/dist-bundle/index.js
+// pkg/dist-src/version.js
+var plugin_paginate_rest_dist_bundle_VERSION = "0.0.0-development";
+
+// pkg/dist-src/normalize-paginated-list-response.js
+function normalizePaginatedListResponse(response) {
+  if (!response.data) {
+    return {
+      ...response,
+      data: []
+    };
+  }
+  const responseNeedsNormalization = ("total_count" in response.data || "total_commits" in response.data) && !("url" in response.data);
+  if (!responseNeedsNormalization) return response;
+  const incompleteResults = response.data.incomplete_results;
+  const repositorySelection = response.data.repository_selection;
+  const totalCount = response.data.total_count;
+  const totalCommits = response.data.total_commits;
+  delete response.data.incomplete_results;
+  delete response.data.repository_selection;
+  delete response.data.total_count;
+  delete response.data.total_commits;
+  const namespaceKey = Object.keys(response.data)[0];
+  const data = response.data[namespaceKey];
+  response.data = data;
+  if (typeof incompleteResults !== "undefined") {
+    response.data.incomplete_results = incompleteResults;
+  }
+  if (typeof repositorySelection !== "undefined") {
+    response.data.repository_selection = repositorySelection;
+  }
+  response.data.total_count = totalCount;
+  response.data.total_commits = totalCommits;
+  return response;
+}
+
+// pkg/dist-src/iterator.js
+function iterator(octokit, route, parameters) {
+  const options = typeof route === "function" ? route.endpoint(parameters) : octokit.request.endpoint(route, parameters);
+  const requestMethod = typeof route === "function" ? route : octokit.request;
+  const method = options.method;
+  const headers = options.headers;
+  let url = options.url;
+  return {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        if (!url) return { done: true };
+        try {
+          const response = await requestMethod({ method, url, headers });
+          const normalizedResponse = normalizePaginatedListResponse(response);
+          url = ((normalizedResponse.headers.link || "").match(
+            /<([^<>]+)>;\s*rel="next"/
+          ) || [])[1];
+          if (!url && "total_commits" in normalizedResponse.data) {
+            const parsedUrl = new URL(normalizedResponse.url);
+            const params = parsedUrl.searchParams;
+            const page = parseInt(params.get("page") || "1", 10);
+            const per_page = parseInt(params.get("per_page") || "250", 10);
+            if (page * per_page < normalizedResponse.data.total_commits) {
+              params.set("page", String(page + 1));
+              url = parsedUrl.toString();
+            }
+          }
+          return { value: normalizedResponse };
+        } catch (error) {
+          if (error.status !== 409) throw error;
+          url = "";
+          return {
+            value: {
+              status: 200,
+              headers: {},
+              data: []
+            }
+          };
+        }
+      }
+    })
+  };
+}
+
+// pkg/dist-src/paginate.js
+function paginate(octokit, route, parameters, mapFn) {
+  if (typeof parameters === "function") {
+    mapFn = parameters;
+    parameters = void 0;
+  }
+  return gather(
+    octokit,
+    [],
+    iterator(octokit, route, parameters)[Symbol.asyncIterator](),
+    mapFn
+  );
+}
+function gather(octokit, results, iterator2, mapFn) {
+  return iterator2.next().then((result) => {
+    if (result.done) {
+      return results;
+    }
+    let earlyExit = false;
+    function done() {
+      earlyExit = true;
+    }
+    results = results.concat(
+      mapFn ? mapFn(result.value, done) : result.value.data
+    );
+    if (earlyExit) {
+      return results;
+    }
+    return gather(octokit, results, iterator2, mapFn);
+  });
+}
+
+// pkg/dist-src/compose-paginate.js
+var composePaginateRest = Object.assign(paginate, {
+  iterator
+});
+
+// pkg/dist-src/generated/paginating-endpoints.js
+var paginatingEndpoints = (/* unused pure expression or super */ null && ([
+  "GET /advisories",
+  "GET /app/hook/deliveries",
+  "GET /app/installation-requests",
+  "GET /app/installations",
+  "GET /assignments/{assignment_id}/accepted_assignments",
+  "GET /classrooms",
+  "GET /classrooms/{classroom_id}/assignments",
+  "GET /enterprises/{enterprise}/code-security/configurations",
+  "GET /enterprises/{enterprise}/code-security/configurations/{configuration_id}/repositories",
+  "GET /enterprises/{enterprise}/dependabot/alerts",
+  "GET /enterprises/{enterprise}/teams",
+  "GET /enterprises/{enterprise}/teams/{enterprise-team}/memberships",
+  "GET /enterprises/{enterprise}/teams/{enterprise-team}/organizations",
+  "GET /events",
+  "GET /gists",
+  "GET /gists/public",
+  "GET /gists/starred",
+  "GET /gists/{gist_id}/comments",
+  "GET /gists/{gist_id}/commits",
+  "GET /gists/{gist_id}/forks",
+  "GET /installation/repositories",
+  "GET /issues",
+  "GET /licenses",
+  "GET /marketplace_listing/plans",
+  "GET /marketplace_listing/plans/{plan_id}/accounts",
+  "GET /marketplace_listing/stubbed/plans",
+  "GET /marketplace_listing/stubbed/plans/{plan_id}/accounts",
+  "GET /networks/{owner}/{repo}/events",
+  "GET /notifications",
+  "GET /organizations",
+  "GET /organizations/{org}/dependabot/repository-access",
+  "GET /orgs/{org}/actions/cache/usage-by-repository",
+  "GET /orgs/{org}/actions/hosted-runners",
+  "GET /orgs/{org}/actions/permissions/repositories",
+  "GET /orgs/{org}/actions/permissions/self-hosted-runners/repositories",
+  "GET /orgs/{org}/actions/runner-groups",
+  "GET /orgs/{org}/actions/runner-groups/{runner_group_id}/hosted-runners",
+  "GET /orgs/{org}/actions/runner-groups/{runner_group_id}/repositories",
+  "GET /orgs/{org}/actions/runner-groups/{runner_group_id}/runners",
+  "GET /orgs/{org}/actions/runners",
+  "GET /orgs/{org}/actions/secrets",
+  "GET /orgs/{org}/actions/secrets/{secret_name}/repositories",
+  "GET /orgs/{org}/actions/variables",
+  "GET /orgs/{org}/actions/variables/{name}/repositories",
+  "GET /orgs/{org}/attestations/repositories",
+  "GET /orgs/{org}/attestations/{subject_digest}",
+  "GET /orgs/{org}/blocks",
+  "GET /orgs/{org}/campaigns",
+  "GET /orgs/{org}/code-scanning/alerts",
+  "GET /orgs/{org}/code-security/configurations",
+  "GET /orgs/{org}/code-security/configurations/{configuration_id}/repositories",
+  "GET /orgs/{org}/codespaces",
+  "GET /orgs/{org}/codespaces/secrets",
+  "GET /orgs/{org}/codespaces/secrets/{secret_name}/repositories",
+  "GET /orgs/{org}/copilot/billing/seats",
+  "GET /orgs/{org}/copilot/metrics",
+  "GET /orgs/{org}/dependabot/alerts",
+  "GET /orgs/{org}/dependabot/secrets",
+  "GET /orgs/{org}/dependabot/secrets/{secret_name}/repositories",
+  "GET /orgs/{org}/events",
+  "GET /orgs/{org}/failed_invitations",
+  "GET /orgs/{org}/hooks",
+  "GET /orgs/{org}/hooks/{hook_id}/deliveries",
+  "GET /orgs/{org}/insights/api/route-stats/{actor_type}/{actor_id}",
+  "GET /orgs/{org}/insights/api/subject-stats",
+  "GET /orgs/{org}/insights/api/user-stats/{user_id}",
+  "GET /orgs/{org}/installations",
+  "GET /orgs/{org}/invitations",
+  "GET /orgs/{org}/invitations/{invitation_id}/teams",
+  "GET /orgs/{org}/issues",
+  "GET /orgs/{org}/members",
+  "GET /orgs/{org}/members/{username}/codespaces",
+  "GET /orgs/{org}/migrations",
+  "GET /orgs/{org}/migrations/{migration_id}/repositories",
+  "GET /orgs/{org}/organization-roles/{role_id}/teams",
+  "GET /orgs/{org}/organization-roles/{role_id}/users",
+  "GET /orgs/{org}/outside_collaborators",
+  "GET /orgs/{org}/packages",
+  "GET /orgs/{org}/packages/{package_type}/{package_name}/versions",
+  "GET /orgs/{org}/personal-access-token-requests",
+  "GET /orgs/{org}/personal-access-token-requests/{pat_request_id}/repositories",
+  "GET /orgs/{org}/personal-access-tokens",
+  "GET /orgs/{org}/personal-access-tokens/{pat_id}/repositories",
+  "GET /orgs/{org}/private-registries",
+  "GET /orgs/{org}/projects",
+  "GET /orgs/{org}/projectsV2",
+  "GET /orgs/{org}/projectsV2/{project_number}/fields",
+  "GET /orgs/{org}/projectsV2/{project_number}/items",
+  "GET /orgs/{org}/properties/values",
+  "GET /orgs/{org}/public_members",
+  "GET /orgs/{org}/repos",
+  "GET /orgs/{org}/rulesets",
+  "GET /orgs/{org}/rulesets/rule-suites",
+  "GET /orgs/{org}/rulesets/{ruleset_id}/history",
+  "GET /orgs/{org}/secret-scanning/alerts",
+  "GET /orgs/{org}/security-advisories",
+  "GET /orgs/{org}/settings/immutable-releases/repositories",
+  "GET /orgs/{org}/settings/network-configurations",
+  "GET /orgs/{org}/team/{team_slug}/copilot/metrics",
+  "GET /orgs/{org}/teams",
+  "GET /orgs/{org}/teams/{team_slug}/discussions",
+  "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments",
+  "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions",
+  "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions",
+  "GET /orgs/{org}/teams/{team_slug}/invitations",
+  "GET /orgs/{org}/teams/{team_slug}/members",
+  "GET /orgs/{org}/teams/{team_slug}/projects",
+  "GET /orgs/{org}/teams/{team_slug}/repos",
+  "GET /orgs/{org}/teams/{team_slug}/teams",
+  "GET /projects/{project_id}/collaborators",
+  "GET /repos/{owner}/{repo}/actions/artifacts",
+  "GET /repos/{owner}/{repo}/actions/caches",
+  "GET /repos/{owner}/{repo}/actions/organization-secrets",
+  "GET /repos/{owner}/{repo}/actions/organization-variables",
+  "GET /repos/{owner}/{repo}/actions/runners",
+  "GET /repos/{owner}/{repo}/actions/runs",
+  "GET /repos/{owner}/{repo}/actions/runs/{run_id}/artifacts",
+  "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs",
+  "GET /repos/{owner}/{repo}/actions/runs/{run_id}/jobs",
+  "GET /repos/{owner}/{repo}/actions/secrets",
+  "GET /repos/{owner}/{repo}/actions/variables",
+  "GET /repos/{owner}/{repo}/actions/workflows",
+  "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
+  "GET /repos/{owner}/{repo}/activity",
+  "GET /repos/{owner}/{repo}/assignees",
+  "GET /repos/{owner}/{repo}/attestations/{subject_digest}",
+  "GET /repos/{owner}/{repo}/branches",
+  "GET /repos/{owner}/{repo}/check-runs/{check_run_id}/annotations",
+  "GET /repos/{owner}/{repo}/check-suites/{check_suite_id}/check-runs",
+  "GET /repos/{owner}/{repo}/code-scanning/alerts",
+  "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/instances",
+  "GET /repos/{owner}/{repo}/code-scanning/analyses",
+  "GET /repos/{owner}/{repo}/codespaces",
+  "GET /repos/{owner}/{repo}/codespaces/devcontainers",
+  "GET /repos/{owner}/{repo}/codespaces/secrets",
+  "GET /repos/{owner}/{repo}/collaborators",
+  "GET /repos/{owner}/{repo}/comments",
+  "GET /repos/{owner}/{repo}/comments/{comment_id}/reactions",
+  "GET /repos/{owner}/{repo}/commits",
+  "GET /repos/{owner}/{repo}/commits/{commit_sha}/comments",
+  "GET /repos/{owner}/{repo}/commits/{commit_sha}/pulls",
+  "GET /repos/{owner}/{repo}/commits/{ref}/check-runs",
+  "GET /repos/{owner}/{repo}/commits/{ref}/check-suites",
+  "GET /repos/{owner}/{repo}/commits/{ref}/status",
+  "GET /repos/{owner}/{repo}/commits/{ref}/statuses",
+  "GET /repos/{owner}/{repo}/compare/{basehead}",
+  "GET /repos/{owner}/{repo}/compare/{base}...{head}",
+  "GET /repos/{owner}/{repo}/contributors",
+  "GET /repos/{owner}/{repo}/dependabot/alerts",
+  "GET /repos/{owner}/{repo}/dependabot/secrets",
+  "GET /repos/{owner}/{repo}/deployments",
+  "GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses",
+  "GET /repos/{owner}/{repo}/environments",
+  "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies",
+  "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/apps",
+  "GET /repos/{owner}/{repo}/environments/{environment_name}/secrets",
+  "GET /repos/{owner}/{repo}/environments/{environment_name}/variables",
+  "GET /repos/{owner}/{repo}/events",
+  "GET /repos/{owner}/{repo}/forks",
+  "GET /repos/{owner}/{repo}/hooks",
+  "GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries",
+  "GET /repos/{owner}/{repo}/invitations",
+  "GET /repos/{owner}/{repo}/issues",
+  "GET /repos/{owner}/{repo}/issues/comments",
+  "GET /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions",
+  "GET /repos/{owner}/{repo}/issues/events",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/comments",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocking",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/events",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/labels",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/reactions",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/sub_issues",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/timeline",
+  "GET /repos/{owner}/{repo}/keys",
+  "GET /repos/{owner}/{repo}/labels",
+  "GET /repos/{owner}/{repo}/milestones",
+  "GET /repos/{owner}/{repo}/milestones/{milestone_number}/labels",
+  "GET /repos/{owner}/{repo}/notifications",
+  "GET /repos/{owner}/{repo}/pages/builds",
+  "GET /repos/{owner}/{repo}/projects",
+  "GET /repos/{owner}/{repo}/pulls",
+  "GET /repos/{owner}/{repo}/pulls/comments",
+  "GET /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions",
+  "GET /repos/{owner}/{repo}/pulls/{pull_number}/comments",
+  "GET /repos/{owner}/{repo}/pulls/{pull_number}/commits",
+  "GET /repos/{owner}/{repo}/pulls/{pull_number}/files",
+  "GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews",
+  "GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments",
+  "GET /repos/{owner}/{repo}/releases",
+  "GET /repos/{owner}/{repo}/releases/{release_id}/assets",
+  "GET /repos/{owner}/{repo}/releases/{release_id}/reactions",
+  "GET /repos/{owner}/{repo}/rules/branches/{branch}",
+  "GET /repos/{owner}/{repo}/rulesets",
+  "GET /repos/{owner}/{repo}/rulesets/rule-suites",
+  "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}/history",
+  "GET /repos/{owner}/{repo}/secret-scanning/alerts",
+  "GET /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}/locations",
+  "GET /repos/{owner}/{repo}/security-advisories",
+  "GET /repos/{owner}/{repo}/stargazers",
+  "GET /repos/{owner}/{repo}/subscribers",
+  "GET /repos/{owner}/{repo}/tags",
+  "GET /repos/{owner}/{repo}/teams",
+  "GET /repos/{owner}/{repo}/topics",
+  "GET /repositories",
+  "GET /search/code",
+  "GET /search/commits",
+  "GET /search/issues",
+  "GET /search/labels",
+  "GET /search/repositories",
+  "GET /search/topics",
+  "GET /search/users",
+  "GET /teams/{team_id}/discussions",
+  "GET /teams/{team_id}/discussions/{discussion_number}/comments",
+  "GET /teams/{team_id}/discussions/{discussion_number}/comments/{comment_number}/reactions",
+  "GET /teams/{team_id}/discussions/{discussion_number}/reactions",
+  "GET /teams/{team_id}/invitations",
+  "GET /teams/{team_id}/members",
+  "GET /teams/{team_id}/projects",
+  "GET /teams/{team_id}/repos",
+  "GET /teams/{team_id}/teams",
+  "GET /user/blocks",
+  "GET /user/codespaces",
+  "GET /user/codespaces/secrets",
+  "GET /user/emails",
+  "GET /user/followers",
+  "GET /user/following",
+  "GET /user/gpg_keys",
+  "GET /user/installations",
+  "GET /user/installations/{installation_id}/repositories",
+  "GET /user/issues",
+  "GET /user/keys",
+  "GET /user/marketplace_purchases",
+  "GET /user/marketplace_purchases/stubbed",
+  "GET /user/memberships/orgs",
+  "GET /user/migrations",
+  "GET /user/migrations/{migration_id}/repositories",
+  "GET /user/orgs",
+  "GET /user/packages",
+  "GET /user/packages/{package_type}/{package_name}/versions",
+  "GET /user/public_emails",
+  "GET /user/repos",
+  "GET /user/repository_invitations",
+  "GET /user/social_accounts",
+  "GET /user/ssh_signing_keys",
+  "GET /user/starred",
+  "GET /user/subscriptions",
+  "GET /user/teams",
+  "GET /users",
+  "GET /users/{username}/attestations/{subject_digest}",
+  "GET /users/{username}/events",
+  "GET /users/{username}/events/orgs/{org}",
+  "GET /users/{username}/events/public",
+  "GET /users/{username}/followers",
+  "GET /users/{username}/following",
+  "GET /users/{username}/gists",
+  "GET /users/{username}/gpg_keys",
+  "GET /users/{username}/keys",
+  "GET /users/{username}/orgs",
+  "GET /users/{username}/packages",
+  "GET /users/{username}/projects",
+  "GET /users/{username}/projectsV2",
+  "GET /users/{username}/projectsV2/{project_number}/fields",
+  "GET /users/{username}/projectsV2/{project_number}/items",
+  "GET /users/{username}/received_events",
+  "GET /users/{username}/received_events/public",
+  "GET /users/{username}/repos",
+  "GET /users/{username}/social_accounts",
+  "GET /users/{username}/ssh_signing_keys",
+  "GET /users/{username}/starred",
+  "GET /users/{username}/subscriptions"
+]));
+
+// pkg/dist-src/paginating-endpoints.js
+function isPaginatingEndpoint(arg) {
+  if (typeof arg === "string") {
+    return paginatingEndpoints.includes(arg);
+  } else {
+    return false;
+  }
+}
+
+// pkg/dist-src/index.js
+function paginateRest(octokit) {
+  return {
+    paginate: Object.assign(paginate.bind(null, octokit), {
+      iterator: iterator.bind(null, octokit)
+    })
+  };
+}
+paginateRest.VERSION = plugin_paginate_rest_dist_bundle_VERSION;
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-rest-endpoint-methods/dist-src/version.js
+const plugin_rest_endpoint_methods_dist_src_version_VERSION = "17.0.0";
+
+//# sourceMappingURL=version.js.map
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-rest-endpoint-methods/dist-src/generated/endpoints.js
+const Endpoints = {
+  actions: {
+    addCustomLabelsToSelfHostedRunnerForOrg: [
+      "POST /orgs/{org}/actions/runners/{runner_id}/labels"
+    ],
+    addCustomLabelsToSelfHostedRunnerForRepo: [
+      "POST /repos/{owner}/{repo}/actions/runners/{runner_id}/labels"
+    ],
+    addRepoAccessToSelfHostedRunnerGroupInOrg: [
+      "PUT /orgs/{org}/actions/runner-groups/{runner_group_id}/repositories/{repository_id}"
+    ],
+    addSelectedRepoToOrgSecret: [
+      "PUT /orgs/{org}/actions/secrets/{secret_name}/repositories/{repository_id}"
+    ],
+    addSelectedRepoToOrgVariable: [
+      "PUT /orgs/{org}/actions/variables/{name}/repositories/{repository_id}"
+    ],
+    approveWorkflowRun: [
+      "POST /repos/{owner}/{repo}/actions/runs/{run_id}/approve"
+    ],
+    cancelWorkflowRun: [
+      "POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel"
+    ],
+    createEnvironmentVariable: [
+      "POST /repos/{owner}/{repo}/environments/{environment_name}/variables"
+    ],
+    createHostedRunnerForOrg: ["POST /orgs/{org}/actions/hosted-runners"],
+    createOrUpdateEnvironmentSecret: [
+      "PUT /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}"
+    ],
+    createOrUpdateOrgSecret: ["PUT /orgs/{org}/actions/secrets/{secret_name}"],
+    createOrUpdateRepoSecret: [
+      "PUT /repos/{owner}/{repo}/actions/secrets/{secret_name}"
+    ],
+    createOrgVariable: ["POST /orgs/{org}/actions/variables"],
+    createRegistrationTokenForOrg: [
+      "POST /orgs/{org}/actions/runners/registration-token"
+    ],
+    createRegistrationTokenForRepo: [
+      "POST /repos/{owner}/{repo}/actions/runners/registration-token"
+    ],
+    createRemoveTokenForOrg: ["POST /orgs/{org}/actions/runners/remove-token"],
+    createRemoveTokenForRepo: [
+      "POST /repos/{owner}/{repo}/actions/runners/remove-token"
+    ],
+    createRepoVariable: ["POST /repos/{owner}/{repo}/actions/variables"],
+    createWorkflowDispatch: [
+      "POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches"
+    ],
+    deleteActionsCacheById: [
+      "DELETE /repos/{owner}/{repo}/actions/caches/{cache_id}"
+    ],
+    deleteActionsCacheByKey: [
+      "DELETE /repos/{owner}/{repo}/actions/caches{?key,ref}"
+    ],
+    deleteArtifact: [
+      "DELETE /repos/{owner}/{repo}/actions/artifacts/{artifact_id}"
+    ],
+    deleteCustomImageFromOrg: [
+      "DELETE /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}"
+    ],
+    deleteCustomImageVersionFromOrg: [
+      "DELETE /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions/{version}"
+    ],
+    deleteEnvironmentSecret: [
+      "DELETE /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}"
+    ],
+    deleteEnvironmentVariable: [
+      "DELETE /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}"
+    ],
+    deleteHostedRunnerForOrg: [
+      "DELETE /orgs/{org}/actions/hosted-runners/{hosted_runner_id}"
+    ],
+    deleteOrgSecret: ["DELETE /orgs/{org}/actions/secrets/{secret_name}"],
+    deleteOrgVariable: ["DELETE /orgs/{org}/actions/variables/{name}"],
+    deleteRepoSecret: [
+      "DELETE /repos/{owner}/{repo}/actions/secrets/{secret_name}"
+    ],
+    deleteRepoVariable: [
+      "DELETE /repos/{owner}/{repo}/actions/variables/{name}"
+    ],
+    deleteSelfHostedRunnerFromOrg: [
+      "DELETE /orgs/{org}/actions/runners/{runner_id}"
+    ],
+    deleteSelfHostedRunnerFromRepo: [
+      "DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}"
+    ],
+    deleteWorkflowRun: ["DELETE /repos/{owner}/{repo}/actions/runs/{run_id}"],
+    deleteWorkflowRunLogs: [
+      "DELETE /repos/{owner}/{repo}/actions/runs/{run_id}/logs"
+    ],
+    disableSelectedRepositoryGithubActionsOrganization: [
+      "DELETE /orgs/{org}/actions/permissions/repositories/{repository_id}"
+    ],
+    disableWorkflow: [
+      "PUT /repos/{owner}/{repo}/actions/workflows/{workflow_id}/disable"
+    ],
+    downloadArtifact: [
+      "GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}"
+    ],
+    downloadJobLogsForWorkflowRun: [
+      "GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs"
+    ],
+    downloadWorkflowRunAttemptLogs: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/logs"
+    ],
+    downloadWorkflowRunLogs: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/logs"
+    ],
+    enableSelectedRepositoryGithubActionsOrganization: [
+      "PUT /orgs/{org}/actions/permissions/repositories/{repository_id}"
+    ],
+    enableWorkflow: [
+      "PUT /repos/{owner}/{repo}/actions/workflows/{workflow_id}/enable"
+    ],
+    forceCancelWorkflowRun: [
+      "POST /repos/{owner}/{repo}/actions/runs/{run_id}/force-cancel"
+    ],
+    generateRunnerJitconfigForOrg: [
+      "POST /orgs/{org}/actions/runners/generate-jitconfig"
+    ],
+    generateRunnerJitconfigForRepo: [
+      "POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig"
+    ],
+    getActionsCacheList: ["GET /repos/{owner}/{repo}/actions/caches"],
+    getActionsCacheUsage: ["GET /repos/{owner}/{repo}/actions/cache/usage"],
+    getActionsCacheUsageByRepoForOrg: [
+      "GET /orgs/{org}/actions/cache/usage-by-repository"
+    ],
+    getActionsCacheUsageForOrg: ["GET /orgs/{org}/actions/cache/usage"],
+    getAllowedActionsOrganization: [
+      "GET /orgs/{org}/actions/permissions/selected-actions"
+    ],
+    getAllowedActionsRepository: [
+      "GET /repos/{owner}/{repo}/actions/permissions/selected-actions"
+    ],
+    getArtifact: ["GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}"],
+    getCustomImageForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}"
+    ],
+    getCustomImageVersionForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions/{version}"
+    ],
+    getCustomOidcSubClaimForRepo: [
+      "GET /repos/{owner}/{repo}/actions/oidc/customization/sub"
+    ],
+    getEnvironmentPublicKey: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/secrets/public-key"
+    ],
+    getEnvironmentSecret: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}"
+    ],
+    getEnvironmentVariable: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}"
+    ],
+    getGithubActionsDefaultWorkflowPermissionsOrganization: [
+      "GET /orgs/{org}/actions/permissions/workflow"
+    ],
+    getGithubActionsDefaultWorkflowPermissionsRepository: [
+      "GET /repos/{owner}/{repo}/actions/permissions/workflow"
+    ],
+    getGithubActionsPermissionsOrganization: [
+      "GET /orgs/{org}/actions/permissions"
+    ],
+    getGithubActionsPermissionsRepository: [
+      "GET /repos/{owner}/{repo}/actions/permissions"
+    ],
+    getHostedRunnerForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/{hosted_runner_id}"
+    ],
+    getHostedRunnersGithubOwnedImagesForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/images/github-owned"
+    ],
+    getHostedRunnersLimitsForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/limits"
+    ],
+    getHostedRunnersMachineSpecsForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/machine-sizes"
+    ],
+    getHostedRunnersPartnerImagesForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/images/partner"
+    ],
+    getHostedRunnersPlatformsForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/platforms"
+    ],
+    getJobForWorkflowRun: ["GET /repos/{owner}/{repo}/actions/jobs/{job_id}"],
+    getOrgPublicKey: ["GET /orgs/{org}/actions/secrets/public-key"],
+    getOrgSecret: ["GET /orgs/{org}/actions/secrets/{secret_name}"],
+    getOrgVariable: ["GET /orgs/{org}/actions/variables/{name}"],
+    getPendingDeploymentsForRun: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments"
+    ],
+    getRepoPermissions: [
+      "GET /repos/{owner}/{repo}/actions/permissions",
+      {},
+      { renamed: ["actions", "getGithubActionsPermissionsRepository"] }
+    ],
+    getRepoPublicKey: ["GET /repos/{owner}/{repo}/actions/secrets/public-key"],
+    getRepoSecret: ["GET /repos/{owner}/{repo}/actions/secrets/{secret_name}"],
+    getRepoVariable: ["GET /repos/{owner}/{repo}/actions/variables/{name}"],
+    getReviewsForRun: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/approvals"
+    ],
+    getSelfHostedRunnerForOrg: ["GET /orgs/{org}/actions/runners/{runner_id}"],
+    getSelfHostedRunnerForRepo: [
+      "GET /repos/{owner}/{repo}/actions/runners/{runner_id}"
+    ],
+    getWorkflow: ["GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}"],
+    getWorkflowAccessToRepository: [
+      "GET /repos/{owner}/{repo}/actions/permissions/access"
+    ],
+    getWorkflowRun: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}"],
+    getWorkflowRunAttempt: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}"
+    ],
+    getWorkflowRunUsage: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/timing"
+    ],
+    getWorkflowUsage: [
+      "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/timing"
+    ],
+    listArtifactsForRepo: ["GET /repos/{owner}/{repo}/actions/artifacts"],
+    listCustomImageVersionsForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions"
+    ],
+    listCustomImagesForOrg: [
+      "GET /orgs/{org}/actions/hosted-runners/images/custom"
+    ],
+    listEnvironmentSecrets: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/secrets"
+    ],
+    listEnvironmentVariables: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/variables"
+    ],
+    listGithubHostedRunnersInGroupForOrg: [
+      "GET /orgs/{org}/actions/runner-groups/{runner_group_id}/hosted-runners"
+    ],
+    listHostedRunnersForOrg: ["GET /orgs/{org}/actions/hosted-runners"],
+    listJobsForWorkflowRun: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/jobs"
+    ],
+    listJobsForWorkflowRunAttempt: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs"
+    ],
+    listLabelsForSelfHostedRunnerForOrg: [
+      "GET /orgs/{org}/actions/runners/{runner_id}/labels"
+    ],
+    listLabelsForSelfHostedRunnerForRepo: [
+      "GET /repos/{owner}/{repo}/actions/runners/{runner_id}/labels"
+    ],
+    listOrgSecrets: ["GET /orgs/{org}/actions/secrets"],
+    listOrgVariables: ["GET /orgs/{org}/actions/variables"],
+    listRepoOrganizationSecrets: [
+      "GET /repos/{owner}/{repo}/actions/organization-secrets"
+    ],
+    listRepoOrganizationVariables: [
+      "GET /repos/{owner}/{repo}/actions/organization-variables"
+    ],
+    listRepoSecrets: ["GET /repos/{owner}/{repo}/actions/secrets"],
+    listRepoVariables: ["GET /repos/{owner}/{repo}/actions/variables"],
+    listRepoWorkflows: ["GET /repos/{owner}/{repo}/actions/workflows"],
+    listRunnerApplicationsForOrg: ["GET /orgs/{org}/actions/runners/downloads"],
+    listRunnerApplicationsForRepo: [
+      "GET /repos/{owner}/{repo}/actions/runners/downloads"
+    ],
+    listSelectedReposForOrgSecret: [
+      "GET /orgs/{org}/actions/secrets/{secret_name}/repositories"
+    ],
+    listSelectedReposForOrgVariable: [
+      "GET /orgs/{org}/actions/variables/{name}/repositories"
+    ],
+    listSelectedRepositoriesEnabledGithubActionsOrganization: [
+      "GET /orgs/{org}/actions/permissions/repositories"
+    ],
+    listSelfHostedRunnersForOrg: ["GET /orgs/{org}/actions/runners"],
+    listSelfHostedRunnersForRepo: ["GET /repos/{owner}/{repo}/actions/runners"],
+    listWorkflowRunArtifacts: [
+      "GET /repos/{owner}/{repo}/actions/runs/{run_id}/artifacts"
+    ],
+    listWorkflowRuns: [
+      "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs"
+    ],
+    listWorkflowRunsForRepo: ["GET /repos/{owner}/{repo}/actions/runs"],
+    reRunJobForWorkflowRun: [
+      "POST /repos/{owner}/{repo}/actions/jobs/{job_id}/rerun"
+    ],
+    reRunWorkflow: ["POST /repos/{owner}/{repo}/actions/runs/{run_id}/rerun"],
+    reRunWorkflowFailedJobs: [
+      "POST /repos/{owner}/{repo}/actions/runs/{run_id}/rerun-failed-jobs"
+    ],
+    removeAllCustomLabelsFromSelfHostedRunnerForOrg: [
+      "DELETE /orgs/{org}/actions/runners/{runner_id}/labels"
+    ],
+    removeAllCustomLabelsFromSelfHostedRunnerForRepo: [
+      "DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}/labels"
+    ],
+    removeCustomLabelFromSelfHostedRunnerForOrg: [
+      "DELETE /orgs/{org}/actions/runners/{runner_id}/labels/{name}"
+    ],
+    removeCustomLabelFromSelfHostedRunnerForRepo: [
+      "DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}/labels/{name}"
+    ],
+    removeSelectedRepoFromOrgSecret: [
+      "DELETE /orgs/{org}/actions/secrets/{secret_name}/repositories/{repository_id}"
+    ],
+    removeSelectedRepoFromOrgVariable: [
+      "DELETE /orgs/{org}/actions/variables/{name}/repositories/{repository_id}"
+    ],
+    reviewCustomGatesForRun: [
+      "POST /repos/{owner}/{repo}/actions/runs/{run_id}/deployment_protection_rule"
+    ],
+    reviewPendingDeploymentsForRun: [
+      "POST /repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments"
+    ],
+    setAllowedActionsOrganization: [
+      "PUT /orgs/{org}/actions/permissions/selected-actions"
+    ],
+    setAllowedActionsRepository: [
+      "PUT /repos/{owner}/{repo}/actions/permissions/selected-actions"
+    ],
+    setCustomLabelsForSelfHostedRunnerForOrg: [
+      "PUT /orgs/{org}/actions/runners/{runner_id}/labels"
+    ],
+    setCustomLabelsForSelfHostedRunnerForRepo: [
+      "PUT /repos/{owner}/{repo}/actions/runners/{runner_id}/labels"
+    ],
+    setCustomOidcSubClaimForRepo: [
+      "PUT /repos/{owner}/{repo}/actions/oidc/customization/sub"
+    ],
+    setGithubActionsDefaultWorkflowPermissionsOrganization: [
+      "PUT /orgs/{org}/actions/permissions/workflow"
+    ],
+    setGithubActionsDefaultWorkflowPermissionsRepository: [
+      "PUT /repos/{owner}/{repo}/actions/permissions/workflow"
+    ],
+    setGithubActionsPermissionsOrganization: [
+      "PUT /orgs/{org}/actions/permissions"
+    ],
+    setGithubActionsPermissionsRepository: [
+      "PUT /repos/{owner}/{repo}/actions/permissions"
+    ],
+    setSelectedReposForOrgSecret: [
+      "PUT /orgs/{org}/actions/secrets/{secret_name}/repositories"
+    ],
+    setSelectedReposForOrgVariable: [
+      "PUT /orgs/{org}/actions/variables/{name}/repositories"
+    ],
+    setSelectedRepositoriesEnabledGithubActionsOrganization: [
+      "PUT /orgs/{org}/actions/permissions/repositories"
+    ],
+    setWorkflowAccessToRepository: [
+      "PUT /repos/{owner}/{repo}/actions/permissions/access"
+    ],
+    updateEnvironmentVariable: [
+      "PATCH /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}"
+    ],
+    updateHostedRunnerForOrg: [
+      "PATCH /orgs/{org}/actions/hosted-runners/{hosted_runner_id}"
+    ],
+    updateOrgVariable: ["PATCH /orgs/{org}/actions/variables/{name}"],
+    updateRepoVariable: [
+      "PATCH /repos/{owner}/{repo}/actions/variables/{name}"
+    ]
+  },
+  activity: {
+    checkRepoIsStarredByAuthenticatedUser: ["GET /user/starred/{owner}/{repo}"],
+    deleteRepoSubscription: ["DELETE /repos/{owner}/{repo}/subscription"],
+    deleteThreadSubscription: [
+      "DELETE /notifications/threads/{thread_id}/subscription"
+    ],
+    getFeeds: ["GET /feeds"],
+    getRepoSubscription: ["GET /repos/{owner}/{repo}/subscription"],
+    getThread: ["GET /notifications/threads/{thread_id}"],
+    getThreadSubscriptionForAuthenticatedUser: [
+      "GET /notifications/threads/{thread_id}/subscription"
+    ],
+    listEventsForAuthenticatedUser: ["GET /users/{username}/events"],
+    listNotificationsForAuthenticatedUser: ["GET /notifications"],
+    listOrgEventsForAuthenticatedUser: [
+      "GET /users/{username}/events/orgs/{org}"
+    ],
+    listPublicEvents: ["GET /events"],
+    listPublicEventsForRepoNetwork: ["GET /networks/{owner}/{repo}/events"],
+    listPublicEventsForUser: ["GET /users/{username}/events/public"],
+    listPublicOrgEvents: ["GET /orgs/{org}/events"],
+    listReceivedEventsForUser: ["GET /users/{username}/received_events"],
+    listReceivedPublicEventsForUser: [
+      "GET /users/{username}/received_events/public"
+    ],
+    listRepoEvents: ["GET /repos/{owner}/{repo}/events"],
+    listRepoNotificationsForAuthenticatedUser: [
+      "GET /repos/{owner}/{repo}/notifications"
+    ],
+    listReposStarredByAuthenticatedUser: ["GET /user/starred"],
+    listReposStarredByUser: ["GET /users/{username}/starred"],
+    listReposWatchedByUser: ["GET /users/{username}/subscriptions"],
+    listStargazersForRepo: ["GET /repos/{owner}/{repo}/stargazers"],
+    listWatchedReposForAuthenticatedUser: ["GET /user/subscriptions"],
+    listWatchersForRepo: ["GET /repos/{owner}/{repo}/subscribers"],
+    markNotificationsAsRead: ["PUT /notifications"],
+    markRepoNotificationsAsRead: ["PUT /repos/{owner}/{repo}/notifications"],
+    markThreadAsDone: ["DELETE /notifications/threads/{thread_id}"],
+    markThreadAsRead: ["PATCH /notifications/threads/{thread_id}"],
+    setRepoSubscription: ["PUT /repos/{owner}/{repo}/subscription"],
+    setThreadSubscription: [
+      "PUT /notifications/threads/{thread_id}/subscription"
+    ],
+    starRepoForAuthenticatedUser: ["PUT /user/starred/{owner}/{repo}"],
+    unstarRepoForAuthenticatedUser: ["DELETE /user/starred/{owner}/{repo}"]
+  },
+  apps: {
+    addRepoToInstallation: [
+      "PUT /user/installations/{installation_id}/repositories/{repository_id}",
+      {},
+      { renamed: ["apps", "addRepoToInstallationForAuthenticatedUser"] }
+    ],
+    addRepoToInstallationForAuthenticatedUser: [
+      "PUT /user/installations/{installation_id}/repositories/{repository_id}"
+    ],
+    checkToken: ["POST /applications/{client_id}/token"],
+    createFromManifest: ["POST /app-manifests/{code}/conversions"],
+    createInstallationAccessToken: [
+      "POST /app/installations/{installation_id}/access_tokens"
+    ],
+    deleteAuthorization: ["DELETE /applications/{client_id}/grant"],
+    deleteInstallation: ["DELETE /app/installations/{installation_id}"],
+    deleteToken: ["DELETE /applications/{client_id}/token"],
+    getAuthenticated: ["GET /app"],
+    getBySlug: ["GET /apps/{app_slug}"],
+    getInstallation: ["GET /app/installations/{installation_id}"],
+    getOrgInstallation: ["GET /orgs/{org}/installation"],
+    getRepoInstallation: ["GET /repos/{owner}/{repo}/installation"],
+    getSubscriptionPlanForAccount: [
+      "GET /marketplace_listing/accounts/{account_id}"
+    ],
+    getSubscriptionPlanForAccountStubbed: [
+      "GET /marketplace_listing/stubbed/accounts/{account_id}"
+    ],
+    getUserInstallation: ["GET /users/{username}/installation"],
+    getWebhookConfigForApp: ["GET /app/hook/config"],
+    getWebhookDelivery: ["GET /app/hook/deliveries/{delivery_id}"],
+    listAccountsForPlan: ["GET /marketplace_listing/plans/{plan_id}/accounts"],
+    listAccountsForPlanStubbed: [
+      "GET /marketplace_listing/stubbed/plans/{plan_id}/accounts"
+    ],
+    listInstallationReposForAuthenticatedUser: [
+      "GET /user/installations/{installation_id}/repositories"
+    ],
+    listInstallationRequestsForAuthenticatedApp: [
+      "GET /app/installation-requests"
+    ],
+    listInstallations: ["GET /app/installations"],
+    listInstallationsForAuthenticatedUser: ["GET /user/installations"],
+    listPlans: ["GET /marketplace_listing/plans"],
+    listPlansStubbed: ["GET /marketplace_listing/stubbed/plans"],
+    listReposAccessibleToInstallation: ["GET /installation/repositories"],
+    listSubscriptionsForAuthenticatedUser: ["GET /user/marketplace_purchases"],
+    listSubscriptionsForAuthenticatedUserStubbed: [
+      "GET /user/marketplace_purchases/stubbed"
+    ],
+    listWebhookDeliveries: ["GET /app/hook/deliveries"],
+    redeliverWebhookDelivery: [
+      "POST /app/hook/deliveries/{delivery_id}/attempts"
+    ],
+    removeRepoFromInstallation: [
+      "DELETE /user/installations/{installation_id}/repositories/{repository_id}",
+      {},
+      { renamed: ["apps", "removeRepoFromInstallationForAuthenticatedUser"] }
+    ],
+    removeRepoFromInstallationForAuthenticatedUser: [
+      "DELETE /user/installations/{installation_id}/repositories/{repository_id}"
+    ],
+    resetToken: ["PATCH /applications/{client_id}/token"],
+    revokeInstallationAccessToken: ["DELETE /installation/token"],
+    scopeToken: ["POST /applications/{client_id}/token/scoped"],
+    suspendInstallation: ["PUT /app/installations/{installation_id}/suspended"],
+    unsuspendInstallation: [
+      "DELETE /app/installations/{installation_id}/suspended"
+    ],
+    updateWebhookConfigForApp: ["PATCH /app/hook/config"]
+  },
+  billing: {
+    getGithubActionsBillingOrg: ["GET /orgs/{org}/settings/billing/actions"],
+    getGithubActionsBillingUser: [
+      "GET /users/{username}/settings/billing/actions"
+    ],
+    getGithubBillingPremiumRequestUsageReportOrg: [
+      "GET /organizations/{org}/settings/billing/premium_request/usage"
+    ],
+    getGithubBillingPremiumRequestUsageReportUser: [
+      "GET /users/{username}/settings/billing/premium_request/usage"
+    ],
+    getGithubBillingUsageReportOrg: [
+      "GET /organizations/{org}/settings/billing/usage"
+    ],
+    getGithubBillingUsageReportUser: [
+      "GET /users/{username}/settings/billing/usage"
+    ],
+    getGithubPackagesBillingOrg: ["GET /orgs/{org}/settings/billing/packages"],
+    getGithubPackagesBillingUser: [
+      "GET /users/{username}/settings/billing/packages"
+    ],
+    getSharedStorageBillingOrg: [
+      "GET /orgs/{org}/settings/billing/shared-storage"
+    ],
+    getSharedStorageBillingUser: [
+      "GET /users/{username}/settings/billing/shared-storage"
+    ]
+  },
+  campaigns: {
+    createCampaign: ["POST /orgs/{org}/campaigns"],
+    deleteCampaign: ["DELETE /orgs/{org}/campaigns/{campaign_number}"],
+    getCampaignSummary: ["GET /orgs/{org}/campaigns/{campaign_number}"],
+    listOrgCampaigns: ["GET /orgs/{org}/campaigns"],
+    updateCampaign: ["PATCH /orgs/{org}/campaigns/{campaign_number}"]
+  },
+  checks: {
+    create: ["POST /repos/{owner}/{repo}/check-runs"],
+    createSuite: ["POST /repos/{owner}/{repo}/check-suites"],
+    get: ["GET /repos/{owner}/{repo}/check-runs/{check_run_id}"],
+    getSuite: ["GET /repos/{owner}/{repo}/check-suites/{check_suite_id}"],
+    listAnnotations: [
+      "GET /repos/{owner}/{repo}/check-runs/{check_run_id}/annotations"
+    ],
+    listForRef: ["GET /repos/{owner}/{repo}/commits/{ref}/check-runs"],
+    listForSuite: [
+      "GET /repos/{owner}/{repo}/check-suites/{check_suite_id}/check-runs"
+    ],
+    listSuitesForRef: ["GET /repos/{owner}/{repo}/commits/{ref}/check-suites"],
+    rerequestRun: [
+      "POST /repos/{owner}/{repo}/check-runs/{check_run_id}/rerequest"
+    ],
+    rerequestSuite: [
+      "POST /repos/{owner}/{repo}/check-suites/{check_suite_id}/rerequest"
+    ],
+    setSuitesPreferences: [
+      "PATCH /repos/{owner}/{repo}/check-suites/preferences"
+    ],
+    update: ["PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}"]
+  },
+  codeScanning: {
+    commitAutofix: [
+      "POST /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix/commits"
+    ],
+    createAutofix: [
+      "POST /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix"
+    ],
+    createVariantAnalysis: [
+      "POST /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses"
+    ],
+    deleteAnalysis: [
+      "DELETE /repos/{owner}/{repo}/code-scanning/analyses/{analysis_id}{?confirm_delete}"
+    ],
+    deleteCodeqlDatabase: [
+      "DELETE /repos/{owner}/{repo}/code-scanning/codeql/databases/{language}"
+    ],
+    getAlert: [
+      "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}",
+      {},
+      { renamedParameters: { alert_id: "alert_number" } }
+    ],
+    getAnalysis: [
+      "GET /repos/{owner}/{repo}/code-scanning/analyses/{analysis_id}"
+    ],
+    getAutofix: [
+      "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix"
+    ],
+    getCodeqlDatabase: [
+      "GET /repos/{owner}/{repo}/code-scanning/codeql/databases/{language}"
+    ],
+    getDefaultSetup: ["GET /repos/{owner}/{repo}/code-scanning/default-setup"],
+    getSarif: ["GET /repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}"],
+    getVariantAnalysis: [
+      "GET /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses/{codeql_variant_analysis_id}"
+    ],
+    getVariantAnalysisRepoTask: [
+      "GET /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses/{codeql_variant_analysis_id}/repos/{repo_owner}/{repo_name}"
+    ],
+    listAlertInstances: [
+      "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/instances"
+    ],
+    listAlertsForOrg: ["GET /orgs/{org}/code-scanning/alerts"],
+    listAlertsForRepo: ["GET /repos/{owner}/{repo}/code-scanning/alerts"],
+    listAlertsInstances: [
+      "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/instances",
+      {},
+      { renamed: ["codeScanning", "listAlertInstances"] }
+    ],
+    listCodeqlDatabases: [
+      "GET /repos/{owner}/{repo}/code-scanning/codeql/databases"
+    ],
+    listRecentAnalyses: ["GET /repos/{owner}/{repo}/code-scanning/analyses"],
+    updateAlert: [
+      "PATCH /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}"
+    ],
+    updateDefaultSetup: [
+      "PATCH /repos/{owner}/{repo}/code-scanning/default-setup"
+    ],
+    uploadSarif: ["POST /repos/{owner}/{repo}/code-scanning/sarifs"]
+  },
+  codeSecurity: {
+    attachConfiguration: [
+      "POST /orgs/{org}/code-security/configurations/{configuration_id}/attach"
+    ],
+    attachEnterpriseConfiguration: [
+      "POST /enterprises/{enterprise}/code-security/configurations/{configuration_id}/attach"
+    ],
+    createConfiguration: ["POST /orgs/{org}/code-security/configurations"],
+    createConfigurationForEnterprise: [
+      "POST /enterprises/{enterprise}/code-security/configurations"
+    ],
+    deleteConfiguration: [
+      "DELETE /orgs/{org}/code-security/configurations/{configuration_id}"
+    ],
+    deleteConfigurationForEnterprise: [
+      "DELETE /enterprises/{enterprise}/code-security/configurations/{configuration_id}"
+    ],
+    detachConfiguration: [
+      "DELETE /orgs/{org}/code-security/configurations/detach"
+    ],
+    getConfiguration: [
+      "GET /orgs/{org}/code-security/configurations/{configuration_id}"
+    ],
+    getConfigurationForRepository: [
+      "GET /repos/{owner}/{repo}/code-security-configuration"
+    ],
+    getConfigurationsForEnterprise: [
+      "GET /enterprises/{enterprise}/code-security/configurations"
+    ],
+    getConfigurationsForOrg: ["GET /orgs/{org}/code-security/configurations"],
+    getDefaultConfigurations: [
+      "GET /orgs/{org}/code-security/configurations/defaults"
+    ],
+    getDefaultConfigurationsForEnterprise: [
+      "GET /enterprises/{enterprise}/code-security/configurations/defaults"
+    ],
+    getRepositoriesForConfiguration: [
+      "GET /orgs/{org}/code-security/configurations/{configuration_id}/repositories"
+    ],
+    getRepositoriesForEnterpriseConfiguration: [
+      "GET /enterprises/{enterprise}/code-security/configurations/{configuration_id}/repositories"
+    ],
+    getSingleConfigurationForEnterprise: [
+      "GET /enterprises/{enterprise}/code-security/configurations/{configuration_id}"
+    ],
+    setConfigurationAsDefault: [
+      "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults"
+    ],
+    setConfigurationAsDefaultForEnterprise: [
+      "PUT /enterprises/{enterprise}/code-security/configurations/{configuration_id}/defaults"
+    ],
+    updateConfiguration: [
+      "PATCH /orgs/{org}/code-security/configurations/{configuration_id}"
+    ],
+    updateEnterpriseConfiguration: [
+      "PATCH /enterprises/{enterprise}/code-security/configurations/{configuration_id}"
+    ]
+  },
+  codesOfConduct: {
+    getAllCodesOfConduct: ["GET /codes_of_conduct"],
+    getConductCode: ["GET /codes_of_conduct/{key}"]
+  },
+  codespaces: {
+    addRepositoryForSecretForAuthenticatedUser: [
+      "PUT /user/codespaces/secrets/{secret_name}/repositories/{repository_id}"
+    ],
+    addSelectedRepoToOrgSecret: [
+      "PUT /orgs/{org}/codespaces/secrets/{secret_name}/repositories/{repository_id}"
+    ],
+    checkPermissionsForDevcontainer: [
+      "GET /repos/{owner}/{repo}/codespaces/permissions_check"
+    ],
+    codespaceMachinesForAuthenticatedUser: [
+      "GET /user/codespaces/{codespace_name}/machines"
+    ],
+    createForAuthenticatedUser: ["POST /user/codespaces"],
+    createOrUpdateOrgSecret: [
+      "PUT /orgs/{org}/codespaces/secrets/{secret_name}"
+    ],
+    createOrUpdateRepoSecret: [
+      "PUT /repos/{owner}/{repo}/codespaces/secrets/{secret_name}"
+    ],
+    createOrUpdateSecretForAuthenticatedUser: [
+      "PUT /user/codespaces/secrets/{secret_name}"
+    ],
+    createWithPrForAuthenticatedUser: [
+      "POST /repos/{owner}/{repo}/pulls/{pull_number}/codespaces"
+    ],
+    createWithRepoForAuthenticatedUser: [
+      "POST /repos/{owner}/{repo}/codespaces"
+    ],
+    deleteForAuthenticatedUser: ["DELETE /user/codespaces/{codespace_name}"],
+    deleteFromOrganization: [
+      "DELETE /orgs/{org}/members/{username}/codespaces/{codespace_name}"
+    ],
+    deleteOrgSecret: ["DELETE /orgs/{org}/codespaces/secrets/{secret_name}"],
+    deleteRepoSecret: [
+      "DELETE /repos/{owner}/{repo}/codespaces/secrets/{secret_name}"
+    ],
+    deleteSecretForAuthenticatedUser: [
+      "DELETE /user/codespaces/secrets/{secret_name}"
+    ],
+    exportForAuthenticatedUser: [
+      "POST /user/codespaces/{codespace_name}/exports"
+    ],
+    getCodespacesForUserInOrg: [
+      "GET /orgs/{org}/members/{username}/codespaces"
+    ],
+    getExportDetailsForAuthenticatedUser: [
+      "GET /user/codespaces/{codespace_name}/exports/{export_id}"
+    ],
+    getForAuthenticatedUser: ["GET /user/codespaces/{codespace_name}"],
+    getOrgPublicKey: ["GET /orgs/{org}/codespaces/secrets/public-key"],
+    getOrgSecret: ["GET /orgs/{org}/codespaces/secrets/{secret_name}"],
+    getPublicKeyForAuthenticatedUser: [
+      "GET /user/codespaces/secrets/public-key"
+    ],
+    getRepoPublicKey: [
+      "GET /repos/{owner}/{repo}/codespaces/secrets/public-key"
+    ],
+    getRepoSecret: [
+      "GET /repos/{owner}/{repo}/codespaces/secrets/{secret_name}"
+    ],
+    getSecretForAuthenticatedUser: [
+      "GET /user/codespaces/secrets/{secret_name}"
+    ],
+    listDevcontainersInRepositoryForAuthenticatedUser: [
+      "GET /repos/{owner}/{repo}/codespaces/devcontainers"
+    ],
+    listForAuthenticatedUser: ["GET /user/codespaces"],
+    listInOrganization: [
+      "GET /orgs/{org}/codespaces",
+      {},
+      { renamedParameters: { org_id: "org" } }
+    ],
+    listInRepositoryForAuthenticatedUser: [
+      "GET /repos/{owner}/{repo}/codespaces"
+    ],
+    listOrgSecrets: ["GET /orgs/{org}/codespaces/secrets"],
+    listRepoSecrets: ["GET /repos/{owner}/{repo}/codespaces/secrets"],
+    listRepositoriesForSecretForAuthenticatedUser: [
+      "GET /user/codespaces/secrets/{secret_name}/repositories"
+    ],
+    listSecretsForAuthenticatedUser: ["GET /user/codespaces/secrets"],
+    listSelectedReposForOrgSecret: [
+      "GET /orgs/{org}/codespaces/secrets/{secret_name}/repositories"
+    ],
+    preFlightWithRepoForAuthenticatedUser: [
+      "GET /repos/{owner}/{repo}/codespaces/new"
+    ],
+    publishForAuthenticatedUser: [
+      "POST /user/codespaces/{codespace_name}/publish"
+    ],
+    removeRepositoryForSecretForAuthenticatedUser: [
+      "DELETE /user/codespaces/secrets/{secret_name}/repositories/{repository_id}"
+    ],
+    removeSelectedRepoFromOrgSecret: [
+      "DELETE /orgs/{org}/codespaces/secrets/{secret_name}/repositories/{repository_id}"
+    ],
+    repoMachinesForAuthenticatedUser: [
+      "GET /repos/{owner}/{repo}/codespaces/machines"
+    ],
+    setRepositoriesForSecretForAuthenticatedUser: [
+      "PUT /user/codespaces/secrets/{secret_name}/repositories"
+    ],
+    setSelectedReposForOrgSecret: [
+      "PUT /orgs/{org}/codespaces/secrets/{secret_name}/repositories"
+    ],
+    startForAuthenticatedUser: ["POST /user/codespaces/{codespace_name}/start"],
+    stopForAuthenticatedUser: ["POST /user/codespaces/{codespace_name}/stop"],
+    stopInOrganization: [
+      "POST /orgs/{org}/members/{username}/codespaces/{codespace_name}/stop"
+    ],
+    updateForAuthenticatedUser: ["PATCH /user/codespaces/{codespace_name}"]
+  },
+  copilot: {
+    addCopilotSeatsForTeams: [
+      "POST /orgs/{org}/copilot/billing/selected_teams"
+    ],
+    addCopilotSeatsForUsers: [
+      "POST /orgs/{org}/copilot/billing/selected_users"
+    ],
+    cancelCopilotSeatAssignmentForTeams: [
+      "DELETE /orgs/{org}/copilot/billing/selected_teams"
+    ],
+    cancelCopilotSeatAssignmentForUsers: [
+      "DELETE /orgs/{org}/copilot/billing/selected_users"
+    ],
+    copilotMetricsForOrganization: ["GET /orgs/{org}/copilot/metrics"],
+    copilotMetricsForTeam: ["GET /orgs/{org}/team/{team_slug}/copilot/metrics"],
+    getCopilotOrganizationDetails: ["GET /orgs/{org}/copilot/billing"],
+    getCopilotSeatDetailsForUser: [
+      "GET /orgs/{org}/members/{username}/copilot"
+    ],
+    listCopilotSeats: ["GET /orgs/{org}/copilot/billing/seats"]
+  },
+  credentials: { revoke: ["POST /credentials/revoke"] },
+  dependabot: {
+    addSelectedRepoToOrgSecret: [
+      "PUT /orgs/{org}/dependabot/secrets/{secret_name}/repositories/{repository_id}"
+    ],
+    createOrUpdateOrgSecret: [
+      "PUT /orgs/{org}/dependabot/secrets/{secret_name}"
+    ],
+    createOrUpdateRepoSecret: [
+      "PUT /repos/{owner}/{repo}/dependabot/secrets/{secret_name}"
+    ],
+    deleteOrgSecret: ["DELETE /orgs/{org}/dependabot/secrets/{secret_name}"],
+    deleteRepoSecret: [
+      "DELETE /repos/{owner}/{repo}/dependabot/secrets/{secret_name}"
+    ],
+    getAlert: ["GET /repos/{owner}/{repo}/dependabot/alerts/{alert_number}"],
+    getOrgPublicKey: ["GET /orgs/{org}/dependabot/secrets/public-key"],
+    getOrgSecret: ["GET /orgs/{org}/dependabot/secrets/{secret_name}"],
+    getRepoPublicKey: [
+      "GET /repos/{owner}/{repo}/dependabot/secrets/public-key"
+    ],
+    getRepoSecret: [
+      "GET /repos/{owner}/{repo}/dependabot/secrets/{secret_name}"
+    ],
+    listAlertsForEnterprise: [
+      "GET /enterprises/{enterprise}/dependabot/alerts"
+    ],
+    listAlertsForOrg: ["GET /orgs/{org}/dependabot/alerts"],
+    listAlertsForRepo: ["GET /repos/{owner}/{repo}/dependabot/alerts"],
+    listOrgSecrets: ["GET /orgs/{org}/dependabot/secrets"],
+    listRepoSecrets: ["GET /repos/{owner}/{repo}/dependabot/secrets"],
+    listSelectedReposForOrgSecret: [
+      "GET /orgs/{org}/dependabot/secrets/{secret_name}/repositories"
+    ],
+    removeSelectedRepoFromOrgSecret: [
+      "DELETE /orgs/{org}/dependabot/secrets/{secret_name}/repositories/{repository_id}"
+    ],
+    repositoryAccessForOrg: [
+      "GET /organizations/{org}/dependabot/repository-access"
+    ],
+    setRepositoryAccessDefaultLevel: [
+      "PUT /organizations/{org}/dependabot/repository-access/default-level"
+    ],
+    setSelectedReposForOrgSecret: [
+      "PUT /orgs/{org}/dependabot/secrets/{secret_name}/repositories"
+    ],
+    updateAlert: [
+      "PATCH /repos/{owner}/{repo}/dependabot/alerts/{alert_number}"
+    ],
+    updateRepositoryAccessForOrg: [
+      "PATCH /organizations/{org}/dependabot/repository-access"
+    ]
+  },
+  dependencyGraph: {
+    createRepositorySnapshot: [
+      "POST /repos/{owner}/{repo}/dependency-graph/snapshots"
+    ],
+    diffRange: [
+      "GET /repos/{owner}/{repo}/dependency-graph/compare/{basehead}"
+    ],
+    exportSbom: ["GET /repos/{owner}/{repo}/dependency-graph/sbom"]
+  },
+  emojis: { get: ["GET /emojis"] },
+  enterpriseTeamMemberships: {
+    add: [
+      "PUT /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}"
+    ],
+    bulkAdd: [
+      "POST /enterprises/{enterprise}/teams/{enterprise-team}/memberships/add"
+    ],
+    bulkRemove: [
+      "POST /enterprises/{enterprise}/teams/{enterprise-team}/memberships/remove"
+    ],
+    get: [
+      "GET /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}"
+    ],
+    list: ["GET /enterprises/{enterprise}/teams/{enterprise-team}/memberships"],
+    remove: [
+      "DELETE /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}"
+    ]
+  },
+  enterpriseTeamOrganizations: {
+    add: [
+      "PUT /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}"
+    ],
+    bulkAdd: [
+      "POST /enterprises/{enterprise}/teams/{enterprise-team}/organizations/add"
+    ],
+    bulkRemove: [
+      "POST /enterprises/{enterprise}/teams/{enterprise-team}/organizations/remove"
+    ],
+    delete: [
+      "DELETE /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}"
+    ],
+    getAssignment: [
+      "GET /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}"
+    ],
+    getAssignments: [
+      "GET /enterprises/{enterprise}/teams/{enterprise-team}/organizations"
+    ]
+  },
+  enterpriseTeams: {
+    create: ["POST /enterprises/{enterprise}/teams"],
+    delete: ["DELETE /enterprises/{enterprise}/teams/{team_slug}"],
+    get: ["GET /enterprises/{enterprise}/teams/{team_slug}"],
+    list: ["GET /enterprises/{enterprise}/teams"],
+    update: ["PATCH /enterprises/{enterprise}/teams/{team_slug}"]
+  },
+  gists: {
+    checkIsStarred: ["GET /gists/{gist_id}/star"],
+    create: ["POST /gists"],
+    createComment: ["POST /gists/{gist_id}/comments"],
+    delete: ["DELETE /gists/{gist_id}"],
+    deleteComment: ["DELETE /gists/{gist_id}/comments/{comment_id}"],
+    fork: ["POST /gists/{gist_id}/forks"],
+    get: ["GET /gists/{gist_id}"],
+    getComment: ["GET /gists/{gist_id}/comments/{comment_id}"],
+    getRevision: ["GET /gists/{gist_id}/{sha}"],
+    list: ["GET /gists"],
+    listComments: ["GET /gists/{gist_id}/comments"],
+    listCommits: ["GET /gists/{gist_id}/commits"],
+    listForUser: ["GET /users/{username}/gists"],
+    listForks: ["GET /gists/{gist_id}/forks"],
+    listPublic: ["GET /gists/public"],
+    listStarred: ["GET /gists/starred"],
+    star: ["PUT /gists/{gist_id}/star"],
+    unstar: ["DELETE /gists/{gist_id}/star"],
+    update: ["PATCH /gists/{gist_id}"],
+    updateComment: ["PATCH /gists/{gist_id}/comments/{comment_id}"]
+  },
+  git: {
+    createBlob: ["POST /repos/{owner}/{repo}/git/blobs"],
+    createCommit: ["POST /repos/{owner}/{repo}/git/commits"],
+    createRef: ["POST /repos/{owner}/{repo}/git/refs"],
+    createTag: ["POST /repos/{owner}/{repo}/git/tags"],
+    createTree: ["POST /repos/{owner}/{repo}/git/trees"],
+    deleteRef: ["DELETE /repos/{owner}/{repo}/git/refs/{ref}"],
+    getBlob: ["GET /repos/{owner}/{repo}/git/blobs/{file_sha}"],
+    getCommit: ["GET /repos/{owner}/{repo}/git/commits/{commit_sha}"],
+    getRef: ["GET /repos/{owner}/{repo}/git/ref/{ref}"],
+    getTag: ["GET /repos/{owner}/{repo}/git/tags/{tag_sha}"],
+    getTree: ["GET /repos/{owner}/{repo}/git/trees/{tree_sha}"],
+    listMatchingRefs: ["GET /repos/{owner}/{repo}/git/matching-refs/{ref}"],
+    updateRef: ["PATCH /repos/{owner}/{repo}/git/refs/{ref}"]
+  },
+  gitignore: {
+    getAllTemplates: ["GET /gitignore/templates"],
+    getTemplate: ["GET /gitignore/templates/{name}"]
+  },
+  hostedCompute: {
+    createNetworkConfigurationForOrg: [
+      "POST /orgs/{org}/settings/network-configurations"
+    ],
+    deleteNetworkConfigurationFromOrg: [
+      "DELETE /orgs/{org}/settings/network-configurations/{network_configuration_id}"
+    ],
+    getNetworkConfigurationForOrg: [
+      "GET /orgs/{org}/settings/network-configurations/{network_configuration_id}"
+    ],
+    getNetworkSettingsForOrg: [
+      "GET /orgs/{org}/settings/network-settings/{network_settings_id}"
+    ],
+    listNetworkConfigurationsForOrg: [
+      "GET /orgs/{org}/settings/network-configurations"
+    ],
+    updateNetworkConfigurationForOrg: [
+      "PATCH /orgs/{org}/settings/network-configurations/{network_configuration_id}"
+    ]
+  },
+  interactions: {
+    getRestrictionsForAuthenticatedUser: ["GET /user/interaction-limits"],
+    getRestrictionsForOrg: ["GET /orgs/{org}/interaction-limits"],
+    getRestrictionsForRepo: ["GET /repos/{owner}/{repo}/interaction-limits"],
+    getRestrictionsForYourPublicRepos: [
+      "GET /user/interaction-limits",
+      {},
+      { renamed: ["interactions", "getRestrictionsForAuthenticatedUser"] }
+    ],
+    removeRestrictionsForAuthenticatedUser: ["DELETE /user/interaction-limits"],
+    removeRestrictionsForOrg: ["DELETE /orgs/{org}/interaction-limits"],
+    removeRestrictionsForRepo: [
+      "DELETE /repos/{owner}/{repo}/interaction-limits"
+    ],
+    removeRestrictionsForYourPublicRepos: [
+      "DELETE /user/interaction-limits",
+      {},
+      { renamed: ["interactions", "removeRestrictionsForAuthenticatedUser"] }
+    ],
+    setRestrictionsForAuthenticatedUser: ["PUT /user/interaction-limits"],
+    setRestrictionsForOrg: ["PUT /orgs/{org}/interaction-limits"],
+    setRestrictionsForRepo: ["PUT /repos/{owner}/{repo}/interaction-limits"],
+    setRestrictionsForYourPublicRepos: [
+      "PUT /user/interaction-limits",
+      {},
+      { renamed: ["interactions", "setRestrictionsForAuthenticatedUser"] }
+    ]
+  },
+  issues: {
+    addAssignees: [
+      "POST /repos/{owner}/{repo}/issues/{issue_number}/assignees"
+    ],
+    addBlockedByDependency: [
+      "POST /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by"
+    ],
+    addLabels: ["POST /repos/{owner}/{repo}/issues/{issue_number}/labels"],
+    addSubIssue: [
+      "POST /repos/{owner}/{repo}/issues/{issue_number}/sub_issues"
+    ],
+    checkUserCanBeAssigned: ["GET /repos/{owner}/{repo}/assignees/{assignee}"],
+    checkUserCanBeAssignedToIssue: [
+      "GET /repos/{owner}/{repo}/issues/{issue_number}/assignees/{assignee}"
+    ],
+    create: ["POST /repos/{owner}/{repo}/issues"],
+    createComment: [
+      "POST /repos/{owner}/{repo}/issues/{issue_number}/comments"
+    ],
+    createLabel: ["POST /repos/{owner}/{repo}/labels"],
+    createMilestone: ["POST /repos/{owner}/{repo}/milestones"],
+    deleteComment: [
+      "DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}"
+    ],
+    deleteLabel: ["DELETE /repos/{owner}/{repo}/labels/{name}"],
+    deleteMilestone: [
+      "DELETE /repos/{owner}/{repo}/milestones/{milestone_number}"
+    ],
+    get: ["GET /repos/{owner}/{repo}/issues/{issue_number}"],
+    getComment: ["GET /repos/{owner}/{repo}/issues/comments/{comment_id}"],
+    getEvent: ["GET /repos/{owner}/{repo}/issues/events/{event_id}"],
+    getLabel: ["GET /repos/{owner}/{repo}/labels/{name}"],
+    getMilestone: ["GET /repos/{owner}/{repo}/milestones/{milestone_number}"],
+    getParent: ["GET /repos/{owner}/{repo}/issues/{issue_number}/parent"],
+    list: ["GET /issues"],
+    listAssignees: ["GET /repos/{owner}/{repo}/assignees"],
+    listComments: ["GET /repos/{owner}/{repo}/issues/{issue_number}/comments"],
+    listCommentsForRepo: ["GET /repos/{owner}/{repo}/issues/comments"],
+    listDependenciesBlockedBy: [
+      "GET /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by"
+    ],
+    listDependenciesBlocking: [
+      "GET /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocking"
+    ],
+    listEvents: ["GET /repos/{owner}/{repo}/issues/{issue_number}/events"],
+    listEventsForRepo: ["GET /repos/{owner}/{repo}/issues/events"],
+    listEventsForTimeline: [
+      "GET /repos/{owner}/{repo}/issues/{issue_number}/timeline"
+    ],
+    listForAuthenticatedUser: ["GET /user/issues"],
+    listForOrg: ["GET /orgs/{org}/issues"],
+    listForRepo: ["GET /repos/{owner}/{repo}/issues"],
+    listLabelsForMilestone: [
+      "GET /repos/{owner}/{repo}/milestones/{milestone_number}/labels"
+    ],
+    listLabelsForRepo: ["GET /repos/{owner}/{repo}/labels"],
+    listLabelsOnIssue: [
+      "GET /repos/{owner}/{repo}/issues/{issue_number}/labels"
+    ],
+    listMilestones: ["GET /repos/{owner}/{repo}/milestones"],
+    listSubIssues: [
+      "GET /repos/{owner}/{repo}/issues/{issue_number}/sub_issues"
+    ],
+    lock: ["PUT /repos/{owner}/{repo}/issues/{issue_number}/lock"],
+    removeAllLabels: [
+      "DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels"
+    ],
+    removeAssignees: [
+      "DELETE /repos/{owner}/{repo}/issues/{issue_number}/assignees"
+    ],
+    removeDependencyBlockedBy: [
+      "DELETE /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by/{issue_id}"
+    ],
+    removeLabel: [
+      "DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}"
+    ],
+    removeSubIssue: [
+      "DELETE /repos/{owner}/{repo}/issues/{issue_number}/sub_issue"
+    ],
+    reprioritizeSubIssue: [
+      "PATCH /repos/{owner}/{repo}/issues/{issue_number}/sub_issues/priority"
+    ],
+    setLabels: ["PUT /repos/{owner}/{repo}/issues/{issue_number}/labels"],
+    unlock: ["DELETE /repos/{owner}/{repo}/issues/{issue_number}/lock"],
+    update: ["PATCH /repos/{owner}/{repo}/issues/{issue_number}"],
+    updateComment: ["PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}"],
+    updateLabel: ["PATCH /repos/{owner}/{repo}/labels/{name}"],
+    updateMilestone: [
+      "PATCH /repos/{owner}/{repo}/milestones/{milestone_number}"
+    ]
+  },
+  licenses: {
+    get: ["GET /licenses/{license}"],
+    getAllCommonlyUsed: ["GET /licenses"],
+    getForRepo: ["GET /repos/{owner}/{repo}/license"]
+  },
+  markdown: {
+    render: ["POST /markdown"],
+    renderRaw: [
+      "POST /markdown/raw",
+      { headers: { "content-type": "text/plain; charset=utf-8" } }
+    ]
+  },
+  meta: {
+    get: ["GET /meta"],
+    getAllVersions: ["GET /versions"],
+    getOctocat: ["GET /octocat"],
+    getZen: ["GET /zen"],
+    root: ["GET /"]
+  },
+  migrations: {
+    deleteArchiveForAuthenticatedUser: [
+      "DELETE /user/migrations/{migration_id}/archive"
+    ],
+    deleteArchiveForOrg: [
+      "DELETE /orgs/{org}/migrations/{migration_id}/archive"
+    ],
+    downloadArchiveForOrg: [
+      "GET /orgs/{org}/migrations/{migration_id}/archive"
+    ],
+    getArchiveForAuthenticatedUser: [
+      "GET /user/migrations/{migration_id}/archive"
+    ],
+    getStatusForAuthenticatedUser: ["GET /user/migrations/{migration_id}"],
+    getStatusForOrg: ["GET /orgs/{org}/migrations/{migration_id}"],
+    listForAuthenticatedUser: ["GET /user/migrations"],
+    listForOrg: ["GET /orgs/{org}/migrations"],
+    listReposForAuthenticatedUser: [
+      "GET /user/migrations/{migration_id}/repositories"
+    ],
+    listReposForOrg: ["GET /orgs/{org}/migrations/{migration_id}/repositories"],
+    listReposForUser: [
+      "GET /user/migrations/{migration_id}/repositories",
+      {},
+      { renamed: ["migrations", "listReposForAuthenticatedUser"] }
+    ],
+    startForAuthenticatedUser: ["POST /user/migrations"],
+    startForOrg: ["POST /orgs/{org}/migrations"],
+    unlockRepoForAuthenticatedUser: [
+      "DELETE /user/migrations/{migration_id}/repos/{repo_name}/lock"
+    ],
+    unlockRepoForOrg: [
+      "DELETE /orgs/{org}/migrations/{migration_id}/repos/{repo_name}/lock"
+    ]
+  },
+  oidc: {
+    getOidcCustomSubTemplateForOrg: [
+      "GET /orgs/{org}/actions/oidc/customization/sub"
+    ],
+    updateOidcCustomSubTemplateForOrg: [
+      "PUT /orgs/{org}/actions/oidc/customization/sub"
+    ]
+  },
+  orgs: {
+    addSecurityManagerTeam: [
+      "PUT /orgs/{org}/security-managers/teams/{team_slug}",
+      {},
+      {
+        deprecated: "octokit.rest.orgs.addSecurityManagerTeam() is deprecated, see https://docs.github.com/rest/orgs/security-managers#add-a-security-manager-team"
+      }
+    ],
+    assignTeamToOrgRole: [
+      "PUT /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}"
+    ],
+    assignUserToOrgRole: [
+      "PUT /orgs/{org}/organization-roles/users/{username}/{role_id}"
+    ],
+    blockUser: ["PUT /orgs/{org}/blocks/{username}"],
+    cancelInvitation: ["DELETE /orgs/{org}/invitations/{invitation_id}"],
+    checkBlockedUser: ["GET /orgs/{org}/blocks/{username}"],
+    checkMembershipForUser: ["GET /orgs/{org}/members/{username}"],
+    checkPublicMembershipForUser: ["GET /orgs/{org}/public_members/{username}"],
+    convertMemberToOutsideCollaborator: [
+      "PUT /orgs/{org}/outside_collaborators/{username}"
+    ],
+    createArtifactStorageRecord: [
+      "POST /orgs/{org}/artifacts/metadata/storage-record"
+    ],
+    createInvitation: ["POST /orgs/{org}/invitations"],
+    createIssueType: ["POST /orgs/{org}/issue-types"],
+    createWebhook: ["POST /orgs/{org}/hooks"],
+    customPropertiesForOrgsCreateOrUpdateOrganizationValues: [
+      "PATCH /organizations/{org}/org-properties/values"
+    ],
+    customPropertiesForOrgsGetOrganizationValues: [
+      "GET /organizations/{org}/org-properties/values"
+    ],
+    customPropertiesForReposCreateOrUpdateOrganizationDefinition: [
+      "PUT /orgs/{org}/properties/schema/{custom_property_name}"
+    ],
+    customPropertiesForReposCreateOrUpdateOrganizationDefinitions: [
+      "PATCH /orgs/{org}/properties/schema"
+    ],
+    customPropertiesForReposCreateOrUpdateOrganizationValues: [
+      "PATCH /orgs/{org}/properties/values"
+    ],
+    customPropertiesForReposDeleteOrganizationDefinition: [
+      "DELETE /orgs/{org}/properties/schema/{custom_property_name}"
+    ],
+    customPropertiesForReposGetOrganizationDefinition: [
+      "GET /orgs/{org}/properties/schema/{custom_property_name}"
+    ],
+    customPropertiesForReposGetOrganizationDefinitions: [
+      "GET /orgs/{org}/properties/schema"
+    ],
+    customPropertiesForReposGetOrganizationValues: [
+      "GET /orgs/{org}/properties/values"
+    ],
+    delete: ["DELETE /orgs/{org}"],
+    deleteAttestationsBulk: ["POST /orgs/{org}/attestations/delete-request"],
+    deleteAttestationsById: [
+      "DELETE /orgs/{org}/attestations/{attestation_id}"
+    ],
+    deleteAttestationsBySubjectDigest: [
+      "DELETE /orgs/{org}/attestations/digest/{subject_digest}"
+    ],
+    deleteIssueType: ["DELETE /orgs/{org}/issue-types/{issue_type_id}"],
+    deleteWebhook: ["DELETE /orgs/{org}/hooks/{hook_id}"],
+    disableSelectedRepositoryImmutableReleasesOrganization: [
+      "DELETE /orgs/{org}/settings/immutable-releases/repositories/{repository_id}"
+    ],
+    enableSelectedRepositoryImmutableReleasesOrganization: [
+      "PUT /orgs/{org}/settings/immutable-releases/repositories/{repository_id}"
+    ],
+    get: ["GET /orgs/{org}"],
+    getImmutableReleasesSettings: [
+      "GET /orgs/{org}/settings/immutable-releases"
+    ],
+    getImmutableReleasesSettingsRepositories: [
+      "GET /orgs/{org}/settings/immutable-releases/repositories"
+    ],
+    getMembershipForAuthenticatedUser: ["GET /user/memberships/orgs/{org}"],
+    getMembershipForUser: ["GET /orgs/{org}/memberships/{username}"],
+    getOrgRole: ["GET /orgs/{org}/organization-roles/{role_id}"],
+    getOrgRulesetHistory: ["GET /orgs/{org}/rulesets/{ruleset_id}/history"],
+    getOrgRulesetVersion: [
+      "GET /orgs/{org}/rulesets/{ruleset_id}/history/{version_id}"
+    ],
+    getWebhook: ["GET /orgs/{org}/hooks/{hook_id}"],
+    getWebhookConfigForOrg: ["GET /orgs/{org}/hooks/{hook_id}/config"],
+    getWebhookDelivery: [
+      "GET /orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}"
+    ],
+    list: ["GET /organizations"],
+    listAppInstallations: ["GET /orgs/{org}/installations"],
+    listArtifactStorageRecords: [
+      "GET /orgs/{org}/artifacts/{subject_digest}/metadata/storage-records"
+    ],
+    listAttestationRepositories: ["GET /orgs/{org}/attestations/repositories"],
+    listAttestations: ["GET /orgs/{org}/attestations/{subject_digest}"],
+    listAttestationsBulk: [
+      "POST /orgs/{org}/attestations/bulk-list{?per_page,before,after}"
+    ],
+    listBlockedUsers: ["GET /orgs/{org}/blocks"],
+    listFailedInvitations: ["GET /orgs/{org}/failed_invitations"],
+    listForAuthenticatedUser: ["GET /user/orgs"],
+    listForUser: ["GET /users/{username}/orgs"],
+    listInvitationTeams: ["GET /orgs/{org}/invitations/{invitation_id}/teams"],
+    listIssueTypes: ["GET /orgs/{org}/issue-types"],
+    listMembers: ["GET /orgs/{org}/members"],
+    listMembershipsForAuthenticatedUser: ["GET /user/memberships/orgs"],
+    listOrgRoleTeams: ["GET /orgs/{org}/organization-roles/{role_id}/teams"],
+    listOrgRoleUsers: ["GET /orgs/{org}/organization-roles/{role_id}/users"],
+    listOrgRoles: ["GET /orgs/{org}/organization-roles"],
+    listOrganizationFineGrainedPermissions: [
+      "GET /orgs/{org}/organization-fine-grained-permissions"
+    ],
+    listOutsideCollaborators: ["GET /orgs/{org}/outside_collaborators"],
+    listPatGrantRepositories: [
+      "GET /orgs/{org}/personal-access-tokens/{pat_id}/repositories"
+    ],
+    listPatGrantRequestRepositories: [
+      "GET /orgs/{org}/personal-access-token-requests/{pat_request_id}/repositories"
+    ],
+    listPatGrantRequests: ["GET /orgs/{org}/personal-access-token-requests"],
+    listPatGrants: ["GET /orgs/{org}/personal-access-tokens"],
+    listPendingInvitations: ["GET /orgs/{org}/invitations"],
+    listPublicMembers: ["GET /orgs/{org}/public_members"],
+    listSecurityManagerTeams: [
+      "GET /orgs/{org}/security-managers",
+      {},
+      {
+        deprecated: "octokit.rest.orgs.listSecurityManagerTeams() is deprecated, see https://docs.github.com/rest/orgs/security-managers#list-security-manager-teams"
+      }
+    ],
+    listWebhookDeliveries: ["GET /orgs/{org}/hooks/{hook_id}/deliveries"],
+    listWebhooks: ["GET /orgs/{org}/hooks"],
+    pingWebhook: ["POST /orgs/{org}/hooks/{hook_id}/pings"],
+    redeliverWebhookDelivery: [
+      "POST /orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}/attempts"
+    ],
+    removeMember: ["DELETE /orgs/{org}/members/{username}"],
+    removeMembershipForUser: ["DELETE /orgs/{org}/memberships/{username}"],
+    removeOutsideCollaborator: [
+      "DELETE /orgs/{org}/outside_collaborators/{username}"
+    ],
+    removePublicMembershipForAuthenticatedUser: [
+      "DELETE /orgs/{org}/public_members/{username}"
+    ],
+    removeSecurityManagerTeam: [
+      "DELETE /orgs/{org}/security-managers/teams/{team_slug}",
+      {},
+      {
+        deprecated: "octokit.rest.orgs.removeSecurityManagerTeam() is deprecated, see https://docs.github.com/rest/orgs/security-managers#remove-a-security-manager-team"
+      }
+    ],
+    reviewPatGrantRequest: [
+      "POST /orgs/{org}/personal-access-token-requests/{pat_request_id}"
+    ],
+    reviewPatGrantRequestsInBulk: [
+      "POST /orgs/{org}/personal-access-token-requests"
+    ],
+    revokeAllOrgRolesTeam: [
+      "DELETE /orgs/{org}/organization-roles/teams/{team_slug}"
+    ],
+    revokeAllOrgRolesUser: [
+      "DELETE /orgs/{org}/organization-roles/users/{username}"
+    ],
+    revokeOrgRoleTeam: [
+      "DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}"
+    ],
+    revokeOrgRoleUser: [
+      "DELETE /orgs/{org}/organization-roles/users/{username}/{role_id}"
+    ],
+    setImmutableReleasesSettings: [
+      "PUT /orgs/{org}/settings/immutable-releases"
+    ],
+    setImmutableReleasesSettingsRepositories: [
+      "PUT /orgs/{org}/settings/immutable-releases/repositories"
+    ],
+    setMembershipForUser: ["PUT /orgs/{org}/memberships/{username}"],
+    setPublicMembershipForAuthenticatedUser: [
+      "PUT /orgs/{org}/public_members/{username}"
+    ],
+    unblockUser: ["DELETE /orgs/{org}/blocks/{username}"],
+    update: ["PATCH /orgs/{org}"],
+    updateIssueType: ["PUT /orgs/{org}/issue-types/{issue_type_id}"],
+    updateMembershipForAuthenticatedUser: [
+      "PATCH /user/memberships/orgs/{org}"
+    ],
+    updatePatAccess: ["POST /orgs/{org}/personal-access-tokens/{pat_id}"],
+    updatePatAccesses: ["POST /orgs/{org}/personal-access-tokens"],
+    updateWebhook: ["PATCH /orgs/{org}/hooks/{hook_id}"],
+    updateWebhookConfigForOrg: ["PATCH /orgs/{org}/hooks/{hook_id}/config"]
+  },
+  packages: {
+    deletePackageForAuthenticatedUser: [
+      "DELETE /user/packages/{package_type}/{package_name}"
+    ],
+    deletePackageForOrg: [
+      "DELETE /orgs/{org}/packages/{package_type}/{package_name}"
+    ],
+    deletePackageForUser: [
+      "DELETE /users/{username}/packages/{package_type}/{package_name}"
+    ],
+    deletePackageVersionForAuthenticatedUser: [
+      "DELETE /user/packages/{package_type}/{package_name}/versions/{package_version_id}"
+    ],
+    deletePackageVersionForOrg: [
+      "DELETE /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}"
+    ],
+    deletePackageVersionForUser: [
+      "DELETE /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}"
+    ],
+    getAllPackageVersionsForAPackageOwnedByAnOrg: [
+      "GET /orgs/{org}/packages/{package_type}/{package_name}/versions",
+      {},
+      { renamed: ["packages", "getAllPackageVersionsForPackageOwnedByOrg"] }
+    ],
+    getAllPackageVersionsForAPackageOwnedByTheAuthenticatedUser: [
+      "GET /user/packages/{package_type}/{package_name}/versions",
+      {},
+      {
+        renamed: [
+          "packages",
+          "getAllPackageVersionsForPackageOwnedByAuthenticatedUser"
+        ]
+      }
+    ],
+    getAllPackageVersionsForPackageOwnedByAuthenticatedUser: [
+      "GET /user/packages/{package_type}/{package_name}/versions"
+    ],
+    getAllPackageVersionsForPackageOwnedByOrg: [
+      "GET /orgs/{org}/packages/{package_type}/{package_name}/versions"
+    ],
+    getAllPackageVersionsForPackageOwnedByUser: [
+      "GET /users/{username}/packages/{package_type}/{package_name}/versions"
+    ],
+    getPackageForAuthenticatedUser: [
+      "GET /user/packages/{package_type}/{package_name}"
+    ],
+    getPackageForOrganization: [
+      "GET /orgs/{org}/packages/{package_type}/{package_name}"
+    ],
+    getPackageForUser: [
+      "GET /users/{username}/packages/{package_type}/{package_name}"
+    ],
+    getPackageVersionForAuthenticatedUser: [
+      "GET /user/packages/{package_type}/{package_name}/versions/{package_version_id}"
+    ],
+    getPackageVersionForOrganization: [
+      "GET /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}"
+    ],
+    getPackageVersionForUser: [
+      "GET /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}"
+    ],
+    listDockerMigrationConflictingPackagesForAuthenticatedUser: [
+      "GET /user/docker/conflicts"
+    ],
+    listDockerMigrationConflictingPackagesForOrganization: [
+      "GET /orgs/{org}/docker/conflicts"
+    ],
+    listDockerMigrationConflictingPackagesForUser: [
+      "GET /users/{username}/docker/conflicts"
+    ],
+    listPackagesForAuthenticatedUser: ["GET /user/packages"],
+    listPackagesForOrganization: ["GET /orgs/{org}/packages"],
+    listPackagesForUser: ["GET /users/{username}/packages"],
+    restorePackageForAuthenticatedUser: [
+      "POST /user/packages/{package_type}/{package_name}/restore{?token}"
+    ],
+    restorePackageForOrg: [
+      "POST /orgs/{org}/packages/{package_type}/{package_name}/restore{?token}"
+    ],
+    restorePackageForUser: [
+      "POST /users/{username}/packages/{package_type}/{package_name}/restore{?token}"
+    ],
+    restorePackageVersionForAuthenticatedUser: [
+      "POST /user/packages/{package_type}/{package_name}/versions/{package_version_id}/restore"
+    ],
+    restorePackageVersionForOrg: [
+      "POST /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}/restore"
+    ],
+    restorePackageVersionForUser: [
+      "POST /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}/restore"
+    ]
+  },
+  privateRegistries: {
+    createOrgPrivateRegistry: ["POST /orgs/{org}/private-registries"],
+    deleteOrgPrivateRegistry: [
+      "DELETE /orgs/{org}/private-registries/{secret_name}"
+    ],
+    getOrgPrivateRegistry: ["GET /orgs/{org}/private-registries/{secret_name}"],
+    getOrgPublicKey: ["GET /orgs/{org}/private-registries/public-key"],
+    listOrgPrivateRegistries: ["GET /orgs/{org}/private-registries"],
+    updateOrgPrivateRegistry: [
+      "PATCH /orgs/{org}/private-registries/{secret_name}"
+    ]
+  },
+  projects: {
+    addItemForOrg: ["POST /orgs/{org}/projectsV2/{project_number}/items"],
+    addItemForUser: [
+      "POST /users/{username}/projectsV2/{project_number}/items"
+    ],
+    deleteItemForOrg: [
+      "DELETE /orgs/{org}/projectsV2/{project_number}/items/{item_id}"
+    ],
+    deleteItemForUser: [
+      "DELETE /users/{username}/projectsV2/{project_number}/items/{item_id}"
+    ],
+    getFieldForOrg: [
+      "GET /orgs/{org}/projectsV2/{project_number}/fields/{field_id}"
+    ],
+    getFieldForUser: [
+      "GET /users/{username}/projectsV2/{project_number}/fields/{field_id}"
+    ],
+    getForOrg: ["GET /orgs/{org}/projectsV2/{project_number}"],
+    getForUser: ["GET /users/{username}/projectsV2/{project_number}"],
+    getOrgItem: ["GET /orgs/{org}/projectsV2/{project_number}/items/{item_id}"],
+    getUserItem: [
+      "GET /users/{username}/projectsV2/{project_number}/items/{item_id}"
+    ],
+    listFieldsForOrg: ["GET /orgs/{org}/projectsV2/{project_number}/fields"],
+    listFieldsForUser: [
+      "GET /users/{username}/projectsV2/{project_number}/fields"
+    ],
+    listForOrg: ["GET /orgs/{org}/projectsV2"],
+    listForUser: ["GET /users/{username}/projectsV2"],
+    listItemsForOrg: ["GET /orgs/{org}/projectsV2/{project_number}/items"],
+    listItemsForUser: [
+      "GET /users/{username}/projectsV2/{project_number}/items"
+    ],
+    updateItemForOrg: [
+      "PATCH /orgs/{org}/projectsV2/{project_number}/items/{item_id}"
+    ],
+    updateItemForUser: [
+      "PATCH /users/{username}/projectsV2/{project_number}/items/{item_id}"
+    ]
+  },
+  pulls: {
+    checkIfMerged: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/merge"],
+    create: ["POST /repos/{owner}/{repo}/pulls"],
+    createReplyForReviewComment: [
+      "POST /repos/{owner}/{repo}/pulls/{pull_number}/comments/{comment_id}/replies"
+    ],
+    createReview: ["POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews"],
+    createReviewComment: [
+      "POST /repos/{owner}/{repo}/pulls/{pull_number}/comments"
+    ],
+    deletePendingReview: [
+      "DELETE /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}"
+    ],
+    deleteReviewComment: [
+      "DELETE /repos/{owner}/{repo}/pulls/comments/{comment_id}"
+    ],
+    dismissReview: [
+      "PUT /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/dismissals"
+    ],
+    get: ["GET /repos/{owner}/{repo}/pulls/{pull_number}"],
+    getReview: [
+      "GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}"
+    ],
+    getReviewComment: ["GET /repos/{owner}/{repo}/pulls/comments/{comment_id}"],
+    list: ["GET /repos/{owner}/{repo}/pulls"],
+    listCommentsForReview: [
+      "GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments"
+    ],
+    listCommits: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/commits"],
+    listFiles: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/files"],
+    listRequestedReviewers: [
+      "GET /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers"
+    ],
+    listReviewComments: [
+      "GET /repos/{owner}/{repo}/pulls/{pull_number}/comments"
+    ],
+    listReviewCommentsForRepo: ["GET /repos/{owner}/{repo}/pulls/comments"],
+    listReviews: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews"],
+    merge: ["PUT /repos/{owner}/{repo}/pulls/{pull_number}/merge"],
+    removeRequestedReviewers: [
+      "DELETE /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers"
+    ],
+    requestReviewers: [
+      "POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers"
+    ],
+    submitReview: [
+      "POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/events"
+    ],
+    update: ["PATCH /repos/{owner}/{repo}/pulls/{pull_number}"],
+    updateBranch: [
+      "PUT /repos/{owner}/{repo}/pulls/{pull_number}/update-branch"
+    ],
+    updateReview: [
+      "PUT /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}"
+    ],
+    updateReviewComment: [
+      "PATCH /repos/{owner}/{repo}/pulls/comments/{comment_id}"
+    ]
+  },
+  rateLimit: { get: ["GET /rate_limit"] },
+  reactions: {
+    createForCommitComment: [
+      "POST /repos/{owner}/{repo}/comments/{comment_id}/reactions"
+    ],
+    createForIssue: [
+      "POST /repos/{owner}/{repo}/issues/{issue_number}/reactions"
+    ],
+    createForIssueComment: [
+      "POST /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions"
+    ],
+    createForPullRequestReviewComment: [
+      "POST /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions"
+    ],
+    createForRelease: [
+      "POST /repos/{owner}/{repo}/releases/{release_id}/reactions"
+    ],
+    createForTeamDiscussionCommentInOrg: [
+      "POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions"
+    ],
+    createForTeamDiscussionInOrg: [
+      "POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions"
+    ],
+    deleteForCommitComment: [
+      "DELETE /repos/{owner}/{repo}/comments/{comment_id}/reactions/{reaction_id}"
+    ],
+    deleteForIssue: [
+      "DELETE /repos/{owner}/{repo}/issues/{issue_number}/reactions/{reaction_id}"
+    ],
+    deleteForIssueComment: [
+      "DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions/{reaction_id}"
+    ],
+    deleteForPullRequestComment: [
+      "DELETE /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions/{reaction_id}"
+    ],
+    deleteForRelease: [
+      "DELETE /repos/{owner}/{repo}/releases/{release_id}/reactions/{reaction_id}"
+    ],
+    deleteForTeamDiscussion: [
+      "DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions/{reaction_id}"
+    ],
+    deleteForTeamDiscussionComment: [
+      "DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions/{reaction_id}"
+    ],
+    listForCommitComment: [
+      "GET /repos/{owner}/{repo}/comments/{comment_id}/reactions"
+    ],
+    listForIssue: ["GET /repos/{owner}/{repo}/issues/{issue_number}/reactions"],
+    listForIssueComment: [
+      "GET /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions"
+    ],
+    listForPullRequestReviewComment: [
+      "GET /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions"
+    ],
+    listForRelease: [
+      "GET /repos/{owner}/{repo}/releases/{release_id}/reactions"
+    ],
+    listForTeamDiscussionCommentInOrg: [
+      "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions"
+    ],
+    listForTeamDiscussionInOrg: [
+      "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions"
+    ]
+  },
+  repos: {
+    acceptInvitation: [
+      "PATCH /user/repository_invitations/{invitation_id}",
+      {},
+      { renamed: ["repos", "acceptInvitationForAuthenticatedUser"] }
+    ],
+    acceptInvitationForAuthenticatedUser: [
+      "PATCH /user/repository_invitations/{invitation_id}"
+    ],
+    addAppAccessRestrictions: [
+      "POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps",
+      {},
+      { mapToData: "apps" }
+    ],
+    addCollaborator: ["PUT /repos/{owner}/{repo}/collaborators/{username}"],
+    addStatusCheckContexts: [
+      "POST /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts",
+      {},
+      { mapToData: "contexts" }
+    ],
+    addTeamAccessRestrictions: [
+      "POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams",
+      {},
+      { mapToData: "teams" }
+    ],
+    addUserAccessRestrictions: [
+      "POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users",
+      {},
+      { mapToData: "users" }
+    ],
+    cancelPagesDeployment: [
+      "POST /repos/{owner}/{repo}/pages/deployments/{pages_deployment_id}/cancel"
+    ],
+    checkAutomatedSecurityFixes: [
+      "GET /repos/{owner}/{repo}/automated-security-fixes"
+    ],
+    checkCollaborator: ["GET /repos/{owner}/{repo}/collaborators/{username}"],
+    checkImmutableReleases: ["GET /repos/{owner}/{repo}/immutable-releases"],
+    checkPrivateVulnerabilityReporting: [
+      "GET /repos/{owner}/{repo}/private-vulnerability-reporting"
+    ],
+    checkVulnerabilityAlerts: [
+      "GET /repos/{owner}/{repo}/vulnerability-alerts"
+    ],
+    codeownersErrors: ["GET /repos/{owner}/{repo}/codeowners/errors"],
+    compareCommits: ["GET /repos/{owner}/{repo}/compare/{base}...{head}"],
+    compareCommitsWithBasehead: [
+      "GET /repos/{owner}/{repo}/compare/{basehead}"
+    ],
+    createAttestation: ["POST /repos/{owner}/{repo}/attestations"],
+    createAutolink: ["POST /repos/{owner}/{repo}/autolinks"],
+    createCommitComment: [
+      "POST /repos/{owner}/{repo}/commits/{commit_sha}/comments"
+    ],
+    createCommitSignatureProtection: [
+      "POST /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures"
+    ],
+    createCommitStatus: ["POST /repos/{owner}/{repo}/statuses/{sha}"],
+    createDeployKey: ["POST /repos/{owner}/{repo}/keys"],
+    createDeployment: ["POST /repos/{owner}/{repo}/deployments"],
+    createDeploymentBranchPolicy: [
+      "POST /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies"
+    ],
+    createDeploymentProtectionRule: [
+      "POST /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules"
+    ],
+    createDeploymentStatus: [
+      "POST /repos/{owner}/{repo}/deployments/{deployment_id}/statuses"
+    ],
+    createDispatchEvent: ["POST /repos/{owner}/{repo}/dispatches"],
+    createForAuthenticatedUser: ["POST /user/repos"],
+    createFork: ["POST /repos/{owner}/{repo}/forks"],
+    createInOrg: ["POST /orgs/{org}/repos"],
+    createOrUpdateEnvironment: [
+      "PUT /repos/{owner}/{repo}/environments/{environment_name}"
+    ],
+    createOrUpdateFileContents: ["PUT /repos/{owner}/{repo}/contents/{path}"],
+    createOrgRuleset: ["POST /orgs/{org}/rulesets"],
+    createPagesDeployment: ["POST /repos/{owner}/{repo}/pages/deployments"],
+    createPagesSite: ["POST /repos/{owner}/{repo}/pages"],
+    createRelease: ["POST /repos/{owner}/{repo}/releases"],
+    createRepoRuleset: ["POST /repos/{owner}/{repo}/rulesets"],
+    createUsingTemplate: [
+      "POST /repos/{template_owner}/{template_repo}/generate"
+    ],
+    createWebhook: ["POST /repos/{owner}/{repo}/hooks"],
+    customPropertiesForReposCreateOrUpdateRepositoryValues: [
+      "PATCH /repos/{owner}/{repo}/properties/values"
+    ],
+    customPropertiesForReposGetRepositoryValues: [
+      "GET /repos/{owner}/{repo}/properties/values"
+    ],
+    declineInvitation: [
+      "DELETE /user/repository_invitations/{invitation_id}",
+      {},
+      { renamed: ["repos", "declineInvitationForAuthenticatedUser"] }
+    ],
+    declineInvitationForAuthenticatedUser: [
+      "DELETE /user/repository_invitations/{invitation_id}"
+    ],
+    delete: ["DELETE /repos/{owner}/{repo}"],
+    deleteAccessRestrictions: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions"
+    ],
+    deleteAdminBranchProtection: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins"
+    ],
+    deleteAnEnvironment: [
+      "DELETE /repos/{owner}/{repo}/environments/{environment_name}"
+    ],
+    deleteAutolink: ["DELETE /repos/{owner}/{repo}/autolinks/{autolink_id}"],
+    deleteBranchProtection: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection"
+    ],
+    deleteCommitComment: ["DELETE /repos/{owner}/{repo}/comments/{comment_id}"],
+    deleteCommitSignatureProtection: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures"
+    ],
+    deleteDeployKey: ["DELETE /repos/{owner}/{repo}/keys/{key_id}"],
+    deleteDeployment: [
+      "DELETE /repos/{owner}/{repo}/deployments/{deployment_id}"
+    ],
+    deleteDeploymentBranchPolicy: [
+      "DELETE /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}"
+    ],
+    deleteFile: ["DELETE /repos/{owner}/{repo}/contents/{path}"],
+    deleteInvitation: [
+      "DELETE /repos/{owner}/{repo}/invitations/{invitation_id}"
+    ],
+    deleteOrgRuleset: ["DELETE /orgs/{org}/rulesets/{ruleset_id}"],
+    deletePagesSite: ["DELETE /repos/{owner}/{repo}/pages"],
+    deletePullRequestReviewProtection: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews"
+    ],
+    deleteRelease: ["DELETE /repos/{owner}/{repo}/releases/{release_id}"],
+    deleteReleaseAsset: [
+      "DELETE /repos/{owner}/{repo}/releases/assets/{asset_id}"
+    ],
+    deleteRepoRuleset: ["DELETE /repos/{owner}/{repo}/rulesets/{ruleset_id}"],
+    deleteWebhook: ["DELETE /repos/{owner}/{repo}/hooks/{hook_id}"],
+    disableAutomatedSecurityFixes: [
+      "DELETE /repos/{owner}/{repo}/automated-security-fixes"
+    ],
+    disableDeploymentProtectionRule: [
+      "DELETE /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/{protection_rule_id}"
+    ],
+    disableImmutableReleases: [
+      "DELETE /repos/{owner}/{repo}/immutable-releases"
+    ],
+    disablePrivateVulnerabilityReporting: [
+      "DELETE /repos/{owner}/{repo}/private-vulnerability-reporting"
+    ],
+    disableVulnerabilityAlerts: [
+      "DELETE /repos/{owner}/{repo}/vulnerability-alerts"
+    ],
+    downloadArchive: [
+      "GET /repos/{owner}/{repo}/zipball/{ref}",
+      {},
+      { renamed: ["repos", "downloadZipballArchive"] }
+    ],
+    downloadTarballArchive: ["GET /repos/{owner}/{repo}/tarball/{ref}"],
+    downloadZipballArchive: ["GET /repos/{owner}/{repo}/zipball/{ref}"],
+    enableAutomatedSecurityFixes: [
+      "PUT /repos/{owner}/{repo}/automated-security-fixes"
+    ],
+    enableImmutableReleases: ["PUT /repos/{owner}/{repo}/immutable-releases"],
+    enablePrivateVulnerabilityReporting: [
+      "PUT /repos/{owner}/{repo}/private-vulnerability-reporting"
+    ],
+    enableVulnerabilityAlerts: [
+      "PUT /repos/{owner}/{repo}/vulnerability-alerts"
+    ],
+    generateReleaseNotes: [
+      "POST /repos/{owner}/{repo}/releases/generate-notes"
+    ],
+    get: ["GET /repos/{owner}/{repo}"],
+    getAccessRestrictions: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions"
+    ],
+    getAdminBranchProtection: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins"
+    ],
+    getAllDeploymentProtectionRules: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules"
+    ],
+    getAllEnvironments: ["GET /repos/{owner}/{repo}/environments"],
+    getAllStatusCheckContexts: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts"
+    ],
+    getAllTopics: ["GET /repos/{owner}/{repo}/topics"],
+    getAppsWithAccessToProtectedBranch: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps"
+    ],
+    getAutolink: ["GET /repos/{owner}/{repo}/autolinks/{autolink_id}"],
+    getBranch: ["GET /repos/{owner}/{repo}/branches/{branch}"],
+    getBranchProtection: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection"
+    ],
+    getBranchRules: ["GET /repos/{owner}/{repo}/rules/branches/{branch}"],
+    getClones: ["GET /repos/{owner}/{repo}/traffic/clones"],
+    getCodeFrequencyStats: ["GET /repos/{owner}/{repo}/stats/code_frequency"],
+    getCollaboratorPermissionLevel: [
+      "GET /repos/{owner}/{repo}/collaborators/{username}/permission"
+    ],
+    getCombinedStatusForRef: ["GET /repos/{owner}/{repo}/commits/{ref}/status"],
+    getCommit: ["GET /repos/{owner}/{repo}/commits/{ref}"],
+    getCommitActivityStats: ["GET /repos/{owner}/{repo}/stats/commit_activity"],
+    getCommitComment: ["GET /repos/{owner}/{repo}/comments/{comment_id}"],
+    getCommitSignatureProtection: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures"
+    ],
+    getCommunityProfileMetrics: ["GET /repos/{owner}/{repo}/community/profile"],
+    getContent: ["GET /repos/{owner}/{repo}/contents/{path}"],
+    getContributorsStats: ["GET /repos/{owner}/{repo}/stats/contributors"],
+    getCustomDeploymentProtectionRule: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/{protection_rule_id}"
+    ],
+    getDeployKey: ["GET /repos/{owner}/{repo}/keys/{key_id}"],
+    getDeployment: ["GET /repos/{owner}/{repo}/deployments/{deployment_id}"],
+    getDeploymentBranchPolicy: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}"
+    ],
+    getDeploymentStatus: [
+      "GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses/{status_id}"
+    ],
+    getEnvironment: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}"
+    ],
+    getLatestPagesBuild: ["GET /repos/{owner}/{repo}/pages/builds/latest"],
+    getLatestRelease: ["GET /repos/{owner}/{repo}/releases/latest"],
+    getOrgRuleSuite: ["GET /orgs/{org}/rulesets/rule-suites/{rule_suite_id}"],
+    getOrgRuleSuites: ["GET /orgs/{org}/rulesets/rule-suites"],
+    getOrgRuleset: ["GET /orgs/{org}/rulesets/{ruleset_id}"],
+    getOrgRulesets: ["GET /orgs/{org}/rulesets"],
+    getPages: ["GET /repos/{owner}/{repo}/pages"],
+    getPagesBuild: ["GET /repos/{owner}/{repo}/pages/builds/{build_id}"],
+    getPagesDeployment: [
+      "GET /repos/{owner}/{repo}/pages/deployments/{pages_deployment_id}"
+    ],
+    getPagesHealthCheck: ["GET /repos/{owner}/{repo}/pages/health"],
+    getParticipationStats: ["GET /repos/{owner}/{repo}/stats/participation"],
+    getPullRequestReviewProtection: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews"
+    ],
+    getPunchCardStats: ["GET /repos/{owner}/{repo}/stats/punch_card"],
+    getReadme: ["GET /repos/{owner}/{repo}/readme"],
+    getReadmeInDirectory: ["GET /repos/{owner}/{repo}/readme/{dir}"],
+    getRelease: ["GET /repos/{owner}/{repo}/releases/{release_id}"],
+    getReleaseAsset: ["GET /repos/{owner}/{repo}/releases/assets/{asset_id}"],
+    getReleaseByTag: ["GET /repos/{owner}/{repo}/releases/tags/{tag}"],
+    getRepoRuleSuite: [
+      "GET /repos/{owner}/{repo}/rulesets/rule-suites/{rule_suite_id}"
+    ],
+    getRepoRuleSuites: ["GET /repos/{owner}/{repo}/rulesets/rule-suites"],
+    getRepoRuleset: ["GET /repos/{owner}/{repo}/rulesets/{ruleset_id}"],
+    getRepoRulesetHistory: [
+      "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}/history"
+    ],
+    getRepoRulesetVersion: [
+      "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}/history/{version_id}"
+    ],
+    getRepoRulesets: ["GET /repos/{owner}/{repo}/rulesets"],
+    getStatusChecksProtection: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks"
+    ],
+    getTeamsWithAccessToProtectedBranch: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams"
+    ],
+    getTopPaths: ["GET /repos/{owner}/{repo}/traffic/popular/paths"],
+    getTopReferrers: ["GET /repos/{owner}/{repo}/traffic/popular/referrers"],
+    getUsersWithAccessToProtectedBranch: [
+      "GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users"
+    ],
+    getViews: ["GET /repos/{owner}/{repo}/traffic/views"],
+    getWebhook: ["GET /repos/{owner}/{repo}/hooks/{hook_id}"],
+    getWebhookConfigForRepo: [
+      "GET /repos/{owner}/{repo}/hooks/{hook_id}/config"
+    ],
+    getWebhookDelivery: [
+      "GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}"
+    ],
+    listActivities: ["GET /repos/{owner}/{repo}/activity"],
+    listAttestations: [
+      "GET /repos/{owner}/{repo}/attestations/{subject_digest}"
+    ],
+    listAutolinks: ["GET /repos/{owner}/{repo}/autolinks"],
+    listBranches: ["GET /repos/{owner}/{repo}/branches"],
+    listBranchesForHeadCommit: [
+      "GET /repos/{owner}/{repo}/commits/{commit_sha}/branches-where-head"
+    ],
+    listCollaborators: ["GET /repos/{owner}/{repo}/collaborators"],
+    listCommentsForCommit: [
+      "GET /repos/{owner}/{repo}/commits/{commit_sha}/comments"
+    ],
+    listCommitCommentsForRepo: ["GET /repos/{owner}/{repo}/comments"],
+    listCommitStatusesForRef: [
+      "GET /repos/{owner}/{repo}/commits/{ref}/statuses"
+    ],
+    listCommits: ["GET /repos/{owner}/{repo}/commits"],
+    listContributors: ["GET /repos/{owner}/{repo}/contributors"],
+    listCustomDeploymentRuleIntegrations: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/apps"
+    ],
+    listDeployKeys: ["GET /repos/{owner}/{repo}/keys"],
+    listDeploymentBranchPolicies: [
+      "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies"
+    ],
+    listDeploymentStatuses: [
+      "GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses"
+    ],
+    listDeployments: ["GET /repos/{owner}/{repo}/deployments"],
+    listForAuthenticatedUser: ["GET /user/repos"],
+    listForOrg: ["GET /orgs/{org}/repos"],
+    listForUser: ["GET /users/{username}/repos"],
+    listForks: ["GET /repos/{owner}/{repo}/forks"],
+    listInvitations: ["GET /repos/{owner}/{repo}/invitations"],
+    listInvitationsForAuthenticatedUser: ["GET /user/repository_invitations"],
+    listLanguages: ["GET /repos/{owner}/{repo}/languages"],
+    listPagesBuilds: ["GET /repos/{owner}/{repo}/pages/builds"],
+    listPublic: ["GET /repositories"],
+    listPullRequestsAssociatedWithCommit: [
+      "GET /repos/{owner}/{repo}/commits/{commit_sha}/pulls"
+    ],
+    listReleaseAssets: [
+      "GET /repos/{owner}/{repo}/releases/{release_id}/assets"
+    ],
+    listReleases: ["GET /repos/{owner}/{repo}/releases"],
+    listTags: ["GET /repos/{owner}/{repo}/tags"],
+    listTeams: ["GET /repos/{owner}/{repo}/teams"],
+    listWebhookDeliveries: [
+      "GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries"
+    ],
+    listWebhooks: ["GET /repos/{owner}/{repo}/hooks"],
+    merge: ["POST /repos/{owner}/{repo}/merges"],
+    mergeUpstream: ["POST /repos/{owner}/{repo}/merge-upstream"],
+    pingWebhook: ["POST /repos/{owner}/{repo}/hooks/{hook_id}/pings"],
+    redeliverWebhookDelivery: [
+      "POST /repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts"
+    ],
+    removeAppAccessRestrictions: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps",
+      {},
+      { mapToData: "apps" }
+    ],
+    removeCollaborator: [
+      "DELETE /repos/{owner}/{repo}/collaborators/{username}"
+    ],
+    removeStatusCheckContexts: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts",
+      {},
+      { mapToData: "contexts" }
+    ],
+    removeStatusCheckProtection: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks"
+    ],
+    removeTeamAccessRestrictions: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams",
+      {},
+      { mapToData: "teams" }
+    ],
+    removeUserAccessRestrictions: [
+      "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users",
+      {},
+      { mapToData: "users" }
+    ],
+    renameBranch: ["POST /repos/{owner}/{repo}/branches/{branch}/rename"],
+    replaceAllTopics: ["PUT /repos/{owner}/{repo}/topics"],
+    requestPagesBuild: ["POST /repos/{owner}/{repo}/pages/builds"],
+    setAdminBranchProtection: [
+      "POST /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins"
+    ],
+    setAppAccessRestrictions: [
+      "PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps",
+      {},
+      { mapToData: "apps" }
+    ],
+    setStatusCheckContexts: [
+      "PUT /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts",
+      {},
+      { mapToData: "contexts" }
+    ],
+    setTeamAccessRestrictions: [
+      "PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams",
+      {},
+      { mapToData: "teams" }
+    ],
+    setUserAccessRestrictions: [
+      "PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users",
+      {},
+      { mapToData: "users" }
+    ],
+    testPushWebhook: ["POST /repos/{owner}/{repo}/hooks/{hook_id}/tests"],
+    transfer: ["POST /repos/{owner}/{repo}/transfer"],
+    update: ["PATCH /repos/{owner}/{repo}"],
+    updateBranchProtection: [
+      "PUT /repos/{owner}/{repo}/branches/{branch}/protection"
+    ],
+    updateCommitComment: ["PATCH /repos/{owner}/{repo}/comments/{comment_id}"],
+    updateDeploymentBranchPolicy: [
+      "PUT /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}"
+    ],
+    updateInformationAboutPagesSite: ["PUT /repos/{owner}/{repo}/pages"],
+    updateInvitation: [
+      "PATCH /repos/{owner}/{repo}/invitations/{invitation_id}"
+    ],
+    updateOrgRuleset: ["PUT /orgs/{org}/rulesets/{ruleset_id}"],
+    updatePullRequestReviewProtection: [
+      "PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews"
+    ],
+    updateRelease: ["PATCH /repos/{owner}/{repo}/releases/{release_id}"],
+    updateReleaseAsset: [
+      "PATCH /repos/{owner}/{repo}/releases/assets/{asset_id}"
+    ],
+    updateRepoRuleset: ["PUT /repos/{owner}/{repo}/rulesets/{ruleset_id}"],
+    updateStatusCheckPotection: [
+      "PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks",
+      {},
+      { renamed: ["repos", "updateStatusCheckProtection"] }
+    ],
+    updateStatusCheckProtection: [
+      "PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks"
+    ],
+    updateWebhook: ["PATCH /repos/{owner}/{repo}/hooks/{hook_id}"],
+    updateWebhookConfigForRepo: [
+      "PATCH /repos/{owner}/{repo}/hooks/{hook_id}/config"
+    ],
+    uploadReleaseAsset: [
+      "POST /repos/{owner}/{repo}/releases/{release_id}/assets{?name,label}",
+      { baseUrl: "https://uploads.github.com" }
+    ]
+  },
+  search: {
+    code: ["GET /search/code"],
+    commits: ["GET /search/commits"],
+    issuesAndPullRequests: ["GET /search/issues"],
+    labels: ["GET /search/labels"],
+    repos: ["GET /search/repositories"],
+    topics: ["GET /search/topics"],
+    users: ["GET /search/users"]
+  },
+  secretScanning: {
+    createPushProtectionBypass: [
+      "POST /repos/{owner}/{repo}/secret-scanning/push-protection-bypasses"
+    ],
+    getAlert: [
+      "GET /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}"
+    ],
+    getScanHistory: ["GET /repos/{owner}/{repo}/secret-scanning/scan-history"],
+    listAlertsForOrg: ["GET /orgs/{org}/secret-scanning/alerts"],
+    listAlertsForRepo: ["GET /repos/{owner}/{repo}/secret-scanning/alerts"],
+    listLocationsForAlert: [
+      "GET /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}/locations"
+    ],
+    listOrgPatternConfigs: [
+      "GET /orgs/{org}/secret-scanning/pattern-configurations"
+    ],
+    updateAlert: [
+      "PATCH /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}"
+    ],
+    updateOrgPatternConfigs: [
+      "PATCH /orgs/{org}/secret-scanning/pattern-configurations"
+    ]
+  },
+  securityAdvisories: {
+    createFork: [
+      "POST /repos/{owner}/{repo}/security-advisories/{ghsa_id}/forks"
+    ],
+    createPrivateVulnerabilityReport: [
+      "POST /repos/{owner}/{repo}/security-advisories/reports"
+    ],
+    createRepositoryAdvisory: [
+      "POST /repos/{owner}/{repo}/security-advisories"
+    ],
+    createRepositoryAdvisoryCveRequest: [
+      "POST /repos/{owner}/{repo}/security-advisories/{ghsa_id}/cve"
+    ],
+    getGlobalAdvisory: ["GET /advisories/{ghsa_id}"],
+    getRepositoryAdvisory: [
+      "GET /repos/{owner}/{repo}/security-advisories/{ghsa_id}"
+    ],
+    listGlobalAdvisories: ["GET /advisories"],
+    listOrgRepositoryAdvisories: ["GET /orgs/{org}/security-advisories"],
+    listRepositoryAdvisories: ["GET /repos/{owner}/{repo}/security-advisories"],
+    updateRepositoryAdvisory: [
+      "PATCH /repos/{owner}/{repo}/security-advisories/{ghsa_id}"
+    ]
+  },
+  teams: {
+    addOrUpdateMembershipForUserInOrg: [
+      "PUT /orgs/{org}/teams/{team_slug}/memberships/{username}"
+    ],
+    addOrUpdateRepoPermissionsInOrg: [
+      "PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}"
+    ],
+    checkPermissionsForRepoInOrg: [
+      "GET /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}"
+    ],
+    create: ["POST /orgs/{org}/teams"],
+    createDiscussionCommentInOrg: [
+      "POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments"
+    ],
+    createDiscussionInOrg: ["POST /orgs/{org}/teams/{team_slug}/discussions"],
+    deleteDiscussionCommentInOrg: [
+      "DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}"
+    ],
+    deleteDiscussionInOrg: [
+      "DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}"
+    ],
+    deleteInOrg: ["DELETE /orgs/{org}/teams/{team_slug}"],
+    getByName: ["GET /orgs/{org}/teams/{team_slug}"],
+    getDiscussionCommentInOrg: [
+      "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}"
+    ],
+    getDiscussionInOrg: [
+      "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}"
+    ],
+    getMembershipForUserInOrg: [
+      "GET /orgs/{org}/teams/{team_slug}/memberships/{username}"
+    ],
+    list: ["GET /orgs/{org}/teams"],
+    listChildInOrg: ["GET /orgs/{org}/teams/{team_slug}/teams"],
+    listDiscussionCommentsInOrg: [
+      "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments"
+    ],
+    listDiscussionsInOrg: ["GET /orgs/{org}/teams/{team_slug}/discussions"],
+    listForAuthenticatedUser: ["GET /user/teams"],
+    listMembersInOrg: ["GET /orgs/{org}/teams/{team_slug}/members"],
+    listPendingInvitationsInOrg: [
+      "GET /orgs/{org}/teams/{team_slug}/invitations"
+    ],
+    listReposInOrg: ["GET /orgs/{org}/teams/{team_slug}/repos"],
+    removeMembershipForUserInOrg: [
+      "DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}"
+    ],
+    removeRepoInOrg: [
+      "DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}"
+    ],
+    updateDiscussionCommentInOrg: [
+      "PATCH /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}"
+    ],
+    updateDiscussionInOrg: [
+      "PATCH /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}"
+    ],
+    updateInOrg: ["PATCH /orgs/{org}/teams/{team_slug}"]
+  },
+  users: {
+    addEmailForAuthenticated: [
+      "POST /user/emails",
+      {},
+      { renamed: ["users", "addEmailForAuthenticatedUser"] }
+    ],
+    addEmailForAuthenticatedUser: ["POST /user/emails"],
+    addSocialAccountForAuthenticatedUser: ["POST /user/social_accounts"],
+    block: ["PUT /user/blocks/{username}"],
+    checkBlocked: ["GET /user/blocks/{username}"],
+    checkFollowingForUser: ["GET /users/{username}/following/{target_user}"],
+    checkPersonIsFollowedByAuthenticated: ["GET /user/following/{username}"],
+    createGpgKeyForAuthenticated: [
+      "POST /user/gpg_keys",
+      {},
+      { renamed: ["users", "createGpgKeyForAuthenticatedUser"] }
+    ],
+    createGpgKeyForAuthenticatedUser: ["POST /user/gpg_keys"],
+    createPublicSshKeyForAuthenticated: [
+      "POST /user/keys",
+      {},
+      { renamed: ["users", "createPublicSshKeyForAuthenticatedUser"] }
+    ],
+    createPublicSshKeyForAuthenticatedUser: ["POST /user/keys"],
+    createSshSigningKeyForAuthenticatedUser: ["POST /user/ssh_signing_keys"],
+    deleteAttestationsBulk: [
+      "POST /users/{username}/attestations/delete-request"
+    ],
+    deleteAttestationsById: [
+      "DELETE /users/{username}/attestations/{attestation_id}"
+    ],
+    deleteAttestationsBySubjectDigest: [
+      "DELETE /users/{username}/attestations/digest/{subject_digest}"
+    ],
+    deleteEmailForAuthenticated: [
+      "DELETE /user/emails",
+      {},
+      { renamed: ["users", "deleteEmailForAuthenticatedUser"] }
+    ],
+    deleteEmailForAuthenticatedUser: ["DELETE /user/emails"],
+    deleteGpgKeyForAuthenticated: [
+      "DELETE /user/gpg_keys/{gpg_key_id}",
+      {},
+      { renamed: ["users", "deleteGpgKeyForAuthenticatedUser"] }
+    ],
+    deleteGpgKeyForAuthenticatedUser: ["DELETE /user/gpg_keys/{gpg_key_id}"],
+    deletePublicSshKeyForAuthenticated: [
+      "DELETE /user/keys/{key_id}",
+      {},
+      { renamed: ["users", "deletePublicSshKeyForAuthenticatedUser"] }
+    ],
+    deletePublicSshKeyForAuthenticatedUser: ["DELETE /user/keys/{key_id}"],
+    deleteSocialAccountForAuthenticatedUser: ["DELETE /user/social_accounts"],
+    deleteSshSigningKeyForAuthenticatedUser: [
+      "DELETE /user/ssh_signing_keys/{ssh_signing_key_id}"
+    ],
+    follow: ["PUT /user/following/{username}"],
+    getAuthenticated: ["GET /user"],
+    getById: ["GET /user/{account_id}"],
+    getByUsername: ["GET /users/{username}"],
+    getContextForUser: ["GET /users/{username}/hovercard"],
+    getGpgKeyForAuthenticated: [
+      "GET /user/gpg_keys/{gpg_key_id}",
+      {},
+      { renamed: ["users", "getGpgKeyForAuthenticatedUser"] }
+    ],
+    getGpgKeyForAuthenticatedUser: ["GET /user/gpg_keys/{gpg_key_id}"],
+    getPublicSshKeyForAuthenticated: [
+      "GET /user/keys/{key_id}",
+      {},
+      { renamed: ["users", "getPublicSshKeyForAuthenticatedUser"] }
+    ],
+    getPublicSshKeyForAuthenticatedUser: ["GET /user/keys/{key_id}"],
+    getSshSigningKeyForAuthenticatedUser: [
+      "GET /user/ssh_signing_keys/{ssh_signing_key_id}"
+    ],
+    list: ["GET /users"],
+    listAttestations: ["GET /users/{username}/attestations/{subject_digest}"],
+    listAttestationsBulk: [
+      "POST /users/{username}/attestations/bulk-list{?per_page,before,after}"
+    ],
+    listBlockedByAuthenticated: [
+      "GET /user/blocks",
+      {},
+      { renamed: ["users", "listBlockedByAuthenticatedUser"] }
+    ],
+    listBlockedByAuthenticatedUser: ["GET /user/blocks"],
+    listEmailsForAuthenticated: [
+      "GET /user/emails",
+      {},
+      { renamed: ["users", "listEmailsForAuthenticatedUser"] }
+    ],
+    listEmailsForAuthenticatedUser: ["GET /user/emails"],
+    listFollowedByAuthenticated: [
+      "GET /user/following",
+      {},
+      { renamed: ["users", "listFollowedByAuthenticatedUser"] }
+    ],
+    listFollowedByAuthenticatedUser: ["GET /user/following"],
+    listFollowersForAuthenticatedUser: ["GET /user/followers"],
+    listFollowersForUser: ["GET /users/{username}/followers"],
+    listFollowingForUser: ["GET /users/{username}/following"],
+    listGpgKeysForAuthenticated: [
+      "GET /user/gpg_keys",
+      {},
+      { renamed: ["users", "listGpgKeysForAuthenticatedUser"] }
+    ],
+    listGpgKeysForAuthenticatedUser: ["GET /user/gpg_keys"],
+    listGpgKeysForUser: ["GET /users/{username}/gpg_keys"],
+    listPublicEmailsForAuthenticated: [
+      "GET /user/public_emails",
+      {},
+      { renamed: ["users", "listPublicEmailsForAuthenticatedUser"] }
+    ],
+    listPublicEmailsForAuthenticatedUser: ["GET /user/public_emails"],
+    listPublicKeysForUser: ["GET /users/{username}/keys"],
+    listPublicSshKeysForAuthenticated: [
+      "GET /user/keys",
+      {},
+      { renamed: ["users", "listPublicSshKeysForAuthenticatedUser"] }
+    ],
+    listPublicSshKeysForAuthenticatedUser: ["GET /user/keys"],
+    listSocialAccountsForAuthenticatedUser: ["GET /user/social_accounts"],
+    listSocialAccountsForUser: ["GET /users/{username}/social_accounts"],
+    listSshSigningKeysForAuthenticatedUser: ["GET /user/ssh_signing_keys"],
+    listSshSigningKeysForUser: ["GET /users/{username}/ssh_signing_keys"],
+    setPrimaryEmailVisibilityForAuthenticated: [
+      "PATCH /user/email/visibility",
+      {},
+      { renamed: ["users", "setPrimaryEmailVisibilityForAuthenticatedUser"] }
+    ],
+    setPrimaryEmailVisibilityForAuthenticatedUser: [
+      "PATCH /user/email/visibility"
+    ],
+    unblock: ["DELETE /user/blocks/{username}"],
+    unfollow: ["DELETE /user/following/{username}"],
+    updateAuthenticated: ["PATCH /user"]
+  }
+};
+var endpoints_default = Endpoints;
+
+//# sourceMappingURL=endpoints.js.map
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-rest-endpoint-methods/dist-src/endpoints-to-methods.js
+
+const endpointMethodsMap = /* @__PURE__ */ new Map();
+for (const [scope, endpoints] of Object.entries(endpoints_default)) {
+  for (const [methodName, endpoint] of Object.entries(endpoints)) {
+    const [route, defaults, decorations] = endpoint;
+    const [method, url] = route.split(/ /);
+    const endpointDefaults = Object.assign(
+      {
+        method,
+        url
+      },
+      defaults
+    );
+    if (!endpointMethodsMap.has(scope)) {
+      endpointMethodsMap.set(scope, /* @__PURE__ */ new Map());
+    }
+    endpointMethodsMap.get(scope).set(methodName, {
+      scope,
+      methodName,
+      endpointDefaults,
+      decorations
+    });
+  }
+}
+const handler = {
+  has({ scope }, methodName) {
+    return endpointMethodsMap.get(scope).has(methodName);
+  },
+  getOwnPropertyDescriptor(target, methodName) {
+    return {
+      value: this.get(target, methodName),
+      // ensures method is in the cache
+      configurable: true,
+      writable: true,
+      enumerable: true
+    };
+  },
+  defineProperty(target, methodName, descriptor) {
+    Object.defineProperty(target.cache, methodName, descriptor);
+    return true;
+  },
+  deleteProperty(target, methodName) {
+    delete target.cache[methodName];
+    return true;
+  },
+  ownKeys({ scope }) {
+    return [...endpointMethodsMap.get(scope).keys()];
+  },
+  set(target, methodName, value) {
+    return target.cache[methodName] = value;
+  },
+  get({ octokit, scope, cache }, methodName) {
+    if (cache[methodName]) {
+      return cache[methodName];
+    }
+    const method = endpointMethodsMap.get(scope).get(methodName);
+    if (!method) {
+      return void 0;
+    }
+    const { endpointDefaults, decorations } = method;
+    if (decorations) {
+      cache[methodName] = decorate(
+        octokit,
+        scope,
+        methodName,
+        endpointDefaults,
+        decorations
+      );
+    } else {
+      cache[methodName] = octokit.request.defaults(endpointDefaults);
+    }
+    return cache[methodName];
+  }
+};
+function endpointsToMethods(octokit) {
+  const newMethods = {};
+  for (const scope of endpointMethodsMap.keys()) {
+    newMethods[scope] = new Proxy({ octokit, scope, cache: {} }, handler);
+  }
+  return newMethods;
+}
+function decorate(octokit, scope, methodName, defaults, decorations) {
+  const requestWithDefaults = octokit.request.defaults(defaults);
+  function withDecorations(...args) {
+    let options = requestWithDefaults.endpoint.merge(...args);
+    if (decorations.mapToData) {
+      options = Object.assign({}, options, {
+        data: options[decorations.mapToData],
+        [decorations.mapToData]: void 0
+      });
+      return requestWithDefaults(options);
+    }
+    if (decorations.renamed) {
+      const [newScope, newMethodName] = decorations.renamed;
+      octokit.log.warn(
+        `octokit.${scope}.${methodName}() has been renamed to octokit.${newScope}.${newMethodName}()`
+      );
+    }
+    if (decorations.deprecated) {
+      octokit.log.warn(decorations.deprecated);
+    }
+    if (decorations.renamedParameters) {
+      const options2 = requestWithDefaults.endpoint.merge(...args);
+      for (const [name, alias] of Object.entries(
+        decorations.renamedParameters
+      )) {
+        if (name in options2) {
+          octokit.log.warn(
+            `"${name}" parameter is deprecated for "octokit.${scope}.${methodName}()". Use "${alias}" instead`
+          );
+          if (!(alias in options2)) {
+            options2[alias] = options2[name];
+          }
+          delete options2[name];
+        }
+      }
+      return requestWithDefaults(options2);
+    }
+    return requestWithDefaults(...args);
+  }
+  return Object.assign(withDecorations, requestWithDefaults);
+}
+
+//# sourceMappingURL=endpoints-to-methods.js.map
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-rest-endpoint-methods/dist-src/index.js
+
+
+function restEndpointMethods(octokit) {
+  const api = endpointsToMethods(octokit);
+  return {
+    rest: api
+  };
+}
+restEndpointMethods.VERSION = plugin_rest_endpoint_methods_dist_src_version_VERSION;
+function legacyRestEndpointMethods(octokit) {
+  const api = endpointsToMethods(octokit);
+  return {
+    ...api,
+    rest: api
+  };
+}
+legacyRestEndpointMethods.VERSION = plugin_rest_endpoint_methods_dist_src_version_VERSION;
+
+//# sourceMappingURL=index.js.map
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/rest/dist-src/version.js
+const rest_dist_src_version_VERSION = "22.0.1";
+
+
+;// CONCATENATED MODULE: ./node_modules/@octokit/rest/dist-src/index.js
+
+
+
+
+
+const dist_src_Octokit = Octokit.plugin(requestLog, legacyRestEndpointMethods, paginateRest).defaults(
+  {
+    userAgent: `octokit-rest.js/${rest_dist_src_version_VERSION}`
+  }
+);
+
+
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+// EXTERNAL MODULE: external "node:timers/promises"
+var promises_ = __nccwpck_require__(8500);
+;// CONCATENATED MODULE: ./src/github/patience.ts
+
+
+/** So often a transfer is begun before its failure is told. */
+const ATTEMPTS = 5;
+/** The longest wait that GitHub may ask for in all; a job costs money while it waits. */
+const LONGEST_WAIT_MS = 5 * 60_000;
+/**
+ * Milliseconds to wait before the next attempt, after the failure of the attempt with this number (from 1); undefined
+ * when another one would end the same way, or there were enough.
+ */
+function waitBeforeRetry(error, attempt) {
+    if (attempt >= ATTEMPTS)
+        return undefined;
+    const refusal = (0,github_failure/* refusalOf */.Of)(error);
+    const backoff = 1000 * 2 ** (attempt - 1);
+    // Without an answer: a connection that was refused, reset or fell silent.
+    if (refusal === undefined)
+        return backoff;
+    if (!(0,github_failure/* isRateLimit */.a5)(refusal) && refusal.status < 500 && refusal.status !== 408)
+        return undefined;
+    const asked = askedWait(refusal);
+    if (asked === undefined)
+        return backoff;
+    return asked <= LONGEST_WAIT_MS ? asked : undefined;
+}
+/** What `retry-after` asks for, in milliseconds: it has seconds, or a date. */
+function askedWait({ headers }) {
+    const text = headers['retry-after'];
+    if (text === undefined)
+        return undefined;
+    if (/^\d+$/.test(text.trim()))
+        return Number(text) * 1000;
+    const at = Date.parse(text);
+    return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
+}
+/** Waits, unless the signal ends it: throws then. */
+async function wait(ms, signal) {
+    await (0,promises_.setTimeout)(ms, undefined, { signal });
+}
+
+;// CONCATENATED MODULE: ./src/github/octokit.ts
+
+
+
+
+
+/** An answer of the API that takes longer is not waited for. */
+const ANSWER_MS = 60_000;
+const silent = () => undefined;
+const Client = dist_src_Octokit.plugin(retry, throttling);
+/**
+ * GitHub's own client, which tries again what failed on GitHub's side, and waits when GitHub asks it to: some minutes
+ * in all, told through `note`.
+ */
+function makeOctokit({ token, apiUrl, repository }, signal, note) {
+    let waited = 0;
+    const waitAsAsked = async (seconds) => {
+        const ms = seconds * 1000;
+        if (waited + ms > LONGEST_WAIT_MS)
+            return false;
+        waited += ms;
+        note(`GitHub asks to wait for ${(0,table/* formatDuration */.a3)(ms)}`);
+        await wait(ms, signal);
+        return true;
+    };
+    return new Client({
+        auth: token,
+        baseUrl: apiUrl,
+        userAgent: 'seeder',
+        // It would print every 404, which is an answer here; what fails is told by errors.
+        log: { debug: silent, info: silent, warn: silent, error: silent },
+        request: { fetch: stoppableFetch(signal) },
+        throttle: {
+            id: `${apiUrl} ${repository}`,
+            // The waiting is done above, where the signal ends it: the plugin’s own cannot be stopped.
+            retryAfterBaseValue: 0,
+            onRateLimit: waitAsAsked,
+            onSecondaryRateLimit: waitAsAsked,
+        },
+    });
+}
+/**
+ * `fetch` with a time limit, which the signal ends. The body is read in here: Octokit takes an answer whose body broke
+ * off for an empty one, and what is thrown here is tried again.
+ */
+function stoppableFetch(signal) {
+    return async (url, init) => {
+        try {
+            const limits = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
+            const response = await fetch(url, { ...init, signal: limits });
+            const body = await response.arrayBuffer();
+            const { status, statusText, headers } = response;
+            return new Response(body.byteLength === 0 ? null : body, { status, statusText, headers });
+        }
+        catch (error) {
+            // By its name Octokit sees that it is not to try again.
+            if (signal.aborted)
+                throw new DOMException('stopped', 'AbortError');
+            throw error;
+        }
+    };
+}
+
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
+// EXTERNAL MODULE: external "node:stream/consumers"
+var consumers_ = __nccwpck_require__(8321);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
+var schemas = __nccwpck_require__(7597);
+// EXTERNAL MODULE: external "node:http"
+var external_node_http_ = __nccwpck_require__(7067);
+// EXTERNAL MODULE: external "node:https"
+var external_node_https_ = __nccwpck_require__(4708);
+;// CONCATENATED MODULE: ./src/github/exchange.ts
+
+
+
+
+/** No byte in either direction for this long means that the other side is not answering any more. */
+const SILENT_MS = 60_000;
+/** After the last byte of an upload GitHub looks at the whole file before it answers. */
+const DIGESTING_MS = 5 * 60_000;
+const MOST_REDIRECTS = 5;
+/** The other side fell silent. */
+class SilentError extends Error {
+}
+/**
+ * Sends one request through node:http or node:https, whose memory stays flat whatever the size (fetch holds the whole
+ * body). The answer's bytes are for the caller to read or to destroy.
+ */
+function exchange(url, outgoing, signal) {
+    const { method, headers, body } = outgoing;
+    return new Promise((resolve, reject) => {
+        let response;
+        // Node's own agent, which goes through a proxy when NODE_USE_ENV_PROXY asks for it.
+        const { request: begin } = url.protocol === 'https:' ? external_node_https_ : external_node_http_;
+        const request = begin(url, { method, headers, signal });
+        request.setTimeout(SILENT_MS);
+        request.on('timeout', () => {
+            const silent = new SilentError('the other side fell silent');
+            if (response)
+                response.destroy(silent);
+            else
+                request.destroy(silent);
+        });
+        request.on('error', reject);
+        request.on('response', (answer) => {
+            response = answer;
+            resolve(answer);
+        });
+        if (!body) {
+            request.end();
+            return;
+        }
+        request.on('finish', () => request.setTimeout(DIGESTING_MS));
+        let sent = 0;
+        const counter = new external_node_stream_.Transform({
+            transform(chunk, _encoding, done) {
+                sent += chunk.length;
+                body.onBytes(sent);
+                done(null, chunk);
+            },
+            // Otherwise the server would wait for the rest of a file that has become shorter.
+            flush(done) {
+                done(sent === body.size ? null : new Error(`the file has ${sent} bytes and no longer ${body.size}`));
+            },
+        });
+        // When GitHub has answered before it had everything, its answer counts.
+        (0,external_node_stream_.pipeline)(body.bytes, counter, request, (error) => error && reject(error));
+    });
+}
+/**
+ * As `exchange` for a GET, through redirects. The token is for the first host alone: another one gets the request
+ * without it. `redirected`: whether it was another one that answered.
+ */
+async function follow(url, headers, signal) {
+    let [at, carried] = [url, headers];
+    for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
+        const response = await exchange(at, { method: 'GET', headers: carried }, signal);
+        const { location } = response.headers;
+        if (!isRedirect(response.statusCode) || location === undefined) {
+            return { response, redirected: at.host !== url.host };
+        }
+        response.destroy();
+        const next = new URL(location, at);
+        if (at.protocol === 'https:' && next.protocol !== 'https:') {
+            throw new Error(`GitHub sent us to ${next.protocol}//${next.host}, which is not encrypted`);
+        }
+        if (next.host !== at.host)
+            carried = withoutToken(carried);
+        at = next;
+    }
+    throw new Error(`GitHub sent us on more than ${MOST_REDIRECTS} times`);
+}
+function isRedirect(status) {
+    return status !== undefined && [301, 302, 303, 307, 308].includes(status);
+}
+function withoutToken(headers) {
+    return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'authorization'));
+}
+/** Enough of an answer to know what is wrong. */
+const MOST_COMPLAINT = 64 * 1024;
+/** What an answer that is not a success says, as an error. The answer is read, as far as it makes sense, and closed. */
+async function refused(response) {
+    let text = '';
+    try {
+        for await (const chunk of response.setEncoding('utf8')) {
+            text += chunk;
+            if (text.length > MOST_COMPLAINT)
+                break;
+        }
+    }
+    catch {
+        // Its status says what matters.
+    }
+    response.destroy();
+    const { statusCode = 0, statusMessage = '' } = response;
+    const headers = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, value?.toString()]));
+    return new github_failure/* RefusedError */.fk({ status: statusCode, message: complaint(text) || statusMessage, headers });
+}
+function complaint(text) {
+    try {
+        const said = (0,github_failure/* complaintOf */.Nx)(JSON.parse(text));
+        if (said !== undefined)
+            return said;
+    }
+    catch {
+        // The storage answers in XML, and a proxy in HTML.
+    }
+    return text.replaceAll(/\s+/g, ' ').trim().slice(0, 200);
+}
+
+;// CONCATENATED MODULE: ./src/github/transfer.ts
+
+
+
+
+
+
+
+/** GitHub's own description of an asset, as far as it is needed. */
+const answerSchema = schemas/* object */.Ikc({
+    id: schemas/* int */.Whr(),
+    name: schemas/* string */.YjP(),
+    size: schemas/* int */.Whr(),
+    state: schemas/* string */.YjP(),
+    digest: schemas/* string */.YjP().nullish(),
+});
+function assetOf({ id, name, size, state, digest }) {
+    // Octokit's description knows two states; what is left of an upload that broke off was seen as `starter`.
+    const known = state === 'uploaded' || state === 'open' ? state : 'starter';
+    return { id, name, size, state: known, sha256: /^sha256:([0-9a-f]{64})$/.exec(digest ?? '')?.[1] };
+}
+/**
+ * Sends an asset, again when it broke off. GitHub keeps the name of one that did, so it is looked up and removed
+ * first; one that is there in full, because only the answer was lost, is not sent twice.
+ */
+async function uploadAsset(reached, { name, size, open }, leftovers, onBytes = () => undefined) {
+    const url = new URL(reached.url);
+    url.searchParams.set('name', name);
+    const headers = {
+        ...authorization(reached.token),
+        accept: 'application/vnd.github+json',
+        'content-type': 'application/octet-stream',
+        'content-length': String(size),
+    };
+    return persist(`upload ${name}`, 'contents: write', reached, async (attempt) => {
+        if (attempt > 1) {
+            const left = await leftovers.find();
+            if (left?.state === 'uploaded' && left.size === size)
+                return left;
+            if (left)
+                await leftovers.remove(left);
+        }
+        const body = { bytes: open(), size, onBytes };
+        const response = await exchange(url, { method: 'POST', headers, body }, reached.signal);
+        if (response.statusCode !== 201)
+            throw await refused(response);
+        const asset = assetOf(answerSchema.parse(await (0,consumers_.json)(response)));
+        if (asset.name !== name || asset.size !== size || asset.state !== 'uploaded') {
+            throw new Error(`GitHub has ${asset.size} of ${size} bytes of it as ${asset.name} (${asset.state})`);
+        }
+        return asset;
+    });
+}
+/**
+ * The bytes of an asset from `from` on. The answer's `from` is where they really begin: 0 when the server does not
+ * know Range. The stream fails when it ends early, falls silent or breaks off: it is not begun again then, since only
+ * the reader knows what it has.
+ */
+async function downloadAsset(reached, { name, size }, from) {
+    if (from > 0 && from === size)
+        return { from, bytes: external_node_stream_.Readable.from([]) };
+    const headers = {
+        ...authorization(reached.token),
+        accept: 'application/octet-stream',
+        ...(from > 0 && { range: `bytes=${from}-` }),
+    };
+    return persist(`download ${name}`, 'contents: read', reached, async () => {
+        const { response, redirected } = await follow(new URL(reached.url), headers, reached.signal);
+        const { statusCode } = response;
+        if (statusCode !== 200 && statusCode !== 206) {
+            const refusal = await refused(response);
+            // An address in the storage is good for minutes: the API is asked for a new one.
+            throw redirected ? new Error(`the storage answered ${refusal.status}`) : refusal;
+        }
+        const begins = statusCode === 206 ? rangeStart(response.headers['content-range']) : 0;
+        const length = response.headers['content-length'];
+        if (length !== undefined && Number(length) !== size - begins) {
+            response.destroy();
+            throw new Error(`the server has ${Number(length) + begins} of ${size} bytes of it`);
+        }
+        const exact = exactly(size - begins);
+        // Its failure is that of `exact`, which the reader sees.
+        (0,external_node_stream_.pipeline)(response, exact, () => undefined);
+        return { from: begins, bytes: exact };
+    });
+}
+/** Does something until it works or trying again makes no sense; then throws SeederError. */
+async function persist(doing, needs, { signal, note }, attempt) {
+    for (let number = 1;; number++) {
+        try {
+            return await attempt(number);
+        }
+        catch (error) {
+            signal.throwIfAborted();
+            const failure = (0,github_failure/* gitHubFailure */.o7)(doing, error, needs);
+            const ms = isNameTaken(error) && number < ATTEMPTS ? 1000 : waitBeforeRetry(error, number);
+            if (ms === undefined)
+                throw failure;
+            note(`${failure.message}; trying again in ${(0,table/* formatDuration */.a3)(ms)}`);
+            await wait(ms, signal);
+        }
+    }
+}
+/** Something of that name is there: what was cut off earlier, or what is there in full. */
+function isNameTaken(error) {
+    return error instanceof github_failure/* RefusedError */.fk && error.status === 422 && /already_exists/.test(error.message);
+}
+function authorization(token) {
+    return { authorization: `token ${token}` };
+}
+function rangeStart(text) {
+    const [, start] = /^bytes (\d+)-/.exec(text ?? '') ?? [];
+    if (start !== undefined)
+        return Number(start);
+    throw new Error(`the server answered with a part of the file, and not with which (${text ?? 'no content-range'})`);
+}
+/** Passes exactly so many bytes, and fails otherwise. */
+function exactly(size) {
+    let seen = 0;
+    return new external_node_stream_.Transform({
+        transform(chunk, _encoding, done) {
+            seen += chunk.length;
+            done(seen > size ? new Error(`more than ${size} bytes came`) : null, chunk);
+        },
+        flush(done) {
+            done(seen === size ? null : new Error(`only ${seen} of ${size} bytes came`));
+        },
+    });
+}
+
+;// CONCATENATED MODULE: ./src/github/client.ts
+
+
+
+/**
+ * A client for one repository. Nothing is asked of GitHub yet. `signal` ends everything that runs; `note` is told
+ * when GitHub asks to wait.
+ */
+function connect(settings) {
+    const { repository, token, apiUrl, signal, note = () => undefined } = settings;
+    const octokit = makeOctokit(settings, signal, note);
+    const releases = gitHubReleases(octokit, { token, apiUrl, repository, signal, note });
+    return { releases, octokit, repository };
+}
+function gitHubReleases(octokit, reached) {
+    const { repository, apiUrl } = reached;
+    const [owner = '', repo = ''] = repository.split('/');
+    /** Release id → where its assets are sent, which is another host than the API's. */
+    const uploadUrls = new Map();
+    const read = (answer) => {
+        uploadUrls.set(answer.id, answer.upload_url.replace(/\{.*$/, ''));
+        return releaseOf(answer);
+    };
+    const get = async (id) => {
+        const { data } = await ask(`read release ${id} of ${repository}`, 'contents: read', () => octokit.repos.getRelease({ owner, repo, release_id: id }));
+        return read(data);
+    };
+    const deleteAsset = async (id) => {
+        await ask(`delete an asset of a draft of ${repository}`, 'contents: write', () => octokit.repos.deleteReleaseAsset({ owner, repo, asset_id: id }).catch(unlessGone));
+    };
+    return {
+        repository,
+        get,
+        deleteAsset,
+        async list() {
+            const answers = await ask(`list the releases of ${repository}`, 'contents: read', () => octokit.paginate(octokit.repos.listReleases, { owner, repo, per_page: 100 }));
+            return answers.map(read);
+        },
+        async published(tag) {
+            const answer = await ask(`look for the release ${tag} of ${repository}`, 'contents: read', () => octokit.repos.getReleaseByTag({ owner, repo, tag }).catch(unlessGone));
+            return answer && read(answer.data);
+        },
+        async tagCommit(tag) {
+            return ask(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
+                const answer = await octokit.git.getRef({ owner, repo, ref: `tags/${tag}` }).catch(unlessGone);
+                let object = answer?.data.object;
+                // An annotated tag is an object of its own, which may even be of another one.
+                while (object?.type === 'tag') {
+                    object = (await octokit.git.getTag({ owner, repo, tag_sha: object.sha })).data.object;
+                }
+                return object?.sha;
+            });
+        },
+        async createDraft({ tag, target, title, body }) {
+            const { data } = await ask(`make a draft of the release ${tag} in ${repository}`, 'contents: write', () => octokit.repos.createRelease({
+                ...{ owner, repo, tag_name: tag, target_commitish: target, name: title, body },
+                ...{ draft: true, prerelease: true, make_latest: 'false' },
+                // Asked again after a lost answer, there would be two.
+                request: { retries: 0 },
+            }));
+            return read(data);
+        },
+        async update(id, { title, body, target, draft, prerelease, makeLatest }) {
+            const { data } = await ask(`change release ${id} of ${repository}`, 'contents: write', () => octokit.repos.updateRelease({
+                ...{ owner, repo, release_id: id },
+                ...(title !== undefined && { name: title }),
+                ...(body !== undefined && { body }),
+                ...(target !== undefined && { target_commitish: target }),
+                ...(draft !== undefined && { draft }),
+                ...(prerelease !== undefined && { prerelease }),
+                ...(makeLatest !== undefined && { make_latest: makeLatest ? 'true' : 'false' }),
+            }));
+            return read(data);
+        },
+        async delete(id) {
+            await ask(`delete draft ${id} of ${repository}`, 'contents: write', () => octokit.repos.deleteRelease({ owner, repo, release_id: id }).catch(unlessGone));
+        },
+        async upload(release, asset, onBytes) {
+            if (!uploadUrls.has(release.id))
+                await get(release.id);
+            return uploadAsset({ ...reached, url: uploadUrls.get(release.id) ?? '' }, asset, {
+                // What an attempt that broke off has left: it holds the name.
+                find: async () => (await get(release.id)).assets.find(({ name }) => name === asset.name),
+                remove: ({ id }) => deleteAsset(id),
+            }, onBytes);
+        },
+        download: (asset, from = 0) => downloadAsset({ ...reached, url: `${apiUrl}/repos/${owner}/${repo}/releases/assets/${asset.id}` }, asset, from),
+    };
+}
+async function ask(doing, needs, request) {
+    try {
+        return await request();
+    }
+    catch (error) {
+        throw (0,github_failure/* gitHubFailure */.o7)(doing, error, needs);
+    }
+}
+/** For what may not be there: undefined then. */
+function unlessGone(error) {
+    if ((0,github_failure/* refusalOf */.Of)(error)?.status === 404)
+        return undefined;
+    throw error;
+}
+function releaseOf(answer) {
+    return {
+        id: answer.id,
+        tag: answer.tag_name,
+        title: answer.name ?? '',
+        body: answer.body ?? '',
+        target: answer.target_commitish,
+        draft: answer.draft,
+        prerelease: answer.prerelease,
+        immutable: answer.immutable ?? false,
+        url: answer.html_url,
+        createdAt: answer.created_at,
+        publishedAt: answer.published_at ?? undefined,
+        assets: answer.assets.map(assetOf),
+    };
+}
+
+
+/***/ }),
+
+/***/ 8881:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Nx: () => (/* binding */ complaintOf),
+/* harmony export */   Of: () => (/* binding */ refusalOf),
+/* harmony export */   a5: () => (/* binding */ isRateLimit),
+/* harmony export */   fk: () => (/* binding */ RefusedError),
+/* harmony export */   o7: () => (/* binding */ gitHubFailure)
+/* harmony export */ });
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7597);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+
+
+/** As `Refusal`, where a transfer meets one. */
+class RefusedError extends Error {
+    status;
+    headers;
+    constructor({ status, message, headers }) {
+        super(message);
+        this.status = status;
+        this.headers = headers;
+    }
+}
+/**
+ * The refusal inside what Octokit or a transfer threw; undefined when there was no answer at all (Octokit calls that
+ * 500, without a response).
+ */
+function refusalOf(error) {
+    if (error instanceof RefusedError)
+        return error;
+    if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number')
+        return undefined;
+    if (!('response' in error) || typeof error.response !== 'object' || error.response === null)
+        return undefined;
+    const { response } = error;
+    return {
+        status: error.status,
+        message: ('data' in response ? complaintOf(response.data) : undefined) ?? oneLine(error.message),
+        headers: 'headers' in response && typeof response.headers === 'object' && response.headers !== null
+            ? Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]))
+            : {},
+    };
+}
+const complaintSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+    message: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+    errors: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ code: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().optional(), message: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().optional() })).optional(),
+});
+/** What the body of GitHub's refusal says, in one line; undefined when it is not one of its API. */
+function complaintOf(body) {
+    const { data } = complaintSchema.safeParse(body);
+    if (data === undefined)
+        return undefined;
+    const details = (data.errors ?? []).map((one) => one.message ?? one.code ?? '').filter((one) => one !== '');
+    return oneLine(details.length === 0 ? data.message : `${data.message}: ${details.join(', ')}`);
+}
+/**
+ * The error for a person: what was attempted (`doing`, as in "list the releases of acme/platform"), what GitHub
+ * answered, and what to do; a missing permission as the lines to add to the workflow.
+ */
+function gitHubFailure(doing, error, needs) {
+    if (error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb)
+        return error;
+    const refusal = refusalOf(error);
+    if (refusal === undefined) {
+        return new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`could not ${doing}: ${reason(error)}`, {
+            fix: 'see whether this machine reaches GitHub (githubstatus.com), then run it again',
+            cause: error,
+        });
+    }
+    const said = `could not ${doing}: GitHub answered ${refusal.status} (${refusal.message})`;
+    return new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(said, { ...fixOf(refusal, needs), cause: error });
+}
+/** Whether an answer says that too much was asked in too short a time. */
+function isRateLimit({ status, message, headers }) {
+    if (status === 429)
+        return true;
+    return status === 403 && (/rate limit/i.test(message) || headers['x-ratelimit-remaining'] === '0');
+}
+function fixOf(refusal, needs) {
+    const { status } = refusal;
+    if (isRateLimit(refusal))
+        return { fix: 'wait some minutes, then run it again: it goes on where it was' };
+    if (status === 401) {
+        return { fix: 'give a token that is valid: a job’s own token ends with the job, others expire' };
+    }
+    if (status === 403)
+        return { fix: permissionFix(acceptedPermissions(refusal.headers, needs) ?? [needs]) };
+    if (status === 404) {
+        return {
+            fix: `see that the repository is named right; a token that may not see it gets the same answer. ${permissionFix([needs])}`,
+        };
+    }
+    if (status === 422 && /used by an immutable release/.test(refusal.message)) {
+        return { fix: 'the tag of an immutable release can never be used again: raise the revision' };
+    }
+    if (status >= 500)
+        return { fix: 'see githubstatus.com, then run it again: it goes on where it was' };
+    return {};
+}
+/** The lines that give a job's token its permissions. */
+function permissionFix(permissions) {
+    return [
+        'let the job’s token do that; in the workflow, in the job:',
+        '      permissions:',
+        ...permissions.map((permission) => `        ${permission}`),
+        '    (a personal access token needs the same permissions on the repository)',
+    ].join('\n');
+}
+/**
+ * What GitHub says it would have taken: `contents=write` or `contents=write,workflows=write; …` (alternatives); of those
+ * the one with `needs` in it, else the first.
+ */
+function acceptedPermissions(headers, needs) {
+    const alternatives = (headers['x-accepted-github-permissions'] ?? '')
+        .split(';')
+        .map((alternative) => [...alternative.matchAll(/([a-z_]+)=(read|write)/g)].map(([, name = '', level]) => `${name.replaceAll('_', '-')}: ${level === 'read' ? 'read' : 'write'}`));
+    const permissions = alternatives.find((one) => one.includes(needs)) ?? alternatives[0] ?? [];
+    return permissions.length === 0 ? undefined : permissions;
+}
+/** Why there was no answer, in a few words: `fetch` hides that in the cause. */
+function reason(error) {
+    let at = error;
+    while (at instanceof Error && at.cause instanceof Error)
+        at = at.cause;
+    if (!(at instanceof Error))
+        return String(at);
+    return oneLine(at.message || ('code' in at ? String(at.code) : at.name));
+}
+function oneLine(text) {
+    return text.replaceAll(/\s+/g, ' ').trim();
+}
+
+
+/***/ }),
+
+/***/ 9518:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   b: () => (/* binding */ gitHubSettings)
+/* harmony export */ });
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+
+const REPOSITORY = /^[A-Za-z0-9][A-Za-z0-9-]*\/[A-Za-z0-9._-]+$/;
+/**
+ * Reads how to reach GitHub from the environment as a runner gives it: the token from GITHUB_TOKEN or GH_TOKEN, the
+ * repository from `named` or GITHUB_REPOSITORY, the API from GITHUB_API_URL (default: github.com's).
+ * Throws UsageError with what is missing.
+ */
+function gitHubSettings(env, { repository: named } = {}) {
+    const token = (env.GITHUB_TOKEN || env.GH_TOKEN || '').trim();
+    if (token === '') {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .UsageError */ .eb('there is no token for GitHub: neither GITHUB_TOKEN nor GH_TOKEN is set', {
+            fix: `in a workflow: env: GITHUB_TOKEN: \${{ github.token }}; by hand: export GH_TOKEN=$(gh auth token)`,
+        });
+    }
+    const repository = named || env.GITHUB_REPOSITORY || '';
+    if (repository === '') {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .UsageError */ .eb('no GitHub repository is named: there is neither --repository nor GITHUB_REPOSITORY', {
+            fix: 'give --repository OWNER/NAME',
+        });
+    }
+    if (!REPOSITORY.test(repository)) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .UsageError */ .eb(`${repository} does not name a repository on GitHub`, {
+            fix: 'a repository is OWNER/NAME, as in acme/platform',
+        });
+    }
+    return { token, repository, apiUrl: apiUrlOf(env.GITHUB_API_URL || 'https://api.github.com') };
+}
+function apiUrlOf(text) {
+    const url = URL.parse(text);
+    if (url !== null && /^https?:$/.test(url.protocol))
+        return text.replace(/\/+$/, '');
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .UsageError */ .eb(`GITHUB_API_URL is ${text}, which is not an http or https address`, {
+        fix: 'leave it unset for github.com; GitHub Enterprise Server has https://HOST/api/v3',
+    });
+}
+
+
+/***/ }),
+
+/***/ 900:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   I2: () => (/* binding */ makePrivateFolder),
+/* harmony export */   U9: () => (/* binding */ removeDurably),
+/* harmony export */   Z1: () => (/* binding */ partialOf),
+/* harmony export */   vK: () => (/* binding */ writeAtomically)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
+
+
+/** Where a file is written before it takes its name: what a killed run leaves there, the next one removes. */
+function partialOf(file) {
+    return `${file}.partial`;
+}
+/**
+ * Writes a file that is there as a whole or not at all, and is on the disk when this returns.
+ * @param mode of the file from its first byte on
+ */
+async function writeAtomically(file, content, mode = 0o600) {
+    const partial = partialOf(file);
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(partial, { force: true });
+    try {
+        const handle = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.open)(partial, 'wx', mode);
+        try {
+            await handle.writeFile(content);
+            await handle.sync();
+        }
+        finally {
+            await handle.close();
+        }
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rename)(partial, file);
+        await syncFolder((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(file));
+    }
+    catch (error) {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(partial, { force: true });
+        throw error;
+    }
+}
+/** Removes a file, if it is there, and what a killed run left of it. */
+async function removeDurably(file) {
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(partialOf(file), { force: true });
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(file, { force: true });
+    await syncFolder((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(file));
+}
+/** Makes a folder for root alone; the ones above it are for everybody to read. */
+async function makePrivateFolder(folder) {
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.dirname)(folder), { recursive: true });
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdir)(folder, { mode: 0o700 }).catch((error) => {
+        if (error.code !== 'EEXIST')
+            throw error;
+    });
+}
+async function syncFolder(folder) {
+    const handle = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.open)(folder).catch(() => undefined);
+    if (!handle)
+        return;
+    // Some network file systems have no such thing for folders.
+    await handle.sync().catch(() => { });
+    await handle.close();
+}
+
+
+/***/ }),
+
+/***/ 7373:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Of: () => (/* binding */ parseTemplateList),
+/* harmony export */   mr: () => (/* binding */ parseDeployResult)
+/* harmony export */ });
+/* unused harmony export listSchema */
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7597);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+
+
+const sha256 = zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().regex(/^[0-9a-f]{64}$/);
+/** What `deploy.sh --json DIR` prints. */
+const resultSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+    templates: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+        image: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        version: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        vmid: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
+        node: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        storage: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        sha256,
+        /** Whether this run has made it the current one. */
+        changed: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
+        /** The template that was current before. */
+        previous: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr().nullable(),
+    })),
+});
+/** What `deploy.sh --list --json` prints. */
+const listSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+    templates: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+        image: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        version: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        vmid: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
+        node: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        storage: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        current: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
+        /** ISO 8601. */
+        deployed: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        sha256,
+        /** The linked clones of all nodes, by id. */
+        clones: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr()),
+    })),
+});
+function parseDeployResult(text) {
+    return parse(resultSchema, text).templates;
+}
+function parseTemplateList(text) {
+    return parse(listSchema, text).templates;
+}
+function parse(schema, text) {
+    try {
+        return schema.parse(JSON.parse(text));
+    }
+    catch (cause) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb('deploy.sh printed something that cannot be read as its result', {
+            fix: 'the script on this host is of another version of Seeder: run scripts/runner.sh install again',
+            cause,
+        });
+    }
+}
+
+
+/***/ }),
+
+/***/ 1707:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   E2: () => (/* binding */ runDeployScript),
+/* harmony export */   bz: () => (/* binding */ deployScript),
+/* harmony export */   go: () => (/* binding */ installedScript),
+/* harmony export */   x_: () => (/* binding */ requireSudo)
+/* harmony export */ });
+/* unused harmony export deployFailure */
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1421);
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_child_process__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var node_readline__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(481);
+/* harmony import */ var node_readline__WEBPACK_IMPORTED_MODULE_3___default = /*#__PURE__*/__nccwpck_require__.n(node_readline__WEBPACK_IMPORTED_MODULE_3__);
+/* harmony import */ var node_stream_consumers__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8321);
+/* harmony import */ var node_stream_consumers__WEBPACK_IMPORTED_MODULE_4___default = /*#__PURE__*/__nccwpck_require__.n(node_stream_consumers__WEBPACK_IMPORTED_MODULE_4__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8536);
+
+
+
+
+
+
+/** Where `scripts/runner.sh` puts deploy.sh: the one program that sudo lets a runner start. */
+const installedScript = '/usr/local/lib/seeder/deploy.sh';
+/**
+ * How deploy.sh is started: as root directly, by anybody else through sudo, which asks for no password.
+ * @param named the script that was asked for
+ * @param checkout the checkout of this program, whose script root may use where none is installed
+ */
+function deployScript(named, checkout, isRoot = process.getuid?.() === 0, exists = node_fs__WEBPACK_IMPORTED_MODULE_1__.existsSync) {
+    if (!isRoot)
+        return ['sudo', '-n', named ?? installedScript];
+    const script = named ?? [installedScript, (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(checkout, 'scripts/deploy.sh')].find(exists);
+    if (script !== undefined)
+        return [script];
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .UsageError */ .eb(`deploy.sh is neither at ${installedScript} nor in ${checkout}/scripts`, {
+        fix: 'name it with --deploy-script, or install it with scripts/runner.sh',
+    });
+}
+/** Nothing of ours goes along, least of all a token; deploy.sh takes nothing from its environment anyway. */
+const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' };
+/**
+ * Makes sure, before anything is downloaded for it, that sudo will let this user start deploy.sh.
+ * @throws SeederError when it will not, or is not there
+ */
+async function requireSudo([program, ...rest]) {
+    if (program !== 'sudo')
+        return;
+    const [, script = installedScript] = rest;
+    const child = (0,node_child_process__WEBPACK_IMPORTED_MODULE_0__.spawn)(program, ['-n', '-l', script], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: environment,
+    });
+    const ended = new Promise((resolve, reject) => {
+        child.on('error', (cause) => reject(notStarted(program, cause)));
+        child.on('close', resolve);
+    });
+    const [said, code] = await Promise.all([(0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_4__.text)(child.stderr), ended]);
+    if (code !== 0)
+        throw sudoRefusal(said.trim().split('\n')[0] || `sudo: ${script} is not allowed`);
+}
+function sudoRefusal(said) {
+    return new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .SeederError */ .Zb(`deploy.sh could not be started: ${said}`, {
+        fix: 'install the runner with scripts/runner.sh, which lets its user start deploy.sh; or run it as root',
+    });
+}
+function notStarted(program, cause) {
+    return new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .SeederError */ .Zb(`${program} could not be started: ${cause instanceof Error ? cause.message : cause}`, {
+        fix: program === 'sudo' ? 'install sudo, or run it as root' : 'name the script with --deploy-script',
+        cause,
+    });
+}
+/**
+ * Runs deploy.sh to its end. What it tells goes to `note`, a line at a time; what it prints is returned.
+ * @throws SeederError with its own words when it fails; StoppedError when `signal` ended it
+ */
+async function runDeployScript(argv, { note, signal }) {
+    signal.throwIfAborted();
+    const [program, ...rest] = argv;
+    const child = (0,node_child_process__WEBPACK_IMPORTED_MODULE_0__.spawn)(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, cwd: '/' });
+    const told = [];
+    const stop = () => askToStop(child, note);
+    signal.addEventListener('abort', stop);
+    try {
+        const lines = (0,node_readline__WEBPACK_IMPORTED_MODULE_3__.createInterface)({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY });
+        lines.on('line', (line) => {
+            told.push(line);
+            if (line.trim() !== '')
+                note(line);
+        });
+        const closed = new Promise((resolve, reject) => {
+            child.on('error', reject);
+            child.on('close', resolve);
+        });
+        const [printed, code] = await Promise.all([(0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_4__.text)(child.stdout), closed]);
+        if (code === 0)
+            return printed;
+        if (signal.aborted) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .StoppedError */ .Ko(`stopped; ${told.findLast((line) => line.startsWith('deploy: ')) ?? 'deploy.sh has ended'}`);
+        }
+        throw deployFailure(told, code);
+    }
+    catch (error) {
+        if (error instanceof _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .SeederError */ .Zb)
+            throw error;
+        throw notStarted(program, error);
+    }
+    finally {
+        signal.removeEventListener('abort', stop);
+    }
+}
+/** deploy.sh takes back what it has begun when it is asked to stop. Behind sudo it cannot be asked. */
+function askToStop({ pid = 0 }, note) {
+    try {
+        process.kill(pid, 'SIGTERM');
+        note('deploy.sh is asked to stop');
+    }
+    catch {
+        note('deploy.sh runs as root and goes on; it is waited for');
+    }
+}
+/** The error that deploy.sh told: its `deploy: …` line and the `→ …` line below it. */
+function deployFailure(told, code) {
+    const at = told.findIndex((line) => line.startsWith('deploy: '));
+    const sudo = told.find((line) => line.startsWith('sudo: '));
+    if (at < 0 && sudo !== undefined)
+        return sudoRefusal(sudo);
+    if (at < 0) {
+        return new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .SeederError */ .Zb(`deploy.sh ended with ${code ?? 'a signal'} and said: ${told.at(-1)?.trim() ?? 'nothing'}`, { fix: 'deploy.sh --recover finishes or takes back what it had begun; every other run does so first' });
+    }
+    const [, fix] = /^ *→ (.*)$/.exec(told[at + 1] ?? '') ?? [];
+    return new _report_error_js__WEBPACK_IMPORTED_MODULE_5__/* .SeederError */ .Zb(told[at]?.trim() ?? '', fix === undefined ? {} : { fix });
+}
+
+
+/***/ }),
+
+/***/ 7285:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $r: () => (/* binding */ propertyOf),
+/* harmony export */   A6: () => (/* binding */ pveFolder),
+/* harmony export */   Fg: () => (/* binding */ tagsOf),
+/* harmony export */   KS: () => (/* binding */ parseGuest),
+/* harmony export */   c1: () => (/* binding */ readGuests),
+/* harmony export */   pV: () => (/* binding */ uuidOf)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var _platform_address_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8243);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8536);
+
+
+
+
+/** Where Proxmox VE has the configurations of the whole cluster. */
+const pveFolder = '/etc/pve';
+/** Reads a configuration: `key: value` lines, `#` lines of description, `[section]` lines that end the current one. */
+function parseGuest(text, place) {
+    const settings = new Map();
+    const description = [];
+    const addresses = new Set();
+    let current = true;
+    for (const line of text.split('\n')) {
+        if (/^\[.*\]\s*$/.test(line))
+            current = false;
+        if (current && line.startsWith('#'))
+            description.push(decoded(line.slice(1)));
+        const [, key = '', value = ''] = /^([a-z][a-z_]*\d*):\s*(.*?)\s*$/.exec(line) ?? [];
+        if (key === '')
+            continue;
+        if (current)
+            settings.set(key, value);
+        if (/^(ipconfig|net)\d+$/.test(key)) {
+            for (const one of ['ip', 'gw']) {
+                const address = propertyOf(value, one)?.split('/')[0] ?? '';
+                if ((0,_platform_address_js__WEBPACK_IMPORTED_MODULE_2__/* .isAddress */ .PW)(address))
+                    addresses.add(address);
+            }
+        }
+    }
+    return { ...place, settings, description: description.join('\n'), addresses: [...addresses] };
+}
+/** The value of `key` in `one,key=value,…`. */
+function propertyOf(value, key) {
+    return value
+        .split(',')
+        .find((part) => part.startsWith(`${key}=`))
+        ?.slice(key.length + 1);
+}
+/** A guest's tags. */
+function tagsOf(guest) {
+    return new Set((guest.settings.get('tags') ?? '').split(/[;, ]+/).filter((tag) => tag !== ''));
+}
+/** The uuid in smbios1, which a VM keeps, and which no clone of it has. */
+function uuidOf(guest) {
+    return propertyOf(guest.settings.get('smbios1') ?? '', 'uuid')?.toLowerCase();
+}
+/**
+ * Every guest of the cluster.
+ * @throws SeederError where there is no Proxmox VE, or its cluster file system is not there
+ */
+async function readGuests(pve = pveFolder) {
+    const nodes = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(pve, 'nodes')).catch((cause) => {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .SeederError */ .Zb(`The virtual machines of this host cannot be read: there is no ${pve}/nodes`, {
+            fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
+            cause,
+        });
+    });
+    const places = await Promise.all(nodes
+        .sort()
+        .flatMap((node) => [
+        guestsIn((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(pve, 'nodes', node, 'qemu-server'), node, 'qemu'),
+        guestsIn((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(pve, 'nodes', node, 'lxc'), node, 'lxc'),
+    ]));
+    return places.flat().sort((a, b) => a.vmid - b.vmid);
+}
+async function guestsIn(folder, node, kind) {
+    const files = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)(folder).catch(absentIs([]));
+    const guests = await Promise.all(files.map(async (file) => {
+        const [, vmid] = /^(\d+)\.conf$/.exec(file) ?? [];
+        if (vmid === undefined)
+            return undefined;
+        const text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, file), 'utf8').catch(absentIs(undefined));
+        return text === undefined ? undefined : parseGuest(text, { vmid: Number(vmid), kind, node });
+    }));
+    return guests.filter((guest) => guest !== undefined);
+}
+/** For a file that others may remove at any moment. */
+function absentIs(value) {
+    return (error) => {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+            return value;
+        throw error;
+    };
+}
+/** A line of description, which Proxmox VE percent-encodes. */
+function decoded(text) {
+    try {
+        return decodeURIComponent(text);
+    }
+    catch {
+        return text;
+    }
+}
+
+
+/***/ }),
+
+/***/ 6130:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Oc: () => (/* binding */ Ledger),
+/* harmony export */   k1: () => (/* binding */ mainAddress),
+/* harmony export */   qp: () => (/* binding */ nodeName)
+/* harmony export */ });
+/* unused harmony export nodeLedger */
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7597);
+/* harmony import */ var _platform_schema_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5140);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8536);
+/* harmony import */ var _atomic_file_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(900);
+
+
+
+
+
+
+/** Where this host has an entry for every node that it made or is about to make. */
+const nodeLedger = '/var/lib/seeder/nodes';
+/** A node's name is its VM's name, its host name, and its name in a cluster: a DNS label that is no number. */
+const nodeName = zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().regex(/^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
+const member = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({ name: nodeName, address: zod__WEBPACK_IMPORTED_MODULE_5__/* .ipv4 */ .uXy() });
+const entrySchema = zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({
+    schema: zod__WEBPACK_IMPORTED_MODULE_5__/* .literal */ .euz(1),
+    name: nodeName,
+    role: zod__WEBPACK_IMPORTED_MODULE_5__/* ["enum"] */ .k5n(_platform_schema_js__WEBPACK_IMPORTED_MODULE_2__/* .roleNames */ .nc),
+    /**
+     * reserved    an address in a cluster is kept for it; it has no VM
+     * creating    its VM is being made, and was never started: a run that finds it undoes it
+     * starting    its VM is complete and was started: a run goes on waiting for it
+     * created     done
+     * destroying  a run that finds it goes on destroying it
+     */
+    state: zod__WEBPACK_IMPORTED_MODULE_5__/* ["enum"] */ .k5n(['reserved', 'creating', 'starting', 'created', 'destroying']),
+    vmid: zod__WEBPACK_IMPORTED_MODULE_5__/* .int */ .Whr().min(100),
+    /** Stands in the VM's description, too. */
+    token: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().regex(/^[0-9a-f]{32}$/),
+    /** Whether `qm clone` was called: before that, a VM with this id is somebody else's, whatever it looks like. */
+    cloned: zod__WEBPACK_IMPORTED_MODULE_5__/* .boolean */ .zMY(),
+    template: zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({ vmid: zod__WEBPACK_IMPORTED_MODULE_5__/* .int */ .Whr(), version: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() }),
+    /** By zone; zones whose addresses come by DHCP are not in it. */
+    addresses: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .ipv4 */ .uXy()),
+    /** The vendor data, as a volume and as a file. */
+    snippet: zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({ volume: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), file: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().startsWith('/') }),
+    /** The values that the operator gave it, without secrets: a node that takes its place gets them, too. */
+    values: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()),
+    /** The cluster that it was founded with, whole: what is missing of it keeps its place. */
+    founders: zod__WEBPACK_IMPORTED_MODULE_5__/* .strictObject */ .rej({ token: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), members: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(member) }).optional(),
+    /** It joins a cluster of etcd that runs. */
+    joins: zod__WEBPACK_IMPORTED_MODULE_5__/* .boolean */ .zMY(),
+    /** The node whose place it takes. */
+    replaces: nodeName.optional(),
+});
+/** The entries of this host, one file each, written as a whole or not at all. */
+class Ledger {
+    folder;
+    constructor(folder = nodeLedger) {
+        this.folder = folder;
+    }
+    /**
+     * All entries, by name.
+     * @throws SeederError for one that cannot be read: whose addresses are not known might be given away
+     */
+    async read() {
+        const files = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)(this.folder).catch(() => []);
+        const names = files.filter((file) => file.endsWith('.json')).sort();
+        return Promise.all(names.map((file) => this.readOne(file)));
+    }
+    async readOne(file) {
+        const path = (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(this.folder, file);
+        try {
+            const entry = entrySchema.parse(JSON.parse(await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(path, 'utf8')));
+            if (`${entry.name}.json` !== file)
+                throw new Error(`it is about ${entry.name}`);
+            return entry;
+        }
+        catch (cause) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .SeederError */ .Zb(`${path} is not an entry that \`seeder node\` wrote`, {
+                fix: 'restore it; only when its VM is gone for good, remove it',
+                cause,
+            });
+        }
+    }
+    /** Writes an entry, in the place of the one of the same name. */
+    async write(entry) {
+        await (0,_atomic_file_js__WEBPACK_IMPORTED_MODULE_4__/* .makePrivateFolder */ .I2)(this.folder);
+        await (0,_atomic_file_js__WEBPACK_IMPORTED_MODULE_4__/* .writeAtomically */ .vK)(this.file(entry.name), `${JSON.stringify(entry, null, 2)}\n`);
+    }
+    /** Removes an entry, if there is one. */
+    async remove(name) {
+        await (0,_atomic_file_js__WEBPACK_IMPORTED_MODULE_4__/* .removeDurably */ .U9)(this.file(name));
+    }
+    /** Removes what a killed run left half written. */
+    async sweep() {
+        const files = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)(this.folder).catch(() => []);
+        for (const file of files) {
+            const [, name] = /^(.+)\.json\.partial$/.exec(file) ?? [];
+            // An entry that was never finished is of a node of which nothing was made.
+            if (name !== undefined)
+                await (0,_atomic_file_js__WEBPACK_IMPORTED_MODULE_4__/* .removeDurably */ .U9)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(this.folder, file));
+        }
+    }
+    file(name) {
+        return (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(this.folder, `${nodeName.parse(name)}.json`);
+    }
+}
+/** An entry's members of etcd have this address; it is the one in the first zone of the role that has one. */
+function mainAddress(entry) {
+    return Object.values(entry.addresses)[0] ?? '';
 }
 
 
@@ -11889,11 +22239,10 @@ function pinned(sha256, version) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  s: () => (/* binding */ imageNames),
   yt: () => (/* binding */ loadImage),
   mz: () => (/* binding */ requestedPackages)
 });
-
-// UNUSED EXPORTS: imageNames
 
 // EXTERNAL MODULE: external "node:fs"
 var external_node_fs_ = __nccwpck_require__(3024);
@@ -12091,6 +22440,7 @@ async function loadBase(project, baseName) {
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   C2: () => (/* binding */ digestOfLockText),
 /* harmony export */   X5: () => (/* binding */ formatLock),
 /* harmony export */   mF: () => (/* binding */ readLock),
 /* harmony export */   sU: () => (/* binding */ lockDigest),
@@ -12176,6 +22526,15 @@ function formatLock(lock) {
 /** SHA-256, in hex, of a lock's canonical text. */
 function lockDigest(lock) {
     return (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(formatLock(lock)).digest('hex');
+}
+/** The digest of the lock in `text`; undefined when it is not one that this version understands. */
+function digestOfLockText(text) {
+    try {
+        return lockDigest(lockSchema.parse(JSON.parse(text)));
+    }
+    catch {
+        return undefined;
+    }
 }
 /**
  * Reads the lock of an image and checks that it belongs to the definition as it is now.
@@ -12457,47 +22816,6 @@ function listenForInterruption() {
         process.once(signal, () => {
             controller.abort(signal);
             process.once(signal, () => process.exit(130));
-        });
-    }
-}
-
-
-/***/ }),
-
-/***/ 1860:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   f: () => (/* binding */ workIn)
-/* harmony export */ });
-/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
-
-const reasons = {
-    ENOSPC: 'no space is left on the disk',
-    EDQUOT: 'the disk quota is used up',
-    EROFS: 'the file system is read-only',
-    EACCES: 'this user may not',
-    EPERM: 'this user may not',
-    EIO: 'the disk has a fault',
-    ENOTDIR: 'a part of the path is a file',
-    ELOOP: 'there is a link in the place of a file',
-};
-/**
- * Does some work in a folder, in which a file is either old or new whatever happens.
- * @throws SeederError that says in words what the file system refused
- */
-async function workIn(folder, work) {
-    try {
-        return await work();
-    }
-    catch (cause) {
-        const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-        const reason = reasons[code];
-        if (reason === undefined)
-            throw cause;
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`could not work in ${folder}: ${reason} (${code})`, {
-            fix: 'nothing that was there is lost: mend that, and run this again',
-            cause,
         });
     }
 }
@@ -12787,7 +23105,7 @@ function requestOf({ name, kind, certificate }) {
 /* harmony import */ var _openssl_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4262);
 /* harmony import */ var _pair_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9286);
 /* harmony import */ var _profile_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(6401);
-/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1487);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(9974);
 /* harmony import */ var _terms_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(6507);
 
 
@@ -13439,7 +23757,7 @@ function leafExtensions(request) {
 
 /***/ }),
 
-/***/ 1487:
+/***/ 9974:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -13455,16 +23773,16 @@ var external_node_fs_ = __nccwpck_require__(3024);
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./src/pki/disk-error.ts
-var disk_error = __nccwpck_require__(1860);
+// EXTERNAL MODULE: ./src/disk-error.ts
+var disk_error = __nccwpck_require__(4249);
 // EXTERNAL MODULE: ./src/pki/folder.ts
 var pki_folder = __nccwpck_require__(1106);
 // EXTERNAL MODULE: external "node:child_process"
 var external_node_child_process_ = __nccwpck_require__(1421);
 // EXTERNAL MODULE: external "node:events"
 var external_node_events_ = __nccwpck_require__(8474);
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+// EXTERNAL MODULE: external "node:stream/consumers"
+var consumers_ = __nccwpck_require__(8321);
 // EXTERNAL MODULE: ./src/interruption.ts
 var interruption = __nccwpck_require__(5092);
 // EXTERNAL MODULE: ./src/report/error.ts
@@ -13502,7 +23820,7 @@ async function lock(file, fd) {
         signal: interruption/* interruption */.Y,
     });
     const ended = (0,external_node_events_.once)(flock, 'close');
-    const [said, [code]] = await Promise.all([flock.stderr ? (0,consumers_namespaceObject.text)(flock.stderr) : '', ended]).catch((cause) => {
+    const [said, [code]] = await Promise.all([flock.stderr ? (0,consumers_.text)(flock.stderr) : '', ended]).catch((cause) => {
         interruption/* interruption */.Y.throwIfAborted();
         throw new error/* SeederError */.Zb(`could not lock ${file}: ${cause instanceof Error ? cause.message : cause}`, {
             fix: 'install util-linux, which has flock',
@@ -14257,6 +24575,617 @@ function textThat(accepts, fix) {
 
 /***/ }),
 
+/***/ 6452:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   CD: () => (/* binding */ untilDigested),
+/* harmony export */   hF: () => (/* binding */ describeDifference),
+/* harmony export */   pC: () => (/* binding */ compareAssets)
+/* harmony export */ });
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_timers_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
+
+
+function compareAssets(wanted, found) {
+    const byName = new Map(found.map((asset) => [asset.name, asset]));
+    const missing = [];
+    const wrong = [];
+    const undigested = [];
+    for (const one of wanted) {
+        const asset = byName.get(one.name);
+        byName.delete(one.name);
+        if (asset === undefined)
+            missing.push(one);
+        else if (asset.state !== 'uploaded')
+            wrong.push({ wanted: one, found: asset, why: 'its upload broke off' });
+        else if (asset.size !== one.size) {
+            wrong.push({ wanted: one, found: asset, why: `it has ${asset.size} bytes, not ${one.size}` });
+        }
+        else if (asset.sha256 === undefined)
+            undigested.push(asset);
+        else if (asset.sha256 !== one.sha256) {
+            wrong.push({ wanted: one, found: asset, why: `its sha256 is ${asset.sha256}, not ${one.sha256}` });
+        }
+    }
+    return { missing, wrong, extra: [...byName.values()], undigested };
+}
+/** What is different, one line each; none when a release has exactly what it is to have. */
+function describeDifference({ missing, wrong, extra, undigested }) {
+    return [
+        ...missing.map(({ name }) => `${name}: it is missing`),
+        ...wrong.map(({ wanted, why }) => `${wanted.name}: ${why}`),
+        ...extra.map(({ name }) => `${name}: it does not belong there`),
+        ...undigested.map(({ name }) => `${name}: GitHub has no digest of it`),
+    ];
+}
+/** GitHub computes digests in the background, and was seen to take more than a minute for big files. */
+const DIGEST_WAIT_MS = 5 * 60_000;
+/** Waits until GitHub has the digests of a release's assets: the release as it is then. Throws SeederError when it takes too long. */
+async function untilDigested(releases, release, signal) {
+    let waited = 0;
+    for (let [at, pause] = [release, 1000];; pause = Math.min(pause * 2, 15_000)) {
+        const undigested = at.assets.filter(({ state, sha256 }) => state === 'uploaded' && sha256 === undefined);
+        if (undigested.length === 0)
+            return at;
+        if (waited >= DIGEST_WAIT_MS) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`GitHub has no digest of ${undigested.map(({ name }) => name).join(', ')} after ${waited / 60_000} minutes`, { fix: 'run it again later: nothing is uploaded twice' });
+        }
+        await (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_0__.setTimeout)(pause, undefined, { signal });
+        waited += pause;
+        at = await releases.get(release.id);
+    }
+}
+
+
+/***/ }),
+
+/***/ 1398:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   r: () => (/* binding */ readContents)
+/* harmony export */ });
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+/* harmony import */ var _contents_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1599);
+/* harmony import */ var _small_asset_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3583);
+
+
+
+/**
+ * Reads `release.json` of a release; undefined when it has none, which Seeder did not make then.
+ * Throws SeederError when it cannot be read or is not one.
+ */
+async function readContents(releases, release, signal) {
+    const asset = release.assets.find(({ name }) => name === _contents_js__WEBPACK_IMPORTED_MODULE_1__/* .CONTENTS_FILE */ .Of);
+    if (!asset)
+        return undefined;
+    const text = (await (0,_small_asset_js__WEBPACK_IMPORTED_MODULE_2__/* .readSmallAsset */ .o)(releases, asset, signal)).toString();
+    try {
+        return _contents_js__WEBPACK_IMPORTED_MODULE_1__/* .contentsSchema */ .KC.parse(JSON.parse(text));
+    }
+    catch (cause) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${_contents_js__WEBPACK_IMPORTED_MODULE_1__/* .CONTENTS_FILE */ .Of} of ${release.tag} does not say what is in the release`, {
+            fix: `see ${release.url}: it is not as Seeder makes them`,
+            cause,
+        });
+    }
+}
+
+
+/***/ }),
+
+/***/ 1599:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   El: () => (/* binding */ PART_SIZE),
+/* harmony export */   KC: () => (/* binding */ contentsSchema),
+/* harmony export */   Of: () => (/* binding */ CONTENTS_FILE)
+/* harmony export */ });
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7597);
+
+const sha256 = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().regex(/^[0-9a-f]{64}$/);
+const fileName = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
+/**
+ * `release.json`, an asset of every release: which files it has, and how a file too big for one asset is put together
+ * again. Signed by way of `SHA256SUMS`, which has the digests of the whole files. Sizes in bytes.
+ */
+const contentsSchema = zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({
+    schema: zod__WEBPACK_IMPORTED_MODULE_0__/* .literal */ .euz(1),
+    image: zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP(),
+    version: zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP(),
+    /** The disk's digest: the image's identity. */
+    raw: zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({ sha256 }),
+    files: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({
+        name: fileName,
+        size: zod__WEBPACK_IMPORTED_MODULE_0__/* .int */ .Whr().nonnegative(),
+        sha256,
+        /** In order; one part with the file's own name when the file is an asset as it is. */
+        parts: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({ name: fileName, size: zod__WEBPACK_IMPORTED_MODULE_0__/* .int */ .Whr().nonnegative(), sha256 })).min(1),
+    }))
+        .min(1),
+});
+/** The name of the asset. */
+const CONTENTS_FILE = 'release.json';
+/** GitHub takes less than 2 GiB per asset, and exactly 2 GiB was seen to fail. A multiple of the block size of files. */
+const PART_SIZE = 1_900 * 1024 * 1024;
+
+
+/***/ }),
+
+/***/ 9671:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   q: () => (/* binding */ verifySums),
+/* harmony export */   w: () => (/* binding */ signSums)
+/* harmony export */ });
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1421);
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_child_process__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8161);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_os__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_3__);
+/* harmony import */ var execa__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7054);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8536);
+
+
+
+
+
+
+/** What a signature is for, so that one made for mail or git is not taken for one of an image. */
+const NAMESPACE = 'seeder';
+/**
+ * Signs `SHA256SUMS` in `folder` and leaves `SHA256SUMS.sig` beside it.
+ * @param key the text of a private key in OpenSSH's format, without a passphrase
+ * @throws UsageError when ssh-keygen does not take the key
+ */
+async function signSums(folder, key) {
+    const sums = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, 'SHA256SUMS');
+    // A secret often loses its last line break on its way, and ssh-keygen does not take the key then.
+    const handle = await namelessFile(`${key.replaceAll('\r', '').trim()}\n`);
+    try {
+        const signature = sign(handle, await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(sums));
+        const partial = `${sums}.sig.${process.pid}`;
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)(partial, signature);
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)(partial, `${sums}.sig`);
+    }
+    finally {
+        await handle.close();
+    }
+}
+/** What ssh-keygen makes of a text, with the key that an open file holds. */
+function sign(key, text) {
+    const { status, stdout, stderr } = (0,node_child_process__WEBPACK_IMPORTED_MODULE_0__.spawnSync)('ssh-keygen', 
+    // With an empty passphrase it does not ask for one.
+    ['-q', '-P', '', '-Y', 'sign', '-f', '/proc/self/fd/3', '-n', NAMESPACE], { stdio: ['pipe', 'pipe', 'pipe', key.fd], input: text, encoding: 'utf8' });
+    if (status === 0)
+        return stdout;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .UsageError */ .eb('could not sign SHA256SUMS with the key that was given', {
+        fix: 'give a private key without a passphrase in OpenSSH’s format, as ssh-keygen -t ed25519 -N "" makes one',
+        cause: stderr,
+    });
+}
+/**
+ * An open file that has no name any more when its text is written: nothing of a key is left behind, not even when
+ * this process is killed. In memory where there is a /dev/shm.
+ */
+async function namelessFile(text) {
+    const name = `.seeder-${process.pid}-${Math.random().toString(36).slice(2)}`;
+    const make = async (folder) => {
+        const handle = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.open)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, name), 'wx+', 0o600);
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.unlink)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, name));
+        return handle;
+    };
+    const handle = await make('/dev/shm').catch(() => make((0,node_os__WEBPACK_IMPORTED_MODULE_2__.tmpdir)()));
+    await handle.writeFile(text);
+    return handle;
+}
+/**
+ * Checks that `SHA256SUMS` in `folder` is signed by somebody in the file `allowedSigners`, as deploy.sh does.
+ * @returns the signer's name in that file
+ * @throws SeederError when it is not signed, by nobody in there, or was changed since
+ */
+async function verifySums(folder, allowedSigners) {
+    const sums = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, 'SHA256SUMS');
+    const text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(sums);
+    const signature = `${sums}.sig`;
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(signature).catch((cause) => {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .SeederError */ .Zb(`${folder} is not signed: it has no SHA256SUMS.sig`, {
+            fix: 'publish it with a key (SEEDER_SIGNING_KEY or --key)',
+            cause,
+        });
+    });
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(allowedSigners).catch((cause) => {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .UsageError */ .eb(`${allowedSigners}, which says who may sign images, cannot be read`, {
+            fix: `put a line 'NAME namespaces="seeder" ssh-ed25519 KEY' in it for everybody who may sign images`,
+            cause,
+        });
+    });
+    const found = await (0,execa__WEBPACK_IMPORTED_MODULE_5__/* .execa */ .Ho)('ssh-keygen', ['-Y', 'find-principals', '-s', signature, '-f', allowedSigners], quiet);
+    const [signer = ''] = found.stdout.split(/[,\n]/);
+    if (found.exitCode !== 0 || signer === '') {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .SeederError */ .Zb(`SHA256SUMS is signed by nobody in ${allowedSigners}`, {
+            fix: 'do not use the image, or add the signer if you know the key',
+            cause: found.stderr,
+        });
+    }
+    const verified = await (0,execa__WEBPACK_IMPORTED_MODULE_5__/* .execa */ .Ho)('ssh-keygen', ['-Y', 'verify', '-f', allowedSigners, '-I', signer, '-n', NAMESPACE, '-s', signature], { ...quiet, stdin: 'pipe', input: text });
+    if (verified.exitCode === 0)
+        return signer;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .SeederError */ .Zb(`the signature of SHA256SUMS by ${signer} is wrong`, {
+        fix: 'the file was changed after it was signed, or the signature is for something else: do not use it',
+        cause: verified.stderr,
+    });
+}
+const quiet = { reject: false, stdin: 'ignore' };
+
+
+/***/ }),
+
+/***/ 5334:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   F: () => (/* binding */ requireAllowedSigners),
+/* harmony export */   x: () => (/* binding */ findAllowedSigners)
+/* harmony export */ });
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8536);
+
+
+
+/** At a project's root: who may sign its images, in the format of ssh-keygen(1), ALLOWED SIGNERS. */
+const ALLOWED_SIGNERS_FILE = 'allowed_signers';
+/**
+ * The file of those who may sign: the one named, else the project's own; undefined when there is none.
+ * Throws UsageError when the one named is not there.
+ */
+function findAllowedSigners(named, project) {
+    const file = named ?? (0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(project(), ALLOWED_SIGNERS_FILE);
+    if ((0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(file))
+        return file;
+    if (named === undefined)
+        return undefined;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`--allowed-signers ${named} is not there`, { fix: 'name a file that is' });
+}
+/** As `findAllowedSigners`, where a signature is asked for. Throws UsageError when there is no such file. */
+function requireAllowedSigners(named, project) {
+    const file = findAllowedSigners(named, project);
+    if (file !== undefined)
+        return file;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_2__/* .UsageError */ .eb(`nobody may sign images: the project has no ${ALLOWED_SIGNERS_FILE}`, {
+        fix: `put a line 'NAME namespaces="seeder" ssh-ed25519 KEY' in ${(0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(project(), ALLOWED_SIGNERS_FILE)}, or name a file with --allowed-signers`,
+    });
+}
+
+
+/***/ }),
+
+/***/ 3583:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   o: () => (/* binding */ readSmallAsset)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
+
+
+/** Enough for a manifest of a big image and a long test report. */
+const MOST_BYTES = 16 * 1024 ** 2;
+/** So often a download that broke off is begun again. */
+const ATTEMPTS = 3;
+/**
+ * Downloads an asset that fits into memory.
+ * @throws SeederError when it is too big, cannot be downloaded, or is not what GitHub has the digest of
+ */
+async function readSmallAsset(releases, asset, signal) {
+    if (asset.size > MOST_BYTES) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`${asset.name} has ${asset.size} bytes; at most ${MOST_BYTES} are expected`, {
+            fix: 'see who made that release: it is not as Seeder makes them',
+        });
+    }
+    const content = await readWhole(releases, asset, signal);
+    const found = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(content).digest('hex');
+    if (asset.sha256 !== undefined && found !== asset.sha256) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`${asset.name} came as something else than GitHub has (sha256 ${found}, not ${asset.sha256})`, { fix: 'run it again; if it stays so, something between here and GitHub changes files' });
+    }
+    return content;
+}
+async function readWhole(releases, asset, signal) {
+    for (let attempt = 1;; attempt++) {
+        const { bytes } = await releases.download(asset);
+        try {
+            return Buffer.concat(await bytes.toArray());
+        }
+        catch (cause) {
+            signal.throwIfAborted();
+            if (attempt < ATTEMPTS)
+                continue;
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`could not download ${asset.name}: it broke off ${ATTEMPTS} times`, {
+                fix: 'see whether this machine reaches GitHub, then run it again',
+                cause,
+            });
+        }
+    }
+}
+
+
+/***/ }),
+
+/***/ 7909:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   ES: () => (/* binding */ standings),
+/* harmony export */   OL: () => (/* binding */ DEMOTED_MARKER),
+/* harmony export */   b2: () => (/* binding */ isDemoted)
+/* harmony export */ });
+/* harmony import */ var _tag_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3837);
+
+/** In the body of a release that was promoted once and is not to be a candidate again by itself. */
+const DEMOTED_MARKER = '<!-- seeder: demoted -->';
+/** Image → where it stands, by name, of the images that have a published release. */
+function standings(releases) {
+    const images = new Map();
+    for (const release of releases) {
+        const tag = (0,_tag_js__WEBPACK_IMPORTED_MODULE_0__/* .parseTag */ .ED)(release.tag);
+        if (release.draft || !tag)
+            continue;
+        images.set(tag.image, [...(images.get(tag.image) ?? []), { version: tag.version, release }]);
+    }
+    return new Map([...images]
+        .sort(([left], [right]) => (left < right ? -1 : 1))
+        .map(([image, versions]) => [image, standingOf(image, versions)]));
+}
+function standingOf(image, published) {
+    const versions = published.toSorted((left, right) => (0,_tag_js__WEBPACK_IMPORTED_MODULE_0__/* .compareVersions */ .Zy)(right.version, left.version));
+    const promoted = versions.find(({ release }) => !release.prerelease);
+    const candidate = versions.find(({ version, release }) => release.prerelease &&
+        !isDemoted(release) &&
+        (promoted === undefined || (0,_tag_js__WEBPACK_IMPORTED_MODULE_0__/* .compareVersions */ .Zy)(version, promoted.version) > 0));
+    return {
+        image,
+        ...(promoted && { promoted: promoted.release }),
+        ...(candidate && { candidate: candidate.release }),
+        versions,
+    };
+}
+/** Whether a release was taken back after it had been promoted. */
+function isDemoted(release) {
+    return release.prerelease && release.body.includes(DEMOTED_MARKER);
+}
+
+
+/***/ }),
+
+/***/ 1165:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   A$: () => (/* binding */ SUMS_FILE),
+/* harmony export */   I9: () => (/* binding */ SIGNATURE_FILE),
+/* harmony export */   e4: () => (/* binding */ requireSums),
+/* harmony export */   mi: () => (/* binding */ parseSums)
+/* harmony export */ });
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+/* harmony import */ var _test_report_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(368);
+
+
+const SUMS_FILE = 'SHA256SUMS';
+const SIGNATURE_FILE = 'SHA256SUMS.sig';
+/** The files of a release that SHA256SUMS does not list: itself, what signs it, and what is made after it. */
+const UNLISTED = [SUMS_FILE, SIGNATURE_FILE, _test_report_js__WEBPACK_IMPORTED_MODULE_1__/* .REPORT_FILE */ .Uq];
+/**
+ * The digests that SHA256SUMS lists, by name.
+ * Throws SeederError for a line that is none, a name with a path in it, or one that is listed twice.
+ */
+function parseSums(text) {
+    const listed = new Map();
+    for (const line of text.split('\n').filter((one) => one !== '')) {
+        const [, digest, name] = /^([0-9a-f]{64}) [ *]([A-Za-z0-9][A-Za-z0-9._-]*)$/.exec(line) ?? [];
+        if (digest === undefined || name === undefined || listed.has(name)) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${SUMS_FILE} has a line that cannot be taken: ${JSON.stringify(line.slice(0, 200))}`, {
+                fix: 'build it again, or publish it anew: each file has one line, as sha256sum writes it',
+            });
+        }
+        listed.set(name, digest);
+    }
+    return listed;
+}
+/**
+ * Checks that SHA256SUMS, which is signed, lists the files of a release with the digests they have there, each of them
+ * and no other. Throws SeederError with the first that is not so.
+ */
+function requireSums(text, contents) {
+    const listed = parseSums(text);
+    const wrong = { fix: 'build it again, or publish it anew' };
+    for (const { name, sha256 } of contents.files) {
+        if (UNLISTED.includes(name))
+            continue;
+        const digest = listed.get(name);
+        if (digest === undefined)
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${SUMS_FILE} does not list ${name}`, wrong);
+        if (digest !== sha256) {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${name} is not what ${SUMS_FILE} says (sha256 ${sha256}, not ${digest})`, wrong);
+        }
+        listed.delete(name);
+    }
+    const [more] = listed.keys();
+    if (more !== undefined)
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${SUMS_FILE} lists ${more}, which is not there`, wrong);
+}
+
+
+/***/ }),
+
+/***/ 8160:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   N: () => (/* binding */ requireTagOf)
+/* harmony export */ });
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8500);
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_timers_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
+
+
+/** GitHub makes the tag with the release; its copies may know of it a moment later. */
+const WAITS_MS = [1000, 2000, 4000];
+/**
+ * Checks that a tag, when there is one, is of this commit; with `exists`, that there is one.
+ * Throws SeederError when it is of another.
+ */
+async function requireTagOf(releases, tag, commit, required) {
+    let found = await releases.tagCommit(tag);
+    for (const ms of required ? WAITS_MS : []) {
+        if (found !== undefined)
+            break;
+        await (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_0__.setTimeout)(ms, undefined, { signal: required?.signal });
+        found = await releases.tagCommit(tag);
+    }
+    if (found === commit || (found === undefined && required === undefined))
+        return;
+    if (found === undefined) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`${tag} was published, and there is no such tag in ${releases.repository}`, {
+            fix: 'see whether somebody deleted it',
+        });
+    }
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`the tag ${tag} is of commit ${found}; the image was built from ${commit}`, {
+        fix: 'build at the commit of the tag, or raise the revision; a tag that was pushed by mistake can be deleted',
+    });
+}
+
+
+/***/ }),
+
+/***/ 3837:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   ED: () => (/* binding */ parseTag),
+/* harmony export */   Zy: () => (/* binding */ compareVersions),
+/* harmony export */   _3: () => (/* binding */ formatTag),
+/* harmony export */   a_: () => (/* binding */ requireTag)
+/* harmony export */ });
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+
+const TAG = /^([a-z][a-z0-9]*(?:-[a-z][a-z0-9]*)*)-(\d[\w.]*-\d+)$/;
+/** The image and version of a tag; undefined for a tag that is not of an image. */
+function parseTag(tag) {
+    const [, image, version] = TAG.exec(tag) ?? [];
+    return image === undefined || version === undefined ? undefined : { image, version };
+}
+/** As `parseTag`, of what a person wrote. Throws UsageError. */
+function requireTag(tag) {
+    const parsed = parseTag(tag);
+    if (parsed)
+        return parsed;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .UsageError */ .eb(`${tag} is not the tag of an image’s release`, {
+        fix: 'a tag is IMAGE-VERSION, as in haproxy-3.0.11-1',
+    });
+}
+function formatTag({ image, version }) {
+    return `${image}-${version}`;
+}
+/** Orders versions, older first: numbers as numbers, and the revision last. */
+function compareVersions(left, right) {
+    const words = (version) => version.split(/[.-]|(?<=\d)(?=\D)|(?<=\D)(?=\d)/);
+    const [a, b] = [words(left), words(right)];
+    for (let index = 0; index < Math.max(a.length, b.length); index++) {
+        const [x = '', y = ''] = [a[index], b[index]];
+        if (x === y)
+            continue;
+        const numbers = /^\d+$/.test(x) && /^\d+$/.test(y);
+        // A word where the other has a number is a pre-release: 1.0rc1 is older than 1.0.1.
+        if (!numbers && /^\d*$/.test(x) !== /^\d*$/.test(y))
+            return /^\d+$/.test(x) ? 1 : -1;
+        return numbers ? Number(x) - Number(y) : x < y ? -1 : 1;
+    }
+    return 0;
+}
+
+
+/***/ }),
+
+/***/ 368:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   L1: () => (/* binding */ requireGreenReport),
+/* harmony export */   Uq: () => (/* binding */ REPORT_FILE),
+/* harmony export */   ls: () => (/* binding */ countChecks)
+/* harmony export */ });
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7597);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+
+
+/** The file of a build folder and the asset of a release. */
+const REPORT_FILE = 'test-report.json';
+/** What a release says of the proof of its image; all of it is in the report (src/boot/report.ts). */
+const reportSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+    schema: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
+    passed: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
+    image: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+    version: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable(),
+    raw: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ sha256: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable() }),
+    accelerator: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ kind: zod__WEBPACK_IMPORTED_MODULE_1__/* ["enum"] */ .k5n(['kvm', 'tcg']) }),
+    checks: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ name: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), status: zod__WEBPACK_IMPORTED_MODULE_1__/* ["enum"] */ .k5n(['passed', 'failed', 'skipped']) })),
+});
+/**
+ * Reads the text of a test report that has to be green and about the image of this manifest.
+ * Throws SeederError with what is wrong with it.
+ */
+function requireGreenReport(text, manifest) {
+    const report = parse(text);
+    const name = `${manifest.image} ${manifest.version}`;
+    const again = { fix: 'run `seeder test` on this build, and see what it says' };
+    if (report.image !== manifest.image || report.version !== manifest.version) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${REPORT_FILE} is about ${report.image} ${report.version ?? ''}, and not about ${name}`, again);
+    }
+    if (report.raw.sha256 !== manifest.raw.sha256) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${REPORT_FILE} is about another disk of ${name} (raw sha256 ${report.raw.sha256 ?? 'unknown'}, not ${manifest.raw.sha256})`, again);
+    }
+    const failed = report.checks.filter(({ status }) => status === 'failed').map((check) => check.name);
+    if (!report.passed || failed.length > 0) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${name} did not pass its test${failed.map((check) => `, ${check}`).join('')}`, again);
+    }
+    if (!report.checks.some(({ status }) => status === 'passed')) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`the test of ${name} checked nothing`, again);
+    }
+    return report;
+}
+function parse(text) {
+    try {
+        return reportSchema.parse(JSON.parse(text));
+    }
+    catch (cause) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${REPORT_FILE} is not the report of a test`, {
+            fix: 'run `seeder test` on this build',
+            cause,
+        });
+    }
+}
+/** How many checks ended how, as in "41 passed, 2 skipped". */
+function countChecks({ checks }) {
+    const count = (status) => checks.filter((check) => check.status === status).length;
+    const skipped = count('skipped');
+    return `${count('passed')} passed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
+}
+
+
+/***/ }),
+
 /***/ 8536:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -14739,6 +25668,20 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/prom
 
 /***/ }),
 
+/***/ 7067:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
+
+/***/ }),
+
+/***/ 4708:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
+
+/***/ }),
+
 /***/ 7030:
 /***/ ((module) => {
 
@@ -14767,10 +25710,24 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process
 
 /***/ }),
 
+/***/ 481:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:readline");
+
+/***/ }),
+
 /***/ 7075:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
+
+/***/ }),
+
+/***/ 8321:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 
 /***/ }),
 
@@ -40220,6 +51177,7 @@ const ZodRealError = /*@__PURE__*/ _core_index_js__WEBPACK_IMPORTED_MODULE_2__/*
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  You: () => (/* binding */ ZodISODateTime),
   rSt: () => (/* binding */ ZodNumber),
   YOg: () => (/* binding */ array),
   K39: () => (/* binding */ base64),
@@ -40238,7 +51196,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   L5J: () => (/* binding */ unknown)
 });
 
-// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64url, bigint, catch, check, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv6, json, jwt, keyof, ksuid, lazy, looseObject, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, preprocess, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, tuple, uint32, uint64, ulid, undefined, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
+// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64url, bigint, catch, check, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv6, json, jwt, keyof, ksuid, lazy, looseObject, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, preprocess, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, tuple, uint32, uint64, ulid, undefined, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
 
 // EXTERNAL MODULE: ./node_modules/zod/v4/core/core.js
 var core_core = __nccwpck_require__(8532);
@@ -49989,7 +60947,7 @@ function constantCatch(value) {
 /******/ 	// Execute the module function
 /******/ 	var threw = true;
 /******/ 	try {
-/******/ 		__webpack_modules__[moduleId](module, module.exports, __nccwpck_require__);
+/******/ 		__webpack_modules__[moduleId].call(module.exports, module, module.exports, __nccwpck_require__);
 /******/ 		threw = false;
 /******/ 	} finally {
 /******/ 		if(threw) delete __webpack_module_cache__[moduleId];

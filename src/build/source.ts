@@ -1,9 +1,14 @@
 import { execa } from 'execa'
 
-/** The commit a project folder is at, and whether it has changes; commit null where there is no git checkout. */
+/** What an image is made of. Other files, such as finished builds, may lie beside it. */
+const SOURCES = ['platform.yaml', 'images', 'src', 'dist', 'package-lock.json']
+
+/** The commit a project folder is at, and whether its sources have changes; commit null where there is no git checkout. */
 export async function readSource(project: string): Promise<{ commit: string | null; dirty: boolean }> {
   const head = await execa('git', ['-C', project, 'rev-parse', 'HEAD'], { reject: false })
   if (head.exitCode !== 0) return { commit: null, dirty: false }
-  const status = await execa('git', ['-C', project, 'status', '--porcelain'], { reject: false })
+  const status = await execa('git', ['-C', project, 'status', '--porcelain', '--', ...SOURCES], {
+    reject: false,
+  })
   return { commit: head.stdout.trim(), dirty: status.stdout.trim() !== '' }
 }

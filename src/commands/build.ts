@@ -1,10 +1,34 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import type { Manifest } from '../build/manifest.ts'
 import { buildImage } from '../build/pipeline.ts'
 import { loadImage, type Variant } from '../image/definition.ts'
 import { loadPlatform } from '../platform/load.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 import type { Context } from './context.ts'
+
+/** What is to be built, and where its files go. */
+export interface BuildRequest extends Variant {
+  readonly image: string
+  /** A new or empty folder, or one with an earlier build. */
+  readonly out: string
+  /** False: every layer is built anew. */
+  readonly cache: boolean
+}
+
+/** Builds an image from its lock into a folder; throws as `buildImage` and `loadImage` do. */
+export async function buildCommand(request: BuildRequest, context: Context): Promise<Manifest> {
+  const project = context.project()
+  const image = await loadImage(project, request.image, request)
+  const platform = await loadPlatform(join(project, 'platform.yaml'))
+  return buildImage(image, platform, {
+    project,
+    cache: context.cache,
+    out: request.out,
+    reuseLayers: request.cache,
+    progress: context.progress(),
+  })
+}
 
 /** Adds `build IMAGE --out DIR`. */
 export function registerBuildCommand(program: Command, context: () => Context): void {
@@ -20,19 +44,9 @@ export function registerBuildCommand(program: Command, context: () => Context): 
     .option('--line <minor>', 'build another line than the newest, as in 3.6')
     .option('--no-cache', 'build every layer anew; downloaded packages are kept')
     .option('--json', 'print the manifest as JSON')
-    .action(async (imageName: string, options: Variant & { out: string; cache: boolean; json?: boolean }) => {
-      const { project, cache, progress } = context()
+    .action(async (image: string, options: Variant & { out: string; cache: boolean; json?: boolean }) => {
       const started = Date.now()
-      const folder = project()
-      const image = await loadImage(folder, imageName, options)
-      const platform = await loadPlatform(join(folder, 'platform.yaml'))
-      const manifest = await buildImage(image, platform, {
-        project: folder,
-        cache,
-        out: options.out,
-        reuseLayers: options.cache,
-        progress: progress(),
-      })
+      const manifest = await buildCommand({ ...options, image }, context())
       if (options.json) {
         console.log(JSON.stringify(manifest, null, 2))
         return

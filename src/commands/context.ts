@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { UsageError } from '../report/error.ts'
 import { createProgress, type Progress } from '../report/progress.ts'
 
@@ -10,6 +10,8 @@ export interface Context {
   project(): string
   /** Seeder's cache folder: `$XDG_CACHE_HOME/seeder`, by default `~/.cache/seeder`. */
   readonly cache: string
+  /** The checkout that this program belongs to. */
+  readonly checkout: string
   /** A progress reporter on standard error; silent with --quiet. */
   progress(): Progress
 }
@@ -44,6 +46,11 @@ function isProject(folder: string): boolean {
   return existsSync(join(folder, 'platform.yaml')) && existsSync(join(folder, 'images'))
 }
 
+/** The checkout that an entry is in: src, or the folder of its bundle, dist/NAME. */
+export function checkoutOf(entryFolder: string): string {
+  return resolve(entryFolder, ...(basename(entryFolder) === 'src' ? ['..'] : ['..', '..']))
+}
+
 /** The context for the given global options. */
 export function createContext(
   options: { project?: string; quiet?: boolean },
@@ -53,6 +60,7 @@ export function createContext(
   return {
     project: () => findProject(options.project, process.cwd(), ownCheckout),
     cache: join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'seeder'),
+    checkout: ownCheckout,
     progress: () => createProgress(process.stderr, env, options.quiet),
   }
 }

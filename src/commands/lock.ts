@@ -8,6 +8,33 @@ import { interruption } from '../interruption.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Context } from './context.ts'
 
+/** A lock that was written. */
+export interface LockResult {
+  readonly file: string
+  readonly lock: Lock
+  /** What differs from the lock that was there, a line each. */
+  readonly changes: readonly string[]
+}
+
+/** Asks the archives what is newest and writes the lock of an image. Throws as `loadImage` and `resolveLock` do. */
+export async function lockCommand(
+  request: Variant & { readonly image: string },
+  context: Context,
+): Promise<LockResult> {
+  const image = await loadImage(context.project(), request.image, request)
+  const progress = context.progress()
+  progress.phase('lock')
+  const mirrors = await mirrorsOf(image)
+  const before = await readLock(image).catch(() => undefined)
+  const lock = await withScratch(context.cache, (scratch) => resolveLock(image, mirrors, scratch))
+  interruption.throwIfAborted()
+  const partial = `${image.lockFile}.${process.pid}.tmp`
+  await writeFile(partial, formatLock(lock))
+  await rename(partial, image.lockFile)
+  progress.done()
+  return { file: image.lockFile, lock, changes: describeChanges(before, lock) }
+}
+
 /** Adds `lock IMAGE`: asks the archives what is newest and writes the image's lock. */
 export function registerLockCommand(program: Command, context: () => Context): void {
   program
@@ -17,34 +44,19 @@ export function registerLockCommand(program: Command, context: () => Context): v
     .option('--base <name>', 'lock it on another base than its own')
     .option('--line <minor>', 'lock another line than the newest, as in 3.6')
     .option('--json', 'print the result as JSON')
-    .action(async (imageName: string, options: Variant & { json?: boolean }) => {
-      const { project, cache, progress: createProgress } = context()
-      const image = await loadImage(project(), imageName, options)
-      const progress = createProgress()
-      progress.phase('lock')
-      const mirrors = await mirrorsOf(image)
-      const before = await readLock(image).catch(() => undefined)
-      const lock = await withScratch(cache, (scratch) => resolveLock(image, mirrors, scratch))
-      interruption.throwIfAborted()
-      const partial = `${image.lockFile}.${process.pid}.tmp`
-      await writeFile(partial, formatLock(lock))
-      await rename(partial, image.lockFile)
-      progress.done()
-
-      const changes = describeChanges(before, lock)
-      const size = lock.packages.reduce((sum, one) => sum + one.size, 0)
+    .action(async (image: string, options: Variant & { json?: boolean }) => {
+      const { file, lock, changes } = await lockCommand({ ...options, image }, context())
       if (options.json) {
-        console.log(
-          JSON.stringify({ file: image.lockFile, version: lock.version, sha256: lockDigest(lock), changes }),
-        )
+        console.log(JSON.stringify({ file, version: lock.version, sha256: lockDigest(lock), changes }))
         return
       }
+      const size = lock.packages.reduce((sum, one) => sum + one.size, 0)
       for (const one of lock.artifacts) console.log(`  ${one.name} ${one.version}: sha256 ${one.sha256}`)
       for (const change of changes) console.log(`  ${change}`)
       console.log(
-        `${image.name} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${formatBytes(size)}), ${lock.tools.length} of tools`,
+        `${lock.image} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${formatBytes(size)}), ${lock.tools.length} of tools`,
       )
-      console.log(image.lockFile)
+      console.log(file)
     })
 }
 

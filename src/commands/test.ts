@@ -1,35 +1,49 @@
-import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { findCandidate } from '../boot/candidate.ts'
 import type { ProofProgress } from '../boot/contract.ts'
-import { requireTun } from '../boot/lan.ts'
-import { endWithParent, requireNamespaces, runInNamespaces } from '../boot/namespace.ts'
+import { answerProof, type Proof, proofFolder, runProof } from '../boot/proof-process.ts'
 import { prove, reportFileOf, type Subject, subjectOf } from '../boot/prove.ts'
 import { describeReport } from '../boot/report.ts'
-import { makeRunFolder } from '../run-folder.ts'
 
 /** What the command needs from the program it is part of. */
 export interface TestContext {
   /** The project folder, whose platform.yaml is read unless --platform names another. */
   project(): string
   /** The folder of this program's caches. */
-  cache(): string
+  readonly cache: string
   progress(): ProofProgress & { done(): void }
 }
 
 interface TestOptions {
-  readonly platform?: string
-  readonly report?: string
-  readonly json?: boolean
-  readonly keep?: boolean
+  readonly platform?: string | undefined
+  readonly report?: string | undefined
+  readonly keep?: boolean | undefined
 }
 
-// Set for the copy of this program that runs inside the namespaces: its folder.
-const insideVariable = 'SEEDER_PROOF_FOLDER'
+/** What is to be proven: the folder of a build or a qcow2 file, or one of each kind. */
+export interface TestRequest extends TestOptions {
+  readonly paths: readonly string[]
+}
+
+/**
+ * Proves finished images. Undefined in the copy of this program inside the namespaces, whose caller has nothing to
+ * tell: the one outside has the result.
+ * @throws UsageError for what cannot be proven, SeederError for a machine that cannot prove
+ */
+export async function testCommand(request: TestRequest, context: TestContext): Promise<Proof | undefined> {
+  const folder = proofFolder()
+  if (folder !== undefined) {
+    await answerProof(folder, () => proveInside(request, folder, context))
+    return undefined
+  }
+  // Refused before a process is started for it.
+  await findSubject(request.paths)
+  return runProof(join(context.cache, 'test'))
+}
 
 /** Adds `test DIR|FILE...` to `program`. It exits 0 only when no check failed. */
-export function registerTestCommand(program: Command, context: TestContext): void {
+export function registerTestCommand(program: Command, context: () => TestContext): void {
   program
     .command('test')
     .description(
@@ -43,60 +57,37 @@ export function registerTestCommand(program: Command, context: TestContext): voi
     )
     .option('--json', 'print the report as JSON')
     .option('--keep', 'keep the console logs even when everything passes')
-    .action(async (paths: readonly string[], options: TestOptions) => {
-      const folder = process.env[insideVariable]
-      if (folder === undefined) await outside(paths, context)
-      else {
-        endWithParent()
-        try {
-          await inside(paths, options, folder, context)
-        } finally {
-          // Standard input is still watched; nothing else is left to do, whether it went well or not.
-          process.stdin.pause().unref()
-        }
-      }
+    .action(async (paths: readonly string[], options: TestOptions & { readonly json?: boolean }) => {
+      const made = context()
+      const proof = await testCommand({ ...options, paths }, made)
+      if (proof === undefined) return
+      const { report, reportFile, logs } = proof
+      process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : describeReport(report)}\n`)
+      const progress = made.progress()
+      progress.note(`report: ${reportFile}`)
+      if (logs !== undefined) progress.note(`console logs: ${logs}`)
+      process.exitCode = report.passed ? 0 : 1
     })
-}
-
-/** Refuses early what cannot work, and runs this program once more inside namespaces of its own. */
-async function outside(paths: readonly string[], context: TestContext): Promise<void> {
-  await findSubject(paths)
-  await requireTun()
-  await requireNamespaces()
-  const folder = await makeRunFolder(join(context.cache(), 'test'))
-  try {
-    const [, script = '', ...rest] = process.argv
-    process.exitCode = await runInNamespaces([process.execPath, ...process.execArgv, script, ...rest], {
-      [insideVariable]: folder,
-    })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
 }
 
 async function findSubject(paths: readonly string[]): Promise<Subject> {
   return subjectOf(await Promise.all(paths.map(findCandidate)))
 }
 
-async function inside(
-  paths: readonly string[],
-  options: TestOptions,
-  folder: string,
-  context: TestContext,
-): Promise<void> {
-  const subject = await findSubject(paths)
+async function proveInside(request: TestRequest, folder: string, context: TestContext): Promise<Proof> {
+  const subject = await findSubject(request.paths)
   const progress = context.progress()
-  const reportFile = resolve(options.report ?? reportFileOf(subject))
-  const places = {
-    platformFile: options.platform ?? join(context.project(), 'platform.yaml'),
-    folder,
-    reportFile,
-    keepLogs: options.keep ?? false,
-  }
-  const { report, logs } = await prove(subject, places, progress)
+  const reportFile = resolve(request.report ?? reportFileOf(subject))
+  const proven = await prove(
+    subject,
+    {
+      platformFile: request.platform ?? join(context.project(), 'platform.yaml'),
+      folder,
+      reportFile,
+      keepLogs: request.keep ?? false,
+    },
+    progress,
+  )
   progress.done()
-  process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : describeReport(report)}\n`)
-  progress.note(`report: ${reportFile}`)
-  if (logs !== undefined) progress.note(`console logs: ${logs}`)
-  process.exitCode = report.passed ? 0 : 1
+  return { ...proven, reportFile }
 }

@@ -35,6 +35,8 @@ export interface Release {
 export interface ReleaseChange {
   readonly title?: string
   readonly body?: string
+  /** The commit that a draft's tag is made of. */
+  readonly target?: string
   readonly draft?: boolean
   readonly prerelease?: boolean
   readonly makeLatest?: boolean
@@ -51,6 +53,7 @@ export interface Releases {
   published(tag: string): Promise<Release | undefined>
   /** The commit that a tag is of, through an annotated tag's object; undefined when there is no such tag. */
   tagCommit(tag: string): Promise<string | undefined>
+  /** Not tried again by itself: a lost answer does not mean that there is no draft. */
   createDraft(made: { tag: string; target: string; title: string; body: string }): Promise<Release>
   update(id: number, change: ReleaseChange): Promise<Release>
   /** Only ever called for drafts. */

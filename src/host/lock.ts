@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process'
-import { type FileHandle, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import { tryLock } from '../flock.ts'
 import { SeederError } from '../report/error.ts'
 
 /** One run of `seeder node` at a time changes anything on a host. */
@@ -15,7 +15,7 @@ export async function withLock<T>(work: (lock: number) => Promise<T>, file = nod
     throw new SeederError(`The lock ${file} cannot be opened`, { fix: 'run it as root', cause })
   })
   try {
-    if (!(await isTaken(handle))) {
+    if (!(await tryLock(handle))) {
       throw new SeederError('Another run of `seeder node` is at work on this host', {
         fix: `wait for it, or see who it is: fuser -v ${file}`,
       })
@@ -24,15 +24,4 @@ export async function withLock<T>(work: (lock: number) => Promise<T>, file = nod
   } finally {
     await handle.close()
   }
-}
-
-/** Node has no call for it: flock(1) locks the file that it inherits, and the lock stays with it. */
-async function isTaken(handle: FileHandle): Promise<boolean> {
-  const child = spawn('flock', ['--exclusive', '--nonblock', '3'], {
-    stdio: ['ignore', 'ignore', 'ignore', handle.fd],
-  })
-  return new Promise((resolve, reject) => {
-    child.on('error', (cause) => reject(new SeederError('flock, of util-linux, cannot be run', { cause })))
-    child.on('close', (code) => resolve(code === 0))
-  })
 }

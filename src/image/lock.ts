@@ -93,6 +93,15 @@ export function lockDigest(lock: Lock): string {
   return createHash('sha256').update(formatLock(lock)).digest('hex')
 }
 
+/** The digest of the lock in `text`; undefined when it is not one that this version understands. */
+export function digestOfLockText(text: string): string | undefined {
+  try {
+    return lockDigest(lockSchema.parse(JSON.parse(text)))
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Reads the lock of an image and checks that it belongs to the definition as it is now.
  * Throws SeederError when it is missing, malformed, or stale, each with the command that mends it.

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { workIn } from './disk-error.ts'
+import { workIn } from '../disk-error.ts'
 import { openFolder, parts } from './folder.ts'
 import { withLock } from './lock.ts'
 import { requireOpenssl } from './openssl.ts'

@@ -11,11 +11,13 @@ async function makeCheckout(prefix: string): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), prefix))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   await symlink(path.join(CHECKOUT, 'node_modules'), path.join(folder, 'node_modules'))
-  for (const file of ['tsconfig.json', 'scripts/bundle.ts', 'scripts/ncc.d.ts', 'src/report/error.ts']) {
+  const files = ['scripts/bundle.ts', 'scripts/licenses.ts', 'scripts/ncc.d.ts', 'src/report/error.ts']
+  for (const file of ['tsconfig.json', ...files]) {
     await mkdir(path.dirname(path.join(folder, file)), { recursive: true })
     await copyFile(path.join(CHECKOUT, file), path.join(folder, file))
   }
   await writeFile(path.join(folder, 'package.json'), '{"type":"module"}')
+  await writeFile(path.join(folder, 'src/action.ts'), `import './cli.ts'\n`)
   await writeFile(path.join(folder, 'src/greeting.ts'), `export const greeting: string = 'hello'\n`)
   await writeFile(
     path.join(folder, 'src/cli.ts'),
@@ -61,7 +63,7 @@ it('makes the same bytes in another folder and from another working directory; -
   const check = await bundle(there, ['--check'])
   expect(check.exitCode).toBe(1)
   expect(check.stderr).toBe(
-    'stale: dist/cli/extra.js\nstale: dist/cli/index.js\n  → run `npm run build` and commit dist/',
+    'stale: dist/action/index.js\nstale: dist/cli/extra.js\nstale: dist/cli/index.js\n  → run `npm run build` and commit dist/',
   )
   expect(await readFile(path.join(there, 'dist/cli/extra.js'), 'utf8')).toBe('')
 }, 60_000)

@@ -83,6 +83,7 @@ export async function sign(folder: string, signer: Signer, namespace = 'seeder')
   await execa('ssh-keygen', ['-q', '-Y', 'sign', '-f', signer.key, '-n', namespace, sums])
 }
 
-function sha256(content: Buffer | string): string {
+/** Of some bytes, in hex. */
+export function sha256(content: Buffer | string): string {
   return createHash('sha256').update(content).digest('hex')
 }

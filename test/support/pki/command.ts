@@ -25,6 +25,7 @@ export async function pkiCommand(argv: readonly string[], project = checkout): P
   registerPkiCommand(program, () => ({
     project: () => project,
     cache: '',
+    checkout: '',
     progress: () => createProgress(told, {}),
   }))
   let code = 0

@@ -1,4 +1,4 @@
-import { SeederError } from '../report/error.ts'
+import { SeederError } from './report/error.ts'
 
 const reasons: Readonly<Record<string, string>> = {
   ENOSPC: 'no space is left on the disk',

@@ -1,0 +1,44 @@
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { parseTag, type Tag } from '../release/tag.ts'
+import { SeederError } from '../report/error.ts'
+
+/** What started a workflow, as far as it matters here. */
+export type WorkflowEvent =
+  | { readonly kind: 'pull-request'; readonly number: number; readonly base: string; readonly head: string }
+  | { readonly kind: 'push'; readonly before: string; readonly after: string }
+  | { readonly kind: 'tag'; readonly tag: Tag }
+  | { readonly kind: 'other'; readonly name: string }
+
+const commit = z.string().regex(/^[0-9a-f]{40,64}$/)
+const pullRequest = z.object({
+  pull_request: z.object({
+    number: z.int().positive(),
+    base: z.object({ sha: commit }),
+    head: z.object({ sha: commit }),
+  }),
+})
+const push = z.object({ before: commit, after: commit })
+
+/**
+ * Reads the event from the runner's variables and the file that they name.
+ * @throws SeederError when the file is not what GitHub describes
+ */
+export async function readEvent(env: NodeJS.ProcessEnv): Promise<WorkflowEvent> {
+  const name = env.GITHUB_EVENT_NAME ?? ''
+  const tag = env.GITHUB_REF_TYPE === 'tag' ? parseTag(env.GITHUB_REF_NAME ?? '') : undefined
+  if (name === 'push' && tag) return { kind: 'tag', tag }
+  const isPullRequest = name === 'pull_request' || name === 'pull_request_target'
+  if (!isPullRequest && name !== 'push') return { kind: 'other', name }
+  try {
+    const payload: unknown = JSON.parse(await readFile(env.GITHUB_EVENT_PATH ?? '', 'utf8'))
+    if (!isPullRequest) return { kind: 'push', ...push.parse(payload) }
+    const { number, base, head } = pullRequest.parse(payload).pull_request
+    return { kind: 'pull-request', number, base: base.sha, head: head.sha }
+  } catch (cause) {
+    throw new SeederError(`read the event ${name} from GITHUB_EVENT_PATH; it is not what GitHub sends`, {
+      fix: 'start this from a workflow; a newer version of the action may know the event',
+      cause,
+    })
+  }
+}

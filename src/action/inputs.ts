@@ -1,0 +1,192 @@
+import { z } from 'zod'
+import { requireTag, type Tag } from '../release/tag.ts'
+import { UsageError } from '../report/error.ts'
+import { describeIssue, dotted, quoteValue, suggestion } from '../yaml-issue.ts'
+
+/** Text of a certain form; `form` says in an error what would do. */
+function text(pattern: RegExp, form: string) {
+  return z.string().regex(pattern, { error: (issue) => `found ${quoteValue(issue.input)}; give ${form}` })
+}
+
+const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
+const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
+const folders = z.string().transform((value) => value.split('\n').flatMap((line) => line.trim() || []))
+const tag = z.string().transform((value, context): Tag => {
+  try {
+    return requireTag(value)
+  } catch {
+    context.addIssue({ code: 'custom', message: `found ${quoteValue(value)}; give IMAGE-VERSION` })
+    return z.NEVER
+  }
+})
+const days = text(/^([1-9]|[1-8]\d|90)$/, 'a number of days from 1 to 90').transform(Number)
+
+/** For every command: which GitHub it talks to, and where platform.yaml and images/ are. */
+const always = {
+  project: z.string().optional(),
+  repository: text(/^[\w.-]+\/[\w.-]+$/, 'OWNER/NAME').optional(),
+  token: z.string().optional(),
+}
+const variant = { base: name.optional(), line: text(/^\d+\.\d+$/, 'a minor version, as in 3.6').optional() }
+const artifact = { artifact: flag.optional(), 'retention-days': days.optional() }
+const trust = { 'allowed-signers': z.string().optional(), 'allow-unsigned': flag.optional() }
+
+/** The inputs of each command. All are optional for GitHub; an empty one is as good as none. */
+const forms = {
+  lock: z.strictObject({ command: z.literal('lock'), ...always, image: name, ...variant }),
+  plan: z.strictObject({ command: z.literal('plan'), ...always, image: name.optional() }),
+  build: z.strictObject({
+    command: z.literal('build'),
+    ...always,
+    image: name,
+    ...variant,
+    directory: folders.optional(),
+    cache: flag.optional(),
+    ...artifact,
+  }),
+  test: z.strictObject({
+    command: z.literal('test'),
+    ...always,
+    image: name.optional(),
+    directory: folders.optional(),
+    platform: z.string().optional(),
+    ...artifact,
+  }),
+  publish: z.strictObject({
+    command: z.literal('publish'),
+    ...always,
+    image: name.optional(),
+    directory: folders.optional(),
+    'signing-key': z.string().optional(),
+    unsigned: flag.optional(),
+  }),
+  promote: z.strictObject({ command: z.literal('promote'), ...always, tag, ...trust }),
+  demote: z.strictObject({ command: z.literal('demote'), ...always, tag, ...trust }),
+  verify: z.strictObject({
+    command: z.literal('verify'),
+    ...always,
+    image: name.optional(),
+    directory: folders.optional(),
+    ...trust,
+  }),
+  deploy: z.strictObject({
+    command: z.literal('deploy'),
+    ...always,
+    image: name.optional(),
+    tag: tag.optional(),
+    version: text(/^(promoted|candidate|\d[\w.]*-\d+)$/, 'promoted, candidate or a version').optional(),
+    storage: text(/^[A-Za-z][\w.-]*$/, 'the name of a storage').optional(),
+    'dry-run': flag.optional(),
+  }),
+  status: z.strictObject({ command: z.literal('status'), ...always }),
+  comment: z.strictObject({
+    command: z.literal('comment'),
+    ...always,
+    directory: folders,
+    matrix: z.string().optional(),
+  }),
+}
+
+type Command = keyof typeof forms
+type Form<C extends Command> = z.output<(typeof forms)[C]>
+
+/** What a step of a workflow asked for, by its command. */
+export type Inputs = { [C in Command]: Form<C> }[Command]
+export type InputsOf<C extends Command> = Form<C>
+
+const commands = Object.keys(forms) as Command[]
+const inputsOf = (command: Command) => Object.keys(forms[command].shape)
+
+/** The name of every input that some command takes, in the order of action.yml. */
+export const inputNames: readonly string[] = [...new Set(commands.flatMap(inputsOf))]
+
+/**
+ * Reads the inputs that the runner passes as INPUT_NAME variables.
+ * @throws UsageError that names every input that is missing, wrong, of another command, or contradicts another one
+ */
+export function readInputs(env: NodeJS.ProcessEnv): Inputs {
+  const given = Object.fromEntries(
+    inputNames.flatMap((input) => {
+      const value = env[`INPUT_${input.toUpperCase()}`]?.trim() ?? ''
+      return value === '' ? [] : [[input, value]]
+    }),
+  )
+  const command = commands.find((one) => one === given.command)
+  if (command === undefined) {
+    const found = given.command === undefined ? 'missing; add it: ' : `found ${quoteValue(given.command)}; `
+    throw refusal([`command: ${found}${suggestion(given.command ?? '', commands)}`])
+  }
+  const own = inputsOf(command)
+  const foreign = Object.keys(given).filter((input) => !own.includes(input))
+  const { data, error } = forms[command].safeParse(
+    Object.fromEntries(Object.entries(given).filter(([input]) => own.includes(input))),
+    { error: describeIssue, reportInput: true },
+  )
+  const problems = [
+    ...foreign.map((input) => `${input}: is not for ${command} but for ${takers(input)}; remove it`),
+    ...(error?.issues ?? []).map((issue) => `${dotted(issue.path)}: ${issue.message}`),
+    ...(data === undefined ? [] : contradictions(data)),
+  ]
+  if (data === undefined || problems.length > 0) throw refusal(problems)
+  return data
+}
+
+/** Inputs that are each right and cannot both be meant, or of which one is needed; a line each. */
+export function contradictions(inputs: Inputs): string[] {
+  switch (inputs.command) {
+    case 'test':
+      return oneOf(inputs, 'image', 'directory')
+    case 'publish':
+      return [
+        ...oneOf(inputs, 'image', 'directory'),
+        ...single(inputs.directory),
+        ...(inputs.unsigned ? notBoth(inputs, 'signing-key', 'unsigned') : []),
+      ]
+    case 'build':
+    case 'comment':
+      return single(inputs.directory)
+    case 'verify':
+      return [
+        ...oneOf(inputs, 'image', 'directory'),
+        ...single(inputs.directory),
+        ...(inputs['allow-unsigned'] ? notBoth(inputs, 'allowed-signers', 'allow-unsigned') : []),
+      ]
+    case 'promote':
+    case 'demote':
+      return inputs['allow-unsigned'] ? notBoth(inputs, 'allowed-signers', 'allow-unsigned') : []
+    case 'deploy': {
+      const exact = inputs.version !== undefined && /^\d/.test(inputs.version)
+      const two = inputs.tag !== undefined && exact && inputs.version !== inputs.tag.version
+      return [
+        ...oneOf(inputs, 'image', 'tag'),
+        ...(two ? [`version: ${inputs.version} is not the one of the tag; leave one of them out`] : []),
+      ]
+    }
+    default:
+      return []
+  }
+}
+
+function oneOf(inputs: object, left: string, right: string): string[] {
+  if (!(left in inputs) && !(right in inputs)) return [`${left}: missing; give ${left} or ${right}`]
+  return notBoth(inputs, left, right)
+}
+
+function notBoth(inputs: object, left: string, right: string): string[] {
+  return left in inputs && right in inputs ? [`${left}: contradicts ${right}; leave one of them out`] : []
+}
+
+function single(directory: readonly string[] | undefined): string[] {
+  return (directory?.length ?? 1) === 1 ? [] : ['directory: give one folder']
+}
+
+function takers(input: string): string {
+  return commands.filter((command) => inputsOf(command).includes(input)).join(', ')
+}
+
+function refusal(problems: readonly string[]): UsageError {
+  const count = problems.length === 1 ? 'an input is wrong' : `${problems.length} inputs are wrong`
+  return new UsageError(`${count}: ${problems.join('\n')}`, {
+    fix: 'change `with:` of this step; docs/github.md has a table of all inputs',
+  })
+}

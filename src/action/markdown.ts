@@ -1,0 +1,25 @@
+/** Text of anybody as it may stand in Markdown: no markup, no HTML, no mention, on one line. */
+export function plain(text: string): string {
+  return text
+    .replace(/\s+/g, ' ')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replace(/[\\`*_[\]|~]/g, (mark) => `\\${mark}`)
+    .replaceAll('@', '@<!-- -->')
+}
+
+/** A digest, a version, a file's name: shown as it is. */
+export function code(text: string): string {
+  return `\`${text.replace(/[`\s|]/g, ' ')}\``
+}
+
+/** A table; the cells are Markdown. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+/** Something that is folded away until somebody opens it. */
+export function folded(title: string, body: string): string {
+  return `<details>\n<summary>${title}</summary>\n\n${body}\n\n</details>`
+}

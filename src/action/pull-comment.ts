@@ -1,0 +1,86 @@
+import { z } from 'zod'
+import { manifestSchema } from '../build/manifest.ts'
+import { differenceOf, type Finished } from '../release/difference.ts'
+import { tallyOf, testRecordSchema } from '../release/test-record.ts'
+import { formatBytes, formatDuration } from '../report/table.ts'
+import { describeDifference, describeTally } from './difference-text.ts'
+import { code, plain, table } from './markdown.ts'
+
+/** By this the comment of a pull request is found again. */
+export const COMMENT_MARKER = '<!-- seeder: images of this pull request -->'
+
+const finished = z.object({ manifest: manifestSchema, record: testRecordSchema.optional() })
+
+/** What a job that built an image leaves for the job that writes the comment: `comment-IMAGE.json`. */
+export const commentEntrySchema = z.object({
+  schema: z.literal(1),
+  ...finished.shape,
+  /** The promoted version; null when there is none. */
+  promoted: finished.nullable(),
+  /** The page of the artifact with the qcow2 file. */
+  artifact: z.url({ protocol: /^https?$/ }).nullable(),
+})
+export type CommentEntry = z.output<typeof commentEntrySchema>
+
+/** The name of the artifact and, with .json, of the file in it. */
+export function commentName(image: string): string {
+  return `comment-${image}`
+}
+
+/** Where the comment comes from. */
+export interface CommentOrigin {
+  /** The images that were to be built; those of them without an entry did not get that far. */
+  readonly expected: readonly string[]
+  readonly commit: string
+  /** The page of the run. */
+  readonly run: string
+}
+
+/** The comment of a pull request, without its marker. */
+export function describePullRequest(entries: readonly CommentEntry[], origin: CommentOrigin): string {
+  const sorted = entries.toSorted((left, right) => (left.manifest.image < right.manifest.image ? -1 : 1))
+  const missing = origin.expected.filter((image) => !sorted.some(({ manifest }) => manifest.image === image))
+  const foot = `<sub>${code(origin.commit.slice(0, 12))}, [the run](${encodeURI(origin.run)})</sub>`
+  if (sorted.length === 0 && missing.length === 0) {
+    return `This pull request changes no image.\n\n${foot}\n`
+  }
+  const rows = [
+    ...sorted.map(rowOf),
+    ...missing.map((image) => [plain(image), '', '✗ **not finished**, see the run', '', '']),
+  ]
+  return [
+    '### Images of this pull request',
+    table(['image', 'version', 'checks', 'qcow2', 'first boot'], rows),
+    ...sorted.map(sectionOf),
+    `${foot}\n`,
+  ].join('\n\n')
+}
+
+function rowOf({ manifest, record, artifact }: CommentEntry): string[] {
+  const { image, version, qcow2 } = manifest
+  const mark = record?.passed ? '✓' : '✗'
+  const ready = record?.boot.readyMs ?? null
+  const size = formatBytes(qcow2.size)
+  return [
+    plain(image),
+    code(version),
+    record === undefined ? 'not tested' : `${mark} ${describeTally(tallyOf(record))}`,
+    artifact === null ? size : `[${size}](${encodeURI(artifact)})`,
+    ready === null
+      ? ''
+      : `${formatDuration(ready)}${record?.accelerator.kind === 'tcg' ? ' (emulated)' : ''}`,
+  ]
+}
+
+function sectionOf(entry: CommentEntry): string {
+  const { manifest, record, promoted } = entry
+  const failed = (record?.checks ?? []).filter(({ status }) => status === 'failed')
+  return [
+    `#### ${plain(manifest.image)} ${plain(manifest.version)}`,
+    ...failed.map(({ name, detail }) => `- ✗ ${code(name)}: ${plain(detail)}`),
+    promoted === null
+      ? 'No version of it is promoted yet.'
+      : describeDifference(differenceOf(promoted satisfies Finished, { manifest, record }), 'promoted'),
+    `disk ${code(manifest.raw.sha256)}`,
+  ].join('\n\n')
+}

@@ -1,0 +1,44 @@
+import { appendFile } from 'node:fs/promises'
+import { error as annotate, setFailed, setOutput, setSecret } from '@actions/core'
+import { interruption } from '../interruption.ts'
+import { causeChain, StoppedError } from '../report/error.ts'
+import { annotationsOf } from './annotations.ts'
+import type { Inputs } from './inputs.ts'
+import type { Outcome } from './step.ts'
+
+/** Hides the secrets among the inputs in everything that is printed from now on. */
+export function hideSecrets(inputs: Inputs): void {
+  const key = inputs.command === 'publish' ? inputs['signing-key'] : undefined
+  for (const secret of [inputs.token, key]) if (secret !== undefined) setSecret(secret)
+}
+
+/** Passes on what a step found: outputs, summary and, when the job is to fail, why. */
+export async function tellOutcome({ outputs, summary, failures = [] }: Outcome): Promise<void> {
+  for (const [name, value] of Object.entries(outputs)) setOutput(name, value)
+  const file = process.env.GITHUB_STEP_SUMMARY
+  if (file && summary !== undefined) await appendFile(file, summary)
+  const last = failures.at(-1)
+  if (last === undefined) return
+  for (const failure of failures.slice(0, -1)) annotate(failure)
+  setFailed(last)
+}
+
+/** Lets the step fail with what was thrown: at the lines of a definition where it is about them. */
+export function tellError(thrown: unknown, workspace: string): void {
+  // What is thrown while everything is being stopped is about that; a StoppedError says what there is now.
+  if (interruption.aborted && !(thrown instanceof StoppedError)) {
+    setFailed('stopped; nothing was left behind')
+    return
+  }
+  const annotations = annotationsOf(thrown, workspace)
+  for (const { message, at } of annotations.slice(0, -1)) annotate(message, at)
+  const last = annotations.at(-1)
+  if (last?.at === undefined) setFailed(last?.message ?? 'it failed')
+  else {
+    annotate(last.message, last.at)
+    process.exitCode = 1
+  }
+  // Folded away: it is for whoever looks for a fault of this program.
+  const causes = causeChain(thrown)
+  if (causes.length > 0) console.log(['::group::What led to it', ...causes, '::endgroup::'].join('\n'))
+}

@@ -1,0 +1,33 @@
+import { join } from 'node:path'
+import { buildCommand } from '../../commands/build.ts'
+import { uploadImage } from '../artifact.ts'
+import type { InputsOf } from '../inputs.ts'
+import { folderOf, gitHubOf, type Outcome, type Step } from '../step.ts'
+import { describeStory } from '../summary.ts'
+import { compareWithPromoted } from './comparison.ts'
+
+/** `command: build`: builds an image and, with `artifact`, uploads the qcow2 file. */
+export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<Outcome> {
+  const out = folderOf(step, inputs)
+  const { image, base, line } = inputs
+  const manifest = await buildCommand({ image, base, line, out, cache: inputs.cache ?? true }, step.context)
+  const settings = { env: step.env, retentionDays: inputs['retention-days'] }
+  const artifact = inputs.artifact ? await uploadImage(out, manifest, settings) : undefined
+  const { difference } = await compareWithPromoted({ manifest }, () => gitHubOf(step, inputs), step)
+  return {
+    outputs: {
+      version: manifest.version,
+      qcow2: join(out, manifest.qcow2.file),
+      manifest: join(out, `${image}-${manifest.version}.manifest.json`),
+      digest: manifest.raw.sha256,
+      ...(artifact ? { 'artifact-id': artifact.id } : {}),
+    },
+    summary: describeStory({
+      image,
+      version: manifest.version,
+      way: { reached: 'built' },
+      manifest,
+      difference,
+    }),
+  }
+}

@@ -1,0 +1,44 @@
+import { deployCommand } from '../../commands/deploy.ts'
+import type { InputsOf } from '../inputs.ts'
+import type { Outcome, Step } from '../step.ts'
+import { describeStory } from '../summary.ts'
+
+/** `command: deploy`: on a Proxmox VE host, makes a template of a release. */
+export async function deployStep(inputs: InputsOf<'deploy'>, step: Step): Promise<Outcome> {
+  const { image = inputs.tag?.image ?? '', tag, version, storage, repository } = inputs
+  const dryRun = inputs['dry-run'] ?? false
+  const which = version ?? tag?.version ?? 'promoted'
+  const result = await deployCommand(
+    {
+      image,
+      which,
+      dryRun,
+      ...(storage === undefined ? {} : { storage }),
+      ...(repository === undefined ? {} : { repository }),
+    },
+    step.context,
+  )
+  const { vmid, host, changed, before } = result
+  const template = vmid === null ? 'a new template' : `template ${vmid}`
+  const remark = changed
+    ? `${dryRun ? 'Would become' : 'Is now'} ${template} on ${host}${before === null || before === vmid ? '' : `, in the place of template ${before}`}.`
+    : `Was deployed before: ${template} on ${host}.`
+  return {
+    outputs: {
+      version: result.version,
+      changed,
+      ...(vmid === null ? {} : { 'template-vmid': vmid }),
+    },
+    summary: describeStory({
+      image: result.image,
+      version: result.version,
+      way: {
+        ...(dryRun
+          ? { reached: which === 'promoted' ? 'promoted' : 'candidate' }
+          : { reached: 'deployed', notes: { deployed: `${host}: ${vmid ?? ''}` } }),
+        ...(which === 'candidate' ? { skipped: 'promoted' } : {}),
+      },
+      remarks: [remark],
+    }),
+  }
+}

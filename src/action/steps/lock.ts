@@ -1,0 +1,15 @@
+import { lockCommand } from '../../commands/lock.ts'
+import { lockDigest } from '../../image/lock.ts'
+import type { InputsOf } from '../inputs.ts'
+import { code, plain } from '../markdown.ts'
+import type { Outcome, Step } from '../step.ts'
+
+/** `command: lock`: writes the lock; committing it is the workflow's business. */
+export async function lockStep(inputs: InputsOf<'lock'>, step: Step): Promise<Outcome> {
+  const { lock, changes } = await lockCommand(inputs, step.context)
+  const list = changes.map((change) => `- ${plain(change)}`).join('\n')
+  return {
+    outputs: { version: lock.version, changed: changes.length > 0 },
+    summary: `## ${plain(lock.image)} ${plain(lock.version)} locked\n\nlock ${code(lockDigest(lock))}\n\n${list || 'The packages are the same.'}\n`,
+  }
+}

@@ -1,0 +1,11 @@
+import { statusCommand } from '../../commands/status.ts'
+import { statusMarkdown, statusText } from '../../release/status-text.ts'
+import type { InputsOf } from '../inputs.ts'
+import type { Outcome, Step } from '../step.ts'
+
+/** `command: status`: where every image stands, as a table in the summary. */
+export async function statusStep({ repository }: InputsOf<'status'>, step: Step): Promise<Outcome> {
+  const { rows } = await statusCommand(repository === undefined ? {} : { repository }, step.context)
+  step.context.progress().note(statusText(rows))
+  return { outputs: {}, summary: `## Where the images stand\n\n${statusMarkdown(rows)}\n` }
+}

@@ -1,0 +1,25 @@
+import { verifyCommand } from '../../commands/verify.ts'
+import type { InputsOf } from '../inputs.ts'
+import { plain, table } from '../markdown.ts'
+import { folderOf, type Outcome, type Step } from '../step.ts'
+
+/** `command: verify`: whether the files of a build or a download are what they say, and who signed them. */
+export async function verifyStep(inputs: InputsOf<'verify'>, step: Step): Promise<Outcome> {
+  const folder = folderOf(step, inputs)
+  const { 'allowed-signers': allowedSigners, 'allow-unsigned': allowUnsigned } = inputs
+  const findings = await verifyCommand(
+    {
+      folder,
+      ...(allowedSigners === undefined ? {} : { allowedSigners }),
+      ...(allowUnsigned === undefined ? {} : { allowUnsigned }),
+    },
+    step.context,
+  )
+  const wrong = findings.filter(({ result }) => result === 'wrong')
+  const rows = findings.map(({ what, result, found }) => [plain(what), result, plain(found)])
+  return {
+    outputs: { passed: wrong.length === 0 },
+    summary: `## Verified\n\n${table(['what', 'result', 'found'], rows)}\n`,
+    failures: wrong.map(({ what, found }) => `${what}: ${found}`),
+  }
+}

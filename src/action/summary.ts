@@ -1,0 +1,84 @@
+import type { Manifest } from '../build/manifest.ts'
+import type { Difference } from '../release/difference.ts'
+import { type TestRecord, tallyOf } from '../release/test-record.ts'
+import { formatBytes, formatDuration } from '../report/table.ts'
+import { describeDifference, describeTally } from './difference-text.ts'
+import { code, folded, plain, table } from './markdown.ts'
+import { drawWay, type Way } from './stages.ts'
+
+/** What a step did with one version of an image; only what is known is told. */
+export interface Story {
+  readonly image: string
+  readonly version: string
+  readonly way: Way
+  readonly manifest?: Manifest | undefined
+  readonly record?: TestRecord | undefined
+  /** Against the promoted version; undefined when there is none, or nothing to compare. */
+  readonly difference?: Difference | undefined
+  /** Things to go to, title → URL. */
+  readonly links?: Readonly<Record<string, string>>
+  /** Sentences that stand below the picture. */
+  readonly remarks?: readonly string[]
+}
+
+/** The job summary of a step, in Markdown. */
+export function describeStory(story: Story): string {
+  const { image, version, way, manifest, record, difference, links = {}, remarks = [] } = story
+  const sections = [
+    `## ${plain(image)} ${plain(version)}`,
+    drawWay(way),
+    ...remarks.map(plain),
+    ...Object.entries(links).map(([title, url]) => `[${plain(title)}](${encodeURI(url)})`),
+    ...(manifest ? [described(manifest)] : []),
+    ...(record ? [proven(record)] : []),
+    ...(difference ? [`### What is different\n\n${describeDifference(difference, 'promoted')}`] : []),
+    ...(manifest ? [timed(manifest)] : []),
+  ]
+  return `${sections.join('\n\n')}\n`
+}
+
+function described(manifest: Manifest): string {
+  const { qcow2, raw, usr, kernel, lock, source, packages } = manifest
+  const commit = source.commit === null ? 'no git checkout' : code(source.commit)
+  return table(
+    ['what', 'size', 'digest or version'],
+    [
+      [code(qcow2.file), formatBytes(qcow2.size), code(qcow2.sha256)],
+      ['disk: the image’s identity', formatBytes(raw.size), code(raw.sha256)],
+      ['`/usr`, its root hash', formatBytes(usr.size), code(usr.roothash)],
+      ['lock', `${Object.keys(packages).length} packages`, code(lock.sha256)],
+      ['kernel', '', code(kernel.version)],
+      ['source', source.dirty ? 'with changes' : '', commit],
+    ],
+  )
+}
+
+function proven(record: TestRecord): string {
+  const { checks, accelerator, duration, boot } = record
+  const failures = checks.filter(({ status }) => status === 'failed')
+  const verdict = record.passed ? 'It does its job' : '**It does not do its job**'
+  const machine = accelerator.kind === 'kvm' ? 'with KVM' : 'emulated'
+  const ready = boot.readyMs === null ? '' : `; first boot done after ${formatDuration(boot.readyMs)}`
+  const marks = { passed: '✓', failed: '✗', skipped: '–' } as const
+  const all = checks.map(({ name, title, status }) => [marks[status], code(name), plain(title)])
+  return [
+    `${verdict}: ${describeTally(tallyOf(record))}, in ${formatDuration(duration)}, ${machine}${ready}.`,
+    ...(failures.length > 0
+      ? [
+          table(
+            ['failed', 'what was found'],
+            failures.map(({ name, detail }) => [code(name), plain(detail)]),
+          ),
+        ]
+      : []),
+    folded(`All ${checks.length} checks`, table(['', 'check', 'what it says'], all)),
+  ].join('\n\n')
+}
+
+function timed({ timings, made }: Manifest): string {
+  const rows = Object.entries(timings).map(([phase, ms]) => [plain(phase), formatDuration(ms)])
+  const total = Object.values(timings).reduce((sum, ms) => sum + ms, 0)
+  const layers =
+    made.length === 0 ? 'every layer from the cache' : `layers made: ${made.map(code).join(', ')}`
+  return folded(`Built in ${formatDuration(total)}`, `${table(['phase', 'time'], rows)}\n\n${layers}`)
+}

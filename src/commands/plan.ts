@@ -1,0 +1,131 @@
+import { readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Command } from 'commander'
+import {
+  type AffectedImage,
+  affectedImages,
+  type ChangedPath,
+  type Changes,
+  type ImageSources,
+  matrixOf,
+} from '../image/affected.ts'
+import { imageNames, loadImage } from '../image/definition.ts'
+import { gitChanges } from '../image/git-changes.ts'
+import { digestOfLockText, readLock } from '../image/lock.ts'
+import { formatTag, type Tag } from '../release/tag.ts'
+import { SeederError } from '../report/error.ts'
+import { formatTable } from '../report/table.ts'
+import type { Context } from './context.ts'
+
+/** Which images are asked for: those that changes make different, one by name, one by a release's tag, or all. */
+export type PlanRequest =
+  | { readonly kind: 'changes'; readonly changes: Changes }
+  | { readonly kind: 'image'; readonly image: string }
+  | { readonly kind: 'tag'; readonly tag: Tag }
+  | { readonly kind: 'all' }
+
+/** What has to be built. */
+export interface Plan {
+  readonly images: readonly AffectedImage[]
+  /** Images that would have to be, and have no lock. */
+  readonly unlocked: readonly string[]
+}
+
+/**
+ * Finds the images that have to be built.
+ * @throws UsageError for an unknown image or a definition that is wrong, SeederError for a tag of a version that is not
+ * locked
+ */
+export async function planCommand(request: PlanRequest, context: Context): Promise<Plan> {
+  const project = context.project()
+  if (request.kind === 'image') {
+    return { images: [{ image: (await loadImage(project, request.image)).name, paths: [] }], unlocked: [] }
+  }
+  if (request.kind === 'tag') return planTag(request.tag, project)
+  const sources = await sourcesOf(project)
+  const paths = request.kind === 'all' ? undefined : await request.changes.paths()
+  const affected =
+    request.kind === 'all' || paths === undefined
+      ? sources.map(({ name }) => ({ image: name, paths: [] }))
+      : affectedImages(sources, await lookAt(paths, request.changes, sources, project))
+  const locked = new Set(sources.filter(({ lock }) => lock !== undefined).map(({ name }) => name))
+  return {
+    images: affected.filter(({ image }) => locked.has(image)),
+    unlocked: affected.map(({ image }) => image).filter((image) => !locked.has(image)),
+  }
+}
+
+/** Adds `plan`: which images have to be built. */
+export function registerPlanCommand(program: Command, context: () => Context): void {
+  program
+    .command('plan')
+    .description('which images a branch’s changes make different')
+    .requiredOption('--since <commit>', 'the branch or commit that it is compared with, as in main')
+    .option('--json', 'print the matrix of a workflow’s job')
+    .action(async ({ since, json }: { since: string; json?: boolean }) => {
+      const made = context()
+      const plan = await planCommand({ kind: 'changes', changes: gitChanges(made.project(), since) }, made)
+      if (json) console.log(JSON.stringify(matrixOf(plan.images.map(({ image }) => image))))
+      else console.log(describePlan(plan))
+    })
+}
+
+/** The plan for people: a row per image. */
+export function describePlan({ images, unlocked }: Plan): string {
+  const some = (paths: readonly string[]) =>
+    paths.length > 3 ? `${paths.slice(0, 3).join(', ')} and ${paths.length - 3} more` : paths.join(', ')
+  const rows = [
+    ...images.map(({ image, paths }) => [image, 'build', some(paths)]),
+    ...unlocked.map((image) => [image, 'has no lock', `run: scripts/seeder lock ${image}`]),
+  ]
+  return rows.length === 0 ? 'no image is different' : formatTable(['image', 'what', 'because of'], rows)
+}
+
+async function planTag(tag: Tag, project: string): Promise<Plan> {
+  const lock = await readLock(await loadImage(project, tag.image))
+  if (lock.version !== tag.version) {
+    throw new SeederError(
+      `the tag ${formatTag(tag)} is not of what is locked there, ${tag.image} ${lock.version}`,
+      {
+        fix: `tag the commit as ${tag.image}-${lock.version}, or lock the version that the tag names and tag that commit`,
+      },
+    )
+  }
+  return { images: [{ image: tag.image, paths: [] }], unlocked: [] }
+}
+
+async function sourcesOf(project: string): Promise<ImageSources[]> {
+  const images = await Promise.all((await imageNames(project)).map((name) => loadImage(project, name)))
+  return Promise.all(
+    images.map(async (image) => ({
+      name: image.name,
+      bases: [image.base.name, image.tools.base.name],
+      lock: (await textOf(image.lockFile)) === undefined ? undefined : basename(image.lockFile),
+    })),
+  )
+}
+
+/** Tells locks that were only written anew from those that lock something else. */
+function lookAt(
+  paths: readonly string[],
+  changes: Changes,
+  sources: readonly ImageSources[],
+  project: string,
+): Promise<ChangedPath[]> {
+  const locks = new Set(sources.map(({ name, lock }) => `images/${name}/${lock}`))
+  const digest = (text: string | undefined) => (text === undefined ? undefined : digestOfLockText(text))
+  return Promise.all(
+    paths.map(async (path) => {
+      if (!locks.has(path)) return { path }
+      const [now, before] = [await textOf(join(project, path)), await changes.before(path)]
+      return { path, sameLock: digest(now) !== undefined && digest(now) === digest(before) }
+    }),
+  )
+}
+
+function textOf(file: string): Promise<string | undefined> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+}

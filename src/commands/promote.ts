@@ -1,0 +1,73 @@
+import type { Command } from 'commander'
+import { connect } from '../github/client.ts'
+import { gitHubSettings } from '../github/settings.ts'
+import { interruption } from '../interruption.ts'
+import { demote, type PromoteResult, promote } from '../release/promote.ts'
+import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts'
+import { requireTag } from '../release/tag.ts'
+import type { Trust } from '../release/verify.ts'
+import type { Context } from './context.ts'
+
+export interface PromoteOptions {
+  /** `IMAGE-VERSION`. */
+  readonly tag: string
+  /** Take it back instead. */
+  readonly demote?: boolean | undefined
+  /** Who may sign images; by default the project's `allowed_signers`. */
+  readonly allowedSigners?: string | undefined
+  readonly allowUnsigned?: boolean | undefined
+  /** `owner/name`; by default the runner's own. */
+  readonly repository?: string | undefined
+}
+
+/** Adds `promote TAG`. */
+export function registerPromoteCommand(program: Command, context: () => Context): void {
+  program
+    .command('promote')
+    .description('make a candidate the promoted version of its image, after verifying it again')
+    .argument('<tag>', 'the release’s tag, IMAGE-VERSION')
+    .option('--demote', 'take a promoted version back: the one before it is promoted again')
+    .option('--allowed-signers <file>', 'who may sign images (default: allowed_signers of the project)')
+    .option('--allow-unsigned', 'take a release without a signature, or when nobody is known who may sign')
+    .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+    .option('--json', 'print the result as JSON')
+    .action(async (tag: string, options: Omit<PromoteOptions, 'tag'> & { json?: boolean }) => {
+      const result = await promoteCommand({ ...options, tag }, context())
+      console.log(options.json ? JSON.stringify(result, null, 2) : describe(result, options.demote ?? false))
+    })
+}
+
+/** Promotes or demotes a release. Throws UsageError for what is wrong with the options, else as those do. */
+export async function promoteCommand(
+  options: PromoteOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<PromoteResult> {
+  requireTag(options.tag)
+  const settings = gitHubSettings(env, { repository: options.repository })
+  // Taking something back asks for nobody's signature.
+  const trust = options.demote ? undefined : trustOf(options, context)
+  const progress = context.progress()
+  const note = (text: string) => progress.note(text)
+  const { releases } = connect({ ...settings, signal: interruption, note })
+  const result = trust
+    ? await promote(releases, options.tag, trust, progress, interruption)
+    : await demote(releases, options.tag, progress)
+  progress.done()
+  return result
+}
+
+function trustOf({ allowedSigners, allowUnsigned = false }: PromoteOptions, { project }: Context): Trust {
+  const find = allowUnsigned ? findAllowedSigners : requireAllowedSigners
+  return { allowedSigners: find(allowedSigners, project), allowUnsigned }
+}
+
+function describe({ tag, url, changed, promoted, signer }: PromoteResult, demoted: boolean): string {
+  const done = demoted ? 'demoted' : 'promoted'
+  return [
+    `${tag} ${changed ? done : `was ${done} before`}`,
+    `  page     ${url}`,
+    ...(signer === null ? [] : [`  signer   ${signer}`]),
+    `  promoted ${promoted ?? 'no version of this image'}`,
+  ].join('\n')
+}

@@ -1,0 +1,110 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { connect } from '../github/client.ts'
+import { gitHubSettings } from '../github/settings.ts'
+import { interruption } from '../interruption.ts'
+import { type PublishResult, publish, type Signing } from '../release/publish.ts'
+import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts'
+import { SIGNATURE_FILE } from '../release/sums.ts'
+import { UsageError } from '../report/error.ts'
+import { formatBytes } from '../report/table.ts'
+import type { Context } from './context.ts'
+
+export interface PublishOptions {
+  /** The folder of a build with its test report. */
+  readonly folder: string
+  /** 40 hex digits. */
+  readonly commit?: string | undefined
+  /** A file with the private key; by default the key is the text in SEEDER_SIGNING_KEY. */
+  readonly key?: string | undefined
+  readonly unsigned?: boolean | undefined
+  /** `owner/name`; by default the runner's own. */
+  readonly repository?: string | undefined
+}
+
+/** Adds `publish DIR`. */
+export function registerPublishCommand(program: Command, context: () => Context): void {
+  program
+    .command('publish')
+    .description('publish a tested build as a release on GitHub, as the candidate of its image')
+    .argument('<dir>', 'the folder of a build, with the report of its test')
+    .option('--commit <sha>', 'for a build made outside a git checkout: the commit that the tag is to be of')
+    .option('--key <file>', 'sign with this private key (default: the key in SEEDER_SIGNING_KEY)')
+    .option('--unsigned', 'publish without a signature')
+    .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+    .option('--json', 'print the result as JSON')
+    .action(async (folder: string, options: Omit<PublishOptions, 'folder'> & { json?: boolean }) => {
+      const result = await publishCommand({ ...options, folder }, context())
+      console.log(options.json ? JSON.stringify(result, null, 2) : describe(result))
+    })
+}
+
+/** Publishes a build. Throws UsageError for what is wrong with the options, else as `publish` does. */
+export async function publishCommand(
+  options: PublishOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<PublishResult> {
+  const { folder, commit, repository } = options
+  if (commit !== undefined && !/^[0-9a-f]{40}$/.test(commit)) {
+    throw new UsageError(`--commit ${commit} is not a commit’s whole name`, {
+      fix: 'give all 40 hex digits: git rev-parse HEAD',
+    })
+  }
+  const settings = gitHubSettings(env, { repository })
+  const signing = await signingOf(options, context, env)
+  const progress = context.progress()
+  const note = (text: string) => progress.note(text)
+  const { releases } = connect({ ...settings, signal: interruption, note })
+  const result = await publish(releases, { folder, signing, commit }, progress, interruption)
+  progress.done()
+  return result
+}
+
+async function signingOf(
+  { folder, key, unsigned }: PublishOptions,
+  { project }: Context,
+  env: NodeJS.ProcessEnv,
+): Promise<Signing> {
+  if (unsigned && key !== undefined) {
+    throw new UsageError('--unsigned and --key contradict each other', { fix: 'give one of them' })
+  }
+  if (unsigned) return { kind: 'unsigned' }
+  const text = key === undefined ? env.SEEDER_SIGNING_KEY : await readKey(key)
+  if (text !== undefined && text.trim() !== '') {
+    return { kind: 'key', key: text, allowedSigners: findAllowedSigners(undefined, project) }
+  }
+  if (existsSync(join(folder, SIGNATURE_FILE))) {
+    return { kind: 'signed', allowedSigners: requireAllowedSigners(undefined, project) }
+  }
+  throw new UsageError(`there is no key to sign ${folder} with, and it is not signed`, {
+    fix: 'put the private key into SEEDER_SIGNING_KEY (a secret), name its file with --key, or publish with --unsigned',
+  })
+}
+
+async function readKey(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new UsageError(`the key ${file} cannot be read`, { fix: 'see whether the file is there', cause })
+  })
+}
+
+function describe({
+  tag,
+  url,
+  published,
+  candidate,
+  rawSha256,
+  assets,
+  uploadedBytes,
+}: PublishResult): string {
+  const state = candidate ? ', the candidate' : ''
+  return [
+    `${tag}${published ? ' published' : ' was published before'}${state}`,
+    `  page       ${url}`,
+    `  raw sha256 ${rawSha256}`,
+    `  assets     ${assets.length}, ${formatBytes(assets.reduce((sum, { size }) => sum + size, 0))}`,
+    `  sent       ${formatBytes(uploadedBytes)}`,
+  ].join('\n')
+}

@@ -1,0 +1,85 @@
+import { type Command, Option } from 'commander'
+import { connect } from '../github/client.ts'
+import { gitHubSettings } from '../github/settings.ts'
+import { deployScript } from '../host/deploy-script.ts'
+import { type HostReport, isDeployHost, readHostReport, readReportFile } from '../host/report.ts'
+import { interruption } from '../interruption.ts'
+import { standings } from '../release/standing.ts'
+import { type StatusRow, statusRows } from '../release/status.ts'
+import { statusMarkdown, statusText } from '../release/status-text.ts'
+import type { Context } from './context.ts'
+
+/** The options of `status`, as they are given. */
+export interface StatusOptions {
+  /** Files with the reports of other hosts. */
+  readonly hostReport?: readonly string[] | undefined
+  readonly deployScript?: string | undefined
+  readonly repository?: string | undefined
+}
+
+/** Where every image stands. */
+export interface Status {
+  readonly repository: string
+  readonly rows: readonly StatusRow[]
+  readonly hosts: readonly HostReport[]
+}
+
+/** Adds `status`. */
+export function registerStatusCommand(program: Command, context: () => Context): void {
+  program
+    .command('status')
+    .description('show which version of each image is candidate, promoted and deployed, and who is behind')
+    .option('--host-report <file...>', 'what `status --host-only --json` printed on other hosts')
+    .option('--deploy-script <file>', 'the deploy.sh to ask on this host (default: the installed one)')
+    .option('--repository <owner/name>', 'the repository with the releases (default: $GITHUB_REPOSITORY)')
+    .option('--markdown', 'print the table for a job summary')
+    .addOption(
+      new Option('--host-only', 'print the templates of this host as JSON, without asking GitHub')
+        .implies({ json: true })
+        .conflicts(['hostReport', 'markdown', 'repository']),
+    )
+    .addOption(new Option('--json', 'print it as JSON').conflicts('markdown'))
+    .action(
+      async ({
+        json,
+        markdown,
+        hostOnly,
+        ...options
+      }: StatusOptions & { json?: boolean; markdown?: boolean; hostOnly?: boolean }) => {
+        if (hostOnly) {
+          print(await hostReport(options, context()))
+          return
+        }
+        const status = await statusCommand(options, context())
+        print(json ? status : markdown ? statusMarkdown(status.rows) : statusText(status.rows))
+      },
+    )
+}
+
+/** Puts together what GitHub, this host if it is one, and the reports of other hosts say. Throws SeederError. */
+export async function statusCommand(
+  options: StatusOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Status> {
+  const settings = gitHubSettings(env, { repository: options.repository })
+  const progress = context.progress()
+  const note = (text: string) => progress.note(text)
+  const { releases } = connect({ ...settings, signal: interruption, note })
+  const given = await Promise.all((options.hostReport ?? []).map(readReportFile))
+  const isHost = options.deployScript !== undefined || isDeployHost()
+  const hosts = isHost ? [...given, await hostReport(options, context)] : given
+  const rows = statusRows(standings(await releases.list()), hosts)
+  return { repository: settings.repository, rows, hosts }
+}
+
+/** The report of this host. */
+function hostReport(options: StatusOptions, context: Context): Promise<HostReport> {
+  const script = deployScript(options.deployScript, context.checkout)
+  // What deploy.sh tells beside its list is for a person who asked it, not us.
+  return readHostReport(script, { note: () => {}, signal: interruption })
+}
+
+function print(result: unknown): void {
+  process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`)
+}

@@ -1,0 +1,99 @@
+import type { Changes } from '../image/affected.ts'
+import type { GitHub } from './client.ts'
+import { gitHubFailure, refusalOf } from './failure.ts'
+
+/** Two states of a repository to be compared. */
+export type Comparison =
+  | { readonly kind: 'pull-request'; readonly number: number; readonly base: string }
+  | { readonly kind: 'push'; readonly before: string; readonly after: string }
+
+/** Where in the repository one is, and who asks. */
+export interface Standpoint {
+  /** The project's folder below the repository's root, with a slash at its end; '' when it is the root. */
+  readonly prefix: string
+  /** The path of the workflow that asks: it says which version of the program builds, so it counts as everything. */
+  readonly workflow?: string | undefined
+}
+
+// What GitHub names at most, of a pull request and of a comparison.
+const PULL_REQUEST_FILES = 3_000
+const COMPARISON_FILES = 300
+
+/** What is changed between two states of a repository, as GitHub knows it. */
+export function gitHubChanges(
+  github: GitHub,
+  comparison: Comparison,
+  { prefix, workflow }: Standpoint,
+): Changes {
+  return {
+    async paths() {
+      const { files, complete } = await changedFiles(github, comparison)
+      const paths = new Set(files.flatMap((file) => [file.filename, file.previous_filename ?? []].flat()))
+      if (!complete || (workflow !== undefined && paths.has(workflow))) return undefined
+      return [...paths].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length))
+    },
+    before: (path) =>
+      textAt(
+        github,
+        `${prefix}${path}`,
+        comparison.kind === 'pull-request' ? comparison.base : comparison.before,
+      ),
+  }
+}
+
+interface ChangedFiles {
+  readonly files: readonly { filename: string; previous_filename?: string | undefined }[]
+  readonly complete: boolean
+}
+
+async function changedFiles(github: GitHub, comparison: Comparison): Promise<ChangedFiles> {
+  const { octokit, repository } = github
+  if (comparison.kind === 'pull-request') {
+    const { number } = comparison
+    const files = await asking(
+      `list the files of pull request ${number} of ${repository}`,
+      'pull-requests: read',
+      () =>
+        octokit.paginate(octokit.pulls.listFiles, { ...placeOf(github), pull_number: number, per_page: 100 }),
+    )
+    return { files, complete: files.length < PULL_REQUEST_FILES }
+  }
+  // A branch that is new, or was pushed over, has no state before that could be compared with.
+  if (/^0+$/.test(comparison.before)) return { files: [], complete: false }
+  const basehead = `${comparison.before}...${comparison.after}`
+  const files = await asking(`compare ${basehead} of ${repository}`, 'contents: read', async () => {
+    const answer = await octokit.repos
+      .compareCommitsWithBasehead({ ...placeOf(github), basehead })
+      .catch(unlessGone)
+    return answer?.data.files
+  })
+  return { files: files ?? [], complete: files !== undefined && files.length < COMPARISON_FILES }
+}
+
+/** The text of a file at a commit; undefined when it is not there. */
+function textAt(github: GitHub, path: string, ref: string): Promise<string | undefined> {
+  return asking(`read ${path} of ${github.repository} at ${ref}`, 'contents: read', async () => {
+    const answer = await github.octokit.repos
+      .getContent({ ...placeOf(github), path, ref, mediaType: { format: 'raw' } })
+      .catch(unlessGone)
+    return answer === undefined ? undefined : String(answer.data)
+  })
+}
+
+function unlessGone(error: unknown): undefined {
+  if (refusalOf(error)?.status === 404) return undefined
+  throw error
+}
+
+async function asking<T>(doing: string, needs: `${string}: read`, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask()
+  } catch (error) {
+    throw gitHubFailure(doing, error, needs)
+  }
+}
+
+function placeOf({ repository }: GitHub): { owner: string; repo: string } {
+  const [owner = '', repo = ''] = repository.split('/')
+  return { owner, repo }
+}

@@ -1,0 +1,168 @@
+import type { Octokit } from '@octokit/rest'
+import { gitHubFailure, type Permission, refusalOf } from './failure.ts'
+import { makeOctokit } from './octokit.ts'
+import type { Release, Releases } from './release.ts'
+import type { GitHubSettings } from './settings.ts'
+import { assetOf, downloadAsset, uploadAsset } from './transfer.ts'
+
+/** One repository on GitHub. */
+export interface GitHub {
+  readonly releases: Releases
+  /** For what is not about releases, such as a pull request's comment. */
+  readonly octokit: Octokit
+  /** `owner/name`. */
+  readonly repository: string
+}
+
+type ReleaseAnswer = Awaited<ReturnType<Octokit['repos']['getRelease']>>['data']
+
+/**
+ * A client for one repository. Nothing is asked of GitHub yet. `signal` ends everything that runs; `note` is told
+ * when GitHub asks to wait.
+ */
+export function connect(
+  settings: GitHubSettings & { signal: AbortSignal; note?: (text: string) => void },
+): GitHub {
+  const { repository, token, apiUrl, signal, note = () => undefined } = settings
+  const octokit = makeOctokit(settings, signal, note)
+  const releases = gitHubReleases(octokit, { token, apiUrl, repository, signal, note })
+  return { releases, octokit, repository }
+}
+
+function gitHubReleases(
+  octokit: Octokit,
+  reached: GitHubSettings & { signal: AbortSignal; note: (text: string) => void },
+): Releases {
+  const { repository, apiUrl } = reached
+  const [owner = '', repo = ''] = repository.split('/')
+  /** Release id → where its assets are sent, which is another host than the API's. */
+  const uploadUrls = new Map<number, string>()
+
+  const read = (answer: ReleaseAnswer): Release => {
+    uploadUrls.set(answer.id, answer.upload_url.replace(/\{.*$/, ''))
+    return releaseOf(answer)
+  }
+  const get = async (id: number) => {
+    const { data } = await ask(`read release ${id} of ${repository}`, 'contents: read', () =>
+      octokit.repos.getRelease({ owner, repo, release_id: id }),
+    )
+    return read(data)
+  }
+  const deleteAsset = async (id: number) => {
+    await ask(`delete an asset of a draft of ${repository}`, 'contents: write', () =>
+      octokit.repos.deleteReleaseAsset({ owner, repo, asset_id: id }).catch(unlessGone),
+    )
+  }
+
+  return {
+    repository,
+    get,
+    deleteAsset,
+    async list() {
+      const answers = await ask(`list the releases of ${repository}`, 'contents: read', () =>
+        octokit.paginate(octokit.repos.listReleases, { owner, repo, per_page: 100 }),
+      )
+      return answers.map(read)
+    },
+    async published(tag) {
+      const answer = await ask(`look for the release ${tag} of ${repository}`, 'contents: read', () =>
+        octokit.repos.getReleaseByTag({ owner, repo, tag }).catch(unlessGone),
+      )
+      return answer && read(answer.data)
+    },
+    async tagCommit(tag) {
+      return ask(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
+        const answer = await octokit.git.getRef({ owner, repo, ref: `tags/${tag}` }).catch(unlessGone)
+        let object = answer?.data.object
+        // An annotated tag is an object of its own, which may even be of another one.
+        while (object?.type === 'tag') {
+          object = (await octokit.git.getTag({ owner, repo, tag_sha: object.sha })).data.object
+        }
+        return object?.sha
+      })
+    },
+    async createDraft({ tag, target, title, body }) {
+      const { data } = await ask(
+        `make a draft of the release ${tag} in ${repository}`,
+        'contents: write',
+        () =>
+          octokit.repos.createRelease({
+            ...{ owner, repo, tag_name: tag, target_commitish: target, name: title, body },
+            ...{ draft: true, prerelease: true, make_latest: 'false' },
+            // Asked again after a lost answer, there would be two.
+            request: { retries: 0 },
+          }),
+      )
+      return read(data)
+    },
+    async update(id, { title, body, target, draft, prerelease, makeLatest }) {
+      const { data } = await ask(`change release ${id} of ${repository}`, 'contents: write', () =>
+        octokit.repos.updateRelease({
+          ...{ owner, repo, release_id: id },
+          ...(title !== undefined && { name: title }),
+          ...(body !== undefined && { body }),
+          ...(target !== undefined && { target_commitish: target }),
+          ...(draft !== undefined && { draft }),
+          ...(prerelease !== undefined && { prerelease }),
+          ...(makeLatest !== undefined && { make_latest: makeLatest ? 'true' : 'false' }),
+        }),
+      )
+      return read(data)
+    },
+    async delete(id) {
+      await ask(`delete draft ${id} of ${repository}`, 'contents: write', () =>
+        octokit.repos.deleteRelease({ owner, repo, release_id: id }).catch(unlessGone),
+      )
+    },
+    async upload(release, asset, onBytes) {
+      if (!uploadUrls.has(release.id)) await get(release.id)
+      return uploadAsset(
+        { ...reached, url: uploadUrls.get(release.id) ?? '' },
+        asset,
+        {
+          // What an attempt that broke off has left: it holds the name.
+          find: async () => (await get(release.id)).assets.find(({ name }) => name === asset.name),
+          remove: ({ id }) => deleteAsset(id),
+        },
+        onBytes,
+      )
+    },
+    download: (asset, from = 0) =>
+      downloadAsset(
+        { ...reached, url: `${apiUrl}/repos/${owner}/${repo}/releases/assets/${asset.id}` },
+        asset,
+        from,
+      ),
+  }
+}
+
+async function ask<T>(doing: string, needs: Permission, request: () => Promise<T>): Promise<T> {
+  try {
+    return await request()
+  } catch (error) {
+    throw gitHubFailure(doing, error, needs)
+  }
+}
+
+/** For what may not be there: undefined then. */
+function unlessGone(error: unknown): undefined {
+  if (refusalOf(error)?.status === 404) return undefined
+  throw error
+}
+
+function releaseOf(answer: ReleaseAnswer): Release {
+  return {
+    id: answer.id,
+    tag: answer.tag_name,
+    title: answer.name ?? '',
+    body: answer.body ?? '',
+    target: answer.target_commitish,
+    draft: answer.draft,
+    prerelease: answer.prerelease,
+    immutable: answer.immutable ?? false,
+    url: answer.html_url,
+    createdAt: answer.created_at,
+    publishedAt: answer.published_at ?? undefined,
+    assets: answer.assets.map(assetOf),
+  }
+}

@@ -1,0 +1,67 @@
+import type { GitHub } from './client.ts'
+import { gitHubFailure } from './failure.ts'
+
+/** What became of a comment. */
+export interface WrittenComment {
+  readonly what: 'made' | 'changed' | 'unchanged'
+  /** The page for people. */
+  readonly url: string
+}
+
+/** More than this GitHub does not take (65536 characters). */
+const LONGEST = 65_000
+
+// Somebody else's comment may have the marker, too: one that was quoted, or one that is to be mistaken for ours.
+const TRUSTED = ['OWNER', 'MEMBER', 'COLLABORATOR']
+
+interface FoundComment {
+  readonly id: number
+  readonly body?: string | undefined
+  readonly html_url: string
+  readonly author_association?: string | undefined
+  readonly user: { readonly type: string } | null
+}
+
+/**
+ * Writes the one comment of a pull request that begins with `marker`, an HTML comment that nobody sees: changes it
+ * when it is there, and removes further ones, which two runs at once may have left. With `onlyChange` none is made.
+ * Returns undefined when there is none then. Throws SeederError with the permission that is missing.
+ */
+export async function writeStickyComment(
+  github: GitHub,
+  pull: number,
+  comment: { readonly marker: string; readonly text: string; readonly onlyChange?: boolean },
+): Promise<WrittenComment | undefined> {
+  const { octokit, repository } = github
+  const [owner = '', repo = ''] = repository.split('/')
+  const body = withinLimit(`${comment.marker}\n${comment.text}`)
+  try {
+    const comments = await octokit.paginate(octokit.issues.listComments, {
+      ...{ owner, repo, issue_number: pull, per_page: 100 },
+    })
+    const [first, ...further] = comments.filter((one) => isOurs(one, comment.marker))
+    for (const { id } of further) await octokit.issues.deleteComment({ owner, repo, comment_id: id })
+    if (first === undefined) {
+      if (comment.onlyChange) return undefined
+      const { data } = await octokit.issues.createComment({ owner, repo, issue_number: pull, body })
+      return { what: 'made', url: data.html_url }
+    }
+    // A comment that is written again without a change would be told to everybody as edited.
+    if (first.body === body) return { what: 'unchanged', url: first.html_url }
+    const { data } = await octokit.issues.updateComment({ owner, repo, comment_id: first.id, body })
+    return { what: 'changed', url: data.html_url }
+  } catch (error) {
+    throw gitHubFailure(`comment on pull request ${pull} of ${repository}`, error, 'pull-requests: write')
+  }
+}
+
+function isOurs({ body, user, author_association }: FoundComment, marker: string): boolean {
+  const trusted = user?.type === 'Bot' || TRUSTED.includes(author_association ?? '')
+  return trusted && (body ?? '').startsWith(marker)
+}
+
+function withinLimit(body: string): string {
+  if (body.length <= LONGEST) return body
+  const cut = body.slice(0, LONGEST)
+  return `${cut.slice(0, cut.lastIndexOf('\n'))}\n\n…and more: the summary of the run has all of it.\n`
+}

@@ -1,0 +1,68 @@
+import { retry } from '@octokit/plugin-retry'
+import { throttling } from '@octokit/plugin-throttling'
+import { Octokit } from '@octokit/rest'
+import { formatDuration } from '../report/table.ts'
+import { LONGEST_WAIT_MS, wait } from './patience.ts'
+import type { GitHubSettings } from './settings.ts'
+
+/** An answer of the API that takes longer is not waited for. */
+const ANSWER_MS = 60_000
+
+const silent = () => undefined
+
+const Client = Octokit.plugin(retry, throttling)
+
+/**
+ * GitHub's own client, which tries again what failed on GitHub's side, and waits when GitHub asks it to: some minutes
+ * in all, told through `note`.
+ */
+export function makeOctokit(
+  { token, apiUrl, repository }: GitHubSettings,
+  signal: AbortSignal,
+  note: (text: string) => void,
+): Octokit {
+  let waited = 0
+  const waitAsAsked = async (seconds: number): Promise<boolean> => {
+    const ms = seconds * 1000
+    if (waited + ms > LONGEST_WAIT_MS) return false
+    waited += ms
+    note(`GitHub asks to wait for ${formatDuration(ms)}`)
+    await wait(ms, signal)
+    return true
+  }
+  return new Client({
+    auth: token,
+    baseUrl: apiUrl,
+    userAgent: 'seeder',
+    // It would print every 404, which is an answer here; what fails is told by errors.
+    log: { debug: silent, info: silent, warn: silent, error: silent },
+    request: { fetch: stoppableFetch(signal) },
+    throttle: {
+      id: `${apiUrl} ${repository}`,
+      // The waiting is done above, where the signal ends it: the plugin’s own cannot be stopped.
+      retryAfterBaseValue: 0,
+      onRateLimit: waitAsAsked,
+      onSecondaryRateLimit: waitAsAsked,
+    },
+  })
+}
+
+/**
+ * `fetch` with a time limit, which the signal ends. The body is read in here: Octokit takes an answer whose body broke
+ * off for an empty one, and what is thrown here is tried again.
+ */
+function stoppableFetch(signal: AbortSignal): typeof fetch {
+  return async (url, init) => {
+    try {
+      const limits = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)])
+      const response = await fetch(url, { ...init, signal: limits })
+      const body = await response.arrayBuffer()
+      const { status, statusText, headers } = response
+      return new Response(body.byteLength === 0 ? null : body, { status, statusText, headers })
+    } catch (error) {
+      // By its name Octokit sees that it is not to try again.
+      if (signal.aborted) throw new DOMException('stopped', 'AbortError')
+      throw error
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import { pipeline, Readable, Transform } from 'node:stream'
+import { json } from 'node:stream/consumers'
+import { z } from 'zod'
+import { formatDuration } from '../report/table.ts'
+import { exchange, follow, refused } from './exchange.ts'
+import { gitHubFailure, type Permission, RefusedError } from './failure.ts'
+import { ATTEMPTS, wait, waitBeforeRetry } from './patience.ts'
+import type { Asset } from './release.ts'
+
+/** How to reach the place of an asset. */
+export interface Reached {
+  readonly url: string
+  readonly token: string
+  readonly signal: AbortSignal
+  readonly note: (text: string) => void
+}
+
+/** GitHub's own description of an asset, as far as it is needed. */
+const answerSchema = z.object({
+  id: z.int(),
+  name: z.string(),
+  size: z.int(),
+  state: z.string(),
+  digest: z.string().nullish(),
+})
+export type AssetAnswer = z.output<typeof answerSchema>
+
+export function assetOf({ id, name, size, state, digest }: AssetAnswer): Asset {
+  // Octokit's description knows two states; what is left of an upload that broke off was seen as `starter`.
+  const known = state === 'uploaded' || state === 'open' ? state : 'starter'
+  return { id, name, size, state: known, sha256: /^sha256:([0-9a-f]{64})$/.exec(digest ?? '')?.[1] }
+}
+
+/** What a release has of an asset now, and how to remove it. */
+interface Leftovers {
+  find(): Promise<Asset | undefined>
+  remove(asset: Asset): Promise<void>
+}
+
+/**
+ * Sends an asset, again when it broke off. GitHub keeps the name of one that did, so it is looked up and removed
+ * first; one that is there in full, because only the answer was lost, is not sent twice.
+ */
+export async function uploadAsset(
+  reached: Reached,
+  { name, size, open }: { name: string; size: number; open: () => Readable },
+  leftovers: Leftovers,
+  onBytes: (sent: number) => void = () => undefined,
+): Promise<Asset> {
+  const url = new URL(reached.url)
+  url.searchParams.set('name', name)
+  const headers = {
+    ...authorization(reached.token),
+    accept: 'application/vnd.github+json',
+    'content-type': 'application/octet-stream',
+    'content-length': String(size),
+  }
+  return persist(`upload ${name}`, 'contents: write', reached, async (attempt) => {
+    if (attempt > 1) {
+      const left = await leftovers.find()
+      if (left?.state === 'uploaded' && left.size === size) return left
+      if (left) await leftovers.remove(left)
+    }
+    const body = { bytes: open(), size, onBytes }
+    const response = await exchange(url, { method: 'POST', headers, body }, reached.signal)
+    if (response.statusCode !== 201) throw await refused(response)
+    const asset = assetOf(answerSchema.parse(await json(response)))
+    if (asset.name !== name || asset.size !== size || asset.state !== 'uploaded') {
+      throw new Error(`GitHub has ${asset.size} of ${size} bytes of it as ${asset.name} (${asset.state})`)
+    }
+    return asset
+  })
+}
+
+/**
+ * The bytes of an asset from `from` on. The answer's `from` is where they really begin: 0 when the server does not
+ * know Range. The stream fails when it ends early, falls silent or breaks off: it is not begun again then, since only
+ * the reader knows what it has.
+ */
+export async function downloadAsset(
+  reached: Reached,
+  { name, size }: Asset,
+  from: number,
+): Promise<{ from: number; bytes: Readable }> {
+  if (from > 0 && from === size) return { from, bytes: Readable.from([]) }
+  const headers = {
+    ...authorization(reached.token),
+    accept: 'application/octet-stream',
+    ...(from > 0 && { range: `bytes=${from}-` }),
+  }
+  return persist(`download ${name}`, 'contents: read', reached, async () => {
+    const { response, redirected } = await follow(new URL(reached.url), headers, reached.signal)
+    const { statusCode } = response
+    if (statusCode !== 200 && statusCode !== 206) {
+      const refusal = await refused(response)
+      // An address in the storage is good for minutes: the API is asked for a new one.
+      throw redirected ? new Error(`the storage answered ${refusal.status}`) : refusal
+    }
+    const begins = statusCode === 206 ? rangeStart(response.headers['content-range']) : 0
+    const length = response.headers['content-length']
+    if (length !== undefined && Number(length) !== size - begins) {
+      response.destroy()
+      throw new Error(`the server has ${Number(length) + begins} of ${size} bytes of it`)
+    }
+    const exact = exactly(size - begins)
+    // Its failure is that of `exact`, which the reader sees.
+    pipeline(response, exact, () => undefined)
+    return { from: begins, bytes: exact }
+  })
+}
+
+/** Does something until it works or trying again makes no sense; then throws SeederError. */
+async function persist<T>(
+  doing: string,
+  needs: Permission,
+  { signal, note }: Reached,
+  attempt: (number: number) => Promise<T>,
+): Promise<T> {
+  for (let number = 1; ; number++) {
+    try {
+      return await attempt(number)
+    } catch (error) {
+      signal.throwIfAborted()
+      const failure = gitHubFailure(doing, error, needs)
+      const ms = isNameTaken(error) && number < ATTEMPTS ? 1000 : waitBeforeRetry(error, number)
+      if (ms === undefined) throw failure
+      note(`${failure.message}; trying again in ${formatDuration(ms)}`)
+      await wait(ms, signal)
+    }
+  }
+}
+
+/** Something of that name is there: what was cut off earlier, or what is there in full. */
+function isNameTaken(error: unknown): boolean {
+  return error instanceof RefusedError && error.status === 422 && /already_exists/.test(error.message)
+}
+
+function authorization(token: string): { authorization: string } {
+  return { authorization: `token ${token}` }
+}
+
+function rangeStart(text: string | undefined): number {
+  const [, start] = /^bytes (\d+)-/.exec(text ?? '') ?? []
+  if (start !== undefined) return Number(start)
+  throw new Error(
+    `the server answered with a part of the file, and not with which (${text ?? 'no content-range'})`,
+  )
+}
+
+/** Passes exactly so many bytes, and fails otherwise. */
+function exactly(size: number): Transform {
+  let seen = 0
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      seen += chunk.length
+      done(seen > size ? new Error(`more than ${size} bytes came`) : null, chunk)
+    },
+    flush(done) {
+      done(seen === size ? null : new Error(`only ${seen} of ${size} bytes came`))
+    },
+  })
+}

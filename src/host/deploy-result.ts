@@ -1,0 +1,63 @@
+import { z } from 'zod'
+import { SeederError } from '../report/error.ts'
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+
+/** What `deploy.sh --json DIR` prints. */
+const resultSchema = z.object({
+  templates: z.array(
+    z.object({
+      image: z.string(),
+      version: z.string(),
+      vmid: z.int(),
+      node: z.string(),
+      storage: z.string(),
+      sha256,
+      /** Whether this run has made it the current one. */
+      changed: z.boolean(),
+      /** The template that was current before. */
+      previous: z.int().nullable(),
+    }),
+  ),
+})
+
+/** What `deploy.sh --list --json` prints. */
+export const listSchema = z.object({
+  templates: z.array(
+    z.object({
+      image: z.string(),
+      version: z.string(),
+      vmid: z.int(),
+      node: z.string(),
+      storage: z.string(),
+      current: z.boolean(),
+      /** ISO 8601. */
+      deployed: z.string(),
+      sha256,
+      /** The linked clones of all nodes, by id. */
+      clones: z.array(z.int()),
+    }),
+  ),
+})
+
+export type DeployedTemplate = z.output<typeof resultSchema>['templates'][number]
+export type ListedTemplate = z.output<typeof listSchema>['templates'][number]
+
+export function parseDeployResult(text: string): DeployedTemplate[] {
+  return parse(resultSchema, text).templates
+}
+
+export function parseTemplateList(text: string): ListedTemplate[] {
+  return parse(listSchema, text).templates
+}
+
+function parse<T>(schema: z.ZodType<T>, text: string): T {
+  try {
+    return schema.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new SeederError('deploy.sh printed something that cannot be read as its result', {
+      fix: 'the script on this host is of another version of Seeder: run scripts/runner.sh install again',
+      cause,
+    })
+  }
+}

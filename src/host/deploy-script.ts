@@ -1,0 +1,132 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import { SeederError, StoppedError, UsageError } from '../report/error.ts'
+import type { Argv } from './commands.ts'
+
+/** Where `scripts/runner.sh` puts deploy.sh: the one program that sudo lets a runner start. */
+export const installedScript = '/usr/local/lib/seeder/deploy.sh'
+
+/**
+ * How deploy.sh is started: as root directly, by anybody else through sudo, which asks for no password.
+ * @param named the script that was asked for
+ * @param checkout the checkout of this program, whose script root may use where none is installed
+ */
+export function deployScript(
+  named: string | undefined,
+  checkout: string,
+  isRoot = process.getuid?.() === 0,
+  exists: (path: string) => boolean = existsSync,
+): Argv {
+  if (!isRoot) return ['sudo', '-n', named ?? installedScript]
+  const script = named ?? [installedScript, join(checkout, 'scripts/deploy.sh')].find(exists)
+  if (script !== undefined) return [script]
+  throw new UsageError(`deploy.sh is neither at ${installedScript} nor in ${checkout}/scripts`, {
+    fix: 'name it with --deploy-script, or install it with scripts/runner.sh',
+  })
+}
+
+/** Nothing of ours goes along, least of all a token; deploy.sh takes nothing from its environment anyway. */
+const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
+
+/**
+ * Makes sure, before anything is downloaded for it, that sudo will let this user start deploy.sh.
+ * @throws SeederError when it will not, or is not there
+ */
+export async function requireSudo([program, ...rest]: Argv): Promise<void> {
+  if (program !== 'sudo') return
+  const [, script = installedScript] = rest
+  const child = spawn(program, ['-n', '-l', script], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: environment,
+  })
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', (cause) => reject(notStarted(program, cause)))
+    child.on('close', resolve)
+  })
+  const [said, code] = await Promise.all([text(child.stderr), ended])
+  if (code !== 0) throw sudoRefusal(said.trim().split('\n')[0] || `sudo: ${script} is not allowed`)
+}
+
+function sudoRefusal(said: string): SeederError {
+  return new SeederError(`deploy.sh could not be started: ${said}`, {
+    fix: 'install the runner with scripts/runner.sh, which lets its user start deploy.sh; or run it as root',
+  })
+}
+
+function notStarted(program: string, cause: unknown): SeederError {
+  return new SeederError(
+    `${program} could not be started: ${cause instanceof Error ? cause.message : cause}`,
+    {
+      fix: program === 'sudo' ? 'install sudo, or run it as root' : 'name the script with --deploy-script',
+      cause,
+    },
+  )
+}
+
+/**
+ * Runs deploy.sh to its end. What it tells goes to `note`, a line at a time; what it prints is returned.
+ * @throws SeederError with its own words when it fails; StoppedError when `signal` ended it
+ */
+export async function runDeployScript(
+  argv: Argv,
+  { note, signal }: { note: (line: string) => void; signal: AbortSignal },
+): Promise<string> {
+  signal.throwIfAborted()
+  const [program, ...rest] = argv
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, cwd: '/' })
+  const told: string[] = []
+  const stop = () => askToStop(child, note)
+  signal.addEventListener('abort', stop)
+  try {
+    const lines = createInterface({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY })
+    lines.on('line', (line) => {
+      told.push(line)
+      if (line.trim() !== '') note(line)
+    })
+    const closed = new Promise<number | null>((resolve, reject) => {
+      child.on('error', reject)
+      child.on('close', resolve)
+    })
+    const [printed, code] = await Promise.all([text(child.stdout), closed])
+    if (code === 0) return printed
+    if (signal.aborted) {
+      throw new StoppedError(
+        `stopped; ${told.findLast((line) => line.startsWith('deploy: ')) ?? 'deploy.sh has ended'}`,
+      )
+    }
+    throw deployFailure(told, code)
+  } catch (error) {
+    if (error instanceof SeederError) throw error
+    throw notStarted(program, error)
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+/** deploy.sh takes back what it has begun when it is asked to stop. Behind sudo it cannot be asked. */
+function askToStop({ pid = 0 }: ChildProcess, note: (line: string) => void): void {
+  try {
+    process.kill(pid, 'SIGTERM')
+    note('deploy.sh is asked to stop')
+  } catch {
+    note('deploy.sh runs as root and goes on; it is waited for')
+  }
+}
+
+/** The error that deploy.sh told: its `deploy: …` line and the `→ …` line below it. */
+export function deployFailure(told: readonly string[], code: number | null): SeederError {
+  const at = told.findIndex((line) => line.startsWith('deploy: '))
+  const sudo = told.find((line) => line.startsWith('sudo: '))
+  if (at < 0 && sudo !== undefined) return sudoRefusal(sudo)
+  if (at < 0) {
+    return new SeederError(
+      `deploy.sh ended with ${code ?? 'a signal'} and said: ${told.at(-1)?.trim() ?? 'nothing'}`,
+      { fix: 'deploy.sh --recover finishes or takes back what it had begun; every other run does so first' },
+    )
+  }
+  const [, fix] = /^ *→ (.*)$/.exec(told[at + 1] ?? '') ?? []
+  return new SeederError(told[at]?.trim() ?? '', fix === undefined ? {} : { fix })
+}

@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { z } from 'zod'
+import { UsageError } from '../report/error.ts'
+import type { Argv } from './commands.ts'
+import { type ListedTemplate, parseTemplateList } from './deploy-result.ts'
+import { installedScript, runDeployScript } from './deploy-script.ts'
+import { pveFolder } from './guests.ts'
+import { Ledger, type NodeEntry } from './node/ledger.ts'
+
+const reportSchema = z.object({
+  schema: z.literal(1),
+  /** The Proxmox node. */
+  host: z.string().min(1),
+  /** When it was so; ISO 8601. */
+  taken: z.iso.datetime(),
+  templates: z.array(
+    z.object({
+      image: z.string(),
+      version: z.string(),
+      vmid: z.int(),
+      storage: z.string(),
+      current: z.boolean(),
+      deployed: z.string(),
+      sha256: z.string(),
+      /** The VMs made of it that are known: linked clones, and what `seeder node` made. Those have names. */
+      clones: z.array(z.object({ vmid: z.int(), name: z.string().nullable() })),
+    }),
+  ),
+})
+
+/** The templates of a host and what was made of them. */
+export type HostReport = z.output<typeof reportSchema>
+export type ReportedTemplate = HostReport['templates'][number]
+
+/** Whether this is a host that templates are made on, as far as this user can see. */
+export function isDeployHost(exists: (path: string) => boolean = existsSync): boolean {
+  return exists(`${pveFolder}/local`) || exists(installedScript)
+}
+
+/**
+ * The report of this host. Full clones of `seeder node` are in it when root asks: nobody else may read its ledger.
+ * @param script how deploy.sh is started
+ * @throws SeederError when deploy.sh fails
+ */
+export async function readHostReport(
+  script: Argv,
+  options: { note: (line: string) => void; signal: AbortSignal },
+): Promise<HostReport> {
+  const templates = parseTemplateList(await runDeployScript([...script, '--list', '--json'], options))
+  return makeHostReport(templates, await new Ledger().read(), new Date())
+}
+
+export function makeHostReport(
+  templates: readonly ListedTemplate[],
+  nodes: readonly NodeEntry[],
+  taken: Date,
+): HostReport {
+  return {
+    schema: 1,
+    host: templates[0]?.node ?? hostname().split('.')[0] ?? '',
+    taken: taken.toISOString(),
+    templates: templates.map(({ node: _node, clones, ...template }) => ({
+      ...template,
+      clones: clonesOf(template.vmid, clones, nodes),
+    })),
+  }
+}
+
+function clonesOf(
+  template: number,
+  linked: readonly number[],
+  nodes: readonly NodeEntry[],
+): ReportedTemplate['clones'] {
+  const made = nodes.filter((node) => node.template.vmid === template && node.state !== 'reserved')
+  const vmids = new Set([...linked, ...made.map(({ vmid }) => vmid)])
+  return [...vmids]
+    .sort((a, b) => a - b)
+    .map((vmid) => ({ vmid, name: made.find((node) => node.vmid === vmid)?.name ?? null }))
+}
+
+/**
+ * A report that `seeder status --host-only --json` wrote on a host.
+ * @throws UsageError when the file is none
+ */
+export async function readReportFile(file: string): Promise<HostReport> {
+  try {
+    return reportSchema.parse(JSON.parse(await readFile(file, 'utf8')))
+  } catch (cause) {
+    throw new UsageError(`${file} is not the report of a host`, {
+      fix: 'write one on the host: seeder status --host-only --json > FILE',
+      cause,
+    })
+  }
+}

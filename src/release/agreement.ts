@@ -1,0 +1,73 @@
+import type { Asset, Release } from '../github/release.ts'
+import { SeederError } from '../report/error.ts'
+import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
+import { SUMS_FILE } from './sums.ts'
+import { formatTag } from './tag.ts'
+
+/** The file with the disk in it: the only one that may be large. */
+export function diskName(contents: Contents): string {
+  return `${formatTag(contents)}.qcow2`
+}
+
+/** The file that says what the image is. */
+export function manifestName(contents: Contents): string {
+  return `${formatTag(contents)}.manifest.json`
+}
+
+/**
+ * Where `release.json` contradicts itself or the assets that GitHub has, a line each; nothing when they agree. Other
+ * assets beside the ones that it names do no harm.
+ */
+export function contradictions(contents: Contents, release: Release): string[] {
+  const tag = formatTag(contents)
+  const names = contents.files.map(({ name }) => name)
+  const parts = contents.files.flatMap((file) => file.parts)
+  const needed = [diskName(contents), manifestName(contents), 'template.conf', SUMS_FILE]
+  return [
+    ...(tag === release.tag ? [] : [`it is of ${tag}`]),
+    ...repeated(names).map((name) => `it names ${name} twice`),
+    ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
+    ...(names.includes(CONTENTS_FILE) ? [`it names itself`] : []),
+    ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
+    ...contents.files.flatMap(fileContradictions),
+    ...parts.flatMap((part) =>
+      assetContradictions(
+        part,
+        release.assets.find(({ name }) => name === part.name),
+      ),
+    ),
+  ]
+}
+
+function fileContradictions({ name, size, sha256, parts: [first, ...more] }: ReleaseFile): string[] {
+  const sum = more.reduce((bytes, part) => bytes + part.size, first?.size ?? 0)
+  return [
+    ...(sum === size ? [] : [`${name} has ${size} bytes, its parts have ${sum}`]),
+    ...(more.length > 0 || first?.sha256 === sha256 ? [] : [`${name} is one part and has two digests`]),
+  ]
+}
+
+function assetContradictions(part: Part, asset: Asset | undefined): string[] {
+  if (!asset) return [`there is no asset ${part.name}`]
+  if (asset.state !== 'uploaded') return [`the upload of ${part.name} was never finished`]
+  if (asset.size !== part.size)
+    return [`the asset ${part.name} has ${asset.size} bytes, it says ${part.size}`]
+  // GitHub computes it some time after the upload; without it the bytes that come are what is compared.
+  return asset.sha256 === undefined || asset.sha256 === part.sha256
+    ? []
+    : [`the asset ${part.name} has the sha256 ${asset.sha256}, it says ${part.sha256}`]
+}
+
+/** Throws SeederError with the first of the contradictions, if there are any. */
+export function requireAgreement(contents: Contents, release: Release): void {
+  const [first, ...more] = contradictions(contents, release)
+  if (first === undefined) return
+  const rest = more.length === 0 ? '' : ` (and ${more.length} more of this kind)`
+  throw new SeederError(`${CONTENTS_FILE} of the release ${release.tag} cannot be right: ${first}${rest}`, {
+    fix: 'do not use this release: publish a new version of the image',
+  })
+}
+
+function repeated(names: readonly string[]): string[] {
+  return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))]
+}

@@ -1,0 +1,114 @@
+import type { Release, Releases } from '../github/release.ts'
+import { SeederError, UsageError } from '../report/error.ts'
+import type { Progress } from '../report/progress.ts'
+import { DEMOTED_MARKER, isDemoted, type Standing, standings } from './standing.ts'
+import { compareVersions, requireTag } from './tag.ts'
+import { type Trust, verifyRelease } from './verify.ts'
+
+export interface PromoteResult {
+  readonly tag: string
+  /** The page for people. */
+  readonly url: string
+  /** False when it was so already. */
+  readonly changed: boolean
+  /** The tag of the version that is promoted now, which is to be deployed; null when there is none. */
+  readonly promoted: string | null
+  /** Who signed it, where that was checked. */
+  readonly signer: string | null
+}
+
+/**
+ * Makes a candidate the promoted version of its image, after everything about it was verified again.
+ * Throws SeederError when it is not fit for that, and UsageError when there is no such release.
+ */
+export async function promote(
+  releases: Releases,
+  tag: string,
+  trust: Trust,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<PromoteResult> {
+  progress.phase('look at the releases')
+  const { release, standing, version } = await findRelease(releases, tag)
+  if (!release.prerelease) {
+    if (standing.promoted?.id !== release.id) {
+      progress.note(`${tag} was promoted before; ${standing.promoted?.tag} is newer, and is the promoted one`)
+    }
+    return resultOf(release, standing, false)
+  }
+  const newer = standing.versions.find(
+    (one) => one.release.id === standing.promoted?.id && compareVersions(version, one.version) < 0,
+  )
+  if (newer) {
+    throw new SeederError(`${tag} is older than ${newer.release.tag}, which is promoted`, {
+      fix: `take that back first: seeder promote ${newer.release.tag} --demote`,
+    })
+  }
+  progress.phase(`verify ${tag}`)
+  const { signer } = await verifyRelease(releases, release, trust, signal)
+
+  progress.phase(`promote ${tag}`)
+  const body = release.body.replaceAll(`${DEMOTED_MARKER}\n`, '').replaceAll(DEMOTED_MARKER, '')
+  await releases.update(release.id, { body, prerelease: false, makeLatest: true })
+  return { ...(await confirmed(releases, tag, ({ prerelease }) => !prerelease)), signer: signer ?? null }
+}
+
+/**
+ * Takes a promoted version back: the newest of the other promoted ones takes its place, if there is one.
+ * Throws SeederError when it was never promoted, and UsageError when there is no such release.
+ */
+export async function demote(releases: Releases, tag: string, progress: Progress): Promise<PromoteResult> {
+  progress.phase('look at the releases')
+  const { release, standing } = await findRelease(releases, tag)
+  if (isDemoted(release)) return resultOf(release, standing, false)
+  if (release.prerelease) {
+    throw new SeederError(`${tag} is not promoted, so it cannot be taken back`, {
+      fix: `promoted is ${standing.promoted?.tag ?? 'no version of it'}`,
+    })
+  }
+  progress.phase(`demote ${tag}`)
+  await releases.update(release.id, {
+    body: `${release.body.trimEnd()}\n${DEMOTED_MARKER}\n`,
+    prerelease: true,
+    makeLatest: false,
+  })
+  return confirmed(releases, tag, isDemoted)
+}
+
+/** Where it stands after a change, read anew. Throws SeederError when the change is not to be seen. */
+async function confirmed(
+  releases: Releases,
+  tag: string,
+  isAsAsked: (release: Release) => boolean,
+): Promise<PromoteResult> {
+  const { release, standing } = await findRelease(releases, tag)
+  if (isAsAsked(release)) return resultOf(release, standing, true)
+  throw new SeederError(`${tag} was changed, and GitHub shows it as it was before`, {
+    fix: `run it again; see ${release.url}`,
+  })
+}
+
+function resultOf(release: Release, { promoted }: Standing, changed: boolean): PromoteResult {
+  return { tag: release.tag, url: release.url, changed, promoted: promoted?.tag ?? null, signer: null }
+}
+
+async function findRelease(
+  releases: Releases,
+  tag: string,
+): Promise<{ release: Release; standing: Standing; version: string }> {
+  const { image, version } = requireTag(tag)
+  const all = await releases.list()
+  const standing = standings(all).get(image)
+  const release = standing?.versions.find((one) => one.release.tag === tag)?.release
+  if (standing && release) return { release, standing, version }
+  const draft = all.find((one) => one.tag === tag)
+  if (draft) {
+    throw new SeederError(`${tag} is a draft, which is not finished: ${draft.url}`, {
+      fix: 'run publish again: it goes on with that draft',
+    })
+  }
+  const known = standing?.versions.map((one) => one.release.tag) ?? []
+  throw new UsageError(`${releases.repository} has no release ${tag}`, {
+    fix: known.length === 0 ? `publish ${image} first` : `there is ${known.slice(0, 5).join(', ')}`,
+  })
+}

@@ -1,0 +1,106 @@
+import { spawnSync } from 'node:child_process'
+import { type FileHandle, open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { SeederError, UsageError } from '../report/error.ts'
+
+/** What a signature is for, so that one made for mail or git is not taken for one of an image. */
+const NAMESPACE = 'seeder'
+
+/**
+ * Signs `SHA256SUMS` in `folder` and leaves `SHA256SUMS.sig` beside it.
+ * @param key the text of a private key in OpenSSH's format, without a passphrase
+ * @throws UsageError when ssh-keygen does not take the key
+ */
+export async function signSums(folder: string, key: string): Promise<void> {
+  const sums = join(folder, 'SHA256SUMS')
+  // A secret often loses its last line break on its way, and ssh-keygen does not take the key then.
+  const handle = await namelessFile(`${key.replaceAll('\r', '').trim()}\n`)
+  try {
+    const signature = sign(handle, await readFile(sums))
+    const partial = `${sums}.sig.${process.pid}`
+    await writeFile(partial, signature)
+    await rename(partial, `${sums}.sig`)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** What ssh-keygen makes of a text, with the key that an open file holds. */
+function sign(key: FileHandle, text: Buffer): string {
+  const { status, stdout, stderr } = spawnSync(
+    'ssh-keygen',
+    // With an empty passphrase it does not ask for one.
+    ['-q', '-P', '', '-Y', 'sign', '-f', '/proc/self/fd/3', '-n', NAMESPACE],
+    { stdio: ['pipe', 'pipe', 'pipe', key.fd], input: text, encoding: 'utf8' },
+  )
+  if (status === 0) return stdout
+  throw new UsageError('could not sign SHA256SUMS with the key that was given', {
+    fix: 'give a private key without a passphrase in OpenSSH’s format, as ssh-keygen -t ed25519 -N "" makes one',
+    cause: stderr,
+  })
+}
+
+/**
+ * An open file that has no name any more when its text is written: nothing of a key is left behind, not even when
+ * this process is killed. In memory where there is a /dev/shm.
+ */
+async function namelessFile(text: string): Promise<FileHandle> {
+  const name = `.seeder-${process.pid}-${Math.random().toString(36).slice(2)}`
+  const make = async (folder: string) => {
+    const handle = await open(join(folder, name), 'wx+', 0o600)
+    await unlink(join(folder, name))
+    return handle
+  }
+  const handle = await make('/dev/shm').catch(() => make(tmpdir()))
+  await handle.writeFile(text)
+  return handle
+}
+
+/**
+ * Checks that `SHA256SUMS` in `folder` is signed by somebody in the file `allowedSigners`, as deploy.sh does.
+ * @returns the signer's name in that file
+ * @throws SeederError when it is not signed, by nobody in there, or was changed since
+ */
+export async function verifySums(folder: string, allowedSigners: string): Promise<string> {
+  const sums = join(folder, 'SHA256SUMS')
+  const text = await readFile(sums)
+  const signature = `${sums}.sig`
+  await readFile(signature).catch((cause: unknown) => {
+    throw new SeederError(`${folder} is not signed: it has no SHA256SUMS.sig`, {
+      fix: 'publish it with a key (SEEDER_SIGNING_KEY or --key)',
+      cause,
+    })
+  })
+  await readFile(allowedSigners).catch((cause: unknown) => {
+    throw new UsageError(`${allowedSigners}, which says who may sign images, cannot be read`, {
+      fix: `put a line 'NAME namespaces="seeder" ssh-ed25519 KEY' in it for everybody who may sign images`,
+      cause,
+    })
+  })
+  const found = await execa(
+    'ssh-keygen',
+    ['-Y', 'find-principals', '-s', signature, '-f', allowedSigners],
+    quiet,
+  )
+  const [signer = ''] = found.stdout.split(/[,\n]/)
+  if (found.exitCode !== 0 || signer === '') {
+    throw new SeederError(`SHA256SUMS is signed by nobody in ${allowedSigners}`, {
+      fix: 'do not use the image, or add the signer if you know the key',
+      cause: found.stderr,
+    })
+  }
+  const verified = await execa(
+    'ssh-keygen',
+    ['-Y', 'verify', '-f', allowedSigners, '-I', signer, '-n', NAMESPACE, '-s', signature],
+    { ...quiet, stdin: 'pipe', input: text },
+  )
+  if (verified.exitCode === 0) return signer
+  throw new SeederError(`the signature of SHA256SUMS by ${signer} is wrong`, {
+    fix: 'the file was changed after it was signed, or the signature is for something else: do not use it',
+    cause: verified.stderr,
+  })
+}
+
+const quiet = { reject: false, stdin: 'ignore' } as const

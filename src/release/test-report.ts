@@ -1,0 +1,70 @@
+import { z } from 'zod'
+import type { Manifest } from '../build/manifest.ts'
+import { SeederError } from '../report/error.ts'
+
+/** The file of a build folder and the asset of a release. */
+export const REPORT_FILE = 'test-report.json'
+
+/** What a release says of the proof of its image; all of it is in the report (src/boot/report.ts). */
+const reportSchema = z.object({
+  schema: z.literal(1),
+  passed: z.boolean(),
+  image: z.string(),
+  version: z.string().nullable(),
+  raw: z.object({ sha256: z.string().nullable() }),
+  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']) }),
+  checks: z.array(z.object({ name: z.string(), status: z.enum(['passed', 'failed', 'skipped']) })),
+})
+
+export type ProofSummary = z.output<typeof reportSchema>
+
+/**
+ * Reads the text of a test report that has to be green and about the image of this manifest.
+ * Throws SeederError with what is wrong with it.
+ */
+export function requireGreenReport(text: string, manifest: Manifest): ProofSummary {
+  const report = parse(text)
+  const name = `${manifest.image} ${manifest.version}`
+  const again = { fix: 'run `seeder test` on this build, and see what it says' }
+  if (report.image !== manifest.image || report.version !== manifest.version) {
+    throw new SeederError(
+      `${REPORT_FILE} is about ${report.image} ${report.version ?? ''}, and not about ${name}`,
+      again,
+    )
+  }
+  if (report.raw.sha256 !== manifest.raw.sha256) {
+    throw new SeederError(
+      `${REPORT_FILE} is about another disk of ${name} (raw sha256 ${report.raw.sha256 ?? 'unknown'}, not ${manifest.raw.sha256})`,
+      again,
+    )
+  }
+  const failed = report.checks.filter(({ status }) => status === 'failed').map((check) => check.name)
+  if (!report.passed || failed.length > 0) {
+    throw new SeederError(
+      `${name} did not pass its test${failed.map((check) => `, ${check}`).join('')}`,
+      again,
+    )
+  }
+  if (!report.checks.some(({ status }) => status === 'passed')) {
+    throw new SeederError(`the test of ${name} checked nothing`, again)
+  }
+  return report
+}
+
+function parse(text: string): ProofSummary {
+  try {
+    return reportSchema.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new SeederError(`${REPORT_FILE} is not the report of a test`, {
+      fix: 'run `seeder test` on this build',
+      cause,
+    })
+  }
+}
+
+/** How many checks ended how, as in "41 passed, 2 skipped". */
+export function countChecks({ checks }: ProofSummary): string {
+  const count = (status: string) => checks.filter((check) => check.status === status).length
+  const skipped = count('skipped')
+  return `${count('passed')} passed${skipped === 0 ? '' : `, ${skipped} skipped`}`
+}

@@ -1,0 +1,182 @@
+import { lstat, open, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Manifest, manifestSchema } from '../build/manifest.ts'
+import { sha256File } from '../build/store.ts'
+import { describeError, SeederError } from '../report/error.ts'
+import { verifySums } from './signature.ts'
+import { parseSums, SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
+import { countChecks, REPORT_FILE, requireGreenReport } from './test-report.ts'
+
+/** One thing that was looked at, or could not be. */
+export interface Finding {
+  readonly what: string
+  readonly result: 'right' | 'wrong' | 'not checked'
+  /** What was found, in words. */
+  readonly found: string
+}
+
+/**
+ * Looks at a folder that a build or a download left, with nothing but what is in it: digests, whether its files are of
+ * one image, and its signature.
+ * @param allowedSigners the file with those who may sign; undefined to go without a signature
+ * @throws SeederError when the folder does not hold an image
+ */
+export async function verifyFolder(folder: string, allowedSigners: string | undefined): Promise<Finding[]> {
+  const text = await readFile(join(folder, SUMS_FILE), 'utf8').catch((cause: unknown) => {
+    throw new SeederError(`${folder} does not hold an image: it has no ${SUMS_FILE}`, {
+      fix: 'give the folder that `build --out` or a download left',
+      cause,
+    })
+  })
+  const sums = parseSums(text)
+  const findings = [await signature(folder, allowedSigners)]
+  for (const [name, digest] of sums) findings.push(await digestOf(folder, name, digest))
+  const manifest = await readManifest(folder, sums)
+  if (!manifest) {
+    findings.push(wrong('manifest', `${SUMS_FILE} names no manifest that can be read`))
+  } else {
+    findings.push(agreement('manifest', manifestProblems(manifest, sums)))
+    findings.push(agreement('template.conf', await confProblems(folder, manifest, sums)))
+    findings.push(await disk(folder, manifest, sums))
+    findings.push(await report(folder, manifest))
+  }
+  findings.push(...(await others(folder, sums)))
+  findings.push({
+    what: 'content of the disk',
+    result: 'not checked',
+    found: 'deploy.sh compares the imported disk with the manifest, `seeder test` boots it',
+  })
+  return findings
+}
+
+async function signature(folder: string, allowedSigners: string | undefined): Promise<Finding> {
+  const what = 'signature'
+  if (allowedSigners === undefined)
+    return { what, result: 'not checked', found: 'no signature was asked for' }
+  try {
+    return right(what, `by ${await verifySums(folder, allowedSigners)}`)
+  } catch (error) {
+    return wrong(what, firstLine(error))
+  }
+}
+
+async function digestOf(folder: string, name: string, digest: string): Promise<Finding> {
+  const isFile = await lstat(join(folder, name)).then(
+    (found) => found.isFile(),
+    () => undefined,
+  )
+  if (!isFile) return wrong(name, isFile === undefined ? 'it is not there' : 'it is not a plain file')
+  const found = await sha256File(join(folder, name))
+  return found === digest ? right(name, 'sha256') : wrong(name, `its sha256 is ${found}, not ${digest}`)
+}
+
+async function readManifest(
+  folder: string,
+  sums: ReadonlyMap<string, string>,
+): Promise<Manifest | undefined> {
+  const [name, ...more] = [...sums.keys()].filter((one) => one.endsWith('.manifest.json'))
+  if (name === undefined || more.length > 0) return undefined
+  const text = await readFile(join(folder, name), 'utf8').catch(() => '')
+  try {
+    return manifestSchema.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+function manifestProblems(manifest: Manifest, sums: ReadonlyMap<string, string>): string[] {
+  const { image, version, qcow2 } = manifest
+  const names = ['.qcow2', '.manifest.json'].map((ending) => `${image}-${version}${ending}`)
+  return [
+    ...names.filter((name) => !sums.has(name)).map((name) => `${SUMS_FILE} does not name ${name}`),
+    ...(qcow2.file === names[0] ? [] : [`it names the disk ${qcow2.file}`]),
+    ...(sums.get(qcow2.file) === qcow2.sha256 ? [] : [`it has another digest of ${qcow2.file}`]),
+  ]
+}
+
+async function confProblems(
+  folder: string,
+  manifest: Manifest,
+  sums: ReadonlyMap<string, string>,
+): Promise<string[]> {
+  if (!sums.has('template.conf')) return [`${SUMS_FILE} does not name it`]
+  const text = await readFile(join(folder, 'template.conf'), 'utf8').catch(() => '')
+  const lines = text.split('\n')
+  const expected: Record<string, string | number> = {
+    IMAGE: manifest.image,
+    VERSION: manifest.version,
+    QCOW2: manifest.qcow2.file,
+    QCOW2_SHA256: manifest.qcow2.sha256,
+    RAW_SHA256: manifest.raw.sha256,
+    RAW_SIZE: manifest.raw.size,
+    USR_ROOTHASH: manifest.usr.roothash,
+    LOCK_SHA256: manifest.lock.sha256,
+  }
+  return Object.entries(expected)
+    .filter(([key, value]) => !lines.includes(`${key}=${value}`))
+    .map(([key]) => `${key} is not the manifest’s`)
+}
+
+/** The header alone: a disk that refers to another file of the host is none that may be taken. */
+async function disk(
+  folder: string,
+  { qcow2, raw }: Manifest,
+  sums: ReadonlyMap<string, string>,
+): Promise<Finding> {
+  const what = 'qcow2'
+  // A name that SHA256SUMS has is one of this folder.
+  if (!sums.has(qcow2.file)) return wrong(what, `${SUMS_FILE} does not name it`)
+  const header = Buffer.alloc(80)
+  try {
+    const handle = await open(join(folder, qcow2.file))
+    await handle.read(header, 0, header.length, 0).finally(() => handle.close())
+  } catch {
+    return wrong(what, 'it cannot be read')
+  }
+  const problems = [
+    ...(header.readUInt32BE(0) === 0x514649fb && header.readUInt32BE(4) === 3
+      ? []
+      : ['it is no qcow2 of version 3']),
+    ...(header.readBigUInt64BE(8) === 0n ? [] : ['it wants another image as its backing file']),
+    ...(header.readBigUInt64BE(24) === BigInt(raw.size) ? [] : [`it is not a disk of ${raw.size} bytes`]),
+    ...(header.readUInt32BE(32) === 0 ? [] : ['it is encrypted']),
+    ...((header.readBigUInt64BE(72) & 4n) === 0n ? [] : ['it keeps its data in another file']),
+  ]
+  return agreement(what, problems)
+}
+
+async function report(folder: string, manifest: Manifest): Promise<Finding> {
+  const text = await readFile(join(folder, REPORT_FILE), 'utf8').catch(() => undefined)
+  if (text === undefined) {
+    return { what: REPORT_FILE, result: 'not checked', found: 'there is none: the image was not tested' }
+  }
+  try {
+    return right(REPORT_FILE, countChecks(requireGreenReport(text, manifest)))
+  } catch (error) {
+    return wrong(REPORT_FILE, firstLine(error))
+  }
+}
+
+/** Files that nothing vouches for. */
+async function others(folder: string, sums: ReadonlyMap<string, string>): Promise<Finding[]> {
+  const known = [...sums.keys(), SUMS_FILE, SIGNATURE_FILE, REPORT_FILE]
+  return (await readdir(folder))
+    .filter((name) => !known.includes(name))
+    .map((what) => ({ what, result: 'not checked', found: `${SUMS_FILE} does not name it` }))
+}
+
+function agreement(what: string, problems: readonly string[]): Finding {
+  return problems.length === 0 ? right(what, 'agrees') : wrong(what, problems.join('; '))
+}
+
+function right(what: string, found: string): Finding {
+  return { what, result: 'right', found }
+}
+
+function wrong(what: string, found: string): Finding {
+  return { what, result: 'wrong', found }
+}
+
+function firstLine(error: unknown): string {
+  return describeError(error).split('\n')[0] ?? ''
+}

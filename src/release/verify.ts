@@ -1,0 +1,124 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Manifest, manifestSchema } from '../build/manifest.ts'
+import type { Release, Releases } from '../github/release.ts'
+import { SeederError } from '../report/error.ts'
+import { compareAssets, describeDifference, untilDigested } from './assets.ts'
+import { CONTENTS_FILE, type Contents } from './contents.ts'
+import { readContents } from './contents-asset.ts'
+import { verifySums } from './signature.ts'
+import { readSmallAsset } from './small-asset.ts'
+import { requireSums, SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
+import { formatTag } from './tag.ts'
+import { requireTagOf } from './tag-commit.ts'
+import { REPORT_FILE, requireGreenReport } from './test-report.ts'
+
+/** Who may have signed a release. Without a file a signature is not looked at. */
+export interface Trust {
+  readonly allowedSigners: string | undefined
+  readonly allowUnsigned: boolean
+}
+
+/** What is known of a release after it was verified. */
+export interface Verified {
+  readonly rawSha256: string
+  /** Undefined when nobody's signature was asked for. */
+  readonly signer: string | undefined
+}
+
+/**
+ * Checks that a release is whole and what was tested: its assets by GitHub's own digests, so that the image itself
+ * need not be downloaded, the signature over its files, its manifest and its test.
+ * Throws SeederError with the first that is not so.
+ */
+export async function verifyRelease(
+  releases: Releases,
+  release: Release,
+  trust: Trust,
+  signal: AbortSignal,
+): Promise<Verified> {
+  const at = await untilDigested(releases, release, signal)
+  const contents = await readContents(releases, at, signal)
+  if (!contents) throw refuse(at, `it has no ${CONTENTS_FILE}`)
+  if (formatTag(contents) !== at.tag) throw refuse(at, `its ${CONTENTS_FILE} is of ${formatTag(contents)}`)
+  requireAssets(at, contents)
+
+  const read = async (name: string) => {
+    const asset = at.assets.find((one) => one.name === name)
+    if (!asset) throw refuse(at, `it has no ${name}`)
+    return readSmallAsset(releases, asset, signal)
+  }
+  const sums = await read(SUMS_FILE)
+  requireSums(sums.toString(), contents)
+  const signed = contents.files.some(({ name }) => name === SIGNATURE_FILE)
+  const signer = await verifySigned(at, sums, signed ? await read(SIGNATURE_FILE) : undefined, trust)
+
+  const manifest = parseManifest(at, await read(`${at.tag}.manifest.json`))
+  if (formatTag(manifest) !== at.tag) throw refuse(at, `its manifest is of ${formatTag(manifest)}`)
+  if (manifest.raw.sha256 !== contents.raw.sha256) {
+    throw refuse(at, `its manifest and its ${CONTENTS_FILE} are about different disks`)
+  }
+  requireGreenReport((await read(REPORT_FILE)).toString(), manifest)
+  if (manifest.source.commit !== null) {
+    await requireTagOf(releases, at.tag, manifest.source.commit, { exists: true, signal })
+  }
+  return { rawSha256: contents.raw.sha256, signer }
+}
+
+/** Compares what GitHub has with what `release.json` says that it has to have. */
+function requireAssets(release: Release, { files }: Contents): void {
+  for (const { name, size, sha256, parts } of files) {
+    const [first, ...more] = parts
+    const whole = more.length > 0 || (first?.name === name && first.sha256 === sha256)
+    if (!whole || parts.reduce((sum, part) => sum + part.size, 0) !== size) {
+      throw refuse(release, `the parts of ${name} are not the whole file`)
+    }
+  }
+  const described = release.assets.filter(({ name }) => name !== CONTENTS_FILE)
+  const different = describeDifference(
+    compareAssets(
+      files.flatMap(({ parts }) => parts),
+      described,
+    ),
+  )
+  if (different.length > 0) throw refuse(release, different.join('; '))
+}
+
+async function verifySigned(
+  release: Release,
+  sums: Buffer,
+  signature: Buffer | undefined,
+  { allowedSigners, allowUnsigned }: Trust,
+): Promise<string | undefined> {
+  if (signature === undefined) {
+    if (allowUnsigned) return undefined
+    throw new SeederError(`${release.tag} is not signed`, {
+      fix: 'publish it with a key, or allow it with --allow-unsigned',
+    })
+  }
+  if (allowedSigners === undefined) return undefined
+  const folder = await mkdtemp(join(tmpdir(), 'seeder-verify-'))
+  try {
+    await writeFile(join(folder, SUMS_FILE), sums)
+    await writeFile(join(folder, SIGNATURE_FILE), signature)
+    return await verifySums(folder, allowedSigners)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function parseManifest(release: Release, content: Buffer): Manifest {
+  try {
+    return manifestSchema.parse(JSON.parse(content.toString()))
+  } catch (cause) {
+    throw refuse(release, 'its manifest cannot be read', cause)
+  }
+}
+
+function refuse({ tag, url }: Release, found: string, cause?: unknown): SeederError {
+  return new SeederError(`the release ${tag} is not as it was published: ${found}`, {
+    fix: `do not use it; see ${url}, and publish a new revision`,
+    cause,
+  })
+}

@@ -1,0 +1,114 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, test } from 'vitest'
+import { parse } from 'yaml'
+import { inputNames, readInputs } from '../../src/action/inputs.ts'
+import { UsageError } from '../../src/report/error.ts'
+import { checkout } from '../support/seeder.ts'
+
+/** The environment that the runner makes of `with:`; every input that is not given is there and empty. */
+function environment(given: Record<string, string>): NodeJS.ProcessEnv {
+  return Object.fromEntries(inputNames.map((name) => [`INPUT_${name.toUpperCase()}`, given[name] ?? '']))
+}
+
+function refused(given: Record<string, string>): string {
+  try {
+    readInputs(environment(given))
+  } catch (error) {
+    expect(error).toBeInstanceOf(UsageError)
+    return (error as UsageError).message
+  }
+  throw new Error('it was taken')
+}
+
+test('inputs become values; what is empty is not there', () => {
+  expect(
+    readInputs(
+      environment({ command: 'deploy', tag: 'haproxy-3.0.11-1', version: 'promoted', 'dry-run': 'true' }),
+    ),
+  ).toEqual({
+    command: 'deploy',
+    tag: { image: 'haproxy', version: '3.0.11-1' },
+    version: 'promoted',
+    'dry-run': true,
+  })
+  expect(readInputs(environment({ command: 'test', directory: 'out/a\n  out/b\n' }))).toEqual({
+    command: 'test',
+    directory: ['out/a', 'out/b'],
+  })
+})
+
+describe('refused at once', () => {
+  it.each<[Record<string, string>, string]>([
+    [{}, 'command: missing; add it: use one of lock, plan, build'],
+    [{ command: 'bild' }, 'command: found "bild"; did you mean build?'],
+    [{ command: 'build' }, 'image: missing; add it (text)'],
+    [{ command: 'build', image: '../x' }, 'image: found "../x"; give lower-case letters'],
+    [
+      { command: 'build', image: 'etcd', storage: 'x' },
+      'storage: is not for build but for deploy; remove it',
+    ],
+    [{ command: 'build', image: 'etcd', directory: 'a\nb' }, 'directory: give one folder'],
+    [{ command: 'build', image: 'etcd', cache: 'no' }, 'cache: found "no"; use one of true, false'],
+    [{ command: 'test' }, 'image: missing; give image or directory'],
+    [{ command: 'test', image: 'etcd', directory: 'out' }, 'image: contradicts directory'],
+    [
+      { command: 'test', image: 'etcd', 'retention-days': '900' },
+      'retention-days: found "900"; give a number',
+    ],
+    [
+      { command: 'publish', image: 'etcd', unsigned: 'true', 'signing-key': 'k' },
+      'signing-key: contradicts unsigned',
+    ],
+    [{ command: 'promote', tag: 'etcd' }, 'tag: found "etcd"; give IMAGE-VERSION'],
+    [
+      { command: 'promote', tag: 'etcd-3.6.1-1', 'allow-unsigned': 'true', 'allowed-signers': 'f' },
+      'allowed-signers: contradicts allow-unsigned',
+    ],
+    [{ command: 'deploy' }, 'image: missing; give image or tag'],
+    [
+      { command: 'deploy', image: 'etcd', version: 'newest' },
+      'version: found "newest"; give promoted, candidate',
+    ],
+    [
+      { command: 'deploy', tag: 'etcd-3.6.1-1', version: '3.6.1-2' },
+      'version: 3.6.1-2 is not the one of the tag',
+    ],
+    [{ command: 'status', repository: 'seeder' }, 'repository: found "seeder"; give OWNER/NAME'],
+  ])('%j', (given, message) => {
+    expect(refused(given)).toContain(message)
+  })
+
+  it('everything that is wrong, at once', () => {
+    expect(
+      refused({ command: 'deploy', image: 'X', matrix: '{}', 'dry-run': 'maybe' }).split('\n'),
+    ).toHaveLength(3)
+  })
+
+  it('but not what is said twice without a contradiction', () => {
+    const unsigned = { command: 'publish', image: 'etcd', unsigned: 'false', 'signing-key': 'k' }
+    expect(readInputs(environment(unsigned))).toMatchObject({ unsigned: false })
+    const twice = { command: 'deploy', tag: 'etcd-3.6.1-1', version: '3.6.1-1' }
+    expect(readInputs(environment(twice))).toMatchObject({ version: '3.6.1-1' })
+  })
+})
+
+test.each(['action.yml', '.github/actions/seeder/action.yml'])(
+  '%s has these inputs, each described',
+  async (file) => {
+    const { inputs } = parse(await readFile(join(checkout, file), 'utf8'))
+    const own = Object.keys(inputs).filter((name) => name !== 'attest')
+    expect(own.sort()).toEqual([...inputNames].sort())
+    for (const [name, { description }] of Object.entries<{ description: string }>(inputs)) {
+      expect(description, name).toMatch(/\w{3}/)
+    }
+  },
+)
+
+test('docs/github.md has every input, and every output of the action', async () => {
+  const docs = await readFile(join(checkout, 'docs/github.md'), 'utf8')
+  const { outputs } = parse(await readFile(join(checkout, 'action.yml'), 'utf8'))
+  for (const name of [...inputNames, ...Object.keys(outputs), 'attest']) {
+    expect(docs, name).toMatch(new RegExp(`^\\|.*\`${name}\`.*\\|$`, 'm'))
+  }
+})

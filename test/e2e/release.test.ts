@@ -1,0 +1,215 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
+import { type EndedStep, runStep } from '../support/action.ts'
+import { copyProject, removeFolder, testFolder, usersCache } from '../support/builds.ts'
+import { configsOf, inventory, tagged } from '../support/deploy/host.ts'
+import { makeSigner } from '../support/deploy/image.ts'
+import { evaluate, fill, type Value } from '../support/expression.ts'
+import { LocalGitHub } from '../support/github/local-github.ts'
+import { PveHost } from '../support/pve/host.ts'
+import { onHost } from '../support/release/on-host.ts'
+import { checkout } from '../support/seeder.ts'
+
+/**
+ * From a checkout to a template, through a release: the workflow that the README shows, step by step, by the bundled
+ * action with the environment that the runner gives it. A real image is built, boots in its role, becomes an artifact,
+ * a release of the local GitHub and a template of the stand-in host, of which a clone boots.
+ */
+const root = await testFolder('release')
+const workspace = join(root, 'check out')
+const out = join(workspace, 'out/haproxy')
+let github: LocalGitHub
+let host: PveHost
+let key = ''
+let commit = ''
+let manifest: Manifest
+let report: { checks: { status: string }[]; balanced: { backend: string }[] }
+let count = 0
+
+beforeAll(async () => {
+  await copyProject(workspace)
+  const signer = await makeSigner(join(root, 'keys'))
+  key = await readFile(signer.key, 'utf8')
+  await writeFile(join(workspace, 'allowed_signers'), signer.allowed)
+  github = await LocalGitHub.start({ immutable: true })
+  github.seedPullRequest({ number: 7, files: ['images/haproxy/image.yaml'] })
+  commit = await commitAll()
+  host = await PveHost.create(join(root, 'host'))
+  await host.start()
+  const conf = 'STORAGE=local-lvm\n'
+  await host.run(['sh', '-euc', 'mkdir -p /etc/seeder; cat > /etc/seeder/deploy.conf'], { input: conf })
+  await host.run(['sh', '-c', 'cat > /etc/seeder/allowed_signers'], { input: signer.allowed })
+  // The step has the network of this machine, where GitHub is. The bridges are on the stand-in host's own.
+  const script = `#!/bin/sh\nexec nsenter --target=1 --net -- '${checkout}/scripts/deploy.sh' "$@"\n`
+  const install = 'mkdir -p "$0"; cat > "$0/deploy.sh"; chmod 755 "$0/deploy.sh"'
+  await host.run(['sh', '-euc', install, '/usr/local/lib/seeder'], { input: script })
+})
+afterAll(async () => {
+  await host.remove()
+  await github.stop()
+  await removeFolder(root)
+})
+
+/** What is checked out, which GitHub knows as well. */
+async function commitAll(): Promise<string> {
+  const git = (...words: string[]) =>
+    execa('git', ['-c', 'user.name=op', '-c', 'user.email=op@example.internal', ...words], { cwd: workspace })
+  await git('init', '--quiet')
+  await git('add', '--all')
+  await git('commit', '--quiet', '--message', 'The site')
+  const { stdout } = await git('rev-parse', 'HEAD')
+  const parent = github.git.commits.get(github.seedCommit({ 'platform.yaml': 'x' }))
+  if (!parent) throw new Error('the local GitHub has no commit')
+  github.git.commits.set(stdout, { ...parent, sha: stdout })
+  return stdout
+}
+
+interface WorkflowStep {
+  readonly uses: string
+  readonly if?: string
+  readonly with?: Readonly<Record<string, string | boolean>>
+}
+
+/** The steps of the workflow in the README. */
+async function workflow(): Promise<WorkflowStep[]> {
+  const readme = await readFile(join(checkout, 'README.md'), 'utf8')
+  const [, text = ''] = /^```yaml\n(on: .*?)^```$/ms.exec(readme) ?? []
+  return parse(text).jobs.haproxy.steps
+}
+
+/** Runs the steps with one of these commands that the workflow takes for an event, until one fails. */
+async function run(
+  event: { name: string; tag?: string },
+  ...commands: string[]
+): Promise<Record<string, EndedStep>> {
+  const temp = join(root, 'temp')
+  await execa('mkdir', ['-p', temp])
+  const contexts: { readonly [key: string]: Value } = {
+    github: {
+      event_name: event.name,
+      ref_type: event.tag === undefined ? 'branch' : 'tag',
+      ref_name: event.tag ?? 'change',
+      repository: github.repository,
+    },
+    runner: { temp },
+    secrets: { SEEDER_SIGNING_KEY: key },
+  }
+  const payload = { pull_request: { number: 7, base: { sha: github.git.head() }, head: { sha: commit } } }
+  const done: Record<string, EndedStep> = {}
+  for (const { uses, if: condition, with: given = {} } of await workflow()) {
+    const command = String(given.command)
+    if (!uses.startsWith('OWNER/seeder@') || !commands.includes(command)) continue
+    if (condition !== undefined && evaluate(condition, contexts) !== true) continue
+    const filled = Object.entries(given).map(([name, value]) => [name, fill(String(value), contexts)])
+    const ended = await runStep({
+      with: Object.fromEntries(filled),
+      folder: join(root, `step-${count++}`),
+      script: join(checkout, 'dist/action/index.js'),
+      // The runner is on the host: there is the rest of the job as well, which has no need of it.
+      prefix: command === 'deploy' ? await onHost(host) : [],
+      event: { name: event.name, payload },
+      env: {
+        XDG_CACHE_HOME: usersCache,
+        RUNNER_TEMP: temp,
+        ...(event.tag !== undefined && { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: event.tag }),
+      },
+      ...{ workspace, github },
+    })
+    expect(ended.code, `${command}: ${ended.stdout}\n${ended.stderr}`).toBe(0)
+    done[command] = ended
+  }
+  return done
+}
+
+const pullRequest = { name: 'pull_request' }
+const tag = () => ({ name: 'push', tag: `haproxy-${manifest.version}` })
+const comments = () => github.git.comments.filter(({ issue }) => issue === 7)
+
+describe('a pull request', () => {
+  it('builds the image and proves it: its whole contract, and the image is not changed by it', async () => {
+    const { build, test, comment } = await run(pullRequest, 'build', 'test', 'comment')
+    const file = build?.outputs.manifest ?? ''
+    manifest = manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')))
+    report = JSON.parse(await readFile(join(out, 'test-report.json'), 'utf8'))
+    expect(report.checks.filter(({ status }) => status !== 'passed')).toEqual([])
+    expect(report).toMatchObject({ image: 'haproxy', version: manifest.version, passed: true })
+    expect(report).toMatchObject({ raw: { sha256: manifest.raw.sha256 } })
+    expect(new Set(report.balanced.map((one) => one.backend))).toEqual(new Set(['w1', 'w2', 'w3']))
+    expect(manifest.source).toEqual({ commit, dirty: false })
+    // The console logs are kept only when something failed.
+    expect((await readdir(out)).filter((name) => name.endsWith('.logs'))).toEqual([])
+    expect(build?.outputs).toMatchObject({ version: manifest.version, digest: manifest.raw.sha256 })
+    expect(test?.outputs).toMatchObject({ passed: 'true', digest: manifest.raw.sha256 })
+    expect(comment?.outputs).toEqual({ changed: 'true' })
+  })
+
+  it('leaves the image as an artifact, and a summary', async () => {
+    const image = github.artifacts().find(({ name }) => name === manifest.qcow2.file)
+    expect(image).toMatchObject({ size: manifest.qcow2.size, sha256: manifest.qcow2.sha256 })
+    const names = github.artifacts().map(({ name }) => name)
+    expect(names.sort()).toEqual(
+      ['comment-haproxy', `haproxy-${manifest.version}`, manifest.qcow2.file].sort(),
+    )
+    const summaries = await Promise.all(
+      [0, 1].map((step) => readFile(join(root, `step-${step}/summary.md`), 'utf8')),
+    )
+    for (const summary of summaries) expect(summary).toContain('```mermaid')
+    expect(summaries[0]).toContain(manifest.raw.sha256)
+    expect(summaries[1]).toContain(`${report.checks.length} passed`)
+  })
+
+  it('has one comment, also after the second run', async () => {
+    expect(comments()).toHaveLength(1)
+    expect(comments()[0]?.body).toContain(manifest.version)
+    await run(pullRequest, 'comment')
+    expect(comments()).toHaveLength(1)
+  })
+})
+
+describe('a pushed tag', () => {
+  it('becomes a signed release that is promoted', async () => {
+    // What came before it is the same as of the pull request.
+    github.seedTag(tag().tag, commit)
+    const { publish, comment } = await run(tag(), 'publish', 'comment')
+    expect(comment).toBeUndefined()
+    expect(publish?.outputs).toMatchObject({ version: manifest.version, changed: 'true' })
+    const [candidate] = github.releases()
+    expect(candidate).toMatchObject({ tag: tag().tag, draft: false, prerelease: true })
+    expect(candidate?.assets.map(({ name }) => name).sort()).toEqual(
+      [...(await readdir(out)), 'release.json'].sort(),
+    )
+    // The runner takes the line that names what is to be masked, and shows it to nobody.
+    const shown = publish?.stdout.replace(/^::add-mask::.*$/gm, '')
+    expect(shown).not.toContain(key.split('\n')[1])
+
+    const { promote } = await run(tag(), 'promote')
+    expect(promote?.outputs).toMatchObject({ version: manifest.version, changed: 'true' })
+    expect(github.releases()).toMatchObject([{ tag: tag().tag, draft: false, prerelease: false }])
+  })
+
+  it('is a template on the host, of which a clone has booted', async () => {
+    const { deploy } = await run(tag(), 'deploy')
+    expect(deploy?.stdout).toMatch(/ready after \d+ s/)
+    expect(deploy?.outputs).toMatchObject({
+      'template-vmid': '9000',
+      changed: 'true',
+      version: manifest.version,
+    })
+    expect([...(await configsOf(host)).keys()]).toEqual([9000])
+    expect(await tagged(host, 'current')).toEqual([9000])
+    expect(await inventory(host)).toContain(`RAW_SHA256=${manifest.raw.sha256}`)
+  })
+
+  it('changes nothing when its workflow is run again', async () => {
+    const before = await inventory(host)
+    const sent = github.requests.filter(({ on }) => on === 'upload').length
+    const { publish, promote, deploy } = await run(tag(), 'publish', 'promote', 'deploy')
+    for (const step of [publish, promote, deploy]) expect(step?.outputs.changed).toBe('false')
+    expect(github.requests.filter(({ on }) => on === 'upload')).toHaveLength(sent)
+    expect(await inventory(host)).toBe(before)
+  })
+})

@@ -1,0 +1,89 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { signSums, verifySums } from '../../src/release/signature.ts'
+import { makeSigner, type Signer, sign } from '../support/deploy/image.ts'
+
+let folder: string
+let signer: Signer
+let key: string
+let allowed: string
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'seeder-signature-'))
+  signer = await makeSigner(join(folder, 'keys'))
+  key = await readFile(signer.key, 'utf8')
+  allowed = join(folder, 'allowed_signers')
+  await writeFile(allowed, signer.allowed)
+  await writeFile(join(folder, 'SHA256SUMS'), `${'ab'.repeat(32)}  haproxy.qcow2\n`)
+})
+
+afterEach(() => rm(folder, { recursive: true }))
+
+describe('a signature of SHA256SUMS', () => {
+  it('is verified, and names its signer', async () => {
+    await signSums(folder, key)
+    await expect(verifySums(folder, allowed)).resolves.toBe(signer.name)
+    expect((await readdir(folder)).sort()).toEqual([
+      'SHA256SUMS',
+      'SHA256SUMS.sig',
+      'allowed_signers',
+      'keys',
+    ])
+  })
+
+  it('takes a key that has lost its last line break or has those of Windows', async () => {
+    await signSums(folder, key.trimEnd())
+    await signSums(folder, key.replaceAll('\n', '\r\n'))
+    await expect(verifySums(folder, allowed)).resolves.toBe(signer.name)
+  })
+
+  it('is the same each time, so that a release that is gone on with stays as it is', async () => {
+    await signSums(folder, key)
+    const first = await readFile(join(folder, 'SHA256SUMS.sig'), 'utf8')
+    await signSums(folder, key)
+    expect(await readFile(join(folder, 'SHA256SUMS.sig'), 'utf8')).toBe(first)
+  })
+
+  it.each([
+    ['is none', 'no key'],
+    ['is cut off', 'CUT'],
+  ])('does not take a key that %s', async (_, text) => {
+    const given = text === 'CUT' ? key.slice(0, 200) : text
+    await expect(signSums(folder, given)).rejects.toMatchObject({ name: 'UsageError' })
+    expect(await readdir(folder)).not.toContain('SHA256SUMS.sig')
+  })
+
+  it('does not take a key with a passphrase, and does not ask for it', async () => {
+    await execa('ssh-keygen', ['-q', '-p', '-N', 'secret', '-f', signer.key])
+    await expect(signSums(folder, await readFile(signer.key, 'utf8'))).rejects.toThrow(/could not sign/)
+  })
+
+  it('of something else is refused', async () => {
+    await signSums(folder, key)
+    await writeFile(join(folder, 'SHA256SUMS'), 'other')
+    await expect(verifySums(folder, allowed)).rejects.toThrow(/by release@.* is wrong/)
+  })
+
+  it('by somebody else is refused', async () => {
+    await sign(folder, await makeSigner(join(folder, 'keys'), 'stranger'))
+    await expect(verifySums(folder, allowed)).rejects.toThrow(/signed by nobody in/)
+  })
+
+  it('for another purpose is refused', async () => {
+    await writeFile(allowed, signer.allowed.replace('namespaces="seeder" ', ''))
+    await sign(folder, signer, 'git')
+    await expect(verifySums(folder, allowed)).rejects.toThrow(/is wrong/)
+  })
+
+  it('that is not there is refused', async () => {
+    await expect(verifySums(folder, allowed)).rejects.toThrow(/has no SHA256SUMS.sig/)
+  })
+
+  it('asks for the file of those who may sign', async () => {
+    await signSums(folder, key)
+    await expect(verifySums(folder, join(folder, 'none'))).rejects.toThrow(/cannot be read/)
+  })
+})

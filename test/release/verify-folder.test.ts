@@ -1,0 +1,111 @@
+import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { verifyFolder } from '../../src/release/verify-folder.ts'
+import { testFolder } from '../support/builds.ts'
+import { makeSigner, type SmallImage, sign, writeSums } from '../support/deploy/image.ts'
+import { makeTestedBuild, reportOf, tamper, writeReport } from '../support/release/tested-build.ts'
+
+const root = await testFolder('verify folder')
+let image: SmallImage
+let allowed: string
+let count = 0
+
+beforeAll(async () => {
+  image = await makeTestedBuild(join(root, 'image'), null)
+  const signer = await makeSigner(join(root, 'keys'))
+  await sign(image.folder, signer)
+  allowed = join(root, 'allowed')
+  await writeFile(allowed, signer.allowed)
+})
+afterAll(() => rm(root, { recursive: true, force: true }))
+
+/** What is not right after a change of a copy, by what it is about. */
+async function findings(change: (folder: string) => Promise<unknown>, signers: string | undefined = allowed) {
+  const folder = join(root, `copy-${count++}`)
+  await cp(image.folder, folder, { recursive: true })
+  await change(folder)
+  const found = await verifyFolder(folder, signers)
+  return Object.fromEntries(
+    found
+      .filter(({ result }) => result !== 'right')
+      .map(({ what, result, found }) => [what, `${result}: ${found}`]),
+  )
+}
+
+const unchecked = { 'content of the disk': expect.stringMatching(/^not checked: deploy\.sh compares/) }
+const disk = 'haproxy-3.0.11-1.qcow2'
+
+/** Changes a text in a file, and the digests with it. */
+async function edit(folder: string, name: string, from: string | RegExp, to: string): Promise<void> {
+  const file = join(folder, name)
+  await writeFile(file, (await readFile(file, 'utf8')).replace(from, to))
+  await writeSums(folder, image.manifest)
+}
+
+describe('a folder', () => {
+  it('as it was signed has nothing wrong, and the disk’s content is not looked at', async () => {
+    expect(await findings(async () => {})).toEqual(unchecked)
+  })
+
+  it('without a signature that is asked for, or with that of a changed file', async () => {
+    const unsigned = await findings((folder) => rm(join(folder, 'SHA256SUMS.sig')))
+    expect(unsigned.signature).toMatch(/^wrong: .* is not signed/)
+    const without = await verifyFolder(image.folder, undefined)
+    expect(without[0]).toMatchObject({ what: 'signature', result: 'not checked' })
+    const changed = await findings((folder) => edit(folder, 'template.conf', /^CORES=.*$/m, 'CORES=64'))
+    expect(changed).toEqual({
+      ...unchecked,
+      signature: expect.stringMatching(/^wrong: the signature of SHA256SUMS/),
+    })
+  })
+
+  it('with a file that was changed, is missing, or is a link', async () => {
+    expect(await findings((folder) => tamper(join(folder, 'template.conf')))).toMatchObject({
+      'template.conf': expect.stringMatching(/^wrong: /),
+    })
+    expect((await findings((folder) => rm(join(folder, disk))))[disk]).toBe('wrong: it is not there')
+    const linked = await findings(async (folder) => {
+      await rm(join(folder, disk))
+      await symlink(join(image.folder, disk), join(folder, disk))
+    })
+    expect(linked[disk]).toBe('wrong: it is not a plain file')
+  })
+
+  it('of two builds', async () => {
+    const found = await findings(
+      (folder) => edit(folder, 'template.conf', /^RAW_SHA256=.*$/m, `RAW_SHA256=${'0'.repeat(64)}`),
+      undefined,
+    )
+    expect(found['template.conf']).toBe('wrong: RAW_SHA256 is not the manifest’s')
+  })
+
+  it('whose disk is none that a host may take', async () => {
+    const backed = async (folder: string) => {
+      const content = await readFile(join(folder, disk))
+      content.writeBigUInt64BE(512n, 8)
+      await writeFile(join(folder, disk), content)
+    }
+    expect((await findings(backed)).qcow2).toBe('wrong: it wants another image as its backing file')
+    expect((await findings((folder) => writeFile(join(folder, disk), 'short'))).qcow2).toMatch(/no qcow2/)
+  })
+
+  it('whose test was red, about another image, or is missing', async () => {
+    const report = reportOf(image.manifest)
+    const red = await findings((folder) => writeReport(folder, { ...report, passed: false }))
+    expect(red['test-report.json']).toMatch(/^wrong: haproxy 3\.0\.11-1 did not pass/)
+    const other = await findings((folder) => writeReport(folder, { ...report, raw: { sha256: null } }))
+    expect(other['test-report.json']).toMatch(/^wrong: .* another disk/)
+    const none = await findings((folder) => rm(join(folder, 'test-report.json')))
+    expect(none['test-report.json']).toMatch(/^not checked: /)
+  })
+
+  it('with a file that nothing vouches for, or with lines that are no digests', async () => {
+    const more = await findings((folder) => writeFile(join(folder, 'notes'), ''))
+    expect(more.notes).toBe('not checked: SHA256SUMS does not name it')
+    const evil = (folder: string) =>
+      writeFile(join(folder, 'SHA256SUMS'), `${'0'.repeat(64)}  ../../etc/passwd\n`)
+    await expect(findings(evil)).rejects.toThrow('SHA256SUMS has a line that cannot be taken')
+    await expect(verifyFolder(root, undefined)).rejects.toThrow('does not hold an image')
+  })
+})
