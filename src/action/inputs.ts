@@ -11,9 +11,10 @@ function text(pattern: RegExp, form: string) {
 const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
 const folders = z.string().transform((value) => value.split('\n').flatMap((line) => line.trim() || []))
+/** A release's tag; also `promote/TAG`, the tag that is pushed to have it promoted. */
 const tag = z.string().transform((value, context): Tag => {
   try {
-    return requireTag(value)
+    return requireTag(value.replace(/^promote\//, ''))
   } catch {
     context.addIssue({ code: 'custom', message: `found ${quoteValue(value)}; give IMAGE-VERSION` })
     return z.NEVER

@@ -86,6 +86,12 @@ function fixOf(refusal: Refusal, needs: Permission): { fix?: string } {
   if (status === 401) {
     return { fix: 'give a token that is valid: a job’s own token ends with the job, others expire' }
   }
+  if (status === 403 && /workflows=write/.test(refusal.headers['x-accepted-github-permissions'] ?? '')) {
+    // No job's token can have that permission. It is asked for when a commit's workflows are not those of the default branch.
+    return {
+      fix: 'the workflows of the default branch changed after this commit, and a job’s token may then not make its tag: build and publish the newest commit of that branch',
+    }
+  }
   if (status === 403) return { fix: permissionFix(acceptedPermissions(refusal.headers, needs) ?? [needs]) }
   if (status === 404) {
     return {

@@ -25,6 +25,8 @@ describe('a refusal of GitHub', () => {
     const fix = accepting('issues=write,pull_requests=read; checks=write')
     expect(fix).toContain('        issues: write\n        pull-requests: read\n')
     expect(fix).not.toContain('contents')
+    // No job can have this one.
+    expect(accepting('contents=write,workflows=write')).toMatch(/newest commit/)
     // Of several ways the one that the job was meant to have.
     expect(accepting('issues=write; contents=write')).not.toContain('issues')
   })

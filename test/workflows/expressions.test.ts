@@ -63,11 +63,6 @@ describe('images.yml', async () => {
 describe('release.yml', async () => {
   const { jobs } = await workflow('release.yml')
 
-  it('promotes tags only', () => {
-    expect(evaluate(jobs.promote.if, { github: { ref_type: 'tag' } })).toBe(true)
-    expect(evaluate(jobs.promote.if, { github: { ref_type: 'branch' } })).toBe(false)
-  })
-
   it('attests in public repositories, or where it is asked for', () => {
     const step = jobs.publish.steps.find(({ uses = '' }) => uses.startsWith('actions/attest@'))
     const attests = (visibility: string, vars: Record<string, string>) =>
@@ -100,6 +95,14 @@ describe('promote.yml', async () => {
     [true, 'demote'],
   ])('demote %s: %s', (demote, command) => {
     expect(evaluate(step.with.command, { inputs: { demote } })).toBe(command)
+  })
+
+  it('is about the tag that was given, or that was pushed', () => {
+    const given = [jobs.promote.steps[1].with.tag, jobs.deploy.with.tag]
+    const about = (inputs: Record<string, string>, pushed: string) =>
+      given.map((one) => evaluate(one, { inputs, github: { ref_name: pushed } }))
+    expect(about({ tag: 'etcd-3.6.1-1' }, 'main')).toEqual(['etcd-3.6.1-1', 'etcd-3.6.1-1'])
+    expect(about({}, 'promote/etcd-3.6.1-1')).toEqual(['promote/etcd-3.6.1-1', 'promote/etcd-3.6.1-1'])
   })
 
   it('trusts the default branch, and waits for an approval', () => {
