@@ -126,7 +126,6 @@ describe('every job', () => {
     expect(writes.sort()).toEqual([
       'images.yml comment pull-requests',
       'promote.yml promote contents',
-      'release.yml promote contents',
       'release.yml publish attestations',
       'release.yml publish contents',
       'release.yml publish id-token',
