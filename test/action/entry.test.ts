@@ -135,7 +135,7 @@ describe('a release', () => {
       },
     })
     expect(published.summary).toContain('candidate["candidate"]:::done --> promoted["promoted"]:::open')
-    expect(published.stdout).toMatch(/^::group::Check the build$[\s\S]+?^::endgroup::$/m)
+    expect(published.stdout).toMatch(/^::group::check the build$[\s\S]+?^::endgroup::$/m)
     expect(github.releases()).toMatchObject([{ tag, prerelease: true, draft: false }])
     expect(await step(publish)).toMatchObject({ code: 0, outputs: { changed: 'false' } })
 

@@ -45,8 +45,11 @@ beforeAll(async () => {
   await host.run(['sh', '-c', 'cat > /etc/seeder/allowed_signers'], { input: signer.allowed })
   // The step has the network of this machine, where GitHub is. The bridges are on the stand-in host's own.
   const script = `#!/bin/sh\nexec nsenter --target=1 --net -- '${checkout}/scripts/deploy.sh' "$@"\n`
-  const install = 'mkdir -p "$0"; cat > "$0/deploy.sh"; chmod 755 "$0/deploy.sh"'
-  await host.run(['sh', '-euc', install, '/usr/local/lib/seeder'], { input: script })
+  // Not on this machine: a file system of the host's own is over that folder.
+  const install =
+    'mount -t tmpfs none /usr/local/lib; mkdir "$0"; cat > "$0/deploy.sh"; chmod 755 "$0/deploy.sh"'
+  const installed = await host.run(['sh', '-euc', install, '/usr/local/lib/seeder'], { input: script })
+  if (installed.code !== 0) throw new Error(installed.stderr)
 })
 afterAll(async () => {
   await host.remove()
@@ -113,7 +116,7 @@ async function run(
       prefix: command === 'deploy' ? await onHost(host) : [],
       event: { name: event.name, payload },
       env: {
-        XDG_CACHE_HOME: usersCache,
+        XDG_CACHE_HOME: command === 'deploy' ? join(root, 'cache') : usersCache,
         RUNNER_TEMP: temp,
         ...(event.tag !== undefined && { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: event.tag }),
       },
