@@ -26,8 +26,11 @@ const system = [
   'test/scripts/bundle.test.ts',
 ]
 
-/** Tests that take minutes: real builds, real boots, and programs that are killed again and again. */
-const long = ['test/e2e/**/*.test.ts', 'test/host/deploy-crash.test.ts']
+/** Programs that are killed again and again. */
+const killed = ['test/host/deploy-crash.test.ts', 'test/e2e/node-killed.test.ts']
+
+/** Tests that take minutes: real builds, real boots. */
+const long = ['test/e2e/**/*.test.ts']
 
 // Most tests wait for programs that they started: more files at once than there are cores.
 const waiting = { maxWorkers: 4, testTimeout: 60_000, hookTimeout: 60_000 }
@@ -53,7 +56,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...long, ...system],
+          exclude: [...long, ...killed, ...system],
           ...waiting,
           server,
         },
@@ -70,11 +73,16 @@ export default defineConfig({
         },
       },
       {
+        // Each of them waits for half of its time.
+        test: { name: 'killed', include: killed, maxWorkers: 2, hookTimeout: 15 * 60_000 },
+      },
+      {
         plugins: [withoutSourceMaps],
         // One file after the other, since each of them uses the whole machine.
         test: {
           name: 'e2e',
           include: long,
+          exclude: killed,
           fileParallelism: false,
           server,
           testTimeout: 15 * 60_000,

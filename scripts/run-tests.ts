@@ -30,7 +30,7 @@ function steps(shellScripts: readonly string[], fast: boolean): Step[] {
     vitest('unit tests', 'unit'),
     vitest('system tests', 'system'),
   ]
-  return fast ? all : [...all, vitest('builds and boots', 'e2e')]
+  return fast ? all : [...all, vitest('killed and run again', 'killed'), vitest('builds and boots', 'e2e')]
 }
 
 function check(title: string, command: string, args: readonly string[]): Step {
