@@ -120,8 +120,7 @@ class Fetch {
       for (const file of small) await this.#fetchFile(file, journal)
       await inspectSmallFiles(partial, this.#contents, this.#options)
       for (const file of this.#contents.files.filter(({ name }) => name === disk)) {
-        this.#announce(file, journal)
-        await this.#fetchFile(file, journal)
+        await this.#fetchFile(file, journal, () => this.#announce(file, journal))
       }
       await putInPlace(this.#places)
     } finally {
@@ -139,15 +138,19 @@ class Fetch {
     this.#options.progress.note(`downloading ${name}, ${formatBytes(size)}${kept}`)
   }
 
-  /** One file, its parts at their places in it from the beginning. */
-  async #fetchFile(file: ReleaseFile, journal: DownloadJournal): Promise<void> {
+  /** One file, its parts at their places in it from the beginning. `begin` is called when it is known what is there. */
+  async #fetchFile(file: ReleaseFile, journal: DownloadJournal, begin = () => {}): Promise<void> {
     const path = join(this.#places.partial, file.name)
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)
     try {
-      // A file that is not what the journal speaks of has nothing of it.
-      const isKept = (await handle.stat()).size === file.size
-      await handle.truncate(file.size)
-      const isNew = await this.#fetchParts(file, handle, journal, isKept)
+      if ((await handle.stat()).size !== file.size) {
+        // It is not what the journal speaks of. The marks go first: a run that is killed in between must not leave a
+        // file of the right size, with nothing in it, and marks that say that it is done.
+        await forget(file, journal)
+        await handle.truncate(file.size)
+      }
+      begin()
+      const isNew = await this.#fetchParts(file, handle, journal)
       // The digest of a single part is the file's, and has just been computed.
       if (isNew && file.parts.length === 1) return
     } finally {
@@ -157,18 +160,13 @@ class Fetch {
   }
 
   /** Whether all of it came in this run. */
-  async #fetchParts(
-    file: ReleaseFile,
-    handle: FileHandle,
-    journal: DownloadJournal,
-    isKept: boolean,
-  ): Promise<boolean> {
+  async #fetchParts(file: ReleaseFile, handle: FileHandle, journal: DownloadJournal): Promise<boolean> {
     const stop = new AbortController()
     const signal = AbortSignal.any([stop.signal, this.#options.signal])
     const failures: unknown[] = []
     let isNew = true
     const fetchOne = async ({ part, offset }: { part: Part; offset: number }) => {
-      const { bytes, done } = isKept ? journal.of(part) : { bytes: 0, done: false }
+      const { bytes, done } = journal.of(part)
       if (done || bytes > 0) isNew = false
       if (done) return this.#show(file, part, part.size)
       signal.throwIfAborted()
@@ -195,11 +193,12 @@ class Fetch {
     return isNew
   }
 
-  async #verifyWhole({ name, sha256, parts }: ReleaseFile, path: string, journal: DownloadJournal) {
+  async #verifyWhole(file: ReleaseFile, path: string, journal: DownloadJournal) {
+    const { name, sha256 } = file
     const found = await sha256File(path)
     if (found === sha256) return
     // All parts were right once, so the disk has changed or the release is wrong: nothing of the file counts.
-    for (const part of parts) await journal.mark(part, { bytes: 0, done: false })
+    await forget(file, journal)
     throw new SeederError(
       `${name} is complete and wrong: its sha256 is ${found}, the release says ${sha256}`,
       {
@@ -221,6 +220,14 @@ class Fetch {
     if (Math.abs(done - this.#shown) < 1_000_000 && done !== file.size) return
     this.#shown = done
     this.#options.progress.bytes('downloading', done, file.size)
+  }
+}
+
+/** Marks all of a file as not there, on the disk for good when it returns. */
+async function forget({ parts }: ReleaseFile, journal: DownloadJournal): Promise<void> {
+  for (const part of parts) {
+    const { bytes, done } = journal.of(part)
+    if (done || bytes > 0) await journal.mark(part, { bytes: 0, done: false })
   }
 }
 

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
@@ -22,7 +22,9 @@ let cache: string
 
 beforeAll(async () => {
   image = await makeSmallImage(join(root, 'image'))
+  await writeFile(join(image.folder, 'test-report.json'), '{}\n')
   big = await makeSmallImage(join(root, 'big'), { sizeMiB: 80 })
+  await writeFile(join(big.folder, 'test-report.json'), '{}\n')
 })
 afterAll(() => rm(root, { recursive: true, force: true }))
 
@@ -83,6 +85,26 @@ it('killed at any moment, the next run completes it, without what was there alre
   }
   expect(kept).toBeGreaterThan(10)
 }, 180_000)
+
+it('killed while it makes anew what was lost, it does not take the journal’s word for what is not there', async () => {
+  await seedImage(github, image, { partSize })
+  // Up to 35 or so it is at the small files, then at the disk.
+  for (const point of [8, 16, 24, 48, 60]) {
+    newCache()
+    github.faults.add({ on: 'download', match: /part-09/, times: 2, do: 'wrong-digest' })
+    await expect(run()).rejects.toThrow('part-09 was downloaded twice and is wrong')
+    expect(await doneParts()).toEqual(
+      expect.arrayContaining(['SHA256SUMS', expect.stringMatching(/part-01$/)]),
+    )
+    // As an end in the middle of the removal of a download leaves it.
+    await rm(join(cache, `.${tag}.partial`), { recursive: true })
+    expect(await run(point)).toBeUndefined()
+    await run()
+    expect(await digestsOf(join(cache, tag)), `killed before change ${point}`).toEqual(
+      await digestsOf(image.folder),
+    )
+  }
+}, 120_000)
 
 it('killed again and again, it comes to its end', async () => {
   await seedImage(github, image, { partSize })
