@@ -1,4 +1,4 @@
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
 import type { Part } from './contents.ts'
 
 /** What is known of a part that an earlier run worked on. */
@@ -16,12 +16,10 @@ const nothing: Mark = { bytes: 0, done: false }
  * then `BYTES PART` or `done PART`, the last one of a part counting. A line is written when what it says is on the disk.
  */
 export class DownloadJournal {
-  readonly #file: string
   readonly #handle: FileHandle
   readonly #marks: Map<string, Mark>
 
-  private constructor(file: string, handle: FileHandle, marks: Map<string, Mark>) {
-    this.#file = file
+  private constructor(handle: FileHandle, marks: Map<string, Mark>) {
     this.#handle = handle
     this.#marks = marks
   }
@@ -40,7 +38,7 @@ export class DownloadJournal {
       await handle.close()
       throw error
     }
-    return new DownloadJournal(file, handle, marks ?? new Map())
+    return new DownloadJournal(handle, marks ?? new Map())
   }
 
   /** Whether an earlier run has left anything that counts. */
@@ -61,12 +59,6 @@ export class DownloadJournal {
 
   async close(): Promise<void> {
     await this.#handle.close()
-  }
-
-  /** For when the download is complete, or nothing of it counts. */
-  async remove(): Promise<void> {
-    await this.close()
-    await rm(this.#file, { force: true })
   }
 }
 
