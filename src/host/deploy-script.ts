@@ -107,7 +107,9 @@ export async function runDeployScript(
 }
 
 /** deploy.sh takes back what it has begun when it is asked to stop. Behind sudo it cannot be asked. */
-function askToStop({ pid = 0 }: ChildProcess, note: (line: string) => void): void {
+function askToStop({ pid }: ChildProcess, note: (line: string) => void): void {
+  // It could not be started.
+  if (pid === undefined) return
   try {
     process.kill(pid, 'SIGTERM')
     note('deploy.sh is asked to stop')

@@ -1,5 +1,6 @@
 import { chmod, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Argv } from '../../src/host/commands.ts'
 import { parseDeployPolicy } from '../../src/host/deploy-policy.ts'
@@ -7,6 +8,7 @@ import { deployFailure, deployScript, runDeployScript } from '../../src/host/dep
 import { deployOptions } from '../../src/release/deploy.ts'
 import { StoppedError } from '../../src/report/error.ts'
 import { testFolder } from '../support/builds.ts'
+import { checkout } from '../support/seeder.ts'
 
 const root = await testFolder('deploy script')
 afterAll(() => rm(root, { recursive: true, force: true }))
@@ -110,6 +112,24 @@ describe('running it', () => {
     expect(ended).toBeInstanceOf(StoppedError)
     expect(ended).toMatchObject({ message: 'stopped; deploy: it is undone, nothing has changed' })
     expect(told).toContain('deploy.sh is asked to stop')
+  })
+
+  it('asks nobody to stop when it was never there', async () => {
+    // A process of its own in a group of its own: a signal to process 0 goes to the whole group.
+    const program = `
+      import { runDeployScript } from ${JSON.stringify(join(checkout, 'src/host/deploy-script.ts'))}
+      const stop = new AbortController()
+      const ended = runDeployScript(['/nowhere/deploy.sh'], { note: console.log, signal: stop.signal })
+      stop.abort()
+      await ended.catch(({ message }) => console.log(message))`
+    const { stdout, signal } = await execa(process.execPath, ['--input-type=module', '--eval', program], {
+      detached: true,
+      reject: false,
+    })
+    expect([signal, stdout]).toEqual([
+      undefined,
+      '/nowhere/deploy.sh could not be started: spawn /nowhere/deploy.sh ENOENT',
+    ])
   })
 
   it('says when there is no such script', async () => {
