@@ -25,7 +25,7 @@ export async function checkSignatureEarly(
     throw new SeederError(
       `${contents.image} ${contents.version} is not signed, and this host takes signed images`,
       {
-        fix: 'publish it with a key (SEEDER_SIGNING_KEY or --key)',
+        fix: 'raise the revision, and publish that with a key (SEEDER_SIGNING_KEY or --key)',
       },
     )
   }
