@@ -1,8 +1,10 @@
 import type { Asset, Release } from '../github/release.ts'
 import { SeederError } from '../report/error.ts'
 import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
+import { MOST_BYTES } from './small-asset.ts'
 import { SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
+import { REPORT_FILE } from './test-report.ts'
 
 /** The file with the disk in it: the only one that may be large. */
 export function diskName(contents: Contents): string {
@@ -22,7 +24,7 @@ export function contradictions(contents: Contents, release: Release): string[] {
   const tag = formatTag(contents)
   const names = contents.files.map(({ name }) => name)
   const parts = contents.files.flatMap((file) => file.parts)
-  const needed = [diskName(contents), manifestName(contents), 'template.conf', SUMS_FILE]
+  const needed = [diskName(contents), manifestName(contents), 'template.conf', SUMS_FILE, REPORT_FILE]
   return [
     ...(tag === release.tag ? [] : [`it is of ${tag}`]),
     ...repeated(names).map((name) => `it names ${name} twice`),
@@ -30,6 +32,10 @@ export function contradictions(contents: Contents, release: Release): string[] {
     ...(names.includes(CONTENTS_FILE) ? [`it names itself`] : []),
     ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
     ...contents.files.flatMap(fileContradictions),
+    // They are downloaded before it is known who signed them.
+    ...contents.files
+      .filter(({ name, size }) => name !== diskName(contents) && size > MOST_BYTES)
+      .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${MOST_BYTES}`),
     ...parts.flatMap((part) =>
       assetContradictions(
         part,

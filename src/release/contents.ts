@@ -5,7 +5,8 @@ const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
 
 /**
  * `release.json`, an asset of every release: which files it has, and how a file too big for one asset is put together
- * again. Signed by way of `SHA256SUMS`, which has the digests of the whole files. Sizes in bytes.
+ * again. `SHA256SUMS`, which may be signed, vouches for the disk, the manifest and `template.conf`; nothing signed vouches
+ * for the test report, which is made after it. Sizes in bytes.
  */
 export const contentsSchema = z.object({
   schema: z.literal(1),

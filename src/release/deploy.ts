@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Releases } from '../github/release.ts'
@@ -7,11 +8,14 @@ import { parseDeployResult } from '../host/deploy-result.ts'
 import { requireSudo, runDeployScript } from '../host/deploy-script.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
+import { manifestName } from './agreement.ts'
 import { chooseRelease } from './choice.ts'
 import type { Contents } from './contents.ts'
 import { placesOf, removeDownload } from './download-folder.ts'
 import { checkSignatureEarly } from './early-signature.ts'
 import { fetchRelease } from './fetch.ts'
+import { requireTested } from './proof.ts'
+import { REPORT_FILE } from './test-report.ts'
 
 /** What is to be deployed to this host, and how. */
 export interface DeployRequest {
@@ -62,6 +66,12 @@ export async function deployRelease(
   const folder = downloadFolder(request.cache, releases.repository, release.tag)
   const inspect = async (small: string, contents: Contents) => {
     progress.note(await checkSignatureEarly(small, contents, policy, request.allowedSigners))
+    const read = (name: string) => readFile(join(small, name), 'utf8')
+    // A release becomes a full one by a click as well, and then nobody has looked at these.
+    requireTested(release, contents, {
+      manifest: await read(manifestName(contents)),
+      report: await read(REPORT_FILE),
+    })
   }
   return fetchRelease(releases, release, folder, { progress, signal, inspect }, async (contents) => {
     progress.phase(request.dryRun ? 'plan the template' : 'make the template')

@@ -18,7 +18,8 @@ export interface PromoteResult {
 }
 
 /**
- * Makes a candidate the promoted version of its image, after everything about it was verified again.
+ * Makes a candidate the promoted version of its image, after everything about it was verified again. One that is
+ * promoted already is verified too.
  * Throws SeederError when it is not fit for that, and UsageError when there is no such release.
  */
 export async function promote(
@@ -34,7 +35,10 @@ export async function promote(
     if (standing.promoted?.id !== release.id) {
       progress.note(`${tag} was promoted before; ${standing.promoted?.tag} is newer, and is the promoted one`)
     }
-    return resultOf(release, standing, false)
+    // Anybody who may write could have made it a full release.
+    progress.phase(`verify ${tag}`)
+    const { signer } = await verifyRelease(releases, release, trust, signal)
+    return { ...resultOf(release, standing, false), signer: signer ?? null }
   }
   const newer = standing.versions.find(
     (one) => one.release.id === standing.promoted?.id && compareVersions(version, one.version) < 0,

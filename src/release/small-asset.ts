@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import type { Asset, Releases } from '../github/release.ts'
 import { SeederError } from '../report/error.ts'
 
-/** Enough for a manifest of a big image and a long test report. */
-const MOST_BYTES = 16 * 1024 ** 2
+/** What a file other than the disk may have, in bytes: enough for a manifest of a big image and a long test report. */
+export const MOST_BYTES = 16 * 1024 ** 2
 
 /** So often a download that broke off is begun again. */
 const ATTEMPTS = 3

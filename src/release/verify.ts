@@ -1,18 +1,19 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Manifest, manifestSchema } from '../build/manifest.ts'
 import type { Release, Releases } from '../github/release.ts'
 import { SeederError } from '../report/error.ts'
+import { manifestName } from './agreement.ts'
 import { compareAssets, describeDifference, untilDigested } from './assets.ts'
 import { CONTENTS_FILE, type Contents } from './contents.ts'
 import { readContents } from './contents-asset.ts'
+import { notAsPublished, requireTested } from './proof.ts'
 import { verifySums } from './signature.ts'
 import { readSmallAsset } from './small-asset.ts'
 import { requireSums, SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
 import { requireTagOf } from './tag-commit.ts'
-import { REPORT_FILE, requireGreenReport } from './test-report.ts'
+import { REPORT_FILE } from './test-report.ts'
 
 /** Who may have signed a release. Without a file a signature is not looked at. */
 export interface Trust {
@@ -40,13 +41,15 @@ export async function verifyRelease(
 ): Promise<Verified> {
   const at = await untilDigested(releases, release, signal)
   const contents = await readContents(releases, at, signal)
-  if (!contents) throw refuse(at, `it has no ${CONTENTS_FILE}`)
-  if (formatTag(contents) !== at.tag) throw refuse(at, `its ${CONTENTS_FILE} is of ${formatTag(contents)}`)
+  if (!contents) throw notAsPublished(at, `it has no ${CONTENTS_FILE}`)
+  if (formatTag(contents) !== at.tag) {
+    throw notAsPublished(at, `its ${CONTENTS_FILE} is of ${formatTag(contents)}`)
+  }
   requireAssets(at, contents)
 
   const read = async (name: string) => {
     const asset = at.assets.find((one) => one.name === name)
-    if (!asset) throw refuse(at, `it has no ${name}`)
+    if (!asset) throw notAsPublished(at, `it has no ${name}`)
     return readSmallAsset(releases, asset, signal)
   }
   const sums = await read(SUMS_FILE)
@@ -54,12 +57,10 @@ export async function verifyRelease(
   const signed = contents.files.some(({ name }) => name === SIGNATURE_FILE)
   const signer = await verifySigned(at, sums, signed ? await read(SIGNATURE_FILE) : undefined, trust)
 
-  const manifest = parseManifest(at, await read(`${at.tag}.manifest.json`))
-  if (formatTag(manifest) !== at.tag) throw refuse(at, `its manifest is of ${formatTag(manifest)}`)
-  if (manifest.raw.sha256 !== contents.raw.sha256) {
-    throw refuse(at, `its manifest and its ${CONTENTS_FILE} are about different disks`)
-  }
-  requireGreenReport((await read(REPORT_FILE)).toString(), manifest)
+  const manifest = requireTested(at, contents, {
+    manifest: (await read(manifestName(contents))).toString(),
+    report: (await read(REPORT_FILE)).toString(),
+  })
   if (manifest.source.commit !== null) {
     await requireTagOf(releases, at.tag, manifest.source.commit, { exists: true, signal })
   }
@@ -72,7 +73,7 @@ function requireAssets(release: Release, { files }: Contents): void {
     const [first, ...more] = parts
     const whole = more.length > 0 || (first?.name === name && first.sha256 === sha256)
     if (!whole || parts.reduce((sum, part) => sum + part.size, 0) !== size) {
-      throw refuse(release, `the parts of ${name} are not the whole file`)
+      throw notAsPublished(release, `the parts of ${name} are not the whole file`)
     }
   }
   const described = release.assets.filter(({ name }) => name !== CONTENTS_FILE)
@@ -82,7 +83,7 @@ function requireAssets(release: Release, { files }: Contents): void {
       described,
     ),
   )
-  if (different.length > 0) throw refuse(release, different.join('; '))
+  if (different.length > 0) throw notAsPublished(release, different.join('; '))
 }
 
 async function verifySigned(
@@ -94,7 +95,7 @@ async function verifySigned(
   if (signature === undefined) {
     if (allowUnsigned) return undefined
     throw new SeederError(`${release.tag} is not signed`, {
-      fix: 'publish it with a key, or allow it with --allow-unsigned',
+      fix: 'raise the revision, and publish that with a key; or allow this one with --allow-unsigned',
     })
   }
   if (allowedSigners === undefined) return undefined
@@ -106,19 +107,4 @@ async function verifySigned(
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-function parseManifest(release: Release, content: Buffer): Manifest {
-  try {
-    return manifestSchema.parse(JSON.parse(content.toString()))
-  } catch (cause) {
-    throw refuse(release, 'its manifest cannot be read', cause)
-  }
-}
-
-function refuse({ tag, url }: Release, found: string, cause?: unknown): SeederError {
-  return new SeederError(`the release ${tag} is not as it was published: ${found}`, {
-    fix: `do not use it; see ${url}, and publish a new revision`,
-    cause,
-  })
 }

@@ -8,7 +8,7 @@ import { LocalGitHub } from '../support/github/local-github.ts'
 import type { HostResult, PveHost } from '../support/pve/host.ts'
 import { seederOnHost } from '../support/release/on-host.ts'
 import { type Seed, seedImage } from '../support/release/seed.ts'
-import { makeTestedBuild, tamper } from '../support/release/tested-build.ts'
+import { makeTestedBuild, reportOf, tamper, writeReport } from '../support/release/tested-build.ts'
 
 /** `seeder deploy` and `seeder status` on a stand-in host, with releases of the local GitHub. */
 const root = await testFolder('deploy release')
@@ -130,7 +130,24 @@ describe('seeder deploy', () => {
     await seed(0)
     const foreign = await seeder(['--quiet', 'deploy', 'haproxy', '3.0.11-1'])
     expect(foreign.stderr).toContain('SHA256SUMS is signed by nobody in /etc/seeder/allowed_signers')
+    expect(unsigned.stderr).toContain('raise the revision, and publish that with a key')
     expect([unsigned.code, foreign.code, disks()]).toEqual([1, 1, []])
+  })
+
+  it('refuses what is full without having passed its test, before its disk is downloaded', async () => {
+    const [{ folder, manifest }] = images as [SmallImage]
+    await writeReport(folder, { ...reportOf(manifest), passed: false })
+    try {
+      await seed(0)
+    } finally {
+      await writeReport(folder, reportOf(manifest))
+    }
+    const red = await seeder(['--quiet', 'deploy', 'haproxy'])
+    expect(red.stderr).toContain('seeder: haproxy 3.0.11-1 did not pass its test')
+    await seed(1, { twist: (contents) => ({ ...contents, raw: { sha256: '0'.repeat(64) } }) })
+    const other = await seeder(['--quiet', 'deploy', 'haproxy', '3.0.12-1'])
+    expect(other.stderr).toContain('its manifest and its release.json are about different disks')
+    expect([red.code, other.code, disks()]).toEqual([1, 1, []])
   })
 
   it('tells what deploy.sh said when it fails, keeps the download, and goes on from it', async () => {

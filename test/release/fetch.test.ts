@@ -1,10 +1,11 @@
-import { readdir, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { connect } from '../../src/github/client.ts'
 import type { Releases } from '../../src/github/release.ts'
 import type { Contents } from '../../src/release/contents.ts'
 import { fetchRelease } from '../../src/release/fetch.ts'
+import { MOST_BYTES } from '../../src/release/small-asset.ts'
 import { StoppedError } from '../../src/report/error.ts'
 import { testFolder } from '../support/builds.ts'
 import { makeSmallImage, type SmallImage, sha256 } from '../support/deploy/image.ts'
@@ -244,6 +245,13 @@ describe('a release that contradicts itself', () => {
       /template\.conf is not what SHA256SUMS says \(sha256 [0-9a-f]{64}, not [0-9a-f]{64}\)/,
     ],
     [
+      'an image that was not tested',
+      {
+        twist: (all) => ({ ...all, files: all.files.filter(({ name }) => name !== 'test-report.json') }),
+      },
+      /it does not name test-report\.json/,
+    ],
+    [
       'a digest of the part and another of the file',
       { twist: (all) => resummed(all) },
       /template\.conf is one part and has two digests/,
@@ -264,6 +272,21 @@ describe('a release that contradicts itself', () => {
     await expect(fetch()).rejects.toThrow(message)
     expect(await digestsOf(folder)).toBeUndefined()
     expect(downloads(/qcow2/)).toEqual([])
+  })
+
+  it('a file other than the disk that is large, of which nothing is downloaded', async () => {
+    const report = join(image.folder, 'test-report.json')
+    const before = await readFile(report)
+    await writeFile(report, Buffer.alloc(MOST_BYTES + 1, ' '))
+    try {
+      await seedImage(github, image)
+    } finally {
+      await writeFile(report, before)
+    }
+    await expect(fetch()).rejects.toThrow(
+      'test-report.json has 16777217 bytes, and only the disk has more than 16777216',
+    )
+    expect(downloads(/test-report|qcow2/)).toEqual([])
   })
 
   it('a file beside the signed ones', async () => {

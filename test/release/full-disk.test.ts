@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises'
+import { open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
@@ -17,6 +17,7 @@ let github: LocalGitHub
 
 beforeAll(async () => {
   image = await makeSmallImage(join(root, 'image'))
+  await writeFile(join(image.folder, 'test-report.json'), '{}\n')
 })
 afterAll(() => rm(root, { recursive: true, force: true }))
 

@@ -145,6 +145,23 @@ describe('promotion', () => {
   })
 })
 
+describe('a release that is full already, as by a click on its page', () => {
+  it('is verified all the same', async () => {
+    const red = JSON.stringify({ ...reportOf(builds[first].manifest), passed: false })
+    await seedBuild(github, builds[first], { prerelease: false, files: { 'test-report.json': red } })
+    await expect(promoted(first)).rejects.toThrow(/did not pass its test/)
+  })
+
+  it('has to be signed by somebody who may, who is named', async () => {
+    await seedBuild(github, builds[second], { prerelease: false })
+    await expect(promoted(second)).resolves.toMatchObject({ changed: false, signer: signer.name })
+    await sign(builds[first].folder, stranger)
+    await seedBuild(github, builds[first], { prerelease: false })
+    await expect(promoted(first)).rejects.toThrow(/signed by nobody/)
+    expect(changes()).toBe(0)
+  })
+})
+
 describe('demotion', () => {
   it('leaves no version promoted when there was one only', async () => {
     await seedBuild(github, builds[first], { prerelease: false })
@@ -166,7 +183,10 @@ describe('the signature of a candidate', () => {
 
   it('has to be there, unless that is allowed', async () => {
     await seedBuild(github, builds[first], { signed: false })
-    await expect(promoted(first)).rejects.toThrow(`${first} is not signed`)
+    await expect(promoted(first)).rejects.toMatchObject({
+      message: `${first} is not signed`,
+      fix: expect.stringContaining('raise the revision, and publish that with a key'),
+    })
     await expect(promoted(first, { allowUnsigned: true })).resolves.toMatchObject({
       changed: true,
       signer: null,
