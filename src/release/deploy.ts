@@ -6,7 +6,7 @@ import type { Argv } from '../host/commands.ts'
 import { type DeployPolicy, deployConf, readDeployPolicy } from '../host/deploy-policy.ts'
 import { parseDeployResult } from '../host/deploy-result.ts'
 import { requireSudo, runDeployScript } from '../host/deploy-script.ts'
-import { SeederError, UsageError } from '../report/error.ts'
+import { describeError, SeederError, UsageError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { manifestName } from './agreement.ts'
 import { chooseRelease } from './choice.ts'
@@ -78,7 +78,12 @@ export async function deployRelease(
     const argv: Argv = [...request.script, ...options, folder]
     const note = (line: string) => progress.note(line)
     const result = deployResult(await runDeployScript(argv, { note, signal }), contents, request.dryRun)
-    if (!request.keepDownload) await removeDownload(placesOf(folder))
+    if (!request.keepDownload) {
+      // The template is there, whatever becomes of the download.
+      await removeDownload(placesOf(folder)).catch((error: unknown) => {
+        progress.note(`the download could not be removed, and stays in ${folder}: ${describeError(error)}`)
+      })
+    }
     return result
   })
 }

@@ -150,6 +150,17 @@ describe('seeder deploy', () => {
     expect([red.code, other.code, disks()]).toEqual([1, 1, []])
   })
 
+  it('has deployed it also when the download cannot be removed, and says where it stays', async () => {
+    await seed(0)
+    const script = join(root, 'holding.sh')
+    // A file that something is mounted on cannot be removed, not even by root.
+    const hold = 'for last; do :; done; exec mount --bind "$last/template.conf" "$last/template.conf"'
+    await writeFile(script, `#!/bin/sh\n'${deployScript}' "$@" || exit\n${hold}\n`, { mode: 0o755 })
+    const { code, stdout, stderr } = await seeder(['deploy', 'haproxy', '--deploy-script', script])
+    expect([code, stdout], stderr).toEqual([0, 'haproxy 3.0.11-1 is template 9000 on pve1\n'])
+    expect(stderr).toMatch(/the download could not be removed, and stays in .*haproxy-3\.0\.11-1: EBUSY/)
+  })
+
   it('tells what deploy.sh said when it fails, keeps the download, and goes on from it', async () => {
     await seed(0)
     await host.faults.set({
