@@ -1829,8 +1829,8 @@ function templateConf(manifest, platform) {
 
 
 
-/** Files that a folder with an earlier build may hold: they are ours to replace. */
-const OURS = /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS(\.sig)?|template\.conf|test-report\.(json|logs))$/;
+/** Files that a folder with an earlier build may hold: they are ours to replace. One `.sig.…` a killed `publish` has left. */
+const OURS = /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS(\.sig(\.[\w-]+)?)?|template\.conf|test-report\.(json|logs))$/;
 /**
  * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and
  * nothing else. Throws UsageError otherwise.
@@ -2056,15 +2056,15 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var commander__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7375);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9947);
 /* harmony import */ var _commands_context_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7949);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8167);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8813);
 /* harmony import */ var _commands_inspect_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5526);
 /* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9973);
 /* harmony import */ var _commands_node_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(209);
 /* harmony import */ var _commands_pki_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5535);
 /* harmony import */ var _commands_plan_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5664);
 /* harmony import */ var _commands_platform_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(4768);
-/* harmony import */ var _commands_promote_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(5168);
-/* harmony import */ var _commands_publish_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(2715);
+/* harmony import */ var _commands_promote_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(7674);
+/* harmony import */ var _commands_publish_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6254);
 /* harmony import */ var _commands_status_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(1807);
 /* harmony import */ var _commands_test_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(6270);
 /* harmony import */ var _commands_verify_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(9059);
@@ -3718,7 +3718,7 @@ function createContext(options, ownCheckout, env = process.env) {
 
 /***/ }),
 
-/***/ 8167:
+/***/ 8813:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -3737,12 +3737,12 @@ var github_settings = __nccwpck_require__(9518);
 var deploy_script = __nccwpck_require__(1707);
 // EXTERNAL MODULE: ./src/interruption.ts
 var interruption = __nccwpck_require__(5092);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:os"
 var external_node_os_ = __nccwpck_require__(8161);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
 ;// CONCATENATED MODULE: ./src/host/deploy-policy.ts
 
 /** Where the policy of deploy.sh is. Only root may change it, everybody may read it. */
@@ -3771,6 +3771,8 @@ function parseDeployPolicy(text) {
 var deploy_result = __nccwpck_require__(7373);
 // EXTERNAL MODULE: ./src/report/error.ts
 var report_error = __nccwpck_require__(8536);
+// EXTERNAL MODULE: ./src/release/agreement.ts
+var agreement = __nccwpck_require__(6446);
 // EXTERNAL MODULE: ./src/release/standing.ts
 var release_standing = __nccwpck_require__(7909);
 // EXTERNAL MODULE: ./src/release/tag.ts
@@ -3908,7 +3910,7 @@ async function checkSignatureEarly(folder, contents, policy, ofProject) {
         if (policy === undefined)
             return 'not signed; deploy.sh decides whether it takes it';
         throw new report_error/* SeederError */.Zb(`${contents.image} ${contents.version} is not signed, and this host takes signed images`, {
-            fix: 'publish it with a key (SEEDER_SIGNING_KEY or --key)',
+            fix: 'raise the revision, and publish that with a key (SEEDER_SIGNING_KEY or --key)',
         });
     }
     if (signers === undefined)
@@ -3931,71 +3933,6 @@ var disk_error = __nccwpck_require__(4249);
 var table = __nccwpck_require__(790);
 // EXTERNAL MODULE: ./src/release/contents.ts
 var release_contents = __nccwpck_require__(1599);
-;// CONCATENATED MODULE: ./src/release/agreement.ts
-
-
-
-
-/** The file with the disk in it: the only one that may be large. */
-function diskName(contents) {
-    return `${(0,release_tag/* formatTag */._3)(contents)}.qcow2`;
-}
-/** The file that says what the image is. */
-function manifestName(contents) {
-    return `${(0,release_tag/* formatTag */._3)(contents)}.manifest.json`;
-}
-/**
- * Where `release.json` contradicts itself or the assets that GitHub has, a line each; nothing when they agree. Other
- * assets beside the ones that it names do no harm.
- */
-function contradictions(contents, release) {
-    const tag = (0,release_tag/* formatTag */._3)(contents);
-    const names = contents.files.map(({ name }) => name);
-    const parts = contents.files.flatMap((file) => file.parts);
-    const needed = [diskName(contents), manifestName(contents), 'template.conf', sums/* SUMS_FILE */.A$];
-    return [
-        ...(tag === release.tag ? [] : [`it is of ${tag}`]),
-        ...repeated(names).map((name) => `it names ${name} twice`),
-        ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
-        ...(names.includes(release_contents/* CONTENTS_FILE */.Of) ? [`it names itself`] : []),
-        ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
-        ...contents.files.flatMap(fileContradictions),
-        ...parts.flatMap((part) => assetContradictions(part, release.assets.find(({ name }) => name === part.name))),
-    ];
-}
-function fileContradictions({ name, size, sha256, parts: [first, ...more] }) {
-    const sum = more.reduce((bytes, part) => bytes + part.size, first?.size ?? 0);
-    return [
-        ...(sum === size ? [] : [`${name} has ${size} bytes, its parts have ${sum}`]),
-        ...(more.length > 0 || first?.sha256 === sha256 ? [] : [`${name} is one part and has two digests`]),
-    ];
-}
-function assetContradictions(part, asset) {
-    if (!asset)
-        return [`there is no asset ${part.name}`];
-    if (asset.state !== 'uploaded')
-        return [`the upload of ${part.name} was never finished`];
-    if (asset.size !== part.size)
-        return [`the asset ${part.name} has ${asset.size} bytes, it says ${part.size}`];
-    // GitHub computes it some time after the upload; without it the bytes that come are what is compared.
-    return asset.sha256 === undefined || asset.sha256 === part.sha256
-        ? []
-        : [`the asset ${part.name} has the sha256 ${asset.sha256}, it says ${part.sha256}`];
-}
-/** Throws SeederError with the first of the contradictions, if there are any. */
-function requireAgreement(contents, release) {
-    const [first, ...more] = contradictions(contents, release);
-    if (first === undefined)
-        return;
-    const rest = more.length === 0 ? '' : ` (and ${more.length} more of this kind)`;
-    throw new report_error/* SeederError */.Zb(`${release_contents/* CONTENTS_FILE */.Of} of the release ${release.tag} cannot be right: ${first}${rest}`, {
-        fix: 'do not use this release: publish a new version of the image',
-    });
-}
-function repeated(names) {
-    return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
-}
-
 // EXTERNAL MODULE: ./src/release/contents-asset.ts
 var contents_asset = __nccwpck_require__(1398);
 ;// CONCATENATED MODULE: ./src/release/download-journal.ts
@@ -4006,11 +3943,9 @@ const nothing = { bytes: 0, done: false };
  * then `BYTES PART` or `done PART`, the last one of a part counting. A line is written when what it says is on the disk.
  */
 class DownloadJournal {
-    #file;
     #handle;
     #marks;
-    constructor(file, handle, marks) {
-        this.#file = file;
+    constructor(handle, marks) {
         this.#handle = handle;
         this.#marks = marks;
     }
@@ -4030,7 +3965,7 @@ class DownloadJournal {
             await handle.close();
             throw error;
         }
-        return new DownloadJournal(file, handle, marks ?? new Map());
+        return new DownloadJournal(handle, marks ?? new Map());
     }
     /** Whether an earlier run has left anything that counts. */
     get isNew() {
@@ -4047,11 +3982,6 @@ class DownloadJournal {
     }
     async close() {
         await this.#handle.close();
-    }
-    /** For when the download is complete, or nothing of it counts. */
-    async remove() {
-        await this.close();
-        await (0,promises_.rm)(this.#file, { force: true });
     }
 }
 /** The marks by part; undefined for a journal of other contents, or none. */
@@ -4331,7 +4261,7 @@ async function fetchRelease(releases, release, folder, options, use) {
                 fix: 'only what `seeder publish` has published can be taken: publish the image',
             });
         }
-        requireAgreement(contents, release);
+        (0,agreement/* requireAgreement */.OS)(contents, release);
         if (await isComplete(folder, contents)) {
             options.progress.note(`${release.tag} has been downloaded already`);
             await (0,promises_.rm)(places.journal, { force: true });
@@ -4378,14 +4308,13 @@ class Fetch {
                 await (0,promises_.rm)(partial, { recursive: true, force: true });
             await (0,promises_.mkdir)(partial, { recursive: true });
             await requireRoom(partial, this.#contents);
-            const disk = diskName(this.#contents);
+            const disk = (0,agreement/* diskName */.NH)(this.#contents);
             const small = this.#contents.files.filter(({ name }) => name !== disk);
             for (const file of small)
                 await this.#fetchFile(file, journal);
             await inspectSmallFiles(partial, this.#contents, this.#options);
             for (const file of this.#contents.files.filter(({ name }) => name === disk)) {
-                this.#announce(file, journal);
-                await this.#fetchFile(file, journal);
+                await this.#fetchFile(file, journal, () => this.#announce(file, journal));
             }
             await putInPlace(this.#places);
         }
@@ -4402,15 +4331,19 @@ class Fetch {
         const kept = there === 0 ? '' : `, ${(0,table/* formatBytes */.z3)(there)} of it are there already`;
         this.#options.progress.note(`downloading ${name}, ${(0,table/* formatBytes */.z3)(size)}${kept}`);
     }
-    /** One file, its parts at their places in it from the beginning. */
-    async #fetchFile(file, journal) {
+    /** One file, its parts at their places in it from the beginning. `begin` is called when it is known what is there. */
+    async #fetchFile(file, journal, begin = () => { }) {
         const path = (0,external_node_path_.join)(this.#places.partial, file.name);
         const handle = await (0,promises_.open)(path, external_node_fs_.constants.O_RDWR | external_node_fs_.constants.O_CREAT | external_node_fs_.constants.O_NOFOLLOW, 0o644);
         try {
-            // A file that is not what the journal speaks of has nothing of it.
-            const isKept = (await handle.stat()).size === file.size;
-            await handle.truncate(file.size);
-            const isNew = await this.#fetchParts(file, handle, journal, isKept);
+            if ((await handle.stat()).size !== file.size) {
+                // It is not what the journal speaks of. The marks go first: a run that is killed in between must not leave a
+                // file of the right size, with nothing in it, and marks that say that it is done.
+                await forget(file, journal);
+                await handle.truncate(file.size);
+            }
+            begin();
+            const isNew = await this.#fetchParts(file, handle, journal);
             // The digest of a single part is the file's, and has just been computed.
             if (isNew && file.parts.length === 1)
                 return;
@@ -4421,13 +4354,13 @@ class Fetch {
         await this.#verifyWhole(file, path, journal);
     }
     /** Whether all of it came in this run. */
-    async #fetchParts(file, handle, journal, isKept) {
+    async #fetchParts(file, handle, journal) {
         const stop = new AbortController();
         const signal = AbortSignal.any([stop.signal, this.#options.signal]);
         const failures = [];
         let isNew = true;
         const fetchOne = async ({ part, offset }) => {
-            const { bytes, done } = isKept ? journal.of(part) : { bytes: 0, done: false };
+            const { bytes, done } = journal.of(part);
             if (done || bytes > 0)
                 isNew = false;
             if (done)
@@ -4452,13 +4385,13 @@ class Fetch {
             throw failures[0];
         return isNew;
     }
-    async #verifyWhole({ name, sha256, parts }, path, journal) {
+    async #verifyWhole(file, path, journal) {
+        const { name, sha256 } = file;
         const found = await (0,store/* sha256File */.Q)(path);
         if (found === sha256)
             return;
         // All parts were right once, so the disk has changed or the release is wrong: nothing of the file counts.
-        for (const part of parts)
-            await journal.mark(part, { bytes: 0, done: false });
+        await forget(file, journal);
         throw new report_error/* SeederError */.Zb(`${name} is complete and wrong: its sha256 is ${found}, the release says ${sha256}`, {
             fix: 'run it again, which downloads it anew; if it stays so, do not use this release',
         });
@@ -4479,6 +4412,14 @@ class Fetch {
         this.#options.progress.bytes('downloading', done, file.size);
     }
 }
+/** Marks all of a file as not there, on the disk for good when it returns. */
+async function forget({ parts }, journal) {
+    for (const part of parts) {
+        const { bytes, done } = journal.of(part);
+        if (done || bytes > 0)
+            await journal.mark(part, { bytes: 0, done: false });
+    }
+}
 /** What a download is of: with other contents nothing of it counts. */
 function contentsDigest(contents) {
     return (0,external_node_crypto_.createHash)('sha256').update(JSON.stringify(contents)).digest('hex');
@@ -4492,7 +4433,15 @@ function partsWithOffsets({ parts }) {
     });
 }
 
+// EXTERNAL MODULE: ./src/release/proof.ts
+var proof = __nccwpck_require__(7595);
+// EXTERNAL MODULE: ./src/release/test-report.ts
+var test_report = __nccwpck_require__(368);
 ;// CONCATENATED MODULE: ./src/release/deploy.ts
+
+
+
+
 
 
 
@@ -4518,14 +4467,24 @@ async function deployRelease(releases, request, { progress, signal }) {
     const folder = downloadFolder(request.cache, releases.repository, release.tag);
     const inspect = async (small, contents) => {
         progress.note(await checkSignatureEarly(small, contents, policy, request.allowedSigners));
+        const read = (name) => (0,promises_.readFile)((0,external_node_path_.join)(small, name), 'utf8');
+        // A release becomes a full one by a click as well, and then nobody has looked at these.
+        (0,proof/* requireTested */.b)(release, contents, {
+            manifest: await read((0,agreement/* manifestName */.vS)(contents)),
+            report: await read(test_report/* REPORT_FILE */.Uq),
+        });
     };
     return fetchRelease(releases, release, folder, { progress, signal, inspect }, async (contents) => {
         progress.phase(request.dryRun ? 'plan the template' : 'make the template');
         const argv = [...request.script, ...options, folder];
         const note = (line) => progress.note(line);
         const result = deployResult(await (0,deploy_script/* runDeployScript */.E2)(argv, { note, signal }), contents, request.dryRun);
-        if (!request.keepDownload)
-            await removeDownload(placesOf(folder));
+        if (!request.keepDownload) {
+            // The template is there, whatever becomes of the download.
+            await removeDownload(placesOf(folder)).catch((error) => {
+                progress.note(`the download could not be removed, and stays in ${folder}: ${(0,report_error/* describeError */.Uc)(error)}`);
+            });
+        }
         return result;
     });
 }
@@ -8967,7 +8926,7 @@ function print(result) {
 
 /***/ }),
 
-/***/ 5168:
+/***/ 7674:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -8990,136 +8949,16 @@ var error = __nccwpck_require__(8536);
 var release_standing = __nccwpck_require__(7909);
 // EXTERNAL MODULE: ./src/release/tag.ts
 var release_tag = __nccwpck_require__(3837);
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: external "node:os"
-var external_node_os_ = __nccwpck_require__(8161);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./src/build/manifest.ts
-var manifest = __nccwpck_require__(2691);
-// EXTERNAL MODULE: ./src/release/assets.ts
-var assets = __nccwpck_require__(6452);
-// EXTERNAL MODULE: ./src/release/contents.ts
-var release_contents = __nccwpck_require__(1599);
-// EXTERNAL MODULE: ./src/release/contents-asset.ts
-var contents_asset = __nccwpck_require__(1398);
-// EXTERNAL MODULE: ./src/release/signature.ts
-var release_signature = __nccwpck_require__(9671);
-// EXTERNAL MODULE: ./src/release/small-asset.ts
-var small_asset = __nccwpck_require__(3583);
-// EXTERNAL MODULE: ./src/release/sums.ts
-var release_sums = __nccwpck_require__(1165);
-// EXTERNAL MODULE: ./src/release/tag-commit.ts
-var tag_commit = __nccwpck_require__(8160);
-// EXTERNAL MODULE: ./src/release/test-report.ts
-var test_report = __nccwpck_require__(368);
-;// CONCATENATED MODULE: ./src/release/verify.ts
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/**
- * Checks that a release is whole and what was tested: its assets by GitHub's own digests, so that the image itself
- * need not be downloaded, the signature over its files, its manifest and its test.
- * Throws SeederError with the first that is not so.
- */
-async function verifyRelease(releases, release, trust, signal) {
-    const at = await (0,assets/* untilDigested */.CD)(releases, release, signal);
-    const contents = await (0,contents_asset/* readContents */.r)(releases, at, signal);
-    if (!contents)
-        throw refuse(at, `it has no ${release_contents/* CONTENTS_FILE */.Of}`);
-    if ((0,release_tag/* formatTag */._3)(contents) !== at.tag)
-        throw refuse(at, `its ${release_contents/* CONTENTS_FILE */.Of} is of ${(0,release_tag/* formatTag */._3)(contents)}`);
-    requireAssets(at, contents);
-    const read = async (name) => {
-        const asset = at.assets.find((one) => one.name === name);
-        if (!asset)
-            throw refuse(at, `it has no ${name}`);
-        return (0,small_asset/* readSmallAsset */.o)(releases, asset, signal);
-    };
-    const sums = await read(release_sums/* SUMS_FILE */.A$);
-    (0,release_sums/* requireSums */.e4)(sums.toString(), contents);
-    const signed = contents.files.some(({ name }) => name === release_sums/* SIGNATURE_FILE */.I9);
-    const signer = await verifySigned(at, sums, signed ? await read(release_sums/* SIGNATURE_FILE */.I9) : undefined, trust);
-    const manifest = parseManifest(at, await read(`${at.tag}.manifest.json`));
-    if ((0,release_tag/* formatTag */._3)(manifest) !== at.tag)
-        throw refuse(at, `its manifest is of ${(0,release_tag/* formatTag */._3)(manifest)}`);
-    if (manifest.raw.sha256 !== contents.raw.sha256) {
-        throw refuse(at, `its manifest and its ${release_contents/* CONTENTS_FILE */.Of} are about different disks`);
-    }
-    (0,test_report/* requireGreenReport */.L1)((await read(test_report/* REPORT_FILE */.Uq)).toString(), manifest);
-    if (manifest.source.commit !== null) {
-        await (0,tag_commit/* requireTagOf */.N)(releases, at.tag, manifest.source.commit, { exists: true, signal });
-    }
-    return { rawSha256: contents.raw.sha256, signer };
-}
-/** Compares what GitHub has with what `release.json` says that it has to have. */
-function requireAssets(release, { files }) {
-    for (const { name, size, sha256, parts } of files) {
-        const [first, ...more] = parts;
-        const whole = more.length > 0 || (first?.name === name && first.sha256 === sha256);
-        if (!whole || parts.reduce((sum, part) => sum + part.size, 0) !== size) {
-            throw refuse(release, `the parts of ${name} are not the whole file`);
-        }
-    }
-    const described = release.assets.filter(({ name }) => name !== release_contents/* CONTENTS_FILE */.Of);
-    const different = (0,assets/* describeDifference */.hF)((0,assets/* compareAssets */.pC)(files.flatMap(({ parts }) => parts), described));
-    if (different.length > 0)
-        throw refuse(release, different.join('; '));
-}
-async function verifySigned(release, sums, signature, { allowedSigners, allowUnsigned }) {
-    if (signature === undefined) {
-        if (allowUnsigned)
-            return undefined;
-        throw new error/* SeederError */.Zb(`${release.tag} is not signed`, {
-            fix: 'publish it with a key, or allow it with --allow-unsigned',
-        });
-    }
-    if (allowedSigners === undefined)
-        return undefined;
-    const folder = await (0,promises_.mkdtemp)((0,external_node_path_.join)((0,external_node_os_.tmpdir)(), 'seeder-verify-'));
-    try {
-        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, release_sums/* SUMS_FILE */.A$), sums);
-        await (0,promises_.writeFile)((0,external_node_path_.join)(folder, release_sums/* SIGNATURE_FILE */.I9), signature);
-        return await (0,release_signature/* verifySums */.q)(folder, allowedSigners);
-    }
-    finally {
-        await (0,promises_.rm)(folder, { recursive: true, force: true });
-    }
-}
-function parseManifest(release, content) {
-    try {
-        return manifest/* manifestSchema */.rc.parse(JSON.parse(content.toString()));
-    }
-    catch (cause) {
-        throw refuse(release, 'its manifest cannot be read', cause);
-    }
-}
-function refuse({ tag, url }, found, cause) {
-    return new error/* SeederError */.Zb(`the release ${tag} is not as it was published: ${found}`, {
-        fix: `do not use it; see ${url}, and publish a new revision`,
-        cause,
-    });
-}
-
+// EXTERNAL MODULE: ./src/release/verify.ts
+var verify = __nccwpck_require__(7987);
 ;// CONCATENATED MODULE: ./src/release/promote.ts
 
 
 
 
 /**
- * Makes a candidate the promoted version of its image, after everything about it was verified again.
+ * Makes a candidate the promoted version of its image, after everything about it was verified again. One that is
+ * promoted already is verified too.
  * Throws SeederError when it is not fit for that, and UsageError when there is no such release.
  */
 async function promote(releases, tag, trust, progress, signal) {
@@ -9129,7 +8968,10 @@ async function promote(releases, tag, trust, progress, signal) {
         if (standing.promoted?.id !== release.id) {
             progress.note(`${tag} was promoted before; ${standing.promoted?.tag} is newer, and is the promoted one`);
         }
-        return resultOf(release, standing, false);
+        // Anybody who may write could have made it a full release.
+        progress.phase(`verify ${tag}`);
+        const { signer } = await (0,verify/* verifyRelease */.V)(releases, release, trust, signal);
+        return { ...resultOf(release, standing, false), signer: signer ?? null };
     }
     const newer = standing.versions.find((one) => one.release.id === standing.promoted?.id && (0,release_tag/* compareVersions */.Zy)(version, one.version) < 0);
     if (newer) {
@@ -9138,17 +8980,17 @@ async function promote(releases, tag, trust, progress, signal) {
         });
     }
     progress.phase(`verify ${tag}`);
-    const { signer } = await verifyRelease(releases, release, trust, signal);
+    const { signer } = await (0,verify/* verifyRelease */.V)(releases, release, trust, signal);
     progress.phase(`promote ${tag}`);
     const body = release.body.replaceAll(`${release_standing/* DEMOTED_MARKER */.OL}\n`, '').replaceAll(release_standing/* DEMOTED_MARKER */.OL, '');
-    await releases.update(release.id, { body, prerelease: false, makeLatest: true });
-    return { ...(await confirmed(releases, tag, ({ prerelease }) => !prerelease)), signer: signer ?? null };
+    const change = { body, prerelease: false, makeLatest: true };
+    return { ...(await changed(releases, release, change, signal)), signer: signer ?? null };
 }
 /**
  * Takes a promoted version back: the newest of the other promoted ones takes its place, if there is one.
  * Throws SeederError when it was never promoted, and UsageError when there is no such release.
  */
-async function demote(releases, tag, progress) {
+async function demote(releases, tag, progress, signal) {
     progress.phase('look at the releases');
     const { release, standing } = await findRelease(releases, tag);
     if ((0,release_standing/* isDemoted */.b2)(release))
@@ -9159,24 +9001,38 @@ async function demote(releases, tag, progress) {
         });
     }
     progress.phase(`demote ${tag}`);
-    await releases.update(release.id, {
-        body: `${release.body.trimEnd()}\n${release_standing/* DEMOTED_MARKER */.OL}\n`,
-        prerelease: true,
-        makeLatest: false,
-    });
-    return confirmed(releases, tag, release_standing/* isDemoted */.b2);
+    const body = `${release.body.trimEnd()}\n${release_standing/* DEMOTED_MARKER */.OL}\n`;
+    return changed(releases, release, { body, prerelease: true, makeLatest: false }, signal);
 }
-/** Where it stands after a change, read anew. Throws SeederError when the change is not to be seen. */
-async function confirmed(releases, tag, isAsAsked) {
-    const { release, standing } = await findRelease(releases, tag);
-    if (isAsAsked(release))
+/**
+ * Promotes or demotes, and says where the image stands then. GitHub's answer to the change is what counts of this
+ * release: a list may be some seconds old.
+ * Throws SeederError when the answer does not show the change, StoppedError when it may be or is made and `signal` ended it.
+ */
+async function changed(releases, before, change, signal) {
+    const { id, tag, url } = before;
+    const done = change.prerelease ? 'demoted' : 'promoted';
+    let release;
+    try {
+        release = await releases.update(id, change);
+        if (release.prerelease !== change.prerelease || (0,release_standing/* isDemoted */.b2)(release) !== change.prerelease) {
+            throw new error/* SeederError */.Zb(`${tag} was changed, and GitHub shows it as it was before`, {
+                fix: `run it again; see ${url}`,
+            });
+        }
+        const others = (await releases.list()).filter((one) => one.id !== id);
+        const standing = (0,release_standing/* standings */.ES)([...others, release]).get((0,release_tag/* requireTag */.a_)(tag).image);
         return resultOf(release, standing, true);
-    throw new error/* SeederError */.Zb(`${tag} was changed, and GitHub shows it as it was before`, {
-        fix: `run it again; see ${release.url}`,
-    });
+    }
+    catch (cause) {
+        if (!signal.aborted)
+            throw cause;
+        const found = release ? `${tag} is ${done}, and was not checked` : `${tag} may be ${done} already`;
+        throw new error/* StoppedError */.Ko(`stopped; ${found}: ${url}`, { fix: 'run it again: it says what is so', cause });
+    }
 }
-function resultOf(release, { promoted }, changed) {
-    return { tag: release.tag, url: release.url, changed, promoted: promoted?.tag ?? null, signer: null };
+function resultOf({ tag, url }, standing, changed) {
+    return { tag, url, changed, promoted: standing?.promoted?.tag ?? null, signer: null };
 }
 async function findRelease(releases, tag) {
     const { image, version } = (0,release_tag/* requireTag */.a_)(tag);
@@ -9233,7 +9089,7 @@ async function promoteCommand(options, context, env = process.env) {
     const { releases } = (0,client/* connect */.N)({ ...settings, signal: interruption/* interruption */.Y, note });
     const result = trust
         ? await promote(releases, options.tag, trust, progress, interruption/* interruption */.Y)
-        : await demote(releases, options.tag, progress);
+        : await demote(releases, options.tag, progress, interruption/* interruption */.Y);
     progress.done();
     return result;
 }
@@ -9254,7 +9110,7 @@ function describe({ tag, url, changed, promoted, signer }, demoted) {
 
 /***/ }),
 
-/***/ 2715:
+/***/ 6254:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -9279,13 +9135,95 @@ var github_settings = __nccwpck_require__(9518);
 var interruption = __nccwpck_require__(5092);
 // EXTERNAL MODULE: ./src/report/error.ts
 var report_error = __nccwpck_require__(8536);
-// EXTERNAL MODULE: ./src/release/assets.ts
-var release_assets = __nccwpck_require__(6452);
+// EXTERNAL MODULE: ./src/release/contents.ts
+var release_contents = __nccwpck_require__(1599);
+// EXTERNAL MODULE: ./src/release/contents-asset.ts
+var contents_asset = __nccwpck_require__(1398);
+// EXTERNAL MODULE: ./src/release/standing.ts
+var standing = __nccwpck_require__(7909);
+// EXTERNAL MODULE: ./src/release/sums.ts
+var sums = __nccwpck_require__(1165);
+// EXTERNAL MODULE: ./src/release/tag.ts
+var release_tag = __nccwpck_require__(3837);
+// EXTERNAL MODULE: ./src/release/verify.ts
+var verify = __nccwpck_require__(7987);
+;// CONCATENATED MODULE: ./src/release/already-published.ts
+
+
+
+
+
+
+
+/**
+ * The published release that makes a build superfluous: the one of its version, or the highest version of the image
+ * when that has the same disk. What is compared is the disk alone: a manifest and a report have times in them, which are
+ * others whenever one builds and tests again.
+ * Throws SeederError when its version is published with another disk, without the signature that is wanted, or is not whole.
+ */
+async function findPublished(releases, all, wanted, progress, signal) {
+    const { manifest } = wanted;
+    const tag = (0,release_tag/* formatTag */._3)(manifest);
+    const same = all.find((release) => release.tag === tag && !release.draft);
+    if (same) {
+        if ((await requireSound(releases, same, wanted, signal)) !== manifest.raw.sha256) {
+            throw new report_error/* SeederError */.Zb(`${tag} is published with another disk than that of this build`, withNewRevision(same));
+        }
+        progress.note(`${tag} is published already, with the same disk: nothing to publish`);
+        return same;
+    }
+    const last = (0,standing/* standings */.ES)(all).get(manifest.image)?.versions[0]?.release;
+    if (!last)
+        return undefined;
+    try {
+        const { raw } = (await (0,contents_asset/* readContents */.r)(releases, last, signal)) ?? {};
+        if (raw?.sha256 !== manifest.raw.sha256)
+            return undefined;
+        await requireSound(releases, last, wanted, signal);
+        progress.note(`${last.tag} has the same disk: nothing to publish`);
+        return last;
+    }
+    catch (error) {
+        signal.throwIfAborted();
+        // Another version than that one is what its error asks for.
+        progress.note(`${last.tag} does not stand for this build: ${(0,report_error/* describeError */.Uc)(error).split('\n')[0]}`);
+        return undefined;
+    }
+}
+/**
+ * Checks that a release is whole, as its promotion will, and has a signature where one is wanted; by whom is looked at
+ * when it is promoted. Returns its raw digest.
+ */
+async function requireSound(releases, release, { signed }, signal) {
+    const contents = await (0,contents_asset/* readContents */.r)(releases, release, signal);
+    if (!contents) {
+        throw new report_error/* SeederError */.Zb(`${release.tag} is published without ${release_contents/* CONTENTS_FILE */.Of}`, withNewRevision(release));
+    }
+    if (signed && !contents.files.some(({ name }) => name === sums/* SIGNATURE_FILE */.I9)) {
+        throw new report_error/* SeederError */.Zb(`${release.tag} is published without a signature`, withNewRevision(release));
+    }
+    const trust = { allowedSigners: undefined, allowUnsigned: true };
+    return (await (0,verify/* verifyRelease */.V)(releases, release, trust, signal)).rawSha256;
+}
+function withNewRevision({ url }) {
+    return {
+        fix: `a published version stays as it is (${url}): raise the revision in image.yaml, lock, build, test and publish that`,
+    };
+}
+
+// EXTERNAL MODULE: external "node:util"
+var external_node_util_ = __nccwpck_require__(7975);
+// EXTERNAL MODULE: ./src/build/manifest.ts
+var build_manifest = __nccwpck_require__(2691);
 // EXTERNAL MODULE: ./src/build/output.ts
 var output = __nccwpck_require__(7851);
 // EXTERNAL MODULE: ./src/release/test-report.ts
 var test_report = __nccwpck_require__(368);
 ;// CONCATENATED MODULE: ./src/release/build-folder.ts
+
+
+
+
 
 
 
@@ -9308,21 +9246,55 @@ async function readTestedBuild(folder) {
             cause,
         });
     });
-    return { manifest, report: (0,test_report/* requireGreenReport */.L1)(text, manifest) };
+    (0,test_report/* requireGreenReport */.L1)(text, manifest);
+    return manifest;
+}
+/**
+ * Checks that the bytes which are about to be sent are vouched for: they may be others than those that were looked at
+ * and signed a moment ago, and SHA256SUMS has to list each file.
+ * @param signed SHA256SUMS as it was signed; undefined when it was not
+ * @returns the report as it is sent
+ * @throws SeederError with the first file that is another one
+ */
+function requireVouched({ contents, small }, manifest, signed) {
+    const text = (name) => small.get(name)?.toString() ?? '';
+    (0,sums/* requireSums */.e4)(text(sums/* SUMS_FILE */.A$), contents);
+    if (signed && small.get(sums/* SUMS_FILE */.A$)?.equals(signed) !== true)
+        throw changed(sums/* SUMS_FILE */.A$);
+    const manifestFile = `${(0,release_tag/* formatTag */._3)(manifest)}.manifest.json`;
+    if (!isManifest(text(manifestFile), manifest))
+        throw changed(manifestFile);
+    const { file, sha256 } = manifest.qcow2;
+    const disk = contents.files.find(({ name }) => name === file);
+    if (disk?.sha256 !== sha256) {
+        throw new report_error/* SeederError */.Zb(`${file} is not what the manifest says (sha256 ${disk?.sha256}, not ${sha256})`, {
+            fix: 'build it again',
+        });
+    }
+    return (0,test_report/* requireGreenReport */.L1)(text(test_report/* REPORT_FILE */.Uq), manifest);
+}
+function isManifest(text, manifest) {
+    try {
+        return (0,external_node_util_.isDeepStrictEqual)(build_manifest/* manifestSchema */.rc.parse(JSON.parse(text)), manifest);
+    }
+    catch {
+        return false;
+    }
+}
+function changed(name) {
+    return new report_error/* SeederError */.Zb(`${name} was changed while it was being published`, {
+        fix: 'see what else writes into that folder, then run it again',
+    });
 }
 
-// EXTERNAL MODULE: ./src/release/contents-asset.ts
-var contents_asset = __nccwpck_require__(1398);
 // EXTERNAL MODULE: ./node_modules/p-map/index.js
 var p_map = __nccwpck_require__(606);
 // EXTERNAL MODULE: ./src/github/failure.ts
 var failure = __nccwpck_require__(8881);
+// EXTERNAL MODULE: ./src/release/assets.ts
+var release_assets = __nccwpck_require__(6452);
 // EXTERNAL MODULE: ./src/report/table.ts
 var table = __nccwpck_require__(790);
-// EXTERNAL MODULE: ./src/release/sums.ts
-var sums = __nccwpck_require__(1165);
-// EXTERNAL MODULE: ./src/release/tag.ts
-var release_tag = __nccwpck_require__(3837);
 ;// CONCATENATED MODULE: ./src/release/notes.ts
 
 
@@ -9412,11 +9384,22 @@ function chooseDraft(tag, releases, assets) {
         .sort((left, right) => finished(right) - finished(left) || left.id - right.id);
     return { draft, others };
 }
+/** Makes a draft. Throws StoppedError when `signal` ended it, as there may be one then. */
+async function makeDraft(releases, made, assets, signal) {
+    try {
+        return await makeOneDraft(releases, made, assets);
+    }
+    catch (cause) {
+        if (!signal.aborted)
+            throw cause;
+        throw new report_error/* StoppedError */.Ko(`stopped while a draft of ${made.tag} was being made: there may be one in ${releases.repository}`, { fix: 'run publish again: it goes on with a draft that is there', cause });
+    }
+}
 /**
- * Makes a draft. When there is no answer, it may have been the answer that was lost, and not the draft: two of them
- * would be one too many.
+ * When there is no answer, it may have been the answer that was lost, and not the draft: two of them would be one too
+ * many.
  */
-async function makeDraft(releases, made, assets) {
+async function makeOneDraft(releases, made, assets) {
     try {
         return await releases.createDraft(made);
     }
@@ -9439,7 +9422,7 @@ async function fillDraft(releases, id, assets, { onBytes, signal }) {
     for (let look = 1; look <= MOST_LOOKS; look++) {
         const draft = await releases.get(id);
         if (!draft.draft)
-            throw new report_error/* SeederError */.Zb(`${draft.tag} was published by somebody else meanwhile`);
+            throw new report_error/* SeederError */.Zb(`${draft.tag} is no draft any more`);
         const { missing, wrong, extra, undigested } = (0,release_assets/* compareAssets */.pC)(assets, draft.assets);
         const again = wrong.find(({ wanted }) => (uploads.get(wanted.name) ?? 0) >= MOST_UPLOADS);
         if (again) {
@@ -9487,8 +9470,8 @@ async function uploadAll(releases, draft, assets, onBytes) {
 var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:stream"
 var external_node_stream_ = __nccwpck_require__(7075);
-// EXTERNAL MODULE: ./src/release/contents.ts
-var release_contents = __nccwpck_require__(1599);
+// EXTERNAL MODULE: ./src/release/small-asset.ts
+var small_asset = __nccwpck_require__(3583);
 ;// CONCATENATED MODULE: ./src/release/local.ts
 
 
@@ -9498,6 +9481,11 @@ var release_contents = __nccwpck_require__(1599);
 
 
 
+
+
+
+/** Not what somebody has put a link to in the meantime. */
+const PLAINLY = external_node_fs_.constants.O_RDONLY | external_node_fs_.constants.O_NOFOLLOW;
 /** The assets that a file of this size becomes: itself, or `NAME.part-01`, `NAME.part-02`, … of `partSize` bytes. */
 function piecesOf(name, size, partSize = release_contents/* PART_SIZE */.El) {
     if (size <= partSize)
@@ -9509,80 +9497,197 @@ function piecesOf(name, size, partSize = release_contents/* PART_SIZE */.El) {
     }));
 }
 /**
- * Reads the files of a build folder once, for the digests of the whole files and of their parts.
+ * Reads the files of a build folder once, for the digests of the whole files and of their parts. All but the disk stay in
+ * memory, so that what is sent is what was read. A link is not followed.
  * @param signed whether the signature is one of them
  * @param onBytes told how many bytes of how many were read
+ * @throws SeederError when one is missing, is not a plain file, is too large, or the manifest names files elsewhere
  */
 async function readLocalRelease(folder, manifest, { signed, partSize }, onBytes = () => undefined) {
     const { image, version } = manifest;
-    const names = [
-        manifest.qcow2.file,
-        `${image}-${version}.manifest.json`,
-        'template.conf',
-        test_report/* REPORT_FILE */.Uq,
-        sums/* SUMS_FILE */.A$,
+    const tag = requireOwnNames(manifest);
+    const disk = (0,external_node_path_.join)(folder, manifest.qcow2.file);
+    const small = new Map();
+    for (const name of [
+        ...[`${tag}.manifest.json`, 'template.conf', test_report/* REPORT_FILE */.Uq, sums/* SUMS_FILE */.A$],
         ...(signed ? [sums/* SIGNATURE_FILE */.I9] : []),
-    ];
-    const sized = await Promise.all(names.map(async (name) => ({ name, size: (await (0,promises_.stat)((0,external_node_path_.join)(folder, name))).size })));
-    const total = sized.reduce((sum, { size }) => sum + size, 0);
-    let done = 0;
-    const files = [];
-    const assets = [];
-    for (const { name, size } of sized) {
-        const path = (0,external_node_path_.join)(folder, name);
-        const pieces = piecesOf(name, size, partSize);
-        const digests = await digestPieces(path, pieces, (bytes) => {
-            done += bytes;
-            onBytes(done, total);
-        });
-        const parts = pieces.map((piece, index) => ({
-            ...{ name: piece.name, size: piece.size, sha256: digests.parts[index] ?? '' },
-        }));
-        files.push({ name, size, sha256: digests.whole, parts });
-        for (const [index, part] of parts.entries()) {
-            const start = pieces[index]?.start ?? 0;
-            assets.push({ ...part, open: () => openPiece(path, { ...part, start }) });
-        }
+    ]) {
+        small.set(name, await readSmallFile((0,external_node_path_.join)(folder, name)));
     }
+    const { file, assets } = await describeDisk(disk, manifest.qcow2.file, partSize, onBytes);
+    const others = [...small].map(([name, content]) => assetOf(name, content));
+    const files = [
+        file,
+        ...others.map(({ name, size, sha256 }) => ({ name, size, sha256, parts: [{ name, size, sha256 }] })),
+    ];
     const contents = { schema: 1, image, version, raw: { sha256: manifest.raw.sha256 }, files };
-    const text = Buffer.from(`${JSON.stringify(contents, null, 2)}\n`);
-    assets.push({
-        ...{ name: release_contents/* CONTENTS_FILE */.Of, size: text.length, sha256: (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex') },
-        open: () => external_node_stream_.Readable.from([text]),
-    });
-    return { contents, assets };
+    const description = assetOf(release_contents/* CONTENTS_FILE */.Of, Buffer.from(`${JSON.stringify(contents, null, 2)}\n`));
+    return { contents, assets: [...assets, ...others, description], small };
 }
-async function digestPieces(path, pieces, onBytes) {
+/** The tag of a build whose manifest has the names that they have to have: they become paths. */
+function requireOwnNames(manifest) {
+    const tag = (0,release_tag/* formatTag */._3)(manifest);
+    const parsed = (0,release_tag/* parseTag */.ED)(tag);
+    if (parsed?.image !== manifest.image || parsed.version !== manifest.version) {
+        throw new report_error/* SeederError */.Zb(`the manifest is of ${JSON.stringify(tag)}, which is no version of an image`, {
+            fix: 'build it again',
+        });
+    }
+    const { file } = manifest.qcow2;
+    if (file === `${tag}.qcow2`)
+        return tag;
+    throw new report_error/* SeederError */.Zb(`the manifest of ${tag} names the disk ${JSON.stringify(file)}`, {
+        fix: `it has to be ${tag}.qcow2: build it again`,
+    });
+}
+function assetOf(name, content) {
+    const sha256 = (0,external_node_crypto_.createHash)('sha256').update(content).digest('hex');
+    return { name, size: content.length, sha256, open: () => external_node_stream_.Readable.from([content]) };
+}
+async function describeDisk(path, name, partSize, onBytes) {
+    const { size } = await requirePlain(path);
+    const pieces = piecesOf(name, size, partSize);
+    let done = 0;
     const whole = (0,external_node_crypto_.createHash)('sha256');
-    const parts = [];
+    const assets = [];
     for (const piece of pieces) {
         const part = (0,external_node_crypto_.createHash)('sha256');
         for await (const chunk of openPiece(path, piece)) {
             whole.update(chunk);
             if (pieces.length > 1)
                 part.update(chunk);
-            onBytes(chunk.length);
+            done += chunk.length;
+            onBytes(done, size);
         }
-        if (pieces.length > 1)
-            parts.push(part.digest('hex'));
+        const sha256 = (pieces.length > 1 ? part : whole.copy()).digest('hex');
+        assets.push({ name: piece.name, size: piece.size, sha256, open: () => openPiece(path, piece) });
     }
-    const sha256 = whole.digest('hex');
-    return { whole: sha256, parts: pieces.length > 1 ? parts : [sha256] };
+    const parts = assets.map((asset) => ({ name: asset.name, size: asset.size, sha256: asset.sha256 }));
+    return { file: { name, size, sha256: whole.digest('hex'), parts }, assets };
 }
-function openPiece(path, { start, size }) {
+async function readSmallFile(path) {
+    const { size } = await requirePlain(path);
+    if (size > small_asset/* MOST_BYTES */.u) {
+        throw new report_error/* SeederError */.Zb(`${path} has ${size} bytes; at most ${small_asset/* MOST_BYTES */.u} are expected`, {
+            fix: 'build and test it again',
+        });
+    }
+    const handle = await (0,promises_.open)(path, PLAINLY);
+    return handle.readFile().finally(() => handle.close());
+}
+/** Throws SeederError for what is not a file in its own right: a link may lead to a secret of this machine. */
+async function requirePlain(path) {
+    const found = await (0,promises_.lstat)(path).catch((cause) => {
+        throw new report_error/* SeederError */.Zb(`${path} is not there`, { fix: 'build and test it again', cause });
+    });
+    if (found.isFile())
+        return found;
+    throw new report_error/* SeederError */.Zb(`${path} is not a plain file`, {
+        fix: 'nothing that a link leads to is published: build it again',
+    });
+}
+function openPiece(path, piece) {
+    return external_node_stream_.Readable.from(bytesOf(path, piece), { objectMode: false });
+}
+async function* bytesOf(path, { start, size }) {
     // An end before the start is not a range, and an empty file has no bytes to read.
     if (size === 0)
-        return external_node_stream_.Readable.from([]);
-    return (0,external_node_fs_.createReadStream)(path, { start, end: start + size - 1, highWaterMark: 256 * 1024 });
+        return;
+    const handle = await (0,promises_.open)(path, PLAINLY);
+    const range = { start, end: start + size - 1, highWaterMark: 256 * 1024, autoClose: false };
+    try {
+        yield* handle.createReadStream(range);
+    }
+    finally {
+        await handle.close();
+    }
+}
+
+// EXTERNAL MODULE: ./src/release/tag-commit.ts
+var tag_commit = __nccwpck_require__(8160);
+;// CONCATENATED MODULE: ./src/release/publication.ts
+
+
+
+
+const GO_ON = 'run publish again: it goes on with that draft';
+const CHECK = 'run publish again: it checks what is published';
+/**
+ * Fills a draft and publishes it. Whatever goes wrong before that names the draft, which stays for the next run; what is
+ * said is what there is on GitHub then, as far as that can be known.
+ */
+async function publishDraft(releases, draft, { assets }, notes, progress, signal) {
+    let filled;
+    try {
+        filled = await fillDraft(releases, draft.id, assets, {
+            onBytes: (done, total) => progress.bytes('sent', done, total),
+            signal,
+        });
+        progress.phase('publish the draft');
+        const change = { ...notes, draft: false, prerelease: true, makeLatest: false };
+        return { release: await releases.update(draft.id, change), uploadedBytes: filled.uploadedBytes };
+    }
+    catch (cause) {
+        if (signal.aborted)
+            throw stopped(draft, filled !== undefined, cause);
+        const now = await releases.get(draft.id).catch(() => undefined);
+        if (now?.draft !== false)
+            throw unpublished(draft, cause);
+        // It was asked for, and only the answer was lost.
+        if (filled)
+            return { release: now, uploadedBytes: filled.uploadedBytes };
+        throw new report_error/* SeederError */.Zb(`${now.tag} was published by somebody else meanwhile: ${now.url}`, {
+            fix: CHECK,
+            cause,
+        });
+    }
+}
+function stopped({ tag, url }, asked, cause) {
+    return asked
+        ? new report_error/* StoppedError */.Ko(`stopped while ${tag} was being published: it may be published, or a draft: ${url}`, {
+            fix: 'run publish again: it goes on with the draft, or checks what is published',
+            cause,
+        })
+        : new report_error/* StoppedError */.Ko(`stopped; the draft of ${tag} is not finished: ${url}`, { fix: GO_ON, cause });
+}
+function unpublished({ tag, url }, cause) {
+    const { message, fix } = cause instanceof report_error/* SeederError */.Zb ? cause : { message: String(cause), fix: undefined };
+    return new report_error/* SeederError */.Zb(`${message}; the draft of ${tag} is not published: ${url}`, {
+        fix: fix === undefined ? GO_ON : `${fix}\n    then ${GO_ON}`,
+        cause,
+    });
+}
+/** Looks at a release that was just published. Throws SeederError when it, or its tag, is not what it should be. */
+async function checkPublished(releases, { id, url }, { tag, commit, assets }, signal) {
+    try {
+        requirePublished(await releases.get(id), tag, assets);
+        await (0,tag_commit/* requireTagOf */.N)(releases, tag, commit, { exists: true, signal });
+    }
+    catch (cause) {
+        if (!signal.aborted)
+            throw cause;
+        throw new report_error/* StoppedError */.Ko(`stopped; ${tag} is published, and was not checked: ${url}`, { fix: CHECK, cause });
+    }
+}
+function requirePublished(release, tag, assets) {
+    const different = (0,release_assets/* describeDifference */.hF)((0,release_assets/* compareAssets */.pC)(assets, release.assets));
+    if (release.draft)
+        different.push('it is a draft still');
+    if (release.tag !== tag)
+        different.push(`its tag is ${release.tag}`);
+    if (different.length === 0)
+        return;
+    throw new report_error/* SeederError */.Zb(`${tag} was published, and is not what it should be: ${different.join('; ')}`, {
+        fix: `do not promote it; see ${release.url}`,
+    });
 }
 
 // EXTERNAL MODULE: ./src/release/signature.ts
 var signature = __nccwpck_require__(9671);
-// EXTERNAL MODULE: ./src/release/standing.ts
-var standing = __nccwpck_require__(7909);
-// EXTERNAL MODULE: ./src/release/tag-commit.ts
-var tag_commit = __nccwpck_require__(8160);
 ;// CONCATENATED MODULE: ./src/release/publish.ts
+
+
+
 
 
 
@@ -9597,31 +9702,26 @@ var tag_commit = __nccwpck_require__(8160);
 /**
  * Makes the release of a tested build: a draft that gets all files, is compared with what was sent, and only then is
  * published, as a pre-release. Goes on where an earlier run was interrupted.
- * Throws SeederError; a draft that was left is named in it.
+ * Throws SeederError; a draft that was left is named in it. StoppedError when `signal` ended it while something was
+ * changed on GitHub: it says what there is now.
  */
 async function publish(releases, { folder, signing, commit: named, partSize }, progress, signal) {
     progress.phase('check the build');
-    const { manifest, report } = await readTestedBuild(folder);
+    const manifest = await readTestedBuild(folder);
     const commit = commitOf(manifest, named);
     if (manifest.source.dirty)
         progress.note('it was built from a checkout with changes of its own');
     progress.phase('look at the releases');
     const all = await releases.list();
-    const last = (0,standing/* standings */.ES)(all).get(manifest.image)?.versions[0]?.release;
-    if (last && (await rawDigestOf(releases, last, signal)) === manifest.raw.sha256) {
-        progress.note(`${last.tag} has the same disk: nothing to publish`);
-        return untouched(last, all, manifest);
-    }
-    progress.phase('sign and read the files');
-    const signer = await sign(folder, signing);
-    const local = await readLocalRelease(folder, manifest, { signed: signing.kind !== 'unsigned', partSize }, (done, total) => progress.bytes('read', done, total));
-    const tag = (0,release_tag/* formatTag */._3)(manifest);
-    const published = all.find((release) => release.tag === tag && !release.draft);
-    if (published) {
-        await requireSame(releases, published, local, signal);
-        progress.note(`${tag} is published already, with the same files`);
+    const wanted = { manifest, signed: signing.kind !== 'unsigned' };
+    const published = await findPublished(releases, all, wanted, progress, signal);
+    if (published)
         return untouched(published, all, manifest);
-    }
+    progress.phase('sign and read the files');
+    const { signer, signed } = await sign(folder, signing);
+    const local = await readLocalRelease(folder, manifest, { signed: signed !== undefined, partSize }, (done, total) => progress.bytes('read', done, total));
+    const report = requireVouched(local, manifest, signed);
+    const tag = (0,release_tag/* formatTag */._3)(manifest);
     await (0,tag_commit/* requireTagOf */.N)(releases, tag, commit);
     const { repository } = releases;
     const described = { repository, manifest, report, contents: local.contents, commit, signer };
@@ -9629,43 +9729,16 @@ async function publish(releases, { folder, signing, commit: named, partSize }, p
     const { draft: found, others } = chooseDraft(tag, all, local.assets);
     for (const other of others)
         progress.note(`another draft of ${tag} is left: delete it at ${other.url}`);
-    const draft = found ?? (await makeDraft(releases, { tag, ...notes }, local.assets));
+    const draft = found ?? (await makeDraft(releases, { tag, ...notes }, local.assets, signal));
     progress.phase(found ? `go on with the draft of ${tag}` : `upload ${tag}`);
-    const { release, uploadedBytes } = await finish(releases, draft, local, notes, progress, signal);
+    const { release, uploadedBytes } = await publishDraft(releases, draft, local, notes, progress, signal);
     progress.phase('check the release');
-    requirePublished(await releases.get(release.id), tag, local);
-    await (0,tag_commit/* requireTagOf */.N)(releases, tag, commit, { exists: true, signal });
+    await checkPublished(releases, release, { tag, commit, assets: local.assets }, signal);
     return {
         ...{ tag, url: release.url, published: true, rawSha256: manifest.raw.sha256, uploadedBytes },
         candidate: isCandidate(release, [...all, release]),
         assets: local.assets.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
     };
-}
-/** Fills a draft and publishes it. Whatever goes wrong before that names the draft, which stays for the next run. */
-async function finish(releases, draft, { assets }, notes, progress, signal) {
-    try {
-        const { uploadedBytes } = await fillDraft(releases, draft.id, assets, {
-            onBytes: (done, total) => progress.bytes('sent', done, total),
-            signal,
-        });
-        progress.phase('publish the draft');
-        const change = { ...notes, draft: false, prerelease: true, makeLatest: false };
-        return { release: await releases.update(draft.id, change), uploadedBytes };
-    }
-    catch (cause) {
-        const goOn = 'run publish again: it goes on with that draft';
-        if (signal.aborted) {
-            throw new report_error/* StoppedError */.Ko(`stopped; the draft of ${draft.tag} is not finished: ${draft.url}`, {
-                fix: goOn,
-                cause,
-            });
-        }
-        const { message, fix } = cause instanceof report_error/* SeederError */.Zb ? cause : { message: String(cause), fix: undefined };
-        throw new report_error/* SeederError */.Zb(`${message}; the draft of ${draft.tag} is not published: ${draft.url}`, {
-            fix: fix === undefined ? goOn : `${fix}\n    then ${goOn}`,
-            cause,
-        });
-    }
 }
 function commitOf({ source }, named) {
     if (named !== undefined && source.commit !== null && named !== source.commit) {
@@ -9680,38 +9753,15 @@ function commitOf({ source }, named) {
         fix: 'give the commit that the tag is to be of: --commit SHA',
     });
 }
+/** Sees to the signature. Returns who signed, where that is known, and SHA256SUMS as it is signed. */
 async function sign(folder, signing) {
     if (signing.kind === 'unsigned')
-        return undefined;
-    if (signing.kind === 'key')
-        await (0,signature/* signSums */.w)(folder, signing.key);
+        return {};
+    const signed = signing.kind === 'key' ? await (0,signature/* signSums */.w)(folder, signing.key) : await (0,promises_.readFile)((0,external_node_path_.join)(folder, sums/* SUMS_FILE */.A$));
+    if (signing.allowedSigners === undefined)
+        return { signed };
     // Now rather than at the promotion: a key that nobody expects would make a release that cannot be promoted.
-    return signing.allowedSigners === undefined ? undefined : (0,signature/* verifySums */.q)(folder, signing.allowedSigners);
-}
-/** The raw digest of a release; undefined for one that Seeder did not make. */
-async function rawDigestOf(releases, release, signal) {
-    return (await (0,contents_asset/* readContents */.r)(releases, release, signal))?.raw.sha256;
-}
-async function requireSame(releases, published, { assets }, signal) {
-    const digested = await (0,release_assets/* untilDigested */.CD)(releases, published, signal);
-    const different = (0,release_assets/* describeDifference */.hF)((0,release_assets/* compareAssets */.pC)(assets, digested.assets));
-    if (different.length === 0)
-        return;
-    throw new report_error/* SeederError */.Zb(`${published.tag} is published with other files: ${different.join('; ')}`, {
-        fix: `a published version stays as it is (${published.url}): raise the revision in image.yaml, lock, build and test that`,
-    });
-}
-function requirePublished(release, tag, { assets }) {
-    const different = (0,release_assets/* describeDifference */.hF)((0,release_assets/* compareAssets */.pC)(assets, release.assets));
-    if (release.draft)
-        different.push('it is a draft still');
-    if (release.tag !== tag)
-        different.push(`its tag is ${release.tag}`);
-    if (different.length === 0)
-        return;
-    throw new report_error/* SeederError */.Zb(`${tag} was published, and is not what it should be: ${different.join('; ')}`, {
-        fix: `do not promote it; see ${release.url}`,
-    });
+    return { signer: await (0,signature/* verifySums */.q)(folder, signing.allowedSigners), signed };
 }
 /** The result for a release that is there already. */
 function untouched(release, all, { raw }) {
@@ -15720,6 +15770,10 @@ __nccwpck_require__.d(__webpack_exports__, {
   N: () => (/* binding */ connect)
 });
 
+// UNUSED EXPORTS: uploadAddress
+
+// EXTERNAL MODULE: ./src/report/error.ts
+var error = __nccwpck_require__(8536);
 // EXTERNAL MODULE: ./src/github/failure.ts
 var github_failure = __nccwpck_require__(8881);
 // EXTERNAL MODULE: ./node_modules/bottleneck/light.js
@@ -21303,6 +21357,7 @@ function exactly(size) {
 
 
 
+
 /**
  * A client for one repository. Nothing is asked of GitHub yet. `signal` ends everything that runs; `note` is told
  * when GitHub asks to wait.
@@ -21319,7 +21374,7 @@ function gitHubReleases(octokit, reached) {
     /** Release id → where its assets are sent, which is another host than the API's. */
     const uploadUrls = new Map();
     const read = (answer) => {
-        uploadUrls.set(answer.id, answer.upload_url.replace(/\{.*$/, ''));
+        uploadUrls.set(answer.id, answer.upload_url);
         return releaseOf(answer);
     };
     const get = async (id) => {
@@ -21336,10 +21391,6 @@ function gitHubReleases(octokit, reached) {
         async list() {
             const answers = await ask(`list the releases of ${repository}`, 'contents: read', () => octokit.paginate(octokit.repos.listReleases, { owner, repo, per_page: 100 }));
             return answers.map(read);
-        },
-        async published(tag) {
-            const answer = await ask(`look for the release ${tag} of ${repository}`, 'contents: read', () => octokit.repos.getReleaseByTag({ owner, repo, tag }).catch(unlessGone));
-            return answer && read(answer.data);
         },
         async tagCommit(tag) {
             return ask(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
@@ -21373,13 +21424,10 @@ function gitHubReleases(octokit, reached) {
             }));
             return read(data);
         },
-        async delete(id) {
-            await ask(`delete draft ${id} of ${repository}`, 'contents: write', () => octokit.repos.deleteRelease({ owner, repo, release_id: id }).catch(unlessGone));
-        },
         async upload(release, asset, onBytes) {
             if (!uploadUrls.has(release.id))
                 await get(release.id);
-            return uploadAsset({ ...reached, url: uploadUrls.get(release.id) ?? '' }, asset, {
+            return uploadAsset({ ...reached, url: uploadAddress(uploadUrls.get(release.id) ?? '', apiUrl) }, asset, {
                 // What an attempt that broke off has left: it holds the name.
                 find: async () => (await get(release.id)).assets.find(({ name }) => name === asset.name),
                 remove: ({ id }) => deleteAsset(id),
@@ -21387,6 +21435,18 @@ function gitHubReleases(octokit, reached) {
         },
         download: (asset, from = 0) => downloadAsset({ ...reached, url: `${apiUrl}/repos/${owner}/${repo}/releases/assets/${asset.id}` }, asset, from),
     };
+}
+/**
+ * The address in a release's `upload_url`, which is a template and names another host than the API's. Throws SeederError
+ * when the token would go there in the clear, though it does not to the API.
+ */
+function uploadAddress(template, apiUrl) {
+    const address = template.replace(/\{.*$/, '');
+    if (!/^https:/i.test(apiUrl) || /^https:/i.test(address))
+        return address;
+    throw new error/* SeederError */.Zb(`GitHub wants uploads to be sent to ${address}, without encryption`, {
+        fix: 'see what answers in the place of GitHub: the token would be readable on the way',
+    });
 }
 async function ask(doing, needs, request) {
     try {
@@ -21507,6 +21567,12 @@ function fixOf(refusal, needs) {
         return { fix: 'wait some minutes, then run it again: it goes on where it was' };
     if (status === 401) {
         return { fix: 'give a token that is valid: a job’s own token ends with the job, others expire' };
+    }
+    if (status === 403 && /workflows=write/.test(refusal.headers['x-accepted-github-permissions'] ?? '')) {
+        // No job's token can have that permission. It is asked for when a commit's workflows are not those of the default branch.
+        return {
+            fix: 'the workflows of the default branch changed after this commit, and a job’s token may then not make its tag: build and publish the newest commit of that branch',
+        };
     }
     if (status === 403)
         return { fix: permissionFix(acceptedPermissions(refusal.headers, needs) ?? [needs]) };
@@ -21855,7 +21921,10 @@ async function runDeployScript(argv, { note, signal }) {
     }
 }
 /** deploy.sh takes back what it has begun when it is asked to stop. Behind sudo it cannot be asked. */
-function askToStop({ pid = 0 }, note) {
+function askToStop({ pid }, note) {
+    // It could not be started.
+    if (pid === undefined)
+        return;
     try {
         process.kill(pid, 'SIGTERM');
         note('deploy.sh is asked to stop');
@@ -24575,6 +24644,94 @@ function textThat(accepts, fix) {
 
 /***/ }),
 
+/***/ 6446:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   NH: () => (/* binding */ diskName),
+/* harmony export */   OS: () => (/* binding */ requireAgreement),
+/* harmony export */   vS: () => (/* binding */ manifestName)
+/* harmony export */ });
+/* unused harmony export contradictions */
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8536);
+/* harmony import */ var _contents_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1599);
+/* harmony import */ var _small_asset_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3583);
+/* harmony import */ var _sums_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1165);
+/* harmony import */ var _tag_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3837);
+/* harmony import */ var _test_report_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(368);
+
+
+
+
+
+
+/** The file with the disk in it: the only one that may be large. */
+function diskName(contents) {
+    return `${(0,_tag_js__WEBPACK_IMPORTED_MODULE_4__/* .formatTag */ ._3)(contents)}.qcow2`;
+}
+/** The file that says what the image is. */
+function manifestName(contents) {
+    return `${(0,_tag_js__WEBPACK_IMPORTED_MODULE_4__/* .formatTag */ ._3)(contents)}.manifest.json`;
+}
+/**
+ * Where `release.json` contradicts itself or the assets that GitHub has, a line each; nothing when they agree. Other
+ * assets beside the ones that it names do no harm.
+ */
+function contradictions(contents, release) {
+    const tag = (0,_tag_js__WEBPACK_IMPORTED_MODULE_4__/* .formatTag */ ._3)(contents);
+    const names = contents.files.map(({ name }) => name);
+    const parts = contents.files.flatMap((file) => file.parts);
+    const needed = [diskName(contents), manifestName(contents), 'template.conf', _sums_js__WEBPACK_IMPORTED_MODULE_3__/* .SUMS_FILE */ .A$, _test_report_js__WEBPACK_IMPORTED_MODULE_5__/* .REPORT_FILE */ .Uq];
+    return [
+        ...(tag === release.tag ? [] : [`it is of ${tag}`]),
+        ...repeated(names).map((name) => `it names ${name} twice`),
+        ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
+        ...(names.includes(_contents_js__WEBPACK_IMPORTED_MODULE_1__/* .CONTENTS_FILE */ .Of) ? [`it names itself`] : []),
+        ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
+        ...contents.files.flatMap(fileContradictions),
+        // They are downloaded before it is known who signed them.
+        ...contents.files
+            .filter(({ name, size }) => name !== diskName(contents) && size > _small_asset_js__WEBPACK_IMPORTED_MODULE_2__/* .MOST_BYTES */ .u)
+            .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${_small_asset_js__WEBPACK_IMPORTED_MODULE_2__/* .MOST_BYTES */ .u}`),
+        ...parts.flatMap((part) => assetContradictions(part, release.assets.find(({ name }) => name === part.name))),
+    ];
+}
+function fileContradictions({ name, size, sha256, parts: [first, ...more] }) {
+    const sum = more.reduce((bytes, part) => bytes + part.size, first?.size ?? 0);
+    return [
+        ...(sum === size ? [] : [`${name} has ${size} bytes, its parts have ${sum}`]),
+        ...(more.length > 0 || first?.sha256 === sha256 ? [] : [`${name} is one part and has two digests`]),
+    ];
+}
+function assetContradictions(part, asset) {
+    if (!asset)
+        return [`there is no asset ${part.name}`];
+    if (asset.state !== 'uploaded')
+        return [`the upload of ${part.name} was never finished`];
+    if (asset.size !== part.size)
+        return [`the asset ${part.name} has ${asset.size} bytes, it says ${part.size}`];
+    // GitHub computes it some time after the upload; without it the bytes that come are what is compared.
+    return asset.sha256 === undefined || asset.sha256 === part.sha256
+        ? []
+        : [`the asset ${part.name} has the sha256 ${asset.sha256}, it says ${part.sha256}`];
+}
+/** Throws SeederError with the first of the contradictions, if there are any. */
+function requireAgreement(contents, release) {
+    const [first, ...more] = contradictions(contents, release);
+    if (first === undefined)
+        return;
+    const rest = more.length === 0 ? '' : ` (and ${more.length} more of this kind)`;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_0__/* .SeederError */ .Zb(`${_contents_js__WEBPACK_IMPORTED_MODULE_1__/* .CONTENTS_FILE */ .Of} of the release ${release.tag} cannot be right: ${first}${rest}`, {
+        fix: 'do not use this release: publish a new version of the image',
+    });
+}
+function repeated(names) {
+    return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
+}
+
+
+/***/ }),
+
 /***/ 6452:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -24690,7 +24847,8 @@ const sha256 = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().regex(/^[0-9
 const fileName = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
 /**
  * `release.json`, an asset of every release: which files it has, and how a file too big for one asset is put together
- * again. Signed by way of `SHA256SUMS`, which has the digests of the whole files. Sizes in bytes.
+ * again. `SHA256SUMS`, which may be signed, vouches for the disk, the manifest and `template.conf`; nothing signed vouches
+ * for the test report, which is made after it. Sizes in bytes.
  */
 const contentsSchema = zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({
     schema: zod__WEBPACK_IMPORTED_MODULE_0__/* .literal */ .euz(1),
@@ -24715,6 +24873,57 @@ const PART_SIZE = 1_900 * 1024 * 1024;
 
 /***/ }),
 
+/***/ 7595:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   O: () => (/* binding */ notAsPublished),
+/* harmony export */   b: () => (/* binding */ requireTested)
+/* harmony export */ });
+/* harmony import */ var _build_manifest_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2691);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
+/* harmony import */ var _contents_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1599);
+/* harmony import */ var _tag_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3837);
+/* harmony import */ var _test_report_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(368);
+
+
+
+
+
+/**
+ * Checks that the manifest and the test report of a release are about the disk that `release.json` names, and that the
+ * report is green. Throws SeederError with the first that is not so.
+ */
+function requireTested(release, contents, proof) {
+    const manifest = parseManifest(release, proof.manifest);
+    if ((0,_tag_js__WEBPACK_IMPORTED_MODULE_3__/* .formatTag */ ._3)(manifest) !== release.tag) {
+        throw notAsPublished(release, `its manifest is of ${(0,_tag_js__WEBPACK_IMPORTED_MODULE_3__/* .formatTag */ ._3)(manifest)}`);
+    }
+    if (manifest.raw.sha256 !== contents.raw.sha256) {
+        throw notAsPublished(release, `its manifest and its ${_contents_js__WEBPACK_IMPORTED_MODULE_2__/* .CONTENTS_FILE */ .Of} are about different disks`);
+    }
+    (0,_test_report_js__WEBPACK_IMPORTED_MODULE_4__/* .requireGreenReport */ .L1)(proof.report, manifest);
+    return manifest;
+}
+function parseManifest(release, text) {
+    try {
+        return _build_manifest_js__WEBPACK_IMPORTED_MODULE_0__/* .manifestSchema */ .rc.parse(JSON.parse(text));
+    }
+    catch (cause) {
+        throw notAsPublished(release, 'its manifest cannot be read', cause);
+    }
+}
+/** That something about a release is not what `publish` would have made. */
+function notAsPublished({ tag, url }, found, cause) {
+    return new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`the release ${tag} is not as it was published: ${found}`, {
+        fix: `do not use it (${url}): raise the revision in image.yaml, lock, build, test and publish that`,
+        cause,
+    });
+}
+
+
+/***/ }),
+
 /***/ 9671:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -24724,14 +24933,21 @@ const PART_SIZE = 1_900 * 1024 * 1024;
 /* harmony export */ });
 /* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1421);
 /* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_child_process__WEBPACK_IMPORTED_MODULE_0__);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
-/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8161);
-/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_os__WEBPACK_IMPORTED_MODULE_2__);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6760);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_3___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_3__);
-/* harmony import */ var execa__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(7054);
-/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8536);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7598);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8161);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_3___default = /*#__PURE__*/__nccwpck_require__.n(node_os__WEBPACK_IMPORTED_MODULE_3__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_4___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_4__);
+/* harmony import */ var execa__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7054);
+/* harmony import */ var _disk_error_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4249);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8536);
+/* harmony import */ var _sums_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1165);
+
+
+
 
 
 
@@ -24743,19 +24959,27 @@ const NAMESPACE = 'seeder';
 /**
  * Signs `SHA256SUMS` in `folder` and leaves `SHA256SUMS.sig` beside it.
  * @param key the text of a private key in OpenSSH's format, without a passphrase
- * @throws UsageError when ssh-keygen does not take the key
+ * @returns what was signed
+ * @throws UsageError when ssh-keygen does not take the key, SeederError when there is no room for the signature
  */
 async function signSums(folder, key) {
-    const sums = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, 'SHA256SUMS');
+    const sums = (0,node_path__WEBPACK_IMPORTED_MODULE_4__.join)(folder, _sums_js__WEBPACK_IMPORTED_MODULE_7__/* .SUMS_FILE */ .A$);
     // A secret often loses its last line break on its way, and ssh-keygen does not take the key then.
     const handle = await namelessFile(`${key.replaceAll('\r', '').trim()}\n`);
+    // After SIGKILL it stays: src/build/output.ts knows it for one of ours.
+    const partial = (0,node_path__WEBPACK_IMPORTED_MODULE_4__.join)(folder, `${_sums_js__WEBPACK_IMPORTED_MODULE_7__/* .SIGNATURE_FILE */ .I9}.${(0,node_crypto__WEBPACK_IMPORTED_MODULE_1__.randomBytes)(6).toString('hex')}`);
     try {
-        const signature = sign(handle, await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(sums));
-        const partial = `${sums}.sig.${process.pid}`;
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.writeFile)(partial, signature);
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.rename)(partial, `${sums}.sig`);
+        const text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.readFile)(sums);
+        const signature = sign(handle, text);
+        await (0,_disk_error_js__WEBPACK_IMPORTED_MODULE_5__/* .workIn */ .f)(folder, async () => {
+            // Never into what somebody else has put there, such as a link.
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.writeFile)(partial, signature, { flag: 'wx' });
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.rename)(partial, (0,node_path__WEBPACK_IMPORTED_MODULE_4__.join)(folder, _sums_js__WEBPACK_IMPORTED_MODULE_7__/* .SIGNATURE_FILE */ .I9));
+        });
+        return text;
     }
     finally {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.rm)(partial, { force: true });
         await handle.close();
     }
 }
@@ -24766,7 +24990,7 @@ function sign(key, text) {
     ['-q', '-P', '', '-Y', 'sign', '-f', '/proc/self/fd/3', '-n', NAMESPACE], { stdio: ['pipe', 'pipe', 'pipe', key.fd], input: text, encoding: 'utf8' });
     if (status === 0)
         return stdout;
-    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .UsageError */ .eb('could not sign SHA256SUMS with the key that was given', {
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .UsageError */ .eb('could not sign SHA256SUMS with the key that was given', {
         fix: 'give a private key without a passphrase in OpenSSH’s format, as ssh-keygen -t ed25519 -N "" makes one',
         cause: stderr,
     });
@@ -24778,11 +25002,11 @@ function sign(key, text) {
 async function namelessFile(text) {
     const name = `.seeder-${process.pid}-${Math.random().toString(36).slice(2)}`;
     const make = async (folder) => {
-        const handle = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.open)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, name), 'wx+', 0o600);
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.unlink)((0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, name));
+        const handle = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.open)((0,node_path__WEBPACK_IMPORTED_MODULE_4__.join)(folder, name), 'wx+', 0o600);
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.unlink)((0,node_path__WEBPACK_IMPORTED_MODULE_4__.join)(folder, name));
         return handle;
     };
-    const handle = await make('/dev/shm').catch(() => make((0,node_os__WEBPACK_IMPORTED_MODULE_2__.tmpdir)()));
+    const handle = await make('/dev/shm').catch(() => make((0,node_os__WEBPACK_IMPORTED_MODULE_3__.tmpdir)()));
     await handle.writeFile(text);
     return handle;
 }
@@ -24792,33 +25016,33 @@ async function namelessFile(text) {
  * @throws SeederError when it is not signed, by nobody in there, or was changed since
  */
 async function verifySums(folder, allowedSigners) {
-    const sums = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(folder, 'SHA256SUMS');
-    const text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(sums);
+    const sums = (0,node_path__WEBPACK_IMPORTED_MODULE_4__.join)(folder, 'SHA256SUMS');
+    const text = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.readFile)(sums);
     const signature = `${sums}.sig`;
-    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(signature).catch((cause) => {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .SeederError */ .Zb(`${folder} is not signed: it has no SHA256SUMS.sig`, {
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.readFile)(signature).catch((cause) => {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`${folder} is not signed: it has no SHA256SUMS.sig`, {
             fix: 'publish it with a key (SEEDER_SIGNING_KEY or --key)',
             cause,
         });
     });
-    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readFile)(allowedSigners).catch((cause) => {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .UsageError */ .eb(`${allowedSigners}, which says who may sign images, cannot be read`, {
+    await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.readFile)(allowedSigners).catch((cause) => {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .UsageError */ .eb(`${allowedSigners}, which says who may sign images, cannot be read`, {
             fix: `put a line 'NAME namespaces="seeder" ssh-ed25519 KEY' in it for everybody who may sign images`,
             cause,
         });
     });
-    const found = await (0,execa__WEBPACK_IMPORTED_MODULE_5__/* .execa */ .Ho)('ssh-keygen', ['-Y', 'find-principals', '-s', signature, '-f', allowedSigners], quiet);
+    const found = await (0,execa__WEBPACK_IMPORTED_MODULE_8__/* .execa */ .Ho)('ssh-keygen', ['-Y', 'find-principals', '-s', signature, '-f', allowedSigners], quiet);
     const [signer = ''] = found.stdout.split(/[,\n]/);
     if (found.exitCode !== 0 || signer === '') {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .SeederError */ .Zb(`SHA256SUMS is signed by nobody in ${allowedSigners}`, {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`SHA256SUMS is signed by nobody in ${allowedSigners}`, {
             fix: 'do not use the image, or add the signer if you know the key',
             cause: found.stderr,
         });
     }
-    const verified = await (0,execa__WEBPACK_IMPORTED_MODULE_5__/* .execa */ .Ho)('ssh-keygen', ['-Y', 'verify', '-f', allowedSigners, '-I', signer, '-n', NAMESPACE, '-s', signature], { ...quiet, stdin: 'pipe', input: text });
+    const verified = await (0,execa__WEBPACK_IMPORTED_MODULE_8__/* .execa */ .Ho)('ssh-keygen', ['-Y', 'verify', '-f', allowedSigners, '-I', signer, '-n', NAMESPACE, '-s', signature], { ...quiet, stdin: 'pipe', input: text });
     if (verified.exitCode === 0)
         return signer;
-    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_4__/* .SeederError */ .Zb(`the signature of SHA256SUMS by ${signer} is wrong`, {
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`the signature of SHA256SUMS by ${signer} is wrong`, {
         fix: 'the file was changed after it was signed, or the signature is for something else: do not use it',
         cause: verified.stderr,
     });
@@ -24874,14 +25098,15 @@ function requireAllowedSigners(named, project) {
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   o: () => (/* binding */ readSmallAsset)
+/* harmony export */   o: () => (/* binding */ readSmallAsset),
+/* harmony export */   u: () => (/* binding */ MOST_BYTES)
 /* harmony export */ });
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
 
 
-/** Enough for a manifest of a big image and a long test report. */
+/** What a file other than the disk may have, in bytes: enough for a manifest of a big image and a long test report. */
 const MOST_BYTES = 16 * 1024 ** 2;
 /** So often a download that broke off is begun again. */
 const ATTEMPTS = 3;
@@ -25098,19 +25323,32 @@ function requireTag(tag) {
 function formatTag({ image, version }) {
     return `${image}-${version}`;
 }
-/** Orders versions, older first: numbers as numbers, and the revision last. */
+/** Orders versions, older first: the upstream version word by word, and only then the revision, as a number. */
 function compareVersions(left, right) {
+    const [a, b] = [splitRevision(left), splitRevision(right)];
+    return compareUpstream(a.upstream, b.upstream) || a.revision - b.revision;
+}
+function splitRevision(version) {
+    const [, upstream = version, revision = '0'] = /^(.*)-(\d+)$/.exec(version) ?? [];
+    return { upstream, revision: Number(revision) };
+}
+function compareUpstream(left, right) {
     const words = (version) => version.split(/[.-]|(?<=\d)(?=\D)|(?<=\D)(?=\d)/);
+    const isWord = (text) => /\D/.test(text);
     const [a, b] = [words(left), words(right)];
     for (let index = 0; index < Math.max(a.length, b.length); index++) {
-        const [x = '', y = ''] = [a[index], b[index]];
-        if (x === y)
-            continue;
-        const numbers = /^\d+$/.test(x) && /^\d+$/.test(y);
-        // A word where the other has a number is a pre-release: 1.0rc1 is older than 1.0.1.
-        if (!numbers && /^\d*$/.test(x) !== /^\d*$/.test(y))
-            return /^\d+$/.test(x) ? 1 : -1;
-        return numbers ? Number(x) - Number(y) : x < y ? -1 : 1;
+        const [x, y] = [a[index] ?? '', b[index] ?? ''];
+        // A word where the other has a number or nothing is a pre-release: 1.0rc1 is older than 1.0 and 1.0.1.
+        if (isWord(x) !== isWord(y))
+            return isWord(x) ? -1 : 1;
+        if (isWord(x) && x !== y)
+            return x < y ? -1 : 1;
+        // A version that goes on where the other ends is newer, also with a zero: 1.0 is older than 1.0.0.
+        if (!isWord(x) && x !== y) {
+            const order = x === '' || y === '' ? x.length - y.length : Number(x) - Number(y);
+            if (order !== 0)
+                return order;
+        }
     }
     return 0;
 }
@@ -25181,6 +25419,116 @@ function countChecks({ checks }) {
     const count = (status) => checks.filter((check) => check.status === status).length;
     const skipped = count('skipped');
     return `${count('passed')} passed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
+}
+
+
+/***/ }),
+
+/***/ 7987:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   V: () => (/* binding */ verifyRelease)
+/* harmony export */ });
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8161);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_os__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8536);
+/* harmony import */ var _agreement_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6446);
+/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6452);
+/* harmony import */ var _contents_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1599);
+/* harmony import */ var _contents_asset_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1398);
+/* harmony import */ var _proof_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7595);
+/* harmony import */ var _signature_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(9671);
+/* harmony import */ var _small_asset_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(3583);
+/* harmony import */ var _sums_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(1165);
+/* harmony import */ var _tag_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(3837);
+/* harmony import */ var _tag_commit_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(8160);
+/* harmony import */ var _test_report_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(368);
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * Checks that a release is whole and what was tested: its assets by GitHub's own digests, so that the image itself
+ * need not be downloaded, the signature over its files, its manifest and its test.
+ * Throws SeederError with the first that is not so.
+ */
+async function verifyRelease(releases, release, trust, signal) {
+    const at = await (0,_assets_js__WEBPACK_IMPORTED_MODULE_5__/* .untilDigested */ .CD)(releases, release, signal);
+    const contents = await (0,_contents_asset_js__WEBPACK_IMPORTED_MODULE_7__/* .readContents */ .r)(releases, at, signal);
+    if (!contents)
+        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(at, `it has no ${_contents_js__WEBPACK_IMPORTED_MODULE_6__/* .CONTENTS_FILE */ .Of}`);
+    if ((0,_tag_js__WEBPACK_IMPORTED_MODULE_12__/* .formatTag */ ._3)(contents) !== at.tag) {
+        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(at, `its ${_contents_js__WEBPACK_IMPORTED_MODULE_6__/* .CONTENTS_FILE */ .Of} is of ${(0,_tag_js__WEBPACK_IMPORTED_MODULE_12__/* .formatTag */ ._3)(contents)}`);
+    }
+    requireAssets(at, contents);
+    const read = async (name) => {
+        const asset = at.assets.find((one) => one.name === name);
+        if (!asset)
+            throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(at, `it has no ${name}`);
+        return (0,_small_asset_js__WEBPACK_IMPORTED_MODULE_10__/* .readSmallAsset */ .o)(releases, asset, signal);
+    };
+    const sums = await read(_sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SUMS_FILE */ .A$);
+    (0,_sums_js__WEBPACK_IMPORTED_MODULE_11__/* .requireSums */ .e4)(sums.toString(), contents);
+    const signed = contents.files.some(({ name }) => name === _sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SIGNATURE_FILE */ .I9);
+    const signer = await verifySigned(at, sums, signed ? await read(_sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SIGNATURE_FILE */ .I9) : undefined, trust);
+    const manifest = (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .requireTested */ .b)(at, contents, {
+        manifest: (await read((0,_agreement_js__WEBPACK_IMPORTED_MODULE_4__/* .manifestName */ .vS)(contents))).toString(),
+        report: (await read(_test_report_js__WEBPACK_IMPORTED_MODULE_14__/* .REPORT_FILE */ .Uq)).toString(),
+    });
+    if (manifest.source.commit !== null) {
+        await (0,_tag_commit_js__WEBPACK_IMPORTED_MODULE_13__/* .requireTagOf */ .N)(releases, at.tag, manifest.source.commit, { exists: true, signal });
+    }
+    return { rawSha256: contents.raw.sha256, signer };
+}
+/** Compares what GitHub has with what `release.json` says that it has to have. */
+function requireAssets(release, { files }) {
+    for (const { name, size, sha256, parts } of files) {
+        const [first, ...more] = parts;
+        const whole = more.length > 0 || (first?.name === name && first.sha256 === sha256);
+        if (!whole || parts.reduce((sum, part) => sum + part.size, 0) !== size) {
+            throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(release, `the parts of ${name} are not the whole file`);
+        }
+    }
+    const described = release.assets.filter(({ name }) => name !== _contents_js__WEBPACK_IMPORTED_MODULE_6__/* .CONTENTS_FILE */ .Of);
+    const different = (0,_assets_js__WEBPACK_IMPORTED_MODULE_5__/* .describeDifference */ .hF)((0,_assets_js__WEBPACK_IMPORTED_MODULE_5__/* .compareAssets */ .pC)(files.flatMap(({ parts }) => parts), described));
+    if (different.length > 0)
+        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(release, different.join('; '));
+}
+async function verifySigned(release, sums, signature, { allowedSigners, allowUnsigned }) {
+    if (signature === undefined) {
+        if (allowUnsigned)
+            return undefined;
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .SeederError */ .Zb(`${release.tag} is not signed`, {
+            fix: 'raise the revision, and publish that with a key; or allow this one with --allow-unsigned',
+        });
+    }
+    if (allowedSigners === undefined)
+        return undefined;
+    const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)((0,node_os__WEBPACK_IMPORTED_MODULE_1__.tmpdir)(), 'seeder-verify-'));
+    try {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, _sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SUMS_FILE */ .A$), sums);
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, _sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SIGNATURE_FILE */ .I9), signature);
+        return await (0,_signature_js__WEBPACK_IMPORTED_MODULE_9__/* .verifySums */ .q)(folder, allowedSigners);
+    }
+    finally {
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(folder, { recursive: true, force: true });
+    }
 }
 
 

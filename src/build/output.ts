@@ -4,9 +4,9 @@ import { SeederError, UsageError } from '../report/error.ts'
 import { type Manifest, manifestSchema } from './manifest.ts'
 import { sha256File } from './store.ts'
 
-/** Files that a folder with an earlier build may hold: they are ours to replace. */
+/** Files that a folder with an earlier build may hold: they are ours to replace. One `.sig.…` a killed `publish` has left. */
 const OURS =
-  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS(\.sig)?|template\.conf|test-report\.(json|logs))$/
+  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS(\.sig(\.[\w-]+)?)?|template\.conf|test-report\.(json|logs))$/
 
 /**
  * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and

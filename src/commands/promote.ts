@@ -52,7 +52,7 @@ export async function promoteCommand(
   const { releases } = connect({ ...settings, signal: interruption, note })
   const result = trust
     ? await promote(releases, options.tag, trust, progress, interruption)
-    : await demote(releases, options.tag, progress)
+    : await demote(releases, options.tag, progress, interruption)
   progress.done()
   return result
 }

@@ -1,4 +1,5 @@
 import type { Octokit } from '@octokit/rest'
+import { SeederError } from '../report/error.ts'
 import { gitHubFailure, type Permission, refusalOf } from './failure.ts'
 import { makeOctokit } from './octokit.ts'
 import type { Release, Releases } from './release.ts'
@@ -39,7 +40,7 @@ function gitHubReleases(
   const uploadUrls = new Map<number, string>()
 
   const read = (answer: ReleaseAnswer): Release => {
-    uploadUrls.set(answer.id, answer.upload_url.replace(/\{.*$/, ''))
+    uploadUrls.set(answer.id, answer.upload_url)
     return releaseOf(answer)
   }
   const get = async (id: number) => {
@@ -63,12 +64,6 @@ function gitHubReleases(
         octokit.paginate(octokit.repos.listReleases, { owner, repo, per_page: 100 }),
       )
       return answers.map(read)
-    },
-    async published(tag) {
-      const answer = await ask(`look for the release ${tag} of ${repository}`, 'contents: read', () =>
-        octokit.repos.getReleaseByTag({ owner, repo, tag }).catch(unlessGone),
-      )
-      return answer && read(answer.data)
     },
     async tagCommit(tag) {
       return ask(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
@@ -109,15 +104,10 @@ function gitHubReleases(
       )
       return read(data)
     },
-    async delete(id) {
-      await ask(`delete draft ${id} of ${repository}`, 'contents: write', () =>
-        octokit.repos.deleteRelease({ owner, repo, release_id: id }).catch(unlessGone),
-      )
-    },
     async upload(release, asset, onBytes) {
       if (!uploadUrls.has(release.id)) await get(release.id)
       return uploadAsset(
-        { ...reached, url: uploadUrls.get(release.id) ?? '' },
+        { ...reached, url: uploadAddress(uploadUrls.get(release.id) ?? '', apiUrl) },
         asset,
         {
           // What an attempt that broke off has left: it holds the name.
@@ -134,6 +124,18 @@ function gitHubReleases(
         from,
       ),
   }
+}
+
+/**
+ * The address in a release's `upload_url`, which is a template and names another host than the API's. Throws SeederError
+ * when the token would go there in the clear, though it does not to the API.
+ */
+export function uploadAddress(template: string, apiUrl: string): string {
+  const address = template.replace(/\{.*$/, '')
+  if (!/^https:/i.test(apiUrl) || /^https:/i.test(address)) return address
+  throw new SeederError(`GitHub wants uploads to be sent to ${address}, without encryption`, {
+    fix: 'see what answers in the place of GitHub: the token would be readable on the way',
+  })
 }
 
 async function ask<T>(doing: string, needs: Permission, request: () => Promise<T>): Promise<T> {

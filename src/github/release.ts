@@ -49,15 +49,11 @@ export interface Releases {
   /** All of them, newest first; drafts only for a token that may write. */
   list(): Promise<Release[]>
   get(id: number): Promise<Release>
-  /** The published release with a tag; undefined when there is none. */
-  published(tag: string): Promise<Release | undefined>
   /** The commit that a tag is of, through an annotated tag's object; undefined when there is no such tag. */
   tagCommit(tag: string): Promise<string | undefined>
   /** Not tried again by itself: a lost answer does not mean that there is no draft. */
   createDraft(made: { tag: string; target: string; title: string; body: string }): Promise<Release>
   update(id: number, change: ReleaseChange): Promise<Release>
-  /** Only ever called for drafts. */
-  delete(id: number): Promise<void>
   deleteAsset(id: number): Promise<void>
   /**
    * Uploads `size` bytes as an asset, streaming through node:https. `open` is called for each attempt; throws when

@@ -1,15 +1,19 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Manifest } from '../build/manifest.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { type Manifest, manifestSchema } from '../build/manifest.ts'
 import { readOutput } from '../build/output.ts'
 import { SeederError } from '../report/error.ts'
+import type { LocalRelease } from './local.ts'
+import { requireSums, SUMS_FILE } from './sums.ts'
+import { formatTag } from './tag.ts'
 import { type ProofSummary, REPORT_FILE, requireGreenReport } from './test-report.ts'
 
 /**
  * Reads the folder of a build that is to be published.
  * Throws SeederError when a file of it is damaged, or its test is missing, red, or of another image.
  */
-export async function readTestedBuild(folder: string): Promise<{ manifest: Manifest; report: ProofSummary }> {
+export async function readTestedBuild(folder: string): Promise<Manifest> {
   const { manifest, damaged } = await readOutput(folder)
   if (damaged.length > 0) {
     throw new SeederError(`${folder} is damaged: ${damaged.join(', ')} is not what SHA256SUMS says`, {
@@ -22,5 +26,47 @@ export async function readTestedBuild(folder: string): Promise<{ manifest: Manif
       cause,
     })
   })
-  return { manifest, report: requireGreenReport(text, manifest) }
+  requireGreenReport(text, manifest)
+  return manifest
+}
+
+/**
+ * Checks that the bytes which are about to be sent are vouched for: they may be others than those that were looked at
+ * and signed a moment ago, and SHA256SUMS has to list each file.
+ * @param signed SHA256SUMS as it was signed; undefined when it was not
+ * @returns the report as it is sent
+ * @throws SeederError with the first file that is another one
+ */
+export function requireVouched(
+  { contents, small }: LocalRelease,
+  manifest: Manifest,
+  signed: Buffer | undefined,
+): ProofSummary {
+  const text = (name: string) => small.get(name)?.toString() ?? ''
+  requireSums(text(SUMS_FILE), contents)
+  if (signed && small.get(SUMS_FILE)?.equals(signed) !== true) throw changed(SUMS_FILE)
+  const manifestFile = `${formatTag(manifest)}.manifest.json`
+  if (!isManifest(text(manifestFile), manifest)) throw changed(manifestFile)
+  const { file, sha256 } = manifest.qcow2
+  const disk = contents.files.find(({ name }) => name === file)
+  if (disk?.sha256 !== sha256) {
+    throw new SeederError(`${file} is not what the manifest says (sha256 ${disk?.sha256}, not ${sha256})`, {
+      fix: 'build it again',
+    })
+  }
+  return requireGreenReport(text(REPORT_FILE), manifest)
+}
+
+function isManifest(text: string, manifest: Manifest): boolean {
+  try {
+    return isDeepStrictEqual(manifestSchema.parse(JSON.parse(text)), manifest)
+  } catch {
+    return false
+  }
+}
+
+function changed(name: string): SeederError {
+  return new SeederError(`${name} was changed while it was being published`, {
+    fix: 'see what else writes into that folder, then run it again',
+  })
 }

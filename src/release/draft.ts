@@ -1,7 +1,7 @@
 import pMap from 'p-map'
 import { refusalOf } from '../github/failure.ts'
 import type { Release, Releases } from '../github/release.ts'
-import { SeederError } from '../report/error.ts'
+import { SeederError, StoppedError } from '../report/error.ts'
 import { compareAssets, untilDigested } from './assets.ts'
 import type { LocalAsset } from './local.ts'
 import { OURS_MARKER } from './notes.ts'
@@ -34,11 +34,29 @@ export function chooseDraft(
   return { draft, others }
 }
 
-/**
- * Makes a draft. When there is no answer, it may have been the answer that was lost, and not the draft: two of them
- * would be one too many.
- */
+/** Makes a draft. Throws StoppedError when `signal` ended it, as there may be one then. */
 export async function makeDraft(
+  releases: Releases,
+  made: { tag: string; target: string; title: string; body: string },
+  assets: readonly LocalAsset[],
+  signal: AbortSignal,
+): Promise<Release> {
+  try {
+    return await makeOneDraft(releases, made, assets)
+  } catch (cause) {
+    if (!signal.aborted) throw cause
+    throw new StoppedError(
+      `stopped while a draft of ${made.tag} was being made: there may be one in ${releases.repository}`,
+      { fix: 'run publish again: it goes on with a draft that is there', cause },
+    )
+  }
+}
+
+/**
+ * When there is no answer, it may have been the answer that was lost, and not the draft: two of them would be one too
+ * many.
+ */
+async function makeOneDraft(
   releases: Releases,
   made: { tag: string; target: string; title: string; body: string },
   assets: readonly LocalAsset[],
@@ -68,7 +86,7 @@ export async function fillDraft(
   let uploadedBytes = 0
   for (let look = 1; look <= MOST_LOOKS; look++) {
     const draft = await releases.get(id)
-    if (!draft.draft) throw new SeederError(`${draft.tag} was published by somebody else meanwhile`)
+    if (!draft.draft) throw new SeederError(`${draft.tag} is no draft any more`)
     const { missing, wrong, extra, undigested } = compareAssets(assets, draft.assets)
     const again = wrong.find(({ wanted }) => (uploads.get(wanted.name) ?? 0) >= MOST_UPLOADS)
     if (again) {

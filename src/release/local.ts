@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import { lstat, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Manifest } from '../build/manifest.ts'
+import { SeederError } from '../report/error.ts'
 import { CONTENTS_FILE, type Contents, PART_SIZE, type Part, type ReleaseFile } from './contents.ts'
+import { MOST_BYTES } from './small-asset.ts'
 import { SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
+import { formatTag, parseTag } from './tag.ts'
 import { REPORT_FILE } from './test-report.ts'
 
 /** An asset as it is to be, and where its bytes are. */
@@ -18,7 +21,12 @@ export interface LocalAsset extends Part {
 export interface LocalRelease {
   readonly contents: Contents
   readonly assets: readonly LocalAsset[]
+  /** The files but the disk, by name, as they are sent. */
+  readonly small: ReadonlyMap<string, Buffer>
 }
+
+/** Not what somebody has put a link to in the meantime. */
+const PLAINLY = constants.O_RDONLY | constants.O_NOFOLLOW
 
 /** A part of a file: where it begins and how long it is, in bytes. */
 interface Piece {
@@ -38,9 +46,11 @@ export function piecesOf(name: string, size: number, partSize: number = PART_SIZ
 }
 
 /**
- * Reads the files of a build folder once, for the digests of the whole files and of their parts.
+ * Reads the files of a build folder once, for the digests of the whole files and of their parts. All but the disk stay in
+ * memory, so that what is sent is what was read. A link is not followed.
  * @param signed whether the signature is one of them
  * @param onBytes told how many bytes of how many were read
+ * @throws SeederError when one is missing, is not a plain file, is too large, or the manifest names files elsewhere
  */
 export async function readLocalRelease(
   folder: string,
@@ -49,68 +59,107 @@ export async function readLocalRelease(
   onBytes: (done: number, total: number) => void = () => undefined,
 ): Promise<LocalRelease> {
   const { image, version } = manifest
-  const names = [
-    manifest.qcow2.file,
-    `${image}-${version}.manifest.json`,
-    'template.conf',
-    REPORT_FILE,
-    SUMS_FILE,
+  const tag = requireOwnNames(manifest)
+  const disk = join(folder, manifest.qcow2.file)
+  const small = new Map<string, Buffer>()
+  for (const name of [
+    ...[`${tag}.manifest.json`, 'template.conf', REPORT_FILE, SUMS_FILE],
     ...(signed ? [SIGNATURE_FILE] : []),
-  ]
-  const sized = await Promise.all(
-    names.map(async (name) => ({ name, size: (await stat(join(folder, name))).size })),
-  )
-  const total = sized.reduce((sum, { size }) => sum + size, 0)
-  let done = 0
-  const files: ReleaseFile[] = []
-  const assets: LocalAsset[] = []
-  for (const { name, size } of sized) {
-    const path = join(folder, name)
-    const pieces = piecesOf(name, size, partSize)
-    const digests = await digestPieces(path, pieces, (bytes) => {
-      done += bytes
-      onBytes(done, total)
-    })
-    const parts = pieces.map((piece, index) => ({
-      ...{ name: piece.name, size: piece.size, sha256: digests.parts[index] ?? '' },
-    }))
-    files.push({ name, size, sha256: digests.whole, parts })
-    for (const [index, part] of parts.entries()) {
-      const start = pieces[index]?.start ?? 0
-      assets.push({ ...part, open: () => openPiece(path, { ...part, start }) })
-    }
+  ]) {
+    small.set(name, await readSmallFile(join(folder, name)))
   }
+  const { file, assets } = await describeDisk(disk, manifest.qcow2.file, partSize, onBytes)
+  const others = [...small].map(([name, content]) => assetOf(name, content))
+  const files = [
+    file,
+    ...others.map(({ name, size, sha256 }) => ({ name, size, sha256, parts: [{ name, size, sha256 }] })),
+  ]
   const contents: Contents = { schema: 1, image, version, raw: { sha256: manifest.raw.sha256 }, files }
-  const text = Buffer.from(`${JSON.stringify(contents, null, 2)}\n`)
-  assets.push({
-    ...{ name: CONTENTS_FILE, size: text.length, sha256: createHash('sha256').update(text).digest('hex') },
-    open: () => Readable.from([text]),
-  })
-  return { contents, assets }
+  const description = assetOf(CONTENTS_FILE, Buffer.from(`${JSON.stringify(contents, null, 2)}\n`))
+  return { contents, assets: [...assets, ...others, description], small }
 }
 
-async function digestPieces(
+/** The tag of a build whose manifest has the names that they have to have: they become paths. */
+function requireOwnNames(manifest: Manifest): string {
+  const tag = formatTag(manifest)
+  const parsed = parseTag(tag)
+  if (parsed?.image !== manifest.image || parsed.version !== manifest.version) {
+    throw new SeederError(`the manifest is of ${JSON.stringify(tag)}, which is no version of an image`, {
+      fix: 'build it again',
+    })
+  }
+  const { file } = manifest.qcow2
+  if (file === `${tag}.qcow2`) return tag
+  throw new SeederError(`the manifest of ${tag} names the disk ${JSON.stringify(file)}`, {
+    fix: `it has to be ${tag}.qcow2: build it again`,
+  })
+}
+
+function assetOf(name: string, content: Buffer): LocalAsset {
+  const sha256 = createHash('sha256').update(content).digest('hex')
+  return { name, size: content.length, sha256, open: () => Readable.from([content]) }
+}
+
+async function describeDisk(
   path: string,
-  pieces: readonly Piece[],
-  onBytes: (bytes: number) => void,
-): Promise<{ whole: string; parts: string[] }> {
+  name: string,
+  partSize: number | undefined,
+  onBytes: (done: number, total: number) => void,
+): Promise<{ file: ReleaseFile; assets: LocalAsset[] }> {
+  const { size } = await requirePlain(path)
+  const pieces = piecesOf(name, size, partSize)
+  let done = 0
   const whole = createHash('sha256')
-  const parts: string[] = []
+  const assets: LocalAsset[] = []
   for (const piece of pieces) {
     const part = createHash('sha256')
     for await (const chunk of openPiece(path, piece)) {
       whole.update(chunk)
       if (pieces.length > 1) part.update(chunk)
-      onBytes(chunk.length)
+      done += chunk.length
+      onBytes(done, size)
     }
-    if (pieces.length > 1) parts.push(part.digest('hex'))
+    const sha256 = (pieces.length > 1 ? part : whole.copy()).digest('hex')
+    assets.push({ name: piece.name, size: piece.size, sha256, open: () => openPiece(path, piece) })
   }
-  const sha256 = whole.digest('hex')
-  return { whole: sha256, parts: pieces.length > 1 ? parts : [sha256] }
+  const parts = assets.map((asset) => ({ name: asset.name, size: asset.size, sha256: asset.sha256 }))
+  return { file: { name, size, sha256: whole.digest('hex'), parts }, assets }
 }
 
-function openPiece(path: string, { start, size }: Piece): Readable {
+async function readSmallFile(path: string): Promise<Buffer> {
+  const { size } = await requirePlain(path)
+  if (size > MOST_BYTES) {
+    throw new SeederError(`${path} has ${size} bytes; at most ${MOST_BYTES} are expected`, {
+      fix: 'build and test it again',
+    })
+  }
+  const handle = await open(path, PLAINLY)
+  return handle.readFile().finally(() => handle.close())
+}
+
+/** Throws SeederError for what is not a file in its own right: a link may lead to a secret of this machine. */
+async function requirePlain(path: string): Promise<Stats> {
+  const found = await lstat(path).catch((cause: unknown) => {
+    throw new SeederError(`${path} is not there`, { fix: 'build and test it again', cause })
+  })
+  if (found.isFile()) return found
+  throw new SeederError(`${path} is not a plain file`, {
+    fix: 'nothing that a link leads to is published: build it again',
+  })
+}
+
+function openPiece(path: string, piece: Piece): Readable {
+  return Readable.from(bytesOf(path, piece), { objectMode: false })
+}
+
+async function* bytesOf(path: string, { start, size }: Piece): AsyncGenerator<Buffer> {
   // An end before the start is not a range, and an empty file has no bytes to read.
-  if (size === 0) return Readable.from([])
-  return createReadStream(path, { start, end: start + size - 1, highWaterMark: 256 * 1024 })
+  if (size === 0) return
+  const handle = await open(path, PLAINLY)
+  const range = { start, end: start + size - 1, highWaterMark: 256 * 1024, autoClose: false }
+  try {
+    yield* handle.createReadStream(range)
+  } finally {
+    await handle.close()
+  }
 }

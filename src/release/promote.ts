@@ -1,5 +1,5 @@
-import type { Release, Releases } from '../github/release.ts'
-import { SeederError, UsageError } from '../report/error.ts'
+import type { Release, ReleaseChange, Releases } from '../github/release.ts'
+import { SeederError, StoppedError, UsageError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { DEMOTED_MARKER, isDemoted, type Standing, standings } from './standing.ts'
 import { compareVersions, requireTag } from './tag.ts'
@@ -53,15 +53,20 @@ export async function promote(
 
   progress.phase(`promote ${tag}`)
   const body = release.body.replaceAll(`${DEMOTED_MARKER}\n`, '').replaceAll(DEMOTED_MARKER, '')
-  await releases.update(release.id, { body, prerelease: false, makeLatest: true })
-  return { ...(await confirmed(releases, tag, ({ prerelease }) => !prerelease)), signer: signer ?? null }
+  const change = { body, prerelease: false, makeLatest: true }
+  return { ...(await changed(releases, release, change, signal)), signer: signer ?? null }
 }
 
 /**
  * Takes a promoted version back: the newest of the other promoted ones takes its place, if there is one.
  * Throws SeederError when it was never promoted, and UsageError when there is no such release.
  */
-export async function demote(releases: Releases, tag: string, progress: Progress): Promise<PromoteResult> {
+export async function demote(
+  releases: Releases,
+  tag: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<PromoteResult> {
   progress.phase('look at the releases')
   const { release, standing } = await findRelease(releases, tag)
   if (isDemoted(release)) return resultOf(release, standing, false)
@@ -71,29 +76,43 @@ export async function demote(releases: Releases, tag: string, progress: Progress
     })
   }
   progress.phase(`demote ${tag}`)
-  await releases.update(release.id, {
-    body: `${release.body.trimEnd()}\n${DEMOTED_MARKER}\n`,
-    prerelease: true,
-    makeLatest: false,
-  })
-  return confirmed(releases, tag, isDemoted)
+  const body = `${release.body.trimEnd()}\n${DEMOTED_MARKER}\n`
+  return changed(releases, release, { body, prerelease: true, makeLatest: false }, signal)
 }
 
-/** Where it stands after a change, read anew. Throws SeederError when the change is not to be seen. */
-async function confirmed(
+/**
+ * Promotes or demotes, and says where the image stands then. GitHub's answer to the change is what counts of this
+ * release: a list may be some seconds old.
+ * Throws SeederError when the answer does not show the change, StoppedError when it may be or is made and `signal` ended it.
+ */
+async function changed(
   releases: Releases,
-  tag: string,
-  isAsAsked: (release: Release) => boolean,
+  before: Release,
+  change: ReleaseChange & { readonly prerelease: boolean },
+  signal: AbortSignal,
 ): Promise<PromoteResult> {
-  const { release, standing } = await findRelease(releases, tag)
-  if (isAsAsked(release)) return resultOf(release, standing, true)
-  throw new SeederError(`${tag} was changed, and GitHub shows it as it was before`, {
-    fix: `run it again; see ${release.url}`,
-  })
+  const { id, tag, url } = before
+  const done = change.prerelease ? 'demoted' : 'promoted'
+  let release: Release | undefined
+  try {
+    release = await releases.update(id, change)
+    if (release.prerelease !== change.prerelease || isDemoted(release) !== change.prerelease) {
+      throw new SeederError(`${tag} was changed, and GitHub shows it as it was before`, {
+        fix: `run it again; see ${url}`,
+      })
+    }
+    const others = (await releases.list()).filter((one) => one.id !== id)
+    const standing = standings([...others, release]).get(requireTag(tag).image)
+    return resultOf(release, standing, true)
+  } catch (cause) {
+    if (!signal.aborted) throw cause
+    const found = release ? `${tag} is ${done}, and was not checked` : `${tag} may be ${done} already`
+    throw new StoppedError(`stopped; ${found}: ${url}`, { fix: 'run it again: it says what is so', cause })
+  }
 }
 
-function resultOf(release: Release, { promoted }: Standing, changed: boolean): PromoteResult {
-  return { tag: release.tag, url: release.url, changed, promoted: promoted?.tag ?? null, signer: null }
+function resultOf({ tag, url }: Release, standing: Standing | undefined, changed: boolean): PromoteResult {
+  return { tag, url, changed, promoted: standing?.promoted?.tag ?? null, signer: null }
 }
 
 async function findRelease(

@@ -40,7 +40,7 @@ function parseManifest(release: Place, text: string): Manifest {
 /** That something about a release is not what `publish` would have made. */
 export function notAsPublished({ tag, url }: Place, found: string, cause?: unknown): SeederError {
   return new SeederError(`the release ${tag} is not as it was published: ${found}`, {
-    fix: `do not use it; see ${url}, and publish a new revision`,
+    fix: `do not use it (${url}): raise the revision in image.yaml, lock, build, test and publish that`,
     cause,
   })
 }

@@ -1,9 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { type FileHandle, open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, open, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { workIn } from '../disk-error.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 
 /** What a signature is for, so that one made for mail or git is not taken for one of an image. */
 const NAMESPACE = 'seeder'
@@ -11,18 +14,26 @@ const NAMESPACE = 'seeder'
 /**
  * Signs `SHA256SUMS` in `folder` and leaves `SHA256SUMS.sig` beside it.
  * @param key the text of a private key in OpenSSH's format, without a passphrase
- * @throws UsageError when ssh-keygen does not take the key
+ * @returns what was signed
+ * @throws UsageError when ssh-keygen does not take the key, SeederError when there is no room for the signature
  */
-export async function signSums(folder: string, key: string): Promise<void> {
-  const sums = join(folder, 'SHA256SUMS')
+export async function signSums(folder: string, key: string): Promise<Buffer> {
+  const sums = join(folder, SUMS_FILE)
   // A secret often loses its last line break on its way, and ssh-keygen does not take the key then.
   const handle = await namelessFile(`${key.replaceAll('\r', '').trim()}\n`)
+  // After SIGKILL it stays: src/build/output.ts knows it for one of ours.
+  const partial = join(folder, `${SIGNATURE_FILE}.${randomBytes(6).toString('hex')}`)
   try {
-    const signature = sign(handle, await readFile(sums))
-    const partial = `${sums}.sig.${process.pid}`
-    await writeFile(partial, signature)
-    await rename(partial, `${sums}.sig`)
+    const text = await readFile(sums)
+    const signature = sign(handle, text)
+    await workIn(folder, async () => {
+      // Never into what somebody else has put there, such as a link.
+      await writeFile(partial, signature, { flag: 'wx' })
+      await rename(partial, join(folder, SIGNATURE_FILE))
+    })
+    return text
   } finally {
+    await rm(partial, { force: true })
     await handle.close()
   }
 }

@@ -28,17 +28,31 @@ export function formatTag({ image, version }: Tag): string {
   return `${image}-${version}`
 }
 
-/** Orders versions, older first: numbers as numbers, and the revision last. */
+/** Orders versions, older first: the upstream version word by word, and only then the revision, as a number. */
 export function compareVersions(left: string, right: string): number {
+  const [a, b] = [splitRevision(left), splitRevision(right)]
+  return compareUpstream(a.upstream, b.upstream) || a.revision - b.revision
+}
+
+function splitRevision(version: string): { upstream: string; revision: number } {
+  const [, upstream = version, revision = '0'] = /^(.*)-(\d+)$/.exec(version) ?? []
+  return { upstream, revision: Number(revision) }
+}
+
+function compareUpstream(left: string, right: string): number {
   const words = (version: string) => version.split(/[.-]|(?<=\d)(?=\D)|(?<=\D)(?=\d)/)
+  const isWord = (text: string) => /\D/.test(text)
   const [a, b] = [words(left), words(right)]
   for (let index = 0; index < Math.max(a.length, b.length); index++) {
-    const [x = '', y = ''] = [a[index], b[index]]
-    if (x === y) continue
-    const numbers = /^\d+$/.test(x) && /^\d+$/.test(y)
-    // A word where the other has a number is a pre-release: 1.0rc1 is older than 1.0.1.
-    if (!numbers && /^\d*$/.test(x) !== /^\d*$/.test(y)) return /^\d+$/.test(x) ? 1 : -1
-    return numbers ? Number(x) - Number(y) : x < y ? -1 : 1
+    const [x, y] = [a[index] ?? '', b[index] ?? '']
+    // A word where the other has a number or nothing is a pre-release: 1.0rc1 is older than 1.0 and 1.0.1.
+    if (isWord(x) !== isWord(y)) return isWord(x) ? -1 : 1
+    if (isWord(x) && x !== y) return x < y ? -1 : 1
+    // A version that goes on where the other ends is newer, also with a zero: 1.0 is older than 1.0.0.
+    if (!isWord(x) && x !== y) {
+      const order = x === '' || y === '' ? x.length - y.length : Number(x) - Number(y)
+      if (order !== 0) return order
+    }
   }
   return 0
 }

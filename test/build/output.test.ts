@@ -28,11 +28,12 @@ async function finished(text: string): Promise<Map<string, string>> {
 }
 
 describe('a folder for a build', () => {
-  it('may be missing, empty, or hold an earlier build with its report', async () => {
+  it('may be missing, empty, or hold an earlier build with what tests and killed signing leave', async () => {
     await requireUsableOutput(out)
     await mkdir(out)
     await requireUsableOutput(out)
-    for (const name of [...names, 'test-report.json']) await writeFile(join(out, name), '')
+    const left = ['test-report.json', 'SHA256SUMS.sig', 'SHA256SUMS.sig.0f2e4a6c8b1d']
+    for (const name of [...names, ...left]) await writeFile(join(out, name), '')
     await requireUsableOutput(out)
   })
 

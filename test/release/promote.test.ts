@@ -57,7 +57,7 @@ function promoted(
 }
 
 function demoted(tag: string) {
-  return demote(releasesOf(github), tag, keptProgress())
+  return demote(releasesOf(github), tag, keptProgress(), signal)
 }
 
 function changes(): number {

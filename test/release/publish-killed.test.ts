@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { makeSigner, type Signer } from '../support/deploy/image.ts'
 import type { Logged } from '../support/github/front.ts'
 import { LocalGitHub } from '../support/github/local-github.ts'
@@ -14,11 +14,13 @@ const tag = 'haproxy-3.0.11-1'
 
 let folder: string
 let signer: Signer
+let key: string
 let project: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'seeder-publish-killed-'))
   signer = await makeSigner(join(folder, 'keys'))
+  key = await readFile(signer.key, 'utf8')
   project = await makeProject(join(folder, 'project'))
 })
 
@@ -38,7 +40,7 @@ async function world(): Promise<World> {
 }
 
 /** `seeder publish` as a process of its own. */
-function start({ github, build }: World) {
+function start({ github, build }: World, env: Readonly<Record<string, string>> = {}) {
   const argv = ['--project', project, 'publish', build, '--key', signer.key, '--json']
   return execa(process.execPath, [join(checkout, 'src/cli.ts'), ...argv], {
     cwd: checkout,
@@ -46,6 +48,7 @@ function start({ github, build }: World) {
       GITHUB_TOKEN: github.token(),
       GITHUB_REPOSITORY: github.repository,
       GITHUB_API_URL: github.apiUrl,
+      ...env,
     },
     stdin: 'ignore',
     reject: false,
@@ -127,12 +130,25 @@ describe('seeder publish, killed', () => {
     await given.github.stop()
   })
 
-  it('leaves nothing of the key', async () => {
+  it('leaves nothing of the key when it is killed while it signs', async () => {
     const given = await world()
-    const secret = await readFile(signer.key, 'utf8')
-    const { stdout, stderr } = await start(given)
-    expect(stdout + stderr).not.toContain(secret.split('\n')[2])
-    expect((await execa('find', ['/dev/shm', '-name', '.seeder-*'])).stdout).toBe('')
+    const [programs, temporary] = [join(given.build, '../programs'), join(given.build, '../temporary')]
+    const signing = join(programs, 'signing')
+    for (const made of [programs, temporary]) await mkdir(made)
+    // In the place of ssh-keygen: it has the key, and does not come to an end.
+    const script = `#!/bin/sh\ngrep -q PRIVATE /proc/self/fd/3 && echo $$ > '${signing}'\nexec sleep 600\n`
+    await writeFile(join(programs, 'ssh-keygen'), script, { mode: 0o755 })
+    const killed = start(given, { PATH: `${programs}:${process.env.PATH}`, TMPDIR: temporary })
+    const signer = await vi.waitFor(async () => Number(await readFile(signing, 'utf8')) || Promise.reject(), {
+      timeout: 60_000,
+    })
+    killed.kill('SIGKILL')
+    expect((await killed).signal).toBe('SIGKILL')
+    process.kill(signer, 'SIGKILL')
+    expect(await readdir(temporary)).toEqual([])
+    const [, secret = ''] = key.split('\n')
+    const found = await execa('grep', ['-rlsF', secret, '/dev/shm', given.build], { reject: false })
+    expect(found.stdout).toBe('')
     await given.github.stop()
   })
 })

@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { signSums, verifySums } from '../../src/release/signature.ts'
 import { makeSigner, type Signer, sign } from '../support/deploy/image.ts'
+import { checkout } from '../support/seeder.ts'
 
 let folder: string
 let signer: Signer
@@ -45,6 +46,32 @@ describe('a signature of SHA256SUMS', () => {
     const first = await readFile(join(folder, 'SHA256SUMS.sig'), 'utf8')
     await signSums(folder, key)
     expect(await readFile(join(folder, 'SHA256SUMS.sig'), 'utf8')).toBe(first)
+  })
+
+  it('does not write into what somebody has put into its place', async () => {
+    await symlink(join(folder, 'elsewhere'), join(folder, `SHA256SUMS.sig.${process.pid}`))
+    await signSums(folder, key)
+    expect(await readdir(folder)).not.toContain('elsewhere')
+  })
+
+  it('leaves nothing behind on a disk that is full, and says so', async () => {
+    const program = `
+      import { readdirSync } from 'node:fs'
+      import { signSums } from ${JSON.stringify(join(checkout, 'src/release/signature.ts'))}
+      const [, folder, key] = process.argv
+      const failure = await signSums(folder, key).catch((error) => error)
+      console.log(failure.name, failure.message, readdirSync(folder))`
+    // Two pages: one for SHA256SUMS and one for what fills the rest.
+    const script =
+      'mount -t tmpfs -o size=8k tmpfs "$1"; echo sums > "$1/SHA256SUMS"; echo full > "$1/rest"; exec "$2" --input-type=module -e "$3" "$1" "$4"'
+    const small = join(folder, 'small')
+    await mkdir(small)
+    const { stdout } = await execa('unshare', [
+      ...['--user', '--map-root-user', '--mount', '--', 'sh', '-euc', script, '-'],
+      ...[small, process.execPath, program, key],
+    ])
+    expect(stdout).toContain(`SeederError could not work in ${small}: no space is left on the disk (ENOSPC)`)
+    expect(stdout).toContain("[ 'SHA256SUMS', 'rest' ]")
   })
 
   it.each([
