@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Manifest } from '../../src/build/manifest.ts'
 import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
-import { deploy, inventory } from '../support/deploy/host.ts'
+import { deploy, inventory, mustDeploy } from '../support/deploy/host.ts'
 import { PveHost } from '../support/pve/host.ts'
 
 /** A clone of a template really boots before it is current: here one that says the wrong thing; release.test.ts has the right one. */
@@ -24,6 +24,8 @@ afterAll(async () => {
 it(
   'takes all of it back when the clone does not come up',
   async () => {
+    // A template is there, which stays the current one.
+    await mustDeploy(host, ['--storage', 'local-lvm', '--allow-unsigned', '--no-smoke', out])
     const before = await inventory(host)
     // The same image under another version: what its clone says of itself is not what the manifest says.
     const other = join(root, 'other')
