@@ -1,6 +1,6 @@
 import type { Changes } from '../image/affected.ts'
+import { ask, placeOf, unlessGone } from './asking.ts'
 import type { GitHub } from './client.ts'
-import { gitHubFailure, refusalOf } from './failure.ts'
 
 /** Two states of a repository to be compared. */
 export type Comparison =
@@ -50,20 +50,24 @@ async function changedFiles(github: GitHub, comparison: Comparison): Promise<Cha
   const { octokit, repository } = github
   if (comparison.kind === 'pull-request') {
     const { number } = comparison
-    const files = await asking(
+    const files = await ask(
       `list the files of pull request ${number} of ${repository}`,
       'pull-requests: read',
       () =>
-        octokit.paginate(octokit.pulls.listFiles, { ...placeOf(github), pull_number: number, per_page: 100 }),
+        octokit.paginate(octokit.pulls.listFiles, {
+          ...placeOf(repository),
+          pull_number: number,
+          per_page: 100,
+        }),
     )
     return { files, complete: files.length < PULL_REQUEST_FILES }
   }
   // A branch that is new, or was pushed over, has no state before that could be compared with.
   if (/^0+$/.test(comparison.before)) return { files: [], complete: false }
   const basehead = `${comparison.before}...${comparison.after}`
-  const files = await asking(`compare ${basehead} of ${repository}`, 'contents: read', async () => {
+  const files = await ask(`compare ${basehead} of ${repository}`, 'contents: read', async () => {
     const answer = await octokit.repos
-      .compareCommitsWithBasehead({ ...placeOf(github), basehead })
+      .compareCommitsWithBasehead({ ...placeOf(repository), basehead })
       .catch(unlessGone)
     return answer?.data.files
   })
@@ -72,28 +76,11 @@ async function changedFiles(github: GitHub, comparison: Comparison): Promise<Cha
 
 /** The text of a file at a commit; undefined when it is not there. */
 function textAt(github: GitHub, path: string, ref: string): Promise<string | undefined> {
-  return asking(`read ${path} of ${github.repository} at ${ref}`, 'contents: read', async () => {
-    const answer = await github.octokit.repos
-      .getContent({ ...placeOf(github), path, ref, mediaType: { format: 'raw' } })
+  const { octokit, repository } = github
+  return ask(`read ${path} of ${repository} at ${ref}`, 'contents: read', async () => {
+    const answer = await octokit.repos
+      .getContent({ ...placeOf(repository), path, ref, mediaType: { format: 'raw' } })
       .catch(unlessGone)
     return answer === undefined ? undefined : String(answer.data)
   })
-}
-
-function unlessGone(error: unknown): undefined {
-  if (refusalOf(error)?.status === 404) return undefined
-  throw error
-}
-
-async function asking<T>(doing: string, needs: `${string}: read`, ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask()
-  } catch (error) {
-    throw gitHubFailure(doing, error, needs)
-  }
-}
-
-function placeOf({ repository }: GitHub): { owner: string; repo: string } {
-  const [owner = '', repo = ''] = repository.split('/')
-  return { owner, repo }
 }

@@ -1,6 +1,6 @@
 import type { Octokit } from '@octokit/rest'
 import { SeederError } from '../report/error.ts'
-import { gitHubFailure, type Permission, refusalOf } from './failure.ts'
+import { ask, placeOf, unlessGone } from './asking.ts'
 import { makeOctokit } from './octokit.ts'
 import type { Release, Releases } from './release.ts'
 import type { GitHubSettings } from './settings.ts'
@@ -35,7 +35,7 @@ function gitHubReleases(
   reached: GitHubSettings & { signal: AbortSignal; note: (text: string) => void },
 ): Releases {
   const { repository, apiUrl } = reached
-  const [owner = '', repo = ''] = repository.split('/')
+  const { owner, repo } = placeOf(repository)
   /** Release id → where its assets are sent, which is another host than the API's. */
   const uploadUrls = new Map<number, string>()
 
@@ -136,20 +136,6 @@ export function uploadAddress(template: string, apiUrl: string): string {
   throw new SeederError(`GitHub wants uploads to be sent to ${address}, without encryption`, {
     fix: 'see what answers in the place of GitHub: the token would be readable on the way',
   })
-}
-
-async function ask<T>(doing: string, needs: Permission, request: () => Promise<T>): Promise<T> {
-  try {
-    return await request()
-  } catch (error) {
-    throw gitHubFailure(doing, error, needs)
-  }
-}
-
-/** For what may not be there: undefined then. */
-function unlessGone(error: unknown): undefined {
-  if (refusalOf(error)?.status === 404) return undefined
-  throw error
 }
 
 function releaseOf(answer: ReleaseAnswer): Release {

@@ -1,5 +1,5 @@
+import { ask, placeOf } from './asking.ts'
 import type { GitHub } from './client.ts'
-import { gitHubFailure } from './failure.ts'
 
 /** What became of a comment. */
 export interface WrittenComment {
@@ -33,9 +33,9 @@ export async function writeStickyComment(
   comment: { readonly marker: string; readonly text: string; readonly onlyChange?: boolean },
 ): Promise<WrittenComment | undefined> {
   const { octokit, repository } = github
-  const [owner = '', repo = ''] = repository.split('/')
+  const { owner, repo } = placeOf(repository)
   const body = withinLimit(`${comment.marker}\n${comment.text}`)
-  try {
+  return ask(`comment on pull request ${pull} of ${repository}`, 'pull-requests: write', async () => {
     const comments = await octokit.paginate(octokit.issues.listComments, {
       ...{ owner, repo, issue_number: pull, per_page: 100 },
     })
@@ -50,9 +50,7 @@ export async function writeStickyComment(
     if (first.body === body) return { what: 'unchanged', url: first.html_url }
     const { data } = await octokit.issues.updateComment({ owner, repo, comment_id: first.id, body })
     return { what: 'changed', url: data.html_url }
-  } catch (error) {
-    throw gitHubFailure(`comment on pull request ${pull} of ${repository}`, error, 'pull-requests: write')
-  }
+  })
 }
 
 function isOurs({ body, user, author_association }: FoundComment, marker: string): boolean {

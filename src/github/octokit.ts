@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { retry } from '@octokit/plugin-retry'
 import { throttling } from '@octokit/plugin-throttling'
 import { Octokit } from '@octokit/rest'
 import { formatDuration } from '../report/table.ts'
-import { LONGEST_WAIT_MS, wait } from './patience.ts'
+import { LONGEST_WAIT_MS } from './patience.ts'
 import type { GitHubSettings } from './settings.ts'
 
 /** An answer of the API that takes longer is not waited for. */
@@ -27,7 +28,7 @@ export function makeOctokit(
     if (waited + ms > LONGEST_WAIT_MS) return false
     waited += ms
     note(`GitHub asks to wait for ${formatDuration(ms)}`)
-    await wait(ms, signal)
+    await delay(ms, undefined, { signal })
     return true
   }
   return new Client({

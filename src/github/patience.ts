@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { isRateLimit, type Refusal, refusalOf } from './failure.ts'
 
 /** So often a transfer is begun before its failure is told. */
@@ -30,9 +29,4 @@ function askedWait({ headers }: Refusal): number | undefined {
   if (/^\d+$/.test(text.trim())) return Number(text) * 1000
   const at = Date.parse(text)
   return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now())
-}
-
-/** Waits, unless the signal ends it: throws then. */
-export async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal })
 }

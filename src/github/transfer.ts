@@ -1,10 +1,11 @@
 import { pipeline, Readable, Transform } from 'node:stream'
 import { json } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { formatDuration } from '../report/table.ts'
 import { exchange, follow, refused } from './exchange.ts'
 import { gitHubFailure, type Permission, RefusedError } from './failure.ts'
-import { ATTEMPTS, wait, waitBeforeRetry } from './patience.ts'
+import { ATTEMPTS, waitBeforeRetry } from './patience.ts'
 import type { Asset } from './release.ts'
 
 /** How to reach the place of an asset. */
@@ -125,7 +126,7 @@ async function persist<T>(
       const ms = isNameTaken(error) && number < ATTEMPTS ? 1000 : waitBeforeRetry(error, number)
       if (ms === undefined) throw failure
       note(`${failure.message}; trying again in ${formatDuration(ms)}`)
-      await wait(ms, signal)
+      await delay(ms, undefined, { signal })
     }
   }
 }
