@@ -1,8 +1,7 @@
 import { resolve } from 'node:path'
 import type { Context } from '../commands/context.ts'
-import { connect, type GitHub } from '../github/client.ts'
-import { gitHubSettings } from '../github/settings.ts'
-import { interruption } from '../interruption.ts'
+import { connectRepository } from '../commands/github.ts'
+import type { GitHub } from '../github/client.ts'
 import type { Inputs } from './inputs.ts'
 
 /** A step of a workflow while it runs. */
@@ -42,12 +41,7 @@ export interface Outcome {
 
 /** GitHub as this step may reach it. Throws UsageError when there is no token. */
 export function gitHubOf({ env, context }: Step, inputs: Pick<Inputs, 'repository'>): GitHub {
-  const progress = context.progress()
-  return connect({
-    ...gitHubSettings(env, { repository: inputs.repository }),
-    signal: interruption,
-    note: (text) => progress.note(text),
-  })
+  return connectRepository(env, inputs.repository, context.progress())
 }
 
 /** The folder of an image's build: the one that was named, else out/IMAGE of the workspace. */

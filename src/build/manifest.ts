@@ -39,6 +39,19 @@ export const manifestSchema = z.object({
 
 export type Manifest = z.output<typeof manifestSchema>
 
+/** One version of an image. */
+type Version = Pick<Manifest, 'image' | 'version'>
+
+/** The name of the file with the disk. */
+export function qcow2Name({ image, version }: Version): string {
+  return `${image}-${version}.qcow2`
+}
+
+/** The name of the file with the manifest. */
+export function manifestName({ image, version }: Version): string {
+  return `${image}-${version}.manifest.json`
+}
+
 /** What the parts of a build found out, put together. */
 export interface BuildFacts {
   readonly raw: { sha256: string; size: number }
@@ -66,7 +79,7 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
     epoch: lock.epoch,
     raw: facts.raw,
     usr: { roothash: usr.roothash, size: facts.usrSize },
-    qcow2: { file: `${image.name}-${lock.version}.qcow2`, ...facts.qcow2 },
+    qcow2: { file: qcow2Name({ image: image.name, version: lock.version }), ...facts.qcow2 },
     kernel: { version: facts.kernelVersion, commandLine: facts.commandLine },
     lock: { sha256: lockDigest(lock) },
     source: facts.source,
@@ -102,18 +115,7 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
   }
   const bridges = role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone)
   const values: Record<string, string | number> = {
-    IMAGE: manifest.image,
-    VERSION: manifest.version,
-    ROLES: manifest.roles.join(','),
-    BASE: manifest.base,
-    QCOW2: manifest.qcow2.file,
-    QCOW2_SHA256: manifest.qcow2.sha256,
-    RAW_SHA256: manifest.raw.sha256,
-    RAW_SIZE: manifest.raw.size,
-    USR_ROOTHASH: manifest.usr.roothash,
-    LOCK_SHA256: manifest.lock.sha256,
-    COMMIT: manifest.source.commit ?? '',
-    EPOCH: manifest.epoch,
+    ...identityConf(manifest),
     CORES: role.cores,
     MEMORY: role.memory,
     DISK_GIB: role.disk,
@@ -128,4 +130,22 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
   return Object.entries(values)
     .map(([key, value]) => `${key}=${value}\n`)
     .join('')
+}
+
+/** The keys of `template.conf` that say what the image is, in their order. The others are about the site. */
+export function identityConf(manifest: Manifest): Record<string, string | number> {
+  return {
+    IMAGE: manifest.image,
+    VERSION: manifest.version,
+    ROLES: manifest.roles.join(','),
+    BASE: manifest.base,
+    QCOW2: manifest.qcow2.file,
+    QCOW2_SHA256: manifest.qcow2.sha256,
+    RAW_SHA256: manifest.raw.sha256,
+    RAW_SIZE: manifest.raw.size,
+    USR_ROOTHASH: manifest.usr.roothash,
+    LOCK_SHA256: manifest.lock.sha256,
+    COMMIT: manifest.source.commit ?? '',
+    EPOCH: manifest.epoch,
+  }
 }

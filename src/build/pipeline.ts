@@ -14,7 +14,7 @@ import { generatedFiles } from './generated.ts'
 import { digestCleanDisk } from './hygiene.ts'
 import { packInitrd } from './initrd.ts'
 import { Layers } from './layers.ts'
-import { createManifest, type Manifest, templateConf } from './manifest.ts'
+import { createManifest, type Manifest, manifestName, templateConf } from './manifest.ts'
 import { requireNamespaces, runInside } from './namespace.ts'
 import { publishOutput, requireUsableOutput } from './output.ts'
 import { makeRoot } from './root.ts'
@@ -135,7 +135,7 @@ async function outputFiles(
   const files = new Map([[manifest.qcow2.file, join(scratch, 'disk.qcow2')]])
   const sums = [`${manifest.qcow2.sha256}  ${manifest.qcow2.file}\n`]
   const texts = {
-    [`${manifest.image}-${manifest.version}.manifest.json`]: `${JSON.stringify(manifest, null, 2)}\n`,
+    [manifestName(manifest)]: `${JSON.stringify(manifest, null, 2)}\n`,
     'template.conf': templateConf(manifest, platform),
   }
   for (const [name, text] of Object.entries(texts)) {

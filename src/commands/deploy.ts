@@ -1,11 +1,10 @@
 import type { Command } from 'commander'
-import { connect } from '../github/client.ts'
-import { gitHubSettings } from '../github/settings.ts'
 import { deployScript } from '../host/deploy-script.ts'
 import { interruption } from '../interruption.ts'
 import { type DeployResult, deployRelease } from '../release/deploy.ts'
 import { findAllowedSigners } from '../release/signers.ts'
 import type { Context } from './context.ts'
+import { connectRepository } from './github.ts'
 
 /** The options of `deploy`, as they are given. */
 export interface DeployOptions {
@@ -54,10 +53,8 @@ export async function deployCommand(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<DeployResult> {
   const script = deployScript(options.deployScript, context.checkout)
-  const settings = gitHubSettings(env, { repository: options.repository })
   const progress = context.progress()
-  const note = (text: string) => progress.note(text)
-  const { releases } = connect({ ...settings, signal: interruption, note })
+  const { releases } = connectRepository(env, options.repository, progress)
   const request = {
     image: options.image,
     which: options.which ?? 'promoted',

@@ -1,12 +1,11 @@
 import type { Command } from 'commander'
-import { connect } from '../github/client.ts'
-import { gitHubSettings } from '../github/settings.ts'
 import { interruption } from '../interruption.ts'
 import { demote, type PromoteResult, promote } from '../release/promote.ts'
 import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts'
 import { requireTag } from '../release/tag.ts'
 import type { Trust } from '../release/verify.ts'
 import type { Context } from './context.ts'
+import { connectRepository } from './github.ts'
 
 export interface PromoteOptions {
   /** `IMAGE-VERSION`. */
@@ -44,12 +43,10 @@ export async function promoteCommand(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<PromoteResult> {
   requireTag(options.tag)
-  const settings = gitHubSettings(env, { repository: options.repository })
+  const progress = context.progress()
+  const { releases } = connectRepository(env, options.repository, progress)
   // Taking something back asks for nobody's signature.
   const trust = options.demote ? undefined : trustOf(options, context)
-  const progress = context.progress()
-  const note = (text: string) => progress.note(text)
-  const { releases } = connect({ ...settings, signal: interruption, note })
   const result = trust
     ? await promote(releases, options.tag, trust, progress, interruption)
     : await demote(releases, options.tag, progress, interruption)

@@ -2,8 +2,6 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { connect } from '../github/client.ts'
-import { gitHubSettings } from '../github/settings.ts'
 import { interruption } from '../interruption.ts'
 import { type PublishResult, publish, type Signing } from '../release/publish.ts'
 import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts'
@@ -11,6 +9,7 @@ import { SIGNATURE_FILE } from '../release/sums.ts'
 import { UsageError } from '../report/error.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Context } from './context.ts'
+import { connectRepository } from './github.ts'
 
 export interface PublishOptions {
   /** The folder of a build with its test report. */
@@ -53,11 +52,9 @@ export async function publishCommand(
       fix: 'give all 40 hex digits: git rev-parse HEAD',
     })
   }
-  const settings = gitHubSettings(env, { repository })
-  const signing = await signingOf(options, context, env)
   const progress = context.progress()
-  const note = (text: string) => progress.note(text)
-  const { releases } = connect({ ...settings, signal: interruption, note })
+  const { releases } = connectRepository(env, repository, progress)
+  const signing = await signingOf(options, context, env)
   const result = await publish(releases, { folder, signing, commit }, progress, interruption)
   progress.done()
   return result

@@ -1,6 +1,4 @@
 import { type Command, Option } from 'commander'
-import { connect } from '../github/client.ts'
-import { gitHubSettings } from '../github/settings.ts'
 import { deployScript } from '../host/deploy-script.ts'
 import { type HostReport, isDeployHost, readHostReport, readReportFile } from '../host/report.ts'
 import { interruption } from '../interruption.ts'
@@ -8,6 +6,7 @@ import { standings } from '../release/standing.ts'
 import { type StatusRow, statusRows } from '../release/status.ts'
 import { statusMarkdown, statusText } from '../release/status-text.ts'
 import type { Context } from './context.ts'
+import { connectRepository } from './github.ts'
 
 /** The options of `status`, as they are given. */
 export interface StatusOptions {
@@ -62,15 +61,13 @@ export async function statusCommand(
   context: Context,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Status> {
-  const settings = gitHubSettings(env, { repository: options.repository })
   const progress = context.progress()
-  const note = (text: string) => progress.note(text)
-  const { releases } = connect({ ...settings, signal: interruption, note })
+  const { releases, repository } = connectRepository(env, options.repository, progress)
   const given = await Promise.all((options.hostReport ?? []).map(readReportFile))
   const isHost = options.deployScript !== undefined || isDeployHost()
   const hosts = isHost ? [...given, await hostReport(options, context)] : given
   const rows = statusRows(standings(await releases.list()), hosts)
-  return { repository: settings.repository, rows, hosts }
+  return { repository, rows, hosts }
 }
 
 /** The report of this host. */

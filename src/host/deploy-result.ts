@@ -1,18 +1,19 @@
 import { z } from 'zod'
 import { SeederError } from '../report/error.ts'
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const template = z.object({
+  image: z.string(),
+  version: z.string(),
+  vmid: z.int(),
+  node: z.string(),
+  storage: z.string(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+})
 
 /** What `deploy.sh --json DIR` prints. */
 const resultSchema = z.object({
   templates: z.array(
-    z.object({
-      image: z.string(),
-      version: z.string(),
-      vmid: z.int(),
-      node: z.string(),
-      storage: z.string(),
-      sha256,
+    template.extend({
       /** Whether this run has made it the current one. */
       changed: z.boolean(),
       /** The template that was current before. */
@@ -22,18 +23,12 @@ const resultSchema = z.object({
 })
 
 /** What `deploy.sh --list --json` prints. */
-export const listSchema = z.object({
+const listSchema = z.object({
   templates: z.array(
-    z.object({
-      image: z.string(),
-      version: z.string(),
-      vmid: z.int(),
-      node: z.string(),
-      storage: z.string(),
+    template.extend({
       current: z.boolean(),
       /** ISO 8601. */
       deployed: z.string(),
-      sha256,
       /** The linked clones of all nodes, by id. */
       clones: z.array(z.int()),
     }),

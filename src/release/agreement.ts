@@ -1,3 +1,4 @@
+import { manifestName, qcow2Name } from '../build/manifest.ts'
 import type { Asset, Release } from '../github/release.ts'
 import { SeederError } from '../report/error.ts'
 import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
@@ -5,16 +6,6 @@ import { MOST_BYTES } from './small-asset.ts'
 import { SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
 import { REPORT_FILE } from './test-report.ts'
-
-/** The file with the disk in it: the only one that may be large. */
-export function diskName(contents: Contents): string {
-  return `${formatTag(contents)}.qcow2`
-}
-
-/** The file that says what the image is. */
-export function manifestName(contents: Contents): string {
-  return `${formatTag(contents)}.manifest.json`
-}
 
 /**
  * Where `release.json` contradicts itself or the assets that GitHub has, a line each; nothing when they agree. Other
@@ -24,7 +15,7 @@ export function contradictions(contents: Contents, release: Release): string[] {
   const tag = formatTag(contents)
   const names = contents.files.map(({ name }) => name)
   const parts = contents.files.flatMap((file) => file.parts)
-  const needed = [diskName(contents), manifestName(contents), 'template.conf', SUMS_FILE, REPORT_FILE]
+  const needed = [qcow2Name(contents), manifestName(contents), 'template.conf', SUMS_FILE, REPORT_FILE]
   return [
     ...(tag === release.tag ? [] : [`it is of ${tag}`]),
     ...repeated(names).map((name) => `it names ${name} twice`),
@@ -34,7 +25,7 @@ export function contradictions(contents: Contents, release: Release): string[] {
     ...contents.files.flatMap(fileContradictions),
     // They are downloaded before it is known who signed them.
     ...contents.files
-      .filter(({ name, size }) => name !== diskName(contents) && size > MOST_BYTES)
+      .filter(({ name, size }) => name !== qcow2Name(contents) && size > MOST_BYTES)
       .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${MOST_BYTES}`),
     ...parts.flatMap((part) =>
       assetContradictions(

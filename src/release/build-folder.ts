@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { type Manifest, manifestSchema } from '../build/manifest.ts'
+import { type Manifest, manifestName, manifestSchema } from '../build/manifest.ts'
 import { readOutput } from '../build/output.ts'
 import { SeederError } from '../report/error.ts'
 import type { LocalRelease } from './local.ts'
 import { requireSums, SUMS_FILE } from './sums.ts'
-import { formatTag } from './tag.ts'
-import { type ProofSummary, REPORT_FILE, requireGreenReport } from './test-report.ts'
+import type { TestRecord } from './test-record.ts'
+import { REPORT_FILE, requireGreenReport } from './test-report.ts'
 
 /**
  * Reads the folder of a build that is to be published.
@@ -41,11 +41,11 @@ export function requireVouched(
   { contents, small }: LocalRelease,
   manifest: Manifest,
   signed: Buffer | undefined,
-): ProofSummary {
+): TestRecord {
   const text = (name: string) => small.get(name)?.toString() ?? ''
   requireSums(text(SUMS_FILE), contents)
   if (signed && small.get(SUMS_FILE)?.equals(signed) !== true) throw changed(SUMS_FILE)
-  const manifestFile = `${formatTag(manifest)}.manifest.json`
+  const manifestFile = manifestName(manifest)
   if (!isManifest(text(manifestFile), manifest)) throw changed(manifestFile)
   const { file, sha256 } = manifest.qcow2
   const disk = contents.files.find(({ name }) => name === file)

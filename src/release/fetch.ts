@@ -3,13 +3,14 @@ import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import pMap from 'p-map'
+import { qcow2Name } from '../build/manifest.ts'
 import { sha256File } from '../build/store.ts'
 import { workIn } from '../disk-error.ts'
 import type { Asset, Release, Releases } from '../github/release.ts'
 import { SeederError, StoppedError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { formatBytes } from '../report/table.ts'
-import { diskName, requireAgreement } from './agreement.ts'
+import { requireAgreement } from './agreement.ts'
 import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
 import { readContents } from './contents-asset.ts'
 import { type DownloadPlaces, isComplete, placesOf, putInPlace, requireOwnFolder } from './download-folder.ts'
@@ -115,7 +116,7 @@ class Fetch {
       if (journal.isNew) await rm(partial, { recursive: true, force: true })
       await mkdir(partial, { recursive: true })
       await requireRoom(partial, this.#contents)
-      const disk = diskName(this.#contents)
+      const disk = qcow2Name(this.#contents)
       const small = this.#contents.files.filter(({ name }) => name !== disk)
       for (const file of small) await this.#fetchFile(file, journal)
       await inspectSmallFiles(partial, this.#contents, this.#options)

@@ -3,7 +3,7 @@ import { constants, type Stats } from 'node:fs'
 import { lstat, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import type { Manifest } from '../build/manifest.ts'
+import { type Manifest, manifestName, qcow2Name } from '../build/manifest.ts'
 import { SeederError } from '../report/error.ts'
 import { CONTENTS_FILE, type Contents, PART_SIZE, type Part, type ReleaseFile } from './contents.ts'
 import { MOST_BYTES } from './small-asset.ts'
@@ -59,11 +59,11 @@ export async function readLocalRelease(
   onBytes: (done: number, total: number) => void = () => undefined,
 ): Promise<LocalRelease> {
   const { image, version } = manifest
-  const tag = requireOwnNames(manifest)
+  requireOwnNames(manifest)
   const disk = join(folder, manifest.qcow2.file)
   const small = new Map<string, Buffer>()
   for (const name of [
-    ...[`${tag}.manifest.json`, 'template.conf', REPORT_FILE, SUMS_FILE],
+    ...[manifestName(manifest), 'template.conf', REPORT_FILE, SUMS_FILE],
     ...(signed ? [SIGNATURE_FILE] : []),
   ]) {
     small.set(name, await readSmallFile(join(folder, name)))
@@ -79,8 +79,8 @@ export async function readLocalRelease(
   return { contents, assets: [...assets, ...others, description], small }
 }
 
-/** The tag of a build whose manifest has the names that they have to have: they become paths. */
-function requireOwnNames(manifest: Manifest): string {
+/** Checks that a manifest has the names that it has to have: they become paths. Throws SeederError. */
+function requireOwnNames(manifest: Manifest): void {
   const tag = formatTag(manifest)
   const parsed = parseTag(tag)
   if (parsed?.image !== manifest.image || parsed.version !== manifest.version) {
@@ -89,9 +89,9 @@ function requireOwnNames(manifest: Manifest): string {
     })
   }
   const { file } = manifest.qcow2
-  if (file === `${tag}.qcow2`) return tag
+  if (file === qcow2Name(manifest)) return
   throw new SeederError(`the manifest of ${tag} names the disk ${JSON.stringify(file)}`, {
-    fix: `it has to be ${tag}.qcow2: build it again`,
+    fix: `it has to be ${qcow2Name(manifest)}: build it again`,
   })
 }
 

@@ -3,7 +3,8 @@ import { formatBytes } from '../report/table.ts'
 import type { Contents } from './contents.ts'
 import { SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
-import { countChecks, type ProofSummary } from './test-report.ts'
+import type { TestRecord } from './test-record.ts'
+import { countChecks } from './test-report.ts'
 
 /** In the body of every release that Seeder makes: a draft without it is somebody's own. */
 export const OURS_MARKER = '<!-- seeder: release -->'
@@ -13,7 +14,7 @@ export interface Described {
   /** `owner/name`. */
   readonly repository: string
   readonly manifest: Manifest
-  readonly report: ProofSummary
+  readonly report: TestRecord
   readonly contents: Contents
   readonly commit: string
   /** The name of who signed it, where that is known. */

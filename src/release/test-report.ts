@@ -1,28 +1,19 @@
 import { z } from 'zod'
 import type { Manifest } from '../build/manifest.ts'
 import { SeederError } from '../report/error.ts'
+import { type TestRecord, tallyOf, testRecordSchema } from './test-record.ts'
 
 /** The file of a build folder and the asset of a release. */
 export const REPORT_FILE = 'test-report.json'
 
-/** What a release says of the proof of its image; all of it is in the report (src/boot/report.ts). */
-const reportSchema = z.object({
-  schema: z.literal(1),
-  passed: z.boolean(),
-  image: z.string(),
-  version: z.string().nullable(),
-  raw: z.object({ sha256: z.string().nullable() }),
-  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']) }),
-  checks: z.array(z.object({ name: z.string(), status: z.enum(['passed', 'failed', 'skipped']) })),
-})
-
-export type ProofSummary = z.output<typeof reportSchema>
+/** The form in which `seeder test` writes it (src/boot/report.ts). */
+const reportSchema = testRecordSchema.extend({ schema: z.literal(1) })
 
 /**
  * Reads the text of a test report that has to be green and about the image of this manifest.
  * Throws SeederError with what is wrong with it.
  */
-export function requireGreenReport(text: string, manifest: Manifest): ProofSummary {
+export function requireGreenReport(text: string, manifest: Manifest): TestRecord {
   const report = parse(text)
   const name = `${manifest.image} ${manifest.version}`
   const again = { fix: 'run `seeder test` on this build, and see what it says' }
@@ -51,7 +42,7 @@ export function requireGreenReport(text: string, manifest: Manifest): ProofSumma
   return report
 }
 
-function parse(text: string): ProofSummary {
+function parse(text: string): TestRecord {
   try {
     return reportSchema.parse(JSON.parse(text))
   } catch (cause) {
@@ -63,8 +54,7 @@ function parse(text: string): ProofSummary {
 }
 
 /** How many checks ended how, as in "41 passed, 2 skipped". */
-export function countChecks({ checks }: ProofSummary): string {
-  const count = (status: string) => checks.filter((check) => check.status === status).length
-  const skipped = count('skipped')
-  return `${count('passed')} passed${skipped === 0 ? '' : `, ${skipped} skipped`}`
+export function countChecks(record: TestRecord): string {
+  const { passed, skipped } = tallyOf(record)
+  return `${passed} passed${skipped === 0 ? '' : `, ${skipped} skipped`}`
 }

@@ -1,6 +1,6 @@
 import { lstat, open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Manifest, manifestSchema } from '../build/manifest.ts'
+import { identityConf, type Manifest, manifestName, manifestSchema, qcow2Name } from '../build/manifest.ts'
 import { sha256File } from '../build/store.ts'
 import { describeError, SeederError } from '../report/error.ts'
 import { verifySums } from './signature.ts'
@@ -85,8 +85,8 @@ async function readManifest(
 }
 
 function manifestProblems(manifest: Manifest, sums: ReadonlyMap<string, string>): string[] {
-  const { image, version, qcow2 } = manifest
-  const names = ['.qcow2', '.manifest.json'].map((ending) => `${image}-${version}${ending}`)
+  const { qcow2 } = manifest
+  const names = [qcow2Name(manifest), manifestName(manifest)]
   return [
     ...names.filter((name) => !sums.has(name)).map((name) => `${SUMS_FILE} does not name ${name}`),
     ...(qcow2.file === names[0] ? [] : [`it names the disk ${qcow2.file}`]),
@@ -102,17 +102,7 @@ async function confProblems(
   if (!sums.has('template.conf')) return [`${SUMS_FILE} does not name it`]
   const text = await readFile(join(folder, 'template.conf'), 'utf8').catch(() => '')
   const lines = text.split('\n')
-  const expected: Record<string, string | number> = {
-    IMAGE: manifest.image,
-    VERSION: manifest.version,
-    QCOW2: manifest.qcow2.file,
-    QCOW2_SHA256: manifest.qcow2.sha256,
-    RAW_SHA256: manifest.raw.sha256,
-    RAW_SIZE: manifest.raw.size,
-    USR_ROOTHASH: manifest.usr.roothash,
-    LOCK_SHA256: manifest.lock.sha256,
-  }
-  return Object.entries(expected)
+  return Object.entries(identityConf(manifest))
     .filter(([key, value]) => !lines.includes(`${key}=${value}`))
     .map(([key]) => `${key} is not the manifest’s`)
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { manifestName } from '../../build/manifest.ts'
 import { buildCommand } from '../../commands/build.ts'
 import { uploadImage } from '../artifact.ts'
 import type { InputsOf } from '../inputs.ts'
@@ -18,7 +19,7 @@ export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<
     outputs: {
       version: manifest.version,
       qcow2: join(out, manifest.qcow2.file),
-      manifest: join(out, `${image}-${manifest.version}.manifest.json`),
+      manifest: join(out, manifestName(manifest)),
       digest: manifest.raw.sha256,
       ...(artifact ? { 'artifact-id': artifact.id } : {}),
     },

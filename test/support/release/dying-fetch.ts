@@ -7,35 +7,20 @@
  *
  * Prints the number of changes when it comes to its end.
  */
-import fs from 'node:fs/promises'
-import { syncBuiltinESMExports } from 'node:module'
 import { connect } from '../../../src/github/client.ts'
 import { fetchRelease } from '../../../src/release/fetch.ts'
+import { watchChanges } from '../watch-changes.ts'
 
 const last = Number(process.env.DIE_BEFORE)
 const lastMark = Number(process.env.DIE_BEFORE_MARK)
 let changes = 0
 let marks = 0
 
-/** Counts the calls of some of an object's methods. */
-function count(methods: Record<string, unknown>, names: readonly string[]): void {
-  for (const name of names) {
-    const method = methods[name]
-    if (typeof method !== 'function') throw new Error(`there is no ${name}`)
-    methods[name] = function (this: unknown, ...args: unknown[]) {
-      changes += 1
-      if (/^[1-9]\d* \S+\n$/.test(String(args[0]).slice(0, 200))) marks += 1
-      if (changes === last || (lastMark > 0 && marks === lastMark)) process.kill(process.pid, 'SIGKILL')
-      return Reflect.apply(method, this, args)
-    }
-  }
-}
-
-const handle = await fs.open('/dev/null')
-count(Object.getPrototypeOf(handle), ['write', 'truncate', 'datasync'])
-await handle.close()
-count(fs as unknown as Record<string, unknown>, ['mkdir', 'rename', 'rm', 'open'])
-syncBuiltinESMExports()
+await watchChanges(['mkdir', 'rename', 'rm', 'open'], ['write', 'truncate', 'datasync'], ([first]) => {
+  changes += 1
+  if (/^[1-9]\d* \S+\n$/.test(String(first).slice(0, 200))) marks += 1
+  if (changes === last || (lastMark > 0 && marks === lastMark)) process.kill(process.pid, 'SIGKILL')
+})
 
 const [, , apiUrl = '', token = '', folder = ''] = process.argv
 const { signal } = new AbortController()
