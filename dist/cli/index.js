@@ -2073,7 +2073,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var commander__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7375);
 /* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9947);
 /* harmony import */ var _commands_context_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7949);
-/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8167);
+/* harmony import */ var _commands_deploy_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8813);
 /* harmony import */ var _commands_inspect_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5526);
 /* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(9973);
 /* harmony import */ var _commands_node_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(209);
@@ -3735,7 +3735,7 @@ function createContext(options, ownCheckout, env = process.env) {
 
 /***/ }),
 
-/***/ 8167:
+/***/ 8813:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -3944,76 +3944,10 @@ var p_map = __nccwpck_require__(606);
 var disk_error = __nccwpck_require__(4249);
 // EXTERNAL MODULE: ./src/report/table.ts
 var table = __nccwpck_require__(790);
+// EXTERNAL MODULE: ./src/release/agreement.ts
+var agreement = __nccwpck_require__(6446);
 // EXTERNAL MODULE: ./src/release/contents.ts
 var release_contents = __nccwpck_require__(1599);
-// EXTERNAL MODULE: ./src/release/small-asset.ts
-var small_asset = __nccwpck_require__(3583);
-// EXTERNAL MODULE: ./src/release/test-report.ts + 1 modules
-var test_report = __nccwpck_require__(986);
-;// CONCATENATED MODULE: ./src/release/agreement.ts
-
-
-
-
-
-
-
-/**
- * Where `release.json` contradicts itself or the assets that GitHub has, a line each; nothing when they agree. Other
- * assets beside the ones that it names do no harm.
- */
-function contradictions(contents, release) {
-    const tag = (0,release_tag/* formatTag */._3)(contents);
-    const names = contents.files.map(({ name }) => name);
-    const parts = contents.files.flatMap((file) => file.parts);
-    const needed = [(0,manifest/* qcow2Name */.CY)(contents), (0,manifest/* manifestName */.vS)(contents), 'template.conf', sums/* SUMS_FILE */.A$, test_report/* REPORT_FILE */.Uq];
-    return [
-        ...(tag === release.tag ? [] : [`it is of ${tag}`]),
-        ...repeated(names).map((name) => `it names ${name} twice`),
-        ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
-        ...(names.includes(release_contents/* CONTENTS_FILE */.Of) ? [`it names itself`] : []),
-        ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
-        ...contents.files.flatMap(fileContradictions),
-        // They are downloaded before it is known who signed them.
-        ...contents.files
-            .filter(({ name, size }) => name !== (0,manifest/* qcow2Name */.CY)(contents) && size > small_asset/* MOST_BYTES */.u)
-            .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${small_asset/* MOST_BYTES */.u}`),
-        ...parts.flatMap((part) => assetContradictions(part, release.assets.find(({ name }) => name === part.name))),
-    ];
-}
-function fileContradictions({ name, size, sha256, parts: [first, ...more] }) {
-    const sum = more.reduce((bytes, part) => bytes + part.size, first?.size ?? 0);
-    return [
-        ...(sum === size ? [] : [`${name} has ${size} bytes, its parts have ${sum}`]),
-        ...(more.length > 0 || first?.sha256 === sha256 ? [] : [`${name} is one part and has two digests`]),
-    ];
-}
-function assetContradictions(part, asset) {
-    if (!asset)
-        return [`there is no asset ${part.name}`];
-    if (asset.state !== 'uploaded')
-        return [`the upload of ${part.name} was never finished`];
-    if (asset.size !== part.size)
-        return [`the asset ${part.name} has ${asset.size} bytes, it says ${part.size}`];
-    // GitHub computes it some time after the upload; without it the bytes that come are what is compared.
-    return asset.sha256 === undefined || asset.sha256 === part.sha256
-        ? []
-        : [`the asset ${part.name} has the sha256 ${asset.sha256}, it says ${part.sha256}`];
-}
-/** Throws SeederError with the first of the contradictions, if there are any. */
-function requireAgreement(contents, release) {
-    const [first, ...more] = contradictions(contents, release);
-    if (first === undefined)
-        return;
-    const rest = more.length === 0 ? '' : ` (and ${more.length} more of this kind)`;
-    throw new report_error/* SeederError */.Zb(`${release_contents/* CONTENTS_FILE */.Of} of the release ${release.tag} cannot be right: ${first}${rest}`, {
-        fix: 'do not use this release: publish a new version of the image',
-    });
-}
-function repeated(names) {
-    return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
-}
-
 // EXTERNAL MODULE: ./src/release/contents-asset.ts
 var contents_asset = __nccwpck_require__(1398);
 ;// CONCATENATED MODULE: ./src/release/download-journal.ts
@@ -4343,7 +4277,7 @@ async function fetchRelease(releases, release, folder, options, use) {
                 fix: 'only what `seeder publish` has published can be taken: publish the image',
             });
         }
-        requireAgreement(contents, release);
+        (0,agreement/* requireAgreement */.OS)(contents, release);
         if (await isComplete(folder, contents)) {
             options.progress.note(`${release.tag} has been downloaded already`);
             await (0,promises_.rm)(places.journal, { force: true });
@@ -4517,6 +4451,8 @@ function partsWithOffsets({ parts }) {
 
 // EXTERNAL MODULE: ./src/release/proof.ts
 var proof = __nccwpck_require__(7595);
+// EXTERNAL MODULE: ./src/release/test-report.ts + 1 modules
+var test_report = __nccwpck_require__(986);
 ;// CONCATENATED MODULE: ./src/release/deploy.ts
 
 
@@ -24702,6 +24638,97 @@ function textThat(accepts, fix) {
 
 /***/ }),
 
+/***/ 6446:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   OS: () => (/* binding */ requireAgreement),
+/* harmony export */   q0: () => (/* binding */ contradictionsWithin)
+/* harmony export */ });
+/* unused harmony export contradictions */
+/* harmony import */ var _build_manifest_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2691);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8536);
+/* harmony import */ var _contents_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1599);
+/* harmony import */ var _small_asset_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3583);
+/* harmony import */ var _sums_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1165);
+/* harmony import */ var _tag_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3837);
+/* harmony import */ var _test_report_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(986);
+
+
+
+
+
+
+
+/**
+ * Where `release.json` contradicts itself or the assets that GitHub has, a line each; nothing when they agree. Other
+ * assets beside the ones that it names do no harm.
+ */
+function contradictions(contents, release) {
+    const tag = (0,_tag_js__WEBPACK_IMPORTED_MODULE_5__/* .formatTag */ ._3)(contents);
+    const names = contents.files.map(({ name }) => name);
+    const needed = [(0,_build_manifest_js__WEBPACK_IMPORTED_MODULE_0__/* .qcow2Name */ .CY)(contents), (0,_build_manifest_js__WEBPACK_IMPORTED_MODULE_0__/* .manifestName */ .vS)(contents), 'template.conf', _sums_js__WEBPACK_IMPORTED_MODULE_4__/* .SUMS_FILE */ .A$, _test_report_js__WEBPACK_IMPORTED_MODULE_6__/* .REPORT_FILE */ .Uq];
+    return [
+        ...(tag === release.tag ? [] : [`it is of ${tag}`]),
+        ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
+        // They are downloaded before it is known who signed them.
+        ...contents.files
+            .filter(({ name, size }) => name !== (0,_build_manifest_js__WEBPACK_IMPORTED_MODULE_0__/* .qcow2Name */ .CY)(contents) && size > _small_asset_js__WEBPACK_IMPORTED_MODULE_3__/* .MOST_BYTES */ .u)
+            .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${_small_asset_js__WEBPACK_IMPORTED_MODULE_3__/* .MOST_BYTES */ .u}`),
+        ...contents.files
+            .flatMap((file) => file.parts)
+            .flatMap((part) => assetContradictions(part, release.assets.find(({ name }) => name === part.name))),
+        ...contradictionsWithin(contents),
+    ];
+}
+/** Where `release.json` contradicts itself, a line each. */
+function contradictionsWithin(contents) {
+    const names = contents.files.map(({ name }) => name);
+    const parts = contents.files.flatMap((file) => file.parts);
+    return [
+        ...repeated(names).map((name) => `it names ${name} twice`),
+        ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
+        ...(names.includes(_contents_js__WEBPACK_IMPORTED_MODULE_2__/* .CONTENTS_FILE */ .Of) ? [`it names itself`] : []),
+        ...contents.files.flatMap(fileContradictions),
+    ];
+}
+function fileContradictions({ name, size, sha256, parts: [first, ...more] }) {
+    const sum = more.reduce((bytes, part) => bytes + part.size, first?.size ?? 0);
+    return [
+        ...(sum === size ? [] : [`${name} has ${size} bytes, its parts have ${sum}`]),
+        ...(more.length > 0 || first?.sha256 === sha256 ? [] : [`${name} is one part and has two digests`]),
+        ...(more.length > 0 || first?.name === name ? [] : [`${name} is one part and has two names`]),
+    ];
+}
+function assetContradictions(part, asset) {
+    if (!asset)
+        return [`there is no asset ${part.name}`];
+    if (asset.state !== 'uploaded')
+        return [`the upload of ${part.name} was never finished`];
+    if (asset.size !== part.size)
+        return [`the asset ${part.name} has ${asset.size} bytes, it says ${part.size}`];
+    // GitHub computes it some time after the upload; without it the bytes that come are what is compared.
+    return asset.sha256 === undefined || asset.sha256 === part.sha256
+        ? []
+        : [`the asset ${part.name} has the sha256 ${asset.sha256}, it says ${part.sha256}`];
+}
+/** Throws SeederError with the first of the contradictions, if there are any. */
+function requireAgreement(contents, release) {
+    const [first, ...more] = contradictions(contents, release);
+    if (first === undefined)
+        return;
+    const rest = more.length === 0 ? '' : ` (and ${more.length} more of this kind)`;
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_1__/* .SeederError */ .Zb(`${_contents_js__WEBPACK_IMPORTED_MODULE_2__/* .CONTENTS_FILE */ .Of} of the release ${release.tag} cannot be right: ${first}${rest}`, {
+        fix: 'do not use this release: publish a new version of the image',
+    });
+}
+function repeated(names) {
+    return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
+}
+
+
+/***/ }),
+
 /***/ 6452:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -25430,16 +25457,18 @@ function countChecks(record) {
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_2__);
 /* harmony import */ var _build_manifest_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2691);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8536);
-/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6452);
-/* harmony import */ var _contents_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1599);
-/* harmony import */ var _contents_asset_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1398);
-/* harmony import */ var _proof_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7595);
-/* harmony import */ var _signature_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(9671);
-/* harmony import */ var _small_asset_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(3583);
-/* harmony import */ var _sums_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(1165);
-/* harmony import */ var _tag_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(3837);
-/* harmony import */ var _tag_commit_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(8160);
-/* harmony import */ var _test_report_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(986);
+/* harmony import */ var _agreement_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6446);
+/* harmony import */ var _assets_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6452);
+/* harmony import */ var _contents_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1599);
+/* harmony import */ var _contents_asset_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1398);
+/* harmony import */ var _proof_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(7595);
+/* harmony import */ var _signature_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(9671);
+/* harmony import */ var _small_asset_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3583);
+/* harmony import */ var _sums_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(1165);
+/* harmony import */ var _tag_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3837);
+/* harmony import */ var _tag_commit_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8160);
+/* harmony import */ var _test_report_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(986);
+
 
 
 
@@ -25461,46 +25490,43 @@ function countChecks(record) {
  * Throws SeederError with the first that is not so.
  */
 async function verifyRelease(releases, release, trust, signal) {
-    const at = await (0,_assets_js__WEBPACK_IMPORTED_MODULE_5__/* .untilDigested */ .CD)(releases, release, signal);
-    const contents = await (0,_contents_asset_js__WEBPACK_IMPORTED_MODULE_7__/* .readContents */ .r)(releases, at, signal);
+    const at = await (0,_assets_js__WEBPACK_IMPORTED_MODULE_6__/* .untilDigested */ .CD)(releases, release, signal);
+    const contents = await (0,_contents_asset_js__WEBPACK_IMPORTED_MODULE_8__/* .readContents */ .r)(releases, at, signal);
     if (!contents)
-        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(at, `it has no ${_contents_js__WEBPACK_IMPORTED_MODULE_6__/* .CONTENTS_FILE */ .Of}`);
-    if ((0,_tag_js__WEBPACK_IMPORTED_MODULE_12__/* .formatTag */ ._3)(contents) !== at.tag) {
-        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(at, `its ${_contents_js__WEBPACK_IMPORTED_MODULE_6__/* .CONTENTS_FILE */ .Of} is of ${(0,_tag_js__WEBPACK_IMPORTED_MODULE_12__/* .formatTag */ ._3)(contents)}`);
+        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_9__/* .notAsPublished */ .O)(at, `it has no ${_contents_js__WEBPACK_IMPORTED_MODULE_7__/* .CONTENTS_FILE */ .Of}`);
+    if ((0,_tag_js__WEBPACK_IMPORTED_MODULE_13__/* .formatTag */ ._3)(contents) !== at.tag) {
+        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_9__/* .notAsPublished */ .O)(at, `its ${_contents_js__WEBPACK_IMPORTED_MODULE_7__/* .CONTENTS_FILE */ .Of} is of ${(0,_tag_js__WEBPACK_IMPORTED_MODULE_13__/* .formatTag */ ._3)(contents)}`);
     }
     requireAssets(at, contents);
     const read = async (name) => {
         const asset = at.assets.find((one) => one.name === name);
         if (!asset)
-            throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(at, `it has no ${name}`);
-        return (0,_small_asset_js__WEBPACK_IMPORTED_MODULE_10__/* .readSmallAsset */ .o)(releases, asset, signal);
+            throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_9__/* .notAsPublished */ .O)(at, `it has no ${name}`);
+        return (0,_small_asset_js__WEBPACK_IMPORTED_MODULE_11__/* .readSmallAsset */ .o)(releases, asset, signal);
     };
-    const sums = await read(_sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SUMS_FILE */ .A$);
-    (0,_sums_js__WEBPACK_IMPORTED_MODULE_11__/* .requireSums */ .e4)(sums.toString(), contents);
-    const signed = contents.files.some(({ name }) => name === _sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SIGNATURE_FILE */ .I9);
-    const signer = await verifySigned(at, sums, signed ? await read(_sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SIGNATURE_FILE */ .I9) : undefined, trust);
-    const manifest = (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .requireTested */ .b)(at, contents, {
+    const sums = await read(_sums_js__WEBPACK_IMPORTED_MODULE_12__/* .SUMS_FILE */ .A$);
+    (0,_sums_js__WEBPACK_IMPORTED_MODULE_12__/* .requireSums */ .e4)(sums.toString(), contents);
+    const signed = contents.files.some(({ name }) => name === _sums_js__WEBPACK_IMPORTED_MODULE_12__/* .SIGNATURE_FILE */ .I9);
+    const signer = await verifySigned(at, sums, signed ? await read(_sums_js__WEBPACK_IMPORTED_MODULE_12__/* .SIGNATURE_FILE */ .I9) : undefined, trust);
+    const manifest = (0,_proof_js__WEBPACK_IMPORTED_MODULE_9__/* .requireTested */ .b)(at, contents, {
         manifest: (await read((0,_build_manifest_js__WEBPACK_IMPORTED_MODULE_3__/* .manifestName */ .vS)(contents))).toString(),
-        report: (await read(_test_report_js__WEBPACK_IMPORTED_MODULE_14__/* .REPORT_FILE */ .Uq)).toString(),
+        report: (await read(_test_report_js__WEBPACK_IMPORTED_MODULE_15__/* .REPORT_FILE */ .Uq)).toString(),
     });
     if (manifest.source.commit !== null) {
-        await (0,_tag_commit_js__WEBPACK_IMPORTED_MODULE_13__/* .requireTagOf */ .N)(releases, at.tag, manifest.source.commit, { exists: true, signal });
+        await (0,_tag_commit_js__WEBPACK_IMPORTED_MODULE_14__/* .requireTagOf */ .N)(releases, at.tag, manifest.source.commit, { exists: true, signal });
     }
     return { rawSha256: contents.raw.sha256, signer };
 }
 /** Compares what GitHub has with what `release.json` says that it has to have. */
-function requireAssets(release, { files }) {
-    for (const { name, size, sha256, parts } of files) {
-        const [first, ...more] = parts;
-        const whole = more.length > 0 || (first?.name === name && first.sha256 === sha256);
-        if (!whole || parts.reduce((sum, part) => sum + part.size, 0) !== size) {
-            throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(release, `the parts of ${name} are not the whole file`);
-        }
+function requireAssets(release, contents) {
+    const [contradiction] = (0,_agreement_js__WEBPACK_IMPORTED_MODULE_5__/* .contradictionsWithin */ .q0)(contents);
+    if (contradiction !== undefined) {
+        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_9__/* .notAsPublished */ .O)(release, `its ${_contents_js__WEBPACK_IMPORTED_MODULE_7__/* .CONTENTS_FILE */ .Of} cannot be right: ${contradiction}`);
     }
-    const described = release.assets.filter(({ name }) => name !== _contents_js__WEBPACK_IMPORTED_MODULE_6__/* .CONTENTS_FILE */ .Of);
-    const different = (0,_assets_js__WEBPACK_IMPORTED_MODULE_5__/* .describeDifference */ .hF)((0,_assets_js__WEBPACK_IMPORTED_MODULE_5__/* .compareAssets */ .pC)(files.flatMap(({ parts }) => parts), described));
+    const described = release.assets.filter(({ name }) => name !== _contents_js__WEBPACK_IMPORTED_MODULE_7__/* .CONTENTS_FILE */ .Of);
+    const different = (0,_assets_js__WEBPACK_IMPORTED_MODULE_6__/* .describeDifference */ .hF)((0,_assets_js__WEBPACK_IMPORTED_MODULE_6__/* .compareAssets */ .pC)(contents.files.flatMap(({ parts }) => parts), described));
     if (different.length > 0)
-        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_8__/* .notAsPublished */ .O)(release, different.join('; '));
+        throw (0,_proof_js__WEBPACK_IMPORTED_MODULE_9__/* .notAsPublished */ .O)(release, different.join('; '));
 }
 async function verifySigned(release, sums, signature, { allowedSigners, allowUnsigned }) {
     if (signature === undefined) {
@@ -25514,9 +25540,9 @@ async function verifySigned(release, sums, signature, { allowedSigners, allowUns
         return undefined;
     const folder = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.mkdtemp)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)((0,node_os__WEBPACK_IMPORTED_MODULE_1__.tmpdir)(), 'seeder-verify-'));
     try {
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, _sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SUMS_FILE */ .A$), sums);
-        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, _sums_js__WEBPACK_IMPORTED_MODULE_11__/* .SIGNATURE_FILE */ .I9), signature);
-        return await (0,_signature_js__WEBPACK_IMPORTED_MODULE_9__/* .verifySums */ .q)(folder, allowedSigners);
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, _sums_js__WEBPACK_IMPORTED_MODULE_12__/* .SUMS_FILE */ .A$), sums);
+        await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.writeFile)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, _sums_js__WEBPACK_IMPORTED_MODULE_12__/* .SIGNATURE_FILE */ .I9), signature);
+        return await (0,_signature_js__WEBPACK_IMPORTED_MODULE_10__/* .verifySums */ .q)(folder, allowedSigners);
     }
     finally {
         await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(folder, { recursive: true, force: true });

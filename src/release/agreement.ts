@@ -14,25 +14,35 @@ import { REPORT_FILE } from './test-report.ts'
 export function contradictions(contents: Contents, release: Release): string[] {
   const tag = formatTag(contents)
   const names = contents.files.map(({ name }) => name)
-  const parts = contents.files.flatMap((file) => file.parts)
   const needed = [qcow2Name(contents), manifestName(contents), 'template.conf', SUMS_FILE, REPORT_FILE]
   return [
     ...(tag === release.tag ? [] : [`it is of ${tag}`]),
-    ...repeated(names).map((name) => `it names ${name} twice`),
-    ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
-    ...(names.includes(CONTENTS_FILE) ? [`it names itself`] : []),
     ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
-    ...contents.files.flatMap(fileContradictions),
     // They are downloaded before it is known who signed them.
     ...contents.files
       .filter(({ name, size }) => name !== qcow2Name(contents) && size > MOST_BYTES)
       .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${MOST_BYTES}`),
-    ...parts.flatMap((part) =>
-      assetContradictions(
-        part,
-        release.assets.find(({ name }) => name === part.name),
+    ...contents.files
+      .flatMap((file) => file.parts)
+      .flatMap((part) =>
+        assetContradictions(
+          part,
+          release.assets.find(({ name }) => name === part.name),
+        ),
       ),
-    ),
+    ...contradictionsWithin(contents),
+  ]
+}
+
+/** Where `release.json` contradicts itself, a line each. */
+export function contradictionsWithin(contents: Contents): string[] {
+  const names = contents.files.map(({ name }) => name)
+  const parts = contents.files.flatMap((file) => file.parts)
+  return [
+    ...repeated(names).map((name) => `it names ${name} twice`),
+    ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
+    ...(names.includes(CONTENTS_FILE) ? [`it names itself`] : []),
+    ...contents.files.flatMap(fileContradictions),
   ]
 }
 
@@ -41,6 +51,7 @@ function fileContradictions({ name, size, sha256, parts: [first, ...more] }: Rel
   return [
     ...(sum === size ? [] : [`${name} has ${size} bytes, its parts have ${sum}`]),
     ...(more.length > 0 || first?.sha256 === sha256 ? [] : [`${name} is one part and has two digests`]),
+    ...(more.length > 0 || first?.name === name ? [] : [`${name} is one part and has two names`]),
   ]
 }
 

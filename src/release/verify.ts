@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { manifestName } from '../build/manifest.ts'
 import type { Release, Releases } from '../github/release.ts'
 import { SeederError } from '../report/error.ts'
+import { contradictionsWithin } from './agreement.ts'
 import { compareAssets, describeDifference, untilDigested } from './assets.ts'
 import { CONTENTS_FILE, type Contents } from './contents.ts'
 import { readContents } from './contents-asset.ts'
@@ -68,18 +69,15 @@ export async function verifyRelease(
 }
 
 /** Compares what GitHub has with what `release.json` says that it has to have. */
-function requireAssets(release: Release, { files }: Contents): void {
-  for (const { name, size, sha256, parts } of files) {
-    const [first, ...more] = parts
-    const whole = more.length > 0 || (first?.name === name && first.sha256 === sha256)
-    if (!whole || parts.reduce((sum, part) => sum + part.size, 0) !== size) {
-      throw notAsPublished(release, `the parts of ${name} are not the whole file`)
-    }
+function requireAssets(release: Release, contents: Contents): void {
+  const [contradiction] = contradictionsWithin(contents)
+  if (contradiction !== undefined) {
+    throw notAsPublished(release, `its ${CONTENTS_FILE} cannot be right: ${contradiction}`)
   }
   const described = release.assets.filter(({ name }) => name !== CONTENTS_FILE)
   const different = describeDifference(
     compareAssets(
-      files.flatMap(({ parts }) => parts),
+      contents.files.flatMap(({ parts }) => parts),
       described,
     ),
   )
