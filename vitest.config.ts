@@ -1,17 +1,21 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 /** Tests of whole programs, without virtual machines, that take longer than one waits for after a change. */
 const system = [
   'test/action/deploy.test.ts',
   'test/action/entry.test.ts',
+  'test/evidence/spdx.test.ts',
   'test/image/archive.test.ts',
   'test/host/pve-conformance.test.ts',
   'test/image/ubuntu.test.ts',
   'test/image/first-boot/etcd-*.test.ts',
   'test/image/first-boot/kubernetes-kubeadm.test.ts',
   'test/host/deploy.test.ts',
+  'test/host/deploy-check.test.ts',
   'test/host/deploy-refusals.test.ts',
+  'test/page/browser.test.ts',
   'test/pki/first-boot.test.ts',
   'test/pki/full-disk.test.ts',
   'test/pki/interrupted.test.ts',
@@ -32,8 +36,24 @@ const killed = ['test/host/deploy-crash.test.ts', 'test/e2e/node-killed.test.ts'
 /** Tests that take minutes: real builds, real boots. */
 const long = ['test/e2e/**/*.test.ts']
 
+/** Those of them that do not start several machines at once: they run beside the others, and take as long. */
+const light = [
+  'build',
+  'build-interrupted',
+  'build-refusals',
+  'deploy',
+  'proof',
+  'pve-boot',
+  'ubuntu-builds',
+].map((name) => `test/e2e/${name}.test.ts`)
+
+// The tests start the command line many hundred times; more than half of such a start is compiling it.
+const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/seeder') }
+
 // Most tests wait for programs that they started: more files at once than there are cores.
-const waiting = { maxWorkers: 4, testTimeout: 60_000, hookTimeout: 60_000 }
+const waiting = { env, maxWorkers: 4, testTimeout: 60_000, hookTimeout: 60_000 }
+
+const oneByOne = { env, fileParallelism: false, testTimeout: 15 * 60_000, hookTimeout: 15 * 60_000 }
 
 // GitHub's parser imports JSON as only a bundler takes it.
 const bundled = /\/@actions\/(?:workflow-parser|languageservice|expressions)\//
@@ -56,7 +76,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...long, ...killed, ...system],
+          exclude: [...long, ...killed, ...system, 'test/soak/*.test.ts'],
           ...waiting,
           server,
         },
@@ -74,20 +94,15 @@ export default defineConfig({
       },
       {
         // Each of them waits for half of its time.
-        test: { name: 'killed', include: killed, maxWorkers: 2, hookTimeout: 15 * 60_000 },
+        test: { name: 'killed', include: killed, env, maxWorkers: 2, hookTimeout: 15 * 60_000 },
       },
+      // An hour of work, when somebody asks for it.
+      { test: { name: 'soak', include: ['test/soak/*.test.ts'], ...oneByOne } },
+      // One file after the other: of several machines at once there are enough in each of them.
+      { test: { name: 'light', include: light, ...oneByOne } },
       {
         plugins: [withoutSourceMaps],
-        // One file after the other, since each of them uses the whole machine.
-        test: {
-          name: 'e2e',
-          include: long,
-          exclude: killed,
-          fileParallelism: false,
-          server,
-          testTimeout: 15 * 60_000,
-          hookTimeout: 15 * 60_000,
-        },
+        test: { name: 'e2e', include: long, exclude: [...killed, ...light], ...oneByOne, server },
       },
     ],
   },

@@ -1,6 +1,6 @@
 /**
  * Bundles each entry of src/ with its dependencies into dist/, which is committed, so that a checkout runs without
- * an installation. The bytes depend on the sources and package-lock.json only, not on the folder or the time.
+ * an installation; and beside the command line what goes into every page that it writes. The bytes depend on the sources and package-lock.json only, not on the folder or the time.
  *
  *   node scripts/bundle.ts            writes dist/
  *   node scripts/bundle.ts --check    writes nothing; exit status 1 and the stale files if dist/ is not what it would write
@@ -8,42 +8,67 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import ncc from '@vercel/ncc'
 import { describeError, SeederError } from '../src/report/error.ts'
 import { collectLicenses } from './licenses.ts'
+import { makePageAssets } from './page-assets.ts'
 
 /** One bundle: the module it starts from and the folder it fills, both relative to the checkout. */
 interface Entry {
   readonly source: string
   readonly folder: string
+  /** Whether the folder also gets the script and the style of pages: both programs read them there. */
+  readonly page: boolean
 }
 
 const CHECKOUT = path.resolve(import.meta.dirname, '..')
 const DIST = 'dist'
 const ENTRIES: readonly Entry[] = [
-  { source: 'src/cli.ts', folder: 'cli' },
-  { source: 'src/action.ts', folder: 'action' },
+  { source: 'src/cli.ts', folder: 'cli', page: true },
+  { source: 'src/action.ts', folder: 'action', page: false },
 ]
 
 /** Bundles the entries of a checkout into `dist`, an absolute path; each entry's folder is emptied first. */
 async function writeBundles(checkout: string, entries: readonly Entry[], dist: string): Promise<void> {
-  for (const entry of entries) {
+  const bundles = await Promise.allSettled(
+    entries.map(({ source }) => bundleBeside(path.join(checkout, source))),
+  )
+  for (const [index, entry] of entries.entries()) {
+    const made = bundles[index]
+    if (made?.status !== 'fulfilled') throw made?.reason
     const folder = path.join(dist, entry.folder)
     await rm(folder, { recursive: true, force: true })
-    for (const [file, content] of await bundle(path.join(checkout, entry.source))) {
+    const files = made.value
+    if (entry.page) {
+      const { script, style } = await makePageAssets(checkout)
+      files.set('page.js', script).set('page.css', style)
+    }
+    for (const [file, content] of files) {
       await mkdir(path.dirname(path.join(folder, file)), { recursive: true })
       await writeFile(path.join(folder, file), content)
     }
   }
 }
 
-async function bundle(source: string): Promise<Map<string, string | Buffer>> {
-  // The cause is left out: its stack holds ncc itself, three megabytes on one line.
-  const failed = (error: unknown): never => {
-    throw new SeederError(
-      `bundling ${source} failed: ${error instanceof Error ? error.message : String(error)}`,
+type Files = Map<string, string | Uint8Array>
+
+/** Bundles an entry in a thread of its own: each keeps one processor busy for half a minute. */
+function bundleBeside(source: string): Promise<Files> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: source })
+    worker.once('message', resolve)
+    // The cause is left out: its stack holds ncc itself, three megabytes on one line.
+    worker.once('error', ({ message }: Error) =>
+      reject(new SeederError(`bundling ${source} failed: ${message}`)),
     )
-  }
+    worker.once('exit', (code) =>
+      reject(new SeederError(`bundling ${source} failed: its thread ended with ${code}`)),
+    )
+  })
+}
+
+async function bundle(source: string): Promise<Files> {
   const { code, assets } = await ncc(source, {
     // A cache would be one more thing that the bytes depend on.
     cache: false,
@@ -51,8 +76,8 @@ async function bundle(source: string): Promise<Map<string, string | Buffer>> {
     license: 'LICENSE',
     esm: true,
     quiet: true,
-  }).catch(failed)
-  const files = new Map<string, string | Buffer>([['index.js', code]])
+  })
+  const files: Files = new Map([['index.js', code]])
   for (const [file, asset] of Object.entries(assets)) files.set(file, asset.source)
   // Of several chunks the bundler tells the licences of the last one only.
   if ([...files.keys()].some((file) => file.endsWith('.index.js'))) {
@@ -121,7 +146,9 @@ async function main(argv: readonly string[]): Promise<number> {
   return stale.length === 0 ? 0 : 1
 }
 
-if (import.meta.main) {
+if (!isMainThread) {
+  parentPort?.postMessage(await bundle(workerData))
+} else if (import.meta.main) {
   process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
     console.error(describeError(error))
     return 1

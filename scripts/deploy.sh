@@ -6,6 +6,7 @@ usage() {
   cat <<'USAGE'
 Usage: deploy.sh [OPTIONS] DIR...            make a template of the image in each DIR, the current one of its kind
        deploy.sh --list                      the templates, and which one is current
+       deploy.sh --check                     read the templates' disks again: are they what was deployed?
        deploy.sh --rollback IMAGE [VERSION]  make the previous template, or that version's, the current one again
        deploy.sh --retire                    remove templates beyond the newest --keep of each image
        deploy.sh --recover                   finish or undo what was interrupted; every other run does so first
@@ -25,7 +26,7 @@ DIR is what `seeder build --out` or a download left. Runs as root, needs only wh
 
 /etc/seeder/deploy.conf has the same policies as KEY=value (STORAGE, VMID_RANGE, KEEP, SMOKE, ALLOWED_SIGNERS,
 ALLOW_UNSIGNED). What stands there cannot be changed by an option. Called through sudo, no policy option is taken.
-Exit status: 0 done, 1 failed and undone, 2 wrong use, 75 another deploy is at work.
+Exit status: 0 done, 1 failed and undone, or a disk is not what was deployed; 2 wrong use, 75 another deploy is at work.
 USAGE
 }
 
@@ -188,7 +189,7 @@ parse_arguments() {
       --dry-run) DRY_RUN=1 ;;
       --json) JSON=1 ;;
       --verbose) VERBOSE=1 ;;
-      --list | --retire | --recover | --rollback) choose_verb "${option#--}" ;;
+      --list | --check | --retire | --recover | --rollback) choose_verb "${option#--}" ;;
       --help | -h) usage && exit 0 ;;
       --) DIRECTORIES+=("$@") && break ;;
       -*) fail "there is no option ${option@Q}" 'see deploy.sh --help' 2 ;;
@@ -492,7 +493,7 @@ read_template_conf() {
   local -A pattern=(
     [IMAGE]='[a-z][a-z0-9-]{0,39}' [VERSION]='[0-9][A-Za-z0-9.]{0,39}-[0-9]{1,6}' [ROLES]='[a-z][a-z,-]*'
     [BASE]='[a-z][a-z0-9-]*' [QCOW2]='[a-z0-9][A-Za-z0-9.-]*\.qcow2' [QCOW2_SHA256]='[0-9a-f]{64}'
-    [RAW_SHA256]='[0-9a-f]{64}' [RAW_SIZE]='[1-9][0-9]{0,12}' [USR_ROOTHASH]='[0-9a-f]{64}'
+    [RAW_SHA256]='[0-9a-f]{64}' [RAW_SIZE]='[1-9][0-9]{0,12}' [USR_ROOTHASH]='[0-9a-f]{64}' [UKI_SHA256]='[0-9a-f]{64}'
     [LOCK_SHA256]='[0-9a-f]{64}' [COMMIT]='([0-9a-f]{40,64})?' [EPOCH]='[0-9]{1,12}' [CORES]='[1-9][0-9]{0,2}'
     [MEMORY]='[1-9][0-9]{2,7}' [DISK_GIB]='[1-9][0-9]{0,4}' [BRIDGES]='[a-zA-Z][a-zA-Z0-9_.,-]*'
     [OSTYPE]='[a-z0-9]+' [BIOS]='ovmf' [MACHINE]='[a-z0-9.+-]+' [SCSIHW]='[a-z0-9-]+' [CPU]='[A-Za-z0-9-]+'
@@ -519,7 +520,7 @@ read_template_conf() {
 
 verify_manifest() {
   local name
-  for name in IMAGE VERSION RAW_SHA256 QCOW2_SHA256 USR_ROOTHASH LOCK_SHA256; do
+  for name in IMAGE VERSION RAW_SHA256 QCOW2_SHA256 USR_ROOTHASH UKI_SHA256 LOCK_SHA256; do
     grep -qF "\"${!name}\"" "$STAGED/$MANIFEST" ||
       fail "$1: template.conf has $name=${!name}; the manifest has not" 'the files are of different builds: build or download the image again'
   done
@@ -841,6 +842,7 @@ VOLUME=$(volume_of "$VMID" scsi0)
 RAW_SHA256=$RAW_SHA256
 RAW_SIZE=$RAW_SIZE
 USR_ROOTHASH=$USR_ROOTHASH
+UKI_SHA256=$UKI_SHA256
 UUID=$TOKEN
 DEPLOYED=$(date -u +%FT%TZ)
 PROMOTED=0
@@ -1192,6 +1194,48 @@ list() {
       printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", $1, $2, $3, $4, ($5 == "true" ? "current" : ""), $6, clones }' | sed 's/ *$//'
 }
 
+# check: reads the disk of every template of the ledger as it is on the storage now. Nothing is changed, so no lock is
+# taken: what goes away meanwhile is not missed.
+check() {
+  local file vmid state found status=0 rows=()
+  for file in "$TEMPLATES"/[0-9]*; do
+    vmid=${file##*/}
+    [[ $vmid =~ ^[0-9]+$ ]] || continue
+    found='' state=missing
+    if vm_exists "$vmid"; then
+      state=foreign
+      if ours "$vmid"; then
+        state=unreadable
+        found=$(template_sha256 "$vmid") || found=''
+        [[ -z $found ]] || state=changed
+        [[ $found != "$(ledger_value "$vmid" RAW_SHA256)" ]] || state=intact
+      fi
+    fi
+    [[ -e $file ]] || continue
+    [[ $state == intact ]] || status=1
+    rows+=("$(ledger_value "$vmid" IMAGE) $(ledger_value "$vmid" VERSION) $vmid $state $(ledger_value "$vmid" RAW_SHA256) $found")
+  done
+  if [[ -n $JSON ]]; then
+    printf '%s\n' "${rows[@]}" | awk -v node="$NODE" 'BEGIN { printf "{\"templates\":[" }
+      NF { printf "%s{\"image\":\"%s\",\"version\":\"%s\",\"vmid\":%s,\"node\":\"%s\",\"state\":\"%s\",\"sha256\":\"%s\",\"found\":%s}", sep, $1, $2, $3, node, $4, $5, (NF > 5 ? "\"" $6 "\"" : "null"); sep = "," }
+      END { print "]}" }'
+    return "$status"
+  fi
+  ((${#rows[@]} > 0)) || { say 'There are no templates yet' && return; }
+  printf '%s\n' "${rows[@]}" | awk '{ printf "%-18s %-12s %-6s %s\n", $1, $2, $3, ($4 == "changed" ? "changed: sha256 " $6 ", not " $5 : $4) }'
+  return "$status"
+}
+
+# template_sha256 VMID: of as much of its disk as the image brought. It runs in a shell of its own, which may fail.
+template_sha256() {
+  local path ACTIVATED='' size STORAGE_TYPE
+  size=$(ledger_value "$1" RAW_SIZE) STORAGE_TYPE=$(storage_type "$(ledger_value "$1" STORAGE)")
+  path=$(disk_path "$1") || exit 1
+  await_disk "$path"
+  disk_sha256 "$path" "$size"
+  [[ -z $ACTIVATED ]] || lvchange -an "$ACTIVATED" >/dev/null 2>&1 {LOCK}>&- || true
+}
+
 print_results() {
   local IFS=,
   [[ -z $JSON ]] || printf '{"templates":[%s]}\n' "${RESULTS[*]}"
@@ -1208,8 +1252,8 @@ main() {
   check_policy
   require_host
   exec {LOCK}</dev/null
-  if [[ $VERB == list ]]; then
-    list
+  if [[ $VERB == list || $VERB == check ]]; then
+    "$VERB"
     return
   fi
   trap leave EXIT

@@ -24,34 +24,49 @@ const USAGE = 'usage: scripts/test.sh [--fast]'
 function steps(shellScripts: readonly string[], fast: boolean): Step[] {
   const all = [
     check('types', 'tsc', ['--noEmit']),
+    check('types of the page’s script', 'tsc', ['--noEmit', '-p', 'src/page/client']),
     check('lint and format', 'biome', ['check', '.']),
     check('shell scripts', 'shellcheck', ['--external-sources', '--source-path=SCRIPTDIR', ...shellScripts]),
     check('dist is up to date', 'node', ['scripts/bundle.ts', '--check']),
     vitest('unit tests', 'unit'),
     vitest('system tests', 'system'),
   ]
-  return fast ? all : [...all, vitest('killed and run again', 'killed'), vitest('builds and boots', 'e2e')]
+  if (fast) return all
+  return [
+    ...all,
+    vitest('killed and run again', 'killed'),
+    // Either leaves a third of the processors’ time unused.
+    beside(vitest('builds, and single machines', 'light', true), vitest('proofs of several machines', 'e2e')),
+  ]
+}
+
+/** Two steps at once. What the first one prints is kept back until it has ended. */
+function beside(quiet: Step, shown: Step): Step {
+  return {
+    title: `${shown.title}, and beside it: ${quiet.title}`,
+    run: async () => addTallies(await Promise.all([quiet.run(), shown.run()])),
+  }
 }
 
 function check(title: string, command: string, args: readonly string[]): Step {
   return { title, run: async () => ((await status(command, args)) === 0 ? PASSED : FAILED) }
 }
 
-function vitest(title: string, project: string): Step {
+function vitest(title: string, project: string, keptBack = false): Step {
   return {
     title,
     run: async () => {
       const folder = await mkdtemp(path.join(tmpdir(), 'seeder-tests-'))
       try {
         const report = path.join(folder, 'report.json')
-        const exitCode = await status('vitest', [
-          'run',
-          '--project',
-          project,
-          '--reporter=default',
-          '--reporter=json',
-          `--outputFile.json=${report}`,
-        ])
+        const exitCode = await status(
+          'vitest',
+          [
+            ...['run', '--project', project],
+            ...['--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+          ],
+          keptBack,
+        )
         return tallyVitest(await readFile(report, 'utf8').catch(() => undefined), exitCode)
       } finally {
         await rm(folder, { recursive: true, force: true })
@@ -60,15 +75,15 @@ function vitest(title: string, project: string): Step {
   }
 }
 
-async function status(command: string, args: readonly string[]): Promise<number> {
+async function status(command: string, args: readonly string[], keptBack = false): Promise<number> {
   const result = await execa(command, args, {
     cwd: CHECKOUT,
     preferLocal: true,
     stdin: 'ignore',
-    stdout: 'inherit',
-    stderr: 'inherit',
+    ...(keptBack ? { all: true } : { stdout: 'inherit', stderr: 'inherit' }),
     reject: false,
   })
+  if (keptBack) console.log(result.all)
   if (result.exitCode === undefined) console.error(result.shortMessage ?? `${command} did not finish`)
   return result.exitCode ?? 1
 }

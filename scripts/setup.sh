@@ -6,6 +6,7 @@
 # Usage:
 #   scripts/setup.sh            install what is missing
 #   scripts/setup.sh --check    say what is missing, install nothing; exit 1 if anything is
+#   scripts/setup.sh --tests    also what only the tests need: a browser; with --check as well
 #
 # What it may change, each time with a line that says so:
 #   - Debian packages (see required_packages), and on Debian 12 a backports apt source for QEMU 10 and for the keys
@@ -26,6 +27,7 @@ set -euo pipefail
 
 CHECKOUT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 CHECK_ONLY=
+FOR_TESTS=
 CHANGED=
 MISSING=()
 PACKAGE_LISTS_READ=
@@ -120,6 +122,8 @@ sudo starts deploy.sh for a job, there and on a host with a runner
 curl asks GitHub for a runner, there and on a host with one
 git the source commit in the manifest
 LIST
+  # Half a gigabyte: a machine that builds and deploys images goes without.
+  [[ -z $FOR_TESTS ]] || echo 'chromium shows the pages of seeder report to the tests'
   command -v node >/dev/null || echo 'nodejs runs npm'
   command -v npm >/dev/null || echo 'npm installs the JavaScript packages'
 }
@@ -407,25 +411,24 @@ install_node_modules() {
 # --- the order of things
 
 parse_arguments() {
-  case $# in
-    0) return 0 ;;
-    1) ;;
-    *) fatal "one argument at most, $# were given" 'scripts/setup.sh [--check]' ;;
-  esac
-  case $1 in
-    --check) CHECK_ONLY=1 ;;
-    -h | --help)
-      sed -n '3,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
-      exit 0
-      ;;
-    *) fatal "unknown argument '$1'" 'scripts/setup.sh [--check]' ;;
-  esac
+  local argument
+  for argument in "$@"; do
+    case $argument in
+      --check) CHECK_ONLY=1 ;;
+      --tests) FOR_TESTS=1 ;;
+      -h | --help)
+        sed -n '3,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        exit 0
+        ;;
+      *) fatal "unknown argument '$argument'" 'scripts/setup.sh [--check] [--tests]' ;;
+    esac
+  done
 }
 
 report_missing() {
   ((${#MISSING[@]} == 0)) && return
   printf 'missing: %s\n' "${MISSING[@]}"
-  echo 'setup: not ready, scripts/setup.sh installs what is missing'
+  echo "setup: not ready, scripts/setup.sh${FOR_TESTS:+ --tests} installs what is missing"
   exit 1
 }
 

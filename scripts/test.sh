@@ -17,7 +17,7 @@ main() {
     exit 2
   fi
   cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
-  scripts/setup.sh
+  scripts/setup.sh --tests
   # The checkout's own Node for the tools that are started by their shebang.
   export PATH="$PWD/node_modules/node/bin:$PATH"
   exec node scripts/run-tests.ts "$@" </dev/null

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { registerBuildCommand } from './commands/build.ts'
-import { type Context, checkoutOf, createContext } from './commands/context.ts'
+import { registerBundleCommand } from './commands/bundle.ts'
+import { registerConfirmCommand } from './commands/confirm.ts'
+import { type Context, checkoutOf, createContext, versionOf } from './commands/context.ts'
 import { registerDeployCommand } from './commands/deploy.ts'
+import { registerDiffCommand } from './commands/diff.ts'
 import { registerInspectCommand } from './commands/inspect.ts'
 import { registerLockCommand } from './commands/lock.ts'
 import { registerNodeCommand } from './commands/node.ts'
@@ -12,6 +13,8 @@ import { registerPlanCommand } from './commands/plan.ts'
 import { registerPlatformCommand } from './commands/platform.ts'
 import { registerPromoteCommand } from './commands/promote.ts'
 import { registerPublishCommand } from './commands/publish.ts'
+import { registerReportCommand } from './commands/report.ts'
+import { registerScanCommand } from './commands/scan.ts'
 import { registerStatusCommand } from './commands/status.ts'
 import { registerTestCommand } from './commands/test.ts'
 import { registerVerifyCommand } from './commands/verify.ts'
@@ -23,7 +26,7 @@ const ownCheckout = checkoutOf(import.meta.dirname)
 
 const program = new Command('seeder')
   .description('Builds, proves and promotes the golden images of a Kubernetes platform on Proxmox VE.')
-  .version(JSON.parse(readFileSync(join(ownCheckout, 'package.json'), 'utf8')).version)
+  .version(versionOf(ownCheckout))
   .option(
     '-C, --project <dir>',
     'the folder with platform.yaml and images/ (default: found from the current one)',
@@ -54,10 +57,15 @@ registerPlatformCommand(program, () => context().project())
 registerPkiCommand(program, context)
 registerNodeCommand(program, context)
 registerPublishCommand(program, context)
+registerConfirmCommand(program, context)
 registerPromoteCommand(program, context)
 registerDeployCommand(program, context)
 registerStatusCommand(program, context)
 registerVerifyCommand(program, context)
+registerDiffCommand(program, context)
+registerReportCommand(program, context)
+registerBundleCommand(program, context)
+registerScanCommand(program)
 for (const command of program.commands) command.exitOverride()
 
 listenForInterruption()

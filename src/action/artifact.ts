@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type ArtifactClient, DefaultArtifactClient } from '@actions/artifact'
 import type { Manifest } from '../build/manifest.ts'
 import { interruption } from '../interruption.ts'
@@ -37,6 +37,12 @@ export async function uploadImage(
       { fix: 'run the job again; if it stays so, something between the runner and GitHub changes files' },
     )
   }
+  return artifact
+}
+
+/** Uploads one file as it is, not zipped, so that a browser can show it. Throws as `uploadImage`. */
+export async function uploadPage(file: string, settings: ArtifactSettings): Promise<Artifact> {
+  const { artifact } = await upload(basename(file), [file], dirname(file), settings, { skipArchive: true })
   return artifact
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { BUNDLE_CHOICES } from '../release/pack/choose.ts'
 import { requireTag, type Tag } from '../release/tag.ts'
 import { UsageError } from '../report/error.ts'
 import { describeIssue, dotted, quoteValue, suggestion } from '../yaml-issue.ts'
@@ -30,6 +31,8 @@ const always = {
 }
 const variant = { base: name.optional(), line: text(/^\d+\.\d+$/, 'a minor version, as in 3.6').optional() }
 const artifact = { artifact: flag.optional(), 'retention-days': days.optional() }
+/** What is known of vulnerabilities: files or folders on the runner. */
+const knowledge = { 'vulnerability-feed': folders.optional(), 'known-exploited': z.string().optional() }
 const trust = { 'allowed-signers': z.string().optional(), 'allow-unsigned': flag.optional() }
 
 /** The inputs of each command. All are optional for GitHub; an empty one is as good as none. */
@@ -51,6 +54,7 @@ const forms = {
     image: name.optional(),
     directory: folders.optional(),
     platform: z.string().optional(),
+    ...knowledge,
     ...artifact,
   }),
   publish: z.strictObject({
@@ -60,6 +64,7 @@ const forms = {
     directory: folders.optional(),
     'signing-key': z.string().optional(),
     unsigned: flag.optional(),
+    bundle: z.enum(BUNDLE_CHOICES).optional(),
   }),
   promote: z.strictObject({ command: z.literal('promote'), ...always, tag, ...trust }),
   demote: z.strictObject({ command: z.literal('demote'), ...always, tag, ...trust }),
@@ -136,7 +141,7 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
 export function contradictions(inputs: Inputs): string[] {
   switch (inputs.command) {
     case 'test':
-      return oneOf(inputs, 'image', 'directory')
+      return [...oneOf(inputs, 'image', 'directory'), ...scannable(inputs)]
     case 'publish':
       return [
         ...oneOf(inputs, 'image', 'directory'),
@@ -166,6 +171,17 @@ export function contradictions(inputs: Inputs): string[] {
     default:
       return []
   }
+}
+
+/** Only one image is looked up, and not in the catalog alone: it does not say which versions have something. */
+function scannable(inputs: InputsOf<'test'>): string[] {
+  if (inputs['vulnerability-feed'] === undefined) {
+    return 'known-exploited' in inputs
+      ? ['known-exploited: is nothing without vulnerability-feed; give both']
+      : []
+  }
+  const several = (inputs.directory?.length ?? 1) > 1
+  return several ? ['vulnerability-feed: is for one image; leave it out, or give one directory'] : []
 }
 
 function oneOf(inputs: object, left: string, right: string): string[] {

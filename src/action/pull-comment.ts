@@ -1,10 +1,13 @@
 import { z } from 'zod'
 import { manifestSchema } from '../build/manifest.ts'
-import { differenceOf, type Finished } from '../release/difference.ts'
+import { differenceOf } from '../release/difference.ts'
+import { describeDifference, describeTally } from '../release/difference-markdown.ts'
+import { filesDifferenceSchema } from '../release/files-difference.ts'
 import { tallyOf, testRecordSchema } from '../release/test-record.ts'
+import { code, plain, table } from '../report/markdown.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
-import { describeDifference, describeTally } from './difference-text.ts'
-import { code, plain, table } from './markdown.ts'
+import { knownSchema } from '../scan/known.ts'
+import { describeKnown, describeShortly } from '../scan/known-markdown.ts'
 
 /** By this the comment of a pull request is found again. */
 export const COMMENT_MARKER = '<!-- seeder: images of this pull request -->'
@@ -17,8 +20,14 @@ export const commentEntrySchema = z.object({
   ...finished.shape,
   /** The promoted version; null when there is none. */
   promoted: finished.nullable(),
+  /** How the files differ from those of the promoted version, where both are known. */
+  files: filesDifferenceSchema.nullable(),
+  /** What is known of the image, beside the promoted version. */
+  vulnerabilities: knownSchema,
   /** The page of the artifact with the qcow2 file. */
   artifact: z.url({ protocol: /^https?$/ }).nullable(),
+  /** The page of the artifact with the report; not there when an older version of Seeder has left the entry. */
+  page: z.url({ protocol: /^https?$/ }).optional(),
 })
 export type CommentEntry = z.output<typeof commentEntrySchema>
 
@@ -46,17 +55,17 @@ export function describePullRequest(entries: readonly CommentEntry[], origin: Co
   }
   const rows = [
     ...sorted.map(rowOf),
-    ...missing.map((image) => [plain(image), '', '✗ **not finished**, see the run', '', '']),
+    ...missing.map((image) => [plain(image), '', '✗ **not finished**, see the run', '', '', '']),
   ]
   return [
     '### Images of this pull request',
-    table(['image', 'version', 'checks', 'qcow2', 'first boot'], rows),
+    table(['image', 'version', 'checks', 'known vulnerabilities', 'qcow2', 'first boot'], rows),
     ...sorted.map(sectionOf),
     `${foot}\n`,
   ].join('\n\n')
 }
 
-function rowOf({ manifest, record, artifact }: CommentEntry): string[] {
+function rowOf({ manifest, record, artifact, vulnerabilities }: CommentEntry): string[] {
   const { image, version, qcow2 } = manifest
   const mark = record?.passed ? '✓' : '✗'
   const ready = record?.boot.readyMs ?? null
@@ -65,6 +74,7 @@ function rowOf({ manifest, record, artifact }: CommentEntry): string[] {
     plain(image),
     code(version),
     record === undefined ? 'not tested' : `${mark} ${describeTally(tallyOf(record))}`,
+    describeShortly(vulnerabilities),
     artifact === null ? size : `[${size}](${encodeURI(artifact)})`,
     ready === null
       ? ''
@@ -73,14 +83,21 @@ function rowOf({ manifest, record, artifact }: CommentEntry): string[] {
 }
 
 function sectionOf(entry: CommentEntry): string {
-  const { manifest, record, promoted } = entry
+  const { manifest, record, promoted, files, vulnerabilities, page } = entry
   const failed = (record?.checks ?? []).filter(({ status }) => status === 'failed')
   return [
     `#### ${plain(manifest.image)} ${plain(manifest.version)}`,
     ...failed.map(({ name, detail }) => `- ✗ ${code(name)}: ${plain(detail)}`),
     promoted === null
       ? 'No version of it is promoted yet.'
-      : describeDifference(differenceOf(promoted satisfies Finished, { manifest, record }), 'promoted'),
+      : describeDifference(
+          { ...differenceOf(promoted, { manifest, record }), files: files ?? undefined },
+          'promoted',
+        ),
+    `##### Known vulnerabilities of ${plain(manifest.image)}\n\n${describeKnown(vulnerabilities, 'promoted')}`,
+    ...(page === undefined
+      ? []
+      : [`[Report](${encodeURI(page)}): proof, size, boot, packages, what changed`]),
     `disk ${code(manifest.raw.sha256)}`,
   ].join('\n\n')
 }

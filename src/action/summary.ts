@@ -1,9 +1,11 @@
 import type { Manifest } from '../build/manifest.ts'
 import type { Difference } from '../release/difference.ts'
+import { describeDifference, describeTally } from '../release/difference-markdown.ts'
 import { type TestRecord, tallyOf } from '../release/test-record.ts'
+import { code, folded, plain, table } from '../report/markdown.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
-import { describeDifference, describeTally } from './difference-text.ts'
-import { code, folded, plain, table } from './markdown.ts'
+import type { Known } from '../scan/known.ts'
+import { describeKnown } from '../scan/known-markdown.ts'
 import { drawWay, type Way } from './stages.ts'
 
 /** What a step did with one version of an image; only what is known is told. */
@@ -15,6 +17,8 @@ export interface Story {
   readonly record?: TestRecord | undefined
   /** Against the promoted version; undefined when there is none, or nothing to compare. */
   readonly difference?: Difference | undefined
+  /** Undefined for a step that does not look for any. */
+  readonly vulnerabilities?: Known | undefined
   /** Things to go to, title → URL. */
   readonly links?: Readonly<Record<string, string>>
   /** Sentences that stand below the picture. */
@@ -23,7 +27,8 @@ export interface Story {
 
 /** The job summary of a step, in Markdown. */
 export function describeStory(story: Story): string {
-  const { image, version, way, manifest, record, difference, links = {}, remarks = [] } = story
+  const { image, version, way, manifest, record, difference, vulnerabilities } = story
+  const { links = {}, remarks = [] } = story
   const sections = [
     `## ${plain(image)} ${plain(version)}`,
     drawWay(way),
@@ -32,6 +37,9 @@ export function describeStory(story: Story): string {
     ...(manifest ? [described(manifest)] : []),
     ...(record ? [proven(record)] : []),
     ...(difference ? [`### What is different\n\n${describeDifference(difference, 'promoted')}`] : []),
+    ...(vulnerabilities
+      ? [`### Known vulnerabilities\n\n${describeKnown(vulnerabilities, 'promoted')}`]
+      : []),
     ...(manifest ? [timed(manifest)] : []),
   ]
   return `${sections.join('\n\n')}\n`

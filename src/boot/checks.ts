@@ -1,20 +1,28 @@
+import { z } from 'zod'
 import { describeError, SeederError } from '../report/error.ts'
 
-/** What a check is about, known before anything runs. */
-export interface CheckPlan {
-  readonly name: string
-  readonly group: string
+const planned = z.object({
+  name: z.string(),
+  group: z.string(),
   /** What is claimed, for people. */
-  readonly title: string
-}
+  title: z.string(),
+})
+
+/** What a check is about, known before anything runs. */
+export type CheckPlan = Readonly<z.output<typeof planned>>
 
 /** A check and how it ended. */
-export interface CheckResult extends CheckPlan {
-  readonly status: 'passed' | 'failed' | 'skipped'
-  /** What was seen, or why not. */
-  readonly detail: string
-  readonly ms: number
-}
+export const checkResultSchema = z
+  .object({
+    ...planned.shape,
+    status: z.enum(['passed', 'failed', 'skipped']),
+    /** What was seen, or why not. */
+    detail: z.string(),
+    ms: z.int().nonnegative(),
+  })
+  .readonly()
+
+export type CheckResult = z.output<typeof checkResultSchema>
 
 /** Where the outcome of checks with these names goes. */
 export interface Recorder<Name extends string> {

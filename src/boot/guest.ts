@@ -65,6 +65,34 @@ export function parseBootStages(text: string): Record<string, number> {
   return stages
 }
 
+/** How long a unit took to come up. Milliseconds; `startMs` since the kernel began. */
+export const unitTimeSchema = z.object({ name: z.string(), startMs: z.number(), ms: z.number() }).readonly()
+export type UnitTime = z.output<typeof unitTimeSchema>
+
+/** Asks systemd when each service and mount began to come up, and when it was up, in the form that `parseUnitTimes` reads. */
+export const SHOW_UNIT_TIMES = `systemctl show --property=Id,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic '*.service' '*.mount'`
+
+/** So many units are told: the others took less. */
+const TOLD_UNITS = 15
+
+/** The units that took longest to come up, in the order in which they began. Those that never began are not among them. */
+export function parseUnitTimes(text: string): UnitTime[] {
+  const times = text.split('\n\n').flatMap((block): UnitTime[] => {
+    const fields = new Map(block.split('\n').map((line) => line.split('=', 2) as [string, string]))
+    const micros = (key: string) => Number(fields.get(`${key}TimestampMonotonic`) ?? 0)
+    const began = micros('InactiveExit')
+    // What runs once and does not stay is never active: its end is that it is inactive again.
+    const ended = [micros('ActiveEnter'), micros('InactiveEnter')].find((at) => at >= began) ?? began
+    const name = fields.get('Id')
+    if (name === undefined || began === 0) return []
+    return [{ name, startMs: Math.round(began / 1000), ms: Math.round((ended - began) / 1000) }]
+  })
+  return times
+    .sort((a, b) => b.ms - a.ms || (a.name < b.name ? -1 : 1))
+    .slice(0, TOLD_UNITS)
+    .sort((a, b) => a.startMs - b.startMs)
+}
+
 /** systemd's way of writing durations, `1min 2.345s`, in milliseconds. */
 function durationMs(text: string): number {
   const units: Record<string, number> = { min: 60_000, s: 1000, ms: 1, us: 0.001 }

@@ -5,7 +5,7 @@ import type { Clone } from './clone.ts'
 import { type AllowedLine, type ConsoleFailure, consoleFailures } from './console-failures.ts'
 import { fileDigest, rawDigest } from './digests.ts'
 import { compareFirewall } from './firewall.ts'
-import { guestStatus, parseBootStages } from './guest.ts'
+import { guestStatus, parseBootStages, parseUnitTimes, SHOW_UNIT_TIMES, type UnitTime } from './guest.ts'
 
 /** What every image has to fulfil, whatever its role. */
 export const imageChecks = [
@@ -32,6 +32,8 @@ export interface BootTimes {
   readyMs: number | null
   /** As systemd counts them: firmware, loader, kernel, initrd, userspace. */
   stages: Record<string, number>
+  /** The units that took longest, in the order in which they began. */
+  units: readonly UnitTime[]
 }
 
 /** Asks a ready clone everything that concerns any image. */
@@ -136,8 +138,11 @@ async function checkHygiene({ agent }: Clone, sshKey: string): Promise<string> {
 }
 
 /** How a boot went, as the guest's systemd tells it. */
-export async function bootStages(clone: Clone): Promise<Record<string, number>> {
-  return parseBootStages(await clone.agent.shell('systemd-analyze time'))
+export async function bootCourse({ agent }: Clone): Promise<Pick<BootTimes, 'stages' | 'units'>> {
+  return {
+    stages: parseBootStages(await agent.shell('systemd-analyze time')),
+    units: parseUnitTimes(await agent.shell(SHOW_UNIT_TIMES)),
+  }
 }
 
 // The last data block under /usr. Of the two partitions of the mapping the hash tree is the small one.
@@ -152,7 +157,7 @@ if dd if="/dev/$verity" of=/dev/null bs=4096 skip="$block" count=1 iflag=direct 
 
 /** What the console of such a clone may say. */
 export const tamperedLine: AllowedLine = {
-  pattern: /device-mapper: verity|I\/O error, dev dm-/,
+  pattern: /device-mapper: verity|I\/O error,? (?:on )?dev dm-|erofs: \(device dm-/,
   reason: 'a block of /usr is changed on purpose',
 }
 

@@ -1,40 +1,55 @@
+import { z } from 'zod'
 import { formatDuration, formatTable } from '../report/table.ts'
 import type { Emulator } from './accelerator.ts'
 import type { Candidate } from './candidate.ts'
-import type { CheckResult } from './checks.ts'
+import { checkResultSchema } from './checks.ts'
 import type { ProofOutcome } from './contract.ts'
+import { unitTimeSchema } from './guest.ts'
 
 /** What every proof leaves behind. Times of day are ISO 8601, durations milliseconds. */
-interface ProofReport {
-  readonly schema: 1
-  readonly passed: boolean
-  readonly accelerator: { readonly kind: 'kvm' | 'tcg'; readonly qemu: string; readonly reason: string }
-  readonly started: string
-  readonly duration: number
-  readonly checks: readonly CheckResult[]
-  readonly measured: Readonly<Record<string, number>>
-}
+const proofReportSchema = z.object({
+  schema: z.literal(1),
+  passed: z.boolean(),
+  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']), qemu: z.string(), reason: z.string() }).readonly(),
+  started: z.iso.datetime(),
+  duration: z.int().nonnegative(),
+  checks: z.array(checkResultSchema).readonly(),
+  measured: z.record(z.string(), z.number()).readonly(),
+})
+type ProofReport = Readonly<z.output<typeof proofReportSchema>>
+
+/** The version is null when there was no manifest. */
+const proven = z.object({ image: z.string(), version: z.string().nullable(), qcow2: z.string() })
 
 /** The result of an image's own proof as it is written to `test-report.json`. */
-export interface TestReport extends ProofReport {
-  readonly image: string
-  readonly version: string | null
-  readonly qcow2: string
-  readonly raw: { readonly sha256: string | null }
-  /** Whether there was a manifest to compare with. */
-  readonly manifest: boolean
-  readonly boot: ProofOutcome['boot']
-  readonly balanced: ProofOutcome['balanced']
-}
+export const testReportSchema = z
+  .object({
+    ...proven.shape,
+    raw: z.object({ sha256: z.string().nullable() }).readonly(),
+    /** Whether there was a manifest to compare with. */
+    manifest: z.boolean(),
+    ...proofReportSchema.shape,
+    /** From the start of QEMU to the first-boot marker, and the stages and the slowest units as systemd counts them. */
+    boot: z
+      .object({
+        readyMs: z.number().nullable(),
+        stages: z.record(z.string(), z.number()),
+        units: z.array(unitTimeSchema).readonly(),
+      })
+      .readonly(),
+    /** Answers that came through the image, in order: who answered, and which address it saw. */
+    balanced: z.array(z.object({ backend: z.string(), client: z.string() }).readonly()).readonly(),
+  })
+  .readonly()
+
+export type TestReport = z.output<typeof testReportSchema>
 
 /** The result of a proof of several images with each other as it is written to `together-report.json`. */
-export interface TogetherReport extends ProofReport {
-  readonly images: readonly {
-    readonly image: string
-    readonly version: string | null
-    readonly qcow2: string
-  }[]
-}
+export const togetherReportSchema = z
+  .object({ images: z.array(proven.readonly()).readonly(), ...proofReportSchema.shape })
+  .readonly()
+
+export type TogetherReport = z.output<typeof togetherReportSchema>
 
 /** When a proof began and how long it took. */
 export interface ProofTime {

@@ -31,7 +31,7 @@ export async function play<Name extends string>(
   const checks = new Checks<Name | 'console'>(plan, (result) => progress.note(describeResult(result)))
   // Kept outside of the scenario, so that a failure half-way loses nothing.
   const seen: Observations = {
-    boot: { readyMs: null, stages: {} },
+    boot: { readyMs: null, stages: {}, units: [] },
     rawSha256: null,
     balanced: [],
     measured: {},

@@ -8,6 +8,9 @@ import { SeederError } from '../report/error.ts'
 import { type Store, sha256File } from './store.ts'
 import type { TreeFile } from './tree.ts'
 
+/** A file of the image that is of an upstream artifact. */
+export type ArtifactFile = TreeFile & { readonly artifact: string }
+
 /**
  * Takes the files that a definition names out of the locked tarballs, into `scratch`, as files for the image's tree; an
  * artifact that is no tarball is such a file itself. Nothing else of a tarball is unpacked. Throws SeederError when one is not in it or is no plain file.
@@ -17,8 +20,8 @@ export async function unpackArtifacts(
   lock: Lock,
   store: Store,
   scratch: string,
-): Promise<TreeFile[]> {
-  const files: TreeFile[] = []
+): Promise<ArtifactFile[]> {
+  const files: ArtifactFile[] = []
   for (const { name, version, files: wanted } of image.artifacts) {
     const locked = lock.artifacts.find((one) => one.name === name && one.version === version)
     if (!locked) {
@@ -28,7 +31,7 @@ export async function unpackArtifacts(
     }
     const whole = store.path(locked.sha256)
     if (typeof wanted === 'string') {
-      files.push({ path: wanted, source: whole, sha256: locked.sha256, mode: 0o644 })
+      files.push({ path: wanted, source: whole, sha256: locked.sha256, mode: 0o644, artifact: name })
       continue
     }
     const folder = join(scratch, 'artifacts', name)
@@ -43,7 +46,7 @@ export async function unpackArtifacts(
         })
       }
       files.push({
-        ...{ path: to, source, sha256: await sha256File(source) },
+        ...{ path: to, source, sha256: await sha256File(source), artifact: name },
         mode: found.mode & 0o100 ? 0o755 : 0o644,
       })
     }

@@ -73,7 +73,7 @@ export function describeDifferences(differences: readonly DiskDifference[]): str
 }
 
 /** A file system's files: path → its properties, in the order of `find -printf` below, and its digest. */
-type Listing = ReadonlyMap<string, readonly string[]>
+export type Listing = ReadonlyMap<string, readonly string[]>
 
 const PROPERTIES = ['kind', 'mode', 'owner', 'time', 'size', 'link target', 'content']
 
@@ -88,6 +88,24 @@ export function firstDifference(before: Listing, after: Listing): { file: string
     if (what.length > 0) return { file, what: what.join(', ') }
   }
   return { file: undefined, what: 'not in a file: the layout of the data' }
+}
+
+/**
+ * Reads the files of a raw disk out of its file systems, by partition (`esp`, `usr`, `root`), as somebody would who knows
+ * nothing of how it was made. `tools` is the folder of a tools tree; `scratch` an empty folder for the extracted files.
+ */
+export async function readDisk(disk: string, tools: string, scratch: string): Promise<Map<string, Listing>> {
+  const binds = [
+    { from: disk, to: '/disk.raw' },
+    { from: scratch, to: '/scratch' },
+  ]
+  const found = new Map<string, Listing>()
+  for (const placed of await readTable({ tools, binds }, '/disk.raw')) {
+    const partition = placed.name.replace(/-.*/, '')
+    if (extraction('', partition, 0) === undefined) continue
+    found.set(partition, await listFiles({ tools, binds }, '/disk.raw', partition, placed))
+  }
+  return found
 }
 
 async function readTable(enclosure: Enclosure, disk: string): Promise<Placed[]> {

@@ -2,16 +2,19 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
+import { stableUuid } from '../stable-uuid.ts'
 import { runInside, shellQuote } from './namespace.ts'
-import { stableUuid } from './rootfs.ts'
+import type { Root } from './root.ts'
 import type { Tools } from './tools.ts'
 import type { Usr } from './usr.ts'
 
 /** The kernel's command line. It is part of the UKI, and through `usrhash` it ties kernel, initrd and /usr together. */
-export function kernelCommandLine(usr: Usr): string {
+export function kernelCommandLine(usr: Usr, root: Root): string {
   return [
     `usrhash=${usr.roothash}`,
     `seeder.usr=erofs,${usr.blocks},${usr.salt}`,
+    // For seeder-drift: the list of what is on the root file system can be changed there, but not here.
+    `seeder.state=${root.stateList}`,
     // The root and /usr partitions are mounted by the initrd; nothing is left for the generator to find.
     'systemd.gpt_auto=no',
     'console=tty0',
@@ -127,16 +130,17 @@ export function assemblyScript(image: Image, partitions: readonly Partition[]): 
 }
 
 /** Makes the unified kernel image and the EFI system partition with it, `esp.vfat` in the scratch folder. */
-function espScript(image: Image, lock: Lock, usr: Usr): string {
+function espScript(image: Image, lock: Lock, usr: Usr, root: Root): string {
   const title = `seeder ${image.name} ${lock.version}`
   const serial = stableUuid(`${image.name} esp`).slice(0, 8)
   return [
     'mkdir -p /scratch/esp/EFI/BOOT',
     `printf 'NAME=%s\\nID=seeder\\nPRETTY_NAME="%s"\\nVERSION_ID=%s\\n' ${shellQuote(image.name)} ${shellQuote(title)} ${shellQuote(lock.version)} > /scratch/os-release`,
-    `ukify build --linux=/initrd-layer/vmlinuz --initrd=/initrd-layer/initrd --uname="$(cat /initrd-layer/kernel-version)" --os-release=@/scratch/os-release --cmdline=${shellQuote(kernelCommandLine(usr))} --output=/scratch/esp/EFI/BOOT/BOOTX64.EFI > /dev/null`,
+    `ukify build --linux=/initrd-layer/vmlinuz --initrd=/initrd-layer/initrd --uname="$(cat /initrd-layer/kernel-version)" --os-release=@/scratch/os-release --cmdline=${shellQuote(kernelCommandLine(usr, root))} --output=/scratch/esp/EFI/BOOT/BOOTX64.EFI > /dev/null`,
     `find /scratch/esp -exec touch -h -d @${lock.epoch} '{}' +`,
     `truncate -s ${ESP_SIZE} /scratch/esp.vfat`,
     `mkfs.vfat --invariant -F 32 -S 512 -i ${serial} -n ESP /scratch/esp.vfat > /dev/null`,
+    'sha256sum < /scratch/esp/EFI/BOOT/BOOTX64.EFI > /scratch/uki.sha256',
     'mcopy -i /scratch/esp.vfat -spmQ /scratch/esp/EFI ::',
   ].join('\n')
 }
@@ -149,6 +153,7 @@ export async function assembleDisk(
   image: Image,
   lock: Lock,
   usr: Usr,
+  root: Root,
   initrd: string,
   tools: Tools,
   scratch: string,
@@ -160,7 +165,7 @@ export async function assembleDisk(
     root: await size(join(scratch, 'root.ext4')),
   })
   const script = [
-    espScript(image, lock, usr),
+    espScript(image, lock, usr, root),
     assemblyScript(image, partitions),
     'qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd /scratch/disk.raw /scratch/disk.qcow2',
   ].join('\n')

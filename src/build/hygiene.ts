@@ -78,6 +78,11 @@ export async function digestCleanDisk(file: string): Promise<{ sha256: string; s
   return { sha256: hash.digest('hex'), size }
 }
 
+/** Whether there is a private key in a file. */
+export function holdsPrivateKey(content: Buffer): boolean {
+  return findKey(content) !== undefined
+}
+
 function findKey(bytes: Buffer): number | undefined {
   for (let at = bytes.indexOf(KEY_HEADER); at >= 0; at = bytes.indexOf(KEY_HEADER, at + 1)) {
     if (KEY_BODY.test(bytes.toString('latin1', at, at + 400))) return at

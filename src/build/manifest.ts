@@ -24,6 +24,12 @@ export const manifestSchema = z.object({
   /** How the disk is packed. */
   qcow2: z.object({ file: z.string(), sha256, size: z.int() }),
   kernel: z.object({ version: z.string(), commandLine: z.string() }),
+  /** The unified kernel image, the file that the firmware starts. */
+  uki: z.object({ sha256 }),
+  /** The ports that its firewall opens to somebody, by role, as `tcp/6443`. */
+  ports: z.record(z.string(), z.array(z.string())),
+  /** How many files and links the image has, and which of them belong to nobody. */
+  files: z.object({ total: z.int(), unowned: z.array(z.string()) }),
   lock: z.object({ sha256 }),
   /** `commit` is null outside a git checkout; `dirty` says that the checkout had changes of its own. */
   source: z.object({ commit: z.string().nullable(), dirty: z.boolean() }),
@@ -58,6 +64,9 @@ export interface BuildFacts {
   readonly qcow2: { sha256: string; size: number }
   readonly usrSize: number
   readonly kernelVersion: string
+  readonly ukiSha256: string
+  readonly ports: Readonly<Record<string, readonly string[]>>
+  readonly files: { readonly total: number; readonly unowned: readonly string[] }
   readonly commandLine: string
   readonly source: { commit: string | null; dirty: boolean }
   readonly timings: Readonly<Record<string, number>>
@@ -81,6 +90,9 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
     usr: { roothash: usr.roothash, size: facts.usrSize },
     qcow2: { file: qcow2Name({ image: image.name, version: lock.version }), ...facts.qcow2 },
     kernel: { version: facts.kernelVersion, commandLine: facts.commandLine },
+    uki: { sha256: facts.ukiSha256 },
+    ports: Object.fromEntries(Object.entries(facts.ports).map(([role, ports]) => [role, [...ports]])),
+    files: { total: facts.files.total, unowned: [...facts.files.unowned] },
     lock: { sha256: lockDigest(lock) },
     source: facts.source,
     packages: Object.fromEntries(lock.packages.map((one) => [one.name, one.version])),
@@ -144,6 +156,7 @@ export function identityConf(manifest: Manifest): Record<string, string | number
     RAW_SHA256: manifest.raw.sha256,
     RAW_SIZE: manifest.raw.size,
     USR_ROOTHASH: manifest.usr.roothash,
+    UKI_SHA256: manifest.uki.sha256,
     LOCK_SHA256: manifest.lock.sha256,
     COMMIT: manifest.source.commit ?? '',
     EPOCH: manifest.epoch,

@@ -6,7 +6,7 @@ import { sha256File } from './store.ts'
 
 /** Files that a folder with an earlier build may hold: they are ours to replace. One `.sig.…` a killed `publish` has left. */
 const OURS =
-  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|manifest\.json)|SHA256SUMS(\.sig(\.[\w-]+)?)?|template\.conf|test-report\.(json|logs))$/
+  /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|(manifest|files|spdx|cdx|provenance|bundle)\.json|report\.html(\.part)?)|SHA256SUMS(\.sig(\.[\w-]+)?)?|template\.conf|test-report\.(json|logs))$/
 
 /**
  * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and
@@ -81,6 +81,15 @@ async function replace(target: string, partial: string, old: string): Promise<vo
     await rm(old, { recursive: true, force: true })
     return
   }
+}
+
+/** Reads a finished build of which no file is missing or changed. Throws SeederError, as `readOutput` does. */
+export async function readIntactOutput(folder: string): Promise<Manifest> {
+  const { manifest, damaged } = await readOutput(folder)
+  if (damaged.length === 0) return manifest
+  throw new SeederError(`${folder} is damaged: ${damaged.join(', ')} is not what SHA256SUMS says`, {
+    fix: 'build or download it again',
+  })
 }
 
 /**

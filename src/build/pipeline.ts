@@ -1,25 +1,32 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { bundleListName, formatBundleList } from '../bundle/index.ts'
+import { provenanceName } from '../evidence/names.ts'
+import { type Builder, provenanceStatement } from '../evidence/provenance.ts'
+import type { Subject } from '../evidence/subject.ts'
 import type { Image } from '../image/definition.ts'
-import { readLock } from '../image/lock.ts'
+import { type Lock, readLock } from '../image/lock.ts'
 import { mirrorsOf } from '../image/mirrors.ts'
 import { readTrust } from '../image/trust.ts'
+import { openPorts } from '../platform/flows.ts'
 import type { Platform } from '../platform/schema.ts'
 import { SeederError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { unpackArtifacts } from './artifacts.ts'
+import { collectInputs } from './bundle-list.ts'
 import { assembleDisk, kernelCommandLine } from './disk.ts'
+import { gatherEvidence } from './evidence.ts'
 import { fillStore, isDiskFull } from './fetch.ts'
 import { generatedFiles } from './generated.ts'
 import { digestCleanDisk } from './hygiene.ts'
 import { packInitrd } from './initrd.ts'
 import { Layers } from './layers.ts'
-import { createManifest, type Manifest, manifestName, templateConf } from './manifest.ts'
+import { createManifest, type Manifest, manifestName, qcow2Name, templateConf } from './manifest.ts'
 import { requireNamespaces, runInside } from './namespace.ts'
 import { publishOutput, requireUsableOutput } from './output.ts'
 import { makeRoot } from './root.ts'
 import { installPackages, type Rootfs } from './rootfs.ts'
-import { readSource } from './source.ts'
+import { readSource, type Source } from './source.ts'
 import { Store, sha256File } from './store.ts'
 import { type Tools, unpackTools } from './tools.ts'
 import { overlay, readTrees, splitTree } from './tree.ts'
@@ -30,6 +37,8 @@ import { withWorkFolder } from './work.ts'
 export interface BuildOptions {
   /** The folder with `images/` and `platform.yaml`. */
   readonly project: string
+  /** The checkout that this program belongs to. */
+  readonly checkout: string
   /** Seeder's cache folder: package store, layers and work folders live below it. */
   readonly cache: string
   /** Where the finished files go. */
@@ -37,35 +46,45 @@ export interface BuildOptions {
   /** False with --no-cache: every layer is built anew; the package store is still used. */
   readonly reuseLayers: boolean
   readonly progress: Progress
+  /** Where the definitions come from; by default what git says of `project`. */
+  readonly source?: Source | undefined
+  /** Who builds: for the provenance. */
+  readonly builder: Builder
+  /** The program that builds, and its version. */
+  readonly tool: { readonly name: string; readonly version: string }
 }
 
 /** A layer that nobody used for so long belongs to a definition that has moved on. */
 const UNUSED_DAYS = 14
 
 /**
- * Builds an image from its lock and leaves qcow2, manifest, SHA256SUMS and template.conf in `options.out`.
+ * Builds an image from its lock and leaves qcow2, manifest, template.conf, the evidence, the list of what it was built from
+ * and SHA256SUMS in `options.out`.
  * Nothing appears there before all of it is finished. Returns the manifest.
  * Throws SeederError (or UsageError for a wrong definition), leaving nothing behind but reusable layers.
  */
 export async function buildImage(image: Image, platform: Platform, options: BuildOptions): Promise<Manifest> {
   const { project, cache, progress } = options
+  const startedMs = Date.now()
   await requireUsableOutput(options.out)
   const lock = await readLock(image)
   const tree = await readTrees(image.trees)
   const generated = await generatedFiles(image, platform, await readTrust(image.folder, lock.epoch))
   await requireNamespaces()
-  const source = await readSource(project)
+  const source = options.source ?? (await readSource(project))
 
   return withWorkFolder(join(cache, 'work'), async (scratch) => {
     progress.phase('packages')
     const store = new Store(join(cache, 'store'), scratch)
+    const inputs = await collectInputs({ image, lock, project, checkout: options.checkout }, store)
     await fillStore(
       store,
       [...lock.packages, ...lock.tools, ...lock.artifacts],
       () => mirrorsOf(image),
       progress,
     )
-    const files = splitTree(overlay(await unpackArtifacts(image, lock, store, scratch), tree))
+    const artifacts = await unpackArtifacts(image, lock, store, scratch)
+    const files = splitTree(overlay(artifacts, tree))
 
     const layers = new Layers(join(cache, 'layers'), options.reuseLayers)
     progress.phase('tools')
@@ -78,25 +97,60 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
     progress.phase('usr')
     const usr = await makeUsr(image, lock, files.usr, rootfs, tools, layers, scratch, unpackTree)
     progress.phase('root')
-    await makeRoot(image, lock, files.state, generated, usr, tools, scratch)
+    const root = await makeRoot(image, lock, files, generated, usr, tools, scratch)
     progress.phase('disk')
-    await assembleDisk(image, lock, usr, initrd, tools, scratch)
+    await assembleDisk(image, lock, usr, root, initrd, tools, scratch)
     progress.phase('digests')
     const raw = await digestCleanDisk(join(scratch, 'disk.raw'))
     const qcow2 = await measure(join(scratch, 'disk.qcow2'))
+    progress.phase('evidence')
+    const uki = {
+      sha256: (await readFile(join(scratch, 'uki.sha256'), 'utf8')).slice(0, 64),
+      kernel: await readFile(join(initrd, 'kernel-version'), 'utf8'),
+    }
+    const evidence = await gatherEvidence(
+      subjectOf(image, lock, raw.sha256, qcow2.sha256),
+      {
+        ...{ image, lock, artifacts, tree, usr, uki, tool: options.tool },
+        generated: Object.keys(generated),
+      },
+      scratch,
+    )
     progress.done()
 
     const manifest = createManifest(image, lock, usr, {
       raw,
       qcow2,
       usrSize: (await stat(join(usr.folder, 'usr.erofs'))).size,
-      kernelVersion: await readFile(join(initrd, 'kernel-version'), 'utf8'),
-      commandLine: kernelCommandLine(usr),
+      ...{ kernelVersion: uki.kernel, ukiSha256: uki.sha256, files: evidence.files },
+      ports: openPorts(platform, image.roles),
+      commandLine: kernelCommandLine(usr, root),
       source,
       timings: progress.timings,
       made: layers.made,
     })
-    await publishOutput(options.out, await outputFiles(manifest, platform, scratch))
+    const texts = {
+      [manifestName(manifest)]: `${JSON.stringify(manifest, null, 2)}\n`,
+      'template.conf': templateConf(manifest, platform),
+      ...evidence.texts,
+      [bundleListName(manifest)]: formatBundleList({
+        ...{ schema: 1, image: image.name, version: lock.version, base: image.base.name },
+        ...(image.line === undefined ? {} : { line: image.line }),
+        ...{ epoch: lock.epoch, lock: manifest.lock, source, raw: { sha256: raw.sha256 }, files: inputs },
+      }),
+    }
+    const provenance = (subjects: readonly { name: string; sha256: string }[]) =>
+      provenanceStatement({
+        ...{ image: image.name, version: lock.version, base: image.base.name, line: image.line },
+        ...{ subjects, lock, lockSha256: manifest.lock.sha256, source, builder: options.builder },
+        versions: {
+          [options.tool.name]: options.tool.version,
+          node: process.versions.node,
+          ...manifest.tools,
+        },
+        ...{ startedMs, finishedMs: Date.now() },
+      })
+    await publishOutput(options.out, await outputFiles(manifest, texts, provenance, scratch))
     await layers.prune(UNUSED_DAYS)
     return manifest
   }).catch((error: unknown) => {
@@ -106,6 +160,15 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
       cause: error,
     })
   })
+}
+
+function subjectOf(image: Image, lock: Lock, rawSha256: string, qcow2Sha256: string): Subject {
+  const { name, description, base } = image
+  const { version, epoch } = lock
+  return {
+    ...{ image: name, version, description, base: base.name, epoch, rawSha256 },
+    qcow2: { file: qcow2Name({ image: name, version }), sha256: qcow2Sha256 },
+  }
 }
 
 async function unpack(rootfs: Rootfs, tools: Tools, scratch: string): Promise<void> {
@@ -125,27 +188,27 @@ async function measure(file: string): Promise<{ sha256: string; size: number }> 
   return { sha256: await sha256File(file), size: (await stat(file)).size }
 }
 
+/** Writes the texts beside the disk, then the provenance, which is about all of them, then SHA256SUMS. */
 async function outputFiles(
-  manifest: Manifest,
-  platform: Platform,
+  { qcow2, ...manifest }: Manifest,
+  texts: Readonly<Record<string, string>>,
+  provenance: (subjects: readonly { name: string; sha256: string }[]) => unknown,
   scratch: string,
 ): Promise<Map<string, string>> {
   const folder = join(scratch, 'output')
   await mkdir(folder)
-  const files = new Map([[manifest.qcow2.file, join(scratch, 'disk.qcow2')]])
-  const sums = [`${manifest.qcow2.sha256}  ${manifest.qcow2.file}\n`]
-  const texts = {
-    [manifestName(manifest)]: `${JSON.stringify(manifest, null, 2)}\n`,
-    'template.conf': templateConf(manifest, platform),
-  }
-  for (const [name, text] of Object.entries(texts)) {
+  const files = new Map([[qcow2.file, join(scratch, 'disk.qcow2')]])
+  const sums = [{ name: qcow2.file, sha256: qcow2.sha256 }]
+  const add = async (name: string, text: string) => {
     const file = join(folder, name)
     await writeFile(file, text)
     files.set(name, file)
-    sums.push(`${await sha256File(file)}  ${name}\n`)
+    return { name, sha256: await sha256File(file) }
   }
-  await writeFile(join(folder, 'SHA256SUMS'), sums.join(''))
-  return files.set('SHA256SUMS', join(folder, 'SHA256SUMS'))
+  for (const [name, text] of Object.entries(texts)) sums.push(await add(name, text))
+  sums.push(await add(provenanceName(manifest), `${JSON.stringify(provenance(sums), null, 1)}\n`))
+  await add('SHA256SUMS', sums.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join(''))
+  return files
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

@@ -1,12 +1,25 @@
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { listFiles } from '../evidence/inventory.ts'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
+import { SeederError } from '../report/error.ts'
+import { stableUuid } from '../stable-uuid.ts'
+import { STATE_LIST, STATE_LISTS } from './evidence.ts'
 import { FIND_LEFTOVERS, requireClean } from './hygiene.ts'
 import { runInside } from './namespace.ts'
-import { stableUuid } from './rootfs.ts'
 import type { Tools } from './tools.ts'
 import { type TreeFile, writeTexts, writeTree } from './tree.ts'
 import type { Usr } from './usr.ts'
+
+/** The root file system, `root.ext4` in the scratch folder. */
+export interface Root {
+  /** The SHA-256, hex, of the list of what is on it (`STATE_LIST`). */
+  readonly stateList: string
+}
+
+/** The image's own program that writes it. */
+const LISTER = '/usr/lib/seeder/state-list'
 
 /** Size of the root file system as shipped; a clone grows it to its disk. */
 const ROOT_SIZE = '256M'
@@ -34,18 +47,21 @@ const CLEAN = [
  * Makes the root file system (`root.ext4` in the scratch folder): what packages put outside /usr, the definition's
  * files, and `generated` ones (path in the image → text), cleaned of everything that belongs to one machine.
  * It is written from a sorted tar, so neither the order of a folder nor an access time reaches the image.
+ * What of it should never change on a clone is listed in it, by the program that a clone will compare it with.
  */
 export async function makeRoot(
   image: Image,
   lock: Lock,
-  files: readonly TreeFile[],
+  files: { readonly usr: readonly TreeFile[]; readonly state: readonly TreeFile[] },
   generated: Readonly<Record<string, string>>,
   usr: Usr,
   tools: Tools,
   scratch: string,
-): Promise<void> {
+): Promise<Root> {
+  const lister = files.usr.find(({ path }) => path === LISTER)
+  if (!lister) throw new SeederError(`the image has no ${LISTER}`, { fix: 'restore images/common/tree' })
   const stateFiles = join(scratch, 'state-files')
-  await writeTree(files, stateFiles)
+  await writeTree(files.state, stateFiles)
   await writeTexts(generated, stateFiles)
   const script = [
     'mkdir /scratch/state && cd /scratch/state',
@@ -54,6 +70,10 @@ export async function makeRoot(
     // After the cleaning: what a definition adds is checked and refused, not silently dropped.
     'cp -a --no-preserve=ownership --remove-destination /scratch/state-files/. .',
     FIND_LEFTOVERS,
+    `mkdir -p .${dirname(STATE_LIST)}`,
+    `bash /lister . > .${STATE_LIST}`,
+    `sha256sum < .${STATE_LIST} > /scratch/state.sha256`,
+    listFiles('.', STATE_LISTS),
     `tar -cf /scratch/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
     'rm -f /scratch/root.ext4',
     `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /scratch/state.tar /scratch/root.ext4 ${ROOT_SIZE}`,
@@ -63,8 +83,10 @@ export async function makeRoot(
     binds: [
       { from: scratch, to: '/scratch' },
       { from: usr.folder, to: '/usr-layer' },
+      { from: lister.source, to: '/lister' },
     ],
     env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
   }
   requireClean('the root file system', await runInside(enclosure, 'Making the root file system', script))
+  return { stateList: (await readFile(join(scratch, 'state.sha256'), 'utf8')).slice(0, 64) }
 }

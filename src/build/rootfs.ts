@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
@@ -58,16 +57,18 @@ export async function installPackages(
 
 /** The packages to install are all locked ones, by name: the mirror has one version of each and nothing else. */
 function installScript(image: Image, lock: Lock): string {
-  const exclude = [...image.base.exclude, ...image.exclude].map(
-    (path) => `--dpkgopt=${shellQuote(`path-exclude=${path}`)}`,
-  )
+  // The last one that matches a path counts.
+  const paths = [
+    ...[...image.base.exclude, ...image.exclude].map((path) => `path-exclude=${path}`),
+    ...[...image.base.keep, ...image.keep].map((path) => `path-include=${path}`),
+  ].map((option) => `--dpkgopt=${shellQuote(option)}`)
   const mmdebstrap = [
     ...['mmdebstrap', '--mode=root', '--format=directory', '--variant=apt', '--verbose'],
     // The first: no other architecture to check for. The second: /sys of the host is no business of a maintainer script.
     '--skip=check/qemu,chroot/mount/sys',
     ...[`--aptopt='APT::Install-Recommends "false"'`, `--aptopt='APT::Sandbox::User "root"'`],
     // A build that is cut off is thrown away, so nothing is gained by waiting for the disk after every package.
-    ...['--dpkgopt=force-unsafe-io', ...exclude],
+    ...['--dpkgopt=force-unsafe-io', ...paths],
     `--include=${lock.packages.map((one) => one.name).join(',')}`,
     ...[image.base.suite, '/scratch/tree', `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`],
   ]
@@ -76,6 +77,7 @@ function installScript(image: Image, lock: Lock): string {
     'export DEBIAN_FRONTEND=noninteractive INITRD=No',
     mmdebstrap.join(' '),
     COMPILE_PYTHON,
+    TIDY_DOCUMENTS,
     'tar -C /scratch/tree -cf /out/rootfs.tar --numeric-owner --xattrs --sort=name .',
     `dpkg-query --admindir=/scratch/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`,
   ].join('\n')
@@ -90,6 +92,17 @@ const COMPILE_PYTHON = [
   'if [ -x /scratch/tree/usr/bin/python3 ]; then',
   "  find /scratch/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
   '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]*',
+  'fi',
+].join('\n')
+
+/**
+ * dpkg keeps every folder and link that something to be kept might be below: of the packages' documents, links to
+ * change logs that are not there, and empty folders.
+ */
+const TIDY_DOCUMENTS = [
+  'if [ -d /scratch/tree/usr/share/doc ]; then',
+  '  find /scratch/tree/usr/share/doc -mindepth 2 -type l ! -name copyright -delete',
+  '  find /scratch/tree/usr/share/doc -mindepth 1 -type d -empty -delete',
   'fi',
 ].join('\n')
 
@@ -110,11 +123,4 @@ function requireExactly(lock: Lock, status: string): void {
     ].join('; ')}`,
     { fix: 'write the lock again' },
   )
-}
-
-/** A UUID that only depends on `name`: the same image has the same ones, wherever and whenever it is built. */
-export function stableUuid(name: string): string {
-  const hex = createHash('sha256').update(`seeder ${name}`).digest('hex')
-  const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16)
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }

@@ -3,8 +3,14 @@ import { execa } from 'execa'
 /** What an image is made of. Other files, such as finished builds, may lie beside it. */
 const SOURCES = ['platform.yaml', 'images', 'src', 'dist', 'package-lock.json']
 
+/** The commit that definitions are of, null for none, and whether they were changed since. */
+export interface Source {
+  readonly commit: string | null
+  readonly dirty: boolean
+}
+
 /** The commit a project folder is at, and whether its sources have changes; commit null where there is no git checkout. */
-export async function readSource(project: string): Promise<{ commit: string | null; dirty: boolean }> {
+export async function readSource(project: string): Promise<Source> {
   const head = await execa('git', ['-C', project, 'rev-parse', 'HEAD'], { reject: false })
   if (head.exitCode !== 0) return { commit: null, dirty: false }
   const status = await execa('git', ['-C', project, 'status', '--porcelain', '--', ...SOURCES], {

@@ -1,17 +1,23 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { listFiles } from '../evidence/inventory.ts'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
+import { stableUuid } from '../stable-uuid.ts'
+import { RECORD_PACKAGES, USR_LISTS } from './evidence.ts'
 import { findPrivateKeys, requireClean } from './hygiene.ts'
 import { type Layers, layerKey } from './layers.ts'
 import { runInside, shellQuote } from './namespace.ts'
-import { type Rootfs, stableUuid } from './rootfs.ts'
+import type { Rootfs } from './rootfs.ts'
 import type { Tools } from './tools.ts'
 import { type TreeFile, treeKey, writeTree } from './tree.ts'
 
 /** The read-only half of an image, and the packages' share of the other one. */
 export interface Usr {
-  /** Holds `usr.erofs`, `usr.verity` and `state.tar`: everything outside /usr, without the definition's files. */
+  /**
+   * Holds `usr.erofs`, `usr.verity` and `state.tar`: everything outside /usr, without the definition's files. And what
+   * `gatherEvidence` reads.
+   */
   readonly folder: string
   /** dm-verity root hash, hex. */
   readonly roothash: string
@@ -78,6 +84,8 @@ function usrScript(image: Image, lock: Lock): string {
     ...systemctl('enable'),
     ...systemctl('mask'),
     `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${image.name} ${shellQuote(lock.version)} >> usr/lib/os-release`,
+    RECORD_PACKAGES,
+    listFiles('usr', USR_LISTS),
     `mkfs.erofs --quiet -U ${stableUuid(`${image.name} usr`)} -T ${lock.epoch} ${EROFS_OPTIONS.join(' ')} /out/usr.erofs usr`,
     `veritysetup format --salt=${saltOf(image)} --uuid=${stableUuid(`${image.name} verity`)} --root-hash-file=/out/roothash /out/usr.erofs /out/usr.verity > /dev/null`,
     'echo $(($(stat -c %s /out/usr.erofs) / 4096)) > /out/blocks',

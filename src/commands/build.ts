@@ -1,10 +1,16 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Manifest } from '../build/manifest.ts'
 import { buildImage } from '../build/pipeline.ts'
+import type { Source } from '../build/source.ts'
+import { openBundle } from '../bundle/open.ts'
+import { builderOf } from '../evidence/provenance.ts'
 import { loadImage, type Variant } from '../image/definition.ts'
 import { loadPlatform } from '../platform/load.ts'
+import { SeederError, UsageError } from '../report/error.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
+import { makeRunFolder } from '../run-folder.ts'
 import type { Context } from './context.ts'
 
 /** What is to be built, and where its files go. */
@@ -14,20 +20,57 @@ export interface BuildRequest extends Variant {
   readonly out: string
   /** False: every layer is built anew. */
   readonly cache: boolean
+  /** Where the definitions come from; by default what git says of the project. */
+  readonly source?: Source | undefined
 }
 
 /** Builds an image from its lock into a folder; throws as `buildImage` and `loadImage` do. */
-export async function buildCommand(request: BuildRequest, context: Context): Promise<Manifest> {
+export async function buildCommand(
+  request: BuildRequest,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Manifest> {
   const project = context.project()
   const image = await loadImage(project, request.image, request)
   const platform = await loadPlatform(join(project, 'platform.yaml'))
   return buildImage(image, platform, {
     project,
+    checkout: context.checkout,
     cache: context.cache,
-    out: request.out,
+    ...{ out: request.out, source: request.source },
     reuseLayers: request.cache,
     progress: context.progress(),
+    builder: builderOf(env),
+    tool: { name: 'seeder', version: context.version },
   })
+}
+
+/**
+ * Builds what a bundle holds, from nothing but the bundle. The files are left also when the disk is another one.
+ * Throws SeederError then, and as `buildImage` and `openBundle` do.
+ */
+export async function buildFromBundle(
+  file: string,
+  request: Pick<BuildRequest, 'out' | 'cache'>,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Manifest> {
+  const scratch = await makeRunFolder(join(context.cache, 'work'))
+  try {
+    const { index, project } = await openBundle(file, context.cache, scratch)
+    const manifest = await buildCommand(
+      { ...request, image: index.image, base: index.base, line: index.line, source: index.source },
+      { ...context, project: () => project },
+      env,
+    )
+    if (manifest.raw.sha256 === index.raw.sha256) return manifest
+    throw new SeederError(
+      `${file} is of the disk ${index.raw.sha256}, and ${manifest.raw.sha256} came of it`,
+      { fix: 'build it with the Seeder that is in the bundle: docs/evidence.md says how' },
+    )
+  } finally {
+    await rm(scratch, { recursive: true, force: true })
+  }
 }
 
 /** Adds `build IMAGE --out DIR`. */
@@ -35,18 +78,19 @@ export function registerBuildCommand(program: Command, context: () => Context): 
   program
     .command('build')
     .description('build an image from its lock')
-    .argument('<image>', 'the image’s name, a folder below images/')
+    .argument('[image]', 'the image’s name, a folder below images/; not with --from-bundle')
     .requiredOption(
       '--out <dir>',
       'where the finished files go: a new or empty folder, or one with an earlier build',
     )
     .option('--base <name>', 'build it on another base than its own')
     .option('--line <minor>', 'build another line than the newest, as in 3.6')
+    .option('--from-bundle <file>', 'build what is in a bundle, from nothing else')
     .option('--no-cache', 'build every layer anew; downloaded packages are kept')
     .option('--json', 'print the manifest as JSON')
-    .action(async (image: string, options: Variant & { out: string; cache: boolean; json?: boolean }) => {
+    .action(async (image: string | undefined, options: BuildFlags) => {
       const started = Date.now()
-      const manifest = await buildCommand({ ...options, image }, context())
+      const manifest = await buildOf(image, options, context())
       if (options.json) {
         console.log(JSON.stringify(manifest, null, 2))
         return
@@ -62,4 +106,25 @@ export function registerBuildCommand(program: Command, context: () => Context): 
         ].join('\n'),
       )
     })
+}
+
+interface BuildFlags extends Variant {
+  readonly out: string
+  readonly cache: boolean
+  readonly json?: boolean
+  readonly fromBundle?: string
+}
+
+function buildOf(image: string | undefined, options: BuildFlags, context: Context): Promise<Manifest> {
+  const { fromBundle, base, line } = options
+  if (fromBundle === undefined) {
+    if (image !== undefined) return buildCommand({ ...options, image }, context)
+    throw new UsageError('there is no image to build', { fix: 'name one, or a bundle with --from-bundle' })
+  }
+  if (image === undefined && base === undefined && line === undefined) {
+    return buildFromBundle(fromBundle, options, context)
+  }
+  throw new UsageError('a bundle says itself what is built from it', {
+    fix: 'leave image, --base and --line away with --from-bundle',
+  })
 }

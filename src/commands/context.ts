@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { UsageError } from '../report/error.ts'
@@ -12,6 +12,8 @@ export interface Context {
   readonly cache: string
   /** The checkout that this program belongs to. */
   readonly checkout: string
+  /** Seeder's own version. */
+  readonly version: string
   /** A progress reporter on standard error; silent with --quiet. */
   progress(): Progress
 }
@@ -51,6 +53,11 @@ export function checkoutOf(entryFolder: string): string {
   return resolve(entryFolder, ...(basename(entryFolder) === 'src' ? ['..'] : ['..', '..']))
 }
 
+/** The version of the checkout that this program belongs to. */
+export function versionOf(ownCheckout: string): string {
+  return JSON.parse(readFileSync(join(ownCheckout, 'package.json'), 'utf8')).version
+}
+
 /** The context for the given global options. */
 export function createContext(
   options: { project?: string; quiet?: boolean },
@@ -61,6 +68,9 @@ export function createContext(
     project: () => findProject(options.project, process.cwd(), ownCheckout),
     cache: join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'seeder'),
     checkout: ownCheckout,
+    get version() {
+      return versionOf(ownCheckout)
+    },
     progress: () => createProgress(process.stderr, env, options.quiet),
   }
 }

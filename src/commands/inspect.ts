@@ -1,12 +1,22 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { z } from 'zod'
+import { manifestSchema } from '../build/manifest.ts'
 import { readOutput } from '../build/output.ts'
 import { type Image, loadImage, requestedPackages, type Variant } from '../image/definition.ts'
 import { lockDigest, readLock } from '../image/lock.ts'
 import { describeError, SeederError, UsageError } from '../report/error.ts'
 import { formatBytes, formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
+
+/** What `inspect DIR --json` prints of a build. */
+export const inspectedBuildSchema = z.object({
+  manifest: manifestSchema,
+  intact: z.boolean(),
+  /** Files that are not what SHA256SUMS says. */
+  damaged: z.array(z.string()),
+})
 
 /** Adds `inspect IMAGE|DIR`: what a definition asks for and has locked, or what a finished build is. */
 export function registerInspectCommand(program: Command, context: () => Context): void {
@@ -66,8 +76,10 @@ async function inspectImage(image: Image, json: boolean): Promise<void> {
 
 async function inspectBuild(folder: string, json: boolean): Promise<void> {
   const { manifest, damaged } = await readOutput(folder)
-  if (json) console.log(JSON.stringify({ manifest, intact: damaged.length === 0, damaged }, null, 2))
-  else {
+  if (json) {
+    const build: z.output<typeof inspectedBuildSchema> = { manifest, intact: damaged.length === 0, damaged }
+    console.log(JSON.stringify(build, null, 2))
+  } else {
     console.log(
       `${manifest.image} ${manifest.version} (${manifest.base}, for ${manifest.roles.join(' or ')})`,
     )

@@ -1,5 +1,6 @@
 import { rename, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { z } from 'zod'
 import { loadImage, type Variant } from '../image/definition.ts'
 import { formatLock, type Lock, lockDigest, readLock } from '../image/lock.ts'
 import { mirrorsOf } from '../image/mirrors.ts'
@@ -15,6 +16,15 @@ export interface LockResult {
   /** What differs from the lock that was there, a line each. */
   readonly changes: readonly string[]
 }
+
+/** What `lock --json` prints. */
+export const lockResultSchema = z.object({
+  file: z.string(),
+  version: z.string(),
+  sha256: z.string(),
+  /** What differs from the lock that was there, a line each. */
+  changes: z.array(z.string()).readonly(),
+})
 
 /** Asks the archives what is newest and writes the lock of an image. Throws as `loadImage` and `resolveLock` do. */
 export async function lockCommand(
@@ -47,7 +57,8 @@ export function registerLockCommand(program: Command, context: () => Context): v
     .action(async (image: string, options: Variant & { json?: boolean }) => {
       const { file, lock, changes } = await lockCommand({ ...options, image }, context())
       if (options.json) {
-        console.log(JSON.stringify({ file, version: lock.version, sha256: lockDigest(lock), changes }))
+        const result = { file, version: lock.version, sha256: lockDigest(lock), changes }
+        console.log(JSON.stringify(result satisfies z.output<typeof lockResultSchema>))
         return
       }
       const size = lock.packages.reduce((sum, one) => sum + one.size, 0)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { z } from 'zod'
 import { hostCommands, requireRoot } from '../host/commands.ts'
 import { readGuests } from '../host/guests.ts'
 import { withLock } from '../host/lock.ts'
@@ -65,7 +66,7 @@ export function registerNodeCommand(program: Command, context: () => Context): v
             start: flags.start,
             timeoutMs: flags.wait * 1000,
           })
-          const rows = entries.map((entry) => ({ ...rowOf(entry), status: said.get(entry.name) ?? null }))
+          const rows = entries.map((entry) => madeNode(entry, said.get(entry.name)))
           print(flags.json ? rows : rows.map(nodeLine).join('\n'))
         })
       },
@@ -219,11 +220,27 @@ function presentText({ waiting, done }: Making): string[] {
   ]
 }
 
-function rowOf({ name, role, vmid, addresses, template }: NodeEntry) {
-  return { name, role, vmid, addresses, version: template.version }
+/** A node that `create` has made. */
+export const madeNodeSchema = z.object({
+  name: z.string(),
+  role: z.string(),
+  vmid: z.int(),
+  addresses: z.record(z.string(), z.string()).readonly(),
+  /** The version of the template that it is a clone of. */
+  version: z.string(),
+  /** What the node says of itself; null when it was not started. */
+  status: z.string().nullable(),
+})
+type MadeNode = z.output<typeof madeNodeSchema>
+
+function madeNode(
+  { name, role, vmid, addresses, template }: NodeEntry,
+  status: string | undefined,
+): MadeNode {
+  return { name, role, vmid, addresses, version: template.version, status: status ?? null }
 }
 
-function nodeLine(row: ReturnType<typeof rowOf> & { status: string | null }): string {
+function nodeLine(row: MadeNode): string {
   const status = row.status === null ? '' : `: ${row.status}`
   return `${row.name}: ${row.role}, VM ${row.vmid}, ${Object.values(row.addresses).join(' ')}${status}`
 }

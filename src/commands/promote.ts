@@ -1,9 +1,10 @@
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { interruption } from '../interruption.ts'
-import { demote, type PromoteResult, promote } from '../release/promote.ts'
+import { loadPlatform } from '../platform/load.ts'
+import { demote, type PromoteResult, type PromotionPolicy, promote } from '../release/promote.ts'
 import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts'
 import { requireTag } from '../release/tag.ts'
-import type { Trust } from '../release/verify.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
 
@@ -46,17 +47,21 @@ export async function promoteCommand(
   const progress = context.progress()
   const { releases } = connectRepository(env, options.repository, progress)
   // Taking something back asks for nobody's signature.
-  const trust = options.demote ? undefined : trustOf(options, context)
-  const result = trust
-    ? await promote(releases, options.tag, trust, progress, interruption)
+  const policy = options.demote ? undefined : await policyOf(options, context)
+  const result = policy
+    ? await promote(releases, options.tag, policy, progress, interruption)
     : await demote(releases, options.tag, progress, interruption)
   progress.done()
   return result
 }
 
-function trustOf({ allowedSigners, allowUnsigned = false }: PromoteOptions, { project }: Context): Trust {
+async function policyOf(
+  { allowedSigners, allowUnsigned = false }: PromoteOptions,
+  { project }: Context,
+): Promise<PromotionPolicy> {
   const find = allowUnsigned ? findAllowedSigners : requireAllowedSigners
-  return { allowedSigners: find(allowedSigners, project), allowUnsigned }
+  const { releases } = await loadPlatform(join(project(), 'platform.yaml'))
+  return { allowedSigners: find(allowedSigners, project), allowUnsigned, builders: releases.builders }
 }
 
 function describe({ tag, url, changed, promoted, signer }: PromoteResult, demoted: boolean): string {

@@ -1,10 +1,21 @@
 import { type Command, Option } from 'commander'
+import { z } from 'zod'
+import { driftCount, driftText } from '../drift/judge.ts'
+import { driftReport } from '../drift/survey.ts'
+import { hostCommands, requireRoot } from '../host/commands.ts'
 import { deployScript } from '../host/deploy-script.ts'
-import { type HostReport, isDeployHost, readHostReport, readReportFile } from '../host/report.ts'
+import {
+  type HostReport,
+  hostReportSchema,
+  isDeployHost,
+  readHostReport,
+  readReportFile,
+} from '../host/report.ts'
 import { interruption } from '../interruption.ts'
 import { standings } from '../release/standing.ts'
-import { type StatusRow, statusRows } from '../release/status.ts'
+import { statusRowSchema, statusRows } from '../release/status.ts'
 import { statusMarkdown, statusText } from '../release/status-text.ts'
+import { SeederError } from '../report/error.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
 
@@ -17,11 +28,15 @@ export interface StatusOptions {
 }
 
 /** Where every image stands. */
-export interface Status {
-  readonly repository: string
-  readonly rows: readonly StatusRow[]
-  readonly hosts: readonly HostReport[]
-}
+export const statusSchema = z
+  .object({
+    repository: z.string(),
+    rows: z.array(statusRowSchema).readonly(),
+    hosts: z.array(hostReportSchema).readonly(),
+  })
+  .readonly()
+
+export type Status = z.output<typeof statusSchema>
 
 /** Adds `status`. */
 export function registerStatusCommand(program: Command, context: () => Context): void {
@@ -33,6 +48,12 @@ export function registerStatusCommand(program: Command, context: () => Context):
     .option('--repository <owner/name>', 'the repository with the releases (default: $GITHUB_REPOSITORY)')
     .option('--markdown', 'print the table for a job summary')
     .addOption(
+      new Option(
+        '--drift',
+        'ask every clone of this host whether it still is what it was made as, and read the templates again',
+      ).conflicts(['hostReport', 'markdown', 'repository', 'hostOnly']),
+    )
+    .addOption(
       new Option('--host-only', 'print the templates of this host as JSON, without asking GitHub')
         .implies({ json: true })
         .conflicts(['hostReport', 'markdown', 'repository']),
@@ -43,8 +64,13 @@ export function registerStatusCommand(program: Command, context: () => Context):
         json,
         markdown,
         hostOnly,
+        drift,
         ...options
-      }: StatusOptions & { json?: boolean; markdown?: boolean; hostOnly?: boolean }) => {
+      }: StatusOptions & { json?: boolean; markdown?: boolean; hostOnly?: boolean; drift?: boolean }) => {
+        if (drift) {
+          await showDrift(options, context(), json ?? false)
+          return
+        }
         if (hostOnly) {
           print(await hostReport(options, context()))
           return
@@ -68,6 +94,25 @@ export async function statusCommand(
   const hosts = isHost ? [...given, await hostReport(options, context)] : given
   const rows = statusRows(standings(await releases.list()), hosts)
   return { repository, rows, hosts }
+}
+
+/** Tells of drift on this host. Throws SeederError when there is any. */
+async function showDrift(options: StatusOptions, context: Context, json: boolean): Promise<void> {
+  requireRoot('seeder status --drift')
+  const report = await driftReport(
+    hostCommands(undefined),
+    deployScript(options.deployScript, context.checkout),
+    () => hostReport(options, context),
+  )
+  print(json ? report : driftText(report))
+  const count = driftCount(report)
+  if (count === 0) return
+  throw new SeederError(
+    `${count} of the nodes and templates of ${report.host} are not what they were made as, or do not say`,
+    {
+      fix: 'find out who changed them, or why they are silent; then replace the node (seeder node replace), or deploy the template again',
+    },
+  )
 }
 
 /** The report of this host. */

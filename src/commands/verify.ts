@@ -1,23 +1,33 @@
+import { existsSync } from 'node:fs'
 import { type Command, Option } from 'commander'
+import { interruption } from '../interruption.ts'
+import type { Finding } from '../release/finding.ts'
 import { requireAllowedSigners } from '../release/signers.ts'
-import { type Finding, verifyFolder } from '../release/verify-folder.ts'
-import { SeederError } from '../report/error.ts'
+import { parseTag } from '../release/tag.ts'
+import { verifyFolder } from '../release/verify-folder.ts'
+import { verifyTag } from '../release/verify-tag.ts'
+import { SeederError, UsageError } from '../report/error.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
+import { connectRepository } from './github.ts'
 
 /** The options of `verify`, as they are given. */
 export interface VerifyOptions {
+  /** The folder of a build or a download, or the tag of a release. */
   readonly folder: string
+  readonly repository?: string | undefined
   readonly allowedSigners?: string | undefined
   readonly allowUnsigned?: boolean | undefined
+  /** Of a release: download every file of its bundle, too. */
+  readonly bundle?: boolean | undefined
 }
 
-/** Adds `verify DIR`. It exits 0 only when nothing was wrong. */
+/** Adds `verify DIR|TAG`. It exits 0 only when nothing was wrong. */
 export function registerVerifyCommand(program: Command, context: () => Context): void {
   program
     .command('verify')
-    .description('check the files of a build or a download: digests, whether they belong together, signature')
-    .argument('<dir>', 'the folder of a build or a download')
+    .description('check an image’s files: digests, whether they belong together, evidence, signature')
+    .argument('<dir|tag>', 'the folder of a build or a download, or the tag of a release')
     .addOption(
       new Option(
         '--allowed-signers <file>',
@@ -25,6 +35,8 @@ export function registerVerifyCommand(program: Command, context: () => Context):
       ).conflicts('allowUnsigned'),
     )
     .option('--allow-unsigned', 'check no signature')
+    .option('--bundle', 'with a tag: also download every file of its bundle, and compare it')
+    .option('--repository <owner/name>', 'with a tag: the repository (default: GITHUB_REPOSITORY)')
     .option('--json', 'print it as JSON')
     .action(
       async (folder: string, { json, ...options }: Omit<VerifyOptions, 'folder'> & { json?: boolean }) => {
@@ -36,12 +48,21 @@ export function registerVerifyCommand(program: Command, context: () => Context):
 }
 
 /** What there is to say about a folder. Throws UsageError when it is not known who may sign. */
-export async function verifyCommand(options: VerifyOptions, context: Context): Promise<Finding[]> {
-  const { folder, allowedSigners, allowUnsigned } = options
-  return verifyFolder(
-    folder,
-    allowUnsigned ? undefined : requireAllowedSigners(allowedSigners, context.project),
-  )
+export async function verifyCommand(
+  options: VerifyOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Finding[]> {
+  const { folder, repository, allowedSigners, allowUnsigned, bundle = false } = options
+  const signers = allowUnsigned ? undefined : requireAllowedSigners(allowedSigners, context.project)
+  if (existsSync(folder) || parseTag(folder) === undefined) {
+    if (!bundle) return verifyFolder(folder, signers)
+    throw new UsageError('--bundle is about a release, and not a folder', {
+      fix: 'name its tag; of a folder, `seeder bundle DIR` reads every file',
+    })
+  }
+  const github = connectRepository(env, repository, context.progress())
+  return verifyTag(github, folder, { allowedSigners: signers, bundle }, interruption)
 }
 
 /** Throws SeederError when something is wrong. */

@@ -117,11 +117,11 @@ function gitHubReleases(
         onBytes,
       )
     },
-    download: (asset, from = 0) =>
+    download: (asset, from = 0, until = asset.size) =>
       downloadAsset(
         { ...reached, url: `${apiUrl}/repos/${owner}/${repo}/releases/assets/${asset.id}` },
         asset,
-        from,
+        { from, until },
       ),
   }
 }

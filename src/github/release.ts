@@ -64,6 +64,9 @@ export interface Releases {
     asset: { name: string; size: number; open: () => Readable },
     onBytes?: (sent: number) => void,
   ): Promise<Asset>
-  /** The bytes of an asset from `from` on, as they come. `from` in the answer: where the server really begins (0 when it has no Range). */
-  download(asset: Asset, from?: number): Promise<{ from: number; bytes: Readable }>
+  /**
+   * The bytes of an asset from `from` on, up to `until` or to its end, as they come. `from` in the answer: where the server
+   * really begins. Without Range it begins at 0 and gives all of it.
+   */
+  download(asset: Asset, from?: number, until?: number): Promise<{ from: number; bytes: Readable }>
 }

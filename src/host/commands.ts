@@ -102,11 +102,12 @@ export function shellWords(argv: readonly string[]): string {
 
 /**
  * Refuses early where the commands cannot work.
+ * @param what the command that was called
  * @throws UsageError for anybody but root
  */
-export function requireRoot(): void {
+export function requireRoot(what = 'seeder node'): void {
   if (process.getuid?.() === 0) return
-  throw new UsageError('`seeder node` has to be run by root, on the Proxmox VE host itself', {
+  throw new UsageError(`\`${what}\` has to be run by root, on the Proxmox VE host itself`, {
     fix: 'log in on the host as root, and run it there',
   })
 }

@@ -9,7 +9,8 @@ import { installedScript, runDeployScript } from './deploy-script.ts'
 import { pveFolder } from './guests.ts'
 import { Ledger, type NodeEntry } from './node/ledger.ts'
 
-const reportSchema = z.object({
+/** `seeder status --host-only --json`. */
+export const hostReportSchema = z.object({
   schema: z.literal(1),
   /** The Proxmox node. */
   host: z.string().min(1),
@@ -31,7 +32,7 @@ const reportSchema = z.object({
 })
 
 /** The templates of a host and what was made of them. */
-export type HostReport = z.output<typeof reportSchema>
+export type HostReport = z.output<typeof hostReportSchema>
 export type ReportedTemplate = HostReport['templates'][number]
 
 /** Whether this is a host that templates are made on, as far as this user can see. */
@@ -86,7 +87,7 @@ function clonesOf(
  */
 export async function readReportFile(file: string): Promise<HostReport> {
   try {
-    return reportSchema.parse(JSON.parse(await readFile(file, 'utf8')))
+    return hostReportSchema.parse(JSON.parse(await readFile(file, 'utf8')))
   } catch (cause) {
     throw new UsageError(`${file} is not the report of a host`, {
       fix: 'write one on the host: seeder status --host-only --json > FILE',

@@ -16,6 +16,9 @@ export interface TemplateEntry {
   readonly uuid: string
   /** Counts the promotions of this host: the highest is the newest. */
   readonly promoted: number
+  /** What a clone's /usr and UKI are; entries of earlier versions do not have them. */
+  readonly roothash?: string | undefined
+  readonly uki?: string | undefined
 }
 
 /** A template that clones are made of. */
@@ -32,6 +35,8 @@ const entrySchema = z.object({
   VERSION: z.string().min(1),
   UUID: z.string().toLowerCase(),
   PROMOTED: z.coerce.number().default(0),
+  USR_ROOTHASH: z.string().optional(),
+  UKI_SHA256: z.string().optional(),
 })
 
 /** An entry's text; undefined when it is not one of VM `vmid`. */
@@ -44,8 +49,11 @@ export function parseTemplateEntry(text: string, vmid: number): TemplateEntry | 
   )
   const parsed = entrySchema.safeParse(values)
   if (!parsed.success || parsed.data.VMID !== vmid) return undefined
-  const { VMID, IMAGE, VERSION, UUID, PROMOTED } = parsed.data
-  return { vmid: VMID, image: IMAGE, version: VERSION, uuid: UUID, promoted: PROMOTED }
+  const { VMID, IMAGE, VERSION, UUID, PROMOTED, USR_ROOTHASH, UKI_SHA256 } = parsed.data
+  return {
+    ...{ vmid: VMID, image: IMAGE, version: VERSION, uuid: UUID, promoted: PROMOTED },
+    ...{ roothash: USR_ROOTHASH, uki: UKI_SHA256 },
+  }
 }
 
 /** All entries of this host; none where nothing was deployed yet. */

@@ -1,3 +1,5 @@
+import { z } from 'zod'
+
 /** What was changed, and how a file was before. */
 export interface Changes {
   /** Paths below the folder that is asked about; undefined when there are so many that they are not all named. */
@@ -59,7 +61,9 @@ export function affectedImages(
   })
 }
 
-/** The matrix of a workflow's job that builds these images: `{"include":[{"image":"haproxy"}]}`. */
-export function matrixOf(images: readonly string[]): { include: { image: string }[] } {
+/** The matrix of a workflow's job that builds images: `{"include":[{"image":"haproxy"}]}`. */
+export const matrixSchema = z.object({ include: z.array(z.object({ image: z.string() })) })
+
+export function matrixOf(images: readonly string[]): z.output<typeof matrixSchema> {
   return { include: images.map((image) => ({ image })) }
 }

@@ -27,7 +27,8 @@ const lockedArtifact = z.strictObject({
   sha256,
 })
 
-const lockSchema = z.strictObject({
+/** `image.lock.json`. */
+export const lockSchema = z.strictObject({
   schema: z.literal(1),
   image: z.string(),
   base: z.string(),

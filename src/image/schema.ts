@@ -37,6 +37,7 @@ export const baseSchema = z.strictObject({
   kernel: packageName,
   packages: z.array(packageName),
   exclude: z.array(z.string().startsWith('/')).default([]),
+  keep: z.array(z.string().startsWith('/')).default([]),
   services,
   tools: z.union([z.array(packageName).min(1), name]),
 })
@@ -89,6 +90,7 @@ export const imageSchema = z.strictObject({
   /** Package → the oldest upstream version that will do, checked while locking. */
   requires: z.record(packageName, version).default({}),
   exclude: z.array(z.string().startsWith('/')).default([]),
+  keep: z.array(z.string().startsWith('/')).default([]),
   services,
 })
 

@@ -1,5 +1,5 @@
 import { formatRange } from './address.ts'
-import { asRole, type Flow, type Platform, type RoleName } from './schema.ts'
+import { asRole, type Flow, formatPort, type Platform, type RoleName } from './schema.ts'
 
 /** Where a flow comes from, as a machine that receives it can tell. */
 export type Source =
@@ -24,6 +24,22 @@ export function inboundFlows(platform: Platform, role: RoleName): InboundFlow[] 
       ...flow,
       sources: flow.from.map((word) => sourceOf(platform, word, role)),
     }))
+}
+
+/** The ports that machines of these roles let somebody in to, by role, as `tcp/6443`, each once. */
+export function openPorts(platform: Platform, roles: readonly string[]): Record<string, string[]> {
+  return Object.fromEntries(
+    roles.flatMap((name) => {
+      const role = asRole(name)
+      if (!role) return []
+      const ports = inboundFlows(platform, role).flatMap(({ protocols, ports = [] }) =>
+        protocols.flatMap((protocol) =>
+          ports.length === 0 ? [protocol] : ports.map((port) => `${protocol}/${formatPort(port)}`),
+        ),
+      )
+      return [[role, [...new Set(ports)]]]
+    }),
+  )
 }
 
 /** What the word `from` means to a machine of role `to`. */

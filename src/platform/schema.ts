@@ -111,6 +111,12 @@ export const platformSchema = z.strictObject({
     nodePorts: portRange,
   }),
   flows: z.record(name, flow),
+  releases: z
+    .strictObject({
+      /** So many builders have to have signed the same disk before a version is promoted. */
+      builders: z.int().min(1).max(9).default(1),
+    })
+    .default({ builders: 1 }),
 })
 
 /** The site as a checked value: every name in it exists. Made by `loadPlatform` only. */

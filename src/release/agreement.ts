@@ -1,7 +1,8 @@
 import { manifestName, qcow2Name } from '../build/manifest.ts'
 import type { Asset, Release } from '../github/release.ts'
 import { SeederError } from '../report/error.ts'
-import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
+import { CONTENTS_FILE, type Contents, type Pack, type Part, type ReleaseFile } from './contents.ts'
+import { packName, packSize } from './pack/layout.ts'
 import { MOST_BYTES } from './small-asset.ts'
 import { SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
@@ -30,14 +31,35 @@ export function contradictions(contents: Contents, release: Release): string[] {
           release.assets.find(({ name }) => name === part.name),
         ),
       ),
+    ...(contents.bundle?.pack ? packContradictions(contents.bundle.pack, release) : []),
     ...contradictionsWithin(contents),
   ]
+}
+
+/** Where what is said of a release's pack contradicts itself or the assets that GitHub has, a line each. */
+export function packContradictions(pack: Pack, release: Release): string[] {
+  const name = packName(release.tag)
+  const size = packSize(pack.members)
+  const assets = new Map(release.assets.map((asset) => [asset.name, asset]))
+  return [
+    ...(pack.name === name ? [] : [`its pack is named ${pack.name}`]),
+    ...(pack.size === size
+      ? []
+      : [`its pack has ${pack.size} bytes; with these files it would have ${size}`]),
+    ...fileContradictions(pack),
+    ...pack.parts.flatMap((part) => assetContradictions(part, assets.get(part.name))),
+  ]
+}
+
+/** Every part that a release has to have, of its pack as well. */
+export function partsOf({ files, bundle }: Contents): Part[] {
+  return [...files, ...(bundle?.pack ? [bundle.pack] : [])].flatMap(({ parts }) => parts)
 }
 
 /** Where `release.json` contradicts itself, a line each. */
 export function contradictionsWithin(contents: Contents): string[] {
   const names = contents.files.map(({ name }) => name)
-  const parts = contents.files.flatMap((file) => file.parts)
+  const parts = partsOf(contents)
   return [
     ...repeated(names).map((name) => `it names ${name} twice`),
     ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),

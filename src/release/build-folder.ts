@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { type Manifest, manifestName, manifestSchema } from '../build/manifest.ts'
-import { readOutput } from '../build/output.ts'
+import { readIntactOutput } from '../build/output.ts'
 import { SeederError } from '../report/error.ts'
 import type { LocalRelease } from './local.ts'
 import { requireSums, SUMS_FILE } from './sums.ts'
@@ -14,12 +14,7 @@ import { REPORT_FILE, requireGreenReport } from './test-report.ts'
  * Throws SeederError when a file of it is damaged, or its test is missing, red, or of another image.
  */
 export async function readTestedBuild(folder: string): Promise<Manifest> {
-  const { manifest, damaged } = await readOutput(folder)
-  if (damaged.length > 0) {
-    throw new SeederError(`${folder} is damaged: ${damaged.join(', ')} is not what SHA256SUMS says`, {
-      fix: 'build or download it again',
-    })
-  }
+  const manifest = await readIntactOutput(folder)
   const text = await readFile(join(folder, REPORT_FILE), 'utf8').catch((cause: unknown) => {
     throw new SeederError(`${folder} was not tested: it has no ${REPORT_FILE}`, {
       fix: `run: seeder test ${folder}`,

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { z } from 'zod'
 import { manifestName } from '../build/manifest.ts'
 import type { Releases } from '../github/release.ts'
 import type { Argv } from '../host/commands.ts'
@@ -34,18 +35,22 @@ export interface DeployRequest {
   readonly allowedSigners: string | undefined
 }
 
-export interface DeployResult {
-  readonly image: string
-  readonly version: string
-  /** The template; null for a plan of one that does not exist yet. */
-  readonly vmid: number | null
-  /** Whether another template is the current one now; of a plan, whether one would be. */
-  readonly changed: boolean
-  /** The template that was current before; null when there was none, or it is not known in a plan. */
-  readonly before: number | null
-  /** The Proxmox node. */
-  readonly host: string
-}
+export const deployResultSchema = z
+  .object({
+    image: z.string(),
+    version: z.string(),
+    /** The template; null for a plan of one that does not exist yet. */
+    vmid: z.int().nullable(),
+    /** Whether another template is the current one now; of a plan, whether one would be. */
+    changed: z.boolean(),
+    /** The template that was current before; null when there was none, or it is not known in a plan. */
+    before: z.int().nullable(),
+    /** The Proxmox node. */
+    host: z.string(),
+  })
+  .readonly()
+
+export type DeployResult = z.output<typeof deployResultSchema>
 
 /**
  * Deploys a release to the host that this runs on: downloads it, and lets deploy.sh make a template of it.

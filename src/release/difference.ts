@@ -1,58 +1,64 @@
+import { z } from 'zod'
 import type { Manifest } from '../build/manifest.ts'
-import { type Tally, type TestRecord, tallyOf } from './test-record.ts'
+import { compareInventories, filesDifferenceSchema } from './files-difference.ts'
+import type { Finished } from './finished.ts'
+import { type TestRecord, tallyOf, tallySchema } from './test-record.ts'
 
-/** A finished image: what it is made of and, when it was proven, how that went. */
-export interface Finished {
-  readonly manifest: Manifest
-  readonly record?: TestRecord | undefined
-}
-
+const names = z.array(z.string()).readonly()
 /** A package or an upstream tarball that is in one image only. */
-export interface Component {
-  readonly name: string
-  readonly version: string
-}
-
+const component = z.object({ name: z.string(), version: z.string() }).readonly()
 /** A number before and after. */
-export interface Change {
-  readonly before: number
-  readonly after: number
-}
+const change = z.object({ before: z.number(), after: z.number() }).readonly()
+
+export type Change = z.output<typeof change>
 
 /** What differs between two versions of an image. */
-export interface Difference {
-  readonly before: string
-  readonly after: string
-  /** The disks are the same, bit for bit. */
-  readonly identical: boolean
-  readonly added: readonly Component[]
-  readonly removed: readonly Component[]
-  readonly changed: readonly { readonly name: string; readonly before: string; readonly after: string }[]
-  /** Bytes. */
-  readonly sizes: { readonly qcow2: Change; readonly disk: Change; readonly usr: Change }
-  /** Milliseconds to the end of the first boot; undefined when either was not measured, or on another kind of machine. */
-  readonly boot: Change | undefined
-  /** Undefined when either was not proven. */
-  readonly checks:
-    | {
-        readonly before: Tally
-        readonly after: Tally
+export const differenceSchema = z
+  .object({
+    before: z.string(),
+    after: z.string(),
+    /** The disks are the same, bit for bit. */
+    identical: z.boolean(),
+    added: z.array(component).readonly(),
+    removed: z.array(component).readonly(),
+    changed: z
+      .array(z.object({ name: z.string(), before: z.string(), after: z.string() }).readonly())
+      .readonly(),
+    /** Bytes. */
+    sizes: z.object({ qcow2: change, disk: change, usr: change }).readonly(),
+    /** Milliseconds to the end of the first boot; not there when either was not measured, or on another kind of machine. */
+    boot: change.optional(),
+    /** The kernel's command line, without what is other in every image. Not there when it is the same. */
+    commandLine: z.object({ before: z.string(), after: z.string() }).readonly().optional(),
+    /** Ports that the firewall lets somebody through to, as `ROLE PROTOCOL/PORT`. */
+    ports: z.object({ opened: names, closed: names }).readonly(),
+    /** Not there when the files of either are not known. */
+    files: filesDifferenceSchema.optional(),
+    /** Not there when either was not proven. */
+    checks: z
+      .object({
+        before: tallySchema,
+        after: tallySchema,
         /** Names of checks that passed before and did not now, and the other way round. */
-        readonly broken: readonly string[]
-        readonly mended: readonly string[]
-        readonly added: readonly string[]
-        readonly removed: readonly string[]
-      }
-    | undefined
-}
+        broken: names,
+        mended: names,
+        added: names,
+        removed: names,
+      })
+      .readonly()
+      .optional(),
+  })
+  .readonly()
+
+export type Difference = z.output<typeof differenceSchema>
 
 /** Compares two versions of an image, sorted by name. */
 export function differenceOf(before: Finished, after: Finished): Difference {
   const [was, is] = [before.manifest, after.manifest]
   const [old, now] = [componentsOf(was), componentsOf(is)]
-  const names = [...new Set([...old.keys(), ...now.keys()])].sort()
+  const all = [...new Set([...old.keys(), ...now.keys()])].sort()
   const only = (here: Map<string, string>, there: Map<string, string>) =>
-    names.flatMap((name) => {
+    all.flatMap((name) => {
       const version = here.get(name)
       return version !== undefined && !there.has(name) ? [{ name, version }] : []
     })
@@ -62,7 +68,7 @@ export function differenceOf(before: Finished, after: Finished): Difference {
     identical: was.raw.sha256 === is.raw.sha256,
     added: only(now, old),
     removed: only(old, now),
-    changed: names.flatMap((name) => {
+    changed: all.flatMap((name) => {
       const [left, right] = [old.get(name), now.get(name)]
       return left !== undefined && right !== undefined && left !== right
         ? [{ name, before: left, after: right }]
@@ -74,6 +80,9 @@ export function differenceOf(before: Finished, after: Finished): Difference {
       usr: { before: was.usr.size, after: is.usr.size },
     },
     boot: bootChange(before.record, after.record),
+    commandLine: commandLineChange(was, is),
+    ports: { opened: without(portsOf(is), portsOf(was)), closed: without(portsOf(was), portsOf(is)) },
+    files: before.inventory && after.inventory && compareInventories(before.inventory, after.inventory),
     checks: checkChange(before.record, after.record),
   }
 }
@@ -83,6 +92,21 @@ function componentsOf({ packages, artifacts }: Manifest): Map<string, string> {
     ...Object.entries(packages),
     ...Object.entries(artifacts).map(([name, { version }]): [string, string] => [name, version]),
   ])
+}
+
+function commandLineChange(before: Manifest, after: Manifest): Difference['commandLine'] {
+  const [was, is] = [before, after].map(({ kernel }) =>
+    kernel.commandLine.replace(/\b(usrhash|seeder\.usr)=\S+\s*/g, ''),
+  )
+  return was === undefined || is === undefined || was === is ? undefined : { before: was, after: is }
+}
+
+function portsOf({ ports }: Manifest): string[] {
+  return Object.entries(ports).flatMap(([role, open]) => open.map((port) => `${role} ${port}`))
+}
+
+function without(some: readonly string[], others: readonly string[]): string[] {
+  return some.filter((one) => !others.includes(one))
 }
 
 function bootChange(before?: TestRecord, after?: TestRecord): Change | undefined {

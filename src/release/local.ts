@@ -4,10 +4,12 @@ import { lstat, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Manifest, manifestName, qcow2Name } from '../build/manifest.ts'
+import { bundleListName } from '../bundle/index.ts'
+import { evidenceNames } from '../evidence/names.ts'
 import { SeederError } from '../report/error.ts'
 import { CONTENTS_FILE, type Contents, PART_SIZE, type Part, type ReleaseFile } from './contents.ts'
 import { MOST_BYTES } from './small-asset.ts'
-import { SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
+import { parseSums, SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 import { formatTag, parseTag } from './tag.ts'
 import { REPORT_FILE } from './test-report.ts'
 
@@ -61,22 +63,39 @@ export async function readLocalRelease(
   const { image, version } = manifest
   requireOwnNames(manifest)
   const disk = join(folder, manifest.qcow2.file)
-  const small = new Map<string, Buffer>()
+  const sums = await readSmallFile(join(folder, SUMS_FILE))
+  const listed = parseSums(sums.toString())
+  const small = new Map([[SUMS_FILE, sums]])
   for (const name of [
-    ...[manifestName(manifest), 'template.conf', REPORT_FILE, SUMS_FILE],
+    ...[manifestName(manifest), 'template.conf', REPORT_FILE],
+    ...[...evidenceNames(manifest), bundleListName(manifest)].filter((one) => listed.has(one)),
     ...(signed ? [SIGNATURE_FILE] : []),
   ]) {
     small.set(name, await readSmallFile(join(folder, name)))
   }
-  const { file, assets } = await describeDisk(disk, manifest.qcow2.file, partSize, onBytes)
+  const { file, assets } = await describeInParts(disk, manifest.qcow2.file, partSize, onBytes)
   const others = [...small].map(([name, content]) => assetOf(name, content))
   const files = [
     file,
     ...others.map(({ name, size, sha256 }) => ({ name, size, sha256, parts: [{ name, size, sha256 }] })),
   ]
   const contents: Contents = { schema: 1, image, version, raw: { sha256: manifest.raw.sha256 }, files }
-  const description = assetOf(CONTENTS_FILE, Buffer.from(`${JSON.stringify(contents, null, 2)}\n`))
-  return { contents, assets: [...assets, ...others, description], small }
+  return { contents, assets: [...assets, ...others, describe(contents)], small }
+}
+
+/** The same, with what is to be said and sent of its bundle. */
+export function withBundle(
+  { contents, assets, small }: LocalRelease,
+  bundle: NonNullable<Contents['bundle']>,
+  packAssets: readonly LocalAsset[],
+): LocalRelease {
+  const complete: Contents = { ...contents, bundle }
+  const others = assets.filter(({ name }) => name !== CONTENTS_FILE)
+  return { contents: complete, assets: [...others, ...packAssets, describe(complete)], small }
+}
+
+function describe(contents: Contents): LocalAsset {
+  return assetOf(CONTENTS_FILE, Buffer.from(`${JSON.stringify(contents, null, 2)}\n`))
 }
 
 /** Checks that a manifest has the names that it has to have: they become paths. Throws SeederError. */
@@ -100,7 +119,8 @@ function assetOf(name: string, content: Buffer): LocalAsset {
   return { name, size: content.length, sha256, open: () => Readable.from([content]) }
 }
 
-async function describeDisk(
+/** Reads a file once, for its digest and those of its parts: what a release says of it, and its assets. */
+export async function describeInParts(
   path: string,
   name: string,
   partSize: number | undefined,

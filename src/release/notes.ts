@@ -1,6 +1,8 @@
 import type { Manifest } from '../build/manifest.ts'
+import { bundleName } from '../bundle/index.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Contents } from './contents.ts'
+import { describeBundle } from './pack/describe.ts'
 import { SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
 import type { TestRecord } from './test-record.ts'
@@ -40,6 +42,7 @@ export function releaseNotes(described: Described): string {
     ['Base, kernel', `${manifest.base}, ${manifest.kernel.version}`],
     ['Source', `${commit}${manifest.source.dirty ? ', with changes that were not committed' : ''}`],
     ['Lock sha256', `\`${manifest.lock.sha256}\``],
+    ...(contents.bundle ? [['Bundle', describeBundle(contents.bundle)]] : []),
     ['Test', `${countChecks(report)} (${report.accelerator.kind.toUpperCase()})`],
   ]
   return [
@@ -53,12 +56,23 @@ export function releaseNotes(described: Described): string {
     '',
     ...block([`seeder deploy ${manifest.image} ${manifest.version}`]),
     '',
+    ...rebuild(contents),
     '**Verify** it by hand:',
     '',
     ...block(verifyCommands(described, parts.length > 1)),
     OURS_MARKER,
     '',
   ].join('\n')
+}
+
+function rebuild(contents: Contents): string[] {
+  if (!contents.bundle) return []
+  const tag = formatTag(contents)
+  const commands = [
+    `seeder bundle ${tag} --out ${bundleName(contents)}`,
+    `seeder build --from-bundle ${bundleName(contents)} --out DIR`,
+  ]
+  return ['**Build** it again, from nothing but its files:', '', ...block(commands), '']
 }
 
 function verifyCommands({ repository, manifest, contents, signer }: Described, inParts: boolean): string[] {

@@ -1,21 +1,34 @@
+import { z } from 'zod'
 import type { Release, ReleaseChange, Releases } from '../github/release.ts'
 import { SeederError, StoppedError, UsageError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
+import { confirmers, requireBuilders } from './confirmation.ts'
+import type { Trust } from './signed-sums.ts'
 import { DEMOTED_MARKER, isDemoted, type Standing, standings } from './standing.ts'
 import { compareVersions, requireTag } from './tag.ts'
-import { type Trust, verifyRelease } from './verify.ts'
+import { verifyRelease } from './verify.ts'
 
-export interface PromoteResult {
-  readonly tag: string
-  /** The page for people. */
-  readonly url: string
-  /** False when it was so already. */
-  readonly changed: boolean
-  /** The tag of the version that is promoted now, which is to be deployed; null when there is none. */
-  readonly promoted: string | null
-  /** Who signed it, where that was checked. */
-  readonly signer: string | null
+/** What a release has to have to be promoted. */
+export interface PromotionPolicy extends Trust {
+  /** So many builders have to have got the same disk; whoever signed the release is one of them. */
+  readonly builders: number
 }
+
+export const promoteResultSchema = z
+  .object({
+    tag: z.string(),
+    /** The page for people. */
+    url: z.string(),
+    /** False when it was so already. */
+    changed: z.boolean(),
+    /** The tag of the version that is promoted now, which is to be deployed; null when there is none. */
+    promoted: z.string().nullable(),
+    /** Who signed it, where that was checked. */
+    signer: z.string().nullable(),
+  })
+  .readonly()
+
+export type PromoteResult = z.output<typeof promoteResultSchema>
 
 /**
  * Makes a candidate the promoted version of its image, after everything about it was verified again. One that is
@@ -25,7 +38,7 @@ export interface PromoteResult {
 export async function promote(
   releases: Releases,
   tag: string,
-  trust: Trust,
+  policy: PromotionPolicy,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<PromoteResult> {
@@ -37,7 +50,7 @@ export async function promote(
     }
     // Anybody who may write could have made it a full release.
     progress.phase(`verify ${tag}`)
-    const { signer } = await verifyRelease(releases, release, trust, signal)
+    const signer = await verify(releases, release, policy, signal)
     return { ...resultOf(release, standing, false), signer: signer ?? null }
   }
   const newer = standing.versions.find(
@@ -49,12 +62,28 @@ export async function promote(
     })
   }
   progress.phase(`verify ${tag}`)
-  const { signer } = await verifyRelease(releases, release, trust, signal)
+  const signer = await verify(releases, release, policy, signal)
 
   progress.phase(`promote ${tag}`)
   const body = release.body.replaceAll(`${DEMOTED_MARKER}\n`, '').replaceAll(DEMOTED_MARKER, '')
   const change = { body, prerelease: false, makeLatest: true }
   return { ...(await changed(releases, release, change, signal)), signer: signer ?? null }
+}
+
+/** Verifies a release, and that enough builders have got its disk. Returns who signed it, where that was checked. */
+async function verify(
+  releases: Releases,
+  release: Release,
+  policy: PromotionPolicy,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { manifest, signer } = await verifyRelease(releases, release, policy, signal)
+  if (policy.builders > 1) {
+    const { allowedSigners } = policy
+    const confirmed = allowedSigners === undefined ? [] : await confirmers(release, manifest, allowedSigners)
+    requireBuilders(release.tag, policy.builders, signer, confirmed)
+  }
+  return signer
 }
 
 /**

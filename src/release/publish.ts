@@ -1,14 +1,17 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { z } from 'zod'
 import type { Manifest } from '../build/manifest.ts'
 import type { Release, Releases } from '../github/release.ts'
 import { UsageError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { findPublished } from './already-published.ts'
 import { readTestedBuild, requireVouched } from './build-folder.ts'
+import type { Contents } from './contents.ts'
 import { chooseDraft, makeDraft } from './draft.ts'
 import { readLocalRelease } from './local.ts'
 import { releaseNotes, releaseTitle } from './notes.ts'
+import { type BundleWish, withPublishedBundle } from './pack/publish.ts'
 import { checkPublished, publishDraft } from './publication.ts'
 import { signSums, verifySums } from './signature.ts'
 import { standings } from './standing.ts'
@@ -27,24 +30,35 @@ export interface PublishRequest {
   /** The folder of a build with its test report. */
   readonly folder: string
   readonly signing: Signing
+  /** What is published of its bundle; nothing when it is left away. */
+  readonly bundle?: Omit<BundleWish, 'partSize'> | undefined
   /** For a build outside a git checkout, which knows no commit. */
   readonly commit?: string | undefined
   /** Bytes; by default what GitHub takes. */
   readonly partSize?: number | undefined
 }
 
-export interface PublishResult {
-  readonly tag: string
-  /** The page for people. */
-  readonly url: string
-  /** False when there was nothing to do. */
-  readonly published: boolean
-  /** Whether this release is the image's candidate now. */
-  readonly candidate: boolean
-  readonly rawSha256: string
-  readonly assets: readonly { readonly name: string; readonly size: number; readonly sha256: string }[]
-  readonly uploadedBytes: number
-}
+export const publishResultSchema = z
+  .object({
+    tag: z.string(),
+    /** The page for people. */
+    url: z.string(),
+    /** False when there was nothing to do. */
+    published: z.boolean(),
+    /** Whether this release is the image's candidate now. */
+    candidate: z.boolean(),
+    rawSha256: z.string(),
+    assets: z.array(z.object({ name: z.string(), size: z.int(), sha256: z.string() }).readonly()).readonly(),
+    uploadedBytes: z.int(),
+    /** What it brings of its bundle, and the releases that have the rest; null when it has none, or was there already. */
+    bundle: z
+      .object({ files: z.int(), bytes: z.int(), others: z.array(z.string()).readonly() })
+      .readonly()
+      .nullable(),
+  })
+  .readonly()
+
+export type PublishResult = z.output<typeof publishResultSchema>
 
 /**
  * Makes the release of a tested build: a draft that gets all files, is compared with what was sent, and only then is
@@ -54,7 +68,7 @@ export interface PublishResult {
  */
 export async function publish(
   releases: Releases,
-  { folder, signing, commit: named, partSize }: PublishRequest,
+  { folder, signing, commit: named, bundle, partSize }: PublishRequest,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<PublishResult> {
@@ -81,23 +95,28 @@ export async function publish(
   const tag = formatTag(manifest)
   await requireTagOf(releases, tag, commit)
 
-  const { repository } = releases
-  const described = { repository, manifest, report, contents: local.contents, commit, signer }
-  const notes = { title: releaseTitle(manifest), body: releaseNotes(described), target: commit }
-  const { draft: found, others } = chooseDraft(tag, all, local.assets)
-  for (const other of others) progress.note(`another draft of ${tag} is left: delete it at ${other.url}`)
-  const draft = found ?? (await makeDraft(releases, { tag, ...notes }, local.assets, signal))
+  const wish = bundle && { ...bundle, partSize }
+  return withPublishedBundle(releases, all, local, { manifest, wish }, progress, signal, async (complete) => {
+    const { contents, assets } = complete
+    const { repository } = releases
+    const described = { repository, manifest, report, contents, commit, signer }
+    const notes = { title: releaseTitle(manifest), body: releaseNotes(described), target: commit }
+    const { draft: found, others } = chooseDraft(tag, all, assets)
+    for (const other of others) progress.note(`another draft of ${tag} is left: delete it at ${other.url}`)
+    const draft = found ?? (await makeDraft(releases, { tag, ...notes }, assets, signal))
 
-  progress.phase(found ? `go on with the draft of ${tag}` : `upload ${tag}`)
-  const { release, uploadedBytes } = await publishDraft(releases, draft, local, notes, progress, signal)
+    progress.phase(found ? `go on with the draft of ${tag}` : `upload ${tag}`)
+    const { release, uploadedBytes } = await publishDraft(releases, draft, complete, notes, progress, signal)
 
-  progress.phase('check the release')
-  await checkPublished(releases, release, { tag, commit, assets: local.assets }, signal)
-  return {
-    ...{ tag, url: release.url, published: true, rawSha256: manifest.raw.sha256, uploadedBytes },
-    candidate: isCandidate(release, [...all, release]),
-    assets: local.assets.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
-  }
+    progress.phase('check the release')
+    await checkPublished(releases, release, { tag, commit, assets }, signal)
+    return {
+      ...{ tag, url: release.url, published: true, rawSha256: manifest.raw.sha256, uploadedBytes },
+      candidate: isCandidate(release, [...all, release]),
+      assets: assets.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
+      bundle: bundleOf(contents),
+    }
+  })
 }
 
 function commitOf({ source }: Manifest, named: string | undefined): string {
@@ -129,7 +148,14 @@ function untouched(release: Release, all: readonly Release[], { raw }: Manifest)
     ...{ tag: release.tag, url: release.url, published: false, rawSha256: raw.sha256, uploadedBytes: 0 },
     candidate: isCandidate(release, all),
     assets: release.assets.map(({ name, size, sha256 = '' }) => ({ name, size, sha256 })),
+    bundle: null,
   }
+}
+
+function bundleOf({ bundle }: Contents): PublishResult['bundle'] {
+  if (!bundle) return null
+  const { pack, others } = bundle
+  return { files: pack?.members.length ?? 0, bytes: pack?.size ?? 0, others }
 }
 
 function isCandidate({ id }: Release, all: readonly Release[]): boolean {

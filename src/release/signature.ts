@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdtemp, open, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -19,13 +19,12 @@ const NAMESPACE = 'seeder'
  */
 export async function signSums(folder: string, key: string): Promise<Buffer> {
   const sums = join(folder, SUMS_FILE)
-  // A secret often loses its last line break on its way, and ssh-keygen does not take the key then.
-  const handle = await namelessFile(`${key.replaceAll('\r', '').trim()}\n`)
+  const handle = await keyFile(key)
   // After SIGKILL it stays: src/build/output.ts knows it for one of ours.
   const partial = join(folder, `${SIGNATURE_FILE}.${randomBytes(6).toString('hex')}`)
   try {
     const text = await readFile(sums)
-    const signature = sign(handle, text)
+    const signature = sign(handle, text, NAMESPACE)
     await workIn(folder, async () => {
       // Never into what somebody else has put there, such as a link.
       await writeFile(partial, signature, { flag: 'wx' })
@@ -38,16 +37,61 @@ export async function signSums(folder: string, key: string): Promise<Buffer> {
   }
 }
 
+/** Signs a text for `namespace`. Throws UsageError when ssh-keygen does not take the key. */
+export async function signText(key: string, text: string, namespace: string): Promise<string> {
+  const handle = await keyFile(key)
+  try {
+    return sign(handle, Buffer.from(text), namespace)
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Who signed a text for `namespace`, of those in `allowedSigners`; undefined when the signature is nobody's, or wrong.
+ */
+export async function verifyText(
+  text: string,
+  signature: string,
+  allowedSigners: string,
+  namespace: string,
+): Promise<string | undefined> {
+  const folder = await mkdtemp(join(tmpdir(), 'seeder-verify-'))
+  try {
+    const file = join(folder, 'signature')
+    await writeFile(file, signature)
+    const found = await execa(
+      'ssh-keygen',
+      ['-Y', 'find-principals', '-s', file, '-f', allowedSigners],
+      quiet,
+    )
+    for (const name of found.exitCode === 0 ? found.stdout.split(/[,\n]/) : []) {
+      if (name === '') continue
+      const argv = ['-Y', 'verify', '-f', allowedSigners, '-I', name, '-n', namespace, '-s', file]
+      const { exitCode } = await execa('ssh-keygen', argv, { ...quiet, stdin: 'pipe', input: text })
+      if (exitCode === 0) return name
+    }
+    return undefined
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** The key in an open file. A secret often loses its last line break on its way, and ssh-keygen does not take it then. */
+function keyFile(key: string): Promise<FileHandle> {
+  return namelessFile(`${key.replaceAll('\r', '').trim()}\n`)
+}
+
 /** What ssh-keygen makes of a text, with the key that an open file holds. */
-function sign(key: FileHandle, text: Buffer): string {
+function sign(key: FileHandle, text: Buffer, namespace: string): string {
   const { status, stdout, stderr } = spawnSync(
     'ssh-keygen',
     // With an empty passphrase it does not ask for one.
-    ['-q', '-P', '', '-Y', 'sign', '-f', '/proc/self/fd/3', '-n', NAMESPACE],
+    ['-q', '-P', '', '-Y', 'sign', '-f', '/proc/self/fd/3', '-n', namespace],
     { stdio: ['pipe', 'pipe', 'pipe', key.fd], input: text, encoding: 'utf8' },
   )
   if (status === 0) return stdout
-  throw new UsageError('could not sign SHA256SUMS with the key that was given', {
+  throw new UsageError('could not sign with the key that was given', {
     fix: 'give a private key without a passphrase in OpenSSH’s format, as ssh-keygen -t ed25519 -N "" makes one',
     cause: stderr,
   })
@@ -90,28 +134,41 @@ export async function verifySums(folder: string, allowedSigners: string): Promis
       cause,
     })
   })
-  const found = await execa(
-    'ssh-keygen',
-    ['-Y', 'find-principals', '-s', signature, '-f', allowedSigners],
-    quiet,
-  )
-  const [signer = ''] = found.stdout.split(/[,\n]/)
-  if (found.exitCode !== 0 || signer === '') {
+  const { names, stderr } = await findPrincipals(signature, allowedSigners)
+  const [signer] = names
+  if (signer === undefined) {
     throw new SeederError(`SHA256SUMS is signed by nobody in ${allowedSigners}`, {
       fix: 'do not use the image, or add the signer if you know the key',
-      cause: found.stderr,
+      cause: stderr,
     })
   }
-  const verified = await execa(
-    'ssh-keygen',
-    ['-Y', 'verify', '-f', allowedSigners, '-I', signer, '-n', NAMESPACE, '-s', signature],
-    { ...quiet, stdin: 'pipe', input: text },
-  )
+  const verified = await verifyAs(signer, text, signature, allowedSigners, NAMESPACE)
   if (verified.exitCode === 0) return signer
   throw new SeederError(`the signature of SHA256SUMS by ${signer} is wrong`, {
     fix: 'the file was changed after it was signed, or the signature is for something else: do not use it',
     cause: verified.stderr,
   })
+}
+
+/** Whose key made the signature in a file, by the names in `allowedSigners`; and what ssh-keygen said. */
+async function findPrincipals(
+  signature: string,
+  allowedSigners: string,
+): Promise<{ names: string[]; stderr: string }> {
+  const argv = ['-Y', 'find-principals', '-s', signature, '-f', allowedSigners]
+  const { exitCode, stdout, stderr } = await execa('ssh-keygen', argv, quiet)
+  return { names: exitCode === 0 ? stdout.split(/[,\n]/).filter(Boolean) : [], stderr }
+}
+
+function verifyAs(
+  name: string,
+  text: string | Buffer,
+  signature: string,
+  allowedSigners: string,
+  namespace: string,
+) {
+  const argv = ['-Y', 'verify', '-f', allowedSigners, '-I', name, '-n', namespace, '-s', signature]
+  return execa('ssh-keygen', argv, { ...quiet, stdin: 'pipe', input: text })
 }
 
 const quiet = { reject: false, stdin: 'ignore' } as const

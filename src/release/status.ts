@@ -1,36 +1,42 @@
+import { z } from 'zod'
 import type { HostReport, ReportedTemplate } from '../host/report.ts'
 import type { Standing } from './standing.ts'
 import { compareVersions, parseTag } from './tag.ts'
 
-/** Where an image stands on one host; or, of an image that no host has, on GitHub alone. */
-export interface StatusRow {
-  readonly image: string
-  /** Versions; null when there is none. */
-  readonly candidate: string | null
-  readonly promoted: string | null
-  /** Null when nothing is known of any host. */
-  readonly host: string | null
-  /** The current template. */
-  readonly deployed: { readonly version: string; readonly vmid: number } | null
-  /** The templates that have clones, newest version first. */
-  readonly clones: readonly TemplateClones[]
-  /** How the host's template stands to what is promoted; null without both. */
-  readonly behind: Behind | null
-}
-
-export interface TemplateClones {
-  readonly version: string
-  readonly vmid: number
-  readonly current: boolean
-  /** What they are: a name where it is known, else the VM's id. */
-  readonly names: readonly string[]
-}
+const clones = z
+  .object({
+    version: z.string(),
+    vmid: z.int(),
+    current: z.boolean(),
+    /** What they are: a name where it is known, else the VM's id. */
+    names: z.array(z.string()).readonly(),
+  })
+  .readonly()
 
 /** Published versions between the template and the promoted one, newest first, that one with them; or the other way round. */
-export interface Behind {
-  readonly by: readonly string[]
-  readonly ahead: boolean
-}
+const behindSchema = z.object({ by: z.array(z.string()).readonly(), ahead: z.boolean() }).readonly()
+
+/** Where an image stands on one host; or, of an image that no host has, on GitHub alone. */
+export const statusRowSchema = z
+  .object({
+    image: z.string(),
+    /** Versions; null when there is none. */
+    candidate: z.string().nullable(),
+    promoted: z.string().nullable(),
+    /** Null when nothing is known of any host. */
+    host: z.string().nullable(),
+    /** The current template. */
+    deployed: z.object({ version: z.string(), vmid: z.int() }).readonly().nullable(),
+    /** The templates that have clones, newest version first. */
+    clones: z.array(clones).readonly(),
+    /** How the host's template stands to what is promoted; null without both. */
+    behind: behindSchema.nullable(),
+  })
+  .readonly()
+
+export type StatusRow = z.output<typeof statusRowSchema>
+export type TemplateClones = z.output<typeof clones>
+export type Behind = z.output<typeof behindSchema>
 
 /** A row for each image and host, by name. */
 export function statusRows(

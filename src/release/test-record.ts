@@ -2,32 +2,50 @@ import { z } from 'zod'
 
 const check = z.object({
   name: z.string(),
+  /** What it is about: the image, its role, the artifact. */
+  group: z.string().optional(),
   title: z.string(),
   status: z.enum(['passed', 'failed', 'skipped']),
   detail: z.string(),
+  ms: z.number().optional(),
 })
 
-/** What outlives a proof of an image, of its `test-report.json`: durations in milliseconds. */
+/** How a first boot went. `startMs` counts from where the kernel began, `readyMs` from where the machine was switched on. */
+const boot = z.object({
+  readyMs: z.number().nullable(),
+  /** firmware, loader, kernel, initrd and userspace, as systemd counts them. */
+  stages: z.record(z.string(), z.number()).optional(),
+  /** The units that took longest, in the order in which they began. */
+  units: z.array(z.object({ name: z.string(), startMs: z.number(), ms: z.number() })).optional(),
+})
+
+/**
+ * What outlives a proof of an image, of its `test-report.json`: durations in milliseconds. What is optional was not in the
+ * reports of the first versions.
+ */
 export const testRecordSchema = z.object({
   image: z.string(),
   version: z.string().nullable(),
   passed: z.boolean(),
   raw: z.object({ sha256: z.string().nullable() }),
-  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']) }),
+  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']), qemu: z.string().optional() }),
+  started: z.iso.datetime().optional(),
   duration: z.number(),
   checks: z.array(check),
-  boot: z.object({ readyMs: z.number().nullable() }),
+  boot,
+  /** What else was measured, by name: `failoverMs`. */
+  measured: z.record(z.string(), z.number()).optional(),
 })
 
 export type TestRecord = z.output<typeof testRecordSchema>
 export type RecordedCheck = TestRecord['checks'][number]
 
 /** How many checks ended how. */
-export interface Tally {
-  readonly passed: number
-  readonly failed: number
-  readonly skipped: number
-}
+export const tallySchema = z
+  .object({ passed: z.number(), failed: z.number(), skipped: z.number() })
+  .readonly()
+
+export type Tally = z.output<typeof tallySchema>
 
 export function tallyOf({ checks }: Pick<TestRecord, 'checks'>): Tally {
   const count = (status: RecordedCheck['status']) => checks.filter((one) => one.status === status).length

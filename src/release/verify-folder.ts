@@ -3,25 +3,24 @@ import { join } from 'node:path'
 import { identityConf, type Manifest, manifestName, manifestSchema, qcow2Name } from '../build/manifest.ts'
 import { sha256File } from '../build/store.ts'
 import { describeError, SeederError } from '../report/error.ts'
+import type { Finding } from './finding.ts'
 import { verifySums } from './signature.ts'
 import { parseSums, SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 import { countChecks, REPORT_FILE, requireGreenReport } from './test-report.ts'
-
-/** One thing that was looked at, or could not be. */
-export interface Finding {
-  readonly what: string
-  readonly result: 'right' | 'wrong' | 'not checked'
-  /** What was found, in words. */
-  readonly found: string
-}
+import { verifyEvidence } from './verify-evidence.ts'
 
 /**
  * Looks at a folder that a build or a download left, with nothing but what is in it: digests, whether its files are of
  * one image, and its signature.
  * @param allowedSigners the file with those who may sign; undefined to go without a signature
+ * @param elsewhere what is known of the disk when it is not in the folder
  * @throws SeederError when the folder does not hold an image
  */
-export async function verifyFolder(folder: string, allowedSigners: string | undefined): Promise<Finding[]> {
+export async function verifyFolder(
+  folder: string,
+  allowedSigners: string | undefined,
+  elsewhere?: (name: string, sha256: string) => Finding,
+): Promise<Finding[]> {
   const text = await readFile(join(folder, SUMS_FILE), 'utf8').catch((cause: unknown) => {
     throw new SeederError(`${folder} does not hold an image: it has no ${SUMS_FILE}`, {
       fix: 'give the folder that `build --out` or a download left',
@@ -30,14 +29,18 @@ export async function verifyFolder(folder: string, allowedSigners: string | unde
   })
   const sums = parseSums(text)
   const findings = [await signature(folder, allowedSigners)]
-  for (const [name, digest] of sums) findings.push(await digestOf(folder, name, digest))
+  for (const [name, digest] of sums) {
+    const isElsewhere = elsewhere !== undefined && name.endsWith('.qcow2')
+    findings.push(isElsewhere ? elsewhere(name, digest) : await digestOf(folder, name, digest))
+  }
   const manifest = await readManifest(folder, sums)
   if (!manifest) {
     findings.push(wrong('manifest', `${SUMS_FILE} names no manifest that can be read`))
   } else {
-    findings.push(agreement('manifest', manifestProblems(manifest, sums)))
-    findings.push(agreement('template.conf', await confProblems(folder, manifest, sums)))
-    findings.push(await disk(folder, manifest, sums))
+    findings.push(agreement('content of the manifest', manifestProblems(manifest, sums)))
+    findings.push(agreement('content of template.conf', await confProblems(folder, manifest, sums)))
+    if (!elsewhere) findings.push(await disk(folder, manifest, sums))
+    findings.push(...(await verifyEvidence(folder, manifest, sums)))
     findings.push(await report(folder, manifest))
   }
   findings.push(...(await others(folder, sums)))

@@ -1,30 +1,21 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { manifestName } from '../build/manifest.ts'
+import { type Manifest, manifestName } from '../build/manifest.ts'
 import type { Release, Releases } from '../github/release.ts'
-import { SeederError } from '../report/error.ts'
-import { contradictionsWithin } from './agreement.ts'
+import { contradictionsWithin, partsOf } from './agreement.ts'
 import { compareAssets, describeDifference, untilDigested } from './assets.ts'
 import { CONTENTS_FILE, type Contents } from './contents.ts'
 import { readContents } from './contents-asset.ts'
 import { notAsPublished, requireTested } from './proof.ts'
-import { verifySums } from './signature.ts'
+import { type Trust, verifySigned } from './signed-sums.ts'
 import { readSmallAsset } from './small-asset.ts'
 import { requireSums, SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
 import { requireTagOf } from './tag-commit.ts'
 import { REPORT_FILE } from './test-report.ts'
 
-/** Who may have signed a release. Without a file a signature is not looked at. */
-export interface Trust {
-  readonly allowedSigners: string | undefined
-  readonly allowUnsigned: boolean
-}
-
 /** What is known of a release after it was verified. */
 export interface Verified {
   readonly rawSha256: string
+  readonly manifest: Manifest
   /** Undefined when nobody's signature was asked for. */
   readonly signer: string | undefined
 }
@@ -65,7 +56,7 @@ export async function verifyRelease(
   if (manifest.source.commit !== null) {
     await requireTagOf(releases, at.tag, manifest.source.commit, { exists: true, signal })
   }
-  return { rawSha256: contents.raw.sha256, signer }
+  return { rawSha256: contents.raw.sha256, manifest, signer }
 }
 
 /** Compares what GitHub has with what `release.json` says that it has to have. */
@@ -75,34 +66,6 @@ function requireAssets(release: Release, contents: Contents): void {
     throw notAsPublished(release, `its ${CONTENTS_FILE} cannot be right: ${contradiction}`)
   }
   const described = release.assets.filter(({ name }) => name !== CONTENTS_FILE)
-  const different = describeDifference(
-    compareAssets(
-      contents.files.flatMap(({ parts }) => parts),
-      described,
-    ),
-  )
+  const different = describeDifference(compareAssets(partsOf(contents), described))
   if (different.length > 0) throw notAsPublished(release, different.join('; '))
-}
-
-async function verifySigned(
-  release: Release,
-  sums: Buffer,
-  signature: Buffer | undefined,
-  { allowedSigners, allowUnsigned }: Trust,
-): Promise<string | undefined> {
-  if (signature === undefined) {
-    if (allowUnsigned) return undefined
-    throw new SeederError(`${release.tag} is not signed`, {
-      fix: 'raise the revision, and publish that with a key; or allow this one with --allow-unsigned',
-    })
-  }
-  if (allowedSigners === undefined) return undefined
-  const folder = await mkdtemp(join(tmpdir(), 'seeder-verify-'))
-  try {
-    await writeFile(join(folder, SUMS_FILE), sums)
-    await writeFile(join(folder, SIGNATURE_FILE), signature)
-    return await verifySums(folder, allowedSigners)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
 }

@@ -176,6 +176,18 @@ describe('a release', () => {
 })
 
 describe('test', () => {
+  it('does not begin to prove with a feed that is none', async () => {
+    await makeTestedBuild(join(workspace, 'out/haproxy'), commit, { image: 'haproxy', evidence: true })
+    await writeFile(join(workspace, 'feed.json'), '<html>not found</html>')
+    const given = { command: 'test', image: 'haproxy', 'vulnerability-feed': 'feed.json' }
+    const { code, stdout, outputs, summary } = await step(given)
+    expect({ code, outputs, summary }).toEqual({ code: 1, outputs: {}, summary: '' })
+    expect(stdout).toContain('::error::feed.json is no JSON that can be read%0A  → download it again')
+    expect(stdout).not.toContain('emulator')
+    const missing = await step({ ...given, 'vulnerability-feed': 'none.json' })
+    expect(missing.stdout).toContain('::error::none.json cannot be read')
+  })
+
   it('proves in a copy of itself inside namespaces, whose failure is told once', async () => {
     await makeTestedBuild(join(workspace, 'out/haproxy'), commit, { image: 'haproxy' })
     // Every program of this machine but QEMU, which Proxmox VE also calls kvm.
@@ -198,7 +210,8 @@ describe('comment', () => {
   async function leave(folder: string, image: string): Promise<void> {
     const { manifest } = await makeTestedBuild(join(root, `${folder}-${image}`), commit, { image })
     await mkdir(join(workspace, folder), { recursive: true })
-    const entry = { schema: 1, manifest, promoted: null, artifact: null }
+    const vulnerabilities = { isScanned: false, reason: 'no feed' }
+    const entry = { schema: 1, manifest, promoted: null, files: null, vulnerabilities, artifact: null }
     await writeFile(join(workspace, folder, `comment-${image}.json`), JSON.stringify(entry))
   }
   const comments = () => [...github.git.comments.values()].map(({ body }) => body)

@@ -60,6 +60,18 @@ describe('refused at once', () => {
       { command: 'publish', image: 'etcd', unsigned: 'true', 'signing-key': 'k' },
       'signing-key: contradicts unsigned',
     ],
+    [
+      { command: 'test', image: 'etcd', 'known-exploited': 'kev.json' },
+      'known-exploited: is nothing without vulnerability-feed',
+    ],
+    [
+      { command: 'test', directory: 'a\nb', 'vulnerability-feed': 'feed.json' },
+      'vulnerability-feed: is for one image',
+    ],
+    [
+      { command: 'build', image: 'etcd', 'vulnerability-feed': 'feed.json' },
+      'vulnerability-feed: is not for build but for test',
+    ],
     [{ command: 'promote', tag: 'etcd' }, 'tag: found "etcd"; give IMAGE-VERSION'],
     [
       { command: 'promote', tag: 'etcd-3.6.1-1', 'allow-unsigned': 'true', 'allowed-signers': 'f' },

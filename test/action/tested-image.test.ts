@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createStepProgress } from '../../src/action/progress.ts'
 import { commentEntrySchema } from '../../src/action/pull-comment.ts'
 import type { Step } from '../../src/action/step.ts'
@@ -10,6 +10,7 @@ import type { Proof } from '../../src/boot/proof-process.ts'
 import { LocalGitHub } from '../support/github/local-github.ts'
 import { seedImage } from '../support/release/seed.ts'
 import { makeTestedBuild, reportOf, tamper } from '../support/release/tested-build.ts'
+import { checkout } from '../support/seeder.ts'
 
 /** What a step makes of a finished proof: artifacts, the comment's part, the comparison. The images are small ones. */
 let github: LocalGitHub
@@ -37,7 +38,7 @@ function step(token = github.token()): Step {
       ...{ GITHUB_RUN_ID: '42', RUNNER_TEMP: root },
     },
     context: {
-      ...{ project: () => root, cache: root, checkout: root },
+      ...{ project: () => root, cache: root, checkout, version: '0' },
       progress: () => createStepProgress(() => {}),
     },
     warn: (text) => warnings.push(text),
@@ -46,9 +47,13 @@ function step(token = github.token()): Step {
 
 const commit = '1'.repeat(40)
 
-async function tested(version: string, passed = true): Promise<{ folder: string; proof: Proof }> {
+async function tested(
+  version: string,
+  passed = true,
+  evidence = false,
+): Promise<{ folder: string; proof: Proof }> {
   const folder = join(root, version)
-  const { manifest } = await makeTestedBuild(folder, commit, { image: 'haproxy', version })
+  const { manifest } = await makeTestedBuild(folder, commit, { image: 'haproxy', version, evidence })
   const report = reportOf(manifest)
   const checks = passed
     ? report.checks
@@ -71,6 +76,7 @@ it('uploads the image, its small files, and what the comment needs, beside the p
     'comment-haproxy',
     'haproxy-3.0.12-1',
     'haproxy-3.0.12-1.qcow2',
+    'haproxy-3.0.12-1.report.html',
   ])
   const image = artifacts.find(({ name }) => name.endsWith('.qcow2'))
   expect(outputs).toMatchObject({ version: '3.0.12-1', passed: true, 'artifact-id': image?.id })
@@ -84,6 +90,10 @@ it('uploads the image, its small files, and what the comment needs, beside the p
   expect(entry.artifact).toBe(
     `https://github.com/${github.repository}/actions/runs/42/artifacts/${image?.id}`,
   )
+  const page = artifacts.find(({ name }) => name.endsWith('.html'))
+  expect(entry.page).toMatch(new RegExp(`/artifacts/${page?.id}$`))
+  const html = await readFile(join(folder, 'haproxy-3.0.12-1.report.html'), 'utf8')
+  expect(html).toContain('Since the promoted version 3.0.11-1')
   expect(warnings).toEqual([])
 })
 
@@ -98,7 +108,7 @@ it('does not upload an image that failed, but what was found, with the consoles'
       .artifacts()
       .map(({ name }) => name)
       .sort(),
-  ).toEqual(['comment-haproxy', 'haproxy-3.0.12-1'])
+  ).toEqual(['comment-haproxy', 'haproxy-3.0.12-1', 'haproxy-3.0.12-1.report.html'])
   expect(outputs).toMatchObject({ passed: false })
   expect(outputs).not.toHaveProperty('artifact-id')
   expect(failures?.at(-1)).toBe('haproxy 3.0.12-1: 2 of 2 checks failed')
@@ -112,10 +122,64 @@ it('is as good without a comparison: a token that cannot read releases is a warn
     expect.stringContaining('there is no comparison with the promoted version: could not'),
   ])
   expect(github.artifacts()).toEqual([])
+  expect(await readFile(join(folder, 'haproxy-3.0.12-1.report.html'), 'utf8')).toContain('Not compared')
 })
 
 it('refuses an image that is another one than was tested', async () => {
   const { folder, proof } = await tested('3.0.12-1')
   await tamper(join(folder, 'haproxy-3.0.12-1.qcow2'))
   await expect(tellOfImage(folder, proof, {}, step())).rejects.toThrow('haproxy-3.0.12-1.qcow2 in')
+})
+
+describe('known vulnerabilities', () => {
+  const feed = (suite: string) => ({
+    haproxy: {
+      'CVE-2026-1': { releases: { [suite]: { status: 'resolved', fixed_version: '9:1', urgency: 'high' } } },
+      'CVE-2026-2': { releases: { [suite]: { status: 'resolved', fixed_version: '0:0.1' } } },
+    },
+  })
+  async function write(name: string, content: unknown): Promise<string> {
+    await writeFile(join(root, name), JSON.stringify(content))
+    return join(root, name)
+  }
+  const entry = async () =>
+    commentEntrySchema.parse(JSON.parse(await readFile(join(root, 'comment-haproxy.json'), 'utf8')))
+
+  it('are in the summary and in what the comment needs, beside the promoted version', async () => {
+    const promoted = await makeTestedBuild(join(root, 'promoted'), commit, {
+      ...{ image: 'haproxy', version: '3.0.11-1', evidence: true },
+    })
+    await seedImage(github, promoted)
+    const { folder, proof } = await tested('3.0.12-1', true, true)
+    const feeds = [await write('debian.json', feed('sid')), await write('more.json', feed('trixie'))]
+    const kev = await write('kev.json', { vulnerabilities: [{ cveID: 'CVE-2026-1' }] })
+    const inputs = { artifact: true, 'vulnerability-feed': feeds, 'known-exploited': kev }
+    const { summary } = await tellOfImage(folder, proof, inputs, step())
+    expect(summary).toContain('1 known vulnerabilities, 1 fixed by a newer package, 1 known to be exploited')
+    expect(summary).toMatch(/`more\.json \(Debian security tracker, 2 entries .*sha256 [0-9a-f]{64}`/)
+    const { vulnerabilities } = await entry()
+    expect(vulnerabilities).toMatchObject({
+      isScanned: true,
+      now: { counts: { total: 1, fixable: 1, exploited: 1, urgency: { high: 1 } } },
+    })
+    expect(warnings).toEqual([])
+  })
+
+  it('without a feed are not scanned, and it says so', async () => {
+    const { folder, proof } = await tested('3.0.12-1', true, true)
+    const { summary } = await tellOfImage(folder, proof, { artifact: true }, step())
+    expect(summary).toContain('### Known vulnerabilities\n\nNot scanned: no feed.\n')
+    expect((await entry()).vulnerabilities).toEqual({ isScanned: false, reason: 'no feed' })
+    expect(warnings).toEqual([])
+  })
+
+  it('with a feed of another release are not scanned, which is a warning', async () => {
+    const { folder, proof } = await tested('3.0.12-1', true, true)
+    const inputs = { 'vulnerability-feed': [await write('sid.json', feed('sid'))] }
+    const { summary } = await tellOfImage(folder, proof, inputs, step())
+    expect(summary).toContain('Not scanned: sid.json says nothing of ')
+    expect(warnings).toEqual([
+      expect.stringContaining('vulnerabilities were not scanned: sid.json says nothing'),
+    ])
+  })
 })

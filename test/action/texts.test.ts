@@ -1,11 +1,13 @@
 import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
-import { plain } from '../../src/action/markdown.ts'
 import { type CommentEntry, describePullRequest } from '../../src/action/pull-comment.ts'
 import { drawWay } from '../../src/action/stages.ts'
 import { describeStory } from '../../src/action/summary.ts'
 import { differenceOf } from '../../src/release/difference.ts'
+import { plain } from '../../src/report/markdown.ts'
+import { lookUp, NO_FEED } from '../../src/scan/known.ts'
 import { someManifest, someRecord } from '../support/finished.ts'
+import { feedsOf, someContained } from '../support/scan/feeds.ts'
 
 /** The whole texts, as GitHub gets them: test/action/golden. `vitest -u` writes them anew. */
 const golden = (name: string) => join(import.meta.dirname, 'golden', name)
@@ -28,6 +30,26 @@ const failing = someRecord({
   ],
 })
 
+const known = lookUp(
+  someContained({ haproxy: '3.0.12-1', curl: '8.14.1-2' }),
+  someContained({ haproxy: '3.0.11-1+deb13u1', keepalived: '1:2.3.3-1' }),
+  {
+    feeds: feedsOf([
+      { id: 'CVE-2026-1', source: 'haproxy', fixed: '3.0.12-1', urgency: 'medium' },
+      { id: 'CVE-2026-2', source: 'haproxy', urgency: 'low' },
+      { id: 'CVE-2026-3', source: 'curl', fixed: '8.14.1-3', urgency: 'low' },
+    ]),
+    catalog: {
+      ids: new Set(['CVE-2026-2']),
+      download: {
+        ...{ name: 'kev.json', sha256: '1'.repeat(64) },
+        ...{ date: '2026-08-31T00:00:00.000Z', written: '2026-11-28T00:00:00.000Z' },
+      },
+    },
+  },
+  new Date('2026-11-29T12:00:00Z'),
+)
+
 test('summary of a build', async () => {
   const story = describeStory({
     image: 'haproxy',
@@ -46,6 +68,7 @@ test('summary of a proof that failed', async () => {
     way: { reached: 'built', failed: 'tested' },
     record: failing,
     difference: differenceOf(promoted, { manifest, record: failing }),
+    vulnerabilities: NO_FEED,
   })
   await expect(story).toMatchFileSnapshot(golden('test-failed.md'))
 })
@@ -66,7 +89,10 @@ describe('comment of a pull request', () => {
     manifest,
     record: someRecord({ version: '3.0.12-1', boot: { readyMs: 45_000 } }),
     promoted,
+    files: null,
+    vulnerabilities: known,
     artifact: 'https://github.com/operator/platform/actions/runs/1/artifacts/2',
+    page: 'https://github.com/operator/platform/actions/runs/1/artifacts/3',
   }
   const origin = {
     expected: ['etcd', 'haproxy'],
@@ -88,6 +114,12 @@ describe('comment of a pull request', () => {
     expect(describePullRequest([same], origin)).toContain(
       'The disk is the same, bit for bit, as promoted `3.0.11-1`.',
     )
+  })
+
+  it('of an image that nobody has scanned says so, and no number', () => {
+    const text = describePullRequest([{ ...entry, vulnerabilities: NO_FEED }], { ...origin, expected: [] })
+    expect(text).toContain('| ✓ 2 passed | not scanned |')
+    expect(text).toContain('##### Known vulnerabilities of haproxy\n\nNot scanned: no feed.\n')
   })
 
   it('of more packages than one wants to see, folded away', () => {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { Abandoned, Checks } from '../../src/boot/checks.ts'
 import { describeReport, makeReport, makeTogetherReport } from '../../src/boot/report.ts'
 import { SeederError } from '../../src/report/error.ts'
+import { published } from '../support/schemas.ts'
 
 const plan = [
   { name: 'a', group: 'image', title: 'boots' },
@@ -30,7 +31,7 @@ async function report(work: (checks: Checks<'a' | 'b' | 'c'>) => Promise<void>) 
     emulator,
     {
       checks: checks.results(),
-      boot: { readyMs: 61_000, stages: { kernel: 1200 } },
+      boot: { readyMs: 61_000, stages: { kernel: 1200 }, units: [] },
       rawSha256: null,
       balanced: [{ backend: 'w1', client: '10.0.0.75' }],
       measured: { failoverMs: 3400 },
@@ -78,14 +79,20 @@ test('a skipped check does not fail a proof, and people see what was measured', 
   expect(text).toContain('QEMU 10.0.2 with TCG, as KVM does not work: no /dev/kvm')
 })
 
-test('a proof of several images names all of them', () => {
+test('a proof of several images names all of them', async () => {
   const images = ['haproxy', 'etcd'].map((image) => ({
     ...candidate,
     image,
     qcow2: `/out/${image}-1-1.qcow2`,
   }))
   const checks = [{ ...plan[0], status: 'passed', detail: 'x', ms: 1 } as const]
-  const outcome = { checks, boot: { readyMs: null, stages: {} }, rawSha256: null, balanced: [], measured: {} }
+  const outcome = {
+    checks,
+    boot: { readyMs: null, stages: {}, units: [] },
+    rawSha256: null,
+    balanced: [],
+    measured: {},
+  }
   const time = { started: new Date('2026-11-22T17:00:00Z'), durationMs: 2000 }
   const found = makeTogetherReport(images, emulator, outcome, time)
   expect(found.images).toEqual([
@@ -93,5 +100,6 @@ test('a proof of several images names all of them', () => {
     { image: 'etcd', version: null, qcow2: 'etcd-1-1.qcow2' },
   ])
   expect(found.passed).toBe(true)
+  await published('together-report', JSON.parse(JSON.stringify(found)))
   expect(describeReport(found)).toContain('PASSED: haproxy, etcd, 1 passed, 0 failed, 0 skipped, in 2.0 s')
 })

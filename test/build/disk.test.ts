@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { assemblyScript, kernelCommandLine, partitionsOf, partitionUuid } from '../../src/build/disk.ts'
-import { stableUuid } from '../../src/build/rootfs.ts'
 import type { Usr } from '../../src/build/usr.ts'
 import { loadImage } from '../../src/image/definition.ts'
+import { stableUuid } from '../../src/stable-uuid.ts'
 
 const image = await loadImage(join(import.meta.dirname, '../..'), 'haproxy')
 const roothash = `${'0123456789abcdef'.repeat(2)}${'fedcba9876543210'.repeat(2)}`
@@ -27,12 +27,13 @@ describe('identities', () => {
   })
 })
 
-it('the kernel’s command line ties it to this /usr and gives a serial console', () => {
-  const words = kernelCommandLine(usr).split(' ')
+it('the kernel’s command line ties it to this /usr and this list of /etc, and gives a serial console', () => {
+  const words = kernelCommandLine(usr, { stateList: 'cd'.repeat(32) }).split(' ')
   expect(words).toEqual(
     expect.arrayContaining([
       `usrhash=${roothash}`,
       `seeder.usr=erofs,1000,${usr.salt}`,
+      `seeder.state=${'cd'.repeat(32)}`,
       'console=ttyS0,115200',
     ]),
   )

@@ -26,6 +26,7 @@ const facts = {
   raw: { sha256: 'c'.repeat(64), size: 800_000_000 },
   qcow2: { sha256: 'd'.repeat(64), size: 130_000_000 },
   ...{ usrSize: 409_600, kernelVersion: '6.12.1-cloud-amd64', commandLine: 'usrhash=a' },
+  ...{ ukiSha256: 'e'.repeat(64), files: { total: 3, unowned: [] }, ports: { haproxy: ['tcp/6443'] } },
   source: { commit: 'e'.repeat(40), dirty: false },
   timings: { rootfs: 12_345 },
   made: ['rootfs'],

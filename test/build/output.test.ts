@@ -32,7 +32,12 @@ describe('a folder for a build', () => {
     await requireUsableOutput(out)
     await mkdir(out)
     await requireUsableOutput(out)
-    const left = ['test-report.json', 'SHA256SUMS.sig', 'SHA256SUMS.sig.0f2e4a6c8b1d']
+    const left = [
+      'test-report.json',
+      'SHA256SUMS.sig',
+      'SHA256SUMS.sig.0f2e4a6c8b1d',
+      'haproxy-3.0.11-1.report.html',
+    ]
     for (const name of [...names, ...left]) await writeFile(join(out, name), '')
     await requireUsableOutput(out)
   })
@@ -121,6 +126,9 @@ describe('reading a build back', () => {
     usr: { roothash: 'a'.repeat(64), size: 1 },
     qcow2: { file: 'haproxy-3.0.11-1.qcow2', sha256: 'a'.repeat(64), size: 1 },
     kernel: { version: '6', commandLine: '' },
+    uki: { sha256: 'e'.repeat(64) },
+    files: { total: 3, unowned: [] },
+    ports: {},
     lock: { sha256: 'a'.repeat(64) },
     source: { commit: null, dirty: false },
     ...{ packages: {}, tools: {}, timings: {}, made: [] },

@@ -42,7 +42,7 @@ describe('wrong use ends with 2 and says what was wrong', () => {
     [['bild', 'haproxy'], "error: unknown command 'bild'"],
     [['build', 'haproxy', '--out', 'x', '--fast'], "error: unknown option '--fast'"],
     [['build', 'haproxy'], "error: required option '--out <dir>' not specified"],
-    [['build', '--out', 'x'], "error: missing required argument 'image'"],
+    [['build', '--out', 'x'], 'there is no image to build'],
     [['build', 'haproxy', 'etcd', '--out', 'x'], 'error: too many arguments'],
     [['lock'], "error: missing required argument 'image'"],
     [['build', 'nginx', '--out', 'x'], 'seeder: There is no image "nginx" in'],

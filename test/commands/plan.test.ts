@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { published } from '../support/schemas.ts'
 import { checkout, seeder } from '../support/seeder.ts'
 
 /** `seeder plan` in a git repository in which the project is a folder. */
@@ -25,7 +26,7 @@ afterAll(() => rm(root, { recursive: true }))
 async function plan(): Promise<unknown> {
   const { code, stdout, stderr } = await seeder(['-C', project, 'plan', '--since', 'main', '--json'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  return JSON.parse(stdout)
+  return published('printed/plan', JSON.parse(stdout))
 }
 
 test('nothing, then a file that git does not know yet, then a commit', async () => {

@@ -7,6 +7,7 @@ import { LocalGitHub } from '../support/github/local-github.ts'
 import { makeProject } from '../support/release/project.ts'
 import { seedBuild } from '../support/release/seeded.ts'
 import { makeTestedBuild } from '../support/release/tested-build.ts'
+import { published } from '../support/schemas.ts'
 import { type Ended, seeder } from '../support/seeder.ts'
 
 const tag = 'haproxy-3.0.11-1'
@@ -43,11 +44,16 @@ function run(argv: readonly string[], more: Record<string, string> = {}): Promis
 
 describe('the command line', () => {
   it('publishes, promotes and demotes, and tells it for people and as JSON', async () => {
-    const published = await run(['publish', build, '--key', signer.key])
-    expect(published.stdout).toContain(`${tag} published, the candidate`)
+    const sent = await run(['publish', build, '--key', signer.key])
+    expect(sent.stdout).toContain(`${tag} published, the candidate`)
+    const again = await run(['publish', build, '--key', signer.key, '--json'])
+    expect(await published('printed/publish', JSON.parse(again.stdout))).toMatchObject({
+      tag,
+      published: false,
+    })
     await copyFile(join(folder, 'allowed'), join(project, 'allowed_signers'))
     const promoted = await run(['promote', tag, '--json'])
-    expect(JSON.parse(promoted.stdout)).toEqual({
+    expect(await published('printed/promote', JSON.parse(promoted.stdout))).toEqual({
       ...{ tag, changed: true, promoted: tag, signer: signer.name },
       url: `https://github.com/operator/platform/releases/tag/${tag}`,
     })

@@ -2,9 +2,10 @@ import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compareDisks, describeDifferences } from '../../src/build/compare.ts'
+import { compareDisks, describeDifferences, readDisk } from '../../src/build/compare.ts'
 import type { Manifest } from '../../src/build/manifest.ts'
 import { sha256File } from '../../src/build/store.ts'
+import { inventorySchema } from '../../src/evidence/inventory.ts'
 import {
   copyCache,
   copyProject,
@@ -15,7 +16,9 @@ import {
   warmUp,
 } from '../support/builds.ts'
 import { runElsewhere } from '../support/elsewhere.ts'
+import { spdxTools } from '../support/evidence/spdx-tools.ts'
 import { type OtherUser, otherUser } from '../support/other-user.ts'
+import { published } from '../support/schemas.ts'
 import { checkout, seeder } from '../support/seeder.ts'
 
 /** Real builds of the HAProxy image from its lock. */
@@ -64,14 +67,10 @@ async function differences(first: string, second: string): Promise<string> {
 }
 
 describe('the output', () => {
-  it('is exactly four files, and they are intact', async () => {
-    expect((await readdir(out)).sort()).toEqual(
-      [
-        ...['SHA256SUMS', 'template.conf'],
-        `haproxy-${reference.version}.manifest.json`,
-        `haproxy-${reference.version}.qcow2`,
-      ].sort(),
-    )
+  it('is the disk, its manifest, its evidence and what a host needs, and they are intact', async () => {
+    const kinds = ['manifest', 'files', 'spdx', 'cdx', 'provenance', 'bundle'].map((kind) => `${kind}.json`)
+    const names = ['qcow2', ...kinds].map((kind) => `haproxy-${reference.version}.${kind}`)
+    expect((await readdir(out)).sort()).toEqual(['SHA256SUMS', 'template.conf', ...names].sort())
     await execa('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: out })
     const { code, stdout } = await seeder(['inspect', out])
     expect(code).toBe(0)
@@ -101,10 +100,116 @@ describe('the output', () => {
     expect(reference.qcow2).toMatchObject({ sha256: await sha256File(qcow2), size: (await stat(qcow2)).size })
   })
 
+  it('has files that are as their published schemas say', async () => {
+    for (const kind of ['manifest', 'files', 'provenance']) {
+      const text = await readFile(join(out, `haproxy-${reference.version}.${kind}.json`), 'utf8')
+      await published(kind, JSON.parse(text))
+    }
+    const { stdout } = await seeder(['inspect', out, '--json'])
+    expect(await published('printed/inspect', JSON.parse(stdout))).toMatchObject({
+      intact: true,
+      damaged: [],
+    })
+  })
+
   it('unpacks to exactly the disk that the manifest names', async () => {
     const raw = await rawDisk(out, 'unpacked')
     expect({ sha256: await sha256File(raw), size: (await stat(raw)).size }).toEqual(reference.raw)
     await rm(raw)
+  })
+
+  it('has a list of all files on the disk, each with an owner that the bill of materials names', async () => {
+    const raw = await rawDisk(out, 'walked')
+    const scratch = join(root, 'walked')
+    await mkdir(scratch)
+    const partitions = await readDisk(raw, await toolsTree(), scratch)
+    for (const folder of [raw, scratch]) await removeFolder(folder)
+    const read = async (kind: string) =>
+      JSON.parse(await readFile(join(out, `haproxy-${reference.version}.${kind}.json`), 'utf8'))
+    const inventory = inventorySchema.parse(await read('files'))
+    const listed = new Map(inventory.files.map((one) => [one.path, one]))
+    const named = new Set((await read('cdx')).components.map((one: { 'bom-ref': string }) => one['bom-ref']))
+    const unnamed: string[] = []
+    let walked = 0
+    for (const [partition, prefix] of [
+      ['usr', '/usr'],
+      ['root', ''],
+    ] as const) {
+      for (const [path, [kind, mode, , , size, target, content]] of partitions.get(partition) ?? []) {
+        if (kind === 'd') continue
+        walked++
+        const entry = listed.get(`${prefix}${path}`)
+        if (!entry?.owner || !named.has(entry.owner)) unnamed.push(`${prefix}${path}`)
+        expect([path, entry?.mode, entry?.target ?? '']).toEqual([path, mode?.padStart(4, '0'), target])
+        if (kind === 'f') expect([path, entry?.size, entry?.sha256]).toEqual([path, Number(size), content])
+      }
+    }
+    console.log(`${walked} files of ${named.size} components walked, ${unnamed.length} without an owner`)
+    expect(unnamed).toEqual([])
+    expect(walked).toBe(reference.files.total)
+    // The boot image is a component of its own.
+    const uki = partitions.get('esp')?.get('/EFI/BOOT/BOOTX64.EFI')
+    expect(uki?.at(-1)).toBe(reference.uki.sha256)
+    expect(JSON.stringify(await read('spdx'))).toContain(reference.uki.sha256)
+  })
+
+  it('has bills of materials and a provenance that `verify` finds to be of this very disk', async () => {
+    const { code, stdout } = await seeder(['verify', out, '--allow-unsigned', '--json'])
+    expect(code).toBe(0)
+    const findings: { what: string; result: string }[] = JSON.parse(stdout)
+    const contents = findings.filter(({ what }) => what.startsWith('content of haproxy-'))
+    expect(contents.map(({ result }) => result)).toEqual(Array(5).fill('right'))
+  })
+
+  it('has a bill of materials that SPDX’s own tools find nothing wrong with', async () => {
+    const tools = await spdxTools()
+    const text = await readFile(join(out, `haproxy-${reference.version}.spdx.json`), 'utf8')
+    const complaints = await tools.complaints(text).finally(() => tools.remove())
+    expect(complaints).toEqual([])
+    expect(JSON.parse(text).packages.length).toBeGreaterThan(Object.keys(reference.packages).length)
+  })
+})
+
+describe('a bundle of it', () => {
+  const bundle = join(root, 'a bundle.tar')
+  const there = join(root, 'from the bundle')
+
+  /** Runs a program where there is no network, not even loopback, and no package was ever downloaded. */
+  async function offline(argv: readonly string[]) {
+    const env = { XDG_CACHE_HOME: join(there, 'cache') }
+    const words = ['--net', '--', process.execPath, ...argv]
+    return execa('unshare', words, { env, cwd: there, reject: false, all: true })
+  }
+
+  beforeAll(async () => {
+    await mkdir(there)
+    const { code, stdout } = await seeder(['bundle', out, '--out', bundle, '--json'])
+    expect(code).toBe(0)
+    await published('bundle', JSON.parse(stdout))
+  })
+
+  it('is enough to build the same disk without any network, with the program that is in it', async () => {
+    await execa('tar', ['-xf', bundle, '-C', there, 'seeder'])
+    const again = join(there, 'again')
+    const program = join(there, 'seeder/dist/cli/index.js')
+    const { exitCode, all } = await offline([program, 'build', '--from-bundle', bundle, '--out', again])
+    expect(exitCode, all).toBe(0)
+    const manifest = await readManifest(again)
+    expect(manifest).toMatchObject({ raw: reference.raw, qcow2: reference.qcow2, source: reference.source })
+    expect(manifest.made.sort()).toEqual(['initrd', 'rootfs', 'tools', 'usr'])
+    // So the bundle of what was built from the bundle is that bundle.
+    const list = `haproxy-${manifest.version}.bundle.json`
+    expect(await readFile(join(again, list), 'utf8')).toBe(await readFile(join(out, list), 'utf8'))
+    expect(await readdir(join(there, 'cache/seeder/work'))).toEqual([])
+  })
+
+  it('is not written where its files are not, and not built beside a name', async () => {
+    const env = { XDG_CACHE_HOME: join(root, 'empty cache') }
+    const { code, stderr } = await seeder(['bundle', out, '--out', join(root, 'no.tar')], { env })
+    expect(stderr).toContain('is not in the package store')
+    expect(code).toBe(1)
+    const named = await seeder(['build', 'haproxy', '--from-bundle', bundle, '--out', join(root, 'no')])
+    expect(named).toMatchObject({ code: 2, stderr: expect.stringContaining('a bundle says itself') })
   })
 })
 
@@ -147,6 +252,10 @@ describe('the same lock gives the same image', () => {
       }
       expect(manifest.qcow2).toEqual(reference.qcow2)
       expect(manifest.lock).toEqual(reference.lock)
+      for (const kind of ['files', 'spdx', 'cdx']) {
+        const name = `haproxy-${manifest.version}.${kind}.json`
+        expect(await readFile(join(outputs[index] ?? '', name))).toEqual(await readFile(join(out, name)))
+      }
     }
   })
 
@@ -188,7 +297,11 @@ describe('after an edit', () => {
     expect(manifest.made).toEqual([])
     expect(manifest.usr).toEqual(reference.usr)
     expect(manifest.raw.sha256).not.toBe(reference.raw.sha256)
-    expect(await differences(out, edited)).toBe('root: /etc/haproxy/zz-edited.cfg: only in the second')
+    // The digest of the list of what is on the root file system is on the kernel's command line.
+    expect((await differences(out, edited)).split('\n')).toEqual([
+      'esp: /EFI/BOOT/BOOTX64.EFI: content',
+      'root: /etc/haproxy/zz-edited.cfg: only in the second',
+    ])
     await rm(join(project, 'images/haproxy/tree/etc/haproxy/zz-edited.cfg'))
   })
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { removeFolder, testFolder } from '../support/builds.ts'
+import { published } from '../support/schemas.ts'
 import { seeder } from '../support/seeder.ts'
 import { type BuiltImage, buildUbuntuImages } from './ubuntu-images.ts'
 
@@ -19,7 +20,8 @@ it(
   async () => {
     const out = image?.out ?? ''
     const { code, stdout, stderr } = await seeder(['test', out])
-    const report = JSON.parse(await readFile(join(out, 'test-report.json'), 'utf8'))
+    const text = await readFile(join(out, 'test-report.json'), 'utf8')
+    const report = await published('test-report', JSON.parse(text))
     const others = report.checks.filter((check: { status: string }) => check.status !== 'passed')
     expect(others, `${stdout}\n${stderr}`).toEqual([])
     expect(code).toBe(0)

@@ -12,13 +12,13 @@ import { PveHost } from '../support/pve/host.ts'
 /**
  * Every point at which `seeder node` can be killed: right before each change that it makes to a file and each command that
  * it runs, right after each command, and within `qm` itself. The same command, run again, has to come to the state of a run
- * that nobody disturbed. Nothing boots here: the guests are played. A run of all tests takes each fifth point;
+ * that nobody disturbed. Nothing boots here: the guests are played. A run of all tests takes each eleventh point;
  * `npm run test:matrix` takes them all, which takes its time: each point is a host of its own.
  */
 const killAt = join(import.meta.dirname, '../support/nodes/kill-at.ts')
 const timeout = 40 * 60_000
-/** Of so many points one is taken. No kind of point comes at each fifth place. */
-const stride = Number(process.env.KILL_STRIDE ?? 5)
+/** Of so many points one is taken. No kind of point comes at each eleventh place. */
+const stride = Number(process.env.KILL_STRIDE ?? 11)
 /** More hosts than there are cores, as half of the time one waits for it to go on and off: each point is a host of its own. */
 const lanes = 4
 

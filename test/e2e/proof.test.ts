@@ -4,6 +4,7 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Manifest } from '../../src/build/manifest.ts'
 import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
+import { published } from '../support/schemas.ts'
 import { checkout, seeder } from '../support/seeder.ts'
 
 /** Proofs that fail, and one that is killed; release.test.ts has the one that passes. */
@@ -27,7 +28,8 @@ describe('an image with a changed block in /usr', () => {
     await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 0x55 65M 4k', disk])
     const { code, stdout } = await seeder(['test', folder])
     expect(code).toBe(1)
-    const report = JSON.parse(await readFile(join(folder, 'test-report.json'), 'utf8'))
+    const text = await readFile(join(folder, 'test-report.json'), 'utf8')
+    const report = await published('test-report', JSON.parse(text))
     expect(report.passed).toBe(false)
     expect(report.checks.find((check: { name: string }) => check.name === 'boots')).toMatchObject({
       status: 'failed',

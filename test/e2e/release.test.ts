@@ -4,6 +4,8 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
+import { sha256File } from '../../src/build/store.ts'
+import { pageName } from '../../src/page/page.ts'
 import { type EndedStep, runStep } from '../support/action.ts'
 import { copyProject, removeFolder, testFolder, usersCache } from '../support/builds.ts'
 import { configsOf, inventory, tagged } from '../support/deploy/host.ts'
@@ -12,7 +14,8 @@ import { evaluate, fill, type Value } from '../support/expression.ts'
 import { LocalGitHub } from '../support/github/local-github.ts'
 import { PveHost } from '../support/pve/host.ts'
 import { onHost } from '../support/release/on-host.ts'
-import { checkout } from '../support/seeder.ts'
+import { published } from '../support/schemas.ts'
+import { checkout, seeder } from '../support/seeder.ts'
 
 /**
  * From a checkout to a template, through a release: the workflow that the README shows, step by step, by the bundled
@@ -27,7 +30,11 @@ let host: PveHost
 let key = ''
 let commit = ''
 let manifest: Manifest
-let report: { checks: { status: string }[]; balanced: { backend: string }[] }
+let report: {
+  checks: { status: string }[]
+  balanced: { backend: string }[]
+  boot: { units?: { name: string }[] }
+}
 let count = 0
 
 beforeAll(async () => {
@@ -137,12 +144,15 @@ describe('a pull request', () => {
     const { build, test, comment } = await run(pullRequest, 'build', 'test', 'comment')
     const file = build?.outputs.manifest ?? ''
     manifest = manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')))
-    report = JSON.parse(await readFile(join(out, 'test-report.json'), 'utf8'))
+    report = await published('test-report', JSON.parse(await readFile(join(out, 'test-report.json'), 'utf8')))
     expect(report.checks.filter(({ status }) => status !== 'passed')).toEqual([])
     expect(report).toMatchObject({ image: 'haproxy', version: manifest.version, passed: true })
     expect(report).toMatchObject({ raw: { sha256: manifest.raw.sha256 } })
     expect(new Set(report.balanced.map((one) => one.backend))).toEqual(new Set(['w1', 'w2', 'w3']))
     expect(manifest.source).toEqual({ commit, dirty: false })
+    expect(report.boot.units?.map(({ name }) => name)).toContain('seeder-first-boot.service')
+    const page = await readFile(join(out, pageName(manifest)), 'utf8')
+    expect(page).toContain(`Passed: ${report.checks.length} of ${report.checks.length} checks`)
     // The console logs are kept only when something failed.
     expect((await readdir(out)).filter((name) => name.endsWith('.logs'))).toEqual([])
     expect(build?.outputs).toMatchObject({ version: manifest.version, digest: manifest.raw.sha256 })
@@ -155,7 +165,7 @@ describe('a pull request', () => {
     expect(image).toMatchObject({ size: manifest.qcow2.size, sha256: manifest.qcow2.sha256 })
     const names = github.artifacts().map(({ name }) => name)
     expect(names.sort()).toEqual(
-      ['comment-haproxy', `haproxy-${manifest.version}`, manifest.qcow2.file].sort(),
+      ['comment-haproxy', `haproxy-${manifest.version}`, manifest.qcow2.file, pageName(manifest)].sort(),
     )
     const summaries = await Promise.all(
       [0, 1].map((step) => readFile(join(root, `step-${step}/summary.md`), 'utf8')),
@@ -183,7 +193,10 @@ describe('a pushed tag', () => {
     const [candidate] = github.releases()
     expect(candidate).toMatchObject({ tag: tag().tag, draft: false, prerelease: true })
     expect(candidate?.assets.map(({ name }) => name).sort()).toEqual(
-      [...(await readdir(out)), 'release.json'].sort(),
+      [
+        ...(await readdir(out)).filter((name) => name !== pageName(manifest)),
+        ...['release.json', `${tag().tag}.pack.tar`],
+      ].sort(),
     )
     // The runner takes the line that names what is to be masked, and shows it to nobody.
     const shown = publish?.stdout.replace(/^::add-mask::.*$/gm, '')
@@ -192,6 +205,21 @@ describe('a pushed tag', () => {
     const { promote } = await run(tag(), 'promote')
     expect(promote?.outputs).toMatchObject({ version: manifest.version, changed: 'true' })
     expect(github.releases()).toMatchObject([{ tag: tag().tag, draft: false, prerelease: false }])
+  })
+
+  it('has all that its image can be built from again', async () => {
+    const env = {
+      ...{ GITHUB_TOKEN: github.token(), GITHUB_REPOSITORY: github.repository },
+      GITHUB_API_URL: github.apiUrl,
+    }
+    const [whole, own] = ['of the release', 'of the build'].map((name) => join(root, `${name}.tar`))
+    const there = { ...env, XDG_CACHE_HOME: join(root, 'another cache') }
+    const project = ['-C', workspace, 'bundle']
+    expect(await seeder([...project, tag().tag, '--out', whole ?? ''], { env: there })).toMatchObject({
+      code: 0,
+    })
+    expect(await seeder([...project, out, '--out', own ?? ''])).toMatchObject({ code: 0 })
+    expect(await sha256File(whole ?? '')).toBe(await sha256File(own ?? ''))
   })
 
   it('is a template on the host, of which a clone has booted', async () => {

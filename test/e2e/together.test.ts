@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
+import { published } from '../support/schemas.ts'
 import { seeder } from '../support/seeder.ts'
 import { type BuiltImage, buildUbuntuImages } from './ubuntu-images.ts'
 
@@ -21,7 +22,8 @@ it(
   async () => {
     const folders = [haproxy, ...Object.values(images).map(({ out }) => out)]
     const { code, stdout, stderr } = await seeder(['test', ...folders])
-    const report = JSON.parse(await readFile(join(haproxy, 'together-report.json'), 'utf8'))
+    const text = await readFile(join(haproxy, 'together-report.json'), 'utf8')
+    const report = await published('together-report', JSON.parse(text))
     const others = report.checks.filter((check: { status: string }) => check.status !== 'passed')
     expect(others, `${stdout}\n${stderr}`).toEqual([])
     expect(code).toBe(0)

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Manifest } from '../../src/build/manifest.ts'
 import { copyCache, readManifest, removeFolder, testFolder } from '../support/builds.ts'
 import { runElsewhere } from '../support/elsewhere.ts'
+import { spdxTools } from '../support/evidence/spdx-tools.ts'
 import { type OtherUser, otherUser } from '../support/other-user.ts'
 import { seeder } from '../support/seeder.ts'
 import { createUbuntuArchive, type UbuntuArchive } from '../support/ubuntu/archive.ts'
@@ -58,18 +59,30 @@ describe.each(Object.entries(expected))('%s', (image, facts) => {
     first = await build(image, out)
   })
 
-  it('leaves the same four files as any image, and they are intact', async () => {
+  it('leaves the same files as any image, they are intact, and every file of the disk has an owner', async () => {
     expect(first).toMatchObject({ image, base: 'ubuntu-resolute', ...facts })
     const { version } = first
     const names = [
       'SHA256SUMS',
       'template.conf',
-      `${image}-${version}.manifest.json`,
       `${image}-${version}.qcow2`,
+      ...['manifest', 'files', 'spdx', 'cdx', 'provenance', 'bundle'].map(
+        (kind) => `${image}-${version}.${kind}.json`,
+      ),
     ]
     expect((await readdir(out)).sort()).toEqual(names.sort())
     await execa('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: out })
+    expect(first.files.unowned).toEqual([])
     expect(await readFile(join(out, 'template.conf'), 'utf8')).toContain(`ROLES=${facts.roles.join(',')}\n`)
+  })
+
+  it('has a bill of materials that SPDX’s own tools find nothing wrong with', async () => {
+    const written = await readFile(join(out, `${image}-${first.version}.spdx.json`), 'utf8')
+    // They take no address for one that has no name, as the test's own archive has.
+    const text = written.replaceAll(/http:\/\/127\.0\.0\.1:\d+\//g, 'https://archive.example/')
+    const tools = await spdxTools()
+    expect(await tools.complaints(text).finally(() => tools.remove())).toEqual([])
+    expect(JSON.parse(text).packages.length).toBeGreaterThan(Object.keys(first.packages).length)
   })
 
   it('is the same for another user, without any layer, elsewhere', async () => {

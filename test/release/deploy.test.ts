@@ -9,6 +9,7 @@ import type { HostResult, PveHost } from '../support/pve/host.ts'
 import { seederOnHost } from '../support/release/on-host.ts'
 import { type Seed, seedImage } from '../support/release/seed.ts'
 import { makeTestedBuild, reportOf, tamper, writeReport } from '../support/release/tested-build.ts'
+import { published } from '../support/schemas.ts'
 
 /** `seeder deploy` and `seeder status` on a stand-in host, with releases of the local GitHub. */
 const root = await testFolder('deploy release')
@@ -76,7 +77,7 @@ describe('seeder deploy', () => {
     const first = await seeder(['deploy', 'haproxy', '--json'])
     expect(first.stderr).toContain('signed by release@example.internal')
     expect(first.stderr).toContain('haproxy 3.0.11-1 is template 9000')
-    expect(JSON.parse(first.stdout)).toEqual({
+    expect(await published('printed/deploy', JSON.parse(first.stdout))).toEqual({
       ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, changed: true, before: null, host: 'pve1' },
     })
     expect(await tagged(host, 'current')).toEqual([9000])
@@ -95,7 +96,7 @@ describe('seeder deploy', () => {
   it('plans without changing anything', async () => {
     await seed(0)
     const { code, stdout, stderr } = await seeder(['deploy', 'haproxy', '--dry-run', '--json'])
-    expect([code, JSON.parse(stdout)]).toEqual([
+    expect([code, await published('printed/deploy', JSON.parse(stdout))]).toEqual([
       0,
       { image: 'haproxy', version: '3.0.11-1', vmid: null, changed: true, before: null, host: 'pve1' },
     ])
@@ -230,12 +231,16 @@ describe('seeder status', () => {
     await seed(1)
     await seed(2, { prerelease: true })
     const report = await seeder(['status', '--host-only'])
-    expect(JSON.parse(report.stdout)).toMatchObject({
+    expect(await published('printed/host-report', JSON.parse(report.stdout))).toMatchObject({
       host: 'pve1',
       templates: [{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, clones: [{ vmid: 200, name: null }] }],
     })
     const file = join(cache, 'pve2.json')
     await writeFile(file, report.stdout.replaceAll('pve1', 'pve2'))
+    const json = await seeder(['status', '--host-report', file, '--json'])
+    expect(await published('printed/status', JSON.parse(json.stdout))).toMatchObject({
+      rows: [{ host: 'pve1', behind: { by: ['3.0.12-1'], ahead: false } }, { host: 'pve2' }],
+    })
     const { code, stdout } = await seeder(['status', '--host-report', file])
     expect([code, stdout.split('\n')]).toEqual([
       0,
@@ -269,7 +274,8 @@ describe('seeder verify', () => {
     try {
       const bad = await seeder(['verify', folder, '--allow-unsigned', '--json'])
       expect(bad.code).toBe(1)
-      const wrong = JSON.parse(bad.stdout).filter(({ result }: { result: string }) => result === 'wrong')
+      const findings = await published('printed/verify', JSON.parse(bad.stdout))
+      const wrong = findings.filter(({ result }: { result: string }) => result === 'wrong')
       expect(wrong.map(({ what }: { what: string }) => what)).toEqual(['haproxy-3.0.11-1.qcow2', 'qcow2'])
     } finally {
       await tamper(join(folder, 'haproxy-3.0.11-1.qcow2'))

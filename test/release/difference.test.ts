@@ -35,6 +35,9 @@ test('packages that came, went, and changed; sizes, boot and checks', () => {
       usr: { before: 110_000_000, after: 110_000_000 },
     },
     boot: { before: 47_000, after: 50_000 },
+    commandLine: undefined,
+    ports: { opened: [], closed: [] },
+    files: undefined,
     checks: {
       before: { passed: 2, failed: 0, skipped: 0 },
       after: { passed: 1, failed: 1, skipped: 0 },
@@ -43,6 +46,28 @@ test('packages that came, went, and changed; sizes, boot and checks', () => {
       added: ['drains'],
       removed: ['balances'],
     },
+  })
+})
+
+test('the command line, without what is other in every image, and the ports', () => {
+  const manifest = (version: string, commandLine: string, ports: Record<string, string[]>) =>
+    someManifest({ version, kernel: { version: '6.12', commandLine }, ports })
+  const older = {
+    manifest: manifest('1-1', 'usrhash=a seeder.usr=erofs,1,a panic=30', { haproxy: ['tcp/22', 'tcp/80'] }),
+  }
+  const same = {
+    manifest: manifest('1-2', 'usrhash=b seeder.usr=erofs,2,b panic=30', { haproxy: ['tcp/22', 'tcp/80'] }),
+  }
+  const other = {
+    manifest: manifest('1-3', 'usrhash=b seeder.usr=erofs,2,b panic=5', { haproxy: ['tcp/22', 'tcp/443'] }),
+  }
+  expect(differenceOf(older, same)).toMatchObject({
+    commandLine: undefined,
+    ports: { opened: [], closed: [] },
+  })
+  expect(differenceOf(older, other)).toMatchObject({
+    commandLine: { before: 'panic=30', after: 'panic=5' },
+    ports: { opened: ['haproxy tcp/443'], closed: ['haproxy tcp/80'] },
   })
 })
 

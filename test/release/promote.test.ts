@@ -44,13 +44,13 @@ afterEach(() => github.stop())
 
 function promoted(
   tag: string,
-  trust: { allowedSigners?: string | undefined; allowUnsigned?: boolean } = {},
+  trust: { allowedSigners?: string | undefined; allowUnsigned?: boolean; builders?: number } = {},
   told: string[] = [],
 ) {
   return promote(
     releasesOf(github),
     tag,
-    { allowedSigners, allowUnsigned: false, ...trust },
+    { allowedSigners, allowUnsigned: false, builders: 1, ...trust },
     keptProgress(told),
     signal,
   )
@@ -137,7 +137,7 @@ describe('promotion', () => {
   it('asks for the permission to change releases', async () => {
     await seedBuild(github, builds[first])
     const releases = releasesOf(github, { token: github.token({ contents: 'read' }) })
-    const trust = { allowedSigners, allowUnsigned: false }
+    const trust = { allowedSigners, allowUnsigned: false, builders: 1 }
     await expect(promote(releases, first, trust, keptProgress(), signal)).rejects.toMatchObject({
       fix: expect.stringContaining('contents: write'),
     })

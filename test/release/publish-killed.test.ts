@@ -8,6 +8,7 @@ import type { Logged } from '../support/github/front.ts'
 import { LocalGitHub } from '../support/github/local-github.ts'
 import { makeProject } from '../support/release/project.ts'
 import { makeTestedBuild } from '../support/release/tested-build.ts'
+import { published } from '../support/schemas.ts'
 import { checkout } from '../support/seeder.ts'
 
 const tag = 'haproxy-3.0.11-1'
@@ -96,7 +97,7 @@ describe('seeder publish, killed', () => {
   it('asks as often as it is killed below', async () => {
     const given = await world()
     const { stdout } = await start(given)
-    expect(JSON.parse(stdout)).toMatchObject({ tag, published: true })
+    expect(await published('printed/publish', JSON.parse(stdout))).toMatchObject({ tag, published: true })
     expect(given.github.requests).toHaveLength(asked)
     await expectFinished(given)
     await given.github.stop()

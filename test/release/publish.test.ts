@@ -10,6 +10,7 @@ import { answers } from '../support/github/faults.ts'
 import { LocalGitHub } from '../support/github/local-github.ts'
 import { keptProgress, releasesOf } from '../support/release/connected.ts'
 import { makeTestedBuild, reportOf, tamper, writeReport } from '../support/release/tested-build.ts'
+import { published } from '../support/schemas.ts'
 
 const tag = 'haproxy-3.0.11-1'
 const qcow2 = `${tag}.qcow2`
@@ -83,7 +84,8 @@ describe('seeder publish', () => {
       ].sort(),
     )
     const stored = (name: string) => readFile(release?.assets.find((each) => each.name === name)?.file ?? '')
-    const contents = contentsSchema.parse(JSON.parse((await stored('release.json')).toString()))
+    const text = (await stored('release.json')).toString()
+    const contents = contentsSchema.parse(await published('release', JSON.parse(text)))
     for (const file of contents.files) {
       const parts = await Promise.all(file.parts.map(({ name }) => stored(name)))
       expect(Buffer.concat(parts).equals(await readFile(join(build.folder, file.name))), file.name).toBe(true)

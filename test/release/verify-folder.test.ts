@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyFolder } from '../../src/release/verify-folder.ts'
 import { testFolder } from '../support/builds.ts'
-import { makeSigner, type SmallImage, sign, writeSums } from '../support/deploy/image.ts'
+import { makeSigner, type SmallImage, sha256, sign } from '../support/deploy/image.ts'
 import { makeTestedBuild, reportOf, tamper, writeReport } from '../support/release/tested-build.ts'
 
 const root = await testFolder('verify folder')
@@ -12,7 +12,7 @@ let allowed: string
 let count = 0
 
 beforeAll(async () => {
-  image = await makeTestedBuild(join(root, 'image'), null)
+  image = await makeTestedBuild(join(root, 'image'), null, { evidence: true })
   const signer = await makeSigner(join(root, 'keys'))
   await sign(image.folder, signer)
   allowed = join(root, 'allowed')
@@ -40,7 +40,12 @@ const disk = 'haproxy-3.0.11-1.qcow2'
 async function edit(folder: string, name: string, from: string | RegExp, to: string): Promise<void> {
   const file = join(folder, name)
   await writeFile(file, (await readFile(file, 'utf8')).replace(from, to))
-  await writeSums(folder, image.manifest)
+  const sums = join(folder, 'SHA256SUMS')
+  const digest = sha256(await readFile(file))
+  await writeFile(
+    sums,
+    (await readFile(sums, 'utf8')).replace(new RegExp(`^.{64}(?=  ${name}$)`, 'm'), digest),
+  )
 }
 
 describe('a folder', () => {
@@ -57,6 +62,7 @@ describe('a folder', () => {
     expect(changed).toEqual({
       ...unchecked,
       signature: expect.stringMatching(/^wrong: the signature of SHA256SUMS/),
+      'content of haproxy-3.0.11-1.provenance.json': 'wrong: it is not of this template.conf',
     })
   })
 
@@ -77,7 +83,7 @@ describe('a folder', () => {
       (folder) => edit(folder, 'template.conf', /^RAW_SHA256=.*$/m, `RAW_SHA256=${'0'.repeat(64)}`),
       undefined,
     )
-    expect(found['template.conf']).toBe('wrong: RAW_SHA256 is not the manifest’s')
+    expect(found['content of template.conf']).toBe('wrong: RAW_SHA256 is not the manifest’s')
   })
 
   it('whose disk is none that a host may take', async () => {
@@ -107,5 +113,63 @@ describe('a folder', () => {
       writeFile(join(folder, 'SHA256SUMS'), `${'0'.repeat(64)}  ../../etc/passwd\n`)
     await expect(findings(evil)).rejects.toThrow('SHA256SUMS has a line that cannot be taken')
     await expect(verifyFolder(root, undefined)).rejects.toThrow('does not hold an image')
+  })
+
+  it('of which any file was changed by one byte, names that file', async () => {
+    const sums = (await readFile(join(image.folder, 'SHA256SUMS'), 'utf8')).split('\n').filter(Boolean)
+    const names = sums.map((line) => line.slice(66))
+    expect(names).toEqual([
+      ...['haproxy-3.0.11-1.manifest.json', 'haproxy-3.0.11-1.qcow2', 'template.conf'],
+      ...['files', 'spdx', 'cdx', 'bundle', 'provenance'].map((kind) => `haproxy-3.0.11-1.${kind}.json`),
+    ])
+    for (const name of names) {
+      const found = await findings((folder) => tamper(join(folder, name)))
+      expect([name, found[name]]).toEqual([name, expect.stringMatching(/^wrong: its sha256 is/)])
+    }
+    for (const name of ['SHA256SUMS', 'SHA256SUMS.sig']) {
+      const found = await findings((folder) => tamper(join(folder, name))).catch((error: Error) => ({
+        signature: `wrong: ${error.message}`,
+      }))
+      expect([name, found.signature]).toEqual([name, expect.stringMatching(/^wrong: .*SHA256SUMS/)])
+    }
+  })
+
+  it.each([
+    ['files', '"path":"/usr', '"pth":"/usr', 'it does not have the form that it should have'],
+    ['files', '"haproxy"', '"etcd"', 'it is of etcd 3.0.11-1'],
+    ['spdx', '"versionInfo":"3.0.11-1"', '"versionInfo":"3.0.12-1"', 'it is of haproxy 3.0.12-1'],
+    ['spdx', /"checksumValue":"\w+"/, `"checksumValue":"${'0'.repeat(64)}"`, 'it is of another disk'],
+    ['cdx', '3.0.11-1', '3.0.12-1', 'it is of haproxy 3.0.12-1'],
+    ['cdx', /^/, '{', 'it is no JSON that can be read'],
+    [
+      'provenance',
+      /"sha256":"\w+"/,
+      `"sha256":"${'0'.repeat(64)}"`,
+      'it is not of this haproxy-3.0.11-1.manifest.json',
+    ],
+    [
+      'provenance',
+      /("name":"lock","digest":{"sha256":)"\w+"/,
+      `$1"${'0'.repeat(64)}"`,
+      'it names another lock',
+    ],
+    ['bundle', '"commit": null', `"commit": "${'1'.repeat(40)}"`, 'it names another commit'],
+    ['bundle', /("raw": {\s+"sha256": )"\w+"/, `$1"${'0'.repeat(64)}"`, 'it is of another disk'],
+    ['bundle', /("lock": {\s+"sha256": )"\w+"/, `$1"${'0'.repeat(64)}"`, 'it names another lock'],
+    ['bundle', 'project/', '../', 'it does not have the form that it should have'],
+    ['bundle', 'project/', 'store/', 'store/platform.yaml is not named by its digest'],
+    ['provenance', 'slsa.dev', 'slsb.dev', 'it does not have the form that it should have'],
+  ])('whose %s.json contradicts the others (%s)', async (kind, from, to, problem) => {
+    const name = `haproxy-3.0.11-1.${kind}.json`
+    const found = await findings((folder) => edit(folder, name, from, to), undefined)
+    expect(found[`content of ${name}`]).toBe(`wrong: ${problem}`)
+  })
+
+  it('without evidence, as of an older version, says so', async () => {
+    const older = await makeTestedBuild(join(root, 'older'), null)
+    const found = await verifyFolder(older.folder, undefined)
+    expect(
+      found.filter(({ what }) => what.startsWith('content of haproxy')).map(({ result }) => result),
+    ).toEqual(Array(5).fill('not checked'))
   })
 })

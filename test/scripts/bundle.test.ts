@@ -11,12 +11,21 @@ async function makeCheckout(prefix: string): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), prefix))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   await symlink(path.join(CHECKOUT, 'node_modules'), path.join(folder, 'node_modules'))
-  const files = ['scripts/bundle.ts', 'scripts/licenses.ts', 'scripts/ncc.d.ts', 'src/report/error.ts']
+  const files = [
+    ...['scripts/bundle.ts', 'scripts/licenses.ts', 'scripts/ncc.d.ts', 'scripts/page-assets.ts'],
+    ...['src/report/error.ts', 'src/page/assets.ts'],
+    ...(await readdir(path.join(CHECKOUT, 'src/page/style'))).map((name) => `src/page/style/${name}`),
+  ]
   for (const file of ['tsconfig.json', ...files]) {
     await mkdir(path.dirname(path.join(folder, file)), { recursive: true })
     await copyFile(path.join(CHECKOUT, file), path.join(folder, file))
   }
   await writeFile(path.join(folder, 'package.json'), '{"type":"module"}')
+  await mkdir(path.join(folder, 'src/page/client'))
+  await writeFile(
+    path.join(folder, 'src/page/client/main.ts'),
+    `import { treemap } from 'd3-hierarchy'\nconst made: object = treemap()\ndocument.title = String(made)\n`,
+  )
   await writeFile(path.join(folder, 'src/action.ts'), `import './cli.ts'\n`)
   await writeFile(path.join(folder, 'src/greeting.ts'), `export const greeting: string = 'hello'\n`)
   await writeFile(
@@ -39,7 +48,10 @@ it('makes a bundle that runs without node_modules, with the licences of what is 
 
   expect(await bundle(checkout)).toMatchObject({ exitCode: 0, stdout: '', stderr: '' })
 
-  expect((await readdir(dist)).sort()).toEqual(['LICENSE', 'index.js', 'package.json'])
+  expect((await readdir(dist)).sort()).toEqual(['LICENSE', 'index.js', 'package.json', 'page.css', 'page.js'])
+  const script = await readFile(path.join(dist, 'page.js'), 'utf8')
+  expect(script).toMatch(/^\/\*! d3-hierarchy\nCopyright .+ Mike Bostock/)
+  expect(script).not.toMatch(/^import|: object/m)
   await rm(path.join(checkout, 'node_modules'))
   const { stdout } = await execa(process.execPath, [path.join(dist, 'index.js'), 'a b'], { cwd: tmpdir() })
   expect(stdout).toBe('greeting: hello\nargs:\n  - a b')
@@ -50,7 +62,7 @@ it('makes the same bytes in another folder and from another working directory; -
   const [here, there] = [await makeCheckout('seeder-bundle-'), await makeCheckout('seeder bundle elsewhere ')]
   await bundle(here)
   await bundle(there, [], tmpdir())
-  for (const file of ['LICENSE', 'index.js', 'package.json']) {
+  for (const file of ['LICENSE', 'index.js', 'package.json', 'page.css', 'page.js']) {
     const [a, b] = await Promise.all(
       [here, there].map((at) => readFile(path.join(at, 'dist/cli', file), 'utf8')),
     )
@@ -66,7 +78,7 @@ it('makes the same bytes in another folder and from another working directory; -
     'stale: dist/action/index.js\nstale: dist/cli/extra.js\nstale: dist/cli/index.js\n  → run `npm run build` and commit dist/',
   )
   expect(await readFile(path.join(there, 'dist/cli/extra.js'), 'utf8')).toBe('')
-}, 60_000)
+}, 120_000)
 
 it('says in a few lines what is wrong with a source that does not compile', async () => {
   const checkout = await makeCheckout('seeder-bundle-')

@@ -30,7 +30,7 @@ describe('arguments', () => {
   it('refuses what it does not know', async () => {
     const { exitCode, stderr } = await execa(SETUP, ['--force'], { reject: false })
     expect(exitCode).toBe(1)
-    expect(stderr).toBe("setup: unknown argument '--force'\n  → scripts/setup.sh [--check]")
+    expect(stderr).toBe("setup: unknown argument '--force'\n  → scripts/setup.sh [--check] [--tests]")
   })
 
   it('documents itself', async () => {
@@ -39,6 +39,14 @@ describe('arguments', () => {
     expect(stdout).toContain('SEEDER_APT_LOCK_WAIT')
     expect(stdout).not.toContain('set -euo')
   })
+})
+
+it('installs a browser for the tests alone', async () => {
+  const names = async (line: string) =>
+    (await bash(`${line} required_packages | cut -d ' ' -f 1`)).stdout.split('\n')
+  expect(await names('')).not.toContain('chromium')
+  expect(await names('parse_arguments --tests;')).toContain('chromium')
+  expect((await bash('parse_arguments --tests --check; echo $CHECK_ONLY')).stdout).toBe('1')
 })
 
 describe('QEMU', () => {

@@ -124,6 +124,7 @@ describe('every job', () => {
       ),
     )
     expect(writes.sort()).toEqual([
+      'confirm.yml confirm contents',
       'images.yml comment pull-requests',
       'promote.yml promote contents',
       'release.yml publish attestations',

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { manifestName } from '../../build/manifest.ts'
 import { buildCommand } from '../../commands/build.ts'
+import { readFinishedFolder } from '../../release/finished.ts'
 import { uploadImage } from '../artifact.ts'
 import type { InputsOf } from '../inputs.ts'
 import { folderOf, gitHubOf, type Outcome, type Step } from '../step.ts'
@@ -14,7 +15,11 @@ export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<
   const manifest = await buildCommand({ image, base, line, out, cache: inputs.cache ?? true }, step.context)
   const settings = { env: step.env, retentionDays: inputs['retention-days'] }
   const artifact = inputs.artifact ? await uploadImage(out, manifest, settings) : undefined
-  const { difference } = await compareWithPromoted({ manifest }, () => gitHubOf(step, inputs), step)
+  const { difference } = await compareWithPromoted(
+    await readFinishedFolder(out),
+    () => gitHubOf(step, inputs),
+    step,
+  )
   return {
     outputs: {
       version: manifest.version,

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { writeStickyComment } from '../../github/comment.ts'
+import { matrixSchema } from '../../image/affected.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
 import { readEvent } from '../event.ts'
 import type { InputsOf } from '../inputs.ts'
@@ -12,8 +12,6 @@ import {
   describePullRequest,
 } from '../pull-comment.ts'
 import { folderOf, gitHubOf, type Outcome, runUrl, type Step } from '../step.ts'
-
-const matrixSchema = z.object({ include: z.array(z.object({ image: z.string() })) })
 
 /** `command: comment`: the one comment of a pull request, from what the jobs that built its images have left. */
 export async function commentStep(inputs: InputsOf<'comment'>, step: Step): Promise<Outcome> {

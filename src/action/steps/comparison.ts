@@ -1,14 +1,16 @@
+import { compareFinished } from '../../commands/diff.ts'
 import type { GitHub } from '../../github/client.ts'
 import { interruption } from '../../interruption.ts'
-import { type Difference, differenceOf, type Finished } from '../../release/difference.ts'
+import { type Finished, readFinishedRelease } from '../../release/finished.ts'
+import { standings } from '../../release/standing.ts'
 import { describeError } from '../../report/error.ts'
-import { readPromoted } from '../promoted.ts'
 import type { Step } from '../step.ts'
 
 /** A finished image beside the promoted one, where there is one. */
 export interface Comparison {
   readonly promoted: Finished | undefined
-  readonly difference: Difference | undefined
+  /** With what its packages say of their changes. */
+  readonly difference: Awaited<ReturnType<typeof compareFinished>> | undefined
 }
 
 /** Compares with the promoted version. That GitHub cannot be asked is a warning: an image is none the worse for it. */
@@ -18,8 +20,10 @@ export async function compareWithPromoted(
   step: Step,
 ): Promise<Comparison> {
   try {
-    const promoted = await readPromoted(github().releases, finished.manifest.image, interruption)
-    return { promoted, difference: promoted && differenceOf(promoted, finished) }
+    const { releases } = github()
+    const release = standings(await releases.list()).get(finished.manifest.image)?.promoted
+    const promoted = release && (await readFinishedRelease(releases, release, interruption))
+    return { promoted, difference: promoted && (await compareFinished(promoted, finished, step.context)) }
   } catch (error) {
     interruption.throwIfAborted()
     step.warn(`there is no comparison with the promoted version: ${describeError(error)}`)

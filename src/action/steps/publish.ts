@@ -6,10 +6,10 @@ import { describeStory } from '../summary.ts'
 
 /** `command: publish`: makes a tested build the candidate of its image. */
 export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Promise<Outcome> {
-  const { unsigned, repository } = inputs
+  const { unsigned, repository, bundle } = inputs
   const folder = folderOf(step, inputs)
   const { tag, url, published, candidate, rawSha256 } = await publishCommand(
-    { folder, unsigned, repository },
+    { folder, unsigned, repository, bundle },
     step.context,
     step.env,
   )

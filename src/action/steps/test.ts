@@ -1,25 +1,34 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
-import type { Proof } from '../../boot/proof-process.ts'
+import { type Proof, proofFolder } from '../../boot/proof-process.ts'
 import { readOutput } from '../../build/output.ts'
 import { testCommand } from '../../commands/test.ts'
+import { writePage } from '../../page/write.ts'
+import { type Finished, readFinishedFolder } from '../../release/finished.ts'
+import { findAllowedSigners } from '../../release/signers.ts'
 import { type TestRecord, tallyOf, testRecordSchema } from '../../release/test-record.ts'
 import { SeederError } from '../../report/error.ts'
-import { type Artifact, uploadFiles, uploadImage } from '../artifact.ts'
+import { type Artifact, uploadFiles, uploadImage, uploadPage } from '../artifact.ts'
 import type { InputsOf } from '../inputs.ts'
 import { type CommentEntry, commentName } from '../pull-comment.ts'
 import { folderOf, gitHubOf, type Outcome, runUrl, type Step } from '../step.ts'
 import { describeStory } from '../summary.ts'
-import { compareWithPromoted } from './comparison.ts'
+import { type Comparison, compareWithPromoted } from './comparison.ts'
+import { knownVulnerabilities } from './vulnerabilities.ts'
 
 /**
- * `command: test`: proves an image or, of several, that they work together. With `artifact` it uploads the files of the
- * image, what was found, and what the comment of a pull request needs. Undefined in the process that does the proving.
+ * `command: test`: proves an image or, of several, that they work together, and writes the page of an image. With
+ * `artifact` it uploads the files of the image, what was found, and what the comment of a pull request needs. Undefined in the process that does the proving.
  */
 export async function testStep(inputs: InputsOf<'test'>, step: Step): Promise<Outcome | undefined> {
   const folders = inputs.directory?.map((one) => folderOf(step, { directory: [one] })) ?? [
     folderOf(step, inputs),
   ]
+  // Feeds that cannot be read are told before minutes of proof, and not in the copy of this program that does the proving.
+  if (inputs['vulnerability-feed'] !== undefined && proofFolder() === undefined) {
+    const unsaid = { warn: () => {} }
+    await knownVulnerabilities(await readFinishedFolder(folders[0] ?? ''), undefined, inputs, unsaid)
+  }
   const proof = await testCommand({ paths: folders, platform: inputs.platform }, step.context)
   if (proof === undefined) return undefined
   const [folder = '', ...others] = folders
@@ -41,16 +50,26 @@ export async function tellOfImage(
     })
   }
   const { image, version } = manifest
-  const finished = { manifest, record }
+  const finished = { ...(await readFinishedFolder(folder)), record }
   const { promoted, difference } = await compareWithPromoted(finished, () => gitHubOf(step, inputs), step)
+  const vulnerabilities = await knownVulnerabilities(finished, promoted, inputs, step)
   const settings = { env: step.env, retentionDays: inputs['retention-days'] }
+  const page = await pageOf(folder, finished, difference, step)
   let artifact: Artifact | undefined
   if (inputs.artifact) {
     await uploadFiles(`${image}-${version}`, folder, await smallFiles(folder, proof), settings)
     // What failed is not offered to anybody as an image.
     if (record.passed) artifact = await uploadImage(folder, manifest, settings)
-    const page = artifact ? `${runUrl(step)}/artifacts/${artifact.id}` : null
-    await leaveForComment({ schema: 1, ...finished, promoted: promoted ?? null, artifact: page }, step)
+    const address = ({ id }: Artifact) => `${runUrl(step)}/artifacts/${id}`
+    await leaveForComment(
+      {
+        ...{ schema: 1, manifest, record, artifact: artifact ? address(artifact) : null },
+        page: address(await uploadPage(page, settings)),
+        promoted: promoted ? { manifest: promoted.manifest, record: promoted.record } : null,
+        ...{ files: difference?.files ?? null, vulnerabilities },
+      },
+      step,
+    )
   }
   return {
     outputs: {
@@ -63,8 +82,7 @@ export async function tellOfImage(
       image,
       version,
       way: record.passed ? { reached: 'tested' } : { reached: 'built', failed: 'tested' },
-      record,
-      difference,
+      ...{ record, difference, vulnerabilities },
     }),
     failures: failuresOf(`${image} ${version}`, record),
   }
@@ -75,6 +93,20 @@ export async function tellOfImage(
     await writeFile(join(temporary, `${name}.json`), JSON.stringify(entry))
     await uploadFiles(name, temporary, [`${name}.json`], settings)
   }
+}
+
+/** Writes the page of an image, beside the promoted version where there is one. */
+async function pageOf(
+  folder: string,
+  finished: Finished,
+  difference: Comparison['difference'],
+  { context }: Step,
+): Promise<string> {
+  return writePage({
+    ...{ folder, finished, out: undefined, checkout: context.checkout },
+    allowedSigners: findAllowedSigners(undefined, context.project),
+    comparison: difference && { difference, changelogs: difference.changelogs, promoted: true },
+  })
 }
 
 function tellOfSeveral({ report }: Proof): Outcome {

@@ -2,6 +2,7 @@ import { nftablesFor } from '../../platform/nftables.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
 import type { AllowedLine } from '../console-failures.ts'
 import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
+import { checkUndrifted, driftChecks } from '../drift-checks.ts'
 import {
   awaitFirstBoot,
   awaitReady,
@@ -13,7 +14,7 @@ import {
 } from '../first-boot.ts'
 import { readIdentity } from '../guest.ts'
 import { compareIdentities } from '../identity.ts'
-import { bootStages, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
+import { bootCourse, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
 import { playImage, readImage, together } from '../scenario.ts'
 import { diskBytes } from '../stage.ts'
 import { founderValues } from './configuration.ts'
@@ -60,7 +61,7 @@ const roleChecks = [
   { name: 'shutdown', group: 'cluster', title: 'powers off when Proxmox asks' },
 ] as const satisfies readonly CheckPlan[]
 
-const plan = [...imageChecks, ...roleChecks]
+const plan = [...imageChecks, ...driftChecks, ...roleChecks]
 export type ContractCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
@@ -106,6 +107,10 @@ async function scenario(
       members = await loseAndReplace(checks, stage, image, founders, seen)
     })(),
     checks.run('bad-values', () => checkBadValues(stage, stray)),
+  )
+  await checkUndrifted(
+    checks,
+    members.map(({ clone }) => clone),
   )
 
   progress.phase('all members are replaced under a writer; the image is read once more')
@@ -159,7 +164,7 @@ async function examine(
     sshKey: stage.sshKey.publicKey,
     diskBytes,
   })
-  seen.boot.stages = await bootStages(first.clone)
+  Object.assign(seen.boot, await bootCourse(first.clone))
   await checkMember(checks, stage, first)
   await checks.run('identity', async () =>
     compareIdentities(await Promise.all(founders.map(({ clone }) => readIdentity(clone.agent))), []),

@@ -2,10 +2,11 @@ import { nftablesFor } from '../../platform/nftables.ts'
 import type { CheckPlan, Recorder } from '../checks.ts'
 import type { AllowedLine } from '../console-failures.ts'
 import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
+import { checkDriftNamed, checkUndrifted, driftChecks, driftNamedChecks } from '../drift-checks.ts'
 import { awaitFirstBoot, awaitReady, bootTimeoutMs, refusedLine, seconds } from '../first-boot.ts'
 import { readIdentity } from '../guest.ts'
 import { compareIdentities, duidsOf } from '../identity.ts'
-import { bootStages, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
+import { bootCourse, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
 import { playImage, readImage, together } from '../scenario.ts'
 import { diskBytes } from '../stage.ts'
 import { nodeValues, withBadValue } from './configuration.ts'
@@ -35,7 +36,7 @@ const roleChecks = [
   { name: 'readdressed', group: 'pair', title: 'an edited address works and keeps the ssh host keys' },
 ] as const satisfies readonly CheckPlan[]
 
-const plan = [...imageChecks, ...roleChecks]
+const plan = [...imageChecks, ...driftChecks, ...driftNamedChecks, ...roleChecks]
 export type ContractCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
@@ -84,7 +85,7 @@ async function scenario(
     sshKey: stage.sshKey.publicKey,
     diskBytes,
   })
-  seen.boot.stages = await bootStages(first)
+  Object.assign(seen.boot, await bootCourse(first))
   await checkRole(checks, stage, first, site.pair[0], seen)
 
   proof.progress.phase('the pair: identities, VIP, failover')
@@ -98,8 +99,12 @@ async function scenario(
 
   proof.progress.phase('the killed clone returns with another address; the image is read once more')
   await first.start(stage.drive(site.moved, nodeValues(site, 0)))
+  const returned = awaitReady(first, timeoutMs)
+  returned.catch(() => undefined)
+  await checkUndrifted(checks, [second])
   await checkTampering(checks, second)
+  await checkDriftNamed(checks, second)
   await second.kill()
   await readImage(checks, proof, seen)
-  await checkReaddressed(checks, stage, first, before, awaitReady(first, timeoutMs))
+  await checkReaddressed(checks, stage, first, before, returned)
 }

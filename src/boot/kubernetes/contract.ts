@@ -2,6 +2,7 @@ import { nftablesFor } from '../../platform/nftables.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
 import type { AllowedLine } from '../console-failures.ts'
 import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
+import { checkDriftNamed, checkUndrifted, driftChecks, driftNamedChecks } from '../drift-checks.ts'
 import { compareFirewall } from '../firewall.ts'
 import {
   awaitFirstBoot,
@@ -15,7 +16,7 @@ import {
 } from '../first-boot.ts'
 import { readIdentity } from '../guest.ts'
 import { compareIdentities } from '../identity.ts'
-import { bootStages, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
+import { bootCourse, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
 import { checkLogin } from '../login.ts'
 import { playImage, readImage, together } from '../scenario.ts'
 import { diskBytes, strikeStage } from '../stage.ts'
@@ -61,7 +62,7 @@ const roleChecks = [
   { name: 'shutdown', group: 'role', title: 'powers off when Proxmox asks' },
 ] as const satisfies readonly CheckPlan[]
 
-const plan = [...imageChecks, ...roleChecks, ...preflightChecks]
+const plan = [...imageChecks, ...driftChecks, ...driftNamedChecks, ...roleChecks, ...preflightChecks]
 export type ContractCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
@@ -108,6 +109,7 @@ async function scenario(
     return compareIdentities(await Promise.all(nodes.map(({ clone }) => readIdentity(clone.agent))), [])
   })
   await checkTampering(checks, spare.clone)
+  await checkDriftNamed(checks, spare.clone)
   await together(
     checks.run('shutdown', async () => `off after ${seconds(await worker.clone.shutDown(120_000))}`),
     readImage(checks, proof, seen),
@@ -152,7 +154,7 @@ async function examineMembers(
     sshKey: stage.sshKey.publicKey,
     diskBytes,
   })
-  seen.boot.stages = await bootStages(controlPlane.clone)
+  Object.assign(seen.boot, await bootCourse(controlPlane.clone))
   await checks.run('containerd', () => checkContainerd(agent))
   await checks.run('container', () => checkContainer(worker.clone.agent))
   const [init, join] = states
@@ -194,6 +196,7 @@ async function examineSpare(checks: Recorder<ContractCheck>, stage: NodeStage): 
     const count = await compareFirewall(agent, nftablesFor(platform, 'control-plane'))
     return `${status.reason}; ${count} rules of its firewall are equal`
   })
+  await checkUndrifted(checks, [spare.clone])
   for (const prerequisite of prerequisites) {
     const context = { platform, accelerator: emulator.accelerator }
     await checks.run(prerequisite.name, () => checkPrerequisite(agent, prerequisite, context))

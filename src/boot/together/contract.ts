@@ -4,6 +4,7 @@ import { describeError } from '../../report/error.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
 import type { Observations, ProofOutcome } from '../contract.ts'
 import { fileDigest } from '../digests.ts'
+import { checkUndrifted, driftChecks } from '../drift-checks.ts'
 import { clientPort } from '../etcd/client.ts'
 import { awaitReady, bootTimeoutMs, seconds } from '../first-boot.ts'
 import { apiName } from '../haproxy/configuration.ts'
@@ -45,6 +46,7 @@ export const togetherChecks = [
     group: 'network',
     title: 'the API and etcd are not reached past the load balancer',
   },
+  ...driftChecks,
   { name: 'console', group: 'boot', title: 'no failure on any console' },
   { name: 'digests', group: 'artifact', title: 'the images are still their manifests’' },
 ] as const satisfies readonly CheckPlan[]
@@ -123,6 +125,10 @@ async function scenario(
       .join('; ')
   })
   await checks.run('no-way-around', () => checkNoWayAround(stage))
+  await checkUndrifted(
+    checks,
+    [balancer, controlPlane, etcd].map(({ clone }) => clone),
+  )
 }
 
 async function awaitBackend({ balancer, controlPlane }: TogetherStage): Promise<string> {

@@ -10,6 +10,8 @@ const program = '/usr/lib/seeder/etcd'
 
 /** It waits up to five minutes for what it needs. */
 export const patienceSeconds = 330
+/** It waits half a minute for an election. */
+const listSeconds = 90
 const pauseMs = 3000
 
 /** A member as the cluster lists it. */
@@ -37,7 +39,7 @@ export function parseMembers(text: string): ListedMember[] {
 /** Asks one node after the other for its cluster; undefined when none of them knows one. */
 export async function findCluster(host: Host, nodes: readonly NodeEntry[]): Promise<EtcdCluster | undefined> {
   for (const via of nodes) {
-    const said = await guestExec(host, via.vmid, [program, 'members']).catch(() => undefined)
+    const said = await guestExec(host, via.vmid, [program, 'members'], listSeconds).catch(() => undefined)
     if (said?.code === 0) return { via, members: parseMembers(said.stdout) }
   }
   return undefined

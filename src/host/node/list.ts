@@ -8,20 +8,24 @@ import type { NodeEntry } from './ledger.ts'
 import { sortOut } from './machine.ts'
 
 /** A node as it is listed. */
-export interface NodeRow {
-  readonly name: string
-  readonly role: string
-  readonly vmid: number
-  readonly addresses: Readonly<Record<string, string>>
-  /** The version of the template that it is a clone of. */
-  readonly version: string
-  /** The current template's; null when there is none. */
-  readonly current: string | null
-  /** Whether it was made from another template than the current one; null when that is not known. */
-  readonly behind: boolean | null
-  /** `running`, `stopped`; or what is the matter with it. */
-  readonly state: string
-}
+export const nodeRowSchema = z
+  .object({
+    name: z.string(),
+    role: z.string(),
+    vmid: z.int(),
+    addresses: z.record(z.string(), z.string()).readonly(),
+    /** The version of the template that it is a clone of. */
+    version: z.string(),
+    /** The current template's; null when there is none. */
+    current: z.string().nullable(),
+    /** Whether it was made from another template than the current one; null when that is not known. */
+    behind: z.boolean().nullable(),
+    /** `running`, `stopped`; or what is the matter with it. */
+    state: z.string(),
+  })
+  .readonly()
+
+export type NodeRow = z.output<typeof nodeRowSchema>
 
 const machines = z.array(z.object({ vmid: z.coerce.number(), status: z.string() }))
 

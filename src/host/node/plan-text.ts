@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { VendorFile } from '../../boot/cloudinit.ts'
 import { type Argv, shellWords } from '../commands.ts'
 import { secretKeys } from '../values/role.ts'
@@ -7,15 +8,19 @@ import { guestCommand } from './guest.ts'
 import type { NodePlan } from './plan.ts'
 
 /** A plan as a program reads it; what is secret is not in it. */
-export interface ShownPlan {
-  readonly name: string
-  readonly role: string
-  readonly vmid: number
-  readonly template: { readonly vmid: number; readonly version: string }
-  readonly addresses: Readonly<Record<string, string>>
-  readonly file: { readonly path: string; readonly mode: string; readonly content: string }
-  readonly commands: readonly (readonly string[])[]
-}
+export const shownPlanSchema = z
+  .object({
+    name: z.string(),
+    role: z.string(),
+    vmid: z.int(),
+    template: z.object({ vmid: z.int(), version: z.string() }).readonly(),
+    addresses: z.record(z.string(), z.string()).readonly(),
+    file: z.object({ path: z.string(), mode: z.string(), content: z.string() }).readonly(),
+    commands: z.array(z.array(z.string()).readonly()).readonly(),
+  })
+  .readonly()
+
+export type ShownPlan = z.output<typeof shownPlanSchema>
 
 /** What a plan does, without keys and secret values. `start`: whether the node is started, too. */
 export function showPlan(plan: NodePlan, start: boolean): ShownPlan {

@@ -93,7 +93,7 @@ describe('a member that joins', () => {
       ETCD_MEMBERS: 'etcd2=10.0.0.130 old=10.0.0.140 etcd4=10.0.0.131',
     })
     expect(plans[0]?.entry).toMatchObject({ joins: true, addresses: { back: '10.0.0.131' } })
-    expect(host.asked).toContain('qm guest exec 201 --timeout 60 -- /usr/lib/seeder/etcd members')
+    expect(host.asked).toContain('qm guest exec 201 --timeout 90 -- /usr/lib/seeder/etcd members')
     const { commands } = showPlan(plans[0] ?? expect.fail(), true)
     expect(commands.slice(-3).map((words) => words.join(' '))).toEqual([
       'qm guest exec 202 --timeout 330 -- /usr/lib/seeder/etcd add etcd4 10.0.0.131',

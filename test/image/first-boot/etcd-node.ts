@@ -11,6 +11,9 @@ import { type Holder, hold, into, type Lan } from './etcd-lan.ts'
 const images = join(import.meta.dirname, '../../../images')
 const standIns = join(import.meta.dirname, 'etcd-stand-ins')
 
+/** As the build leaves it, which lists the image before anything has run in it. */
+const listImage = 'mkdir -p /var/lib/seeder && /usr/lib/seeder/state-list >/var/lib/seeder/state.list'
+
 /**
  * A node of the etcd image without a kernel of its own: this machine's programs and a real etcd with the image's
  * files laid over them, in namespaces of its own, where the image's scripts run unchanged and etcd runs until the end.
@@ -56,7 +59,9 @@ export class EtcdNode {
       name,
     ])
     await lan.plug(holder, address)
-    return new EtcdNode(root, holder)
+    const node = new EtcdNode(root, holder)
+    await node.run(listImage)
+    return node
   }
 
   /** Writes a file of the node; for root, and for whoever `mode` lets. */
@@ -105,6 +110,7 @@ export class EtcdNode {
   async wipe(): Promise<void> {
     await this.crash()
     await this.run('rm -rf /var/lib/etcd /var/lib/seeder /etc/etcd /etc/seeder /var/disks /var/content/*')
+    await this.run(listImage)
   }
 
   /** Runs first boot, and says how it went. */

@@ -71,10 +71,17 @@ async function* spoilt(
   }
 }
 
-/** Once the kernel has them. */
+/** Once the kernel has them. Rejects when the connection is closed: Node.js does not always say that to the write. */
 function written(response: ServerResponse, chunk: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
-    response.write(chunk, (error) => (error ? reject(error) : resolve()))
+    const closed = () => reject(new Error('the connection was closed'))
+    if (response.destroyed) return closed()
+    response.once('close', closed)
+    response.write(chunk, (error) => {
+      response.off('close', closed)
+      if (error) reject(error)
+      else resolve()
+    })
   })
 }
 

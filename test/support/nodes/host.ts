@@ -17,25 +17,25 @@ export async function playGuests(host: PveHost): Promise<void> {
   await chmod(qm, 0o755)
 }
 
-/** These tests start the program hundreds of times. */
-const compileCache = join(checkout, 'node_modules/.cache/seeder')
-
 /** Runs `seeder node ARGS` on a host, as root would. */
-export async function seederNode(
+export function seederNode(
   host: PveHost,
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<HostResult> {
-  const program = [
-    process.execPath,
-    join(checkout, 'src/cli.ts'),
-    '--verbose',
-    '-C',
-    checkout,
-    'node',
-    ...argv,
-  ]
-  return host.run(program, { env: { NO_COLOR: '1', NODE_COMPILE_CACHE: compileCache, ...env } })
+  return seederOnHost(host, ['node', ...argv], env)
+}
+
+/** Runs `seeder ARGS` on a host, as root would. */
+export async function seederOnHost(
+  host: PveHost,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<HostResult> {
+  const program = [process.execPath, join(checkout, 'src/cli.ts'), '--verbose', '-C', checkout, ...argv]
+  return host.run(program, {
+    env: { NO_COLOR: '1', NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '', ...env },
+  })
 }
 
 /** Everything on a host that `seeder node` may have made, in a form that two hosts can be compared by. */

@@ -26,6 +26,7 @@ export async function pkiCommand(argv: readonly string[], project = checkout): P
     project: () => project,
     cache: '',
     checkout: '',
+    version: '0',
     progress: () => createProgress(told, {}),
   }))
   let code = 0

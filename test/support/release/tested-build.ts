@@ -1,23 +1,38 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Manifest, templateConf } from '../../../src/build/manifest.ts'
+import type { BundleFile } from '../../../src/bundle/index.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 import { makeSmallImage, type SmallImage, writeSums } from '../deploy/image.ts'
+import { addEvidence } from '../evidence/folder.ts'
 import { checkout } from '../seeder.ts'
 
 /** A build as `build` and `test` leave it, made from this commit, with a green report. */
 export async function makeTestedBuild(
   folder: string,
   commit: string | null,
-  options: { image?: string; version?: string; sizeMiB?: number } = {},
+  options: {
+    image?: string
+    version?: string
+    sizeMiB?: number
+    evidence?: boolean
+    /** What it was built from; with it there is evidence. */
+    inputs?: readonly BundleFile[]
+  } = {},
 ): Promise<SmallImage> {
   const made = await makeSmallImage(folder, { sizeMiB: 4, ...options })
-  const manifest: Manifest = { ...made.manifest, source: { commit, dirty: false } }
+  const manifest: Manifest = {
+    ...made.manifest,
+    source: { commit, dirty: false },
+    // A bill of materials without any package would be none.
+    packages: options.evidence ? { haproxy: made.manifest.version } : {},
+  }
   const name = `${manifest.image}-${manifest.version}.manifest.json`
   await writeFile(join(folder, name), `${JSON.stringify(manifest, null, 2)}\n`)
   const platform = await loadPlatform(join(checkout, 'platform.yaml'))
   await writeFile(join(folder, 'template.conf'), templateConf(manifest, platform))
   await writeSums(folder, manifest)
+  if (options.evidence || options.inputs) await addEvidence(folder, manifest, options.inputs)
   await writeReport(folder, reportOf(manifest))
   return { folder, manifest }
 }
@@ -31,7 +46,7 @@ export function reportOf({ image, version, raw, qcow2 }: Manifest) {
     checks: ['ready', 'balances'].map((check) => ({
       ...{ name: check, group: 'boot', title: check, status: 'passed', detail: '', ms: 1 },
     })),
-    ...{ measured: {}, boot: { readyMs: 9_000, stages: {} }, balanced: [] },
+    ...{ measured: {}, boot: { readyMs: 9_000, stages: {}, units: [] }, balanced: [] },
   }
 }
 

@@ -5,6 +5,7 @@ import { parseGuest, tagsOf } from '../../../../src/host/guests.ts'
 import { type NodeHost, nodeHost } from '../../../support/nodes/fixture.ts'
 import { hostState, seederNode } from '../../../support/nodes/host.ts'
 import { hostFile, makeTemplate, must } from '../../../support/nodes/template.ts'
+import { published } from '../../../support/schemas.ts'
 import { checkout } from '../../../support/seeder.ts'
 
 /** `seeder node` as a program on a stand-in host, one after the other. */
@@ -28,7 +29,8 @@ describe('seeder node create', { timeout: 120_000 }, () => {
   it('does exactly what plan prints, and plan does nothing', async () => {
     const argv = ['w1', '--role', 'worker', '--vmid-range', '300', '--no-start']
     const before = await hostState(at.host)
-    const [shown] = JSON.parse((await at.ok('plan', ...argv, '--json')).stdout)
+    const plans = JSON.parse((await at.ok('plan', ...argv, '--json')).stdout)
+    const [shown] = await published('printed/node-plan', plans)
     expect(await hostState(at.host)).toEqual(before)
     await at.host.faults.clear()
     await at.ok('create', ...argv)
@@ -85,7 +87,13 @@ describe('seeder node create', { timeout: 120_000 }, () => {
   })
 
   it('gives a further member its place, and a vote', async () => {
-    await at.ok('create', 'etcd3', '--role', 'etcd', '--tls', at.tls)
+    const made = await at.ok('create', 'etcd3', '--role', 'etcd', '--tls', at.tls, '--json')
+    expect(await published('printed/node-create', JSON.parse(made.stdout))).toEqual([
+      {
+        ...{ name: 'etcd3', role: 'etcd', vmid: 202, addresses: { back: '10.0.0.131' } },
+        ...{ version: '3.7.2-1', status: 'all is well' },
+      },
+    ])
     const members = JSON.parse((await hostFile(at.host, '/var/lib/guests/etcd')) ?? '')
     expect(members.at(-1)).toEqual({ name: 'etcd3', address: '10.0.0.131', learner: false, started: true })
     expect(await at.refused('create', 'etcd4', '--role', 'etcd', '--tls', at.tls, '--no-start')).toContain(
@@ -95,7 +103,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
 
   it('lists them, and which are behind the current template', async () => {
     await makeTemplate(at.host, { vmid: 9101, image: 'etcd', version: '3.7.3-1', disk: at.disk })
-    const rows = JSON.parse((await at.ok('list', '--json')).stdout)
+    const rows = await published('printed/node-list', JSON.parse((await at.ok('list', '--json')).stdout))
     expect(rows[0]).toEqual({
       ...{ name: 'etcd1', role: 'etcd', vmid: 200, addresses: { back: '10.0.0.129' }, version: '3.7.2-1' },
       ...{ current: '3.7.3-1', behind: true, state: 'stopped' },

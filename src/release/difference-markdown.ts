@@ -1,7 +1,8 @@
-import type { Change, Difference } from '../release/difference.ts'
-import type { Tally } from '../release/test-record.ts'
+import { code, folded, plain, table } from '../report/markdown.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
-import { code, folded, plain, table } from './markdown.ts'
+import type { Change, Difference } from './difference.ts'
+import type { FilesDifference } from './files-difference.ts'
+import type { Tally } from './test-record.ts'
 
 // More packages than this are folded away, and of more than that only the first are named.
 const SHOWN_OPEN = 10
@@ -22,6 +23,8 @@ export function describeDifference(difference: Difference, against: string): str
     table(['', `${against} ${code(before)}`, code(after), ''], rows),
     ...(checks ? checkLines(checks) : []),
     packages(difference),
+    ...facts(difference),
+    ...(difference.files ? [filesText(difference.files)] : []),
   ].join('\n\n')
 }
 
@@ -52,6 +55,47 @@ function checkLines({ broken, mended, added, removed }: NonNullable<Difference['
     ...line('New checks', added),
     ...line('Checks that are gone', removed),
   ]
+}
+
+/** What an operator looks for first: the command line, ports, units. */
+function facts({ commandLine, ports, files }: Difference): string[] {
+  const line = (what: string, names: readonly string[]) =>
+    names.length === 0 ? [] : [`${what}: ${names.map(code).join(', ')}`]
+  return [
+    ...(commandLine ? [`Kernel command line: ${code(commandLine.before)} → ${code(commandLine.after)}`] : []),
+    ...line('**Ports opened**', ports.opened),
+    ...line('Ports closed', ports.closed),
+    ...line('Units enabled', files?.units.enabled ?? []),
+    ...line('Units not enabled any more', files?.units.disabled ?? []),
+    ...line('Units masked', files?.units.masked ?? []),
+    ...line('Units not masked any more', files?.units.unmasked ?? []),
+  ]
+}
+
+// Of the folders only the largest changes are told.
+const SHOWN_FOLDERS = 10
+
+function filesText({ added, removed, changed, folders }: FilesDifference): string {
+  const total = added.length + removed.length + changed.length
+  if (total === 0) return 'The files are the same.'
+  const lines = [
+    ...changed.map(({ path, what }) => `changed ${path} (${what.join(', ')})`),
+    ...added.map((path) => `added ${path}`),
+    ...removed.map((path) => `removed ${path}`),
+  ]
+  const rows = folders
+    .slice(0, SHOWN_FOLDERS)
+    .map(({ path, ...sizes }) => [code(path), ...amounts(sizes, formatBytes)])
+  const rest = lines.length > SHOWN ? `\n…and ${lines.length - SHOWN} more` : ''
+  const body = [
+    ...(rows.length > 0 ? [table(['folder', 'before', 'now', ''], rows)] : []),
+    `\`\`\`text\n${lines
+      .slice(0, SHOWN)
+      .map((line) => line.replaceAll('`', ''))
+      .join('\n')}${rest}\n\`\`\``,
+  ].join('\n\n')
+  const title = [`${changed.length} changed`, `${added.length} added`, `${removed.length} removed`].join(', ')
+  return folded(`Files: ${title}`, body)
 }
 
 function packages({ added, removed, changed }: Difference): string {

@@ -1,0 +1,92 @@
+/**
+ * `npm run schemas`: writes docs/schemas, a JSON Schema for each kind of file that a build or a release has, and for what
+ * commands print with `--json`, from what the program itself reads and makes them with.
+ */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { testReportSchema, togetherReportSchema } from '../src/boot/report.ts'
+import { manifestSchema } from '../src/build/manifest.ts'
+import { bundleSchema } from '../src/bundle/index.ts'
+import { diffSchema } from '../src/commands/diff.ts'
+import { inspectedBuildSchema } from '../src/commands/inspect.ts'
+import { lockResultSchema } from '../src/commands/lock.ts'
+import { madeNodeSchema } from '../src/commands/node.ts'
+import { imageScanSchema } from '../src/commands/scan.ts'
+import { statusSchema } from '../src/commands/status.ts'
+import { driftReportSchema, driftResultSchema } from '../src/drift/result.ts'
+import { inventorySchema } from '../src/evidence/inventory.ts'
+import { provenanceSchema } from '../src/evidence/provenance.ts'
+import { nodeRowSchema } from '../src/host/node/list.ts'
+import { shownPlanSchema } from '../src/host/node/plan-text.ts'
+import { hostReportSchema } from '../src/host/report.ts'
+import { matrixSchema } from '../src/image/affected.ts'
+import { lockSchema } from '../src/image/lock.ts'
+import { confirmResultSchema } from '../src/release/confirm.ts'
+import { contentsSchema } from '../src/release/contents.ts'
+import { deployResultSchema } from '../src/release/deploy.ts'
+import { findingSchema } from '../src/release/finding.ts'
+import { promoteResultSchema } from '../src/release/promote.ts'
+import { publishResultSchema } from '../src/release/publish.ts'
+
+const folder = join(import.meta.dirname, '..', 'docs', 'schemas')
+
+/** File name → its text. */
+export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries({
+    // Files.
+    // A lock without tarballs is written without an empty list of them.
+    lock: [lockSchema.partial({ artifacts: true }), 'image.lock.json'],
+    manifest: [manifestSchema, 'IMAGE-VERSION.manifest.json'],
+    files: [inventorySchema, 'IMAGE-VERSION.files.json'],
+    provenance: [provenanceSchema, 'IMAGE-VERSION.provenance.json'],
+    bundle: [bundleSchema, 'IMAGE-VERSION.bundle.json, and seeder bundle --json'],
+    drift: [driftResultSchema, 'seeder-drift check'],
+    'drift-report': [driftReportSchema, 'seeder status --drift --json'],
+    release: [contentsSchema, 'release.json'],
+    'test-report': [testReportSchema, 'test-report.json, and seeder test --json'],
+    'together-report': [
+      togetherReportSchema,
+      'together-report.json, and seeder test --json of several images',
+    ],
+    // What commands print. `build --json` prints the manifest.
+    'printed/lock': [lockResultSchema, 'seeder lock --json'],
+    'printed/inspect': [inspectedBuildSchema, 'seeder inspect DIR --json'],
+    'printed/plan': [matrixSchema, 'seeder plan --json'],
+    'printed/verify': [z.array(findingSchema), 'seeder verify --json'],
+    'printed/diff': [diffSchema, 'seeder diff --json'],
+    'printed/scan': [imageScanSchema, 'seeder scan --json'],
+    'printed/publish': [publishResultSchema, 'seeder publish --json'],
+    'printed/confirm': [confirmResultSchema, 'seeder confirm --json'],
+    'printed/promote': [promoteResultSchema, 'seeder promote --json'],
+    'printed/deploy': [deployResultSchema, 'seeder deploy --json'],
+    'printed/status': [statusSchema, 'seeder status --json'],
+    'printed/host-report': [hostReportSchema, 'seeder status --host-only --json'],
+    'printed/node-plan': [z.array(shownPlanSchema), 'seeder node plan --json'],
+    'printed/node-create': [z.array(madeNodeSchema), 'seeder node create --json'],
+    'printed/node-list': [z.array(nodeRowSchema), 'seeder node list --json'],
+  } as const).map(([name, [schema, title]]) => {
+    // What is written: a field with a default is always there. New fields may come with a later version.
+    const json = { title, ...z.toJSONSchema(schema, { io: 'output' }) }
+    return [`${name}.schema.json`, `${JSON.stringify(opened(json), null, 2)}\n`]
+  }),
+)
+
+/**
+ * Takes `additionalProperties: false` away: a reader must not fail at a field that a later version adds. Nor is anything
+ * `readOnly` for a reader.
+ */
+function opened(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(opened)
+  if (typeof value !== 'object' || value === null) return value
+  const kept = Object.entries(value).filter(
+    ([key, one]) =>
+      !(key === 'additionalProperties' && one === false) && !(key === 'readOnly' && one === true),
+  )
+  return Object.fromEntries(kept.map(([key, one]) => [key, opened(one)]))
+}
+
+if (import.meta.main) {
+  await mkdir(join(folder, 'printed'), { recursive: true })
+  for (const [name, text] of Object.entries(schemas)) await writeFile(join(folder, name), text)
+}

@@ -1,0 +1,110 @@
+import { existsSync } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { readIntactOutput } from '../build/output.ts'
+import { type BundleIndex, type BundleList, bundleListName, bundleName } from '../bundle/index.ts'
+import { writeBundle } from '../bundle/write.ts'
+import { interruption } from '../interruption.ts'
+import { readBundleList } from '../release/bundle-list.ts'
+import { chooseRelease } from '../release/choice.ts'
+import { fetchBundle } from '../release/pack/assemble.ts'
+import { requireAllowedSigners } from '../release/signers.ts'
+import { parseTag, type Tag } from '../release/tag.ts'
+import { SeederError, UsageError } from '../report/error.ts'
+import { formatBytes } from '../report/table.ts'
+import type { Context } from './context.ts'
+import { connectRepository } from './github.ts'
+
+/** The options of `bundle`, as they are given. */
+export interface BundleOptions {
+  /** The folder of a build, or the tag of a release. */
+  readonly of: string
+  readonly out?: string | undefined
+  readonly repository?: string | undefined
+  readonly allowedSigners?: string | undefined
+  readonly allowUnsigned?: boolean | undefined
+}
+
+/** Adds `bundle DIR|TAG`. */
+export function registerBundleCommand(program: Command, context: () => Context): void {
+  program
+    .command('bundle')
+    .description(
+      'write one file with everything that an image was made from, to build it again without any archive',
+    )
+    .argument('<dir|tag>', 'the folder of a build, or the tag of a release')
+    .option('--out <file>', 'the file to write (default: IMAGE-VERSION.bundle.tar in the current folder)')
+    .addOption(
+      new Option(
+        '--allowed-signers <file>',
+        'with a tag: who may sign (default: allowed_signers of the project)',
+      ).conflicts('allowUnsigned'),
+    )
+    .option('--allow-unsigned', 'with a tag: check no signature')
+    .option('--repository <owner/name>', 'with a tag: the repository (default: GITHUB_REPOSITORY)')
+    .option('--json', 'print its index as JSON')
+    .action(async (of: string, { json, ...options }: Omit<BundleOptions, 'of'> & { json?: boolean }) => {
+      const { index, file } = await bundleCommand({ ...options, of }, context())
+      const { size } = await stat(file)
+      process.stdout.write(
+        json
+          ? `${JSON.stringify(index, null, 2)}\n`
+          : `${file}\n  ${index.files.length} files, ${formatBytes(size)}\n  build it again: seeder build --from-bundle ${file} --out DIR\n`,
+      )
+    })
+}
+
+/** Writes the bundle of a build or a release. Throws SeederError when a file of it is not to be had. */
+export async function bundleCommand(
+  options: BundleOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ index: BundleIndex; file: string }> {
+  const { of } = options
+  const tag = existsSync(of) ? undefined : parseTag(of)
+  if (tag) {
+    const file = await target(options.out, tag)
+    const list = await listOfRelease(tag, options, context, env)
+    await writeBundle(list, context.cache, file)
+    return { index: list.index, file }
+  }
+  const manifest = await readIntactOutput(of)
+  const file = await target(options.out, manifest)
+  const text = await readFile(join(of, bundleListName(manifest))).catch((cause: unknown) => {
+    throw new SeederError(`${of} has no list of what it was built from: an older Seeder made it`, {
+      fix: 'build it again',
+      cause,
+    })
+  })
+  const list = readBundleList(text, manifest)
+  await writeBundle(list, context.cache, file)
+  return { index: list.index, file }
+}
+
+async function target(out: string | undefined, version: Tag): Promise<string> {
+  const file = resolve(out ?? bundleName(version))
+  if (!existsSync(file) || (await stat(file)).isFile()) return file
+  throw new UsageError(`--out ${file} is not a file`, {
+    fix: 'name a file that does not exist, or an earlier bundle',
+  })
+}
+
+async function listOfRelease(
+  { image, version }: Tag,
+  { repository: named, allowedSigners: file, allowUnsigned = false }: BundleOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv,
+): Promise<BundleList> {
+  const allowedSigners = allowUnsigned ? undefined : requireAllowedSigners(file, context.project)
+  const progress = context.progress()
+  const { releases, repository } = connectRepository(env, named, progress)
+  const all = await releases.list()
+  const release = chooseRelease(all, image, version, repository)
+  const list = await fetchBundle(releases, all, release, {
+    ...{ trust: { allowedSigners, allowUnsigned }, cache: context.cache },
+    ...{ progress, signal: interruption },
+  })
+  progress.done()
+  return list
+}

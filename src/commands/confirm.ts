@@ -1,0 +1,71 @@
+import type { Command } from 'commander'
+import { builderOf } from '../evidence/provenance.ts'
+import { interruption } from '../interruption.ts'
+import { type ConfirmResult, confirm } from '../release/confirm.ts'
+import { requireTag } from '../release/tag.ts'
+import { UsageError } from '../report/error.ts'
+import type { Context } from './context.ts'
+import { connectRepository } from './github.ts'
+import { readKey } from './publish.ts'
+
+export interface ConfirmOptions {
+  /** `IMAGE-VERSION`. */
+  readonly tag: string
+  /** The folder of the second build. */
+  readonly folder: string
+  /** A file with the private key; by default the key is the text in SEEDER_SIGNING_KEY. */
+  readonly key?: string | undefined
+  readonly repository?: string | undefined
+}
+
+/** Adds `confirm TAG DIR`. */
+export function registerConfirmCommand(program: Command, context: () => Context): void {
+  program
+    .command('confirm')
+    .description('say of a release, signed, that a second build elsewhere gave the same disk')
+    .argument('<tag>', 'the release’s tag, IMAGE-VERSION')
+    .argument('<dir>', 'the folder of the second build')
+    .option('--key <file>', 'sign with this private key (default: the key in SEEDER_SIGNING_KEY)')
+    .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+    .option('--json', 'print the result as JSON')
+    .action(
+      async (
+        tag: string,
+        folder: string,
+        options: Omit<ConfirmOptions, 'tag' | 'folder'> & { json?: boolean },
+      ) => {
+        const result = await confirmCommand({ ...options, tag, folder }, context())
+        process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : describe(result)}\n`)
+      },
+    )
+}
+
+/** Confirms a release. Throws UsageError for what is wrong with the options, else as `confirm` does. */
+export async function confirmCommand(
+  { tag, folder, key: file, repository }: ConfirmOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<ConfirmResult> {
+  requireTag(tag)
+  const key = file === undefined ? env.SEEDER_SIGNING_KEY : await readKey(file)
+  if (key === undefined || key.trim() === '') {
+    throw new UsageError('there is no key to sign with', {
+      fix: 'put the second builder’s private key into SEEDER_SIGNING_KEY (a secret), or name its file with --key',
+    })
+  }
+  const progress = context.progress()
+  const { releases } = connectRepository(env, repository, progress)
+  const request = { tag, folder, key, builder: builderOf(env).id }
+  const result = await confirm(releases, request, progress, interruption)
+  progress.done()
+  return result
+}
+
+function describe({ tag, url, builder, rawSha256, changed }: ConfirmResult): string {
+  return [
+    `${tag} ${changed ? 'confirmed' : 'was confirmed before'}`,
+    `  page       ${url}`,
+    `  builder    ${builder}`,
+    `  raw sha256 ${rawSha256}`,
+  ].join('\n')
+}

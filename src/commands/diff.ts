@@ -1,0 +1,153 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Command, Option } from 'commander'
+import { z } from 'zod'
+import { Store } from '../build/store.ts'
+import { interruption } from '../interruption.ts'
+import { changesSince, type PackageChanges, packageChangesSchema } from '../release/changelog.ts'
+import { chooseRelease } from '../release/choice.ts'
+import { type Difference, differenceOf, differenceSchema } from '../release/difference.ts'
+import { describeDifference } from '../release/difference-markdown.ts'
+import { differenceText } from '../release/difference-text.ts'
+import { type Finished, readFinishedFolder, readFinishedRelease } from '../release/finished.ts'
+import { requireTag } from '../release/tag.ts'
+import { SeederError } from '../report/error.ts'
+import { folded, plain } from '../report/markdown.ts'
+import { knownSchema } from '../scan/known.ts'
+import { describeKnown } from '../scan/known-markdown.ts'
+import { knownText } from '../scan/known-text.ts'
+import type { Context } from './context.ts'
+import { connectRepository } from './github.ts'
+import { exploitedOption, type FeedOptions, feedOption, knownOf, requireKnown } from './scan.ts'
+
+/** What is different, and what the changed packages say of it themselves. */
+export const diffSchema = z
+  .object({
+    ...differenceSchema.unwrap().shape,
+    /** Of the packages whose files are in this machine's package store. */
+    changelogs: z.array(packageChangesSchema).readonly(),
+    vulnerabilities: knownSchema,
+  })
+  .readonly()
+
+export type DiffResult = z.output<typeof diffSchema>
+
+/** Adds `diff A B`. */
+export function registerDiffCommand(program: Command, context: () => Context): void {
+  program
+    .command('diff')
+    .description(
+      'show what is different between two versions of an image: packages, files, sizes, ports, checks',
+    )
+    .argument(
+      '<a>',
+      'the older: the folder of a build or a download, a tag, IMAGE:promoted or IMAGE:candidate',
+    )
+    .argument('<b>', 'the newer, in the same way')
+    .option('--repository <owner/name>', 'the repository with the releases (default: GITHUB_REPOSITORY)')
+    .addOption(feedOption())
+    .addOption(exploitedOption())
+    .option('--markdown', 'print it as Markdown')
+    .addOption(new Option('--json', 'print it as JSON').conflicts('markdown'))
+    .action(async (a: string, b: string, options: DiffOptions & { markdown?: boolean; json?: boolean }) => {
+      const result = await diffCommand(a, b, options, context())
+      const text = options.json
+        ? JSON.stringify(result, null, 2)
+        : options.markdown
+          ? markdown(result)
+          : [
+              differenceText(result),
+              knownText(result.vulnerabilities, result.before, result.after),
+              ...result.changelogs.map(({ name, text }) => `${name} says\n${text}`),
+            ].join('\n\n')
+      process.stdout.write(`${text}\n`)
+    })
+}
+
+interface DiffOptions extends FeedOptions {
+  readonly repository?: string
+}
+
+/** Compares two versions. Throws UsageError for a name that is neither a folder nor a tag, else SeederError. */
+export async function diffCommand(
+  a: string,
+  b: string,
+  { repository, ...feeds }: DiffOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<DiffResult> {
+  const read = (what: string) => readFinished(what, repository, context, env)
+  const [before, after] = [await read(a), await read(b)]
+  const compared = await compareFinished(before, after, context)
+  const vulnerabilities = await knownOf(after, before, feeds)
+  if (feeds.feed !== undefined) requireKnown(vulnerabilities)
+  return { ...compared, vulnerabilities }
+}
+
+/** Compares two versions, and asks the packages that changed what they say of it. Throws SeederError for two images. */
+export async function compareFinished(
+  before: Finished,
+  after: Finished,
+  { cache }: Pick<Context, 'cache'>,
+): Promise<Omit<DiffResult, 'vulnerabilities'>> {
+  if (before.manifest.image !== after.manifest.image) {
+    throw new SeederError(
+      `the older is of ${before.manifest.image}, and the newer of ${after.manifest.image}`,
+      {
+        fix: 'compare two versions of one image',
+      },
+    )
+  }
+  const difference = differenceOf(before, after)
+  return { ...difference, changelogs: await changelogs(difference, after, cache) }
+}
+
+/** Reads what a folder, a tag, IMAGE:promoted or IMAGE:candidate names. Throws UsageError for anything else, or SeederError. */
+export async function readFinished(
+  what: string,
+  repository: string | undefined,
+  context: Context,
+  env: NodeJS.ProcessEnv,
+): Promise<Finished> {
+  if (existsSync(join(what, 'SHA256SUMS'))) return readFinishedFolder(what)
+  const [, image, standing] = /^([a-z][a-z0-9-]*):(promoted|candidate)$/.exec(what) ?? []
+  const wanted =
+    image !== undefined && standing !== undefined ? { image, version: standing } : requireTag(what)
+  const github = connectRepository(env, repository, context.progress())
+  const all = await github.releases.list()
+  const release = chooseRelease(all, wanted.image, wanted.version, github.repository)
+  const finished = await readFinishedRelease(github.releases, release, interruption)
+  if (finished) return finished
+  throw new SeederError(`${release.tag} of ${github.repository} has no manifest`, {
+    fix: 'it was not published by Seeder: compare another one',
+  })
+}
+
+/** What the packages that changed say, as far as their files are here. */
+async function changelogs(
+  { changed }: Difference,
+  { provenance }: Finished,
+  cache: string,
+): Promise<PackageChanges[]> {
+  const store = new Store(join(cache, 'store'), cache)
+  const dependencies = provenance?.predicate.buildDefinition.resolvedDependencies ?? []
+  const found: PackageChanges[] = []
+  for (const { name, before, after } of changed) {
+    const digest = dependencies.find((one) => one.name === `package/${name}/${after}`)?.digest
+    if (!digest || !('sha256' in digest) || !existsSync(store.path(digest.sha256))) continue
+    const changes = await changesSince(name, store.path(digest.sha256), before)
+    if (changes) found.push(changes)
+  }
+  return found
+}
+
+function markdown(result: DiffResult): string {
+  const told = result.changelogs.map(({ name, text }) =>
+    folded(`What ${plain(name)} says`, `\`\`\`text\n${text.replaceAll('```', '')}\n\`\`\``),
+  )
+  return [
+    describeDifference(result, 'before'),
+    `### Known vulnerabilities\n\n${describeKnown(result.vulnerabilities, 'older')}`,
+    ...told,
+  ].join('\n\n')
+}

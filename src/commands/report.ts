@@ -1,0 +1,59 @@
+import type { Command } from 'commander'
+import { writePage } from '../page/write.ts'
+import { readFinishedFolder } from '../release/finished.ts'
+import { findAllowedSigners } from '../release/signers.ts'
+import type { Context } from './context.ts'
+import { compareFinished, readFinished } from './diff.ts'
+
+/** The options of `report`, as they are given. */
+export interface ReportOptions {
+  readonly against?: string
+  readonly out?: string
+  readonly allowedSigners?: string
+  readonly repository?: string
+}
+
+/** Adds `report DIR`. */
+export function registerReportCommand(program: Command, context: () => Context): void {
+  program
+    .command('report')
+    .description(
+      'write one page about an image, to be read in a browser: what it is, whether it is proven, who signed it, what changed',
+    )
+    .argument('<dir>', 'the folder of a build or a download')
+    .option(
+      '--against <version>',
+      'an older version to compare with: a folder, a tag, IMAGE:promoted or IMAGE:candidate',
+    )
+    .option('--out <file>', 'the page (default: IMAGE-VERSION.report.html in the folder)')
+    .option('--allowed-signers <file>', 'who may sign (default: allowed_signers of the project)')
+    .option('--repository <owner/name>', 'the repository with the releases (default: GITHUB_REPOSITORY)')
+    .action(async (folder: string, options: ReportOptions) => {
+      process.stdout.write(`${await reportCommand(folder, options, context())}\n`)
+    })
+}
+
+/**
+ * Writes the page of a finished image.
+ * @returns its file
+ * @throws UsageError for an option that names nothing, SeederError when the folder holds no image
+ */
+export async function reportCommand(
+  folder: string,
+  { against, out, allowedSigners, repository }: ReportOptions,
+  context: Context,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string> {
+  const finished = await readFinishedFolder(folder)
+  return writePage({
+    ...{ folder, finished, out, checkout: context.checkout },
+    allowedSigners: findAllowedSigners(allowedSigners, context.project),
+    comparison: against === undefined ? undefined : await compared(against),
+  })
+
+  async function compared(version: string) {
+    const before = await readFinished(version, repository, context, env)
+    const difference = await compareFinished(before, finished, context)
+    return { difference, changelogs: difference.changelogs, promoted: version.endsWith(':promoted') }
+  }
+}

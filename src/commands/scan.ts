@@ -1,0 +1,128 @@
+import { type Command, Option } from 'commander'
+import { z } from 'zod'
+import { readOutput } from '../build/output.ts'
+import { cyclonedxName } from '../evidence/names.ts'
+import { type Finished, readFinishedFolder } from '../release/finished.ts'
+import { SeederError } from '../report/error.ts'
+import type { Contained } from '../scan/contained.ts'
+import { readExploited } from '../scan/exploited.ts'
+import { readFeeds } from '../scan/feed.ts'
+import { type Known, lookUp, NO_FEED } from '../scan/known.ts'
+import { scanText } from '../scan/known-text.ts'
+import { scanResultSchema } from '../scan/scan.ts'
+
+/** What is known of an image. */
+export const imageScanSchema = z
+  .object({ image: z.string(), version: z.string(), ...scanResultSchema.unwrap().shape })
+  .readonly()
+
+export type ImageScan = z.output<typeof imageScanSchema>
+
+/** What is looked into: files or folders that somebody has downloaded. */
+export interface FeedOptions {
+  readonly feed?: readonly string[] | undefined
+  /** The catalog of those that are exploited. */
+  readonly exploited?: string | undefined
+}
+
+interface ScanFlags extends FeedOptions {
+  readonly failOn?: 'any' | 'fixable' | 'exploited'
+  readonly json?: boolean
+}
+
+/** Adds `scan DIR`. It exits 1 for what `--fail-on` says. */
+export function registerScanCommand(program: Command): void {
+  program
+    .command('scan')
+    .description('look up an image’s packages in a feed of known vulnerabilities, without any network')
+    .argument('<dir>', 'the folder of a build or a download')
+    .addOption(feedOption().makeOptionMandatory())
+    .addOption(exploitedOption())
+    .addOption(
+      new Option('--fail-on <which>', 'exit 1 when there is such a one').choices([
+        'any',
+        'fixable',
+        'exploited',
+      ]),
+    )
+    .option('--json', 'print it as JSON')
+    .action(async (folder: string, flags: ScanFlags) => {
+      const result = await scanCommand(folder, flags)
+      const { image, version, ...found } = result
+      const text = flags.json ? JSON.stringify(result, null, 2) : scanText(`${image} ${version}`, found)
+      process.stdout.write(`${text}\n`)
+      requireNone(result, flags)
+    })
+}
+
+export function feedOption(): Option {
+  return new Option(
+    '--feed <path>',
+    'the Debian security tracker’s JSON, or vulnerabilities in OSV’s form (file or folder); more than once, all count',
+  ).argParser((path: string, before: string[] | undefined) => [...(before ?? []), path])
+}
+
+export function exploitedOption(): Option {
+  return new Option('--exploited <file>', 'CISA’s catalog of known exploited vulnerabilities')
+}
+
+/** Looks up what is in a build. Throws SeederError when it has no bill of materials, or no feed is about its release. */
+export async function scanCommand(folder: string, options: FeedOptions): Promise<ImageScan> {
+  const { manifest, damaged } = await readOutput(folder)
+  const name = cyclonedxName(manifest)
+  if (damaged.includes(name)) {
+    throw new SeederError(`${name} is not what SHA256SUMS says`, { fix: 'build or download it again' })
+  }
+  const known = requireKnown(await knownOf(await readFinishedFolder(folder), undefined, options))
+  const { image, version } = manifest
+  return { image, version, ...known.now }
+}
+
+/**
+ * What feeds know of an image, beside an older one. Without a feed nothing is looked up, and the answer says so.
+ * Throws SeederError when it has no bill of materials, or a feed cannot be read.
+ */
+export async function knownOf(
+  after: Finished,
+  before: Finished | undefined,
+  { feed: paths = [], exploited }: FeedOptions,
+  now = new Date(),
+): Promise<Known> {
+  if (paths.length === 0) return NO_FEED
+  const contained = await after.contained?.()
+  if (!contained) {
+    const { image, version } = after.manifest
+    throw new SeederError(`${image} ${version} has no bill of materials that can be read`, {
+      fix: 'build the image again: every build leaves one',
+    })
+  }
+  const catalog = exploited === undefined ? undefined : await readExploited(exploited)
+  const feeds = await readFeeds(paths, contained.release)
+  return lookUp(contained, await olderOf(before), { feeds, catalog }, now)
+}
+
+function olderOf(before: Finished | undefined): Promise<Contained | undefined> | undefined {
+  return before?.contained?.()
+}
+
+/** Throws SeederError when a feed was given and none is about the image's release. */
+export function requireKnown(known: Known): Extract<Known, { isScanned: true }> {
+  if (known.isScanned) return known
+  throw new SeederError(known.reason, {
+    fix: 'give a feed for that release: nothing can be said with this one',
+  })
+}
+
+function requireNone({ counts, image, version }: ImageScan, { failOn }: ScanFlags): void {
+  if (failOn === undefined) return
+  const count = failOn === 'any' ? counts.total : counts[failOn]
+  if (count === null) {
+    throw new SeederError('nobody knows which are exploited', { fix: 'give the catalog with --exploited' })
+  }
+  if (count === 0) return
+  const kind =
+    failOn === 'any' ? '' : failOn === 'fixable' ? ' that a newer package mends' : ' that are exploited'
+  throw new SeederError(`${image} ${version} has ${count} known vulnerabilities${kind}`, {
+    fix: failOn === 'exploited' ? 'do not use it' : 'lock, build and test it again',
+  })
+}

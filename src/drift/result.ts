@@ -1,0 +1,106 @@
+import { z } from 'zod'
+
+/** The ways in which a machine can differ from its image and its first boot, in the words of `seeder-drift`. */
+export const driftKinds = [
+  'usr-damaged',
+  'usr-replaced',
+  'kernel-changed',
+  'kernel-added',
+  'list-changed',
+  'file-changed',
+  'file-added',
+  'file-removed',
+  'unit-enabled',
+  'unit-disabled',
+  'unit-masked',
+  'unit-failed',
+  'unit-stopped',
+] as const
+
+const findingSchema = z.object({
+  kind: z.enum(driftKinds),
+  /** The file or unit. */
+  name: z.string(),
+  detail: z.string(),
+})
+
+/** What `seeder-drift check` prints in a machine. */
+export const driftResultSchema = z.object({
+  schema: z.literal(1),
+  image: z.string(),
+  version: z.string(),
+  /** pending: first boot is at work, or has not succeeded yet, so that nothing was compared. */
+  state: z.enum(['clean', 'drifted', 'pending']),
+  /** ISO 8601. */
+  taken: z.iso.datetime(),
+  /** dm-verity's root hash of /usr as the kernel has it, and SHA-256 of the UKI on the disk; empty when not compared. */
+  roothash: z.string().regex(/^([0-9a-f]{64})?$/),
+  uki: z.string().regex(/^([0-9a-f]{64})?$/),
+  /** SHA-256 of the image's list of files. */
+  list: z.string(),
+  /** Paths that somebody has accepted as they are. */
+  accepted: z.array(z.string()),
+  /** How many findings there are; not all of very many are in `findings`. */
+  total: z.int().nonnegative(),
+  findings: z.array(findingSchema),
+})
+
+export type DriftResult = z.output<typeof driftResultSchema>
+export type DriftFinding = z.output<typeof findingSchema>
+
+const templateSchema = z.object({
+  image: z.string(),
+  version: z.string(),
+  vmid: z.int(),
+  node: z.string(),
+  /**
+   * intact      its disk has the digest that was recorded when it was made
+   * changed     it has another one
+   * foreign     the VM of this number is not the one that was made
+   * missing     there is no such VM
+   * unreadable  its disk cannot be read
+   */
+  state: z.enum(['intact', 'changed', 'foreign', 'missing', 'unreadable']),
+  sha256: z.string(),
+  found: z.string().nullable(),
+})
+
+/** What `deploy.sh --check --json` prints. */
+export const templateChecksSchema = z.object({ templates: z.array(templateSchema) })
+
+export type TemplateCheck = z.output<typeof templateSchema>
+
+/** A clone, and what it says of itself. */
+export const nodeDriftSchema = z.object({
+  /** The VM's name. */
+  name: z.string(),
+  vmid: z.int(),
+  /** What the template is of which it was made. */
+  image: z.string(),
+  version: z.string(),
+  /**
+   * clean, drifted, pending  as it says, and as the host knows better
+   * unasked                  it does not run, or not on this host
+   * unknown                  it runs, and did not say
+   */
+  state: z.enum(['clean', 'drifted', 'pending', 'unasked', 'unknown']),
+  /** Why it was not asked, or is unknown; else empty. */
+  reason: z.string(),
+  total: z.int().nonnegative(),
+  findings: z.array(findingSchema),
+  accepted: z.array(z.string()),
+})
+
+export type NodeDrift = z.output<typeof nodeDriftSchema>
+
+/** What `seeder status --drift --json` prints. */
+export const driftReportSchema = z.object({
+  schema: z.literal(1),
+  /** The Proxmox node, and when it was asked; ISO 8601. */
+  host: z.string(),
+  taken: z.iso.datetime(),
+  nodes: z.array(nodeDriftSchema),
+  templates: z.array(templateSchema),
+})
+
+export type DriftReport = z.output<typeof driftReportSchema>

@@ -1,0 +1,101 @@
+import { z } from 'zod'
+import { SeederError } from '../report/error.ts'
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+
+/** What there can be at a path, by the letter that `find -printf %y` has for it. */
+const KINDS = {
+  f: 'file',
+  d: 'directory',
+  l: 'link',
+  c: 'character device',
+  b: 'block device',
+  p: 'pipe',
+} as const
+
+const entrySchema = z.object({
+  /** In the running machine, with a leading slash. */
+  path: z.string().regex(/^\//),
+  type: z.enum(Object.values(KINDS)),
+  /** Four octal digits. */
+  mode: z.string().regex(/^[0-7]{4}$/),
+  /** Numbers: UID:GID. */
+  ids: z.string().regex(/^\d+:\d+$/),
+  /** Bytes, and SHA-256, of a file. */
+  size: z.int().nonnegative().optional(),
+  sha256: sha256.optional(),
+  /** Where a link leads, as it is written in it. */
+  target: z.string().optional(),
+  /**
+   * Whose it is: `package:NAME`, `artifact:NAME`, or `definition` for what the image's own definition adds. null when
+   * nothing is known; left away for directories, which several may share.
+   */
+  owner: z.string().nullable().optional(),
+})
+
+/** `IMAGE-VERSION.files.json`: every path of the finished image, sorted. */
+export const inventorySchema = z.object({
+  schema: z.literal(1),
+  image: z.string(),
+  version: z.string(),
+  files: z.array(entrySchema),
+})
+
+export type Inventory = z.output<typeof inventorySchema>
+export type FileEntry = z.output<typeof entrySchema>
+
+/**
+ * Shell text that lists what is below `start` in the current folder, in the form that `parseListing` reads: `listing` gets
+ * three fields for each path, `digests` the output of `sha256sum -z`. All end with NUL, as a name can have anything else.
+ */
+export function listFiles(start: string, { listing, digests }: { listing: string; digests: string }): string {
+  return [
+    `find ${start} -mindepth 1 -printf '%y %m %U:%G %s\\0%p\\0%l\\0' > ${listing}`,
+    `find ${start} -type f -print0 | xargs -0 -r sha256sum -z > ${digests}`,
+  ].join('\n')
+}
+
+/** Reads what `listFiles` left. Owners are not known to it. Throws SeederError for what no image has. */
+export function parseListing(listing: string, digests: string): FileEntry[] {
+  const known = new Map(
+    digests
+      .split('\0')
+      .filter(Boolean)
+      .map((line) => [absolute(line.slice(66)), line.slice(0, 64)]),
+  )
+  const fields = listing.split('\0')
+  return Array.from({ length: Math.floor(fields.length / 3) }, (_, index) => {
+    const [facts = '', name = '', target = ''] = fields.slice(index * 3)
+    const [letter = '', mode = '', ids = '', size = ''] = facts.split(' ')
+    const path = absolute(name)
+    const type = KINDS[letter as keyof typeof KINDS] as FileEntry['type'] | undefined
+    const digest = known.get(path)
+    if (type === undefined || (type === 'file' && digest === undefined)) {
+      throw new SeederError(`the image has something at ${path} that cannot be listed (${facts})`, {
+        fix: 'remove it from the image’s tree or packages: an image has files, folders, links and devices',
+      })
+    }
+    return {
+      ...{ path, type, mode: mode.padStart(4, '0'), ids },
+      ...(type === 'file' ? { size: Number(size), sha256: digest } : {}),
+      ...(type === 'link' ? { target } : {}),
+    }
+  })
+}
+
+function absolute(path: string): string {
+  return `/${path.replace(/^\.?\//, '')}`
+}
+
+/** The inventory as text: one entry a line, so that two of them can be compared by any tool. */
+export function formatInventory({ files, ...head }: Inventory): string {
+  const fields = Object.entries(head).map(
+    ([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},\n`,
+  )
+  return `{\n${fields.join('')}  "files": [\n${files.map((one) => `    ${JSON.stringify(one)}`).join(',\n')}\n  ]\n}\n`
+}
+
+/** Paths, without directories, that belong to nobody. */
+export function unownedOf({ files }: Pick<Inventory, 'files'>): string[] {
+  return files.filter(({ type, owner }) => type !== 'directory' && owner == null).map(({ path }) => path)
+}

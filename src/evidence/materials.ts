@@ -1,0 +1,149 @@
+import { PackageURL } from 'packageurl-js'
+import type { Lock, LockedPackage } from '../image/lock.ts'
+import type { Licence } from './licences.ts'
+
+/** What a bill of materials has to say of one thing in an image. */
+export interface Material {
+  /** Unique in the image. */
+  readonly id: string
+  readonly kind: 'package' | 'artifact' | 'boot' | 'definition'
+  readonly name: string
+  readonly version: string
+  readonly purl: string | undefined
+  /** Of the file that it came in; of the boot image itself. */
+  readonly sha256: string | undefined
+  readonly licence: Licence | undefined
+  /** Debian's source package and its version, which security trackers go by. */
+  readonly source: { readonly name: string; readonly version: string } | undefined
+  readonly supplier: string | undefined
+  readonly homepage: string | undefined
+  readonly downloadUrl: string | undefined
+  readonly note: string | undefined
+  /** The ids of the materials that it was made from. */
+  readonly madeFrom: readonly string[]
+}
+
+/** What dpkg's record in the image says of an installed package. */
+export interface InstalledPackage {
+  readonly source: { readonly name: string; readonly version: string }
+  readonly maintainer: string
+  readonly homepage: string | undefined
+}
+
+/** The format for `dpkg-query -W` that `readInstalled` reads. */
+export const INSTALLED_FORMAT = `\${binary:Package}\\t\${source:Package}\\t\${source:Version}\\t\${Homepage}\\t\${Maintainer}\\n`
+
+/** Reads what dpkg-query printed with `INSTALLED_FORMAT`: name → what is known of it. */
+export function readInstalled(printed: string): Map<string, InstalledPackage> {
+  return new Map(
+    printed
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => {
+        const [binary = '', name = '', version = '', homepage = '', maintainer = ''] = line.split('\t')
+        return [
+          binary.replace(/:.*/, ''),
+          { source: { name, version }, maintainer, homepage: homepage === '' ? undefined : homepage },
+        ]
+      }),
+  )
+}
+
+/** What the materials of an image are made from. */
+export interface MaterialFacts {
+  readonly lock: Lock
+  /** `debian` or `ubuntu`, and the suite. */
+  readonly distribution: string
+  readonly suite: string
+  readonly installed: ReadonlyMap<string, InstalledPackage>
+  readonly licences: ReadonlyMap<string, Licence>
+  /** The unified kernel image: its digest, and the kernel's version. */
+  readonly uki: { readonly sha256: string; readonly kernel: string }
+}
+
+/** Programs of the tools tree of which something is in the image: the stub that starts the kernel. */
+const STUB = 'systemd-boot-efi'
+
+/** Everything that is in an image, in a fixed order: the boot image, the definition, upstream artifacts, packages. */
+export function materialsOf(facts: MaterialFacts): Material[] {
+  const { lock, installed, licences, uki } = facts
+  const packages = lock.packages.map((one) =>
+    packageOf(one, facts, installed.get(one.name), licences.get(one.name)),
+  )
+  const stub = lock.tools.find(({ name }) => name === STUB)
+  const stubs = stub
+    ? [
+        {
+          ...packageOf(stub, facts, undefined, undefined),
+          id: `tool:${STUB}`,
+          note: 'only its EFI stub is in the image',
+        },
+      ]
+    : []
+  const origin = [`linux-image-${uki.kernel}`, 'dracut', 'dracut-core'].filter((name) =>
+    lock.packages.some((one) => one.name === name),
+  )
+  return [
+    {
+      ...NOTHING,
+      ...{ id: 'boot', kind: 'boot', name: 'BOOTX64.EFI', version: uki.kernel, sha256: uki.sha256 },
+      note: 'unified kernel image: kernel, initrd of the image’s own packages, and command line',
+      madeFrom: [...origin.map((name) => `package:${name}`), ...stubs.map(({ id }) => id), 'definition'],
+    },
+    {
+      ...NOTHING,
+      ...{ id: 'definition', kind: 'definition', name: `${lock.image}-definition` },
+      version: lock.version,
+      note: 'the files of the image’s own definition, and those made from the platform file',
+    },
+    ...lock.artifacts.map(
+      ({ name, version, urls, sha256 }): Material => ({
+        ...NOTHING,
+        ...{ id: `artifact:${name}`, kind: 'artifact', name, version, sha256 },
+        purl: new PackageURL(
+          'generic',
+          undefined,
+          name,
+          version,
+          { download_url: urls[0] ?? '', checksum: `sha256:${sha256}` },
+          undefined,
+        ).toString(),
+        downloadUrl: urls[0],
+      }),
+    ),
+    ...packages,
+    ...stubs,
+  ]
+}
+
+const NOTHING = {
+  purl: undefined,
+  sha256: undefined,
+  licence: undefined,
+  source: undefined,
+  supplier: undefined,
+  homepage: undefined,
+  downloadUrl: undefined,
+  note: undefined,
+  madeFrom: [],
+} as const
+
+function packageOf(
+  { name, version, architecture, archive, sha256 }: LockedPackage,
+  { distribution, suite }: MaterialFacts,
+  installed: InstalledPackage | undefined,
+  licence: Licence | undefined,
+): Material {
+  // An archive that is of neither distribution is its own vendor. The tools may be of another one than the image.
+  const vendor =
+    ['debian', 'ubuntu'].find((one) => archive === one || archive.startsWith(`${one}-`)) ?? archive
+  const qualifiers = { arch: architecture, ...(vendor === distribution ? { distro: suite } : {}) }
+  return {
+    ...NOTHING,
+    ...{ id: `package:${name}`, kind: 'package', name, version, sha256, licence },
+    purl: new PackageURL('deb', vendor, name, version, qualifiers, undefined).toString(),
+    source: installed?.source,
+    supplier: installed?.maintainer,
+    homepage: installed?.homepage,
+  }
+}

@@ -1,0 +1,158 @@
+import { z } from 'zod'
+import type { Lock } from '../image/lock.ts'
+
+const sha256 = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/) })
+
+/** `IMAGE-VERSION.provenance.json`: an in-toto statement (v1) with SLSA's provenance (v1) of one build. */
+export const provenanceSchema = z.object({
+  _type: z.literal('https://in-toto.io/Statement/v1'),
+  /** Every file of the build but this one and SHA256SUMS. */
+  subject: z.array(z.object({ name: z.string(), digest: sha256 })).min(1),
+  predicateType: z.literal('https://slsa.dev/provenance/v1'),
+  predicate: z.object({
+    buildDefinition: z.object({
+      buildType: z.literal('urn:seeder:image-build:v1'),
+      /** What whoever asked for the build decided. */
+      externalParameters: z.object({
+        image: z.string(),
+        version: z.string(),
+        base: z.string(),
+        line: z.string().optional(),
+        repository: z.url().optional(),
+      }),
+      internalParameters: z.object({
+        /** Seconds since 1970: the time that all of the image has. */
+        epoch: z.int(),
+        uncommittedChanges: z.boolean(),
+      }),
+      /** `source` (a git commit), `lock`, and what the lock names: `artifact/…`, `package/…`, `tool/…`. */
+      resolvedDependencies: z.array(
+        z.object({
+          name: z.string(),
+          uri: z.string().optional(),
+          digest: z.union([sha256, z.object({ gitCommit: z.string().regex(/^[0-9a-f]{40}$/) })]),
+        }),
+      ),
+    }),
+    runDetails: z.object({
+      builder: z.object({ id: z.string(), version: z.record(z.string(), z.string()) }),
+      metadata: z.object({
+        invocationId: z.string().optional(),
+        startedOn: z.iso.datetime(),
+        finishedOn: z.iso.datetime(),
+      }),
+    }),
+  }),
+})
+
+export type Provenance = z.output<typeof provenanceSchema>
+
+/** Where and by what a build was made. */
+export interface Builder {
+  /** A URI that says who answers for the build. */
+  readonly id: string
+  /** A URI of this very run, where there is one. */
+  readonly invocation: string | undefined
+  /** A URI of the repository, where it is known. */
+  readonly repository: string | undefined
+}
+
+/** What a provenance statement tells of a build. Times in milliseconds since 1970. */
+export interface ProvenanceFacts {
+  readonly image: string
+  readonly version: string
+  /** The files of the build, with their SHA-256: what the statement is about. */
+  readonly subjects: readonly { readonly name: string; readonly sha256: string }[]
+  readonly lock: Lock
+  readonly lockSha256: string
+  readonly base: string
+  readonly line: string | undefined
+  readonly source: { readonly commit: string | null; readonly dirty: boolean }
+  readonly builder: Builder
+  /** Names and versions of what ran: seeder, node, the tools. */
+  readonly versions: Readonly<Record<string, string>>
+  readonly startedMs: number
+  readonly finishedMs: number
+}
+
+/** A build by hand, on a machine that nobody answers for but its user. */
+const LOCAL = 'urn:seeder:builder:local'
+
+/** Who builds, by the environment that GitHub's runner gives. */
+export function builderOf(env: NodeJS.ProcessEnv): Builder {
+  const {
+    GITHUB_ACTIONS,
+    GITHUB_SERVER_URL,
+    GITHUB_REPOSITORY,
+    GITHUB_RUN_ID,
+    GITHUB_RUN_ATTEMPT,
+    GITHUB_WORKFLOW_REF,
+  } = env
+  if (GITHUB_ACTIONS !== 'true' || !GITHUB_SERVER_URL || !GITHUB_REPOSITORY) {
+    return { id: LOCAL, invocation: undefined, repository: undefined }
+  }
+  const repository = `${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}`
+  return {
+    id: GITHUB_WORKFLOW_REF ? `${GITHUB_SERVER_URL}/${GITHUB_WORKFLOW_REF}` : repository,
+    invocation: GITHUB_RUN_ID
+      ? `${repository}/actions/runs/${GITHUB_RUN_ID}/attempts/${GITHUB_RUN_ATTEMPT ?? '1'}`
+      : undefined,
+    repository,
+  }
+}
+
+/** An in-toto statement (v1) with a SLSA provenance (v1) of one build. */
+export function provenanceStatement(facts: ProvenanceFacts): Provenance {
+  const { lock, source, builder } = facts
+  return {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: facts.subjects.map(({ name, sha256 }) => ({ name, digest: { sha256 } })),
+    predicateType: 'https://slsa.dev/provenance/v1',
+    predicate: {
+      buildDefinition: {
+        buildType: 'urn:seeder:image-build:v1',
+        externalParameters: {
+          image: facts.image,
+          version: facts.version,
+          base: facts.base,
+          ...(facts.line === undefined ? {} : { line: facts.line }),
+          ...(builder.repository === undefined ? {} : { repository: builder.repository }),
+        },
+        internalParameters: { epoch: lock.epoch, uncommittedChanges: source.dirty },
+        resolvedDependencies: [
+          ...(source.commit === null
+            ? []
+            : [
+                {
+                  name: 'source',
+                  ...(builder.repository === undefined
+                    ? {}
+                    : { uri: `git+${builder.repository}@${source.commit}` }),
+                  digest: { gitCommit: source.commit },
+                },
+              ]),
+          { name: 'lock', digest: { sha256: facts.lockSha256 } },
+          ...lock.artifacts.map(({ name, version, urls: [uri], sha256 }) => ({
+            name: `artifact/${name}/${version}`,
+            ...(uri === undefined ? {} : { uri }),
+            digest: { sha256 },
+          })),
+          ...lock.packages.map((one) => locked('package', one)),
+          ...lock.tools.map((one) => locked('tool', one)),
+        ],
+      },
+      runDetails: {
+        builder: { id: builder.id, version: facts.versions },
+        metadata: {
+          ...(builder.invocation === undefined ? {} : { invocationId: builder.invocation }),
+          startedOn: new Date(facts.startedMs).toISOString(),
+          finishedOn: new Date(facts.finishedMs).toISOString(),
+        },
+      },
+    },
+  }
+}
+
+function locked(kind: 'package' | 'tool', { name, version, sha256 }: Lock['packages'][number]) {
+  return { name: `${kind}/${name}/${version}`, digest: { sha256 } }
+}

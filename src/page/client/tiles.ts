@@ -1,0 +1,94 @@
+import { hierarchy, treemap } from 'd3-hierarchy'
+import { type Entry, gathered } from './tree.ts'
+
+/** A rectangle, in pixels of the map. */
+export interface Box {
+  readonly x: number
+  readonly y: number
+  readonly width: number
+  readonly height: number
+}
+
+/** One entry of the folder that the map shows. */
+export interface Tile extends Box {
+  readonly entry: Entry
+  /** What is in it. */
+  readonly inner: readonly InnerTile[]
+}
+
+/** An entry of an entry: only drawn. Its place is one within the map. */
+export interface InnerTile extends Box {
+  readonly entry: Entry
+}
+
+/** Anything with less area, in square pixels, is too small to be pointed at, or to be seen inside of a tile. */
+const LEAST_TILE = 2_400
+const LEAST_INNER = 90
+/** The height of a tile's label. */
+const LABEL = 22
+const GAP = 2
+
+interface Node {
+  readonly entry: Entry
+  readonly weight: number
+  readonly children: readonly Node[]
+}
+
+/** The tiles of a folder in a map of this size, largest first. */
+export function tilesOf(shown: Entry, width: number, height: number): Tile[] {
+  if (shown.size === 0 || width <= 0 || height <= 0) return []
+  const perPixel = shown.size / (width * height)
+  const least = LEAST_TILE * perPixel
+  // What is left over gets the least area as well, so that it can be pointed at.
+  const leaf = (entry: Entry, weight = entry.size): Node => ({ entry, weight, children: [] })
+  const branch = (entry: Entry): Node => {
+    const inner = entry.size < least ? [] : gathered(entry, LEAST_INNER * perPixel)
+    if (inner.length === 0) return leaf(entry, Math.max(entry.size, least))
+    return { entry, weight: 0, children: inner.map((one) => leaf(one)) }
+  }
+  const root: Node = { entry: shown, weight: 0, children: gathered(shown, least).map(branch) }
+  const tree = hierarchy(root).sum(({ weight }) => weight)
+  const layOut = treemap<Node>()
+    .size([width, height])
+    .round(true)
+    .paddingInner(GAP)
+    .paddingTop(({ depth, height: below }) => (depth === 1 && below > 0 ? LABEL : 0))
+  const laidOut = layOut(tree)
+  return (laidOut.children ?? []).map((node) => ({
+    ...boxOf(node),
+    entry: node.data.entry,
+    inner: (node.children ?? []).map((inner) => ({ ...boxOf(inner), entry: inner.data.entry })),
+  }))
+}
+
+function boxOf({ x0, y0, x1, y1 }: { x0: number; y0: number; x1: number; y1: number }): Box {
+  return { x: x0, y: y0, width: x1 - x0, height: y1 - y0 }
+}
+
+const DIRECTIONS: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+}
+
+/** The place of the tile that a key leads to from the tile at `from`; undefined when it leads nowhere. */
+export function tileAt(tiles: readonly Box[], from: number, key: string): number | undefined {
+  if (key === 'Home') return 0
+  if (key === 'End') return tiles.length - 1
+  const [direction, start] = [DIRECTIONS[key], tiles[from]]
+  if (direction === undefined || start === undefined) return undefined
+  const centre = ({ x, y, width, height }: Box) => [x + width / 2, y + height / 2] as const
+  const [x, y] = centre(start)
+  let best: { place: number; cost: number } | undefined
+  for (const [place, tile] of tiles.entries()) {
+    const [otherX, otherY] = centre(tile)
+    const along = (otherX - x) * direction[0] + (otherY - y) * direction[1]
+    const aside = Math.abs((otherX - x) * direction[1]) + Math.abs((otherY - y) * direction[0])
+    // What lies straight ahead is meant rather than what is nearer and aside.
+    if (place === from || along <= 0) continue
+    const cost = along + 2 * aside
+    if (best === undefined || cost < best.cost) best = { place, cost }
+  }
+  return best?.place
+}

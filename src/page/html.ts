@@ -1,0 +1,50 @@
+/** Text that is HTML. Only `html` makes it, so everything that was put into it is escaped. */
+export class Html {
+  readonly text: string
+
+  private constructor(text: string) {
+    this.text = text
+  }
+
+  /** What `html` does. */
+  static of(strings: TemplateStringsArray, values: readonly Content[]): Html {
+    return new Html(strings.reduce((text, part, at) => text + written(values[at - 1]) + part))
+  }
+}
+
+/** What may stand in a template: text is escaped, HTML is not, and nothing is left out. */
+export type Content = Html | string | number | undefined | readonly Content[]
+
+/** Makes HTML of a template. A value may stand between tags or in an attribute with double quotes, nowhere else. */
+export function html(strings: TemplateStringsArray, ...values: readonly Content[]): Html {
+  return Html.of(strings, values)
+}
+
+function written(value: Content): string {
+  if (value === undefined) return ''
+  if (value instanceof Html) return value.text
+  if (typeof value === 'string' || typeof value === 'number') return escaped(String(value))
+  return value.map(written).join('')
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (mark) => ENTITIES[mark] ?? '')
+}
+
+/**
+ * Data as text for a `<script type="application/json">`, where nothing is an entity: without any character that could end
+ * the element.
+ */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (mark) => {
+    return `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}

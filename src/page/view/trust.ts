@@ -1,0 +1,146 @@
+import type { Manifest } from '../../build/manifest.ts'
+import type { Provenance } from '../../evidence/provenance.ts'
+import type { Finding } from '../../release/finding.ts'
+import type { PageFacts } from '../facts.ts'
+import type { Answer, Mark } from './mark.ts'
+import type { Proof } from './proof.ts'
+import { shownTime } from './time.ts'
+
+/** One link of the chain from a source to a disk on a host. */
+export interface Link {
+  readonly name: string
+  readonly mark: Mark
+  /** A digest, a commit, a name. */
+  readonly value: string | undefined
+  readonly url: string | undefined
+  readonly text: string
+}
+
+/** Where an image comes from, and what of it was checked. */
+export interface Trust {
+  readonly signed: Answer
+  readonly intact: Answer
+  readonly chain: readonly Link[]
+  readonly findings: readonly Finding[]
+}
+
+/** What can be said of an image's origin. Nothing is called right that was not looked at when the page was written. */
+export function trustOf(facts: PageFacts, proof: Proof): Trust {
+  const { findings, finished, hasSignature } = facts
+  const { manifest, provenance } = finished
+  const signed = signatureOf(findings, hasSignature)
+  return {
+    signed,
+    intact: intactOf(findings),
+    chain: [
+      sourceOf(manifest, provenance),
+      lockOf(manifest),
+      builderOf(provenance),
+      diskOf(manifest, findings),
+      {
+        ...{ name: 'Proof', mark: proof.answer.mark, value: undefined, url: undefined },
+        text: `${proof.answer.words}. The report is made after SHA256SUMS: nothing that is signed vouches for it.`,
+      },
+      {
+        ...{ name: 'Signature', mark: signed.mark, value: undefined, url: undefined },
+        text: `${signed.words}. ${signed.because}`,
+      },
+    ],
+    findings,
+  }
+}
+
+function signatureOf(findings: readonly Finding[], hasSignature: boolean): Answer {
+  const answer = (mark: Mark, words: string, because: string) => ({
+    ...{ question: 'Signed', mark, words, because },
+  })
+  if (!hasSignature) {
+    return answer(
+      'missing',
+      'Not signed',
+      'There is no SHA256SUMS.sig. `seeder publish` signs what it publishes.',
+    )
+  }
+  const finding = findings.find(({ what }) => what === 'signature')
+  if (finding?.result === 'right') {
+    const because =
+      'SHA256SUMS is signed by a key of the allowed signers; it has the digest of every file but the report.'
+    return answer('right', `Signed ${finding.found}`, because)
+  }
+  if (finding?.result === 'wrong') return answer('wrong', 'Wrong signature', `${finding.found}.`)
+  return answer(
+    'missing',
+    'Signature not checked',
+    'There is a signature, and there was no list of allowed signers where this page was written.',
+  )
+}
+
+/** Digests and agreement: everything that was looked at but the signature, which has an answer of its own. */
+function intactOf(findings: readonly Finding[]): Answer {
+  const own = findings.filter(({ what }) => what !== 'signature')
+  const wrong = own.filter(({ result }) => result === 'wrong')
+  const right = own.filter(({ result }) => result === 'right')
+  if (wrong.length === 0) {
+    const because = `${right.length} findings: the files have the digests of SHA256SUMS, and say the same of the image.`
+    return { question: 'Intact', mark: 'right', words: 'All in order', because }
+  }
+  return {
+    question: 'Intact',
+    mark: 'wrong',
+    words: 'Not to be used',
+    because: `${wrong.map(({ what, found }) => `${what}: ${found}`).join('; ')}.`,
+  }
+}
+
+function sourceOf({ source }: Manifest, provenance: Provenance | undefined): Link {
+  const repository = provenance?.predicate.buildDefinition.externalParameters.repository
+  const link = { name: 'Source', value: source.commit ?? undefined }
+  const commitUrl =
+    repository !== undefined && source.commit !== null ? `${repository}/commit/${source.commit}` : undefined
+  if (source.commit === null) return { ...link, mark: 'open', url: undefined, text: 'No git checkout.' }
+  if (!source.dirty)
+    return { ...link, mark: 'open', url: commitUrl, text: 'The commit that the build says it was made from.' }
+  return { ...link, mark: 'wrong', url: commitUrl, text: 'This commit, with changes that no commit has.' }
+}
+
+function lockOf({ lock, packages, artifacts }: Manifest): Link {
+  const [debs, tarballs] = [Object.keys(packages).length, Object.keys(artifacts).length]
+  const of = tarballs === 0 ? `${debs} packages` : `${debs} packages and ${tarballs} upstream tarballs`
+  return {
+    ...{ name: 'Lock', mark: 'open', value: lock.sha256, url: undefined },
+    text: `${of}, each by its sha256. The archives’ signatures were checked when the lock was written, not here.`,
+  }
+}
+
+function builderOf(provenance: Provenance | undefined): Link {
+  const name = 'Builder'
+  if (provenance === undefined) {
+    const text = 'There is no provenance that says who built it.'
+    return { name, mark: 'open', value: undefined, url: undefined, text }
+  }
+  const { builder, metadata } = provenance.predicate.runDetails
+  const when = `from ${shownTime(metadata.startedOn)} to ${shownTime(metadata.finishedOn).slice(11)}`
+  const local = builder.id === 'urn:seeder:builder:local'
+  return {
+    ...{ name, mark: 'open', value: builder.id, url: metadata.invocationId },
+    text: local
+      ? `A machine that nobody answers for but who signed, ${when}.`
+      : `So the provenance says, ${when}. It is as good as the signature.`,
+  }
+}
+
+function diskOf({ qcow2, raw }: Manifest, findings: readonly Finding[]): Link {
+  const mark = markOf(findings, [qcow2.file, 'qcow2', 'content of the manifest'])
+  const text =
+    mark === 'right'
+      ? `${qcow2.file} is the file that SHA256SUMS and the manifest name. This is the digest of the disk inside, the image’s identity; deploy.sh compares it with the imported disk.`
+      : `${qcow2.file} was not found to be the file that SHA256SUMS and the manifest name.`
+  return { name: 'Disk', mark, value: raw.sha256, url: undefined, text }
+}
+
+/** How all of these findings together stand. */
+function markOf(findings: readonly Finding[], names: readonly string[]): Mark {
+  const results = names.map((name) => findings.find(({ what }) => what === name)?.result)
+  if (results.includes('wrong')) return 'wrong'
+  return results.every((result) => result === 'right') ? 'right' : 'open'
+}

@@ -1,0 +1,13 @@
+import { z } from 'zod'
+
+/** One thing that was looked at, or could not be. */
+export const findingSchema = z
+  .object({
+    what: z.string(),
+    result: z.enum(['right', 'wrong', 'not checked']),
+    /** What was found, in words. */
+    found: z.string(),
+  })
+  .readonly()
+
+export type Finding = z.output<typeof findingSchema>

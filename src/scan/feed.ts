@@ -1,0 +1,73 @@
+import { z } from 'zod'
+import { SeederError } from '../report/error.ts'
+import type { Advisory, Release } from './advisory.ts'
+import { debianTrackerSchema, readDebianTracker } from './debian-tracker.ts'
+import { downloadSchema, newestDate, readDownload } from './download.ts'
+import { osvSchema, readOsv } from './osv.ts'
+
+/** A feed that was looked into. */
+export const feedSchema = z
+  .object({
+    kind: z.enum(['Debian security tracker', 'OSV']),
+    ...downloadSchema.unwrap().shape,
+    /** So much it says of the image's release. */
+    entries: z.int(),
+  })
+  .readonly()
+
+export type Feed = z.output<typeof feedSchema>
+
+/** What feeds know of one release. */
+export interface Feeds {
+  readonly release: Release
+  readonly feeds: readonly Feed[]
+  readonly advisories: readonly Advisory[]
+}
+
+/**
+ * Reads what somebody has downloaded: the JSON of Debian's security tracker, or vulnerabilities in OSV's form (one, an array, one in
+ * each line, or a folder of such files). Nothing of another release is kept: a whole tracker is large.
+ * @throws UsageError when one cannot be read, SeederError for what is neither
+ */
+export async function readFeeds(paths: readonly string[], release: Release): Promise<Feeds> {
+  const feeds: Feed[] = []
+  const advisories: Advisory[] = []
+  for (const path of paths) {
+    const { documents, ...download } = await readDownload(path)
+    const read = advisoriesOf(documents, release)
+    if (!read) {
+      throw new SeederError(`${path} is no feed of vulnerabilities that is known here`, {
+        fix: 'give the JSON of the Debian security tracker, or vulnerabilities in OSV’s form',
+      })
+    }
+    const { kind, date, found } = read
+    feeds.push({ kind, ...download, date, entries: found.length })
+    for (const one of found) advisories.push(one)
+  }
+  return { release, feeds, advisories }
+}
+
+function advisoriesOf(
+  documents: readonly unknown[],
+  release: Release,
+): (Pick<Feed, 'kind' | 'date'> & { found: Advisory[] }) | undefined {
+  const osv = z.array(osvSchema).safeParse(documents)
+  if (osv.success && documents.length > 0) {
+    const date = newestDate(osv.data.map(({ modified }) => modified))
+    return { kind: 'OSV', date, found: readOsv(osv.data, release) }
+  }
+  const tracker = debianTrackerSchema.safeParse(documents[0])
+  if (documents.length !== 1 || !tracker.success) return undefined
+  // Debian's has no date anywhere.
+  return { kind: 'Debian security tracker', date: null, found: readDebianTracker(tracker.data, release) }
+}
+
+/**
+ * Why these feeds tell nothing: none of them says anything of the release, and that they know no vulnerability would mean
+ * nothing. Undefined when one does.
+ */
+export function silenceOf({ release, feeds }: Feeds): string | undefined {
+  if (feeds.some(({ entries }) => entries > 0)) return undefined
+  const names = feeds.map(({ name }) => name).join(', ')
+  return feeds.length === 0 ? 'no feed' : `${names} says nothing of ${release.distribution} ${release.suite}`
+}

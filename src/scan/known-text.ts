@@ -1,0 +1,70 @@
+import { formatTable } from '../report/table.ts'
+import type { Changes, Known } from './known.ts'
+import type { ScanResult, Vulnerability } from './scan.ts'
+import { tellCounts, tellDownload, tellStale, tellUrgencies } from './told.ts'
+
+/** So many of each kind are named; `--json` has all of them. */
+const SHOWN = 30
+
+/** What is known of an image, for a terminal; all of it. */
+export function scanText(name: string, result: ScanResult): string {
+  const { vulnerabilities } = result
+  return [
+    ...(vulnerabilities.length === 0 ? [] : [vulnerabilityTable(vulnerabilities), '']),
+    ...footOf(name, result),
+  ].join('\n')
+}
+
+/** What is known beside a difference, for a terminal. */
+export function knownText(known: Known, before: string, after: string): string {
+  if (!known.isScanned) return `known vulnerabilities: not scanned: ${known.reason}`
+  const { changes, now } = known
+  return [
+    ...(changes
+      ? changesText(changes, before)
+      : [
+          `known vulnerabilities: not compared, as it is not known which packages of this release are in ${before}`,
+        ]),
+    footOf(after, now).join('\n'),
+  ].join('\n\n')
+}
+
+function changesText({ before, gone, stayed, came }: Changes, name: string): string[] {
+  return [
+    `known vulnerabilities of ${name}: ${before.total}; ${gone.length} went away, ${stayed.length} stayed, ${came.length} came`,
+    ...section('vulnerabilities that came', came),
+    ...section('vulnerabilities that went away', gone),
+    ...section('vulnerabilities that stayed', stayed),
+  ]
+}
+
+function section(title: string, some: readonly Vulnerability[]): string[] {
+  if (some.length === 0) return []
+  const rest = some.length > SHOWN ? `\n…and ${some.length - SHOWN} more` : ''
+  return [`${title}: ${some.length}\n${vulnerabilityTable(some.slice(0, SHOWN))}${rest}`]
+}
+
+function vulnerabilityTable(some: readonly Vulnerability[]): string {
+  return formatTable(
+    ['vulnerability', 'source package', 'fixed in', 'urgency', ''],
+    some.map((one) => [
+      one.id,
+      `${one.source} ${one.version}`,
+      one.fixed ?? '',
+      one.urgency ?? '',
+      one.exploited ? 'exploited' : '',
+    ]),
+  )
+}
+
+function footOf(name: string, result: ScanResult): string[] {
+  const { counts, notScanned, feeds, catalog } = result
+  const urgencies = tellUrgencies(counts)
+  return [
+    `${name}: ${tellCounts(counts)}`,
+    ...(urgencies === '' ? [] : [`by urgency: ${urgencies}`]),
+    ...(notScanned.length > 0 ? [`in no feed of this kind: ${notScanned.join(', ')}`] : []),
+    ...[...feeds, ...(catalog ? [catalog] : [])].map(tellDownload),
+    ...tellStale(result).map((line) => `stale: ${line}`),
+  ]
+}
