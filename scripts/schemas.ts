@@ -9,9 +9,10 @@ import { testReportSchema, togetherReportSchema } from '../src/boot/report.ts'
 import { manifestSchema } from '../src/build/manifest.ts'
 import { bundleSchema } from '../src/bundle/index.ts'
 import { diffSchema } from '../src/commands/diff.ts'
-import { inspectedBuildSchema } from '../src/commands/inspect.ts'
+import { inspectedBuildSchema, inspectedImageSchema } from '../src/commands/inspect.ts'
 import { lockResultSchema } from '../src/commands/lock.ts'
 import { madeNodeSchema } from '../src/commands/node.ts'
+import { platformCheckedSchema, rulesetSchema } from '../src/commands/platform.ts'
 import { imageScanSchema } from '../src/commands/scan.ts'
 import { statusSchema } from '../src/commands/status.ts'
 import { driftReportSchema, driftResultSchema } from '../src/drift/result.ts'
@@ -22,6 +23,14 @@ import { shownPlanSchema } from '../src/host/node/plan-text.ts'
 import { hostReportSchema } from '../src/host/report.ts'
 import { matrixSchema } from '../src/image/affected.ts'
 import { lockSchema } from '../src/image/lock.ts'
+import {
+  checkedSchema,
+  exportedSchema,
+  initializedSchema,
+  issuedSchema,
+  listedSchema,
+} from '../src/pki/records.ts'
+import { networkRowSchema, portRowSchema } from '../src/platform/tables.ts'
 import { confirmResultSchema } from '../src/release/confirm.ts'
 import { contentsSchema } from '../src/release/contents.ts'
 import { deployResultSchema } from '../src/release/deploy.ts'
@@ -52,6 +61,7 @@ export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
     // What commands print. `build --json` prints the manifest.
     'printed/lock': [lockResultSchema, 'seeder lock --json'],
     'printed/inspect': [inspectedBuildSchema, 'seeder inspect DIR --json'],
+    'printed/inspect-image': [inspectedImageSchema, 'seeder inspect IMAGE --json'],
     'printed/plan': [matrixSchema, 'seeder plan --json'],
     'printed/verify': [z.array(findingSchema), 'seeder verify --json'],
     'printed/diff': [diffSchema, 'seeder diff --json'],
@@ -65,6 +75,16 @@ export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
     'printed/node-plan': [z.array(shownPlanSchema), 'seeder node plan --json'],
     'printed/node-create': [z.array(madeNodeSchema), 'seeder node create --json'],
     'printed/node-list': [z.array(nodeRowSchema), 'seeder node list --json'],
+    'printed/pki-init': [initializedSchema, 'seeder pki init --json'],
+    'printed/pki-issue': [issuedSchema, 'seeder pki issue --json'],
+    'printed/pki-renew': [z.array(issuedSchema), 'seeder pki renew --json'],
+    'printed/pki-list': [listedSchema, 'seeder pki list --json'],
+    'printed/pki-check': [checkedSchema, 'seeder pki check --json'],
+    'printed/pki-export': [exportedSchema, 'seeder pki export --json'],
+    'printed/platform-check': [platformCheckedSchema, 'seeder platform check --json'],
+    'printed/platform-network': [z.array(networkRowSchema), 'seeder platform network --json'],
+    'printed/platform-ports': [z.array(portRowSchema), 'seeder platform ports --json'],
+    'printed/platform-ruleset': [rulesetSchema, 'seeder platform ports --nft --json'],
   } as const).map(([name, [schema, title]]) => {
     // What is written: a field with a default is always there. New fields may come with a later version.
     const json = { title, ...z.toJSONSchema(schema, { io: 'output' }) }

@@ -3880,7 +3880,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _commands_inspect_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5526);
 /* harmony import */ var _commands_lock_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(9973);
 /* harmony import */ var _commands_node_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1539);
-/* harmony import */ var _commands_pki_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5535);
+/* harmony import */ var _commands_pki_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(8012);
 /* harmony import */ var _commands_plan_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5664);
 /* harmony import */ var _commands_platform_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(4768);
 /* harmony import */ var _commands_promote_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(7674);
@@ -3938,9 +3938,9 @@ function context() {
 (0,_commands_lock_js__WEBPACK_IMPORTED_MODULE_8__/* .registerLockCommand */ .wX)(program, context);
 (0,_commands_build_js__WEBPACK_IMPORTED_MODULE_1__/* .registerBuildCommand */ .DD)(program, context);
 (0,_commands_test_js__WEBPACK_IMPORTED_MODULE_18__/* .registerTestCommand */ .r)(program, context);
-(0,_commands_inspect_js__WEBPACK_IMPORTED_MODULE_7__/* .registerInspectCommand */ .B)(program, context);
+(0,_commands_inspect_js__WEBPACK_IMPORTED_MODULE_7__/* .registerInspectCommand */ .Bk)(program, context);
 (0,_commands_plan_js__WEBPACK_IMPORTED_MODULE_11__/* .registerPlanCommand */ .Mp)(program, context);
-(0,_commands_platform_js__WEBPACK_IMPORTED_MODULE_12__/* .registerPlatformCommand */ .s)(program, () => context().project());
+(0,_commands_platform_js__WEBPACK_IMPORTED_MODULE_12__/* .registerPlatformCommand */ .sX)(program, () => context().project());
 (0,_commands_pki_js__WEBPACK_IMPORTED_MODULE_10__/* .registerPkiCommand */ .X)(program, context);
 (0,_commands_node_js__WEBPACK_IMPORTED_MODULE_9__/* .registerNodeCommand */ .y)(program, context);
 (0,_commands_publish_js__WEBPACK_IMPORTED_MODULE_14__/* .registerPublishCommand */ .KM)(program, context);
@@ -6138,8 +6138,8 @@ async function open_requireExactly(file, index, scratch) {
         throw damaged(`${missing} is missing`);
 }
 
-// EXTERNAL MODULE: ./src/image/definition.ts + 1 modules
-var definition = __nccwpck_require__(7680);
+// EXTERNAL MODULE: ./src/image/definition.ts
+var definition = __nccwpck_require__(6480);
 // EXTERNAL MODULE: ./src/platform/load.ts + 1 modules
 var load = __nccwpck_require__(2708);
 ;// CONCATENATED MODULE: ./src/commands/build.ts
@@ -14041,20 +14041,22 @@ function connectRepository(env, repository, progress) {
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   B: () => (/* binding */ registerInspectCommand)
+/* harmony export */   Bk: () => (/* binding */ registerInspectCommand)
 /* harmony export */ });
-/* unused harmony export inspectedBuildSchema */
+/* unused harmony exports inspectedBuildSchema, inspectedImageSchema */
 /* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
 /* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_1__);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(7597);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7597);
 /* harmony import */ var _build_manifest_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2691);
 /* harmony import */ var _build_output_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7851);
-/* harmony import */ var _image_definition_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7680);
+/* harmony import */ var _image_definition_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6480);
 /* harmony import */ var _image_lock_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5974);
-/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8536);
-/* harmony import */ var _report_table_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(790);
+/* harmony import */ var _image_schema_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1866);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8536);
+/* harmony import */ var _report_table_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(790);
+
 
 
 
@@ -14065,11 +14067,46 @@ function connectRepository(env, repository, progress) {
 
 
 /** What `inspect DIR --json` prints of a build. */
-const inspectedBuildSchema = zod__WEBPACK_IMPORTED_MODULE_7__/* .object */ .Ikc({
+const inspectedBuildSchema = zod__WEBPACK_IMPORTED_MODULE_8__/* .object */ .Ikc({
     manifest: _build_manifest_js__WEBPACK_IMPORTED_MODULE_2__/* .manifestSchema */ .rc,
-    intact: zod__WEBPACK_IMPORTED_MODULE_7__/* .boolean */ .zMY(),
+    intact: zod__WEBPACK_IMPORTED_MODULE_8__/* .boolean */ .zMY(),
     /** Files that are not what SHA256SUMS says. */
-    damaged: zod__WEBPACK_IMPORTED_MODULE_7__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_7__/* .string */ .YjP()),
+    damaged: zod__WEBPACK_IMPORTED_MODULE_8__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP()),
+});
+const resolvedBaseSchema = _image_schema_js__WEBPACK_IMPORTED_MODULE_6__/* .baseSchema */ .t.omit({ tools: true }).extend({ name: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP() });
+/** What `inspect IMAGE --json` prints: the definition for its base and line, with what its lock says. */
+const inspectedImageSchema = zod__WEBPACK_IMPORTED_MODULE_8__/* .object */ .Ikc({
+    definition: _image_schema_js__WEBPACK_IMPORTED_MODULE_6__/* .imageSchema */ .F.omit({ lines: true }).extend({
+        name: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(),
+        base: resolvedBaseSchema,
+        tools: zod__WEBPACK_IMPORTED_MODULE_8__/* .object */ .Ikc({ base: resolvedBaseSchema, packages: zod__WEBPACK_IMPORTED_MODULE_8__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP()) }),
+        line: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP().optional(),
+        artifacts: zod__WEBPACK_IMPORTED_MODULE_8__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_8__/* .object */ .Ikc({
+            name: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(),
+            version: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(),
+            urls: zod__WEBPACK_IMPORTED_MODULE_8__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP()),
+            checksums: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP().optional(),
+            sha256: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP().optional(),
+            /** Path in the tarball → path in the image; or a whole file’s path in the image. */
+            files: zod__WEBPACK_IMPORTED_MODULE_8__/* .union */ .KCZ([zod__WEBPACK_IMPORTED_MODULE_8__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP()), zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP()]),
+        })),
+        repositories: zod__WEBPACK_IMPORTED_MODULE_8__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_8__/* .object */ .Ikc({
+            name: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(),
+            url: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(),
+            suite: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(),
+            components: zod__WEBPACK_IMPORTED_MODULE_8__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP()),
+            packages: zod__WEBPACK_IMPORTED_MODULE_8__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP()),
+            key: zod__WEBPACK_IMPORTED_MODULE_8__/* .object */ .Ikc({ fingerprint: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(), url: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP().optional(), file: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP() }),
+        })),
+        /** Path of the lock that belongs to it, and the options that make `lock` write it. */
+        lockFile: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(),
+        lockOptions: zod__WEBPACK_IMPORTED_MODULE_8__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP()),
+    }),
+    lock: zod__WEBPACK_IMPORTED_MODULE_8__/* .union */ .KCZ([
+        zod__WEBPACK_IMPORTED_MODULE_8__/* .object */ .Ikc({ sha256: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP(), ..._image_lock_js__WEBPACK_IMPORTED_MODULE_5__/* .lockSchema */ .TN.shape }),
+        /** Why it cannot be used. */
+        zod__WEBPACK_IMPORTED_MODULE_8__/* .object */ .Ikc({ problem: zod__WEBPACK_IMPORTED_MODULE_8__/* .string */ .YjP() }),
+    ]),
 });
 /** Adds `inspect IMAGE|DIR`: what a definition asks for and has locked, or what a finished build is. */
 function registerInspectCommand(program, context) {
@@ -14083,7 +14120,7 @@ function registerInspectCommand(program, context) {
         .action(async (subject, options) => {
         const isFolder = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(subject, 'SHA256SUMS'));
         if (!isFolder && /[/.]/.test(subject)) {
-            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .UsageError */ .eb(`${subject} is neither an image’s name nor a folder with a build (it has no SHA256SUMS)`, {
+            throw new _report_error_js__WEBPACK_IMPORTED_MODULE_7__/* .UsageError */ .eb(`${subject} is neither an image’s name nor a folder with a build (it has no SHA256SUMS)`, {
                 fix: 'give an image’s name, or the folder that `build --out` was given',
             });
         }
@@ -14093,7 +14130,7 @@ function registerInspectCommand(program, context) {
     });
 }
 async function inspectImage(image, json) {
-    const lock = await (0,_image_lock_js__WEBPACK_IMPORTED_MODULE_5__/* .readLock */ .mF)(image).then((found) => ({ ok: true, found }), (error) => ({ ok: false, problem: (0,_report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .describeError */ .Uc)(error) }));
+    const lock = await (0,_image_lock_js__WEBPACK_IMPORTED_MODULE_5__/* .readLock */ .mF)(image).then((found) => ({ ok: true, found }), (error) => ({ ok: false, problem: (0,_report_error_js__WEBPACK_IMPORTED_MODULE_7__/* .describeError */ .Uc)(error) }));
     if (json) {
         const { folder: _folder, trees: _trees, ...definition } = image;
         const locked = lock.ok ? { sha256: (0,_image_lock_js__WEBPACK_IMPORTED_MODULE_5__/* .lockDigest */ .sU)(lock.found), ...lock.found } : { problem: lock.problem };
@@ -14115,7 +14152,7 @@ async function inspectImage(image, json) {
         .filter((one) => asked.has(one.name))
         .map((one) => [one.name, one.version, one.archive])
         .concat(artifacts.map((one) => [one.name, one.version, 'artifact']));
-    console.log((0,_report_table_js__WEBPACK_IMPORTED_MODULE_8__/* .formatTable */ .ku)(['package', 'version', 'archive'], rows));
+    console.log((0,_report_table_js__WEBPACK_IMPORTED_MODULE_9__/* .formatTable */ .ku)(['package', 'version', 'archive'], rows));
 }
 async function inspectBuild(folder, json) {
     const { manifest, damaged } = await (0,_build_output_js__WEBPACK_IMPORTED_MODULE_3__/* .readOutput */ .ov)(folder);
@@ -14125,8 +14162,8 @@ async function inspectBuild(folder, json) {
     }
     else {
         console.log(`${manifest.image} ${manifest.version} (${manifest.base}, for ${manifest.roles.join(' or ')})`);
-        console.log(`  qcow2         ${manifest.qcow2.file}, ${(0,_report_table_js__WEBPACK_IMPORTED_MODULE_8__/* .formatBytes */ .z3)(manifest.qcow2.size)}`);
-        console.log(`  raw sha256    ${manifest.raw.sha256}, ${(0,_report_table_js__WEBPACK_IMPORTED_MODULE_8__/* .formatBytes */ .z3)(manifest.raw.size)}`);
+        console.log(`  qcow2         ${manifest.qcow2.file}, ${(0,_report_table_js__WEBPACK_IMPORTED_MODULE_9__/* .formatBytes */ .z3)(manifest.qcow2.size)}`);
+        console.log(`  raw sha256    ${manifest.raw.sha256}, ${(0,_report_table_js__WEBPACK_IMPORTED_MODULE_9__/* .formatBytes */ .z3)(manifest.raw.size)}`);
         console.log(`  usr roothash  ${manifest.usr.roothash}`);
         console.log(`  kernel        ${manifest.kernel.version}`);
         console.log(`  lock          ${manifest.lock.sha256}`);
@@ -14135,7 +14172,7 @@ async function inspectBuild(folder, json) {
         console.log(`  files         ${damaged.length === 0 ? 'intact' : `damaged: ${damaged.join(', ')}`}`);
     }
     if (damaged.length > 0) {
-        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_6__/* .SeederError */ .Zb(`${folder}: ${damaged.join(', ')} differ${damaged.length === 1 ? 's' : ''} from SHA256SUMS`, {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_7__/* .SeederError */ .Zb(`${folder}: ${damaged.join(', ')} differ${damaged.length === 1 ? 's' : ''} from SHA256SUMS`, {
             fix: 'build or download it again',
         });
     }
@@ -14159,8 +14196,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
 var schemas = __nccwpck_require__(7597);
-// EXTERNAL MODULE: ./src/image/definition.ts + 1 modules
-var definition = __nccwpck_require__(7680);
+// EXTERNAL MODULE: ./src/image/definition.ts
+var definition = __nccwpck_require__(6480);
 // EXTERNAL MODULE: ./src/image/lock.ts
 var image_lock = __nccwpck_require__(5974);
 // EXTERNAL MODULE: ./src/image/mirrors.ts
@@ -17029,7 +17066,7 @@ function print(result) {
 
 /***/ }),
 
-/***/ 5535:
+/***/ 8012:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -17204,6 +17241,115 @@ async function initialize(place, terms) {
 
 // EXTERNAL MODULE: ./src/pki/issue.ts
 var issue = __nccwpck_require__(9863);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/iso.js
+var iso = __nccwpck_require__(4377);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
+var schemas = __nccwpck_require__(7597);
+;// CONCATENATED MODULE: ./src/pki/records.ts
+
+
+// What the commands print for a program: where keys are, and never a key. Points in time are ISO 8601, in UTC.
+const time = iso/* datetime */.w$();
+/** `seeder pki init --json`. */
+const initializedSchema = schemas/* object */.Ikc({
+    folder: schemas/* string */.YjP(),
+    authorities: schemas/* array */.YOg(schemas/* object */.Ikc({
+        name: schemas/* enum */.k5n(profile/* authorityNames */.qP),
+        outcome: schemas/* enum */.k5n(['made', 'kept']),
+        notAfter: time,
+        certificateFile: schemas/* string */.YjP(),
+    })),
+});
+/** `seeder pki issue --json`; `renew` prints a list of them. */
+const issuedSchema = schemas/* object */.Ikc({
+    name: schemas/* string */.YjP(),
+    kind: schemas/* enum */.k5n(profile/* kindNames */.$1),
+    /** Of a member of etcd. */
+    address: schemas/* string */.YjP().nullable(),
+    outcome: schemas/* enum */.k5n(['issued', 'kept', 'renewed']),
+    notAfter: time,
+    /** Paths of the files. */
+    certificate: schemas/* string */.YjP(),
+    key: schemas/* string */.YjP(),
+});
+const certificate = schemas/* object */.Ikc({
+    name: schemas/* string */.YjP(),
+    kind: schemas/* enum */.k5n([...profile/* kindNames */.$1, 'ca', 'unknown']),
+    /** The CA that should have signed it; its own name for a CA, null for what is unknown. */
+    authority: schemas/* enum */.k5n(profile/* authorityNames */.qP).nullable(),
+    // Null or empty where there is no certificate to be read.
+    subject: schemas/* string */.YjP().nullable(),
+    names: schemas/* array */.YOg(schemas/* string */.YjP()),
+    serial: schemas/* string */.YjP().nullable(),
+    notBefore: time.nullable(),
+    notAfter: time.nullable(),
+    /** Whole days; negative once it has expired. */
+    daysLeft: schemas/* int */.Whr().nullable(),
+    /** Paths of the files, null when neither is there. */
+    certificate: schemas/* string */.YjP().nullable(),
+    key: schemas/* string */.YjP().nullable(),
+    /** What is wrong with it. */
+    problem: schemas/* string */.YjP().nullable(),
+});
+/** `seeder pki list --json`. */
+const listedSchema = schemas/* object */.Ikc({
+    certificates: schemas/* array */.YOg(certificate),
+    /** JOIN_CA_HASH of nodes that join Kubernetes; null without kubernetes-ca. */
+    joinCaHash: schemas/* string */.YjP().nullable(),
+});
+/** `seeder pki check --json`. */
+const checkedSchema = schemas/* object */.Ikc({
+    ok: schemas/* boolean */.zMY(),
+    /** What expires within so many days counts as wrong. */
+    within: schemas/* int */.Whr(),
+    certificates: schemas/* array */.YOg(certificate),
+    permissions: schemas/* array */.YOg(schemas/* object */.Ikc({ path: schemas/* string */.YjP(), problem: schemas/* string */.YjP() })),
+});
+/** `seeder pki export --json`. */
+const exportedSchema = schemas/* array */.YOg(schemas/* object */.Ikc({ authority: schemas/* enum */.k5n(profile/* authorityNames */.qP), file: schemas/* string */.YjP(), outcome: schemas/* enum */.k5n(['written', 'kept']) }));
+function initializedRecord(folder, authorities) {
+    return {
+        folder,
+        authorities: authorities.map(({ name, outcome, notAfter, certificateFile }) => ({
+            ...{ name, outcome, notAfter: notAfter.toISOString(), certificateFile },
+        })),
+    };
+}
+function issuedRecord(issued) {
+    const { request, outcome, notAfter, certificateFile, keyFile } = issued;
+    const { name, kind, address } = request;
+    return {
+        ...{ name, kind, address: address ?? null, outcome },
+        ...{ notAfter: notAfter.toISOString(), certificate: certificateFile, key: keyFile },
+    };
+}
+function findingRecord({ name, kind, facts, entry, problem }) {
+    return {
+        ...{ name, kind, authority: entry.authority ?? null },
+        subject: facts?.subject ?? null,
+        names: [...(facts?.names ?? [])],
+        serial: facts?.serial ?? null,
+        notBefore: facts?.notBefore.toISOString() ?? null,
+        notAfter: facts?.notAfter.toISOString() ?? null,
+        daysLeft: facts?.daysLeft ?? null,
+        certificate: entry.exists ? entry.certificateFile : null,
+        key: entry.exists ? entry.keyFile : null,
+        problem: problem ?? null,
+    };
+}
+function listRecord(findings, joinCaHash) {
+    return { certificates: findings.map(findingRecord), joinCaHash: joinCaHash ?? null };
+}
+/** @param within in days, as it was asked for */
+function checkRecord(findings, exposures, within) {
+    const permissions = exposures.map(({ path, problem }) => ({ path, problem }));
+    const ok = permissions.length === 0 && findings.every(({ problem }) => problem === undefined);
+    return { ok, within, certificates: findings.map(findingRecord), permissions };
+}
+function exportRecord(exported) {
+    return exported.map(({ authority, file, outcome }) => ({ authority, file, outcome }));
+}
+
 ;// CONCATENATED MODULE: ./src/pki/tables.ts
 
 /** What is there: one row per certificate. */
@@ -17234,35 +17380,11 @@ function checkTable(findings) {
         ]),
     ];
 }
-/** A certificate for a program that reads it. */
-function findingRecord({ name, kind, facts, entry, problem }) {
-    return {
-        name,
-        kind,
-        authority: entry.authority ?? null,
-        subject: facts?.subject ?? null,
-        names: facts?.names ?? [],
-        serial: facts?.serial ?? null,
-        notBefore: facts?.notBefore.toISOString() ?? null,
-        notAfter: facts?.notAfter.toISOString() ?? null,
-        daysLeft: facts?.daysLeft ?? null,
-        certificate: entry.exists ? entry.certificateFile : null,
-        key: entry.exists ? entry.keyFile : null,
-        problem: problem ?? null,
-    };
-}
-/** What was issued for a program that reads it: where the key is, and never the key. */
-function issuedRecord({ request, outcome, notAfter, certificateFile, keyFile }) {
-    const { name, kind, address } = request;
-    return {
-        ...{ name, kind, address: address ?? null, outcome },
-        ...{ notAfter: notAfter.toISOString(), certificate: certificateFile, key: keyFile },
-    };
-}
 
 // EXTERNAL MODULE: ./src/report/table.ts
 var table = __nccwpck_require__(790);
 ;// CONCATENATED MODULE: ./src/commands/pki.ts
+
 
 
 
@@ -17291,7 +17413,7 @@ function registerPkiCommand(program, context) {
         const where = place(options);
         const { folder, authorities } = await initialize(where, { now: new Date(), days: options.days });
         if (options.json)
-            return print({ folder, authorities });
+            return print(initializedRecord(folder, authorities));
         const width = Math.max(...authorities.map(({ name }) => name.length));
         const lines = authorities.map(({ name, outcome, notAfter }) => `  ${name.padEnd(width)}  ${outcome === 'made' ? 'made' : 'there already'}, until ${(0,judgement/* shortDate */.XV)(notAfter)}`);
         print([folder, ...lines].join('\n'));
@@ -17341,7 +17463,7 @@ function registerPkiCommand(program, context) {
         .action(async (options) => {
         const { findings, hash } = await look(place(options), 0);
         if (options.json)
-            return print({ certificates: findings.map(findingRecord), joinCaHash: hash ?? null });
+            return print(listRecord(findings, hash));
         print((0,table/* formatTable */.ku)(...listTable(findings)));
         if (hash)
             print(`\nkubernetes-ca is JOIN_CA_HASH=${hash}`);
@@ -17355,9 +17477,7 @@ function registerPkiCommand(program, context) {
         const { findings, exposures } = await look(place(options), options.within);
         const wrong = findings.filter(({ problem }) => problem !== undefined);
         if (options.json) {
-            const permissions = exposures.map(({ path, problem }) => ({ path, problem }));
-            const ok = wrong.length + exposures.length === 0;
-            print({ ok, within: options.within, certificates: findings.map(findingRecord), permissions });
+            print(checkRecord(findings, exposures, options.within));
         }
         else {
             print((0,table/* formatTable */.ku)(...checkTable(findings)));
@@ -17373,7 +17493,7 @@ function registerPkiCommand(program, context) {
         const chosen = names.length > 0 ? names : ['etcd-ca', 'kubernetes-ca'];
         const exported = await exportTrust(place(options), context().project(), chosen);
         if (options.json)
-            return print(exported);
+            return print(exportRecord(exported));
         for (const { file, outcome } of exported) {
             print(`${fromHere(file)}: ${outcome === 'written' ? 'written' : 'has it already'}`);
         }
@@ -17502,8 +17622,8 @@ function matrixOf(images) {
     return { include: images.map((image) => ({ image })) };
 }
 
-// EXTERNAL MODULE: ./src/image/definition.ts + 1 modules
-var definition = __nccwpck_require__(7680);
+// EXTERNAL MODULE: ./src/image/definition.ts
+var definition = __nccwpck_require__(6480);
 // EXTERNAL MODULE: ./node_modules/execa/index.js + 142 modules
 var execa = __nccwpck_require__(7054);
 // EXTERNAL MODULE: ./src/report/error.ts
@@ -17648,13 +17768,17 @@ function textOf(file) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  s: () => (/* binding */ registerPlatformCommand)
+  sX: () => (/* binding */ registerPlatformCommand)
 });
+
+// UNUSED EXPORTS: platformCheckedSchema, rulesetSchema
 
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./node_modules/commander/index.js + 6 modules
 var commander = __nccwpck_require__(7375);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
+var schemas = __nccwpck_require__(7597);
 // EXTERNAL MODULE: ./src/platform/load.ts + 1 modules
 var platform_load = __nccwpck_require__(2708);
 // EXTERNAL MODULE: ./src/platform/nftables.ts
@@ -17669,6 +17793,31 @@ var flows = __nccwpck_require__(7102);
 
 
 
+
+/** One zone as `platform network` shows it. Ranges are `first-last` texts. */
+const networkRowSchema = schemas/* object */.Ikc({
+    zone: schemas/* string */.YjP(),
+    title: schemas/* string */.YjP(),
+    bridge: schemas/* string */.YjP(),
+    cidr: schemas/* string */.YjP(),
+    range: schemas/* string */.YjP().nullable(),
+    host: schemas/* string */.YjP().nullable(),
+    gateway: schemas/* string */.YjP().nullable(),
+    /** Addresses outside the node range that no VIP, host or gateway has. Empty where DHCP gives the addresses. */
+    free: schemas/* array */.YOg(schemas/* string */.YjP()),
+    vips: schemas/* array */.YOg(schemas/* object */.Ikc({ name: schemas/* string */.YjP(), address: schemas/* string */.YjP(), role: schemas/* enum */.k5n(schema/* roleNames */.nc) })),
+    roles: schemas/* array */.YOg(schemas/* enum */.k5n(schema/* roleNames */.nc)),
+});
+/** One flow to one role (or to the name servers and time servers) as `platform ports` shows it. */
+const portRowSchema = schemas/* object */.Ikc({
+    flow: schemas/* string */.YjP(),
+    to: schemas/* string */.YjP(),
+    from: schemas/* array */.YOg(schemas/* object */.Ikc({ name: schemas/* string */.YjP(), addresses: schemas/* string */.YjP() })),
+    protocols: schemas/* array */.YOg(schemas/* enum */.k5n(schema/* protocolNames */.T4)),
+    ports: schemas/* array */.YOg(schemas/* string */.YjP()),
+    enabled: schemas/* boolean */.zMY(),
+    why: schemas/* string */.YjP(),
+});
 /** The zones in the order of the platform file; with `role`, those it stands in, in the order of its network cards. */
 function networkRows(platform, role) {
     const names = role ? platform.roles[role].zones : Object.keys(platform.zones);
@@ -17759,6 +17908,20 @@ var table = __nccwpck_require__(790);
 
 
 
+
+/** `seeder platform check --json`. */
+const platformCheckedSchema = schemas/* object */.Ikc({
+    file: schemas/* string */.YjP(),
+    ok: schemas/* literal */.euz(true),
+    // How many there are.
+    zones: schemas/* int */.Whr(),
+    nodeAddresses: schemas/* int */.Whr(),
+    roles: schemas/* int */.Whr(),
+    vips: schemas/* int */.Whr(),
+    flows: schemas/* int */.Whr(),
+});
+/** `seeder platform ports --nft --json`. */
+const rulesetSchema = schemas/* object */.Ikc({ role: schemas/* enum */.k5n(schema/* roleNames */.nc), ruleset: schemas/* string */.YjP() });
 /**
  * Adds `platform check|ports|network` to `program`. `project` gives the project folder, whose platform.yaml is read
  * unless --platform names another. Results go to stdout; a bad file is the UsageError of `loadPlatform`.
@@ -17773,16 +17936,18 @@ function registerPlatformCommand(program, project) {
         .description('validate the platform file')
         .action(async (options) => {
         const [file, site] = await load(options);
-        const counts = {
+        const checked = {
+            file,
+            ok: true,
             zones: Object.keys(site.zones).length,
             nodeAddresses: nodeAddressCount(site),
             roles: Object.keys(site.roles).length,
             vips: Object.keys(site.vips).length,
             flows: Object.keys(site.flows).length,
         };
-        const { zones, nodeAddresses, roles, vips, flows } = counts;
+        const { zones, nodeAddresses, roles, vips, flows } = checked;
         print(options.json
-            ? { file, ok: true, ...counts }
+            ? checked
             : `OK ${file}: ${zones} zones, ${nodeAddresses} node addresses, ${roles} roles, ${vips} VIPs, ${flows} flows`);
     });
     withCommonOptions(platform.command('ports'))
@@ -17799,7 +17964,8 @@ function registerPlatformCommand(program, project) {
         const [, site] = await load(options);
         if (nft && role) {
             const ruleset = (0,nftables/* nftablesFor */.N)(site, role);
-            print(json ? { role, ruleset } : ruleset.trimEnd());
+            const record = { role, ruleset };
+            print(json ? record : ruleset.trimEnd());
         }
         else {
             const rows = portRows(site, role);
@@ -31747,122 +31913,25 @@ function pinned(sha256, version) {
 
 /***/ }),
 
-/***/ 7680:
+/***/ 6480:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  s: () => (/* binding */ imageNames),
-  yt: () => (/* binding */ loadImage),
-  mz: () => (/* binding */ requestedPackages)
-});
-
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./src/report/error.ts
-var error = __nccwpck_require__(8536);
-// EXTERNAL MODULE: ./src/yaml.ts
-var src_yaml = __nccwpck_require__(4536);
-// EXTERNAL MODULE: ./src/image/artifact.ts
-var artifact = __nccwpck_require__(5779);
-// EXTERNAL MODULE: ./src/image/repository.ts
-var repository = __nccwpck_require__(29);
-// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 9 modules
-var schemas = __nccwpck_require__(7597);
-// EXTERNAL MODULE: ./src/yaml-issue.ts
-var yaml_issue = __nccwpck_require__(8782);
-;// CONCATENATED MODULE: ./src/image/schema.ts
-
-
-/** Text of a certain form; `form` says in an error what would do. */
-function schema_text(pattern, form) {
-    return schemas/* string */.YjP().regex(pattern, { error: (issue) => `found ${(0,yaml_issue/* quoteValue */.cl)(issue.input)}; give ${form}` });
-}
-const packageName = schema_text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package');
-const unitName = schema_text(/^[\w@.:-]+\.(service|timer|socket|target|path|mount|automount)$/, 'the name of a unit with its kind, as in ssh.service');
-const schema_name = schema_text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes');
-const line = schema_text(/^\d+\.\d+$/, 'a minor version in quotes, as in "3.7"');
-const version = schema_text(/^\d+(\.\d+)+$/, 'a version in quotes, as in "3.7.2"');
-const sha256 = schema_text(/^[0-9a-f]{64}$/, 'a SHA-256 digest: 64 hexadecimal digits');
-const url = schema_text(/^https?:\/\/[^\s'"]+$/, 'a URL that begins with https:// or http://');
-const usrPath = schema_text(/^(?!.*\/\.\.?(\/|$))\/usr\/[\w.+/-]*[\w.+-]$/, 'a path below /usr/');
-const memberPath = schema_text(/^(?![-/])(?!.*(^|\/)\.\.(\/|$))[\w.+{}/-]+$/, 'a path in the tarball');
-const services = schemas/* strictObject */.rej({
-    enable: schemas/* array */.YOg(unitName).default([]),
-    disable: schemas/* array */.YOg(unitName).default([]),
-    mask: schemas/* array */.YOg(unitName).default([]),
-})
-    .prefault({});
-/** `images/base/NAME.yaml` as it is written. `tools` is a list of packages, or the base whose tools are used. */
-const baseSchema = schemas/* strictObject */.rej({
-    distribution: schema_name,
-    suite: schema_name,
-    components: schemas/* array */.YOg(schema_name).min(1),
-    pockets: schemas/* array */.YOg(schemas/* strictObject */.rej({ archive: schema_name, suite: schema_name })).min(1),
-    keyring: schemas/* string */.YjP().startsWith('/'),
-    kernel: packageName,
-    packages: schemas/* array */.YOg(packageName),
-    exclude: schemas/* array */.YOg(schemas/* string */.YjP().startsWith('/')).default([]),
-    keep: schemas/* array */.YOg(schemas/* string */.YjP().startsWith('/')).default([]),
-    services,
-    tools: schemas/* union */.KCZ([schemas/* array */.YOg(packageName).min(1), schema_name]),
-});
-const schema_artifact = schemas/* strictObject */.rej({
-    /** One version, or one for each of the image's lines. */
-    version: version.optional(),
-    versions: schemas/* record */.g1P(line, version).optional(),
-    /** Where it is, tried in this order. `{version}` and `{line}` stand for the chosen ones, here and below. */
-    urls: schemas/* array */.YOg(url).min(1),
-    /** Upstream's own list of digests, as sha256sum writes it; read while locking. */
-    checksums: url.optional(),
-    /** The digest of the one version, or of each version. */
-    sha256: schemas/* union */.KCZ([sha256, schemas/* record */.g1P(version, sha256)]).optional(),
-    /** Of a tarball: path in it → path in the image. */
-    files: schemas/* record */.g1P(memberPath, usrPath).optional(),
-    /** Of anything else, a container image in an archive say: the whole file's path in the image. */
-    file: usrPath.optional(),
-});
-const schema_repository = schemas/* strictObject */.rej({
-    url,
-    suite: schema_text(/^[\w./-]+$/, 'a suite, or / for a flat repository').default('/'),
-    components: schemas/* array */.YOg(schema_name).default([]),
-    /** The key that signs it: `file` in the image's folder, fetched from `url` when it is not there. */
-    key: schemas/* strictObject */.rej({
-        fingerprint: schema_text(/^[0-9A-F]{40}$/, 'the fingerprint of an OpenPGP key: 40 hexadecimal digits'),
-        url: url.optional(),
-        file: schema_text(/^keys\/[\w.-]+\.asc$/, 'a file of the image’s folder, as in keys/kubernetes.asc'),
-    }),
-    /** The only packages that it may provide. */
-    packages: schemas/* array */.YOg(packageName).min(1),
-});
-/** `images/NAME/image.yaml` as it is written. */
-const imageSchema = schemas/* strictObject */.rej({
-    description: schemas/* string */.YjP(),
-    base: schema_name,
-    /** The roles its clones can take; the first one sizes the template. */
-    roles: schemas/* array */.YOg(schema_name).min(1),
-    /** Minor versions that can be chosen, the first by default. */
-    lines: schemas/* array */.YOg(line).min(1).optional(),
-    version: schemas/* union */.KCZ([
-        schemas/* strictObject */.rej({ package: packageName, revision: schemas/* int */.Whr().min(1) }),
-        schemas/* strictObject */.rej({ artifact: schema_name, revision: schemas/* int */.Whr().min(1) }),
-    ]),
-    packages: schemas/* array */.YOg(packageName),
-    artifacts: schemas/* record */.g1P(schema_name, schema_artifact).default({}),
-    repositories: schemas/* record */.g1P(schema_name, schema_repository).default({}),
-    /** Package → the oldest upstream version that will do, checked while locking. */
-    requires: schemas/* record */.g1P(packageName, version).default({}),
-    exclude: schemas/* array */.YOg(schemas/* string */.YjP().startsWith('/')).default([]),
-    keep: schemas/* array */.YOg(schemas/* string */.YjP().startsWith('/')).default([]),
-    services,
-});
-
-;// CONCATENATED MODULE: ./src/image/definition.ts
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   mz: () => (/* binding */ requestedPackages),
+/* harmony export */   s: () => (/* binding */ imageNames),
+/* harmony export */   yt: () => (/* binding */ loadImage)
+/* harmony export */ });
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6760);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_path__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8536);
+/* harmony import */ var _yaml_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4536);
+/* harmony import */ var _artifact_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5779);
+/* harmony import */ var _repository_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(29);
+/* harmony import */ var _schema_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(1866);
 
 
 
@@ -31876,16 +31945,16 @@ const imageSchema = schemas/* strictObject */.rej({
  * Throws UsageError for an unknown image, base or line (listing the known ones) and for anything the schemas reject.
  */
 async function loadImage(project, imageName, variant = {}) {
-    const folder = (0,external_node_path_.join)(project, 'images', imageName);
-    const file = (0,external_node_path_.join)(folder, 'image.yaml');
-    if (!/^[a-z][a-z0-9-]*$/.test(imageName) || !(0,external_node_fs_.existsSync)(file)) {
-        throw new error/* UsageError */.eb(`There is no image "${imageName}" in ${(0,external_node_path_.join)(project, 'images')}`, {
+    const folder = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images', imageName);
+    const file = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'image.yaml');
+    if (!/^[a-z][a-z0-9-]*$/.test(imageName) || !(0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(file)) {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`There is no image "${imageName}" in ${(0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images')}`, {
             fix: `use one of: ${(await imageNames(project)).join(', ') || '(none found; is this a Seeder project?)'}`,
         });
     }
-    const yaml = await (0,src_yaml/* loadYaml */.y)(file, imageSchema);
+    const yaml = await (0,_yaml_js__WEBPACK_IMPORTED_MODULE_4__/* .loadYaml */ .y)(file, _schema_js__WEBPACK_IMPORTED_MODULE_7__/* .imageSchema */ .F);
     const { lines, ...definition } = yaml.value;
-    (0,artifact/* checkArtifacts */.EQ)(yaml);
+    (0,_artifact_js__WEBPACK_IMPORTED_MODULE_5__/* .checkArtifacts */ .EQ)(yaml);
     const line = chooseLine(imageName, lines, variant.line);
     const chosen = variant.base ?? definition.base;
     const { tools, ...base } = await loadBase(project, chosen);
@@ -31900,19 +31969,19 @@ async function loadImage(project, imageName, variant = {}) {
         base,
         tools: await loadTools(project, base, tools),
         line,
-        artifacts: (0,artifact/* artifactsOf */.Ns)(definition.artifacts, line),
-        repositories: (0,repository/* repositoriesOf */.Ub)(definition.repositories, folder, line),
+        artifacts: (0,_artifact_js__WEBPACK_IMPORTED_MODULE_5__/* .artifactsOf */ .Ns)(definition.artifacts, line),
+        repositories: (0,_repository_js__WEBPACK_IMPORTED_MODULE_6__/* .repositoriesOf */ .Ub)(definition.repositories, folder, line),
         folder,
-        lockFile: (0,external_node_path_.join)(folder, `image${suffix.join('')}.lock.json`),
+        lockFile: (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, `image${suffix.join('')}.lock.json`),
         lockOptions: options,
-        trees: [(0,external_node_path_.join)(project, 'images', 'common', 'tree'), (0,external_node_path_.join)(folder, 'tree')].filter(external_node_fs_.existsSync),
+        trees: [(0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images', 'common', 'tree'), (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, 'tree')].filter(node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync),
     };
 }
 /** The names of the images a project defines, sorted. */
 async function imageNames(project) {
-    const images = (0,external_node_path_.join)(project, 'images');
-    const entries = await (0,promises_.readdir)(images).catch(() => []);
-    return entries.filter((entry) => (0,external_node_fs_.existsSync)((0,external_node_path_.join)(images, entry, 'image.yaml'))).sort();
+    const images = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images');
+    const entries = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readdir)(images).catch(() => []);
+    return entries.filter((entry) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)((0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(images, entry, 'image.yaml'))).sort();
 }
 /** The packages that are asked for by name: the kernel, the base's and the image's, sorted, each once. */
 function requestedPackages(image) {
@@ -31923,7 +31992,7 @@ function chooseLine(image, lines, wanted) {
         return lines?.[0];
     if (lines?.includes(wanted))
         return wanted;
-    throw new error/* UsageError */.eb(`${image} has no line "${wanted}"`, {
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`${image} has no line "${wanted}"`, {
         fix: lines ? `use one of: ${lines.join(', ')}` : 'leave --line out: its image.yaml has no lines',
     });
 }
@@ -31933,20 +32002,20 @@ async function loadTools(project, base, tools) {
     const { tools: packages, ...other } = await loadBase(project, tools);
     if (typeof packages !== 'string')
         return { base: other, packages };
-    throw new error/* UsageError */.eb(`The base ${base.name} takes its tools from ${tools}, which takes them from ${packages}`, { fix: `list the tools in images/base/${tools}.yaml` });
+    throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`The base ${base.name} takes its tools from ${tools}, which takes them from ${packages}`, { fix: `list the tools in images/base/${tools}.yaml` });
 }
 async function loadBase(project, baseName) {
-    const folder = (0,external_node_path_.join)(project, 'images', 'base');
-    const file = (0,external_node_path_.join)(folder, `${baseName}.yaml`);
-    if (!/^[a-z][a-z0-9-]*$/.test(baseName) || !(0,external_node_fs_.existsSync)(file)) {
-        const known = (await (0,promises_.readdir)(folder).catch(() => []))
+    const folder = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(project, 'images', 'base');
+    const file = (0,node_path__WEBPACK_IMPORTED_MODULE_2__.join)(folder, `${baseName}.yaml`);
+    if (!/^[a-z][a-z0-9-]*$/.test(baseName) || !(0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(file)) {
+        const known = (await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_1__.readdir)(folder).catch(() => []))
             .filter((entry) => entry.endsWith('.yaml'))
             .map((entry) => entry.slice(0, -'.yaml'.length));
-        throw new error/* UsageError */.eb(`There is no base "${baseName}" in ${folder}`, {
+        throw new _report_error_js__WEBPACK_IMPORTED_MODULE_3__/* .UsageError */ .eb(`There is no base "${baseName}" in ${folder}`, {
             fix: `use one of: ${known.sort().join(', ') || '(none)'}`,
         });
     }
-    return { ...(await (0,src_yaml/* loadYaml */.y)(file, baseSchema)).value, name: baseName };
+    return { ...(await (0,_yaml_js__WEBPACK_IMPORTED_MODULE_4__/* .loadYaml */ .y)(file, _schema_js__WEBPACK_IMPORTED_MODULE_7__/* .baseSchema */ .t)).value, name: baseName };
 }
 
 
@@ -31957,19 +32026,19 @@ async function loadBase(project, baseName) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   C2: () => (/* binding */ digestOfLockText),
+/* harmony export */   TN: () => (/* binding */ lockSchema),
 /* harmony export */   X5: () => (/* binding */ formatLock),
 /* harmony export */   mF: () => (/* binding */ readLock),
 /* harmony export */   sU: () => (/* binding */ lockDigest),
 /* harmony export */   ud: () => (/* binding */ requestDigest)
 /* harmony export */ });
-/* unused harmony export lockSchema */
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1455);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_1__);
 /* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7597);
 /* harmony import */ var _report_error_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8536);
-/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7680);
+/* harmony import */ var _definition_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6480);
 
 
 
@@ -32311,6 +32380,104 @@ function parseKeys(listing) {
     }
     return keys;
 }
+
+
+/***/ }),
+
+/***/ 1866:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   F: () => (/* binding */ imageSchema),
+/* harmony export */   t: () => (/* binding */ baseSchema)
+/* harmony export */ });
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7597);
+/* harmony import */ var _yaml_issue_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8782);
+
+
+/** Text of a certain form; `form` says in an error what would do. */
+function text(pattern, form) {
+    return zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().regex(pattern, { error: (issue) => `found ${(0,_yaml_issue_js__WEBPACK_IMPORTED_MODULE_1__/* .quoteValue */ .cl)(issue.input)}; give ${form}` });
+}
+const packageName = text(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package');
+const unitName = text(/^[\w@.:-]+\.(service|timer|socket|target|path|mount|automount)$/, 'the name of a unit with its kind, as in ssh.service');
+const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes');
+const line = text(/^\d+\.\d+$/, 'a minor version in quotes, as in "3.7"');
+const version = text(/^\d+(\.\d+)+$/, 'a version in quotes, as in "3.7.2"');
+const sha256 = text(/^[0-9a-f]{64}$/, 'a SHA-256 digest: 64 hexadecimal digits');
+const url = text(/^https?:\/\/[^\s'"]+$/, 'a URL that begins with https:// or http://');
+const usrPath = text(/^(?!.*\/\.\.?(\/|$))\/usr\/[\w.+/-]*[\w.+-]$/, 'a path below /usr/');
+const rootPath = text(/^\//, 'a path that begins with /');
+const memberPath = text(/^(?![-/])(?!.*(^|\/)\.\.(\/|$))[\w.+{}/-]+$/, 'a path in the tarball');
+const services = zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({
+    enable: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(unitName).default([]),
+    disable: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(unitName).default([]),
+    mask: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(unitName).default([]),
+})
+    .prefault({});
+/** `images/base/NAME.yaml` as it is written. `tools` is a list of packages, or the base whose tools are used. */
+const baseSchema = zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({
+    distribution: name,
+    suite: name,
+    components: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(name).min(1),
+    pockets: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({ archive: name, suite: name })).min(1),
+    keyring: rootPath,
+    kernel: packageName,
+    packages: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(packageName),
+    exclude: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(rootPath).default([]),
+    keep: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(rootPath).default([]),
+    services,
+    tools: zod__WEBPACK_IMPORTED_MODULE_0__/* .union */ .KCZ([zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(packageName).min(1), name]),
+});
+const artifact = zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({
+    /** One version, or one for each of the image's lines. */
+    version: version.optional(),
+    versions: zod__WEBPACK_IMPORTED_MODULE_0__/* .record */ .g1P(line, version).optional(),
+    /** Where it is, tried in this order. `{version}` and `{line}` stand for the chosen ones, here and below. */
+    urls: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(url).min(1),
+    /** Upstream's own list of digests, as sha256sum writes it; read while locking. */
+    checksums: url.optional(),
+    /** The digest of the one version, or of each version. */
+    sha256: zod__WEBPACK_IMPORTED_MODULE_0__/* .union */ .KCZ([sha256, zod__WEBPACK_IMPORTED_MODULE_0__/* .record */ .g1P(version, sha256)]).optional(),
+    /** Of a tarball: path in it → path in the image. */
+    files: zod__WEBPACK_IMPORTED_MODULE_0__/* .record */ .g1P(memberPath, usrPath).optional(),
+    /** Of anything else, a container image in an archive say: the whole file's path in the image. */
+    file: usrPath.optional(),
+});
+const repository = zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({
+    url,
+    suite: text(/^[\w./-]+$/, 'a suite, or / for a flat repository').default('/'),
+    components: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(name).default([]),
+    /** The key that signs it: `file` in the image's folder, fetched from `url` when it is not there. */
+    key: zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({
+        fingerprint: text(/^[0-9A-F]{40}$/, 'the fingerprint of an OpenPGP key: 40 hexadecimal digits'),
+        url: url.optional(),
+        file: text(/^keys\/[\w.-]+\.asc$/, 'a file of the image’s folder, as in keys/kubernetes.asc'),
+    }),
+    /** The only packages that it may provide. */
+    packages: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(packageName).min(1),
+});
+/** `images/NAME/image.yaml` as it is written. */
+const imageSchema = zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({
+    description: zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP(),
+    base: name,
+    /** The roles its clones can take; the first one sizes the template. */
+    roles: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(name).min(1),
+    /** Minor versions that can be chosen, the first by default. */
+    lines: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(line).min(1).optional(),
+    version: zod__WEBPACK_IMPORTED_MODULE_0__/* .union */ .KCZ([
+        zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({ package: packageName, revision: zod__WEBPACK_IMPORTED_MODULE_0__/* .int */ .Whr().min(1) }),
+        zod__WEBPACK_IMPORTED_MODULE_0__/* .strictObject */ .rej({ artifact: name, revision: zod__WEBPACK_IMPORTED_MODULE_0__/* .int */ .Whr().min(1) }),
+    ]),
+    packages: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(packageName),
+    artifacts: zod__WEBPACK_IMPORTED_MODULE_0__/* .record */ .g1P(name, artifact).default({}),
+    repositories: zod__WEBPACK_IMPORTED_MODULE_0__/* .record */ .g1P(name, repository).default({}),
+    /** Package → the oldest upstream version that will do, checked while locking. */
+    requires: zod__WEBPACK_IMPORTED_MODULE_0__/* .record */ .g1P(packageName, version).default({}),
+    exclude: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(rootPath).default([]),
+    keep: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(rootPath).default([]),
+    services,
+});
 
 
 /***/ }),
@@ -33987,6 +34154,7 @@ function within(inner, outer) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   B8: () => (/* binding */ asRole),
+/* harmony export */   T4: () => (/* binding */ protocolNames),
 /* harmony export */   TF: () => (/* binding */ formatPort),
 /* harmony export */   Yw: () => (/* binding */ reservedWords),
 /* harmony export */   _L: () => (/* binding */ kubernetesRoles),

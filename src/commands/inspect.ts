@@ -5,7 +5,8 @@ import { z } from 'zod'
 import { manifestSchema } from '../build/manifest.ts'
 import { readOutput } from '../build/output.ts'
 import { type Image, loadImage, requestedPackages, type Variant } from '../image/definition.ts'
-import { lockDigest, readLock } from '../image/lock.ts'
+import { lockDigest, lockSchema, readLock } from '../image/lock.ts'
+import { baseSchema, imageSchema } from '../image/schema.ts'
 import { describeError, SeederError, UsageError } from '../report/error.ts'
 import { formatBytes, formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
@@ -16,6 +17,47 @@ export const inspectedBuildSchema = z.object({
   intact: z.boolean(),
   /** Files that are not what SHA256SUMS says. */
   damaged: z.array(z.string()),
+})
+
+const resolvedBaseSchema = baseSchema.omit({ tools: true }).extend({ name: z.string() })
+
+/** What `inspect IMAGE --json` prints: the definition for its base and line, with what its lock says. */
+export const inspectedImageSchema = z.object({
+  definition: imageSchema.omit({ lines: true }).extend({
+    name: z.string(),
+    base: resolvedBaseSchema,
+    tools: z.object({ base: resolvedBaseSchema, packages: z.array(z.string()) }),
+    line: z.string().optional(),
+    artifacts: z.array(
+      z.object({
+        name: z.string(),
+        version: z.string(),
+        urls: z.array(z.string()),
+        checksums: z.string().optional(),
+        sha256: z.string().optional(),
+        /** Path in the tarball → path in the image; or a whole file’s path in the image. */
+        files: z.union([z.record(z.string(), z.string()), z.string()]),
+      }),
+    ),
+    repositories: z.array(
+      z.object({
+        name: z.string(),
+        url: z.string(),
+        suite: z.string(),
+        components: z.array(z.string()),
+        packages: z.array(z.string()),
+        key: z.object({ fingerprint: z.string(), url: z.string().optional(), file: z.string() }),
+      }),
+    ),
+    /** Path of the lock that belongs to it, and the options that make `lock` write it. */
+    lockFile: z.string(),
+    lockOptions: z.array(z.string()),
+  }),
+  lock: z.union([
+    z.object({ sha256: z.string(), ...lockSchema.shape }),
+    /** Why it cannot be used. */
+    z.object({ problem: z.string() }),
+  ]),
 })
 
 /** Adds `inspect IMAGE|DIR`: what a definition asks for and has locked, or what a finished build is. */

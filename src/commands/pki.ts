@@ -8,8 +8,9 @@ import { type Issued, issue, renew } from '../pki/issue.ts'
 import { authorityFix, type Finding, judge, shortDate } from '../pki/judgement.ts'
 import type { Exposure } from '../pki/privacy.ts'
 import { type AuthorityName, authorityNames, kindNames, parseRequest } from '../pki/profile.ts'
+import { checkRecord, exportRecord, initializedRecord, issuedRecord, listRecord } from '../pki/records.ts'
 import { type Place, readSession } from '../pki/session.ts'
-import { checkTable, findingRecord, issuedRecord, listTable } from '../pki/tables.ts'
+import { checkTable, listTable } from '../pki/tables.ts'
 import { defaultDays } from '../pki/terms.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { formatTable } from '../report/table.ts'
@@ -34,7 +35,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     .action(async (options: CommonOptions & { days: number }) => {
       const where = place(options)
       const { folder, authorities } = await initialize(where, { now: new Date(), days: options.days })
-      if (options.json) return print({ folder, authorities })
+      if (options.json) return print(initializedRecord(folder, authorities))
       const width = Math.max(...authorities.map(({ name }) => name.length))
       const lines = authorities.map(
         ({ name, outcome, notAfter }) =>
@@ -93,7 +94,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     .description('list the certificates and where they are')
     .action(async (options: CommonOptions) => {
       const { findings, hash } = await look(place(options), 0)
-      if (options.json) return print({ certificates: findings.map(findingRecord), joinCaHash: hash ?? null })
+      if (options.json) return print(listRecord(findings, hash))
       print(formatTable(...listTable(findings)))
       if (hash) print(`\nkubernetes-ca is JOIN_CA_HASH=${hash}`)
     })
@@ -111,9 +112,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
       const { findings, exposures } = await look(place(options), options.within)
       const wrong = findings.filter(({ problem }) => problem !== undefined)
       if (options.json) {
-        const permissions = exposures.map(({ path, problem }) => ({ path, problem }))
-        const ok = wrong.length + exposures.length === 0
-        print({ ok, within: options.within, certificates: findings.map(findingRecord), permissions })
+        print(checkRecord(findings, exposures, options.within))
       } else {
         print(formatTable(...checkTable(findings)))
         for (const { path, problem } of exposures) print(`${path} ${problem}`)
@@ -129,7 +128,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     .action(async (names: AuthorityName[], options: CommonOptions) => {
       const chosen: AuthorityName[] = names.length > 0 ? names : ['etcd-ca', 'kubernetes-ca']
       const exported = await exportTrust(place(options), context().project(), chosen)
-      if (options.json) return print(exported)
+      if (options.json) return print(exportRecord(exported))
       for (const { file, outcome } of exported) {
         print(`${fromHere(file)}: ${outcome === 'written' ? 'written' : 'has it already'}`)
       }

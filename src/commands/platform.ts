@@ -1,11 +1,27 @@
 import { join, relative } from 'node:path'
 import { type Command, Option } from 'commander'
+import { z } from 'zod'
 import { loadPlatform } from '../platform/load.ts'
 import { nftablesFor } from '../platform/nftables.ts'
 import { type Platform, type RoleName, roleNames } from '../platform/schema.ts'
 import { networkRows, networkTable, nodeAddressCount, portRows, portTable } from '../platform/tables.ts'
 import { UsageError } from '../report/error.ts'
 import { formatTable } from '../report/table.ts'
+
+/** `seeder platform check --json`. */
+export const platformCheckedSchema = z.object({
+  file: z.string(),
+  ok: z.literal(true),
+  // How many there are.
+  zones: z.int(),
+  nodeAddresses: z.int(),
+  roles: z.int(),
+  vips: z.int(),
+  flows: z.int(),
+})
+
+/** `seeder platform ports --nft --json`. */
+export const rulesetSchema = z.object({ role: z.enum(roleNames), ruleset: z.string() })
 
 interface CommonOptions {
   platform?: string
@@ -31,17 +47,19 @@ export function registerPlatformCommand(program: Command, project: () => string)
     .description('validate the platform file')
     .action(async (options: CommonOptions) => {
       const [file, site] = await load(options)
-      const counts = {
+      const checked: z.output<typeof platformCheckedSchema> = {
+        file,
+        ok: true,
         zones: Object.keys(site.zones).length,
         nodeAddresses: nodeAddressCount(site),
         roles: Object.keys(site.roles).length,
         vips: Object.keys(site.vips).length,
         flows: Object.keys(site.flows).length,
       }
-      const { zones, nodeAddresses, roles, vips, flows } = counts
+      const { zones, nodeAddresses, roles, vips, flows } = checked
       print(
         options.json
-          ? { file, ok: true, ...counts }
+          ? checked
           : `OK ${file}: ${zones} zones, ${nodeAddresses} node addresses, ${roles} roles, ${vips} VIPs, ${flows} flows`,
       )
     })
@@ -60,7 +78,8 @@ export function registerPlatformCommand(program: Command, project: () => string)
       const [, site] = await load(options)
       if (nft && role) {
         const ruleset = nftablesFor(site, role)
-        print(json ? { role, ruleset } : ruleset.trimEnd())
+        const record: z.output<typeof rulesetSchema> = { role, ruleset }
+        print(json ? record : ruleset.trimEnd())
       } else {
         const rows = portRows(site, role)
         print(json ? rows : formatTable(...portTable(rows)))

@@ -17,6 +17,7 @@ const version = text(/^\d+(\.\d+)+$/, 'a version in quotes, as in "3.7.2"')
 const sha256 = text(/^[0-9a-f]{64}$/, 'a SHA-256 digest: 64 hexadecimal digits')
 const url = text(/^https?:\/\/[^\s'"]+$/, 'a URL that begins with https:// or http://')
 const usrPath = text(/^(?!.*\/\.\.?(\/|$))\/usr\/[\w.+/-]*[\w.+-]$/, 'a path below /usr/')
+const rootPath = text(/^\//, 'a path that begins with /')
 const memberPath = text(/^(?![-/])(?!.*(^|\/)\.\.(\/|$))[\w.+{}/-]+$/, 'a path in the tarball')
 
 const services = z
@@ -33,11 +34,11 @@ export const baseSchema = z.strictObject({
   suite: name,
   components: z.array(name).min(1),
   pockets: z.array(z.strictObject({ archive: name, suite: name })).min(1),
-  keyring: z.string().startsWith('/'),
+  keyring: rootPath,
   kernel: packageName,
   packages: z.array(packageName),
-  exclude: z.array(z.string().startsWith('/')).default([]),
-  keep: z.array(z.string().startsWith('/')).default([]),
+  exclude: z.array(rootPath).default([]),
+  keep: z.array(rootPath).default([]),
   services,
   tools: z.union([z.array(packageName).min(1), name]),
 })
@@ -89,8 +90,8 @@ export const imageSchema = z.strictObject({
   repositories: z.record(name, repository).default({}),
   /** Package → the oldest upstream version that will do, checked while locking. */
   requires: z.record(packageName, version).default({}),
-  exclude: z.array(z.string().startsWith('/')).default([]),
-  keep: z.array(z.string().startsWith('/')).default([]),
+  exclude: z.array(rootPath).default([]),
+  keep: z.array(rootPath).default([]),
   services,
 })
 

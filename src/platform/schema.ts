@@ -12,7 +12,7 @@ export const kubernetesRoles: readonly RoleName[] = ['control-plane', 'worker']
 /** Words of `from` and `to` that are neither a role nor a zone. */
 export const reservedWords = ['any', 'pods', 'dns', 'ntp'] as const
 
-const protocolNames = ['tcp', 'udp', 'icmp', 'vrrp', 'all'] as const
+export const protocolNames = ['tcp', 'udp', 'icmp', 'vrrp', 'all'] as const
 
 /** Two names fit in the 128 characters of an nftables comment. */
 const name = z.string().regex(/^[a-z][a-z0-9-]{0,49}$/, {

@@ -1,32 +1,35 @@
+import { z } from 'zod'
 import { formatRange, freeRanges, rangeSize } from './address.ts'
 import { sourceAddresses, sourceOf } from './flows.ts'
-import { asRole, type Flow, formatPort, type Platform, type RoleName, roleNames } from './schema.ts'
+import { asRole, formatPort, type Platform, protocolNames, type RoleName, roleNames } from './schema.ts'
 
 /** One zone as `platform network` shows it. Ranges are `first-last` texts. */
-export interface NetworkRow {
-  zone: string
-  title: string
-  bridge: string
-  cidr: string
-  range: string | null
-  host: string | null
-  gateway: string | null
+export const networkRowSchema = z.object({
+  zone: z.string(),
+  title: z.string(),
+  bridge: z.string(),
+  cidr: z.string(),
+  range: z.string().nullable(),
+  host: z.string().nullable(),
+  gateway: z.string().nullable(),
   /** Addresses outside the node range that no VIP, host or gateway has. Empty where DHCP gives the addresses. */
-  free: string[]
-  vips: { name: string; address: string; role: RoleName }[]
-  roles: RoleName[]
-}
+  free: z.array(z.string()),
+  vips: z.array(z.object({ name: z.string(), address: z.string(), role: z.enum(roleNames) })),
+  roles: z.array(z.enum(roleNames)),
+})
+export type NetworkRow = z.output<typeof networkRowSchema>
 
 /** One flow to one role (or to the name servers and time servers) as `platform ports` shows it. */
-export interface PortRow {
-  flow: string
-  to: string
-  from: { name: string; addresses: string }[]
-  protocols: Flow['protocols']
-  ports: string[]
-  enabled: boolean
-  why: string
-}
+export const portRowSchema = z.object({
+  flow: z.string(),
+  to: z.string(),
+  from: z.array(z.object({ name: z.string(), addresses: z.string() })),
+  protocols: z.array(z.enum(protocolNames)),
+  ports: z.array(z.string()),
+  enabled: z.boolean(),
+  why: z.string(),
+})
+export type PortRow = z.output<typeof portRowSchema>
 
 /** The zones in the order of the platform file; with `role`, those it stands in, in the order of its network cards. */
 export function networkRows(platform: Platform, role?: RoleName): NetworkRow[] {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { published } from '../support/schemas.ts'
 import { checkout, type Ended, seeder } from '../support/seeder.ts'
 
 /** The program as a process: exit status, what goes to which stream, and errors as a person sees them. */
@@ -221,10 +222,17 @@ describe('inspect', () => {
 
   it('prints JSON', async () => {
     const { stdout } = await seeder(['inspect', 'haproxy', '--json'])
-    expect(JSON.parse(stdout)).toMatchObject({
+    expect(await published('printed/inspect-image', JSON.parse(stdout))).toMatchObject({
       definition: { name: 'haproxy', base: { suite: 'trixie' } },
       lock: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/), image: 'haproxy' },
     })
+  })
+
+  it('prints JSON of a definition with artifacts, repositories and lines, locked or not', async () => {
+    for (const image of ['etcd', 'kubernetes-node']) {
+      const { stdout } = await seeder(['inspect', image, '--json'])
+      await published('printed/inspect-image', JSON.parse(stdout))
+    }
   })
 
   it('shows a definition whose lock is not good, with the problem', async () => {

@@ -8,6 +8,7 @@ import { judge } from '../../src/pki/judgement.ts'
 import { parseRequest } from '../../src/pki/profile.ts'
 import { pkiCommand } from '../support/pki/command.ts'
 import { makePki, type TestPki } from '../support/pki/place.ts'
+import { published } from '../support/schemas.ts'
 
 const day = 24 * 60 * 60 * 1000
 const now = new Date()
@@ -128,7 +129,7 @@ test('a machine whose clock is wrong', async () => {
 test('for a program', async () => {
   await issue(pki, member('etcd2', 130), { now, days: 20 })
   const { code, stdout } = await run('check', '--json')
-  const found = JSON.parse(stdout)
+  const found = await published('printed/pki-check', JSON.parse(stdout))
   expect({ code, ...found }).toMatchObject({ code: 1, ok: false, within: 30, permissions: [] })
   expect(found.certificates).toHaveLength(5)
   expect(found.certificates[4]).toEqual({
@@ -157,7 +158,7 @@ test('the list says where everything is, and what nodes of Kubernetes are told a
     [''],
     [`kubernetes-ca is JOIN_CA_HASH=${publicKeyHash(certificate)}`],
   ])
-  const json = JSON.parse((await run('list', '--json')).stdout)
+  const json = await published('printed/pki-list', JSON.parse((await run('list', '--json')).stdout))
   expect(json.joinCaHash).toBe(publicKeyHash(certificate))
   expect(json.certificates.map(({ name }: { name: string }) => name)).toEqual([
     ...['etcd-ca', 'kubernetes-ca', 'front-proxy-ca', 'etcd1'],

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { pkiCommand } from '../support/pki/command.ts'
 import { emptyPlace, type TestPki } from '../support/pki/place.ts'
+import { published } from '../support/schemas.ts'
 import { seeder } from '../support/seeder.ts'
 
 /** The command as a person uses it, from the first day on. */
@@ -57,7 +58,10 @@ test('init, issue, renew', async () => {
 })
 
 test('for a program: where the key is, and never the key', async () => {
-  const made = JSON.parse((await run('init', '--json', '--days', '400')).stdout)
+  const made = await published(
+    'printed/pki-init',
+    JSON.parse((await run('init', '--json', '--days', '400')).stdout),
+  )
   expect(made).toMatchObject({ folder: pki.folder, authorities: { length: 3 } })
   expect(made.authorities[1]).toEqual({
     ...{ name: 'kubernetes-ca', outcome: 'made' },
@@ -71,9 +75,11 @@ test('for a program: where the key is, and never the key', async () => {
     certificate: join(pki.folder, 'issued/apiserver-etcd-client/apiserver-etcd-client.crt'),
     key: join(pki.folder, 'issued/apiserver-etcd-client/apiserver-etcd-client.key'),
   }
-  expect(JSON.parse(stdout)).toEqual(issued)
+  expect(await published('printed/pki-issue', JSON.parse(stdout))).toEqual(issued)
   const renewed = await run('renew', 'apiserver-etcd-client', '--json')
-  expect(JSON.parse(renewed.stdout)).toEqual([{ ...issued, outcome: 'renewed' }])
+  expect(await published('printed/pki-renew', JSON.parse(renewed.stdout))).toEqual([
+    { ...issued, outcome: 'renewed' },
+  ])
   expect(JSON.parse((await run('renew', '--within', '9', '--json')).stdout)).toEqual([])
   const key = await readFile(issued.key, 'utf8')
   for (const text of [stdout, renewed.stdout, renewed.stderr]) {

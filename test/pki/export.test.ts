@@ -7,6 +7,7 @@ import { exportTrust } from '../../src/pki/export.ts'
 import { copyProject } from '../support/builds.ts'
 import { pkiCommand } from '../support/pki/command.ts'
 import { makePki, type TestPki } from '../support/pki/place.ts'
+import { published } from '../support/schemas.ts'
 
 let pki: TestPki
 let project: string
@@ -47,7 +48,7 @@ test('again it changes nothing, nor does it take away what stands beside it', as
   await appendFile(file, await readFile(caFile('front-proxy-ca'), 'utf8'))
   const before = await readFile(file, 'utf8')
   const { stdout } = await run('etcd-ca', '--json')
-  expect(JSON.parse(stdout)).toEqual([
+  expect(await published('printed/pki-export', JSON.parse(stdout))).toEqual([
     { authority: 'etcd-ca', file, outcome: 'kept' },
     { authority: 'etcd-ca', file: join(trust('kubernetes-node'), 'etcd-ca.crt'), outcome: 'kept' },
   ])

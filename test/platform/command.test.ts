@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { registerPlatformCommand } from '../../src/commands/platform.ts'
+import { published } from '../support/schemas.ts'
 
 const project = join(import.meta.dirname, '../..')
 
@@ -32,7 +33,7 @@ describe('platform check', () => {
     expect(await run('check')).toBe(
       'OK platform.yaml: 6 zones, 200 node addresses, 4 roles, 2 VIPs, 17 flows\n',
     )
-    expect(JSON.parse(await run('check', '--json'))).toEqual({
+    expect(await published('printed/platform-check', JSON.parse(await run('check', '--json')))).toEqual({
       file: 'platform.yaml',
       ok: true,
       zones: 6,
@@ -69,7 +70,8 @@ describe('platform network', () => {
   })
 
   it('prints JSON', async () => {
-    expect(JSON.parse(await run('network', '--json'))[2]).toEqual({
+    const rows = await published('printed/platform-network', JSON.parse(await run('network', '--json')))
+    expect(rows[2]).toEqual({
       zone: 'front',
       title: 'Front',
       bridge: 'vmbr11',
@@ -104,6 +106,7 @@ describe('platform ports', () => {
   })
 
   it('prints JSON', async () => {
+    await published('printed/platform-ports', JSON.parse(await run('ports', '--json')))
     expect(JSON.parse(await run('ports', '--role', 'etcd', '--json'))[3]).toEqual({
       flow: 'etcd-peer',
       to: 'etcd',
@@ -118,7 +121,8 @@ describe('platform ports', () => {
   it('prints the firewall of a role', async () => {
     const ruleset = await run('ports', '--nft', '--role', 'haproxy')
     expect(ruleset).toMatch(/^#!\/usr\/sbin\/nft -f\n/)
-    expect(JSON.parse(await run('ports', '--nft', '--role', 'haproxy', '--json'))).toEqual({
+    const printed = JSON.parse(await run('ports', '--nft', '--role', 'haproxy', '--json'))
+    expect(await published('printed/platform-ruleset', printed)).toEqual({
       role: 'haproxy',
       ruleset,
     })
