@@ -2,26 +2,26 @@ import { warning } from '@actions/core'
 import { readInputs } from './action/inputs.ts'
 import { createStepProgress } from './action/progress.ts'
 import { hideSecrets, tellError, tellOutcome } from './action/runner.ts'
-import { takeStep } from './action/steps.ts'
+import { takeSteps } from './action/sequence.ts'
 import { checkoutOf, createContext } from './commands/context.ts'
 import { interruption, listenForInterruption } from './interruption.ts'
 import type { Progress } from './report/progress.ts'
 
-/** The GitHub action: one step of a workflow is one command. */
+/** The GitHub action: one step of a workflow is one command, or a few in their order. */
 listenForInterruption()
 const { env } = process
 const workspace = env.GITHUB_WORKSPACE || process.cwd()
 const shown: Progress[] = []
 try {
-  const inputs = readInputs(env)
-  hideSecrets(inputs)
+  const all = readInputs(env)
+  hideSecrets(all)
+  // Nothing that is started from here on has to know it; `publish` has it among its inputs.
+  delete env['INPUT_SIGNING-KEY']
   // From here on the inputs are the environment that the command line has.
-  if (inputs.token !== undefined) env.GITHUB_TOKEN = inputs.token
-  if (inputs.command === 'publish' && inputs['signing-key'] !== undefined) {
-    env.SEEDER_SIGNING_KEY = inputs['signing-key']
-  }
+  const { token, project } = all[0]
+  if (token !== undefined) env.GITHUB_TOKEN = token
   process.chdir(workspace)
-  const options = inputs.project === undefined ? {} : { project: inputs.project }
+  const options = project === undefined ? {} : { project }
   const context = {
     ...createContext(options, checkoutOf(import.meta.dirname)),
     progress() {
@@ -30,8 +30,7 @@ try {
       return progress
     },
   }
-  const outcome = await takeStep(inputs, { env, context, warn: (text) => warning(text) })
-  if (outcome !== undefined) await tellOutcome(outcome)
+  await takeSteps(all, { env, context, warn: (text) => warning(text) }, tellOutcome)
 } catch (error) {
   for (const progress of shown) progress.stop()
   tellError(error, workspace)

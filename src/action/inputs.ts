@@ -107,34 +107,74 @@ const inputsOf = (command: Command) => Object.keys(forms[command].shape)
 export const inputNames: readonly string[] = [...new Set(commands.flatMap(inputsOf))]
 
 /**
- * Reads the inputs that the runner passes as INPUT_NAME variables.
+ * Reads the inputs that the runner passes as INPUT_NAME variables: what each command of the step is to do, in their order.
  * @throws UsageError that names every input that is missing, wrong, of another command, or contradicts another one
  */
-export function readInputs(env: NodeJS.ProcessEnv): Inputs {
+export function readInputs(env: NodeJS.ProcessEnv): [Inputs, ...Inputs[]] {
   const given = Object.fromEntries(
     inputNames.flatMap((input) => {
       const value = env[`INPUT_${input.toUpperCase()}`]?.trim() ?? ''
       return value === '' ? [] : [[input, value]]
     }),
   )
-  const command = commands.find((one) => one === given.command)
-  if (command === undefined) {
-    const found = given.command === undefined ? 'missing; add it: ' : `found ${quoteValue(given.command)}; `
-    throw refusal([`command: ${found}${suggestion(given.command ?? '', commands)}`])
-  }
-  const own = inputsOf(command)
-  const foreign = Object.keys(given).filter((input) => !own.includes(input))
-  const { data, error } = forms[command].safeParse(
-    Object.fromEntries(Object.entries(given).filter(([input]) => own.includes(input))),
-    { error: describeIssue, reportInput: true },
-  )
-  const problems = [
-    ...foreign.map((input) => `${input}: is not for ${command} but for ${takers(input)}; remove it`),
-    ...(error?.issues ?? []).map((issue) => `${dotted(issue.path)}: ${issue.message}`),
-    ...(data === undefined ? [] : contradictions(data)),
-  ]
-  if (data === undefined || problems.length > 0) throw refusal(problems)
-  return data
+  const chosen = readCommands(given.command)
+  const taken = new Set(chosen.flatMap((command) => takenBy(command, chosen)))
+  const problems = Object.keys(given)
+    .filter((input) => !taken.has(input))
+    .map((input) => `${input}: is not for ${chosen.join(', ')} but for ${takers(input)}; remove it`)
+  const all = chosen.flatMap((command) => {
+    const own = takenBy(command, chosen)
+    const { data, error } = forms[command].safeParse(
+      {
+        ...implied(command, given, env, chosen),
+        ...Object.fromEntries(Object.entries(given).filter(([input]) => own.includes(input))),
+        command,
+      },
+      { error: describeIssue, reportInput: true },
+    )
+    problems.push(...(error?.issues ?? []).map((issue) => `${dotted(issue.path)}: ${issue.message}`))
+    if (data === undefined) return []
+    problems.push(...contradictions(data))
+    return [data]
+  })
+  const [first, ...rest] = all
+  if (first === undefined || problems.length > 0) throw refusal([...new Set(problems)])
+  return [first, ...rest]
+}
+
+/** The commands of a step, in their order. */
+function readCommands(text = ''): Command[] {
+  const words = text.split(/\s+/).filter((word) => word !== '')
+  if (words.length === 0) throw refusal([`command: missing; add it: ${suggestion('', commands)}`])
+  const chosen = words.map((word) => {
+    const command = commands.find((one) => one === word)
+    if (command) return command
+    throw refusal([`command: found ${quoteValue(word)}; ${suggestion(word, commands)}`])
+  })
+  const twice = chosen.find((command, at) => chosen.indexOf(command) !== at)
+  if (twice) throw refusal([`command: ${twice} is there twice; remove one`])
+  return chosen
+}
+
+/** The inputs that go to a command of a step: after `test` the image is uploaded once, and the comment is about it. */
+function takenBy(command: Command, chosen: readonly Command[]): string[] {
+  const others: Partial<Record<Command, readonly string[]>> = chosen.includes('test')
+    ? { build: Object.keys(artifact), comment: ['directory'] }
+    : {}
+  return inputsOf(command).filter((input) => !others[command]?.includes(input))
+}
+
+/** What need not be given: the tag that was pushed, and where this job's `test` leaves what the comment needs. */
+function implied(
+  command: Command,
+  given: Readonly<Record<string, string>>,
+  env: NodeJS.ProcessEnv,
+  chosen: readonly Command[],
+): Record<string, string> {
+  const { GITHUB_REF_TYPE: kind, GITHUB_REF_NAME: pushed = '', RUNNER_TEMP: temporary } = env
+  const needsTag = command === 'promote' || (command === 'deploy' && given.image === undefined)
+  if (needsTag && kind === 'tag') return { tag: pushed }
+  return command === 'comment' && chosen.includes('test') && temporary ? { directory: temporary } : {}
 }
 
 /** Inputs that are each right and cannot both be meant, or of which one is needed; a line each. */

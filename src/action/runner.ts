@@ -7,9 +7,12 @@ import type { Inputs } from './inputs.ts'
 import type { Outcome } from './step.ts'
 
 /** Hides the secrets among the inputs in everything that is printed from now on. */
-export function hideSecrets(inputs: Inputs): void {
-  const key = inputs.command === 'publish' ? inputs['signing-key'] : undefined
-  for (const secret of [inputs.token, key]) if (secret !== undefined) setSecret(secret)
+export function hideSecrets(all: readonly Inputs[]): void {
+  const secrets = all.flatMap((inputs) => [
+    inputs.token,
+    inputs.command === 'publish' ? inputs['signing-key'] : undefined,
+  ])
+  for (const secret of new Set(secrets)) if (secret !== undefined) setSecret(secret)
 }
 
 /** Passes on what a step found: outputs, summary and, when the job is to fail, why. */

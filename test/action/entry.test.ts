@@ -175,6 +175,67 @@ describe('a release', () => {
   })
 })
 
+describe('several commands in a step', () => {
+  const event = (tag: string) => ({
+    event: { name: 'push', payload: {} },
+    env: { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: tag },
+  })
+
+  it('are done in their order, and the last one’s output counts', async () => {
+    const head = github.git.head()
+    const { manifest } = await makeTestedBuild(join(workspace, 'out/haproxy'), head, { image: 'haproxy' })
+    const tag = `haproxy-${manifest.version}`
+    const given = {
+      command: 'verify publish promote status',
+      ...{ image: 'haproxy', unsigned: 'true', 'allow-unsigned': 'true' },
+    }
+    const { code, stdout, outputs, summary } = await step(given, event(tag))
+    expect(code, stdout).toBe(0)
+    expect(outputs).toMatchObject({ passed: 'true', version: manifest.version, changed: 'true' })
+    expect(github.releases()).toMatchObject([{ tag, prerelease: false, draft: false }])
+    const parts = ['## Verified', 'candidate["candidate"]:::done --> promoted["promoted"]:::open']
+    const places = [...parts, `Promoted is ${tag}`, `| haproxy | - | ${manifest.version} |`].map((part) =>
+      summary.indexOf(part),
+    )
+    expect(places).not.toContain(-1)
+    expect(places).toEqual(places.toSorted((a, b) => a - b))
+  })
+
+  it('end with the first that fails, or that finds something wrong', async () => {
+    const { manifest } = await makeTestedBuild(join(workspace, 'out/etcd'), github.git.head(), {
+      image: 'etcd',
+    })
+    await tamper(join(workspace, 'out/etcd', manifest.qcow2.file))
+    const given = { image: 'etcd', unsigned: 'true', 'allow-unsigned': 'true' }
+    const tag = `etcd-${manifest.version}`
+    const wrong = await step({ ...given, command: 'verify publish promote' }, event(tag))
+    expect(wrong).toMatchObject({ code: 1, outputs: { passed: 'false' } })
+    const failed = await step({ ...given, command: 'publish promote' }, event(tag))
+    expect(failed).toMatchObject({ code: 1, outputs: {} })
+    expect(failed.stdout.match(/^::error/gm)).toHaveLength(1)
+    expect(github.releases()).toEqual([])
+  })
+
+  it('tell a pull request what was found wrong', async () => {
+    github.seedPullRequest({ number: 7, files: [] })
+    const { manifest } = await makeTestedBuild(join(workspace, 'out/etcd'), commit, { image: 'etcd' })
+    await tamper(join(workspace, 'out/etcd', manifest.qcow2.file))
+    const matrix = '{"include":[{"image":"etcd"}]}'
+    const given = { command: 'verify comment', directory: 'out/etcd', 'allow-unsigned': 'true', matrix }
+    const { code, outputs } = await step(given, { event: pullRequest() })
+    expect({ code, outputs }).toEqual({ code: 1, outputs: { passed: 'false', changed: 'true' } })
+    expect([...github.git.comments.values()].map(({ body }) => body)).toEqual([
+      expect.stringContaining('✗ **not finished**'),
+    ])
+  })
+
+  it('leave the comment out where there is no pull request', async () => {
+    const { code, stdout, outputs } = await step({ command: 'status comment', directory: 'comments' })
+    expect({ code, outputs }).toEqual({ code: 0, outputs: {} })
+    expect(stdout).toContain('no pull request to write a comment for')
+  })
+})
+
 describe('test', () => {
   it('does not begin to prove with a feed that is none', async () => {
     await makeTestedBuild(join(workspace, 'out/haproxy'), commit, { image: 'haproxy', evidence: true })

@@ -26,15 +26,51 @@ test('inputs become values; what is empty is not there', () => {
     readInputs(
       environment({ command: 'deploy', tag: 'haproxy-3.0.11-1', version: 'promoted', 'dry-run': 'true' }),
     ),
-  ).toEqual({
-    command: 'deploy',
-    tag: { image: 'haproxy', version: '3.0.11-1' },
-    version: 'promoted',
-    'dry-run': true,
+  ).toEqual([
+    {
+      command: 'deploy',
+      tag: { image: 'haproxy', version: '3.0.11-1' },
+      version: 'promoted',
+      'dry-run': true,
+    },
+  ])
+  expect(readInputs(environment({ command: 'test', directory: 'out/a\n  out/b\n' }))).toEqual([
+    { command: 'test', directory: ['out/a', 'out/b'] },
+  ])
+})
+
+describe('several commands', () => {
+  it('each get what they take, in their order', () => {
+    const given = { command: 'build  test comment', image: 'etcd', artifact: 'true', line: '3.6' }
+    expect(readInputs({ ...environment(given), RUNNER_TEMP: '/temp' })).toEqual([
+      { command: 'build', image: 'etcd', line: '3.6' },
+      { command: 'test', image: 'etcd', artifact: true },
+      { command: 'comment', directory: ['/temp'] },
+    ])
   })
-  expect(readInputs(environment({ command: 'test', directory: 'out/a\n  out/b\n' }))).toEqual({
-    command: 'test',
-    directory: ['out/a', 'out/b'],
+
+  it('do not share a folder with the comment', () => {
+    const given = { command: 'test comment', directory: 'out/a' }
+    expect(readInputs({ ...environment(given), RUNNER_TEMP: '/temp' })).toEqual([
+      { command: 'test', directory: ['out/a'] },
+      { command: 'comment', directory: ['/temp'] },
+    ])
+  })
+
+  it('know the tag that was pushed', () => {
+    const pushed = { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'promote/etcd-3.7.2-1' }
+    const tag = { image: 'etcd', version: '3.7.2-1' }
+    expect(readInputs({ ...environment({ command: 'promote deploy' }), ...pushed })).toEqual([
+      { command: 'promote', tag },
+      { command: 'deploy', tag },
+    ])
+    const named = { command: 'publish promote deploy', image: 'etcd' }
+    expect(readInputs({ ...environment(named), ...pushed })).toEqual([
+      { command: 'publish', image: 'etcd' },
+      { command: 'promote', tag },
+      { command: 'deploy', image: 'etcd' },
+    ])
+    expect(() => readInputs({ ...environment({ command: 'demote' }), ...pushed })).toThrow('tag: missing')
   })
 })
 
@@ -42,6 +78,12 @@ describe('refused at once', () => {
   it.each<[Record<string, string>, string]>([
     [{}, 'command: missing; add it: use one of lock, plan, build'],
     [{ command: 'bild' }, 'command: found "bild"; did you mean build?'],
+    [{ command: 'build bild' }, 'command: found "bild"; did you mean build?'],
+    [{ command: 'build test build' }, 'command: build is there twice; remove one'],
+    [
+      { command: 'build test', image: 'etcd', tag: 'x' },
+      'tag: is not for build, test but for promote, demote, deploy; remove it',
+    ],
     [{ command: 'build' }, 'image: missing; add it (text)'],
     [{ command: 'build', image: '../x' }, 'image: found "../x"; give lower-case letters'],
     [
@@ -99,9 +141,9 @@ describe('refused at once', () => {
 
   it('but not what is said twice without a contradiction', () => {
     const unsigned = { command: 'publish', image: 'etcd', unsigned: 'false', 'signing-key': 'k' }
-    expect(readInputs(environment(unsigned))).toMatchObject({ unsigned: false })
+    expect(readInputs(environment(unsigned))).toMatchObject([{ unsigned: false }])
     const twice = { command: 'deploy', tag: 'etcd-3.6.1-1', version: '3.6.1-1' }
-    expect(readInputs(environment(twice))).toMatchObject({ version: '3.6.1-1' })
+    expect(readInputs(environment(twice))).toMatchObject([{ version: '3.6.1-1' }])
   })
 })
 

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -35,6 +35,7 @@ let report: {
   balanced: { backend: string }[]
   boot: { units?: { name: string }[] }
 }
+let proven: EndedStep
 let count = 0
 
 beforeAll(async () => {
@@ -91,48 +92,47 @@ async function workflow(): Promise<WorkflowStep[]> {
   return parse(text).jobs.haproxy.steps
 }
 
-/** Runs the steps with one of these commands that the workflow takes for an event, until one fails. */
-async function run(
-  event: { name: string; tag?: string },
-  ...commands: string[]
-): Promise<Record<string, EndedStep>> {
-  const temp = join(root, 'temp')
-  await execa('mkdir', ['-p', temp])
+/** Runs the steps that the workflow takes for an event and that have this command among theirs; the last one's end. */
+async function run(event: { name: string; tag?: string }, command: string): Promise<EndedStep> {
   const contexts: { readonly [key: string]: Value } = {
-    github: {
-      event_name: event.name,
-      ref_type: event.tag === undefined ? 'branch' : 'tag',
-      ref_name: event.tag ?? 'change',
-      repository: github.repository,
-    },
-    runner: { temp },
+    github: { event_name: event.name, ref_type: event.tag === undefined ? 'branch' : 'tag' },
     secrets: { SEEDER_SIGNING_KEY: key },
   }
-  const payload = { pull_request: { number: 7, base: { sha: github.git.head() }, head: { sha: commit } } }
-  const done: Record<string, EndedStep> = {}
+  let last: EndedStep | undefined
   for (const { uses, if: condition, with: given = {} } of await workflow()) {
-    const command = String(given.command)
+    const commands = String(given.command).split(' ')
     if (!uses.startsWith('OWNER/seeder@') || !commands.includes(command)) continue
     if (condition !== undefined && evaluate(condition, contexts) !== true) continue
     const filled = Object.entries(given).map(([name, value]) => [name, fill(String(value), contexts)])
-    const ended = await runStep({
-      with: Object.fromEntries(filled),
-      folder: join(root, `step-${count++}`),
-      script: join(checkout, 'dist/action/index.js'),
-      // The runner is on the host: there is the rest of the job as well, which has no need of it.
-      prefix: command === 'deploy' ? await onHost(host) : [],
-      event: { name: event.name, payload },
-      env: {
-        XDG_CACHE_HOME: command === 'deploy' ? join(root, 'cache') : usersCache,
-        RUNNER_TEMP: temp,
-        ...(event.tag !== undefined && { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: event.tag }),
-      },
-      ...{ workspace, github },
-    })
-    expect(ended.code, `${command}: ${ended.stdout}\n${ended.stderr}`).toBe(0)
-    done[command] = ended
+    last = await step(event, Object.fromEntries(filled))
   }
-  return done
+  if (last === undefined) throw new Error(`the workflow has no step with ${command} for ${event.name}`)
+  return last
+}
+
+/** Runs the bundled action, which has to succeed. */
+async function step(
+  { name, tag: pushed }: { name: string; tag?: string },
+  given: Record<string, string>,
+): Promise<EndedStep> {
+  const temp = join(root, 'temp')
+  await mkdir(temp, { recursive: true })
+  const payload = { pull_request: { number: 7, base: { sha: github.git.head() }, head: { sha: commit } } }
+  const ended = await runStep({
+    with: given,
+    folder: join(root, `step-${count++}`),
+    script: join(checkout, 'dist/action/index.js'),
+    // The runner is on the host: there is the rest of the job as well, which has no need of it.
+    prefix: given.command?.includes('deploy') ? await onHost(host) : [],
+    event: { name, payload: pushed === undefined ? payload : {} },
+    env: {
+      ...{ XDG_CACHE_HOME: usersCache, RUNNER_TEMP: temp },
+      ...(pushed !== undefined && { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: pushed }),
+    },
+    ...{ workspace, github },
+  })
+  expect(ended.code, `${given.command}: ${ended.stdout}\n${ended.stderr}`).toBe(0)
+  return ended
 }
 
 const pullRequest = { name: 'pull_request' }
@@ -141,8 +141,8 @@ const comments = () => github.git.comments.filter(({ issue }) => issue === 7)
 
 describe('a pull request', () => {
   it('builds the image and proves it: its whole contract, and the image is not changed by it', async () => {
-    const { build, test, comment } = await run(pullRequest, 'build', 'test', 'comment')
-    const file = build?.outputs.manifest ?? ''
+    proven = await run(pullRequest, 'test')
+    const { manifest: file = '' } = proven.outputs
     manifest = manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')))
     report = await published('test-report', JSON.parse(await readFile(join(out, 'test-report.json'), 'utf8')))
     expect(report.checks.filter(({ status }) => status !== 'passed')).toEqual([])
@@ -155,9 +155,8 @@ describe('a pull request', () => {
     expect(page).toContain(`Passed: ${report.checks.length} of ${report.checks.length} checks`)
     // The console logs are kept only when something failed.
     expect((await readdir(out)).filter((name) => name.endsWith('.logs'))).toEqual([])
-    expect(build?.outputs).toMatchObject({ version: manifest.version, digest: manifest.raw.sha256 })
-    expect(test?.outputs).toMatchObject({ passed: 'true', digest: manifest.raw.sha256 })
-    expect(comment?.outputs).toEqual({ changed: 'true' })
+    expect(proven.outputs).toMatchObject({ version: manifest.version, digest: manifest.raw.sha256 })
+    expect(proven.outputs).toMatchObject({ passed: 'true', changed: 'true' })
   })
 
   it('leaves the image as an artifact, and a summary', async () => {
@@ -167,44 +166,44 @@ describe('a pull request', () => {
     expect(names.sort()).toEqual(
       ['comment-haproxy', `haproxy-${manifest.version}`, manifest.qcow2.file, pageName(manifest)].sort(),
     )
-    const summaries = await Promise.all(
-      [0, 1].map((step) => readFile(join(root, `step-${step}/summary.md`), 'utf8')),
-    )
-    for (const summary of summaries) expect(summary).toContain('```mermaid')
-    expect(summaries[0]).toContain(manifest.raw.sha256)
-    expect(summaries[1]).toContain(`${report.checks.length} passed`)
+    expect(proven.summary.match(/^```mermaid$/gm)).toHaveLength(2)
+    expect(proven.summary).toContain(manifest.raw.sha256)
+    expect(proven.summary).toContain(`${report.checks.length} passed`)
   })
 
   it('has one comment, also after the second run', async () => {
     expect(comments()).toHaveLength(1)
     expect(comments()[0]?.body).toContain(manifest.version)
-    await run(pullRequest, 'comment')
+    await step(pullRequest, { command: 'comment', directory: join(root, 'temp') })
     expect(comments()).toHaveLength(1)
   })
 })
 
 describe('a pushed tag', () => {
-  it('becomes a signed release that is promoted', async () => {
+  it('becomes a signed candidate, which is promoted, and a template on the host, of which a clone has booted', async () => {
     // What came before it is the same as of the pull request.
     github.seedTag(tag().tag, commit)
-    const { publish, comment } = await run(tag(), 'publish', 'comment')
-    expect(comment).toBeUndefined()
-    expect(publish?.outputs).toMatchObject({ version: manifest.version, changed: 'true' })
-    const [candidate] = github.releases()
-    expect(candidate).toMatchObject({ tag: tag().tag, draft: false, prerelease: true })
-    expect(candidate?.assets.map(({ name }) => name).sort()).toEqual(
+    const { stdout, outputs, summary } = await run(tag(), 'publish')
+    const stages = summary.split('\n').filter((line) => line.includes('candidate["candidate"]'))
+    expect(stages.map((line) => /^.*:::done/.exec(line)?.[0].split(' --> ').length)).toEqual([3, 4, 5])
+    expect(outputs).toMatchObject({ version: manifest.version, changed: 'true', 'template-vmid': '9000' })
+    const [release, ...others] = github.releases()
+    expect(others).toEqual([])
+    expect(release).toMatchObject({ tag: tag().tag, draft: false, prerelease: false })
+    expect(release?.assets.map(({ name }) => name).sort()).toEqual(
       [
         ...(await readdir(out)).filter((name) => name !== pageName(manifest)),
         ...['release.json', `${tag().tag}.pack.tar`],
       ].sort(),
     )
     // The runner takes the line that names what is to be masked, and shows it to nobody.
-    const shown = publish?.stdout.replace(/^::add-mask::.*$/gm, '')
+    const shown = stdout.replace(/^::add-mask::.*$/gm, '')
     expect(shown).not.toContain(key.split('\n')[1])
 
-    const { promote } = await run(tag(), 'promote')
-    expect(promote?.outputs).toMatchObject({ version: manifest.version, changed: 'true' })
-    expect(github.releases()).toMatchObject([{ tag: tag().tag, draft: false, prerelease: false }])
+    expect(stdout).toMatch(/ready after \d+ s/)
+    expect([...(await configsOf(host)).keys()]).toEqual([9000])
+    expect(await tagged(host, 'current')).toEqual([9000])
+    expect(await inventory(host)).toContain(`RAW_SHA256=${manifest.raw.sha256}`)
   })
 
   it('has all that its image can be built from again', async () => {
@@ -222,24 +221,14 @@ describe('a pushed tag', () => {
     expect(await sha256File(whole ?? '')).toBe(await sha256File(own ?? ''))
   })
 
-  it('is a template on the host, of which a clone has booted', async () => {
-    const { deploy } = await run(tag(), 'deploy')
-    expect(deploy?.stdout).toMatch(/ready after \d+ s/)
-    expect(deploy?.outputs).toMatchObject({
-      'template-vmid': '9000',
-      changed: 'true',
-      version: manifest.version,
-    })
-    expect([...(await configsOf(host)).keys()]).toEqual([9000])
-    expect(await tagged(host, 'current')).toEqual([9000])
-    expect(await inventory(host)).toContain(`RAW_SHA256=${manifest.raw.sha256}`)
-  })
-
   it('changes nothing when its workflow is run again', async () => {
     const before = await inventory(host)
     const sent = github.requests.filter(({ on }) => on === 'upload').length
-    const { publish, promote, deploy } = await run(tag(), 'publish', 'promote', 'deploy')
-    for (const step of [publish, promote, deploy]) expect(step?.outputs.changed).toBe('false')
+    const { outputs, summary } = await run(tag(), 'publish')
+    expect(outputs.changed).toBe('false')
+    for (const said of ['was published before', 'was promoted before', 'Was deployed before']) {
+      expect(summary).toContain(said)
+    }
     expect(github.requests.filter(({ on }) => on === 'upload')).toHaveLength(sent)
     expect(await inventory(host)).toBe(before)
   })

@@ -189,6 +189,7 @@ describe('action.yml', async () => {
     ['build', 'true', 'private', 'push', true, false],
     ['build', 'false', 'public', 'push', false, false],
     ['build', '', 'public', 'pull_request', false, false],
+    ['build test comment', '', 'public', 'push', true, false],
     ['test', 'true', 'public', 'push', false, false],
   ])(
     '%s with attest %j in a %s repository on %s',

@@ -8,10 +8,12 @@ import { describeStory } from '../summary.ts'
 export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Promise<Outcome> {
   const { unsigned, repository, bundle } = inputs
   const folder = folderOf(step, inputs)
+  const key = inputs['signing-key']
+  const env = key === undefined ? step.env : { ...step.env, SEEDER_SIGNING_KEY: key }
   const { tag, url, published, candidate, rawSha256 } = await publishCommand(
     { folder, unsigned, repository, bundle },
     step.context,
-    step.env,
+    env,
   )
   const { image, version } = requireTag(tag)
   return {
