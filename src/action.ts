@@ -12,10 +12,11 @@ listenForInterruption()
 const { env } = process
 const workspace = env.GITHUB_WORKSPACE || process.cwd()
 const shown: Progress[] = []
+let told = 0
 try {
   const all = readInputs(env)
   hideSecrets(all)
-  // Nothing that is started from here on has to know it; `publish` has it among its inputs.
+  // Not passed on to what is started from here on; `publish` has it among its inputs.
   delete env['INPUT_SIGNING-KEY']
   // From here on the inputs are the environment that the command line has.
   const { token, project } = all[0]
@@ -30,10 +31,13 @@ try {
       return progress
     },
   }
-  await takeSteps(all, { env, context, warn: (text) => warning(text) }, tellOutcome)
+  await takeSteps(all, { env, context, warn: (text) => warning(text) }, async (outcome) => {
+    await tellOutcome(outcome)
+    told++
+  })
 } catch (error) {
   for (const progress of shown) progress.stop()
-  tellError(error, workspace)
+  tellError(error, workspace, told > 0)
   // What cannot be stopped, the upload of an artifact, would be waited for.
   if (interruption.aborted) process.exit()
 }

@@ -3,7 +3,7 @@ import { error as annotate, setFailed, setOutput, setSecret } from '@actions/cor
 import { interruption } from '../interruption.ts'
 import { causeChain, StoppedError } from '../report/error.ts'
 import { annotationsOf } from './annotations.ts'
-import type { Inputs } from './inputs.ts'
+import type { Inputs } from './forms.ts'
 import type { Outcome } from './step.ts'
 
 /** Hides the secrets among the inputs in everything that is printed from now on. */
@@ -26,11 +26,16 @@ export async function tellOutcome({ outputs, summary, failures = [] }: Outcome):
   setFailed(last)
 }
 
-/** Lets the step fail with what was thrown: at the lines of a definition where it is about them. */
-export function tellError(thrown: unknown, workspace: string): void {
+/**
+ * Lets the step fail with what was thrown: at the lines of a definition where it is about them.
+ * @param afterOthers whether commands before have done their work, which stays
+ */
+export function tellError(thrown: unknown, workspace: string, afterOthers: boolean): void {
   // What is thrown while everything is being stopped is about that; a StoppedError says what there is now.
   if (interruption.aborted && !(thrown instanceof StoppedError)) {
-    setFailed('stopped; nothing was left behind')
+    setFailed(
+      `stopped; nothing was left behind${afterOthers ? ' but what the commands before had done' : ''}`,
+    )
     return
   }
   const annotations = annotationsOf(thrown, workspace)

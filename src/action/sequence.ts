@@ -1,7 +1,10 @@
 import { proofFolder } from '../boot/proof-process.ts'
+import { readFinishedFolder } from '../release/finished.ts'
+import { formatTag } from '../release/tag.ts'
+import { UsageError } from '../report/error.ts'
 import { readEvent } from './event.ts'
-import type { Inputs } from './inputs.ts'
-import type { Outcome, Step } from './step.ts'
+import type { Inputs, InputsOf } from './forms.ts'
+import { folderOf, type Outcome, type Step } from './step.ts'
 import { takeStep } from './steps.ts'
 
 /**
@@ -15,14 +18,34 @@ export async function takeSteps(
 ): Promise<void> {
   // The copy of this program that proves an image does nothing else again.
   const own = proofFolder() === undefined ? all : all.filter(({ command }) => command === 'test')
-  let failed = false
+  let [failed, changed] = [false, false]
   for (const inputs of own) {
     if (inputs.command === 'comment' ? await isLeftOut(all, step) : failed) continue
+    if (inputs.command === 'publish') await requireSameRelease(inputs, all, step)
     const outcome = await takeStep(inputs, step)
     if (outcome === undefined) continue
-    await tell(outcome)
+    changed ||= outcome.outputs.changed === true
+    const outputs = { ...outcome.outputs, ...('changed' in outcome.outputs ? { changed } : {}) }
+    await tell({ ...outcome, outputs })
     failed ||= (outcome.failures ?? []).length > 0
   }
+}
+
+/** What is published has to be the release that the step goes on with. Throws UsageError. */
+async function requireSameRelease(
+  inputs: InputsOf<'publish'>,
+  all: readonly Inputs[],
+  step: Step,
+): Promise<void> {
+  const next = all.find((one) => one.command === 'promote' || one.command === 'deploy')
+  if (next?.tag === undefined) return
+  const folder = folderOf(step, inputs)
+  const { manifest } = await readFinishedFolder(folder)
+  const [built, wanted] = [formatTag(manifest), formatTag(next.tag)]
+  if (built === wanted) return
+  throw new UsageError(`${folder} is ${built}, and this step is to ${next.command} ${wanted}`, {
+    fix: 'tag the commit whose lock has that version',
+  })
 }
 
 /** A comment among other commands is for runs that have a pull request. */

@@ -1,4 +1,4 @@
-import type { Inputs } from './inputs.ts'
+import type { Inputs } from './forms.ts'
 import type { Outcome, Step } from './step.ts'
 import { buildStep } from './steps/build.ts'
 import { commentStep } from './steps/comment.ts'

@@ -229,6 +229,15 @@ describe('several commands in a step', () => {
     ])
   })
 
+  it('publish nothing under a tag of another version', async () => {
+    await makeTestedBuild(join(workspace, 'out/etcd'), github.git.head(), { image: 'etcd' })
+    const given = { command: 'publish promote', image: 'etcd', unsigned: 'true', 'allow-unsigned': 'true' }
+    const { code, stdout } = await step(given, event('etcd-9.9-1'))
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^::error::.*out.etcd is etcd-\S+, and this step is to promote etcd-9.9-1%0A/m)
+    expect(github.releases()).toEqual([])
+  })
+
   it('leave the comment out where there is no pull request', async () => {
     const { code, stdout, outputs } = await step({ command: 'status comment', directory: 'comments' })
     expect({ code, outputs }).toEqual({ code: 0, outputs: {} })

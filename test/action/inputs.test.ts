@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parse } from 'yaml'
-import { inputNames, readInputs } from '../../src/action/inputs.ts'
+import { inputNames } from '../../src/action/forms.ts'
+import { readInputs } from '../../src/action/inputs.ts'
 import { UsageError } from '../../src/report/error.ts'
 import { checkout } from '../support/seeder.ts'
 
@@ -13,7 +14,7 @@ function environment(given: Record<string, string>): NodeJS.ProcessEnv {
 
 function refused(given: Record<string, string>): string {
   try {
-    readInputs(environment(given))
+    readInputs({ ...environment(given), RUNNER_TEMP: '/temp' })
   } catch (error) {
     expect(error).toBeInstanceOf(UsageError)
     return (error as UsageError).message
@@ -50,15 +51,19 @@ describe('several commands', () => {
   })
 
   it('do not share a folder with the comment', () => {
-    const given = { command: 'test comment', directory: 'out/a' }
+    const given = { command: 'test comment', directory: 'out/a', artifact: 'true' }
     expect(readInputs({ ...environment(given), RUNNER_TEMP: '/temp' })).toEqual([
-      { command: 'test', directory: ['out/a'] },
+      { command: 'test', directory: ['out/a'], artifact: true },
       { command: 'comment', directory: ['/temp'] },
     ])
   })
 
   it('know the tag that was pushed', () => {
-    const pushed = { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'promote/etcd-3.7.2-1' }
+    const pushed = {
+      GITHUB_EVENT_NAME: 'push',
+      GITHUB_REF_TYPE: 'tag',
+      GITHUB_REF_NAME: 'promote/etcd-3.7.2-1',
+    }
     const tag = { image: 'etcd', version: '3.7.2-1' }
     expect(readInputs({ ...environment({ command: 'promote deploy' }), ...pushed })).toEqual([
       { command: 'promote', tag },
@@ -68,9 +73,59 @@ describe('several commands', () => {
     expect(readInputs({ ...environment(named), ...pushed })).toEqual([
       { command: 'publish', image: 'etcd' },
       { command: 'promote', tag },
+      { command: 'deploy', tag },
+    ])
+    expect(readInputs({ ...environment({ command: 'deploy', image: 'etcd' }), ...pushed })).toEqual([
       { command: 'deploy', image: 'etcd' },
     ])
-    expect(() => readInputs({ ...environment({ command: 'demote' }), ...pushed })).toThrow('tag: missing')
+    const refusals: [string, Record<string, string>][] = [
+      ['demote', pushed],
+      ['demote deploy', pushed],
+      ['promote', { ...pushed, GITHUB_EVENT_NAME: 'workflow_dispatch' }],
+      ['promote', { ...pushed, GITHUB_REF_TYPE: 'branch' }],
+      ['promote', { ...pushed, GITHUB_REF_NAME: 'v1.0' }],
+    ]
+    for (const [command, env] of refusals) {
+      expect(() => readInputs({ ...environment({ command }), ...env }), command).toThrow('tag: missing')
+    }
+  })
+
+  it('are about one release', () => {
+    const given = { command: 'publish promote deploy', image: 'etcd', tag: 'etcd-3.7.2-1' }
+    const tag = { image: 'etcd', version: '3.7.2-1' }
+    expect(readInputs(environment(given))).toEqual([
+      { command: 'publish', image: 'etcd' },
+      { command: 'promote', tag },
+      { command: 'deploy', tag },
+    ])
+    expect(readInputs(environment({ command: 'demote deploy', tag: 'etcd-3.7.2-1' }))).toEqual([
+      { command: 'demote', tag },
+      { command: 'deploy', tag, version: 'promoted' },
+    ])
+  })
+
+  it('build into a folder that the others take', () => {
+    const given = { command: 'build test', image: 'etcd', directory: 'out/x' }
+    expect(readInputs(environment(given))).toEqual([
+      { command: 'build', image: 'etcd', directory: ['out/x'] },
+      { command: 'test', directory: ['out/x'] },
+    ])
+  })
+
+  it.each<[Record<string, string>, string]>([
+    [{ command: 'build test comment', image: 'etcd' }, 'artifact: missing; the comment after a test needs'],
+    [{ command: 'comment test', image: 'etcd', artifact: 'true' }, 'command: comment comes after test'],
+    [
+      { command: 'test comment', directory: 'a\nb', artifact: 'true' },
+      'directory: the comment is for one image',
+    ],
+    [
+      { command: 'publish promote', image: 'etcd', tag: 'haproxy-3.0.11-1' },
+      'tag: it is of haproxy, and etcd is',
+    ],
+    [{ command: 'build test' }, 'an input is wrong: image: missing; add it'],
+  ])('%j is refused', (given, message) => {
+    expect(refused(given)).toContain(message)
   })
 })
 

@@ -4,7 +4,7 @@ import { writeStickyComment } from '../../github/comment.ts'
 import { matrixSchema } from '../../image/affected.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
 import { readEvent } from '../event.ts'
-import type { InputsOf } from '../inputs.ts'
+import type { InputsOf } from '../forms.ts'
 import {
   COMMENT_MARKER,
   type CommentEntry,

@@ -1,6 +1,6 @@
 import { publishCommand } from '../../commands/publish.ts'
 import { requireTag } from '../../release/tag.ts'
-import type { InputsOf } from '../inputs.ts'
+import type { InputsOf } from '../forms.ts'
 import { folderOf, type Outcome, type Step } from '../step.ts'
 import { describeStory } from '../summary.ts'
 

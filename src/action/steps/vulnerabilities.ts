@@ -1,7 +1,7 @@
 import { knownOf } from '../../commands/scan.ts'
 import type { Finished } from '../../release/finished.ts'
 import type { Known } from '../../scan/known.ts'
-import type { InputsOf } from '../inputs.ts'
+import type { InputsOf } from '../forms.ts'
 import type { Step } from '../step.ts'
 
 /** What is looked into, of the inputs of a step. */
