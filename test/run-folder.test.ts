@@ -1,11 +1,13 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { makeRunFolder } from '../src/run-folder.ts'
 
 test('a run removes what killed runs left, and nothing else', async () => {
-  const parent = join(await mkdtemp(join(tmpdir(), 'seeder-')), 'test')
+  const folder = await mkdtemp(join(tmpdir(), 'seeder-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const parent = join(folder, 'test')
   await mkdir(join(parent, 'run-999999999-1-x'), { recursive: true })
   await mkdir(join(parent, `run-${process.pid}-1-x`))
   await writeFile(join(parent, 'run-999999999-1-x', 'disk.qcow2'), '')
@@ -15,5 +17,4 @@ test('a run removes what killed runs left, and nothing else', async () => {
     [own, join(parent, 'something else')].sort(),
   )
   expect(own).toMatch(new RegExp(`/run-${process.pid}-\\d+-\\w+$`))
-  await rm(parent, { recursive: true })
 })
