@@ -24,29 +24,25 @@ export function ownInputs(
   given: Readonly<Record<string, string>>,
   { RUNNER_TEMP: temporary }: NodeJS.ProcessEnv,
 ): Record<string, string | undefined> {
-  // The image is uploaded once, when it is proven.
-  const uploads = Object.fromEntries(Object.keys(artifact).map((input) => [input, undefined]))
-  const after = {
-    build: chosen.includes('build') && given.directory !== undefined,
-    test: chosen.includes('test'),
-    release: (chosen.includes('publish') || chosen.includes('promote')) && given.tag !== undefined,
-    demote: chosen.includes('demote'),
-  }
+  const beside = (other: Command) => chosen.includes(other)
   switch (command) {
     case 'build':
-      return after.test ? uploads : {}
+      // The image is uploaded once, when it is proven.
+      return beside('test')
+        ? Object.fromEntries(Object.keys(artifact).map((input) => [input, undefined]))
+        : {}
     case 'test':
     case 'publish':
     case 'verify':
-      // Only a build needs both.
-      return after.build ? { image: undefined } : {}
+      // Only a build needs the image and the folder that it goes to.
+      return beside('build') && given.directory !== undefined ? { image: undefined } : {}
     case 'comment':
-      // Where the test has left what it needs.
-      return after.test ? { directory: temporary } : {}
+      // Where the test leaves what it needs.
+      return beside('test') ? { directory: temporary } : {}
     case 'deploy':
-      if (after.demote) return { version: given.version ?? 'promoted' }
+      if (beside('demote')) return { version: given.version ?? 'promoted' }
       // The very release that this step is about, also where a higher one is promoted.
-      return after.release ? { image: undefined } : {}
+      return (beside('publish') || beside('promote')) && given.tag !== undefined ? { image: undefined } : {}
     default:
       return {}
   }
@@ -60,7 +56,8 @@ export function disagreements(all: readonly Inputs[]): string[] {
   const [test, comment, publish] = [find('test'), find('comment'), find('publish')]
   const problems: string[] = []
   if (test && comment) {
-    if (order.indexOf('comment') < order.indexOf('test')) problems.push('command: comment comes after test')
+    if (order.indexOf('comment') < order.indexOf('test'))
+      problems.push('command: comment comes after test; write them so')
     if (!test.artifact) problems.push('artifact: missing; the comment after a test needs artifact: true')
     if ((test.directory?.length ?? 1) > 1) problems.push('directory: the comment is for one image; give one')
   }
