@@ -3871,7 +3871,7 @@ async function pack(folder, names, epoch, target) {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
 /* harmony import */ var commander__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7375);
-/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3266);
+/* harmony import */ var _commands_build_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5445);
 /* harmony import */ var _commands_bundle_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7522);
 /* harmony import */ var _commands_confirm_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9856);
 /* harmony import */ var _commands_context_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7949);
@@ -3986,7 +3986,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 3266:
+/***/ 5445:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -4323,14 +4323,151 @@ function stableUuid(name) {
 
 // EXTERNAL MODULE: ./src/image/apt-complaint.ts
 var apt_complaint = __nccwpck_require__(8198);
+;// CONCATENATED MODULE: ./src/build/shell-quote.ts
+/** A word of a POSIX shell command line, whatever is in it. */
+function shellQuote(word) {
+    return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+;// CONCATENATED MODULE: ./src/build/enclosure.ts
+
+/** No terminal: whoever has one can type into it. */
+const DEVICES = ['null', 'zero', 'full', 'random', 'urandom'];
+/** Where the new root is put together: a folder that every machine has and no bind comes from. */
+const NEW_ROOT = '/sys';
+/** What the tools tree does not bring: a step has its own. */
+const OWN_FOLDERS = ['proc', 'sys', 'dev', 'tmp', 'run', 'root'];
+/**
+ * The shell text (`sh -eu`, the host's programs) that puts the enclosure together, leaves the host's file systems and ends as
+ * `ENTER WRITABLE... -- "$@"`, with the tools tree's Perl. It runs in the outer namespaces of `unshareArgv`, as the caller.
+ */
+function enclosureScript({ tools, binds }) {
+    const inside = (path) => shellQuote(`${NEW_ROOT}${path}`);
+    return [
+        // Modes of files end up in the image: they must not depend on who builds it.
+        'umask 022',
+        `mount -t tmpfs -o mode=755,size=1m,nosuid tmpfs ${NEW_ROOT}`,
+        `mkdir ${OWN_FOLDERS.map((name) => inside(`/${name}`)).join(' ')}`,
+        `mount -t proc -o nosuid,nodev,noexec proc ${inside('/proc')}`,
+        ...['/tmp', '/run'].map((path) => `mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs ${inside(path)}`),
+        `mount -t tmpfs -o mode=755,nosuid,nodev tmpfs ${inside('/root')}`,
+        ...DEVICES.flatMap((device) => [
+            `: > ${inside(`/dev/${device}`)}`,
+            `mount --bind /dev/${device} ${inside(`/dev/${device}`)}`,
+        ]),
+        `ln -s /proc/self/fd ${inside('/dev/fd')}`,
+        `mkdir ${inside('/dev/pts')} ${inside('/dev/shm')}`,
+        `ln -s pts/ptmx ${inside('/dev/ptmx')}`,
+        `for entry in ${shellQuote(tools)}/*; do`,
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own braces
+        '  name=${entry##*/}',
+        `  case " ${OWN_FOLDERS.join(' ')} " in *" $name "*) continue ;; esac`,
+        `  if [ -L "$entry" ]; then cp -P "$entry" ${NEW_ROOT}/; continue; fi`,
+        `  [ -d "$entry" ] || continue`,
+        `  mkdir "${NEW_ROOT}/$name"; mount --bind "$entry" "${NEW_ROOT}/$name"; mount -o remount,bind,ro "${NEW_ROOT}/$name"`,
+        'done',
+        ...binds.flatMap((bind) => bindLines(bind, inside)),
+        `mount -o remount,ro ${NEW_ROOT}`,
+        `cd ${NEW_ROOT}; mkdir tmp/host; pivot_root . tmp/host; cd /`,
+        'PATH=/usr/sbin:/usr/bin:/sbin:/bin',
+        'umount -n -l /tmp/host; rmdir /tmp/host',
+        `exec perl -e ${shellQuote(ENTER)} ${binds
+            .filter(isWritable)
+            .map(({ to }) => shellQuote(to))
+            .join(' ')} -- "$@"`,
+    ].join('\n');
+}
+function bindLines({ from, to, writable }, inside) {
+    const source = shellQuote(from);
+    const target = inside(to);
+    const parent = inside(to.replace(/\/[^/]*$/, '') || '/');
+    return [
+        `if [ -d ${source} ]; then mkdir -p ${target}; else mkdir -p ${parent}; : >> ${target}; fi`,
+        `mount --bind ${source} ${target}`,
+        ...(writable ? [] : [`mount -o remount,bind,ro ${target}`]),
+    ];
+}
+function isWritable({ writable }) {
+    return writable === true;
+}
+/**
+ * The program of the way in (Perl: `WRITABLE... -- COMMAND...`). It makes a second user namespace in which root is the first
+ * of the caller's subordinate ids: a user that owns nothing outside, not even what the caller owns. All mounts that it
+ * finds are locked there: nothing can be unmounted or made writable again. The command gets processes, a session, keyrings and
+ * /proc of its own, and no program can give it more rights (no_new_privs).
+ * When it has ended, however it did, every process inside is gone, and what lies directly in a writable folder belongs to the
+ * caller, as long as it is a plain file or a folder: anything else would be followed by who reads it later.
+ * System calls by number are those of x86-64, the only machine that images are built on.
+ */
+const ENTER = String.raw `use strict; use POSIX ();
+my @writable; push @writable, shift while $ARGV[0] ne "--"; shift;
+my %call = (mount => 165, unshare => 272, prctl => 157, keyctl => 250);
+sub call { my ($name, @arguments) = @_; my $done = syscall($call{$name}, @arguments); die "enclosure: $name: $!\n" if $done == -1; $done }
+my ($none, $proc, $target) = ("", "proc", "/proc");
+my %mode = map { $_ => (stat $_)[2] & 07777 } @writable;
+chown(1, 1, $_) or die "enclosure: chown $_: $!\n" for @writable;
+pipe(my $ready, my $unshared) && pipe(my $mapped, my $go) or die "enclosure: pipe: $!\n";
+my $first = fork // die "enclosure: fork: $!\n";
+if (!$first) {
+  close $ready; close $go;
+  POSIX::setsid();
+  # Users, mounts, processes, IPC and names of its own.
+  call("unshare", 0x10000000 | 0x00020000 | 0x20000000 | 0x08000000 | 0x04000000);
+  close $unshared;
+  sysread($mapped, my $byte, 1) == 1 or exit 1;
+  ($(, $)) = (0, "0 0"); ($<, $>) = (0, 0);
+  my $inner = fork // die "enclosure: fork: $!\n";
+  if (!$inner) {
+    # Ends with its parent, which the command may not trace: it was another user before.
+    call("prctl", 1, 9, 0, 0, 0);
+    call("mount", $proc, $target, $proc, 2 | 4 | 8, 0);
+    # A session keyring of its own; where there are none, or a filter forbids them, none is inherited either.
+    syscall($call{keyctl}, 1, 0);
+    call("prctl", 38, 1, 0, 0, 0);
+    opendir(my $open, "/proc/self/fd") or die "enclosure: /proc/self/fd: $!\n";
+    my @open = grep { /^\d+$/ && $_ > 2 && $_ != fileno $open } readdir $open;
+    closedir $open;
+    POSIX::close($_) for @open;
+    exec { $ARGV[0] } @ARGV or die "enclosure: $ARGV[0]: $!\n";
+  }
+  waitpid $inner, 0;
+  POSIX::_exit($? & 127 ? 128 + ($? & 127) : $? >> 8);
+}
+close $unshared; close $mapped;
+sysread($ready, my $byte, 1);
+for my $kind ("uid", "gid") {
+  open my $own, "<", "/proc/self/${'$'}{kind}_map" or die "enclosure: $kind map: $!\n";
+  my $ids = -1; while (<$own>) { $ids += (split)[2] }
+  open my $map, ">", "/proc/$first/${'$'}{kind}_map" or die "enclosure: $kind map: $!\n";
+  syswrite($map, "0 1 $ids\n") or die "enclosure: $kind map: $!\n"; close $map;
+}
+syswrite $go, "x"; close $go;
+waitpid $first, 0;
+my $status = $? & 127 ? 128 + ($? & 127) : $? >> 8;
+# This is process 1: whoever is left is the step's.
+kill 9, -1; 1 while waitpid(-1, 0) > 0;
+for my $folder (@writable) {
+  opendir(my $entries, $folder) or die "enclosure: $folder: $!\n";
+  for my $name (grep { $_ ne "." && $_ ne ".." } readdir $entries) {
+    my $path = "$folder/$name"; lstat $path;
+    next if -d _;
+    if (!-f _) { print STDERR "error: the step left $path, which is neither a file nor a folder\n"; $status ||= 1; next }
+    chown(0, 0, $path) && chmod(0644 | (stat _)[2] & 0111, $path) or die "enclosure: $path: $!\n";
+  }
+  chown(0, 0, $folder) && chmod($mode{$folder}, $folder) or die "enclosure: $folder: $!\n";
+}
+exit $status;`;
+
 ;// CONCATENATED MODULE: ./src/build/namespace.ts
+
 
 
 
 
 /** A normal user's PATH often lacks the folders that chroot and mount are in. */
 const HOST_PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
-const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
+/** Nothing of the caller's environment reaches a program that handles what packages bring: it may hold keys. */
+const HOST_ENVIRONMENT = { env: { PATH: HOST_PATH, LC_ALL: 'C.UTF-8' }, extendEnv: false };
 /**
  * The command line that runs `command` in namespaces of its own: root there is the calling user here, further ids
  * are the user's subordinate ones, there is no network, and every process and mount ends with the first process,
@@ -4342,34 +4479,6 @@ function unshareArgv(command) {
         ...['unshare', '--user', '--map-root-user', '--map-auto', '--mount', '--pid', '--net', '--ipc', '--uts'],
         ...['--fork', '--kill-child', '--', ...command],
     ];
-}
-/** The shell text that makes the enclosure and then becomes `chroot TOOLS "$@"`. Paths are quoted; it expects `sh -eu`. */
-function enclosureScript(enclosure) {
-    const root = shellQuote(enclosure.tools);
-    const inside = (path) => shellQuote(`${enclosure.tools}${path}`);
-    const lines = [
-        // Modes of files end up in the image: they must not depend on who builds it.
-        'umask 022',
-        `mount --bind ${root} ${root}`,
-        `mkdir -p ${['/proc', '/sys', '/dev', '/tmp', '/run'].map(inside).join(' ')}`,
-        `mount -t proc proc ${inside('/proc')}`,
-        `mount --rbind /sys ${inside('/sys')}`,
-        ...['/tmp', '/run'].map((path) => `mount -t tmpfs tmpfs ${inside(path)}`),
-        `mount -t tmpfs -o mode=755,size=1m tmpfs ${inside('/dev')}`,
-        ...DEVICES.flatMap((device) => [
-            `: > ${inside(`/dev/${device}`)}`,
-            `mount --bind /dev/${device} ${inside(`/dev/${device}`)}`,
-        ]),
-        `ln -s /proc/self/fd ${inside('/dev/fd')}`,
-        `mkdir ${inside('/dev/pts')} ${inside('/dev/shm')}`,
-        `ln -s pts/ptmx ${inside('/dev/ptmx')}`,
-        ...enclosure.binds.flatMap(({ from, to }) => [
-            `if [ -d ${shellQuote(from)} ]; then mkdir -p ${inside(to)}; else mkdir -p ${inside(parentOf(to))}; : >> ${inside(to)}; fi`,
-            `mount --bind ${shellQuote(from)} ${inside(to)}`,
-        ]),
-        `exec chroot ${root} "$@"`,
-    ];
-    return lines.join('\n');
 }
 /**
  * Runs a shell script (`sh -eu`, with the tools tree's own programs) inside an enclosure and returns its standard
@@ -4394,7 +4503,7 @@ async function runInside(enclosure, what, script) {
         reject: false,
         all: true,
         stdin: 'ignore',
-        env: { PATH: HOST_PATH },
+        ...HOST_ENVIRONMENT,
         maxBuffer: 64 * 1024 * 1024,
         // SIGKILL: the shell is process 1 of its namespace and ignores anything milder.
         cancelSignal: interruption/* interruption */.Y,
@@ -4411,7 +4520,7 @@ async function removeTrees(paths) {
         return;
     const command = ['unshare', '--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', '--', ...paths];
     const [program = '', ...argv] = command;
-    await (0,execa/* execa */.Ho)(program, argv);
+    await (0,execa/* execa */.Ho)(program, argv, HOST_ENVIRONMENT);
 }
 /** Makes sure that namespaces with subordinate ids work here; throws SeederError with what to do when they do not. */
 async function requireNamespaces() {
@@ -4429,7 +4538,7 @@ async function requireNamespaces() {
 }
 /** What a command said that did not end with 0; undefined when it did. */
 async function refusal([program = '', ...argv]) {
-    const ended = await (0,execa/* execa */.Ho)(program, argv, { reject: false, all: true, env: { PATH: HOST_PATH } });
+    const ended = await (0,execa/* execa */.Ho)(program, argv, { reject: false, all: true, ...HOST_ENVIRONMENT });
     return ended.exitCode === 0 ? undefined : String(ended.all || ended.shortMessage);
 }
 function stepFailure(what, output, exitCode) {
@@ -4450,15 +4559,57 @@ function stepFailure(what, output, exitCode) {
         cause: new Error(output),
     });
 }
-/** A word of a POSIX shell command line, whatever is in it. */
-function shellQuote(word) {
-    return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+
+// EXTERNAL MODULE: ./src/report/table.ts
+var table = __nccwpck_require__(790);
+// EXTERNAL MODULE: ./src/run-folder.ts
+var run_folder = __nccwpck_require__(6091);
+;// CONCATENATED MODULE: ./src/build/work.ts
+
+
+
+
+
+
+/** What the largest build here needs at once: the tree, its tar, the file systems, the raw disk and the qcow2. */
+const NEEDED_BYTES = 2.5e9;
+/**
+ * The part of a work folder that the steps of a build may write to, their /scratch. What packages bring can put anything
+ * there: only steps, and readers of the plain files directly in it, may follow a path through it.
+ */
+function insideOf(folder) {
+    return (0,external_node_path_.join)(folder, 'inside');
 }
-function parentOf(path) {
-    return path.replace(/\/[^/]*$/, '') || '/';
+/** A folder for one build, below `parent`, removed when `work` ends, however it ends; see `makeRunFolder`. */
+async function withWorkFolder(parent, work) {
+    const folder = await (0,run_folder/* makeRunFolder */.G)(parent, removeTrees);
+    try {
+        // After the cleaning, which may be what makes the space.
+        await requireSpace(parent);
+        await (0,promises_.mkdir)(insideOf(folder));
+    }
+    catch (error) {
+        await (0,promises_.rm)(folder, { recursive: true });
+        throw error;
+    }
+    try {
+        return await work(folder);
+    }
+    finally {
+        await removeTrees([folder]);
+    }
+}
+async function requireSpace(folder) {
+    const { bavail, bsize } = await (0,promises_.statfs)(folder);
+    const free = bavail * bsize;
+    if (free >= NEEDED_BYTES)
+        return;
+    throw new report_error/* SeederError */.Zb(`A build needs ${(0,table/* formatBytes */.z3)(NEEDED_BYTES)} in ${folder}, and there are ${(0,table/* formatBytes */.z3)(free)} free`, { fix: 'free some space, or put the cache elsewhere with XDG_CACHE_HOME' });
 }
 
 ;// CONCATENATED MODULE: ./src/build/disk.ts
+
+
 
 
 
@@ -4582,7 +4733,7 @@ async function assembleDisk(image, lock, usr, root, initrd, tools, scratch) {
     const partitions = partitionsOf(image, usr, {
         usr: await size((0,external_node_path_.join)(usr.folder, 'usr.erofs')),
         verity: await size((0,external_node_path_.join)(usr.folder, 'usr.verity')),
-        root: await size((0,external_node_path_.join)(scratch, 'root.ext4')),
+        root: await size((0,external_node_path_.join)(insideOf(scratch), 'root.ext4')),
     });
     const script = [
         espScript(image, lock, usr, root),
@@ -4592,7 +4743,7 @@ async function assembleDisk(image, lock, usr, root, initrd, tools, scratch) {
     const enclosure = {
         tools: tools.folder,
         binds: [
-            { from: scratch, to: '/scratch' },
+            { from: insideOf(scratch), to: '/scratch', writable: true },
             { from: usr.folder, to: '/usr-layer' },
             { from: initrd, to: '/initrd-layer' },
         ],
@@ -5156,6 +5307,7 @@ function relation(from, relationshipType, to) {
 
 
 
+
 /**
  * Shell text that writes down, in /out, what is known of the packages in the tree in the current folder, before its file
  * system is made: who owns which file, sources, licences.
@@ -5177,7 +5329,7 @@ async function gatherEvidence(subject, origins, scratch) {
     const read = (name) => (0,promises_.readFile)((0,external_node_path_.join)(usr.folder, name), 'utf8');
     const entries = [
         ...(0,inventory/* parseListing */._S)(await read('listing'), await read('digests')),
-        ...(0,inventory/* parseListing */._S)(await (0,promises_.readFile)((0,external_node_path_.join)(scratch, 'state.listing'), 'utf8'), await (0,promises_.readFile)((0,external_node_path_.join)(scratch, 'state.digests'), 'utf8')),
+        ...(0,inventory/* parseListing */._S)(await (0,promises_.readFile)((0,external_node_path_.join)(insideOf(scratch), 'state.listing'), 'utf8'), await (0,promises_.readFile)((0,external_node_path_.join)(insideOf(scratch), 'state.digests'), 'utf8')),
     ];
     const owned = withOwners(entries.sort(byPath), {
         packages: readPackageLists(await read('owners'), await read('diversions')),
@@ -5256,76 +5408,6 @@ function clusterEnv({ cluster }) {
     ].join('\n');
 }
 
-;// CONCATENATED MODULE: ./src/build/layers.ts
-
-
-
-
-
-/** The digest of everything that goes into a layer: any JSON value, with the step's own script among it. */
-function layerKey(inputs) {
-    return (0,external_node_crypto_.createHash)('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 32);
-}
-/** Finished intermediate results of builds, one folder each, named by what went in. */
-class Layers {
-    folder;
-    /** False: nothing built before is used (`--no-cache`); results are still kept for later builds. */
-    reuse;
-    /** The layers that were made, not found, since this was created. */
-    made = [];
-    /** Where this build's own results are, by their final place. */
-    #fresh = new Map();
-    constructor(folder, reuse) {
-        this.folder = folder;
-        this.reuse = reuse;
-    }
-    /**
-     * The folder of layer `kind`/`key`. When it is not there, `make` fills a folder in the work folder, which is then
-     * moved to its place in one step; of two builds that make the same layer at once, the first one's is kept.
-     */
-    async get(kind, key, scratch, make) {
-        const final = (0,external_node_path_.join)(this.folder, `${kind}-${key}`);
-        const fresh = this.#fresh.get(final);
-        if (fresh !== undefined)
-            return fresh;
-        if (this.reuse && (0,external_node_fs_.existsSync)(final)) {
-            // The time of last use, which `prune` goes by.
-            await (0,promises_.utimes)(final, new Date(), new Date()).catch(() => { });
-            return final;
-        }
-        const partial = (0,external_node_path_.join)(scratch, `layer-${kind}`);
-        await (0,promises_.mkdir)(partial, { recursive: true });
-        await make(partial);
-        this.made.push(kind);
-        await (0,promises_.mkdir)((0,external_node_path_.dirname)(final), { recursive: true });
-        let folder = final;
-        try {
-            await (0,promises_.rename)(partial, final);
-        }
-        catch (error) {
-            if (!(0,external_node_fs_.existsSync)(final))
-                throw error;
-            // Made anew on purpose: this build goes on with what it made, from its own folder.
-            if (!this.reuse)
-                folder = partial;
-        }
-        this.#fresh.set(final, folder);
-        return folder;
-    }
-    /** Removes the layers that no build has used for `days`: definitions move on, and nobody asks for theirs again. */
-    async prune(days) {
-        const oldest = Date.now() - days * 24 * 3600 * 1000;
-        const unused = [];
-        for (const entry of await (0,promises_.readdir)(this.folder).catch(() => [])) {
-            const path = (0,external_node_path_.join)(this.folder, entry);
-            const used = (await (0,promises_.stat)(path).catch(() => undefined))?.mtimeMs;
-            if (used !== undefined && used < oldest)
-                unused.push(path);
-        }
-        await removeTrees(unused);
-    }
-}
-
 ;// CONCATENATED MODULE: ./src/build/tree.ts
 
 
@@ -5402,7 +5484,79 @@ async function makeFolder(path) {
         await (0,promises_.chmod)(at, 0o755);
 }
 
+;// CONCATENATED MODULE: ./src/build/layers.ts
+
+
+
+
+
+
+/** The digest of everything that goes into a layer: any JSON value, with the step's own script among it. */
+function layerKey(inputs) {
+    return (0,external_node_crypto_.createHash)('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 32);
+}
+/** Finished intermediate results of builds, one folder each, named by what went in. */
+class Layers {
+    folder;
+    /** False: nothing built before is used (`--no-cache`); results are still kept for later builds. */
+    reuse;
+    /** The layers that were made, not found, since this was created. */
+    made = [];
+    /** Where this build's own results are, by their final place. */
+    #fresh = new Map();
+    constructor(folder, reuse) {
+        this.folder = folder;
+        this.reuse = reuse;
+    }
+    /**
+     * The folder of layer `kind`/`key`. When it is not there, `make` fills a folder in the work folder, which is then
+     * moved to its place in one step; of two builds that make the same layer at once, the first one's is kept.
+     */
+    async get(kind, key, scratch, make) {
+        const final = (0,external_node_path_.join)(this.folder, `${kind}-${key}`);
+        const fresh = this.#fresh.get(final);
+        if (fresh !== undefined)
+            return fresh;
+        if (this.reuse && (0,external_node_fs_.existsSync)(final)) {
+            // The time of last use, which `prune` goes by.
+            await (0,promises_.utimes)(final, new Date(), new Date()).catch(() => { });
+            return final;
+        }
+        const partial = (0,external_node_path_.join)(scratch, `layer-${kind}`);
+        await makeFolder(partial);
+        await make(partial);
+        this.made.push(kind);
+        await (0,promises_.mkdir)((0,external_node_path_.dirname)(final), { recursive: true });
+        let folder = final;
+        try {
+            await (0,promises_.rename)(partial, final);
+        }
+        catch (error) {
+            if (!(0,external_node_fs_.existsSync)(final))
+                throw error;
+            // Made anew on purpose: this build goes on with what it made, from its own folder.
+            if (!this.reuse)
+                folder = partial;
+        }
+        this.#fresh.set(final, folder);
+        return folder;
+    }
+    /** Removes the layers that no build has used for `days`: definitions move on, and nobody asks for theirs again. */
+    async prune(days) {
+        const oldest = Date.now() - days * 24 * 3600 * 1000;
+        const unused = [];
+        for (const entry of await (0,promises_.readdir)(this.folder).catch(() => [])) {
+            const path = (0,external_node_path_.join)(this.folder, entry);
+            const used = (await (0,promises_.stat)(path).catch(() => undefined))?.mtimeMs;
+            if (used !== undefined && used < oldest)
+                unused.push(path);
+        }
+        await removeTrees(unused);
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/build/initrd.ts
+
 
 
 
@@ -5429,7 +5583,8 @@ const SCRIPT = [
     `if [ -e "boot/config-$kernel" ] && ! grep -q '^CONFIG_EROFS_FS_ZIP=y' "boot/config-$kernel"; then echo "the kernel $kernel cannot read a compressed erofs" >&2; exit 1; fi`,
     'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
     'mkdir usr/lib/dracut/modules.d/90seeder tmp/out',
-    'mount --bind /module usr/lib/dracut/modules.d/90seeder',
+    // A copy of root's, as dracut takes the owners along.
+    'cp -a --no-preserve=ownership /module/. usr/lib/dracut/modules.d/90seeder/',
     'mount --bind /out tmp/out',
     ': > tmp/dracut.conf',
     'chroot . dracut --kver "$kernel" --no-hostonly --no-hostonly-cmdline --modules seeder --no-early-microcode --nofscks' +
@@ -5452,9 +5607,9 @@ async function packInitrd(project, lock, rootfs, tools, layers, scratch, unpackT
         const enclosure = {
             tools: tools.folder,
             binds: [
-                { from: scratch, to: '/scratch' },
+                { from: insideOf(scratch), to: '/scratch', writable: true },
                 { from: copy, to: '/module' },
-                { from: target, to: '/out' },
+                { from: target, to: '/out', writable: true },
             ],
             env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
         };
@@ -5467,6 +5622,7 @@ var build_manifest = __nccwpck_require__(2691);
 // EXTERNAL MODULE: ./src/build/output.ts
 var output = __nccwpck_require__(7851);
 ;// CONCATENATED MODULE: ./src/build/root.ts
+
 
 
 
@@ -5510,15 +5666,17 @@ async function makeRoot(image, lock, files, generated, usr, tools, scratch) {
     const stateFiles = (0,external_node_path_.join)(scratch, 'state-files');
     await writeTree(files.state, stateFiles);
     await writeTexts(generated, stateFiles);
+    const programs = (0,external_node_path_.join)(scratch, 'state-programs');
+    await writeTree([{ ...lister, path: '/lister' }], programs);
     const script = [
         'mkdir /scratch/state && cd /scratch/state',
         'tar -xf /usr-layer/state.tar --numeric-owner --xattrs',
         CLEAN,
         // After the cleaning: what a definition adds is checked and refused, not silently dropped.
-        'cp -a --no-preserve=ownership --remove-destination /scratch/state-files/. .',
+        'cp -a --no-preserve=ownership --remove-destination /files/. .',
         FIND_LEFTOVERS,
         `mkdir -p .${(0,external_node_path_.dirname)(STATE_LIST)}`,
-        `bash /lister . > .${STATE_LIST}`,
+        `bash /programs/lister . > .${STATE_LIST}`,
         `sha256sum < .${STATE_LIST} > /scratch/state.sha256`,
         (0,inventory/* listFiles */.CS)('.', STATE_LISTS),
         `tar -cf /scratch/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
@@ -5528,14 +5686,15 @@ async function makeRoot(image, lock, files, generated, usr, tools, scratch) {
     const enclosure = {
         tools: tools.folder,
         binds: [
-            { from: scratch, to: '/scratch' },
+            { from: insideOf(scratch), to: '/scratch', writable: true },
+            { from: stateFiles, to: '/files' },
             { from: usr.folder, to: '/usr-layer' },
-            { from: lister.source, to: '/lister' },
+            { from: programs, to: '/programs' },
         ],
         env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
     };
     requireClean('the root file system', await runInside(enclosure, 'Making the root file system', script));
-    return { stateList: (await (0,promises_.readFile)((0,external_node_path_.join)(scratch, 'state.sha256'), 'utf8')).slice(0, 64) };
+    return { stateList: (await (0,promises_.readFile)((0,external_node_path_.join)(insideOf(scratch), 'state.sha256'), 'utf8')).slice(0, 64) };
 }
 
 // EXTERNAL MODULE: ./node_modules/p-map/index.js
@@ -5547,25 +5706,25 @@ var p_map = __nccwpck_require__(606);
 
 
 
+
+
 /**
  * Lays out the locked packages, and nothing else, as an apt archive in `folder` (an empty one, on the store's file
  * system). The build's package manager has no network and no other source, so what is not locked does not exist
- * for it. The index carries the lock's digests, which apt verifies again.
+ * for it. The index carries the lock's digests, which apt verifies again. Everybody may read it, whatever the umask is.
  */
 async function layOutMirror(folder, suite, packages, store) {
     const place = async (one) => {
         const path = (0,external_node_path_.join)(folder, one.path);
-        await (0,promises_.mkdir)((0,external_node_path_.dirname)(path), { recursive: true });
+        await makeFolder((0,external_node_path_.dirname)(path));
         await (0,promises_.link)(store.path(one.sha256), path);
+        await (0,promises_.chmod)(path, 0o644);
         return indexRecord(one, await controlOf(one, store));
     };
     const records = await (0,p_map/* default */.Ay)(packages, place, { concurrency: 4 });
     const index = records.join('\n');
     const release = releaseFile(suite, index);
-    const binary = (0,external_node_path_.join)(folder, 'dists', suite, 'main', 'binary-amd64');
-    await (0,promises_.mkdir)(binary, { recursive: true });
-    await (0,promises_.writeFile)((0,external_node_path_.join)(binary, 'Packages'), index);
-    await (0,promises_.writeFile)((0,external_node_path_.join)(folder, 'dists', suite, 'Release'), release);
+    await writeTexts({ [`dists/${suite}/main/binary-amd64/Packages`]: index, [`dists/${suite}/Release`]: release }, folder);
 }
 /** A package's paragraph of the index `Packages`. Throws SeederError when the deb is not what the lock says it is. */
 function indexRecord(locked, control) {
@@ -5598,7 +5757,7 @@ async function controlOf(one, store) {
     const known = await (0,promises_.readFile)(kept, 'utf8').catch(() => undefined);
     if (known !== undefined)
         return known;
-    const { stdout } = await (0,execa/* execa */.Ho)('dpkg-deb', ['--field', store.path(one.sha256)]);
+    const { stdout } = await (0,execa/* execa */.Ho)('dpkg-deb', ['--field', store.path(one.sha256)], HOST_ENVIRONMENT);
     await (0,promises_.mkdir)((0,external_node_path_.dirname)(kept), { recursive: true });
     await (0,promises_.writeFile)(`${kept}.${process.pid}.tmp`, stdout);
     await (0,promises_.rename)(`${kept}.${process.pid}.tmp`, kept);
@@ -5606,6 +5765,8 @@ async function controlOf(one, store) {
 }
 
 ;// CONCATENATED MODULE: ./src/build/rootfs.ts
+
+
 
 
 
@@ -5625,20 +5786,20 @@ async function installPackages(image, lock, store, tools, layers, scratch) {
     let tree;
     const folder = await layers.get('rootfs', key, scratch, async (target) => {
         const mirror = (0,external_node_path_.join)(scratch, 'mirror');
-        await (0,promises_.mkdir)(mirror);
+        await makeFolder(mirror);
         await layOutMirror(mirror, image.base.suite, lock.packages, store);
         const enclosure = {
             tools: tools.folder,
             binds: [
-                { from: scratch, to: '/scratch' },
+                { from: insideOf(scratch), to: '/scratch', writable: true },
                 { from: mirror, to: '/mirror' },
-                { from: target, to: '/out' },
+                { from: target, to: '/out', writable: true },
             ],
             env: { SOURCE_DATE_EPOCH: String(lock.epoch), TMPDIR: '/scratch' },
         };
         const installed = await runInside(enclosure, 'Installing the packages', script);
         requireExactly(lock, installed);
-        tree = (0,external_node_path_.join)(scratch, 'tree');
+        tree = (0,external_node_path_.join)(insideOf(scratch), 'tree');
     });
     return { folder, key, tree };
 }
@@ -5750,7 +5911,7 @@ async function unpackTools(lock, store, layers, scratch) {
             await (0,execa/* execa */.Ho)(program, argv, {
                 cwd: target,
                 input: group.map((one) => store.path(one.sha256)).join('\0'),
-                env: { LC_ALL: 'C.UTF-8' },
+                ...HOST_ENVIRONMENT,
                 cancelSignal: interruption/* interruption */.Y,
                 killSignal: 'SIGKILL',
             }).catch((cause) => {
@@ -5761,8 +5922,7 @@ async function unpackTools(lock, store, layers, scratch) {
                 });
             });
         }
-        await (0,promises_.writeFile)(`${target}/etc/passwd`, PASSWD);
-        await (0,promises_.writeFile)(`${target}/etc/group`, 'root:x:0:\n');
+        await writeTexts({ '/etc/passwd': PASSWD, '/etc/group': 'root:x:0:\n' }, target);
     });
     return { folder, key };
 }
@@ -5772,6 +5932,8 @@ function partition(items, test) {
 }
 
 ;// CONCATENATED MODULE: ./src/build/usr.ts
+
+
 
 
 
@@ -5792,12 +5954,14 @@ async function makeUsr(image, lock, files, rootfs, tools, layers, scratch, unpac
     const key = layerKey({ rootfs: rootfs.key, script, files: treeKey(files) });
     const folder = await layers.get('usr', key, scratch, async (target) => {
         await unpackTree();
-        await writeTree(files, (0,external_node_path_.join)(scratch, 'usr-files'));
+        const own = (0,external_node_path_.join)(scratch, 'usr-files');
+        await writeTree(files, own);
         const enclosure = {
             tools: tools.folder,
             binds: [
-                { from: scratch, to: '/scratch' },
-                { from: target, to: '/out' },
+                { from: insideOf(scratch), to: '/scratch', writable: true },
+                { from: own, to: '/files' },
+                { from: target, to: '/out', writable: true },
             ],
             env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
         };
@@ -5820,7 +5984,7 @@ function usrScript(image, lock) {
         : [];
     return [
         'cd /scratch/tree',
-        'cp -a --no-preserve=ownership /scratch/usr-files/. .',
+        'cp -a --no-preserve=ownership /files/. .',
         ...systemctl('disable'),
         ...systemctl('enable'),
         ...systemctl('mask'),
@@ -5833,44 +5997,6 @@ function usrScript(image, lock) {
         findPrivateKeys('/usr'),
         'tar -cf /out/state.tar --numeric-owner --xattrs --sort=name --exclude=./usr/?* --exclude=./boot/?* .',
     ].join('\n');
-}
-
-// EXTERNAL MODULE: ./src/report/table.ts
-var table = __nccwpck_require__(790);
-// EXTERNAL MODULE: ./src/run-folder.ts
-var run_folder = __nccwpck_require__(6091);
-;// CONCATENATED MODULE: ./src/build/work.ts
-
-
-
-
-
-/** What the largest build here needs at once: the tree, its tar, the file systems, the raw disk and the qcow2. */
-const NEEDED_BYTES = 2.5e9;
-/** A folder for one build, below `parent`, removed when `work` ends, however it ends; see `makeRunFolder`. */
-async function withWorkFolder(parent, work) {
-    const folder = await (0,run_folder/* makeRunFolder */.G)(parent, removeTrees);
-    try {
-        // After the cleaning, which may be what makes the space.
-        await requireSpace(parent);
-    }
-    catch (error) {
-        await (0,promises_.rmdir)(folder);
-        throw error;
-    }
-    try {
-        return await work(folder);
-    }
-    finally {
-        await removeTrees([folder]);
-    }
-}
-async function requireSpace(folder) {
-    const { bavail, bsize } = await (0,promises_.statfs)(folder);
-    const free = bavail * bsize;
-    if (free >= NEEDED_BYTES)
-        return;
-    throw new report_error/* SeederError */.Zb(`A build needs ${(0,table/* formatBytes */.z3)(NEEDED_BYTES)} in ${folder}, and there are ${(0,table/* formatBytes */.z3)(free)} free`, { fix: 'free some space, or put the cache elsewhere with XDG_CACHE_HOME' });
 }
 
 ;// CONCATENATED MODULE: ./src/build/pipeline.ts
@@ -5943,11 +6069,11 @@ async function buildImage(image, platform, options) {
         progress.phase('disk');
         await assembleDisk(image, lock, usr, root, initrd, tools, scratch);
         progress.phase('digests');
-        const raw = await digestCleanDisk((0,external_node_path_.join)(scratch, 'disk.raw'));
-        const qcow2 = await measure((0,external_node_path_.join)(scratch, 'disk.qcow2'));
+        const raw = await digestCleanDisk((0,external_node_path_.join)(insideOf(scratch), 'disk.raw'));
+        const qcow2 = await measure((0,external_node_path_.join)(insideOf(scratch), 'disk.qcow2'));
         progress.phase('evidence');
         const uki = {
-            sha256: (await (0,promises_.readFile)((0,external_node_path_.join)(scratch, 'uki.sha256'), 'utf8')).slice(0, 64),
+            sha256: (await (0,promises_.readFile)((0,external_node_path_.join)(insideOf(scratch), 'uki.sha256'), 'utf8')).slice(0, 64),
             kernel: await (0,promises_.readFile)((0,external_node_path_.join)(initrd, 'kernel-version'), 'utf8'),
         };
         const evidence = await gatherEvidence(subjectOf(image, lock, raw.sha256, qcow2.sha256), {
@@ -6012,7 +6138,7 @@ async function unpack(rootfs, tools, scratch) {
     const enclosure = {
         tools: tools.folder,
         binds: [
-            { from: scratch, to: '/scratch' },
+            { from: insideOf(scratch), to: '/scratch', writable: true },
             { from: rootfs.folder, to: '/rootfs' },
         ],
     };
@@ -6026,7 +6152,7 @@ async function measure(file) {
 async function outputFiles({ qcow2, ...manifest }, texts, provenance, scratch) {
     const folder = (0,external_node_path_.join)(scratch, 'output');
     await (0,promises_.mkdir)(folder);
-    const files = new Map([[qcow2.file, (0,external_node_path_.join)(scratch, 'disk.qcow2')]]);
+    const files = new Map([[qcow2.file, (0,external_node_path_.join)(insideOf(scratch), 'disk.qcow2')]]);
     const sums = [{ name: qcow2.file, sha256: qcow2.sha256 }];
     const add = async (name, text) => {
         const file = (0,external_node_path_.join)(folder, name);

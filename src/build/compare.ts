@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { z } from 'zod'
-import { type Enclosure, runInside } from './namespace.ts'
+import type { Enclosure } from './enclosure.ts'
+import { runInside } from './namespace.ts'
 
 /** One way in which two disks differ: in which partition, and where in it. */
 export interface DiskDifference {
@@ -43,7 +44,7 @@ export async function compareDisks(
     binds: [
       { from: first, to: '/first.raw' },
       { from: second, to: '/second.raw' },
-      { from: scratch, to: '/scratch' },
+      { from: scratch, to: '/scratch', writable: true },
     ],
   }
   const [a, b] = [await readTable(enclosure, '/first.raw'), await readTable(enclosure, '/second.raw')]
@@ -97,7 +98,7 @@ export function firstDifference(before: Listing, after: Listing): { file: string
 export async function readDisk(disk: string, tools: string, scratch: string): Promise<Map<string, Listing>> {
   const binds = [
     { from: disk, to: '/disk.raw' },
-    { from: scratch, to: '/scratch' },
+    { from: scratch, to: '/scratch', writable: true },
   ]
   const found = new Map<string, Listing>()
   for (const placed of await readTable({ tools, binds }, '/disk.raw')) {

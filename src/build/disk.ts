@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { stableUuid } from '../stable-uuid.ts'
-import { runInside, shellQuote } from './namespace.ts'
+import { runInside } from './namespace.ts'
 import type { Root } from './root.ts'
+import { shellQuote } from './shell-quote.ts'
 import type { Tools } from './tools.ts'
 import type { Usr } from './usr.ts'
+import { insideOf } from './work.ts'
 
 /** The kernel's command line. It is part of the UKI, and through `usrhash` it ties kernel, initrd and /usr together. */
 export function kernelCommandLine(usr: Usr, root: Root): string {
@@ -162,7 +164,7 @@ export async function assembleDisk(
   const partitions = partitionsOf(image, usr, {
     usr: await size(join(usr.folder, 'usr.erofs')),
     verity: await size(join(usr.folder, 'usr.verity')),
-    root: await size(join(scratch, 'root.ext4')),
+    root: await size(join(insideOf(scratch), 'root.ext4')),
   })
   const script = [
     espScript(image, lock, usr, root),
@@ -172,7 +174,7 @@ export async function assembleDisk(
   const enclosure = {
     tools: tools.folder,
     binds: [
-      { from: scratch, to: '/scratch' },
+      { from: insideOf(scratch), to: '/scratch', writable: true },
       { from: usr.folder, to: '/usr-layer' },
       { from: initrd, to: '/initrd-layer' },
     ],

@@ -13,6 +13,7 @@ import type { Lock } from '../image/lock.ts'
 import type { ArtifactFile } from './artifacts.ts'
 import type { TreeFile } from './tree.ts'
 import type { Usr } from './usr.ts'
+import { insideOf } from './work.ts'
 
 /**
  * Shell text that writes down, in /out, what is known of the packages in the tree in the current folder, before its file
@@ -60,8 +61,8 @@ export async function gatherEvidence(subject: Subject, origins: Origins, scratch
   const entries = [
     ...parseListing(await read('listing'), await read('digests')),
     ...parseListing(
-      await readFile(join(scratch, 'state.listing'), 'utf8'),
-      await readFile(join(scratch, 'state.digests'), 'utf8'),
+      await readFile(join(insideOf(scratch), 'state.listing'), 'utf8'),
+      await readFile(join(insideOf(scratch), 'state.digests'), 'utf8'),
     ),
   ]
   const owned = withOwners(entries.sort(byPath), {

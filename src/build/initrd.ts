@@ -5,6 +5,7 @@ import { runInside } from './namespace.ts'
 import type { Rootfs } from './rootfs.ts'
 import type { Tools } from './tools.ts'
 import { readTrees, treeKey, writeTree } from './tree.ts'
+import { insideOf } from './work.ts'
 
 /** What a machine cannot start without: the disk it stands on, /usr, the root file system, the cloud-init drive. */
 const NEEDED_MODULES = [
@@ -29,7 +30,8 @@ const SCRIPT = [
   `if [ -e "boot/config-$kernel" ] && ! grep -q '^CONFIG_EROFS_FS_ZIP=y' "boot/config-$kernel"; then echo "the kernel $kernel cannot read a compressed erofs" >&2; exit 1; fi`,
   'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
   'mkdir usr/lib/dracut/modules.d/90seeder tmp/out',
-  'mount --bind /module usr/lib/dracut/modules.d/90seeder',
+  // A copy of root's, as dracut takes the owners along.
+  'cp -a --no-preserve=ownership /module/. usr/lib/dracut/modules.d/90seeder/',
   'mount --bind /out tmp/out',
   ': > tmp/dracut.conf',
   'chroot . dracut --kver "$kernel" --no-hostonly --no-hostonly-cmdline --modules seeder --no-early-microcode --nofscks' +
@@ -61,9 +63,9 @@ export async function packInitrd(
     const enclosure = {
       tools: tools.folder,
       binds: [
-        { from: scratch, to: '/scratch' },
+        { from: insideOf(scratch), to: '/scratch', writable: true },
         { from: copy, to: '/module' },
-        { from: target, to: '/out' },
+        { from: target, to: '/out', writable: true },
       ],
       env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
     }

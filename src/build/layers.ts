@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { removeTrees } from './namespace.ts'
+import { makeFolder } from './tree.ts'
 
 /** The digest of everything that goes into a layer: any JSON value, with the step's own script among it. */
 export function layerKey(inputs: unknown): string {
@@ -43,7 +44,7 @@ export class Layers {
       return final
     }
     const partial = join(scratch, `layer-${kind}`)
-    await mkdir(partial, { recursive: true })
+    await makeFolder(partial)
     await make(partial)
     this.made.push(kind)
     await mkdir(dirname(final), { recursive: true })

@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto'
-import { link, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import pMap from 'p-map'
 import type { LockedPackage } from '../image/lock.ts'
 import { SeederError } from '../report/error.ts'
+import { HOST_ENVIRONMENT } from './namespace.ts'
 import type { Store } from './store.ts'
+import { makeFolder, writeTexts } from './tree.ts'
 
 /**
  * Lays out the locked packages, and nothing else, as an apt archive in `folder` (an empty one, on the store's file
  * system). The build's package manager has no network and no other source, so what is not locked does not exist
- * for it. The index carries the lock's digests, which apt verifies again.
+ * for it. The index carries the lock's digests, which apt verifies again. Everybody may read it, whatever the umask is.
  */
 export async function layOutMirror(
   folder: string,
@@ -20,17 +22,18 @@ export async function layOutMirror(
 ): Promise<void> {
   const place = async (one: LockedPackage) => {
     const path = join(folder, one.path)
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolder(dirname(path))
     await link(store.path(one.sha256), path)
+    await chmod(path, 0o644)
     return indexRecord(one, await controlOf(one, store))
   }
   const records = await pMap(packages, place, { concurrency: 4 })
   const index = records.join('\n')
   const release = releaseFile(suite, index)
-  const binary = join(folder, 'dists', suite, 'main', 'binary-amd64')
-  await mkdir(binary, { recursive: true })
-  await writeFile(join(binary, 'Packages'), index)
-  await writeFile(join(folder, 'dists', suite, 'Release'), release)
+  await writeTexts(
+    { [`dists/${suite}/main/binary-amd64/Packages`]: index, [`dists/${suite}/Release`]: release },
+    folder,
+  )
 }
 
 /** A package's paragraph of the index `Packages`. Throws SeederError when the deb is not what the lock says it is. */
@@ -68,7 +71,7 @@ async function controlOf(one: LockedPackage, store: Store): Promise<string> {
   const kept = join(store.folder, 'control', one.sha256)
   const known = await readFile(kept, 'utf8').catch(() => undefined)
   if (known !== undefined) return known
-  const { stdout } = await execa('dpkg-deb', ['--field', store.path(one.sha256)])
+  const { stdout } = await execa('dpkg-deb', ['--field', store.path(one.sha256)], HOST_ENVIRONMENT)
   await mkdir(dirname(kept), { recursive: true })
   await writeFile(`${kept}.${process.pid}.tmp`, stdout)
   await rename(`${kept}.${process.pid}.tmp`, kept)

@@ -2,24 +2,13 @@ import { execa } from 'execa'
 import { aptComplaint } from '../image/apt-complaint.ts'
 import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
-
-/** A folder or file made visible at `to`, a path inside the tools tree. */
-export interface Bind {
-  readonly from: string
-  readonly to: string
-}
-
-/** What runs inside: the tools tree becomes `/`, with `binds` in it, no network, and uid 0 that is nobody outside. */
-export interface Enclosure {
-  readonly tools: string
-  readonly binds: readonly Bind[]
-  readonly env?: Readonly<Record<string, string>>
-}
+import { type Enclosure, enclosureScript } from './enclosure.ts'
 
 /** A normal user's PATH often lacks the folders that chroot and mount are in. */
 const HOST_PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`
 
-const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
+/** Nothing of the caller's environment reaches a program that handles what packages bring: it may hold keys. */
+export const HOST_ENVIRONMENT = { env: { PATH: HOST_PATH, LC_ALL: 'C.UTF-8' }, extendEnv: false } as const
 
 /**
  * The command line that runs `command` in namespaces of its own: root there is the calling user here, further ids
@@ -32,35 +21,6 @@ export function unshareArgv(command: readonly string[]): string[] {
     ...['unshare', '--user', '--map-root-user', '--map-auto', '--mount', '--pid', '--net', '--ipc', '--uts'],
     ...['--fork', '--kill-child', '--', ...command],
   ]
-}
-
-/** The shell text that makes the enclosure and then becomes `chroot TOOLS "$@"`. Paths are quoted; it expects `sh -eu`. */
-export function enclosureScript(enclosure: Enclosure): string {
-  const root = shellQuote(enclosure.tools)
-  const inside = (path: string) => shellQuote(`${enclosure.tools}${path}`)
-  const lines = [
-    // Modes of files end up in the image: they must not depend on who builds it.
-    'umask 022',
-    `mount --bind ${root} ${root}`,
-    `mkdir -p ${['/proc', '/sys', '/dev', '/tmp', '/run'].map(inside).join(' ')}`,
-    `mount -t proc proc ${inside('/proc')}`,
-    `mount --rbind /sys ${inside('/sys')}`,
-    ...['/tmp', '/run'].map((path) => `mount -t tmpfs tmpfs ${inside(path)}`),
-    `mount -t tmpfs -o mode=755,size=1m tmpfs ${inside('/dev')}`,
-    ...DEVICES.flatMap((device) => [
-      `: > ${inside(`/dev/${device}`)}`,
-      `mount --bind /dev/${device} ${inside(`/dev/${device}`)}`,
-    ]),
-    `ln -s /proc/self/fd ${inside('/dev/fd')}`,
-    `mkdir ${inside('/dev/pts')} ${inside('/dev/shm')}`,
-    `ln -s pts/ptmx ${inside('/dev/ptmx')}`,
-    ...enclosure.binds.flatMap(({ from, to }) => [
-      `if [ -d ${shellQuote(from)} ]; then mkdir -p ${inside(to)}; else mkdir -p ${inside(parentOf(to))}; : >> ${inside(to)}; fi`,
-      `mount --bind ${shellQuote(from)} ${inside(to)}`,
-    ]),
-    `exec chroot ${root} "$@"`,
-  ]
-  return lines.join('\n')
 }
 
 /**
@@ -86,7 +46,7 @@ export async function runInside(enclosure: Enclosure, what: string, script: stri
     reject: false,
     all: true,
     stdin: 'ignore',
-    env: { PATH: HOST_PATH },
+    ...HOST_ENVIRONMENT,
     maxBuffer: 64 * 1024 * 1024,
     // SIGKILL: the shell is process 1 of its namespace and ignores anything milder.
     cancelSignal: interruption,
@@ -102,7 +62,7 @@ export async function removeTrees(paths: readonly string[]): Promise<void> {
   if (paths.length === 0) return
   const command = ['unshare', '--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', '--', ...paths]
   const [program = '', ...argv] = command
-  await execa(program, argv)
+  await execa(program, argv, HOST_ENVIRONMENT)
 }
 
 /** Makes sure that namespaces with subordinate ids work here; throws SeederError with what to do when they do not. */
@@ -125,7 +85,7 @@ export async function requireNamespaces(): Promise<void> {
 
 /** What a command said that did not end with 0; undefined when it did. */
 async function refusal([program = '', ...argv]: readonly string[]): Promise<string | undefined> {
-  const ended = await execa(program, argv, { reject: false, all: true, env: { PATH: HOST_PATH } })
+  const ended = await execa(program, argv, { reject: false, all: true, ...HOST_ENVIRONMENT })
   return ended.exitCode === 0 ? undefined : String(ended.all || ended.shortMessage)
 }
 
@@ -147,13 +107,4 @@ function stepFailure(what: string, output: string, exitCode: number | undefined)
     fix: 'run again with --verbose for the whole output of the step',
     cause: new Error(output),
   })
-}
-
-/** A word of a POSIX shell command line, whatever is in it. */
-export function shellQuote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
-}
-
-function parentOf(path: string): string {
-  return path.replace(/\/[^/]*$/, '') || '/'
 }

@@ -31,7 +31,7 @@ import { Store, sha256File } from './store.ts'
 import { type Tools, unpackTools } from './tools.ts'
 import { overlay, readTrees, splitTree } from './tree.ts'
 import { makeUsr } from './usr.ts'
-import { withWorkFolder } from './work.ts'
+import { insideOf, withWorkFolder } from './work.ts'
 
 /** What a build needs to know beside its image. */
 export interface BuildOptions {
@@ -101,11 +101,11 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
     progress.phase('disk')
     await assembleDisk(image, lock, usr, root, initrd, tools, scratch)
     progress.phase('digests')
-    const raw = await digestCleanDisk(join(scratch, 'disk.raw'))
-    const qcow2 = await measure(join(scratch, 'disk.qcow2'))
+    const raw = await digestCleanDisk(join(insideOf(scratch), 'disk.raw'))
+    const qcow2 = await measure(join(insideOf(scratch), 'disk.qcow2'))
     progress.phase('evidence')
     const uki = {
-      sha256: (await readFile(join(scratch, 'uki.sha256'), 'utf8')).slice(0, 64),
+      sha256: (await readFile(join(insideOf(scratch), 'uki.sha256'), 'utf8')).slice(0, 64),
       kernel: await readFile(join(initrd, 'kernel-version'), 'utf8'),
     }
     const evidence = await gatherEvidence(
@@ -176,7 +176,7 @@ async function unpack(rootfs: Rootfs, tools: Tools, scratch: string): Promise<vo
   const enclosure = {
     tools: tools.folder,
     binds: [
-      { from: scratch, to: '/scratch' },
+      { from: insideOf(scratch), to: '/scratch', writable: true },
       { from: rootfs.folder, to: '/rootfs' },
     ],
   }
@@ -197,7 +197,7 @@ async function outputFiles(
 ): Promise<Map<string, string>> {
   const folder = join(scratch, 'output')
   await mkdir(folder)
-  const files = new Map([[qcow2.file, join(scratch, 'disk.qcow2')]])
+  const files = new Map([[qcow2.file, join(insideOf(scratch), 'disk.qcow2')]])
   const sums = [{ name: qcow2.file, sha256: qcow2.sha256 }]
   const add = async (name: string, text: string) => {
     const file = join(folder, name)

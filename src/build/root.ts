@@ -11,6 +11,7 @@ import { runInside } from './namespace.ts'
 import type { Tools } from './tools.ts'
 import { type TreeFile, writeTexts, writeTree } from './tree.ts'
 import type { Usr } from './usr.ts'
+import { insideOf } from './work.ts'
 
 /** The root file system, `root.ext4` in the scratch folder. */
 export interface Root {
@@ -63,15 +64,17 @@ export async function makeRoot(
   const stateFiles = join(scratch, 'state-files')
   await writeTree(files.state, stateFiles)
   await writeTexts(generated, stateFiles)
+  const programs = join(scratch, 'state-programs')
+  await writeTree([{ ...lister, path: '/lister' }], programs)
   const script = [
     'mkdir /scratch/state && cd /scratch/state',
     'tar -xf /usr-layer/state.tar --numeric-owner --xattrs',
     CLEAN,
     // After the cleaning: what a definition adds is checked and refused, not silently dropped.
-    'cp -a --no-preserve=ownership --remove-destination /scratch/state-files/. .',
+    'cp -a --no-preserve=ownership --remove-destination /files/. .',
     FIND_LEFTOVERS,
     `mkdir -p .${dirname(STATE_LIST)}`,
-    `bash /lister . > .${STATE_LIST}`,
+    `bash /programs/lister . > .${STATE_LIST}`,
     `sha256sum < .${STATE_LIST} > /scratch/state.sha256`,
     listFiles('.', STATE_LISTS),
     `tar -cf /scratch/state.tar --numeric-owner --xattrs --sort=name --mtime=@${lock.epoch} --pax-option=delete=atime,delete=ctime .`,
@@ -81,12 +84,13 @@ export async function makeRoot(
   const enclosure = {
     tools: tools.folder,
     binds: [
-      { from: scratch, to: '/scratch' },
+      { from: insideOf(scratch), to: '/scratch', writable: true },
+      { from: stateFiles, to: '/files' },
       { from: usr.folder, to: '/usr-layer' },
-      { from: lister.source, to: '/lister' },
+      { from: programs, to: '/programs' },
     ],
     env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
   }
   requireClean('the root file system', await runInside(enclosure, 'Making the root file system', script))
-  return { stateList: (await readFile(join(scratch, 'state.sha256'), 'utf8')).slice(0, 64) }
+  return { stateList: (await readFile(join(insideOf(scratch), 'state.sha256'), 'utf8')).slice(0, 64) }
 }

@@ -1,13 +1,15 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { SeederError } from '../report/error.ts'
 import { type Layers, layerKey } from './layers.ts'
 import { layOutMirror } from './mirror.ts'
-import { runInside, shellQuote } from './namespace.ts'
+import { runInside } from './namespace.ts'
+import { shellQuote } from './shell-quote.ts'
 import type { Store } from './store.ts'
 import type { Tools } from './tools.ts'
+import { makeFolder } from './tree.ts'
+import { insideOf } from './work.ts'
 
 /** The installed packages: `folder` holds `rootfs.tar`; `key` stands for its content. */
 export interface Rootfs {
@@ -37,20 +39,20 @@ export async function installPackages(
   let tree: string | undefined
   const folder = await layers.get('rootfs', key, scratch, async (target) => {
     const mirror = join(scratch, 'mirror')
-    await mkdir(mirror)
+    await makeFolder(mirror)
     await layOutMirror(mirror, image.base.suite, lock.packages, store)
     const enclosure = {
       tools: tools.folder,
       binds: [
-        { from: scratch, to: '/scratch' },
+        { from: insideOf(scratch), to: '/scratch', writable: true },
         { from: mirror, to: '/mirror' },
-        { from: target, to: '/out' },
+        { from: target, to: '/out', writable: true },
       ],
       env: { SOURCE_DATE_EPOCH: String(lock.epoch), TMPDIR: '/scratch' },
     }
     const installed = await runInside(enclosure, 'Installing the packages', script)
     requireExactly(lock, installed)
-    tree = join(scratch, 'tree')
+    tree = join(insideOf(scratch), 'tree')
   })
   return { folder, key, tree }
 }

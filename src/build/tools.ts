@@ -1,11 +1,11 @@
-import { writeFile } from 'node:fs/promises'
 import { execa } from 'execa'
 import type { Lock } from '../image/lock.ts'
 import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
 import { type Layers, layerKey } from './layers.ts'
-import { unshareArgv } from './namespace.ts'
+import { HOST_ENVIRONMENT, unshareArgv } from './namespace.ts'
 import type { Store } from './store.ts'
+import { writeTexts } from './tree.ts'
 
 /** The tools tree: a root file system whose programs make the image. `key` stands for its content. */
 export interface Tools {
@@ -38,7 +38,7 @@ export async function unpackTools(lock: Lock, store: Store, layers: Layers, scra
       await execa(program, argv, {
         cwd: target,
         input: group.map((one) => store.path(one.sha256)).join('\0'),
-        env: { LC_ALL: 'C.UTF-8' },
+        ...HOST_ENVIRONMENT,
         cancelSignal: interruption,
         killSignal: 'SIGKILL',
       }).catch((cause: unknown) => {
@@ -49,8 +49,7 @@ export async function unpackTools(lock: Lock, store: Store, layers: Layers, scra
         })
       })
     }
-    await writeFile(`${target}/etc/passwd`, PASSWD)
-    await writeFile(`${target}/etc/group`, 'root:x:0:\n')
+    await writeTexts({ '/etc/passwd': PASSWD, '/etc/group': 'root:x:0:\n' }, target)
   })
   return { folder, key }
 }

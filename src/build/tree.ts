@@ -79,7 +79,7 @@ export async function writeTexts(texts: Readonly<Record<string, string>>, target
 }
 
 /** Makes a folder, and those above it, with the mode 0755: what mkdir gives is cut by the caller's umask. */
-async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true })
   if (first === undefined) return
   for (let at = path; at.length >= first.length; at = dirname(at)) await chmod(at, 0o755)

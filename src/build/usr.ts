@@ -7,10 +7,12 @@ import { stableUuid } from '../stable-uuid.ts'
 import { RECORD_PACKAGES, USR_LISTS } from './evidence.ts'
 import { findPrivateKeys, requireClean } from './hygiene.ts'
 import { type Layers, layerKey } from './layers.ts'
-import { runInside, shellQuote } from './namespace.ts'
+import { runInside } from './namespace.ts'
 import type { Rootfs } from './rootfs.ts'
+import { shellQuote } from './shell-quote.ts'
 import type { Tools } from './tools.ts'
 import { type TreeFile, treeKey, writeTree } from './tree.ts'
+import { insideOf } from './work.ts'
 
 /** The read-only half of an image, and the packages' share of the other one. */
 export interface Usr {
@@ -48,12 +50,14 @@ export async function makeUsr(
   const key = layerKey({ rootfs: rootfs.key, script, files: treeKey(files) })
   const folder = await layers.get('usr', key, scratch, async (target) => {
     await unpackTree()
-    await writeTree(files, join(scratch, 'usr-files'))
+    const own = join(scratch, 'usr-files')
+    await writeTree(files, own)
     const enclosure = {
       tools: tools.folder,
       binds: [
-        { from: scratch, to: '/scratch' },
-        { from: target, to: '/out' },
+        { from: insideOf(scratch), to: '/scratch', writable: true },
+        { from: own, to: '/files' },
+        { from: target, to: '/out', writable: true },
       ],
       env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
     }
@@ -79,7 +83,7 @@ function usrScript(image: Image, lock: Lock): string {
       : []
   return [
     'cd /scratch/tree',
-    'cp -a --no-preserve=ownership /scratch/usr-files/. .',
+    'cp -a --no-preserve=ownership /files/. .',
     ...systemctl('disable'),
     ...systemctl('enable'),
     ...systemctl('mask'),

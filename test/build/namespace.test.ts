@@ -3,13 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  type Enclosure,
-  enclosureScript,
-  runInside,
-  shellQuote,
-  unshareArgv,
-} from '../../src/build/namespace.ts'
+import { type Enclosure, enclosureScript } from '../../src/build/enclosure.ts'
+import { runInside, unshareArgv } from '../../src/build/namespace.ts'
+import { shellQuote } from '../../src/build/shell-quote.ts'
 import { causeChain } from '../../src/report/error.ts'
 
 const root = await mkdtemp(join(tmpdir(), "seeder it's a path "))
@@ -56,10 +52,21 @@ describe('the command line of the namespaces', () => {
 })
 
 describe('the enclosure', () => {
-  it('is a script that binds every path quoted and ends in a chroot', () => {
-    const script = enclosureScript({ tools: '/a b', binds: [{ from: "/it's", to: '/here' }] })
-    expect(script).toContain(`mount --bind '/it'\\''s' '/a b/here'`)
-    expect(script.split('\n').at(-1)).toBe(`exec chroot '/a b' "$@"`)
+  it('is a script that binds every path quoted, read-only where nothing else is said, and leaves the host’s root', () => {
+    const binds = [
+      { from: "/it's", to: '/here' },
+      { from: '/b', to: '/there', writable: true },
+    ]
+    const lines = enclosureScript({ tools: '/a b', binds }).split('\n')
+    expect(lines).toContain(`mount --bind '/it'\\''s' /sys/here`)
+    expect(lines).toContain('mount -o remount,bind,ro /sys/here')
+    expect(lines).toContain('mount --bind /b /sys/there')
+    expect(lines).not.toContain('mount -o remount,bind,ro /sys/there')
+    expect(lines).toContain("for entry in '/a b'/*; do")
+    expect(lines.findIndex((line) => line.includes('pivot_root . tmp/host'))).toBeLessThan(
+      lines.findIndex((line) => line.startsWith('umount -n -l /tmp/host')),
+    )
+    expect(lines.at(-1)).toBe('exit $status;\' /there -- "$@"')
   })
 })
 
@@ -74,7 +81,7 @@ describe('a step inside', () => {
     tools,
     binds: [
       { from: '/usr', to: '/usr' },
-      { from: work, to: '/here' },
+      { from: work, to: '/here', writable: true },
     ],
     env: { SOURCE_DATE_EPOCH: '42' },
   }

@@ -21,8 +21,8 @@ export interface SpdxTools {
   remove(): Promise<void>
 }
 
-/** The validator, and the programs that an installed system has without asking. */
-const WANTED = ['python3-spdx-tools', 'base-files', 'coreutils', 'dash', 'findutils']
+/** The validator, and the programs that an installed system has anyway. */
+const WANTED = ['python3-spdx-tools', 'base-files', 'coreutils', 'dash', 'findutils', 'perl-base']
 
 /** Fetches the tools from Debian's archive and unpacks them as a build does its own: nothing of this machine is used. */
 export async function spdxTools(): Promise<SpdxTools> {
