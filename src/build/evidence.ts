@@ -68,7 +68,7 @@ export async function gatherEvidence(subject: Subject, origins: Origins, scratch
   const owned = withOwners(entries.sort(byPath), {
     packages: readPackageLists(await read('owners'), await read('diversions')),
     artifacts: new Map(artifacts.map(({ path, artifact }) => [path, artifact])),
-    definition: new Set([...tree.map(({ path }) => path), ...generated, ...MADE_BY_BUILD]),
+    definition: new Set([...tree.map(({ path }) => path), ...generated, ...image.unowned, ...MADE_BY_BUILD]),
     installed: new Set(lock.packages.map(({ name }) => name)),
   })
   const materials = materialsOf({

@@ -3,6 +3,7 @@ import type { Image } from '../image/definition.ts'
 import { type Lock, lockDigest } from '../image/lock.ts'
 import type { Platform } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
+import { LAYERS } from './layers.ts'
 import type { Usr } from './usr.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
@@ -44,6 +45,11 @@ export const manifestSchema = z.object({
 })
 
 export type Manifest = z.output<typeof manifestSchema>
+
+/** The layers that a build took from its cache. */
+export function cachedLayers({ made }: Pick<Manifest, 'made'>): string[] {
+  return LAYERS.filter((kind) => !made.includes(kind))
+}
 
 /** One version of an image. */
 type Version = Pick<Manifest, 'image' | 'version'>

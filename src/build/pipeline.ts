@@ -8,6 +8,7 @@ import type { Image } from '../image/definition.ts'
 import { type Lock, readLock } from '../image/lock.ts'
 import { mirrorsOf } from '../image/mirrors.ts'
 import { readTrust } from '../image/trust.ts'
+import { interruption } from '../interruption.ts'
 import { openPorts } from '../platform/flows.ts'
 import type { Platform } from '../platform/schema.ts'
 import { SeederError } from '../report/error.ts'
@@ -87,72 +88,78 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
     const files = splitTree(overlay(artifacts, tree))
 
     const layers = new Layers(join(cache, 'layers'), options.reuseLayers)
-    progress.phase('tools')
-    const tools = await unpackTools(lock, store, layers, scratch)
-    progress.phase('rootfs')
-    const rootfs = await installPackages(image, lock, store, tools, layers, scratch)
-    const unpackTree = once(() => unpack(rootfs, tools, scratch))
-    progress.phase('initrd')
-    const initrd = await packInitrd(project, lock, rootfs, tools, layers, scratch, unpackTree)
-    progress.phase('usr')
-    const usr = await makeUsr(image, lock, files.usr, rootfs, tools, layers, scratch, unpackTree)
-    progress.phase('root')
-    const root = await makeRoot(image, lock, files, generated, usr, tools, scratch)
-    progress.phase('disk')
-    await assembleDisk(image, lock, usr, root, initrd, tools, scratch)
-    progress.phase('digests')
-    const raw = await digestCleanDisk(join(insideOf(scratch), 'disk.raw'))
-    const qcow2 = await measure(join(insideOf(scratch), 'disk.qcow2'))
-    progress.phase('evidence')
-    const uki = {
-      sha256: (await readFile(join(insideOf(scratch), 'uki.sha256'), 'utf8')).slice(0, 64),
-      kernel: await readFile(join(initrd, 'kernel-version'), 'utf8'),
-    }
-    const evidence = await gatherEvidence(
-      subjectOf(image, lock, raw.sha256, qcow2.sha256),
-      {
-        ...{ image, lock, artifacts, tree, usr, uki, tool: options.tool },
-        generated: Object.keys(generated),
-      },
-      scratch,
-    )
-    progress.done()
-
-    const manifest = createManifest(image, lock, usr, {
-      raw,
-      qcow2,
-      usrSize: (await stat(join(usr.folder, 'usr.erofs'))).size,
-      ...{ kernelVersion: uki.kernel, ukiSha256: uki.sha256, files: evidence.files },
-      ports: openPorts(platform, image.roles),
-      commandLine: kernelCommandLine(usr, root),
-      source,
-      timings: progress.timings,
-      made: layers.made,
-    })
-    const texts = {
-      [manifestName(manifest)]: `${JSON.stringify(manifest, null, 2)}\n`,
-      'template.conf': templateConf(manifest, platform),
-      ...evidence.texts,
-      [bundleListName(manifest)]: formatBundleList({
-        ...{ schema: 1, image: image.name, version: lock.version, base: image.base.name },
-        ...(image.line === undefined ? {} : { line: image.line }),
-        ...{ epoch: lock.epoch, lock: manifest.lock, source, raw: { sha256: raw.sha256 }, files: inputs },
-      }),
-    }
-    const provenance = (subjects: readonly { name: string; sha256: string }[]) =>
-      provenanceStatement({
-        ...{ image: image.name, version: lock.version, base: image.base.name, line: image.line },
-        ...{ subjects, lock, lockSha256: manifest.lock.sha256, source, builder: options.builder },
-        versions: {
-          [options.tool.name]: options.tool.version,
-          node: process.versions.node,
-          ...manifest.tools,
+    try {
+      progress.phase('tools')
+      const tools = await unpackTools(lock, store, layers, scratch)
+      progress.phase('rootfs')
+      const rootfs = await installPackages(image, lock, store, tools, layers, scratch)
+      const unpackTree = once(() => unpack(rootfs, tools, layers, scratch))
+      progress.phase('initrd')
+      const initrd = await packInitrd(project, lock, rootfs, tools, layers, scratch, unpackTree)
+      progress.phase('usr')
+      const usr = await makeUsr(image, lock, files.usr, rootfs, tools, layers, scratch, unpackTree)
+      progress.phase('root')
+      const root = await makeRoot(image, lock, files, generated, usr, tools, scratch)
+      progress.phase('disk')
+      await assembleDisk(image, lock, usr, root, initrd, tools, scratch)
+      progress.phase('digests')
+      const raw = await digestCleanDisk(join(insideOf(scratch), 'disk.raw'))
+      const qcow2 = await measure(join(insideOf(scratch), 'disk.qcow2'))
+      progress.phase('evidence')
+      const uki = {
+        sha256: (await readFile(join(insideOf(scratch), 'uki.sha256'), 'utf8')).slice(0, 64),
+        kernel: await readFile(join(initrd, 'kernel-version'), 'utf8'),
+      }
+      const evidence = await gatherEvidence(
+        subjectOf(image, lock, raw.sha256, qcow2.sha256),
+        {
+          ...{ image, lock, artifacts, tree, usr, uki, tool: options.tool },
+          generated: Object.keys(generated),
         },
-        ...{ startedMs, finishedMs: Date.now() },
+        scratch,
+      )
+      progress.done()
+
+      const manifest = createManifest(image, lock, usr, {
+        raw,
+        qcow2,
+        usrSize: (await stat(join(usr.folder, 'usr.erofs'))).size,
+        ...{ kernelVersion: uki.kernel, ukiSha256: uki.sha256, files: evidence.files },
+        ports: openPorts(platform, image.roles),
+        commandLine: kernelCommandLine(usr, root),
+        source,
+        timings: progress.timings,
+        made: layers.made,
       })
-    await publishOutput(options.out, await outputFiles(manifest, texts, provenance, scratch))
-    await layers.prune(UNUSED_DAYS)
-    return manifest
+      const texts = {
+        [manifestName(manifest)]: `${JSON.stringify(manifest, null, 2)}\n`,
+        'template.conf': templateConf(manifest, platform),
+        ...evidence.texts,
+        [bundleListName(manifest)]: formatBundleList({
+          ...{ schema: 1, image: image.name, version: lock.version, base: image.base.name },
+          ...(image.line === undefined ? {} : { line: image.line }),
+          ...{ epoch: lock.epoch, lock: manifest.lock, source, raw: { sha256: raw.sha256 }, files: inputs },
+        }),
+      }
+      const provenance = (subjects: readonly { name: string; sha256: string }[]) =>
+        provenanceStatement({
+          ...{ image: image.name, version: lock.version, base: image.base.name, line: image.line },
+          ...{ subjects, lock, lockSha256: manifest.lock.sha256, source, builder: options.builder },
+          versions: {
+            [options.tool.name]: options.tool.version,
+            node: process.versions.node,
+            ...manifest.tools,
+          },
+          ...{ startedMs, finishedMs: Date.now() },
+        })
+      await layers.verify()
+      await publishOutput(options.out, await outputFiles(manifest, texts, provenance, scratch))
+      await layers.prune(UNUSED_DAYS)
+      return manifest
+    } finally {
+      // What was made is worth keeping also when a later step failed. A cache that cannot be written to is no failure of a build.
+      if (!interruption.aborted) await layers.keep().catch(() => {})
+    }
   }).catch((error: unknown) => {
     if (!isDiskFull(error)) throw error
     throw new SeederError('The build failed: no space left on the disk', {
@@ -171,8 +178,9 @@ function subjectOf(image: Image, lock: Lock, rawSha256: string, qcow2Sha256: str
   }
 }
 
-async function unpack(rootfs: Rootfs, tools: Tools, scratch: string): Promise<void> {
+async function unpack(rootfs: Rootfs, tools: Tools, layers: Layers, scratch: string): Promise<void> {
   if (rootfs.tree) return
+  layers.check(rootfs.folder)
   const enclosure = {
     tools: tools.folder,
     binds: [

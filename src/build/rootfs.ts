@@ -37,7 +37,7 @@ export async function installPackages(
   const packages = lock.packages.map(({ name, version, sha256 }) => [name, version, sha256])
   const key = layerKey({ tools: tools.key, script, packages })
   let tree: string | undefined
-  const folder = await layers.get('rootfs', key, scratch, async (target) => {
+  const make = async (target: string) => {
     const mirror = join(scratch, 'mirror')
     await makeFolder(mirror)
     await layOutMirror(mirror, image.base.suite, lock.packages, store)
@@ -53,7 +53,9 @@ export async function installPackages(
     const installed = await runInside(enclosure, 'Installing the packages', script)
     requireExactly(lock, installed)
     tree = join(insideOf(scratch), 'tree')
-  })
+  }
+  // Most builds have their /usr already: it is compared with its digest when it is unpacked.
+  const folder = await layers.get('rootfs', key, scratch, make, { later: true })
   return { folder, key, tree }
 }
 

@@ -92,6 +92,8 @@ export const imageSchema = z.strictObject({
   requires: z.record(packageName, version).default({}),
   exclude: z.array(rootPath).default([]),
   keep: z.array(rootPath).default([]),
+  /** Files that maintainer scripts make and no package owns: with any other such file there is no release. */
+  unowned: z.array(rootPath).default([]),
   services,
 })
 

@@ -13,6 +13,7 @@ import { readLocalRelease } from './local.ts'
 import { releaseNotes, releaseTitle } from './notes.ts'
 import { type BundleWish, withPublishedBundle } from './pack/publish.ts'
 import { checkPublished, publishDraft } from './publication.ts'
+import { requireReleasable } from './releasable.ts'
 import { signSums, verifySums } from './signature.ts'
 import { standings } from './standing.ts'
 import { SUMS_FILE } from './sums.ts'
@@ -83,6 +84,7 @@ export async function publish(
   const published = await findPublished(releases, all, wanted, progress, signal)
   if (published) return untouched(published, all, manifest)
 
+  requireReleasable(manifest)
   progress.phase('sign and read the files')
   const { signer, signed } = await sign(folder, signing)
   const local = await readLocalRelease(

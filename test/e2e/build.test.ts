@@ -50,7 +50,7 @@ async function toolsTree(): Promise<string> {
   const layers = join(usersCache, 'seeder', 'layers')
   const trees = (await readdir(layers)).filter((name) => name.startsWith('tools-'))
   const times = await Promise.all(trees.map(async (name) => (await stat(join(layers, name))).mtimeMs))
-  return join(layers, trees[times.indexOf(Math.max(...times))] ?? '')
+  return join(layers, trees[times.indexOf(Math.max(...times))] ?? '', 'content')
 }
 
 /** How two builds differ, in words, for the message of a test that fails. */

@@ -7,7 +7,7 @@ import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
 import { sha256File } from '../../src/build/store.ts'
 import { pageName } from '../../src/page/page.ts'
 import { type EndedStep, runStep } from '../support/action.ts'
-import { copyProject, removeFolder, testFolder, usersCache } from '../support/builds.ts'
+import { copyCache, copyProject, removeFolder, testFolder, usersCache } from '../support/builds.ts'
 import { configsOf, inventory, tagged } from '../support/deploy/host.ts'
 import { makeSigner } from '../support/deploy/image.ts'
 import { evaluate, fill, type Value } from '../support/expression.ts'
@@ -25,6 +25,8 @@ import { checkout, seeder } from '../support/seeder.ts'
 const root = await testFolder('release')
 const workspace = join(root, 'check out')
 const out = join(workspace, 'out/haproxy')
+// Without layers: what the pull request's run builds is published here.
+const cache = join(root, 'cache')
 let github: LocalGitHub
 let host: PveHost
 let key = ''
@@ -40,6 +42,8 @@ let count = 0
 
 beforeAll(async () => {
   await copyProject(workspace)
+  await mkdir(join(usersCache, 'seeder/store'), { recursive: true })
+  await copyCache(cache)
   const signer = await makeSigner(join(root, 'keys'))
   key = await readFile(signer.key, 'utf8')
   await writeFile(join(workspace, 'allowed_signers'), signer.allowed)
@@ -126,7 +130,7 @@ async function step(
     prefix: given.command?.includes('deploy') ? await onHost(host) : [],
     event: { name, payload: pushed === undefined ? payload : {} },
     env: {
-      ...{ XDG_CACHE_HOME: usersCache, RUNNER_TEMP: temp },
+      ...{ XDG_CACHE_HOME: cache, RUNNER_TEMP: temp },
       ...(pushed !== undefined && { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: pushed }),
     },
     ...{ workspace, github },
@@ -217,7 +221,8 @@ describe('a pushed tag', () => {
     expect(await seeder([...project, tag().tag, '--out', whole ?? ''], { env: there })).toMatchObject({
       code: 0,
     })
-    expect(await seeder([...project, out, '--out', own ?? ''])).toMatchObject({ code: 0 })
+    const here = { XDG_CACHE_HOME: cache }
+    expect(await seeder([...project, out, '--out', own ?? ''], { env: here })).toMatchObject({ code: 0 })
     expect(await sha256File(whole ?? '')).toBe(await sha256File(own ?? ''))
   })
 

@@ -42,7 +42,12 @@ function run(given: Signing = signing): Promise<PublishResult> {
 
 /** Builds and tests the same disk again: it takes another time. `change` is what else is other in the manifest. */
 async function again(change: object = {}): Promise<void> {
-  const manifest = { ...build.manifest, timings: { disk: 4321 }, made: ['disk'], ...change }
+  const manifest = {
+    ...build.manifest,
+    timings: { disk: 4321 },
+    made: ['usr', 'initrd', 'rootfs', 'tools'],
+    ...change,
+  }
   await writeFile(join(build.folder, `${tag}.manifest.json`), JSON.stringify(manifest))
   await writeSums(build.folder, manifest)
   await writeReport(build.folder, {

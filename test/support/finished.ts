@@ -27,7 +27,7 @@ export function someManifest(other: Partial<Manifest> = {}): Manifest {
     artifacts: {},
     tools: {},
     timings: { packages: 1_200, disk: 2_300 },
-    made: ['usr'],
+    made: ['tools', 'rootfs', 'initrd', 'usr'],
     ...other,
   })
 }

@@ -8,11 +8,15 @@ import { folderOf, gitHubOf, type Outcome, type Step } from '../step.ts'
 import { describeStory } from '../summary.ts'
 import { compareWithPromoted } from './comparison.ts'
 
-/** `command: build`: builds an image and, with `artifact`, uploads the qcow2 file. */
+/**
+ * `command: build`: builds an image and, with `artifact`, uploads the qcow2 file. What may become a release is made without
+ * the layers of a cache; only a pull request gets those.
+ */
 export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<Outcome> {
   const out = folderOf(step, inputs)
   const { image, base, line } = inputs
-  const manifest = await buildCommand({ image, base, line, out, cache: inputs.cache ?? true }, step.context)
+  const cache = inputs.cache ?? step.env.GITHUB_EVENT_NAME === 'pull_request'
+  const manifest = await buildCommand({ image, base, line, out, cache }, step.context)
   const settings = { env: step.env, retentionDays: inputs['retention-days'] }
   const artifact = inputs.artifact ? await uploadImage(out, manifest, settings) : undefined
   const { difference } = await compareWithPromoted(

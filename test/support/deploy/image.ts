@@ -45,7 +45,7 @@ export async function makeSmallImage(
     ports: {},
     lock: { sha256: sha256('lock') },
     source: { commit: 'c0ffee'.padEnd(40, '0'), dirty: false },
-    ...{ packages: {}, artifacts: {}, tools: {}, timings: {}, made: [] },
+    ...{ packages: {}, artifacts: {}, tools: {}, timings: {}, made: ['tools', 'rootfs', 'initrd', 'usr'] },
   }
   await writeFile(join(folder, `${image}-${version}.manifest.json`), `${JSON.stringify(manifest, null, 2)}\n`)
   await writeFile(join(folder, 'template.conf'), templateConf(manifest, platform))

@@ -36,10 +36,13 @@ export async function spdxTools(): Promise<SpdxTools> {
     const packages = await debian.closure(WANTED)
     const store = await fetchDebs(packages, debian.mirrors)
     const layers = new Layers(join(cache, 'layers'), true)
-    const tools = await unpackTools({ ...lock, tools: packages }, store, layers, work)
+    const { key } = await unpackTools({ ...lock, tools: packages }, store, layers, work)
+    await layers.verify()
+    await layers.keep()
+    const tree = join(layers.folder, `tools-${key}`, 'content')
     return {
-      ...{ tree: tools.folder, packages, store },
-      complaints: (document) => validate(tools.folder, scratch, document),
+      ...{ tree, packages, store },
+      complaints: (document) => validate(tree, scratch, document),
       remove: () => removeFolder(scratch),
     }
   } finally {
