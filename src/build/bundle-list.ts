@@ -5,7 +5,7 @@ import { type BundleFile, FOLDERS } from '../bundle/index.ts'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { SeederError } from '../report/error.ts'
-import { holdsPrivateKey } from './hygiene.ts'
+import { holdsPrivateKey } from './private-keys.ts'
 import type { Store } from './store.ts'
 
 /** What a build is made from. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { stableUuid } from '../stable-uuid.ts'
+import type { Opaque } from './hygiene.ts'
 import { runInside } from './namespace.ts'
 import type { Root } from './root.ts'
 import { shellQuote } from './shell-quote.ts'
@@ -38,6 +39,9 @@ export function partitionUuid(hexDigits: string): string {
   return hexDigits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
+/** The GPT attribute of a file system that is never written to. */
+const READ_ONLY = 60
+
 /** A partition: its content's file inside the enclosure, and that file's size in bytes. */
 export interface Partition {
   readonly name: string
@@ -46,7 +50,7 @@ export interface Partition {
   readonly content: string
   readonly size: number
   /** GPT attribute bits: 60 read-only, 59 grow the file system. */
-  readonly attribute?: 59 | 60
+  readonly attribute?: 59 | typeof READ_ONLY
 }
 
 const MIB = 1024 * 1024
@@ -76,7 +80,7 @@ export function partitionsOf(
       uuid: partitionUuid(usr.roothash.slice(0, 32)),
       content: '/usr-layer/usr.erofs',
       size: sizes.usr,
-      attribute: 60,
+      attribute: READ_ONLY,
     },
     {
       name: `verity-${id}`,
@@ -84,7 +88,7 @@ export function partitionsOf(
       uuid: partitionUuid(usr.roothash.slice(32)),
       content: '/usr-layer/usr.verity',
       size: sizes.verity,
-      attribute: 60,
+      attribute: READ_ONLY,
     },
     {
       name: 'root',
@@ -97,19 +101,27 @@ export function partitionsOf(
   ]
 }
 
+/** The partitions with their places on the disk: `start` and `length` in MiB. */
+export function placePartitions<T extends Pick<Partition, 'size'>>(
+  partitions: readonly T[],
+): (T & { start: number; length: number })[] {
+  let next = 1
+  return partitions.map((partition) => {
+    const start = next
+    const length = Math.ceil(partition.size / MIB)
+    next += length
+    return { ...partition, start, length }
+  })
+}
+
 /**
  * The shell text that writes the partition table (sfdisk) and each content at its place. Everything starts on a full
  * MiB; runs of zeros stay holes. sfdisk and dd rather than systemd-repart, which writes every zero and waits for the
  * disk: see docs/decisions/0002-disk-assembly.md.
  */
 export function assemblyScript(image: Image, partitions: readonly Partition[]): string {
-  const upToMiB = (bytes: number) => Math.ceil(bytes / MIB)
-  let next = 1
-  const placed = partitions.map((partition) => {
-    const start = next
-    next += upToMiB(partition.size)
-    return { ...partition, start, length: upToMiB(partition.size) }
-  })
+  const placed = placePartitions(partitions)
+  const end = placed.reduce((last, { start, length }) => Math.max(last, start + length), 1)
   const table = [
     'label: gpt',
     `label-id: ${stableUuid(`${image.name} disk`)}`,
@@ -122,7 +134,7 @@ export function assemblyScript(image: Image, partitions: readonly Partition[]): 
   ]
   return [
     // One MiB more for the table's copy at the end.
-    `truncate -s ${next + 1}M /scratch/disk.raw`,
+    `truncate -s ${end + 1}M /scratch/disk.raw`,
     `sfdisk --quiet --no-reread --no-tell-kernel /scratch/disk.raw << 'END'\n${table.join('\n')}\nEND`,
     ...placed.map(
       ({ content, start }) =>
@@ -150,6 +162,7 @@ function espScript(image: Image, lock: Lock, usr: Usr, root: Root): string {
 /**
  * Assembles the raw disk and packs it as qcow2, both in the scratch folder (`disk.raw`, `disk.qcow2`).
  * qemu-img writes the clusters in their order (no -W), so the qcow2 is reproducible as well.
+ * Returns where on the disk /usr and its hash tree are, in bytes.
  */
 export async function assembleDisk(
   image: Image,
@@ -159,7 +172,7 @@ export async function assembleDisk(
   initrd: string,
   tools: Tools,
   scratch: string,
-): Promise<void> {
+): Promise<Opaque[]> {
   const size = async (file: string) => (await stat(file)).size
   const partitions = partitionsOf(image, usr, {
     usr: await size(join(usr.folder, 'usr.erofs')),
@@ -181,4 +194,7 @@ export async function assembleDisk(
     env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
   }
   await runInside(enclosure, 'Assembling the disk', script)
+  return placePartitions(partitions)
+    .filter(({ attribute }) => attribute === READ_ONLY)
+    .map(({ start, length }) => ({ start: start * MIB, end: (start + length) * MIB }))
 }

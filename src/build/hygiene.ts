@@ -1,25 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { SeederError } from '../report/error.ts'
-
-/**
- * A PEM private key with a body: programs that merely know the header (ssh, openssl) do not match.
- * Perl syntax, for `grep -Pz`, where a file without NUL bytes is one record.
- */
-const PRIVATE_KEY = '-----BEGIN [A-Z ]*PRIVATE KEY-----\\s+(?:[A-Za-z-]+: .*\\s+)*[A-Za-z0-9+/=]{40}'
-
-/**
- * Shell text that prints a line `FINDING<tab>PATH` for every file below `folder`, a path in the image's tree (the
- * current folder), that holds a private key. The fixed string is looked for first: it is a hundred times faster than
- * the pattern.
- */
-export function findPrivateKeys(folder: string): string {
-  return [
-    `{ grep -rlaF --null 'PRIVATE KEY-----' .${folder} || true; } |`,
-    `  { xargs -0 -r grep -lPza -- '${PRIVATE_KEY}' || true; } |`,
-    `  sed 's|^\\./|private key\\t/|'`,
-  ].join('\n')
-}
+import { beginsKey, findKeyText, findPrivateKeys } from './private-keys.ts'
 
 /**
  * Shell text that checks the tree of the root file system in the current folder, printing a line per finding.
@@ -52,40 +34,50 @@ export function requireClean(where: string, findings: string): void {
   })
 }
 
-const KEY_HEADER = Buffer.from('PRIVATE KEY-----')
-const KEY_BODY = /PRIVATE KEY-----\s+(?:[A-Za-z-]+: .*\s+)*[A-Za-z0-9+/=]{40}/
+/** Bytes of the disk in which no file lies as it is: a compressed file system, whose tree was looked at before. */
+export interface Opaque {
+  readonly start: number
+  readonly end: number
+}
+
+/** Bytes that are read at once, a whole number of file systems' blocks, and how much of a text may lie across two of them. */
+const CHUNK = 4 << 20
+const SEAM = 4096
+const ZEROS = Buffer.alloc(CHUNK)
 
 /**
  * Reads the raw disk once, as it lies, for its SHA-256 (hex) and size (bytes), and for private keys that got past
  * the look at the trees, in a deleted block say. Throws SeederError with the offset of the first one.
  */
-export async function digestCleanDisk(file: string): Promise<{ sha256: string; size: number }> {
+export async function digestCleanDisk(
+  file: string,
+  opaque: readonly Opaque[] = [],
+): Promise<{ sha256: string; size: number }> {
   const hash = createHash('sha256')
   let size = 0
   let tail: Buffer = Buffer.alloc(0)
-  for await (const chunk of createReadStream(file, { highWaterMark: 4 << 20 }) as AsyncIterable<Buffer>) {
+  for await (const chunk of createReadStream(file, { highWaterMark: CHUNK }) as AsyncIterable<Buffer>) {
     hash.update(chunk)
-    const seam = Buffer.concat([tail, chunk.subarray(0, 512)])
-    const inSeam = findKey(seam)
-    const inChunk = inSeam === undefined ? findKey(chunk) : undefined
-    if (inSeam !== undefined || inChunk !== undefined) {
-      const offset = inSeam === undefined ? size + (inChunk ?? 0) : size - tail.length + inSeam
-      requireClean('the disk', `private key\toffset ${offset}`)
-    }
-    tail = chunk.subarray(-512)
+    const hidden = opaque.some(({ start, end }) => size >= start && size + chunk.length <= end)
+    const found = hidden || isZero(chunk) ? undefined : findInChunk(chunk, tail)
+    if (found !== undefined) requireClean('the disk', `private key\toffset ${size + found}`)
+    tail = hidden ? Buffer.alloc(0) : Buffer.from(chunk.subarray(-SEAM))
     size += chunk.length
   }
   return { sha256: hash.digest('hex'), size }
 }
 
-/** Whether there is a private key in a file. */
-export function holdsPrivateKey(content: Buffer): boolean {
-  return findKey(content) !== undefined
+function isZero(chunk: Buffer): boolean {
+  return chunk.equals(chunk.length === CHUNK ? ZEROS : ZEROS.subarray(0, chunk.length))
 }
 
-function findKey(bytes: Buffer): number | undefined {
-  for (let at = bytes.indexOf(KEY_HEADER); at >= 0; at = bytes.indexOf(KEY_HEADER, at + 1)) {
-    if (KEY_BODY.test(bytes.toString('latin1', at, at + 400))) return at
-  }
+/** Where in a chunk a key is, or before it in `tail`, the end of the chunk before (then the offset is negative). */
+function findInChunk(chunk: Buffer, tail: Buffer): number | undefined {
+  const seam = findKeyText(Buffer.concat([tail, chunk.subarray(0, SEAM)]))
+  if (seam !== undefined) return seam - tail.length
+  const text = findKeyText(chunk)
+  if (text !== undefined) return text
+  // Files begin at blocks; the smallest that our file systems have is a FAT's sector.
+  for (let offset = 0; offset < chunk.length; offset += 512) if (beginsKey(chunk, offset)) return offset
   return undefined
 }

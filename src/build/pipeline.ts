@@ -101,9 +101,9 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
       progress.phase('root')
       const root = await makeRoot(image, lock, files, generated, usr, tools, scratch)
       progress.phase('disk')
-      await assembleDisk(image, lock, usr, root, initrd, tools, scratch)
+      const opaque = await assembleDisk(image, lock, usr, root, initrd, tools, scratch)
       progress.phase('digests')
-      const raw = await digestCleanDisk(join(insideOf(scratch), 'disk.raw'))
+      const raw = await digestCleanDisk(join(insideOf(scratch), 'disk.raw'), opaque)
       const qcow2 = await measure(join(insideOf(scratch), 'disk.qcow2'))
       progress.phase('evidence')
       const uki = {

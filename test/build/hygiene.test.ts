@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { digestCleanDisk, FIND_LEFTOVERS, findPrivateKeys, requireClean } from '../../src/build/hygiene.ts'
+import { digestCleanDisk, FIND_LEFTOVERS, requireClean } from '../../src/build/hygiene.ts'
 import { sha256File } from '../../src/build/store.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder hygiene '))
@@ -68,33 +68,6 @@ describe('the look at the root file system', () => {
       'password of ops\t/etc/shadow',
       'password of root\t/etc/shadow',
     ])
-  })
-})
-
-describe('the look for private keys', () => {
-  it.each([
-    ['PKCS 8', pkcs8],
-    ['OpenSSH', `-----BEGIN OPENSSH PRIVATE KEY-----\n${'b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ'}\n`],
-    [
-      'encrypted PEM',
-      `-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n${'A'.repeat(64)}\n`,
-    ],
-    ['indented in YAML', `key: |\n  ${pkcs8.replaceAll('\n', '\n  ')}`],
-    ['with Windows line ends', pkcs8.replaceAll('\n', '\r\n')],
-  ])('finds one: %s', async (_form, text) => {
-    await put('usr/share/a b/key.pem', text)
-    expect(await findings(findPrivateKeys('/usr'))).toEqual(['private key\t/usr/share/a b/key.pem'])
-    expect(await findings(findPrivateKeys('/'))).toEqual(['private key\t/usr/share/a b/key.pem'])
-    expect(await findings(findPrivateKeys('/etc'))).toEqual([])
-  })
-
-  it('does not take a program that knows the header for a key', async () => {
-    await put('usr/bin/ssh', '\0-----BEGIN OPENSSH PRIVATE KEY-----\0-----END OPENSSH PRIVATE KEY-----\0')
-    await put(
-      'usr/share/cert.pem',
-      `-----BEGIN CERTIFICATE-----\n${'A'.repeat(64)}\n-----END CERTIFICATE-----\n`,
-    )
-    expect(await findings(findPrivateKeys('/'))).toEqual([])
   })
 })
 
