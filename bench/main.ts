@@ -1,12 +1,12 @@
 /**
  * `npm run bench [-- --peers] [--json FILE]`: measures what this checkout does on this machine, and with --peers does
  * the same job with mkosi in the same run. Prints a table and JSON. With --deploy it measures deploy.sh
- * instead, with --release what goes to GitHub and comes from there. It is a benchmark and never fails on a number:
+ * instead, with --release what goes to GitHub and comes from there, with --against DIR builds by this and another checkout. It is a benchmark and never fails on a number:
  * runs drift, so compare what one run measured side by side.
  */
 import { appendFile, cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { execa } from 'execa'
 import { findEmulator } from '../src/boot/accelerator.ts'
@@ -14,6 +14,7 @@ import { bootToReady, cloudInitFinished } from '../src/boot/ready.ts'
 import type { Manifest } from '../src/build/manifest.ts'
 import { loadImage, requestedPackages } from '../src/image/definition.ts'
 import { formatBytes, formatTable } from '../src/report/table.ts'
+import { benchAgainst } from './against.ts'
 import { benchDeploy } from './deploy.ts'
 import { samplePeakMemory } from './memory.ts'
 import { benchMkosi } from './peers/mkosi.ts'
@@ -34,6 +35,7 @@ const { values: options } = parseArgs({
     peers: { type: 'boolean' },
     deploy: { type: 'boolean' },
     release: { type: 'boolean' },
+    against: { type: 'string' },
     json: { type: 'string' },
   },
 })
@@ -48,6 +50,8 @@ try {
     say('building the image')
     const { manifest } = await build(checkout, out, [])
     await benchDeploy(out, join(out, manifest.qcow2.file), await emptyFolder('hosts'))
+  } else if (options.against !== undefined) {
+    await benchAgainst(checkout, resolve(options.against), folder, say)
   } else if (options.release) {
     await benchRelease(folder)
   } else {
