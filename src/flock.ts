@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { FileHandle } from 'node:fs/promises'
+import { childEnvironment } from './child-process.ts'
 import { SeederError } from './report/error.ts'
 
 /**
@@ -10,6 +11,7 @@ export async function tryLock(handle: FileHandle): Promise<boolean> {
   // Node has no call for it: flock(1) locks the file that it inherits, and the lock stays with it.
   const child = spawn('flock', ['--exclusive', '--nonblock', '3'], {
     stdio: ['ignore', 'ignore', 'ignore', handle.fd],
+    env: childEnvironment(),
   })
   return new Promise((resolve, reject) => {
     child.on('error', (cause) => reject(new SeederError('flock, of util-linux, cannot be run', { cause })))

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { execa } from 'execa'
+import { childEnvironment, execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 import { type Firmware, findFirmware } from './firmware.ts'
 
@@ -85,7 +85,11 @@ export async function probeAccelerator(
     ...['-drive', `if=pflash,unit=1,format=raw,snapshot=on,file=${firmware.vars}`],
     ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
   ]
-  const child = spawn(binary, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+  const child = spawn(binary, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+    env: childEnvironment(),
+  })
   const errors: string[] = []
   createInterface({ input: child.stderr }).on('line', (line) => errors.push(line))
   const { promise, resolve } = Promise.withResolvers<{ works: boolean; reason: string }>()

@@ -1,6 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { execa } from 'execa'
+import { execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /** A certificate and its key (PEM). */

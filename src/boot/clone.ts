@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { copyFile, mkdir, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Duplex, type Readable, type Writable } from 'node:stream'
-import { execa } from 'execa'
+import { childEnvironment, execa } from '../child-process.ts'
 import { describeError, SeederError } from '../report/error.ts'
 import type { Emulator } from './accelerator.ts'
 import { GuestAgent } from './agent.ts'
@@ -171,6 +171,7 @@ export class Clone {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       // Ctrl-C is for the proof, which ends its VMs itself.
       detached: true,
+      env: childEnvironment(),
     })
     this.process = child
     const port = child.stdio[agentDescriptor]

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { execa } from 'execa'
 import { stringify } from 'yaml'
+import { execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /** A network card as Proxmox describes it to cloud-init. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
-import { execa } from 'execa'
+import { execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /** A content's digest and how long it is in bytes. */

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { execa } from 'execa'
+import { execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /** A private network: one Linux bridge, and the addresses this process has on it. */

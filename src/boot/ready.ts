@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { execa } from 'execa'
 import { z } from 'zod'
+import { execa } from '../child-process.ts'
 import type { Emulator } from './accelerator.ts'
 import { Clone } from './clone.ts'
 import { driveFiles } from './cloudinit.ts'

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { execa } from 'execa'
+import { execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /** The operator's key of a proof. */

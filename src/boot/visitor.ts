@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
-import { execa } from 'execa'
+import { execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /** Where a connection comes from and goes to. */

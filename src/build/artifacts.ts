@@ -1,6 +1,6 @@
 import { lstat, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { execa } from 'execa'
+import { execa } from '../child-process.ts'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { interruption } from '../interruption.ts'

@@ -1,7 +1,7 @@
 import { chmod, copyFile, link, mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { execa } from 'execa'
 import { Store } from '../build/store.ts'
+import { execa } from '../child-process.ts'
 import { workIn } from '../disk-error.ts'
 import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { execa } from 'execa'
+import { execa } from '../child-process.ts'
 import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
 import { aptComplaint } from './apt-complaint.ts'

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
+import { childEnvironment } from '../child-process.ts'
 import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
 
@@ -29,6 +30,7 @@ async function lock(file: string, fd: number): Promise<void> {
   interruption.throwIfAborted()
   const flock = spawn('flock', ['--exclusive', '--timeout', String(patience), '3'], {
     stdio: ['ignore', 'ignore', 'pipe', fd],
+    env: childEnvironment(),
     signal: interruption,
   })
   const ended = once(flock, 'close')

@@ -2,7 +2,7 @@ import { generateKeyPair, type KeyObject, randomBytes, X509Certificate } from 'n
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { execa } from 'execa'
+import { execa } from '../child-process.ts'
 import { interruption } from '../interruption.ts'
 import { SeederError } from '../report/error.ts'
 

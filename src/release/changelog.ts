@@ -1,5 +1,5 @@
-import { execa } from 'execa'
 import { z } from 'zod'
+import { execa } from '../child-process.ts'
 
 /** What a package's own changelog says of the versions after the one that there was. */
 export const packageChangesSchema = z
