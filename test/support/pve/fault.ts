@@ -27,6 +27,11 @@ export type ActiveFault =
   | { readonly kind: 'foreign-vm'; readonly vmid: number; readonly config: string }
   /** Another process works on the VM, for a time or for ever. */
   | { readonly kind: 'hold-lock'; readonly vmid: number; readonly seconds: number }
+  /**
+   * /etc/pve is empty from this moment on, as when pve-cluster restarts: for a time, or until the host's
+   * `restoreCluster`. The call itself goes on.
+   */
+  | { readonly kind: 'cluster-gone'; readonly when: FaultMoment; readonly seconds?: number }
   /** A storage is not there any more. */
   | { readonly kind: 'storage-gone'; readonly storage: string }
 

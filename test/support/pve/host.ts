@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { Faults } from './faults.ts'
 import { defaultStorages, furnish, type StorageDefinition } from './furnish.ts'
 import { type HostResult, killGroup, outcome, ready, runningHolder } from './host-process.ts'
-import { Layout } from './layout.ts'
+import { clusterMount, Layout } from './layout.ts'
 import { type Bridge, enterArguments, hostScript, unshareArguments } from './namespaces.ts'
 
 export type { HostResult } from './host-process.ts'
@@ -211,6 +211,21 @@ export class PveHost {
       : ['unshare', '--user', '--map-root-user', '--map-auto', '--', ...remove]
     await outcome(spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' }))
     await rm(this.folder, { recursive: true, force: true })
+  }
+
+  /** Empties /etc/pve, as pve-cluster does when it stops. */
+  async loseCluster(): Promise<void> {
+    await this.must(['umount', '--lazy', '/etc/pve'])
+  }
+
+  /** Fills it again, if it is empty. */
+  async restoreCluster(): Promise<void> {
+    await this.must(['sh', '-c', '[ -L /etc/pve/local ] || mount --bind "$0" /etc/pve', clusterMount])
+  }
+
+  private async must(argv: readonly string[]): Promise<void> {
+    const { code, stderr } = await this.run(argv)
+    if (code !== 0) throw new Error(`${argv.join(' ')} failed on the stand-in host: ${stderr}`)
   }
 
   /** Where a file of the host is found from outside, until it is switched off or on the next time. */

@@ -16,6 +16,9 @@ export const layeredFolders = ['/etc', '/var/lib', '/var/log', '/usr/sbin', '/us
 /** Inside the host: where the stand-ins find their faults and write down their calls. */
 export const controlMount = '/run/stand-in'
 
+/** Inside the host: what is in /etc/pve, whether it is mounted there or not. */
+export const clusterMount = '/run/stand-in-cluster'
+
 /** Where the parts of a host are in its state folder. */
 export class Layout {
   readonly folder: string

@@ -1,4 +1,4 @@
-import { controlMount, type Layout, layeredFolders, ownFolders } from './layout.ts'
+import { clusterMount, controlMount, type Layout, layeredFolders, ownFolders } from './layout.ts'
 
 /** A bridge of the host and the host's own addresses on it, with prefix length. */
 export interface Bridge {
@@ -57,7 +57,8 @@ export function hostScript(
     ...ownFolders.map((path) => `mount --bind ${quote(layout.own(path))} ${path}`),
     'mount -t tmpfs -o mode=755 tmpfs /run',
     'mkdir -m 1777 /run/lock',
-    `mkdir /run/lock/qemu-server /run/qemu-server ${controlMount}`,
+    `mkdir /run/lock/qemu-server /run/qemu-server ${controlMount} ${clusterMount}`,
+    `mount --bind /etc/pve ${clusterMount}`,
     `mount --bind ${quote(layout.control)} ${controlMount}`,
     'ip -batch - <<END',
     'link set lo up',

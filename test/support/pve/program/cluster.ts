@@ -12,8 +12,22 @@ import { PveError } from './failure.ts'
 /** Where pmxcfs is. */
 export const clusterFolder = '/etc/pve'
 
+/** Whether pmxcfs runs: without it /etc/pve is an empty folder. */
+export function isClusterThere(): boolean {
+  return existsSync(`${clusterFolder}/local`)
+}
+
+/**
+ * Refuses what needs pmxcfs when that does not run.
+ * @throws PveError
+ */
+export function requireCluster(): void {
+  if (!isClusterThere()) throw new PveError('ipcc_send_rec[1] failed: Connection refused', 255)
+}
+
 /** This node's name. */
 export function nodeName(): string {
+  requireCluster()
   return readlinkSync(`${clusterFolder}/local`).replace(/^nodes\//, '')
 }
 
@@ -37,6 +51,7 @@ export function readConfigText(vmid: number, status = 2): string {
 
 /** Writes a file of the cluster's as a whole: nobody sees half of it, not even after a power cut. */
 export function writeClusterFile(path: string, text: string): void {
+  requireCluster()
   const file = `${clusterFolder}/${path}`
   const temporary = `${file}.tmp.${process.pid}`
   writeFileSync(temporary, text, { mode: 0o640 })
@@ -55,6 +70,7 @@ export function vmsOf(node: string): number[] {
 
 /** Every node's name. */
 export function nodeNames(): string[] {
+  requireCluster()
   return readdirSync(`${clusterFolder}/nodes`).sort()
 }
 

@@ -1,5 +1,7 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import type { ActiveFault, FaultMoment } from '../fault.ts'
+import { clusterMount } from '../layout.ts'
 import { PveError } from './failure.ts'
 import { err } from './output.ts'
 import { isInterrupted } from './processes.ts'
@@ -38,7 +40,8 @@ export async function passMoment(moment: FaultMoment): Promise<void> {
       err(fault.stderr.replace(/\n?$/, '\n'))
       throw new InjectedFailure(fault.status)
     }
-    if (fault.kind === 'pause') await release()
+    if (fault.kind === 'cluster-gone') loseCluster(fault.seconds)
+    else if (fault.kind === 'pause') await release()
     else if (fault.kind === 'power-cut') await cutPower()
     else if (askForKill !== undefined) await askForKill()
     else process.kill(0, 'SIGKILL')
@@ -58,6 +61,13 @@ async function release(): Promise<void> {
     if (isInterrupted()) throw new PveError('interrupted by signal')
     await new Promise((wake) => setTimeout(wake, 20))
   }
+}
+
+function loseCluster(seconds: number | undefined): void {
+  spawnSync('/bin/umount', ['--lazy', '/etc/pve'])
+  if (seconds === undefined) return
+  const script = `sleep ${seconds}; exec mount --bind ${clusterMount} /etc/pve`
+  spawn('/bin/sh', ['-c', script], { stdio: 'ignore', detached: true }).unref()
 }
 
 async function cutPower(): Promise<never> {

@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import { noteCall, prepareHost } from './calls.ts'
+import { isClusterThere } from './cluster.ts'
 import { complain, runCommand } from './command.ts'
 import { passMoment, setActiveFaults } from './faults.ts'
 import { err, out } from './output.ts'
@@ -52,6 +53,11 @@ async function main([program = '', ...argv]: readonly string[]): Promise<number>
   await prepareHost(faults)
   try {
     await passMoment('before')
+    if (['qm', 'pvesm', 'pvesh'].includes(name) && !isClusterThere()) {
+      err('ipcc_send_rec[1] failed: Connection refused\n'.repeat(3))
+      err('Unable to load access control list: Connection refused\n')
+      return 255
+    }
     const status = await run(argv)
     await passMoment('after')
     return status

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
-import { clusterFolder, configPath, readConfigText, writeClusterFile } from './cluster.ts'
+import { clusterFolder, configPath, readConfigText, requireCluster, writeClusterFile } from './cluster.ts'
 import { PveError } from './failure.ts'
 
 /** A VM's configuration, or one of its snapshots. */
@@ -86,6 +86,7 @@ export function writeConfig(vmid: number, config: VmConfig): void {
 }
 
 export function removeConfig(vmid: number): void {
+  requireCluster()
   rmSync(`${clusterFolder}/${configPath(vmid)}`, { force: true })
 }
 

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { clusterFolder } from '../cluster.ts'
+import { clusterFolder, requireCluster } from '../cluster.ts'
 import { PveError } from '../failure.ts'
 import { DirectoryStorage } from './directory.ts'
 import type { Storage } from './storage.ts'
@@ -15,6 +15,7 @@ export interface StorageSection {
 
 /** What `storage.cfg` says. */
 export function readStorageSections(): StorageSection[] {
+  requireCluster()
   const sections: StorageSection[] = []
   for (const line of readFileSync(`${clusterFolder}/storage.cfg`, 'utf8').split('\n')) {
     const [, type, name] = /^(\w+): (\S+)$/.exec(line) ?? []
