@@ -1,5 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { lstat, open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isAddress } from '../platform/address.ts'
 import { SeederError } from '../report/error.ts'
 
@@ -59,17 +60,59 @@ export function uuidOf(guest: Guest): string | undefined {
   return propertyOf(guest.settings.get('smbios1') ?? '', 'uuid')?.toLowerCase()
 }
 
+/** Milliseconds to wait for pve-cluster: every upgrade restarts it, and the folder is empty until it is back. */
+const patience = 60_000
+
 /**
- * Every guest of the cluster.
- * @throws SeederError where there is no Proxmox VE, or its cluster file system is not there
+ * Every guest of the cluster. An empty folder is not taken for a cluster without guests: its file system is waited for.
+ * @param patienceMs how long that may take
+ * @throws SeederError where there is no Proxmox VE, or its cluster file system does not come back
  */
-export async function readGuests(pve = pveFolder): Promise<Guest[]> {
-  const nodes = await readdir(join(pve, 'nodes')).catch((cause: unknown) => {
-    throw new SeederError(`The virtual machines of this host cannot be read: there is no ${pve}/nodes`, {
-      fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
-      cause,
+export async function readGuests(pve = pveFolder, patienceMs = patience): Promise<Guest[]> {
+  const until = Date.now() + patienceMs
+  for (;;) {
+    const handle = await open(pve).catch((cause: unknown) => {
+      throw notThere(pve, cause)
     })
+    try {
+      const guests = await readHeld(`/proc/self/fd/${handle.fd}`)
+      if (guests) return guests
+    } finally {
+      await handle.close()
+    }
+    if (Date.now() >= until) throw notThere(pve)
+    await sleep(Math.min(500, patienceMs))
+  }
+}
+
+function notThere(pve: string, cause?: unknown): SeederError {
+  return new SeederError(`The virtual machines of this host cannot be read: there is no ${pve}/nodes`, {
+    fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
+    cause,
   })
+}
+
+/**
+ * The guests below a folder that is held open: a file system that goes away meanwhile does not come back at the same
+ * place, so what is at the beginning and at the end is of one. Undefined when it was away.
+ */
+async function readHeld(pve: string): Promise<Guest[] | undefined> {
+  try {
+    await lstat(join(pve, 'local'))
+    const guests = await readAll(pve)
+    await lstat(join(pve, 'local'))
+    return guests
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && away.includes(String(error.code))) return undefined
+    throw error
+  }
+}
+
+/** What a folder says whose file system is not mounted, or whose program has ended. */
+const away = ['ENOENT', 'ENOTCONN', 'ECONNABORTED', 'EIO']
+
+async function readAll(pve: string): Promise<Guest[]> {
+  const nodes = await readdir(join(pve, 'nodes'))
   const places = await Promise.all(
     nodes
       .sort()

@@ -31,11 +31,32 @@ export function parseVolumes(text: string): Volume[] {
   })
 }
 
-/** Every guest's volume on the storages of this node that hold disks. */
+/** What `pvesm status` prints: the storages that ought to be there and are not. */
+export function parseInactive(text: string): string[] {
+  return text.split('\n').flatMap((line) => {
+    const [name = '', , status] = line.trim().split(/\s+/)
+    return status === 'inactive' ? [name] : []
+  })
+}
+
+/**
+ * Every guest's volume on the storages of this node that hold disks of VMs or containers, as deploy.sh looks for them.
+ * @throws SeederError when one of them is not there: what is on it nobody knows
+ */
 export async function readVolumes(host: Host): Promise<Volume[]> {
-  const images = parseStorages(await host.output(['pvesm', 'status', '--content', 'images']))
+  const names = new Set<string>()
+  for (const content of ['images', 'rootdir']) {
+    const status = await host.output(['pvesm', 'status', '--content', content])
+    const [inactive] = parseInactive(status)
+    if (inactive !== undefined) {
+      throw new SeederError(`The disks on all storages were looked for; ${inactive} is inactive`, {
+        fix: `see pvesm status, and make it active; or, if it is not to be used: pvesm set ${inactive} --disable 1`,
+      })
+    }
+    for (const { name } of parseStorages(status)) names.add(name)
+  }
   const found: Volume[] = []
-  for (const { name } of images) found.push(...parseVolumes(await host.output(['pvesm', 'list', name])))
+  for (const name of names) found.push(...parseVolumes(await host.output(['pvesm', 'list', name])))
   return found
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -81,6 +81,7 @@ describe('the guests of a cluster', () => {
     await writeFile(join(pve, 'nodes/pve1/qemu-server/9001.conf.tmp.12'), 'name: b\n')
     await writeFile(join(pve, 'nodes/pve1/lxc/300.conf'), 'hostname: c\n')
     await writeFile(join(pve, 'nodes/pve2/qemu-server/101.conf'), 'name: d\n')
+    await symlink('nodes/pve1', join(pve, 'local'))
   })
   afterAll(() => rm(pve, { recursive: true }))
 
@@ -91,6 +92,21 @@ describe('the guests of a cluster', () => {
       [300, 'lxc', 'pve1'],
       [9001, 'qemu', 'pve1'],
     ])
+  })
+
+  it('are not none when the file system of the cluster is away: it is waited for', async () => {
+    const mount = `${pve} mount`
+    await mkdir(mount)
+    const reading = readGuests(mount)
+    await cp(pve, `${pve} copy`, { recursive: true, verbatimSymlinks: true })
+    await rename(`${pve} copy`, mount)
+    try {
+      expect(await reading).toHaveLength(3)
+      await rm(join(mount, 'local'))
+      await expect(readGuests(mount, 10)).rejects.toThrow(/cannot be read: there is no /)
+    } finally {
+      await rm(mount, { recursive: true })
+    }
   })
 
   it('cannot be read where there is no Proxmox VE', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { chooseSnippetStorage, parseStorages, parseVolumes } from '../../src/host/storage.ts'
+import { chooseSnippetStorage, parseInactive, parseStorages, parseVolumes } from '../../src/host/storage.ts'
 
 /** As Proxmox VE 9 prints it. */
 const status = `Name             Type     Status     Total (KiB)      Used (KiB) Available (KiB)        %
@@ -23,6 +23,7 @@ describe('what pvesm prints', () => {
       { name: 'local-lvm', type: 'lvmthin' },
     ])
     expect(parseStorages('')).toEqual([])
+    expect(parseInactive(status)).toEqual(['old'])
   })
 
   it('of volumes: those of guests', () => {

@@ -1,10 +1,8 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SeederError } from '../../report/error.ts'
 import { type Argv, briefly, type Host, lastWords } from '../commands.ts'
-import { type Guest, parseGuest, pveFolder, readGuests } from '../guests.ts'
+import { type Guest, readGuests } from '../guests.ts'
 import { readVolumes } from '../storage.ts'
 import { diskAt } from '../templates.ts'
 import type { NodeEntry } from './ledger.ts'
@@ -58,8 +56,11 @@ export async function perform(
 }
 
 async function readGuest(vmid: number, node: string): Promise<Guest> {
-  const file = join(pveFolder, 'nodes', node, 'qemu-server', `${vmid}.conf`)
-  return parseGuest(await readFile(file, 'utf8'), { vmid, kind: 'qemu', node })
+  const guest = (await readGuests()).find((one) => one.vmid === vmid && one.node === node)
+  if (guest) return guest
+  throw new SeederError(`VM ${vmid} has no configuration on ${node}`, {
+    fix: 'see whether somebody removed or migrated it',
+  })
 }
 
 /** Whether a VM runs. */
