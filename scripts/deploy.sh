@@ -25,8 +25,12 @@ DIR is what `seeder build --out` or a download left. Runs as root, needs only wh
   --help                   this text
 
 /etc/seeder/deploy.conf has the same policies as KEY=value (STORAGE, VMID_RANGE, KEEP, SMOKE, ALLOWED_SIGNERS,
-ALLOW_UNSIGNED). What stands there cannot be changed by an option. Called through sudo, no policy option is taken.
+ALLOW_UNSIGNED), and two that no option has. What stands there cannot be changed by an option.
+  MINIMUM=IMAGE=VERSION,…  the oldest version of each image that may become the current one, for root as well
+  ALLOW_OLDER=1            through sudo, too, an older version may take the place of a newer one (0)
+Called through sudo, no policy option is taken, and nothing newer makes room for something older.
 Exit status: 0 done, 1 failed and undone, or a disk is not what was deployed; 2 wrong use, 75 another deploy is at work.
+It is about what was done: where nobody reads the messages any more, what was begun goes on to its end all the same.
 USAGE
 }
 
@@ -38,8 +42,12 @@ readonly TEMPLATES=$STATE/templates
 readonly STAGE=$STATE/stage
 readonly JOURNAL=$STATE/journal
 readonly HISTORY=$STATE/history
+readonly IMAGE_PATTERN='[a-z][a-z0-9-]{0,39}'
+readonly VERSION_PATTERN='[0-9][A-Za-z0-9.]{0,39}-[0-9]{1,6}'
 readonly CLUSTER_LOCK=/etc/pve/priv/lock/seeder-deploy
 readonly CLUSTER_LOCK_HELD=$STATE/cluster-lock
+# Where Proxmox VE has the configurations of all guests: its own file system, which is away while pve-cluster restarts.
+readonly CLUSTER=/etc/pve
 
 # pmxcfs lets a lock go that nobody has touched for two minutes.
 readonly CLUSTER_LOCK_SECONDS=120
@@ -47,12 +55,18 @@ readonly CLUSTER_LOCK_SECONDS=120
 readonly SMOKE_SECONDS=600
 # How long a task of Proxmox VE that outlived a killed run may go on before recovery gives up waiting for it.
 readonly TASK_SECONDS=900
+# Every upgrade restarts pve-cluster: that takes seconds, on a busy host more.
+readonly CLUSTER_SECONDS=60
+# A message is dropped, and so are all after it, when nobody has taken it after this time.
+readonly SAY_SECONDS=10
 
 VERB=deploy
 DIRECTORIES=()
 ROLLBACK=()
 DRY_RUN='' JSON='' VERBOSE=''
-STORAGE='' VMID_RANGE='' KEEP='' SMOKE='' ALLOWED_SIGNERS='' ALLOW_UNSIGNED=''
+STORAGE='' VMID_RANGE='' KEEP='' SMOKE='' ALLOWED_SIGNERS='' ALLOW_UNSIGNED='' ALLOW_OLDER=''
+# The oldest version that is taken, by image.
+declare -A MINIMUM=()
 NODE='' RANGE_FIRST='' RANGE_LAST='' STORAGE_TYPE='' STORAGE_FREE=''
 # A transaction is open: it is undone on the way out while this is set.
 OPEN=''
@@ -61,17 +75,37 @@ STAGED='' IMAGE='' VERSION='' VMID=''
 # What a command of Proxmox VE said last.
 PVE_SAID=''
 RESULTS=()
+# What `look` has seen: each guest's configuration by its file below /etc/pve, and the numbers that guests have.
+declare -A GUESTS=() GUEST_IDS=()
+# The storages' types.
+declare -A TYPES=()
+# What `list_volumes` has seen: "VOLUME BYTES VMID" lines, and the numbers that volumes have.
+VOLUMES=''
+declare -A VOLUME_IDS=()
+# /etc/pve was away for too long; nobody takes messages any more.
+LOST='' MUTE=''
+# What is finished was begun through sudo.
+FOR_JOB=''
+# The lock of this host, once it is held.
+exec {LOCK}</dev/null
 
 # --- telling
 
-say() { printf '%s\n' "$*" >&2; }
+# say TEXT: a line on standard error. It may fail, as when nobody reads any more or a disk is full; what is done goes on. A
+# process of its own writes it, as SIGPIPE would end this one.
+say() {
+  local status=0
+  [[ -z $MUTE ]] || return 0
+  timeout --foreground "$SAY_SECONDS" printf '%s\n' "$*" >&2 2>/dev/null {LOCK}>&- </dev/null || status=$?
+  ((status != 124)) || MUTE=1
+}
 
-verbose() { [[ -z $VERBOSE ]] || printf '    %s\n' "$*" >&2; }
+verbose() { [[ -z $VERBOSE ]] || say "    $*"; }
 
 # fail WHAT [FIX [STATUS]]: what was attempted and found, in a line, and what to do about it.
 fail() {
-  printf 'deploy: %s\n' "$1" >&2
-  [[ -z ${2-} ]] || printf '  → %s\n' "$2" >&2
+  say "deploy: $1"
+  [[ -z ${2-} ]] || say "  → $2"
   exit "${3-1}"
 }
 
@@ -80,7 +114,7 @@ show_command() {
   for word; do
     if [[ $word =~ ^[a-zA-Z0-9_./:=,@+%-]+$ ]]; then text+=" $word"; else text+=" ${word@Q}"; fi
   done
-  printf '    %s\n' "${text:1}" >&2
+  say "    ${text:1}"
 }
 
 # --- the environment: what somebody who calls us through sudo could bend
@@ -101,18 +135,19 @@ clean_environment() {
   IFS=$' \t\n'
   umask 022
   cd /
+  # A program's own file would get the number of a closed descriptor, and what the program says would be written to it.
+  true 3<&0 || exec </dev/null
+  true 3>&1 || exec >/dev/full
+  true 3>&2 || exec 2>/dev/null
 }
 
 require_host() {
   ((EUID == 0)) || fail 'this makes VM templates, which takes root' 'run it as root, or through the sudoers line of runner.sh'
   local name
-  for name in qm pvesm qemu-img ssh-keygen openssl flock; do
+  for name in qm pvesm qemu-img ssh-keygen openssl flock dpkg; do
     command -v "$name" >/dev/null || fail "looked for $name; it is not here" 'run this on a Proxmox VE 8 or 9 host'
   done
-  NODE=$(readlink /etc/pve/local) || true
-  NODE=${NODE##*/}
-  [[ -n $NODE ]] ||
-    fail 'looked for this node in /etc/pve/local; it is not there' 'run this on a Proxmox VE host whose pve-cluster service runs'
+  look
 }
 
 # --- policy
@@ -146,16 +181,32 @@ read_policy() {
     number=$((number + 1))
     line=${line%%$'\r'}
     [[ -n $line && $line != '#'* ]] || continue
-    [[ $line =~ ^(STORAGE|VMID_RANGE|KEEP|SMOKE|ALLOWED_SIGNERS|ALLOW_UNSIGNED)=(.*)$ ]] ||
+    [[ $line =~ ^(STORAGE|VMID_RANGE|KEEP|SMOKE|ALLOWED_SIGNERS|ALLOW_UNSIGNED|ALLOW_OLDER|MINIMUM)=(.*)$ ]] ||
       fail "$CONF, line $number: found ${line@Q}" \
-        'write KEY=value with STORAGE, VMID_RANGE, KEEP, SMOKE, ALLOWED_SIGNERS or ALLOW_UNSIGNED' 2
+        'write KEY=value with STORAGE, VMID_RANGE, KEEP, SMOKE, ALLOWED_SIGNERS, ALLOW_UNSIGNED, ALLOW_OLDER or MINIMUM' 2
     [[ -n ${BASH_REMATCH[2]} ]] || continue
-    set_policy "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "$CONF, line $number,"
+    if [[ ${BASH_REMATCH[1]} == MINIMUM ]]; then
+      set_minimum "${BASH_REMATCH[2]}" "$CONF, line $number"
+    else
+      set_policy "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "$CONF, line $number,"
+    fi
   done <"$CONF"
 }
 
+# set_minimum TEXT SOURCE: IMAGE=VERSION for each image, with commas or blanks in between.
+set_minimum() {
+  local word
+  for word in ${1//[,$'\t']/ }; do
+    [[ $word =~ ^($IMAGE_PATTERN)=($VERSION_PATTERN)$ ]] ||
+      fail "$2: found ${word@Q}" 'write MINIMUM=IMAGE=VERSION, for example MINIMUM=haproxy=3.0.11-2,etcd=3.6.16-1' 2
+    [[ ${MINIMUM[${BASH_REMATCH[1]}]-${BASH_REMATCH[2]}} == "${BASH_REMATCH[2]}" ]] ||
+      fail "$2 asks for ${BASH_REMATCH[2]} of ${BASH_REMATCH[1]}; above it is ${MINIMUM[${BASH_REMATCH[1]}]}" 'leave one of them' 2
+    MINIMUM[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
+  done
+}
+
 check_policy() {
-  VMID_RANGE=${VMID_RANGE:-9000-9099} KEEP=${KEEP:-3} SMOKE=${SMOKE:-1} ALLOW_UNSIGNED=${ALLOW_UNSIGNED:-0}
+  VMID_RANGE=${VMID_RANGE:-9000-9099} KEEP=${KEEP:-3} SMOKE=${SMOKE:-1} ALLOW_UNSIGNED=${ALLOW_UNSIGNED:-0} ALLOW_OLDER=${ALLOW_OLDER:-0}
   ALLOWED_SIGNERS=${ALLOWED_SIGNERS:-/etc/seeder/allowed_signers}
   [[ $VMID_RANGE =~ ^([1-9][0-9]{2,8})-([1-9][0-9]{2,8})$ ]] ||
     fail "the range of VM IDs is ${VMID_RANGE@Q}" 'give two numbers from 100 to 999999999, such as 9000-9099' 2
@@ -164,6 +215,7 @@ check_policy() {
   [[ $KEEP =~ ^[1-9][0-9]{0,3}$ ]] || fail "the number of templates to keep is ${KEEP@Q}" 'give a number from 1' 2
   [[ $SMOKE =~ ^[01]$ ]] || fail "SMOKE is ${SMOKE@Q}" 'write 0 or 1' 2
   [[ $ALLOW_UNSIGNED =~ ^[01]$ ]] || fail "ALLOW_UNSIGNED is ${ALLOW_UNSIGNED@Q}" 'write 0 or 1' 2
+  [[ $ALLOW_OLDER =~ ^[01]$ ]] || fail "ALLOW_OLDER is ${ALLOW_OLDER@Q}" 'write 0 or 1' 2
   [[ -z $STORAGE || $STORAGE =~ ^[a-zA-Z][a-zA-Z0-9._-]*$ ]] || fail "the storage is ${STORAGE@Q}" 'see pvesm status' 2
   [[ $ALLOWED_SIGNERS == /* ]] || fail "the allowed signers are in ${ALLOWED_SIGNERS@Q}" 'give an absolute path' 2
 }
@@ -190,7 +242,10 @@ parse_arguments() {
       --json) JSON=1 ;;
       --verbose) VERBOSE=1 ;;
       --list | --check | --retire | --recover | --rollback) choose_verb "${option#--}" ;;
-      --help | -h) usage && exit 0 ;;
+      --help | -h)
+        usage
+        exit
+        ;;
       --) DIRECTORIES+=("$@") && break ;;
       -*) fail "there is no option ${option@Q}" 'see deploy.sh --help' 2 ;;
       *) DIRECTORIES+=("$option") ;;
@@ -240,6 +295,7 @@ pve() {
   [[ -z $out ]] || while IFS= read -r line; do verbose "$line"; done <<<"$out"
   # The reason is in the last lines, and below it how the command is used.
   PVE_SAID=$(grep -v -e '\[OPTIONS\]$' -e '^$' <<<"$out" | tail -n 2 | paste -sd ' ') || true
+  look
   return "$status"
 }
 
@@ -250,20 +306,64 @@ must() {
   fail "$1 $2 ${3-} failed: ${PVE_SAID:-it said nothing}" 'see the task log of the VM in Proxmox VE; --verbose shows all it said'
 }
 
-conf_of() { printf '/etc/pve/nodes/%s/qemu-server/%s.conf' "$NODE" "$1"; }
+# --- what there is: guests and volumes. Nothing is concluded from a file that is not there unless /etc/pve was
+
+# look: reads the configurations of all guests of the cluster. While pve-cluster restarts there are none to be seen, which
+# says nothing about guests: that is waited for.
+look() {
+  local waited=0
+  until read_guests; do
+    cd /
+    ((waited > 0)) || say "  $CLUSTER is not there, as when pve-cluster restarts; waiting for it"
+    if ((waited >= CLUSTER_SECONDS)); then
+      LOST=1
+      fail "waited $CLUSTER_SECONDS s for $CLUSTER/local; without it nobody knows what VMs there are" \
+        'see whether this is a Proxmox VE host and its pve-cluster runs; what was begun stays noted: then run deploy.sh --recover'
+    fi
+    sleep 1
+    waited=$((waited + 1))
+  done
+  cd /
+}
+
+# The folder is held while it is read: one that goes away meanwhile does not come back at the same place, so what is at
+# its beginning and at its end is of one file system. False when it was not there.
+read_guests() {
+  local file text
+  GUESTS=() GUEST_IDS=()
+  cd "$CLUSTER" 2>/dev/null && [[ -L local ]] || return 1
+  NODE=$(readlink local) || return 1
+  NODE=${NODE##*/}
+  for file in nodes/*/{qemu-server,lxc}/[0-9]*.conf; do
+    text=''
+    if ! { IFS= read -r -d '' text || true; } 2>/dev/null <"$file"; then
+      # Somebody has removed it, or it cannot be read.
+      [[ ! -e $file ]] || return 1
+      continue
+    fi
+    GUESTS[$file]=$text
+    file=${file##*/}
+    GUEST_IDS[${file%.conf}]=1
+  done
+  [[ -L local && -n $NODE ]]
+}
+
+# What follows is about what `look` has seen.
+
+conf_exists() { [[ -n ${GUESTS[nodes/$NODE/qemu-server/$1.conf]+x} ]]; }
+
+conf_text() { printf '%s\n' "${GUESTS[nodes/$NODE/qemu-server/$1.conf]-}"; }
 
 # conf_value VMID KEY: a value of a VM's current configuration, without its snapshots; nothing if it has none.
 conf_value() {
-  local line file
-  file=$(conf_of "$1")
-  [[ -e $file ]] || return 0
+  local line
   while IFS= read -r line; do
     [[ $line != '['* ]] || break
     if [[ $line == "$2: "* ]]; then
       printf '%s\n' "${line#"$2: "}"
       break
     fi
-  done <"$file"
+  done <<<"${GUESTS[nodes/$NODE/qemu-server/$1.conf]-}"
 }
 
 has_tag() {
@@ -272,12 +372,17 @@ has_tag() {
   return 1
 }
 
-vm_exists() {
-  # Anywhere in the cluster, container or VM: they share the numbers.
-  compgen -G "/etc/pve/nodes/*/qemu-server/$1.conf" >/dev/null || compgen -G "/etc/pve/nodes/*/lxc/$1.conf" >/dev/null
-}
+# Anywhere in the cluster, container or VM: they share the numbers.
+vm_exists() { [[ -n ${GUEST_IDS[$1]+x} ]]; }
 
-volumes_of() { pvesm list "$1" --vmid "$2" --content images 2>/dev/null {LOCK}>&- | awk -v id="$2" 'NR > 1 && $NF == id { print $1 }'; }
+# is_named VOLUME: whether the configuration of any guest names it.
+is_named() {
+  local file
+  for file in "${!GUESTS[@]}"; do
+    [[ ${GUESTS[$file]} =~ :\ *(file=|volume=)?"$1"(,|$'\n'|$) ]] && return
+  done
+  return 1
+}
 
 # volume_of VMID KEY: the volume of a disk, as local:9000/vm-9000-disk-1.raw.
 volume_of() {
@@ -285,6 +390,54 @@ volume_of() {
   value=$(conf_value "$1" "$2")
   printf '%s\n' "${value%%,*}"
 }
+
+# volumes_of VMID: all volumes that its configuration names and that are its own.
+volumes_of() {
+  sed -nE "s/^(ide|sata|scsi|virtio|efidisk|tpmstate|unused)[0-9]+: (file=)?([A-Za-z][A-Za-z0-9._-]*:([^,]*[/:])?(vm|base)-$1-[^/,]+)(,.*)?$/\3/p
+    s/^vmstate: ([A-Za-z][A-Za-z0-9._-]*:([^,]*\/)?vm-$1-[^/,]+)$/\1/p" <<<"${GUESTS[nodes/$NODE/qemu-server/$1.conf]-}" | sort -u
+}
+
+# read_pvesm ARGUMENTS...: what pvesm prints, in PVESM. No answer is no empty answer.
+read_pvesm() {
+  local tries
+  for tries in 1 2 3; do
+    PVESM=$(pvesm "$@" 2>&1 {LOCK}>&- </dev/null) && return
+    sleep "$tries"
+    look
+  done
+  fail "pvesm $* failed: $(tail -n 1 <<<"$PVESM")" 'see pvesm status'
+}
+
+# list_volumes: the disks of all guests on all storages of this host. What is on one that is not there, nobody knows.
+list_volumes() {
+  local content name type state rest
+  local -A storages=()
+  VOLUMES='' VOLUME_IDS=()
+  for content in images rootdir; do
+    read_pvesm status --content "$content"
+    while read -r name type state rest; do
+      if [[ $state == active ]]; then storages[$name]=1; fi
+      [[ $state != inactive ]] || fail "looked on all storages for disks of guests; $name ($type) is inactive" \
+        "see pvesm status, and make it active; or, if it is not to be used: pvesm set $name --disable 1"
+    done <<<"$PVESM"
+  done
+  for name in "${!storages[@]}"; do
+    read_pvesm list "$name"
+    VOLUMES+=$(awk '$3 == "images" || $3 == "rootdir" { print $1, $4, $5 }' <<<"$PVESM")$'\n'
+  done
+  while read -r name rest; do
+    if [[ $rest == *' '* ]]; then VOLUME_IDS[${rest#* }]=1; fi
+  done <<<"$VOLUMES"
+}
+
+# list_volumes_on STORAGE VMID: only those of one guest on one storage.
+list_volumes_on() {
+  read_pvesm list "$1" --vmid "$2"
+  VOLUMES=$(awk -v id="$2" '($3 == "images" || $3 == "rootdir") && $5 == id { print $1, $4, $5 }' <<<"$PVESM")
+}
+
+# has_volume VOLUME: whether it is among the VOLUMES.
+has_volume() { [[ $'\n'$VOLUMES == *$'\n'"$1 "* ]]; }
 
 # live_task VMID: whether a task of Proxmox VE for a VM is at work. A task is UPID:node:pid:start:…, and its process
 # is the one that began at that tick (field 22 of its stat).
@@ -338,12 +491,15 @@ ledger_value() {
 # ours VMID: a template that this script made on this node: our entry, our tag, and the identity it was given.
 ours() {
   local uuid
-  [[ -e $TEMPLATES/$1 && -e $(conf_of "$1") ]] || return 1
+  [[ -e $TEMPLATES/$1 ]] && conf_exists "$1" || return 1
   uuid=$(ledger_value "$1" UUID)
   [[ -n $uuid && ,$(conf_value "$1" smbios1), == *",uuid=$uuid,"* ]] && has_tag "$1" seeder
 }
 
 good() { ours "$1" && [[ $(conf_value "$1" template) == 1 ]]; }
+
+# current_of IMAGE: the VM ID of its current template, if there is one.
+current_of() { templates_of "$1" | awk 'NR == 1'; }
 
 # templates_of IMAGE: the VM IDs of its good templates, the one that was promoted last first.
 templates_of() {
@@ -384,10 +540,15 @@ take_locks() {
 # A directory below /etc/pve/priv/lock is a lock of the whole cluster for as long as it is touched.
 take_cluster_lock() {
   local waited=0
-  if [[ ! -d ${CLUSTER_LOCK%/*} ]]; then return; fi
+  # A cluster of an old version has no such folder; a file system that is away has none either.
+  if [[ ! -d ${CLUSTER_LOCK%/*} ]]; then
+    look
+    [[ -d ${CLUSTER_LOCK%/*} ]] || return 0
+  fi
   until mkdir "$CLUSTER_LOCK" 2>/dev/null; do
     # We hold this host's lock: what a run on this host held is nobody's now.
-    if [[ -e $CLUSTER_LOCK_HELD ]] && touch "$CLUSTER_LOCK" 2>/dev/null; then break; fi
+    if [[ -e $CLUSTER_LOCK_HELD && -d $CLUSTER_LOCK ]] && touch -c "$CLUSTER_LOCK" 2>/dev/null; then break; fi
+    look
     [[ -d $CLUSTER_LOCK ]] || { ((waited < 3)) || fail "could not make $CLUSTER_LOCK" 'is the cluster quorate? see pvecm status'; }
     ((waited > 0)) || say "another node of the cluster deploys, or a run was killed; its lock ends within $CLUSTER_LOCK_SECONDS s"
     ((waited < CLUSTER_LOCK_SECONDS + 30)) || fail 'another node of the cluster deploys' 'try again when it has ended' 75
@@ -400,12 +561,12 @@ take_cluster_lock() {
 }
 
 # pmxcfs frees a lock that has not been touched for two minutes when somebody sets its time to zero, and leaves any other.
-release_stale_lock() { touch -d @0 "$CLUSTER_LOCK" 2>/dev/null || true; }
+release_stale_lock() { touch -c -d @0 "$CLUSTER_LOCK" 2>/dev/null || true; }
 
 keep_cluster_lock() {
   exec {LOCK}>&- >/dev/null 2>&1 </dev/null
   trap - EXIT INT TERM HUP
-  while kill -0 $$ && sleep 20; do touch "$CLUSTER_LOCK"; done
+  while kill -0 $$ && sleep 20; do touch -c "$CLUSTER_LOCK" || true; done
 }
 
 release_locks() {
@@ -413,8 +574,8 @@ release_locks() {
   for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
   exec {LOCK}>&-
   if [[ -e $CLUSTER_LOCK_HELD ]]; then
-    rmdir "$CLUSTER_LOCK" 2>/dev/null || true
-    rm -f "$CLUSTER_LOCK_HELD"
+    # What could not be removed, as when the file system is away, the next run takes over.
+    if rmdir "$CLUSTER_LOCK" 2>/dev/null || [[ -L $CLUSTER/local && ! -d $CLUSTER_LOCK ]]; then rm -f "$CLUSTER_LOCK_HELD"; fi
   fi
 }
 
@@ -491,7 +652,7 @@ verify_digest() {
 read_template_conf() {
   local dir=$1 line key value number=0
   local -A pattern=(
-    [IMAGE]='[a-z][a-z0-9-]{0,39}' [VERSION]='[0-9][A-Za-z0-9.]{0,39}-[0-9]{1,6}' [ROLES]='[a-z][a-z,-]*'
+    [IMAGE]=$IMAGE_PATTERN [VERSION]=$VERSION_PATTERN [ROLES]='[a-z][a-z,-]*'
     [BASE]='[a-z][a-z0-9-]*' [QCOW2]='[a-z0-9][A-Za-z0-9.-]*\.qcow2' [QCOW2_SHA256]='[0-9a-f]{64}'
     [RAW_SHA256]='[0-9a-f]{64}' [RAW_SIZE]='[1-9][0-9]{0,12}' [USR_ROOTHASH]='[0-9a-f]{64}' [UKI_SHA256]='[0-9a-f]{64}'
     [LOCK_SHA256]='[0-9a-f]{64}' [COMMIT]='([0-9a-f]{40,64})?' [EPOCH]='[0-9]{1,12}' [CORES]='[1-9][0-9]{0,2}'
@@ -550,6 +711,7 @@ unstage() {
 
 choose_storage() {
   local name type status rest free candidates=()
+  read_pvesm status --content images
   while read -r name type status rest; do
     [[ $name != Name ]] || continue
     # shellcheck disable=SC2086
@@ -558,9 +720,10 @@ choose_storage() {
     if [[ -n $STORAGE && $name == "$STORAGE" ]] || { [[ -z $STORAGE && $status == active ]] && storage_serves "$type"; }; then
       candidates+=("$name $type $status ${free:-0}")
     fi
-  done < <(pvesm status --content images 2>/dev/null {LOCK}>&-)
+  done <<<"$PVESM"
   if ((${#candidates[@]} == 0)); then
-    [[ -z $STORAGE ]] || ! pvesm status 2>/dev/null {LOCK}>&- | awk -v name="$STORAGE" '$1 == name { found = 1 } END { exit !found }' ||
+    read_pvesm status
+    [[ -z $STORAGE ]] || ! awk -v name="$STORAGE" '$1 == name { found = 1 } END { exit !found }' <<<"$PVESM" ||
       fail "the storage $STORAGE cannot hold VM disks" "allow it: pvesm set $STORAGE --content images,…; or name another with --storage"
     fail "${STORAGE:+there is no storage $STORAGE}${STORAGE:-no storage can hold VM disks}" 'see pvesm status, and name one with --storage'
   fi
@@ -580,24 +743,57 @@ require_room() {
     'make room, retire old templates (deploy.sh --retire), or name another storage'
 }
 
-# free_vmid [TAKEN]: the lowest free number of the range above TAKEN. One that has volumes without a VM is not free.
+# free_vmid [TAKEN]: the lowest free number of the range above TAKEN, by what `look` and `list_volumes` have seen. One that
+# has volumes without a VM, on whatever storage, is not free.
 free_vmid() {
   local vmid
   for ((vmid = ${1:-$((RANGE_FIRST - 1))} + 1; vmid <= RANGE_LAST; vmid++)); do
-    ! vm_exists "$vmid" || continue
-    [[ ! -e $TEMPLATES/$vmid && -z $(volumes_of "$STORAGE" "$vmid") ]] || continue
+    if vm_exists "$vmid" || [[ -e $TEMPLATES/$vmid || -n ${VOLUME_IDS[$vmid]-} ]]; then continue; fi
     printf '%s\n' "$vmid"
     return
   done
   return 1
 }
 
+# --- which version may become the current one
+
+# comparable VERSION: as dpkg orders versions; a word in it is a pre-release there, too: 3.1rc1 is older than 3.1.
+comparable() { sed -E 's/\.*([A-Za-z]+)\.*/~\1/g' <<<"$1"; }
+
+# older VERSION THAN: the component's version counts, and only then the revision, as a number.
+older() {
+  local status=0
+  dpkg --compare-versions "$(comparable "$1")" lt "$(comparable "$2")" >/dev/null 2>&1 || status=$?
+  ((status < 2)) || fail "could not compare the versions $1 and $2" 'see dpkg --compare-versions'
+  return "$status"
+}
+
+# for_job: whether somebody who is not root started what is being done.
+for_job() { [[ -n $FOR_JOB ]] || through_sudo; }
+
+# permit IMAGE VERSION [CURRENT]: refuses a version that may not take the place of the current template.
+permit() {
+  local minimum=${MINIMUM[$1]-} current
+  if [[ -n $minimum ]] && older "$2" "$minimum"; then
+    fail "$1 $2 is not taken: it is older than $minimum, the oldest version that $CONF allows" \
+      "use a newer one; or change MINIMUM in $CONF as root"
+  fi
+  [[ -n ${3-} ]] || return 0
+  current=$(ledger_value "$3" VERSION)
+  if for_job && [[ $ALLOW_OLDER != 1 ]] && older "$2" "$current"; then
+    fail "$1 $2 is older than $current, which is current here (template $3); through sudo it does not take its place" \
+      "as root on this host: run deploy.sh yourself, or write ALLOW_OLDER=1 to $CONF"
+  fi
+}
+
 # --- deploying one image
 
 deploy() {
   local current before same
+  look
   choose_storage
-  current=$(templates_of "$IMAGE" | head -n 1)
+  current=$(current_of "$IMAGE")
+  permit "$IMAGE" "$VERSION" "$current"
   before=${current:+, in the place of $(describe "$current")}
   same=$(deployed_already) || exit 1
   if [[ -n $same && $same == "$current" ]] && has_tag "$same" current; then
@@ -632,7 +828,7 @@ deployed_already() {
 create() {
   TOKEN=$(cat /proc/sys/kernel/random/uuid)
   say "Making a template of $IMAGE $VERSION on $STORAGE ($STORAGE_TYPE)"
-  begin "deploy token=$TOKEN image=$IMAGE version=$VERSION storage=$STORAGE"
+  begin "deploy token=$TOKEN image=$IMAGE version=$VERSION storage=$STORAGE size=$RAW_SIZE grown=$((DISK_GIB * 1073741824))"
   claim
   import_disk
   verify_import
@@ -649,7 +845,7 @@ begin() {
   [[ -z $DRY_RUN ]] || return 0
   OPEN=1
   : >"$JOURNAL"
-  journal "begin $*"
+  if through_sudo; then journal "begin $* for=job"; else journal "begin $*"; fi
 }
 
 step() { [[ -n $DRY_RUN ]] || journal "$@"; }
@@ -678,6 +874,8 @@ claim() {
   done
   VMID=''
   for tries in 1 2 3 4 5; do
+    look
+    list_volumes
     VMID=$(free_vmid "$VMID") || fail "no VM ID from $VMID_RANGE is free" 'retire templates (deploy.sh --retire), or give a larger --vmid-range'
     step "do claim vmid=$VMID"
     if pve "claim VM $VMID" qm create "$VMID" --name "$IMAGE-$VERSION" --description "$description" \
@@ -712,7 +910,9 @@ import_disk() {
   local format=''
   # A raw file, so that what is read back is the disk itself; clones of it are qcow2. Elsewhere there is no choice.
   [[ $STORAGE_TYPE != dir ]] || format=',format=raw'
-  step 'do import'
+  # What is there by now somebody else has put there.
+  list_volumes_on "$STORAGE" "$VMID"
+  step "do import before=$(awk '{ printf "%s%s", sep, $1; sep = "," }' <<<"$VOLUMES")"
   must "import the disk to $STORAGE" qm set "$VMID" --efidisk0 "$STORAGE:0,efitype=4m,pre-enrolled-keys=0$format" \
     --scsi0 "$STORAGE:0,import-from=$STAGED/$QCOW2,discard=on,iothread=1,ssd=1$format" \
     --ide2 "$STORAGE:cloudinit" --boot order=scsi0
@@ -723,7 +923,8 @@ disk_path() {
   local volume path
   volume=$(volume_of "$1" scsi0)
   [[ -n $volume ]] || fail "VM $1 has no scsi0 after the import" 'see qm config'
-  path=$(pvesm path "$volume" 2>/dev/null {LOCK}>&-) || true
+  read_pvesm path "$volume"
+  path=${PVESM##*$'\n'}
   [[ $path == /* ]] || fail "pvesm path $volume names no file or device" 'see pvesm status'
   printf '%s\n' "$path"
 }
@@ -792,6 +993,8 @@ make_template() {
 
 smoke() {
   local clone bridge cards=()
+  look
+  list_volumes
   clone=$(free_vmid "$VMID") || fail "no VM ID from $VMID_RANGE is free for a clone to try" 'give a larger --vmid-range, or --no-smoke'
   step "do smoke vmid=$clone"
   must "clone it as VM $clone, to try it" qm clone "$VMID" "$clone" --name "seeder-smoke-$clone" --description "seeder smoke $TOKEN"
@@ -802,25 +1005,33 @@ smoke() {
   must 'unplug its network' qm set "$clone" --tags 'seeder;smoke' "${cards[@]}"
   must "start VM $clone" qm start "$clone"
   await_ready "$clone"
-  destroy_vm "$clone" "$STORAGE" "remove VM $clone" || fail "could not remove the clone $clone: $PVE_SAID" 'run deploy.sh --recover'
+  destroy_vm "$clone" "remove VM $clone" || fail "could not remove the clone $clone: $PVE_SAID" 'run deploy.sh --recover'
   step "done smoke"
 }
 
 guest() { qm guest exec "$1" --timeout 20 -- "${@:2}" 2>&1 {LOCK}>&- </dev/null; }
 
 await_ready() {
-  local clone=$1 out='' began=$SECONDS
+  local clone=$1 out='' began=$SECONDS tries
   say "  wait for its first boot"
   [[ -z $DRY_RUN ]] || return 0
   until out=$(guest "$clone" /usr/lib/seeder/status) && [[ $out == *'\"state\":\"ready\"'* ]]; do
     [[ $out != *'\"state\":\"failed\"'* ]] || fail "the clone $clone booted and says: $(guest_reason "$out")" 'the image does not work here'
     ((SECONDS - began < SMOKE_SECONDS)) ||
       fail "the clone $clone was not ready after $SMOKE_SECONDS s: $(tail -n 1 <<<"$out")" 'start a clone by hand and look at its serial console (qm terminal)'
-    [[ $(qm status "$clone" 2>&1 {LOCK}>&-) == *running* ]] || fail "the clone $clone stopped by itself" 'look at its start task in Proxmox VE'
+    look
+    # A question that fails says nothing.
+    if ! conf_exists "$clone" || [[ $(qm status "$clone" 2>&1 {LOCK}>&-) == *'status: stopped'* ]]; then
+      fail "the clone $clone stopped by itself" 'look at its start task in Proxmox VE'
+    fi
     sleep 2
   done
   [[ $out == *"\\\"version\\\":\\\"$VERSION\\\""* ]] || fail "the clone $clone is not $IMAGE $VERSION: $(guest_reason "$out")" 'the image is not what its manifest says'
-  out=$(guest "$clone" /bin/cat /proc/cmdline) || true
+  for tries in 1 2 3; do
+    out=$(guest "$clone" /bin/cat /proc/cmdline) && break
+    sleep "$tries"
+    look
+  done
   [[ $out == *"usrhash=$USR_ROOTHASH"* ]] || fail "the clone $clone did not boot with the root hash $USR_ROOTHASH" 'the image is not what its manifest says'
   say "  ready after $((SECONDS - began)) s"
 }
@@ -859,7 +1070,7 @@ promote() {
   [[ -z ${2-} ]] || begin "$2 vmid=$VMID image=$image"
   step "do promote vmid=$VMID"
   if [[ -z $DRY_RUN ]]; then
-    last=$(sed -n 's/^PROMOTED=//p' "$TEMPLATES"/[0-9]* | sort -rn | head -n 1)
+    last=$(sed -n 's/^PROMOTED=//p' "$TEMPLATES"/[0-9]* | sort -rn | awk 'NR == 1')
     # A run that was killed may have come as far as this.
     if [[ $last == 0 || $(ledger_value "$VMID" PROMOTED) != "$last" ]]; then
       sed "s/^PROMOTED=.*/PROMOTED=$((last + 1))/" "$TEMPLATES/$VMID" | write_file "$TEMPLATES/$VMID"
@@ -898,7 +1109,8 @@ tags_without() {
 rollback() {
   local image=${ROLLBACK[0]} version=${ROLLBACK[1]-} current target='' vmid
   [[ $image =~ ^[a-z][a-z0-9-]*$ ]] || fail "${image@Q} is no image" 'see deploy.sh --list' 2
-  current=$(templates_of "$image" | head -n 1)
+  look
+  current=$(current_of "$image")
   [[ -n $current ]] || fail "there is no template of $image" 'see deploy.sh --list'
   for vmid in $(templates_of "$image"); do
     if [[ -n $version ]]; then
@@ -915,6 +1127,7 @@ rollback() {
     RESULTS+=("$(result "$target" false "$current")")
     return
   fi
+  permit "$image" "$(ledger_value "$target" VERSION)" "$current"
   say "From $(describe "$current") back to $(describe "$target")"
   IMAGE=$image
   promote "$target" rollback
@@ -932,39 +1145,88 @@ retire_all() {
 
 # retire IMAGE [alone]: removes what is beyond the newest KEEP. What is in use stays, and so does what is not ours.
 retire() {
-  local vmid kept=0 users
+  local vmid kept=0 reason
+  look
   # In a plan the new template is not among them yet.
   [[ -z $DRY_RUN || $VERB != deploy ]] || kept=1
   for vmid in $(templates_of "$1"); do
     kept=$((kept + 1))
     ((kept > KEEP)) || continue
-    users=$(clones_of "$vmid")
-    if [[ -n $users ]]; then
-      say "  $(describe "$vmid") is kept: VM ${users//$'\n'/, } is a linked clone of it"
-    elif [[ $(conf_value "$vmid" protection) == 1 ]]; then
-      say "  $(describe "$vmid") is kept: it is protected"
+    look
+    find_clones "$vmid"
+    # What somebody changed meanwhile is his.
+    good "$vmid" || continue
+    reason=$(reason_to_keep "$1" "$vmid")
+    if [[ -n $reason ]]; then
+      say "  $(describe "$vmid") is kept: $reason"
     else
       retire_one "$vmid" "${2-}"
     fi
   done
+  look
   foreign_of "$1"
+}
+
+# reason_to_keep IMAGE VMID: nothing when it can go.
+reason_to_keep() {
+  local lock
+  lock=$(conf_value "$2" lock)
+  if [[ -n $CLONES ]]; then
+    printf '%s' "VM ${CLONES//$'\n'/, } is a linked clone of it"
+  elif [[ $(conf_value "$2" protection) == 1 ]]; then
+    printf 'it is protected'
+  elif [[ -n $lock ]]; then
+    printf 'it is locked (%s)' "$lock"
+  elif for_job && (($(newer_than "$1" "$2") < KEEP)); then
+    printf 'through sudo it makes room only for newer ones'
+  fi
+}
+
+# newer_than IMAGE VMID: how many templates of the image are newer.
+newer_than() {
+  local vmid version count=0
+  version=$(ledger_value "$2" VERSION)
+  for vmid in $(templates_of "$1"); do
+    if older "$version" "$(ledger_value "$vmid" VERSION)"; then count=$((count + 1)); fi
+  done
+  printf '%s\n' "$count"
 }
 
 retire_one() {
   [[ -z ${2-} ]] || begin "retire vmid=$1"
   step "do retire vmid=$1"
-  destroy_vm "$1" "$(ledger_value "$1" STORAGE)" "retire $(describe "$1")" || fail "could not remove template $1: $PVE_SAID" 'run deploy.sh --recover later'
-  [[ -n $DRY_RUN ]] || rm -f "$TEMPLATES/$1"
-  step "done retire vmid=$1"
+  remove_template "$1" "retire $(describe "$1")"
   [[ -z ${2-} ]] || finish
+}
+
+# remove_template VMID WHAT: and its entry. One that somebody locked, protected or cloned in this moment stays as it is.
+remove_template() {
+  if destroy_vm "$1" "$2"; then
+    [[ -n $DRY_RUN ]] || rm -f "$TEMPLATES/$1"
+    step "done retire vmid=$1"
+  elif is_whole "$1"; then
+    say "  $(describe "$1") is kept: $PVE_SAID"
+    step "kept retire vmid=$1"
+  else
+    fail "could not remove template $1: $PVE_SAID" 'when that is over, run deploy.sh --recover'
+  fi
+}
+
+# is_whole VMID: whether a template that was to be removed has all of its volumes still.
+is_whole() {
+  local volume
+  good "$1" || return 1
+  for volume in $(volumes_noted "$1"); do
+    list_volumes_on "${volume%%:*}" "$1"
+    has_volume "$volume" || return 1
+  done
 }
 
 # Tells of VMs that look like templates of an image and are not to be touched.
 foreign_of() {
   local file vmid
-  for file in "/etc/pve/nodes/$NODE/qemu-server"/*.conf; do
-    vmid=${file##*/} vmid=${vmid%.conf}
-    [[ $vmid =~ ^[0-9]+$ && $(conf_value "$vmid" template) == 1 ]] || continue
+  for vmid in "${!GUEST_IDS[@]}"; do
+    [[ $(conf_value "$vmid" template) == 1 ]] || continue
     if ! has_tag "$vmid" seeder || ! has_tag "$vmid" "$1" || ours "$vmid"; then continue; fi
     say "  VM $vmid has our tags and is not in the ledger: it is left alone"
   done
@@ -980,99 +1242,199 @@ foreign_of() {
   done
 }
 
-# clones_of VMID: the VMs and containers of all nodes that have a disk on a base volume of it. LVM-thin does not name
-# the base in the clone's volume, but knows the origin.
-clones_of() {
-  local volume name group
+# find_clones VMID: the VMs and containers of all nodes that have a disk on a base volume of it, in CLONES. LVM-thin does
+# not name the base in the clone's volume, but knows the origin.
+find_clones() {
+  local volume name group file said found='' nl=$'\n'
   for volume in $(volume_of "$1" scsi0) $(volume_of "$1" efidisk0); do
     name=${volume##*[:/]}
-    grep -lE "^[a-z]+[0-9]+: ${volume//./\\.}/|^[a-z]+[0-9]+: [^,]*[:/]$name/" /etc/pve/nodes/*/{qemu-server,lxc}/*.conf 2>/dev/null |
-      sed 's|.*/||; s|\.conf$||'
-    if [[ $(storage_type "${volume%%:*}") == lvmthin ]]; then
-      group=$(pvesm path "$volume" 2>/dev/null {LOCK}>&-) || continue
-      group=${group#/dev/} group=${group%/*}
-      lvs --noheadings -o lv_name,origin "$group" 2>/dev/null {LOCK}>&- | awk -v base="$name" '$2 == base { print $1 }' |
-        sed -n 's/^vm-\([0-9]*\)-.*/\1/p'
+    for file in "${!GUESTS[@]}"; do
+      [[ $nl${GUESTS[$file]} =~ ${nl}[a-z]+[0-9]+:\ [^,${nl}]*[:/]"$name"/ ]] || continue
+      file=${file##*/}
+      found+=${file%.conf}$nl
+    done
+    learn_types
+    if [[ ${TYPES[${volume%%:*}]-} == lvmthin ]]; then
+      read_pvesm path "$volume"
+      group=${PVESM##*"$nl"} group=${group#/dev/} group=${group%/*}
+      said=$(lvs --noheadings -o lv_name,origin "$group" 2>&1 {LOCK}>&-) ||
+        fail "looked for the linked clones of VM $1; lvs $group failed: $(tail -n 1 <<<"$said")" 'see lvs'
+      found+=$(awk -v base="$name" '$2 == base { print $1 }' <<<"$said" | sed -n 's/^vm-\([0-9]*\)-.*/\1/p')$nl
     fi
-  done | sort -nu
+  done
+  CLONES=$(sort -nu <<<"$found" | sed '/^$/d')
 }
 
-storage_type() { pvesm status 2>/dev/null {LOCK}>&- | awk -v name="$1" '$1 == name { print $2 }'; }
+# learn_types: the type of each storage, in TYPES.
+learn_types() {
+  local name type
+  ((${#TYPES[@]} == 0)) || return 0
+  read_pvesm status
+  while read -r name type _; do TYPES[$name]=$type; done <<<"$PVESM"
+}
 
 # --- removing a VM of ours, whatever state it is in
 
-# destroy_vm VMID STORAGE WHAT: until neither it nor a volume of it is there. Its caller has made sure whose it is.
+# destroy_vm VMID WHAT [UNNAMED]: until neither it nor a volume of it is there. Its caller has made sure whose it is. What
+# goes is in the journal first: the volumes that its configuration names, and the UNNAMED ones. Whatever else has its
+# number is not its own, and is not touched: qm's --destroy-unreferenced-disks would take that, on all storages.
 destroy_vm() {
-  local vmid=$1 storage=$2 what=$3 tries volume
+  local vmid=$1 what=$2 unnamed=${3-} tries lock begun=''
+  local -a volumes
   if [[ -n $DRY_RUN ]]; then
-    pve "$what" qm destroy "$vmid" --purge 1 --destroy-unreferenced-disks 1
+    pve "$what" qm destroy "$vmid" --purge 1
     return
   fi
   await_tasks "$vmid"
+  look
+  ! left_by_us "$vmid" destroyed || begun=1
+  read -ra volumes < <(paste -sd ' ' <<<"$(volumes_of "$vmid")"$'\n'"$unnamed") || true
+  journal "do destroy vmid=$vmid volumes=$(IFS=, && printf '%s' "${volumes[*]}")"
   for tries in 1 2 3 4 5 6 7 8 9 10; do
-    if [[ -e $(conf_of "$vmid") ]]; then
+    if conf_exists "$vmid"; then
+      lock=$(conf_value "$vmid" lock)
+      if [[ $lock == destroyed && -z $begun ]] || { [[ -n $lock ]] && ! left_by_us "$vmid" "$lock"; }; then
+        PVE_SAID="it is locked ($lock)"
+        return 1
+      fi
       [[ $(qm status "$vmid" 2>/dev/null {LOCK}>&-) != *running* ]] || pve '' qm stop "$vmid" --timeout 30 || true
-      [[ -z $(conf_value "$vmid" lock) ]] || pve '' qm unlock "$vmid" || true
-      pve "$what" qm destroy "$vmid" --purge 1 --destroy-unreferenced-disks 1 || true
+      begun=1
+      # Unlocked first, a run that is killed in between would leave a VM that says nothing at all.
+      # shellcheck disable=SC2086
+      pve "$what" qm destroy "$vmid" --purge 1 ${lock:+--skiplock 1} || true
     fi
-    if [[ ! -e $(conf_of "$vmid") ]]; then
-      # What a killed qm left without a VM: the number had no volumes when it was claimed.
-      for volume in $(volumes_of "$storage" "$vmid"); do pve '' pvesm free "$volume" || true; done
-      [[ -n $(volumes_of "$storage" "$vmid") ]] || return 0
+    if ! conf_exists "$vmid"; then
+      # It only warns about a volume that it could not remove.
+      ! free_noted "$vmid" || return 0
     fi
     # A copying process that outlived its parent may still have the volume open.
     what="try again to remove VM $vmid ($tries)"
     sleep 2
+    look
   done
   return 1
+}
+
+# left_by_us VMID LOCK: whether it is a lock that an interrupted command of ours leaves. Any other one is somebody's.
+left_by_us() {
+  case $2 in
+    create) journal_has "do claim vmid=$1\$" ;;
+    clone) journal_has "do smoke vmid=$1\$" ;;
+    destroyed) journal_has "do destroy vmid=$1 " ;;
+    *) return 1 ;;
+  esac
+}
+
+# volumes_noted VMID: what the journal says is to be removed with it.
+volumes_noted() { sed -n "s/^[^ ]* do destroy vmid=$1 volumes=//p" "$JOURNAL" | tr ',' '\n' | sed '/^$/d' | sort -u; }
+
+# free_noted VMID: frees what the journal says and no guest names; whether none of it is left.
+free_noted() {
+  local volume left=''
+  # Somebody has a VM of that number by now.
+  ! vm_exists "$1" || return 0
+  for volume in $(volumes_noted "$1"); do
+    list_volumes_on "${volume%%:*}" "$1"
+    if ! has_volume "$volume" || is_named "$volume"; then continue; fi
+    pve '' pvesm free "$volume" || true
+    list_volumes_on "${volume%%:*}" "$1"
+    ! has_volume "$volume" || left=1
+  done
+  [[ -z $left ]]
+}
+
+# unnamed_volumes VMID [BEFORE]: what an import or a clone that was interrupted has made, and written into no
+# configuration: of the sizes that it makes, on its storage, not there BEFORE, and named by nobody.
+unnamed_volumes() {
+  local volume bytes size storage unit=1 before=",${2-},"
+  local -A sizes=()
+  storage=$(journal_value storage)
+  learn_types
+  # What they round up to.
+  case ${TYPES[$storage]-} in
+    lvmthin) unit=4194304 ;;
+    zfspool) unit=1048576 ;;
+  esac
+  # 528 KiB is an EFI disk, 4 MiB a cloud-init drive.
+  for size in 540672 $(journal_value size) $(journal_value grown); do
+    sizes[disk-$size]=1 sizes[disk-$(((size + unit - 1) / unit * unit))]=1
+  done
+  sizes[cloudinit-4194304]=1
+  list_volumes_on "$storage" "$1"
+  while read -r volume bytes _; do
+    [[ -n $volume && $before != *",$volume,"* ]] || continue
+    if is_named "$volume" || [[ ! $volume =~ [:/](vm|base)-"$1"-(disk-[0-9]+|cloudinit)(\.raw|\.qcow2)?$ ]]; then continue; fi
+    if [[ -n ${sizes[${BASH_REMATCH[2]%%-*}-$bytes]-} ]]; then
+      printf '%s\n' "$volume"
+    else
+      say "  the volume $volume is nothing that was being made: it is left alone"
+    fi
+  done <<<"$VOLUMES"
 }
 
 # --- after a crash, and on the way out
 
 # undo_deploy: takes back what the journal says was begun and never became a template.
 undo_deploy() {
-  local token storage vmid smoke
-  token=$(journal_value token) storage=$(journal_value storage)
+  local token vmid smoke unnamed
+  token=$(journal_value token)
   smoke=$(journal_last 'do smoke' vmid)
-  if [[ -n $smoke ]] && vm_exists "$smoke"; then
-    if smoke_is_ours "$smoke" "$token"; then
-      destroy_vm "$smoke" "$storage" "undo: remove the clone $smoke" || return 1
+  if [[ -n $smoke ]] && ! journal_has 'done smoke'; then
+    await_tasks "$smoke"
+    look
+    if ! vm_exists "$smoke" || smoke_is_ours "$smoke" "$token"; then
+      unnamed=$(unnamed_volumes "$smoke") || return 1
+      undo_vm "$smoke" "undo: remove the clone $smoke" "$unnamed" || return 1
     else
       say "  VM $smoke is not the clone that was being tried: it is left alone"
     fi
   fi
   vmid=$(journal_last 'do claim' vmid)
   if [[ -n $vmid && $(journal_last 'lost claim' vmid) != "$vmid" ]]; then
-    if claim_is_ours "$vmid" "$token" "$storage"; then
-      destroy_vm "$vmid" "$storage" "undo: remove VM $vmid" || return 1
-    elif vm_exists "$vmid"; then
+    await_tasks "$vmid"
+    look
+    if ! vm_exists "$vmid" || claim_is_ours "$vmid" "$token"; then
+      unnamed=''
+      ! journal_has 'do import' || unnamed=$(unnamed_volumes "$vmid" "$(journal_last 'do import' before)") || return 1
+      undo_vm "$vmid" "undo: remove VM $vmid" "$unnamed" || return 1
+    else
       say "  VM $vmid is not the one that was being made: it is left alone"
     fi
     # A run that was killed between the two leaves an entry without its VM.
-    [[ -e $(conf_of "$vmid") ]] || rm -f "$TEMPLATES/$vmid"
+    conf_exists "$vmid" || rm -f "$TEMPLATES/$vmid"
   fi
   rm -f "$TEMPLATES"/*.new
+}
+
+undo_vm() {
+  # What was never made, or is gone already with all that was noted.
+  if ! vm_exists "$1" && [[ -z $3 && -z $(volumes_noted "$1") ]]; then return 0; fi
+  destroy_vm "$1" "$2" "$3" && return
+  say "  VM $1 is not removed: ${PVE_SAID:-its volumes are in use}"
+  return 1
 }
 
 # The identity is in the configuration from the first moment it is complete. While qm create writes it, there is only
 # its lock, and with our journal, no disk and no task it can be nobody else's.
 claim_is_ours() {
-  local conf
-  conf=$(conf_of "$1")
-  await_tasks "$1"
-  [[ -e $conf ]] || return 1
+  conf_exists "$1" || return 1
   [[ ,$(conf_value "$1" smbios1), != *",uuid=$2,"* ]] || return 0
-  [[ $(grep -cv '^$' "$conf") == 1 && $(<"$conf") =~ ^lock:\ (create|destroyed)$ ]] || return 1
-  [[ -z $(volumes_of "$3" "$1") || $(<"$conf") == 'lock: destroyed' ]]
+  case $(conf_text "$1" | sed '/^$/d') in
+    'lock: destroyed') left_by_us "$1" destroyed ;;
+    'lock: create')
+      list_volumes
+      [[ -z ${VOLUME_IDS[$1]-} ]]
+      ;;
+    *) return 1 ;;
+  esac
 }
 
 smoke_is_ours() {
-  local conf
-  conf=$(conf_of "$1")
-  await_tasks "$1"
-  [[ -e $conf ]] || return 1
-  ! grep -qF "seeder smoke $2" "$conf" || return 0
-  [[ $(conf_value "$1" lock) =~ ^(clone|destroyed)$ ]] && ! grep -q '^smbios1: ' "$conf"
+  local lock
+  conf_exists "$1" || return 1
+  [[ $(conf_text "$1") != *"seeder smoke $2"* ]] || return 0
+  lock=$(conf_value "$1" lock)
+  [[ $lock =~ ^(clone|destroyed)$ && -z $(conf_value "$1" smbios1) ]] && left_by_us "$1" "$lock"
 }
 
 journal_value() { sed -n "1s/.* $1=\([^ ]*\).*/\1/p" "$JOURNAL"; }
@@ -1089,6 +1451,7 @@ recover() {
   # A line that was cut short announces nothing that was done.
   [[ -z $(tail -c 1 "$JOURNAL") ]] || sed -i '$d' "$JOURNAL"
   kind=$(sed -n '1s/^[^ ]* begin \([a-z]*\) .*/\1/p' "$JOURNAL")
+  [[ -z $(journal_value for) ]] || FOR_JOB=1
   if [[ -z $kind ]] || journal_has end; then
     close_journal
     clean_up
@@ -1096,13 +1459,14 @@ recover() {
   fi
   say "An interrupted $kind is found ($(head -n 1 "$JOURNAL" | cut -d ' ' -f 1))"
   if [[ $kind == deploy && -z $(journal_value vmid) ]] && ! journal_has 'done ledger'; then
-    undo_deploy || fail 'could not undo it' 'see the messages; then run deploy.sh --recover'
+    undo_deploy || fail 'could not undo it' 'see the messages; when that is over, run deploy.sh --recover'
     say '  it is undone: the template that was current still is'
   else
     VMID=$(journal_last 'done claim' vmid) VMID=${VMID:-$(journal_value vmid)}
     if [[ $kind == retire ]] || journal_has 'do retire'; then
       finish_retiring
     fi
+    look
     if [[ $kind != retire ]] && good "$VMID"; then
       IMAGE=$(ledger_value "$VMID" IMAGE)
       journal_has 'done promote' || promote "$VMID"
@@ -1114,23 +1478,23 @@ recover() {
   fi
   journal end
   close_journal
+  FOR_JOB=''
   clean_up
 }
 
 finish_retiring() {
-  local vmid storage
+  local vmid
   while read -r vmid; do
-    storage=$(ledger_value "$vmid" STORAGE)
-    # Without an entry it has been removed.
-    [[ -n $storage ]] || continue
+    if journal_has "done retire vmid=$vmid\$" || journal_has "kept retire vmid=$vmid\$"; then continue; fi
     await_tasks "$vmid"
-    if ours "$vmid" || [[ ! -e $(conf_of "$vmid") || $(<"$(conf_of "$vmid")") == 'lock: destroyed' ]]; then
-      destroy_vm "$vmid" "$storage" "finish: remove template $vmid" || fail "could not remove template $vmid: ${PVE_SAID-}" 'run deploy.sh --recover'
-      rm -f "$TEMPLATES/$vmid"
+    look
+    if ours "$vmid" || ! vm_exists "$vmid" ||
+      { [[ $(conf_text "$vmid" | sed '/^$/d') == 'lock: destroyed' ]] && left_by_us "$vmid" destroyed; }; then
+      remove_template "$vmid" "finish: remove template $vmid"
     else
       say "  VM $vmid is not the template that was being retired: it is left alone"
     fi
-  done < <(sed -n 's/^[^ ]* do retire vmid=//p' "$JOURNAL")
+  done < <(sed -n 's/^[^ ]* do retire vmid=//p' "$JOURNAL" | sort -u)
 }
 
 clean_up() {
@@ -1148,7 +1512,7 @@ leave() {
     OPEN=''
     if journal_has 'done ledger' || ! journal_has 'begin deploy token'; then
       say 'deploy: it will be finished by the next run, or by deploy.sh --recover'
-    elif undo_deploy; then
+    elif [[ -z $LOST ]] && (undo_deploy); then
       journal end
       close_journal
       say 'deploy: it is undone, nothing has changed'
@@ -1172,10 +1536,12 @@ result() {
 
 list() {
   local image vmid clones rows=() first
+  look
   for image in $(images_known); do
     first=true
     for vmid in $(templates_of "$image"); do
-      clones=$(clones_of "$vmid" | tr '\n' ' ')
+      find_clones "$vmid"
+      clones=$(tr '\n' ' ' <<<"$CLONES")
       rows+=("$image $(ledger_value "$vmid" VERSION) $vmid $(ledger_value "$vmid" STORAGE) $first $(ledger_value "$vmid" DEPLOYED) $(ledger_value "$vmid" RAW_SHA256) ${clones% }")
       first=false
     done
@@ -1185,22 +1551,24 @@ list() {
       NF { printf "%s{\"image\":\"%s\",\"version\":\"%s\",\"vmid\":%s,\"node\":\"%s\",\"storage\":\"%s\",\"current\":%s,\"deployed\":\"%s\",\"sha256\":\"%s\",\"clones\":[", sep, $1, $2, $3, node, $4, $5, $6, $7
         for (i = 8; i <= NF; i++) printf "%s%s", (i > 8 ? "," : ""), $i
         printf "]}"; sep = "," }
-      END { print "]}" }'
+      END { print "]}" }' || return 1
     return
   fi
   ((${#rows[@]} > 0)) || { say 'There are no templates yet' && return; }
   printf '%s\n' "${rows[@]}" | awk 'BEGIN { printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", "IMAGE", "VERSION", "VMID", "STORAGE", "", "DEPLOYED", "LINKED CLONES" }
     { clones = ""; for (i = 8; i <= NF; i++) clones = clones (i > 8 ? " " : "") $i
-      printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", $1, $2, $3, $4, ($5 == "true" ? "current" : ""), $6, clones }' | sed 's/ *$//'
+      printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", $1, $2, $3, $4, ($5 == "true" ? "current" : ""), $6, clones }' | sed 's/ *$//' || return 1
 }
 
 # check: reads the disk of every template of the ledger as it is on the storage now. Nothing is changed, so no lock is
 # taken: what goes away meanwhile is not missed.
 check() {
   local file vmid state found status=0 rows=()
+  learn_types
   for file in "$TEMPLATES"/[0-9]*; do
     vmid=${file##*/}
     [[ $vmid =~ ^[0-9]+$ ]] || continue
+    look
     found='' state=missing
     if vm_exists "$vmid"; then
       state=foreign
@@ -1218,18 +1586,19 @@ check() {
   if [[ -n $JSON ]]; then
     printf '%s\n' "${rows[@]}" | awk -v node="$NODE" 'BEGIN { printf "{\"templates\":[" }
       NF { printf "%s{\"image\":\"%s\",\"version\":\"%s\",\"vmid\":%s,\"node\":\"%s\",\"state\":\"%s\",\"sha256\":\"%s\",\"found\":%s}", sep, $1, $2, $3, node, $4, $5, (NF > 5 ? "\"" $6 "\"" : "null"); sep = "," }
-      END { print "]}" }'
+      END { print "]}" }' || return 1
     return "$status"
   fi
   ((${#rows[@]} > 0)) || { say 'There are no templates yet' && return; }
-  printf '%s\n' "${rows[@]}" | awk '{ printf "%-18s %-12s %-6s %s\n", $1, $2, $3, ($4 == "changed" ? "changed: sha256 " $6 ", not " $5 : $4) }'
+  printf '%s\n' "${rows[@]}" | awk '{ printf "%-18s %-12s %-6s %s\n", $1, $2, $3, ($4 == "changed" ? "changed: sha256 " $6 ", not " $5 : $4) }' || return 1
   return "$status"
 }
 
 # template_sha256 VMID: of as much of its disk as the image brought. It runs in a shell of its own, which may fail.
 template_sha256() {
   local path ACTIVATED='' size STORAGE_TYPE
-  size=$(ledger_value "$1" RAW_SIZE) STORAGE_TYPE=$(storage_type "$(ledger_value "$1" STORAGE)")
+  size=$(ledger_value "$1" RAW_SIZE) STORAGE_TYPE=$(ledger_value "$1" STORAGE)
+  STORAGE_TYPE=${TYPES[$STORAGE_TYPE]-}
   path=$(disk_path "$1") || exit 1
   await_disk "$path"
   disk_sha256 "$path" "$size"
@@ -1238,7 +1607,9 @@ template_sha256() {
 
 print_results() {
   local IFS=,
-  [[ -z $JSON ]] || printf '{"templates":[%s]}\n' "${RESULTS[*]}"
+  [[ -n $JSON ]] || return 0
+  # It is done, whoever reads it: in a process of its own, as SIGPIPE would end this one.
+  (printf '{"templates":[%s]}\n' "${RESULTS[*]}" 2>/dev/null) || say 'deploy: the result could not be printed; all was done'
 }
 
 # --- all of it

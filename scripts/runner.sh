@@ -414,6 +414,12 @@ VMID_RANGE=9000-9099
 # How many templates of each image stay, the current one among them. One that has linked clones stays in any case.
 KEEP=3
 
+# The oldest version of each image that may become the current template, for root as well: IMAGE=VERSION, with commas.
+#MINIMUM=haproxy=3.0.11-2,etcd=3.6.16-1
+
+# With 1 a job may let an older version take the place of a newer one, down to MINIMUM, as a demotion does. Else only root may.
+#ALLOW_OLDER=1
+
 # 1: a clone of each new template is booted, and has to report that it works, before the template becomes the current one.
 SMOKE=1
 

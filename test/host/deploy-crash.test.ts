@@ -4,15 +4,17 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { testFolder } from '../support/builds.ts'
 import { deploy, inventory, mustDeploy, startHost, tagged } from '../support/deploy/host.ts'
 import { makeSmallImage, type SmallImage } from '../support/deploy/image.ts'
-import { killAt, killPoints } from '../support/deploy/kill.ts'
+import { killAt, killPoints, loseClusterAt } from '../support/deploy/kill.ts'
 import type { PveHost } from '../support/pve/host.ts'
 
 /**
  * The kill matrix: deploy.sh is killed hard before and after everything it does, and run again. What is there then
- * is what an undisturbed run leaves, and at the moment of death there was a template to use. A run of all tests takes
- * each third point; `npm run test:matrix` takes them all.
+ * is what an undisturbed run leaves, and at the moment of death there was a template to use. At the same points /etc/pve
+ * goes away for a while, as whenever pve-cluster restarts. A run of all tests takes each fourth point for the first, each
+ * eleventh for the second; `npm run test:matrix` takes them all.
  */
-const stride = Number(process.env.KILL_STRIDE ?? 3)
+const stride = Number(process.env.KILL_STRIDE ?? 4)
+const loseStride = Number(process.env.KILL_STRIDE ?? 11)
 const root = await testFolder('deploy crash')
 let images: SmallImage[]
 /** As many as there are processors: each takes its share of the points. */
@@ -95,6 +97,37 @@ async function killEverywhere(start: string, argv: readonly string[]): Promise<n
   return numbers.length
 }
 
+/**
+ * Takes /etc/pve away at each point of a run. The run ends well, or with what it did taken back, or the next one goes on:
+ * nothing is left that nobody knows. How many points there were.
+ */
+async function loseEverywhere(start: string, argv: readonly string[]): Promise<number> {
+  const [first] = hosts
+  if (!first) throw new Error('there is no host')
+  await restore(first, start)
+  const before = await inventory(first)
+  const numbers = await killPoints(first, argv)
+  const undisturbed = await inventory(first)
+  const left = numbers.filter((_, index) => index % loseStride === 0)
+  const share = async (host: PveHost) => {
+    for (let number = left.shift(); number !== undefined; number = left.shift()) {
+      await restore(host, start)
+      const run = await loseClusterAt(host, number, argv)
+      await host.restoreCluster()
+      const told = `at point ${number}: ${run.stderr}`
+      expect([0, 1], told).toContain(run.code)
+      if (run.stderr.includes('nothing has changed')) expect(await inventory(host), told).toBe(before)
+      await expectUsable(host)
+      if (run.code !== 0) await mustDeploy(host, ['--recover'])
+      const again = run.code === 0 ? undefined : await deploy(host, argv)
+      expect(again?.code ?? 0, `${told}\n--\n${again?.stderr}`).toBe(0)
+      expect(await inventory(host), `${told}\n--\n${again?.stderr}`).toBe(undisturbed)
+    }
+  }
+  await Promise.all(hosts.map(share))
+  return numbers.length
+}
+
 test(
   'a deploy that is killed anywhere',
   async () => {
@@ -115,4 +148,18 @@ test(
     expect(retire).toBeGreaterThan(10)
   },
   10 * 60_000,
+)
+
+test(
+  'the cluster’s file system is away for a while anywhere in a deploy, a rollback, and retiring',
+  async () => {
+    const points = [
+      await loseEverywhere('two', [...onLocal, folder(2)]),
+      await loseEverywhere('two', ['--rollback', 'haproxy', '3.0.11-1']),
+      await loseEverywhere('two', ['--retire', '--keep', '1']),
+    ]
+    console.log(`took /etc/pve away at one in ${loseStride} of ${points.join(', ')} points`)
+    expect(Math.min(...points)).toBeGreaterThan(10)
+  },
+  20 * 60_000,
 )

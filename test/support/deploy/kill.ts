@@ -1,4 +1,5 @@
 import type { HostResult, PveHost } from '../pve/host.ts'
+import { clusterMount } from '../pve/layout.ts'
 import { checkout } from '../seeder.ts'
 
 const script = `${checkout}/scripts/deploy.sh`
@@ -8,23 +9,29 @@ const trace = '/run/points'
 // subshell only reads, and is not counted; nor is what changes nothing, as how often a run looks and waits differs.
 // No regular expression: it would overwrite what the script has just matched.
 const driver = `
-kill_point=$1 kill_trace=$2 kill_script=$3 kill_seen=0 kill_after=
-shift 3
+kill_point=$1 kill_trace=$2 kill_script=$3 kill_what=$4 kill_seen=0 kill_after=
+shift 4
+kill_now() {
+    [[ $kill_what == lose ]] || kill -KILL 0
+    umount --lazy /etc/pve
+    # Not a job of the script's, which ends those, and without its lock.
+    (setsid /bin/sh -c 'sleep 2; mount --bind ${clusterMount} /etc/pve' <&- >/dev/null 2>&1 10>&- 11>&- 12>&- 13>&- 14>&- &)
+}
 set -T
 kill_moment() {
-    local kill_what=$1
+    local kill_command=$1
     if [[ $kill_after ]]; then
         kill_after=
-        ((kill_seen * 2 != kill_point)) || kill -KILL 0
+        ((kill_seen * 2 != kill_point)) || kill_now
     fi
-    case $kill_what in
+    case $kill_command in
         'out=$("$@"'* | mv* | rm* | mkdir* | touch* | printf*JOURNAL* | 'cat > '* | ': > '* | 'exec '* | 'dd '* | 'sed -i'* | 'STAGED=$'*)
             kill_seen=$((kill_seen + 1)) kill_after=1
             [[ -z $kill_trace ]] || echo >>"$kill_trace"
-            ((kill_seen * 2 - 1 != kill_point)) || kill -KILL 0 ;;
+            ((kill_seen * 2 - 1 != kill_point)) || kill_now ;;
     esac
 }
-trap '[[ $BASHPID != $$ || \${FUNCNAME[0]-} == kill_moment ]] || kill_moment "$BASH_COMMAND"' DEBUG
+trap '[[ $BASHPID != $$ || \${FUNCNAME[0]-} == kill_moment || \${FUNCNAME[0]-} == kill_now ]] || kill_moment "$BASH_COMMAND"' DEBUG
 . "$kill_script"
 `
 
@@ -34,7 +41,7 @@ trap '[[ $BASHPID != $$ || \${FUNCNAME[0]-} == kill_moment ]] || kill_moment "$B
  */
 export async function killPoints(host: PveHost, argv: readonly string[]): Promise<number[]> {
   await host.run(['rm', '-f', trace])
-  const result = await host.run(['/bin/bash', '-c', driver, 'deploy', '0', trace, script, ...argv])
+  const result = await host.run(['/bin/bash', '-c', driver, 'deploy', '0', trace, script, 'kill', ...argv])
   if (result.code !== 0) throw new Error(`deploy.sh ended with ${result.code}: ${result.stderr}`)
   const { stdout } = await host.run(['cat', trace])
   // After the last one the run is over.
@@ -43,5 +50,14 @@ export async function killPoints(host: PveHost, argv: readonly string[]): Promis
 
 /** Runs deploy.sh and kills its process group, by SIGKILL, at the moment with a number. */
 export async function killAt(host: PveHost, point: number, argv: readonly string[]): Promise<HostResult> {
-  return host.run(['/bin/bash', '-c', driver, 'deploy', String(point), '', script, ...argv])
+  return host.run(['/bin/bash', '-c', driver, 'deploy', String(point), '', script, 'kill', ...argv])
+}
+
+/** As `killAt`, but at that moment /etc/pve goes away for two seconds, as when pve-cluster restarts, and the run goes on. */
+export async function loseClusterAt(
+  host: PveHost,
+  point: number,
+  argv: readonly string[],
+): Promise<HostResult> {
+  return host.run(['/bin/bash', '-c', driver, 'deploy', String(point), '', script, 'lose', ...argv])
 }
