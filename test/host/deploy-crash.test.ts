@@ -118,7 +118,6 @@ async function loseEverywhere(start: string, argv: readonly string[]): Promise<n
       expect([0, 1], told).toContain(run.code)
       if (run.stderr.includes('nothing has changed')) expect(await inventory(host), told).toBe(before)
       await expectUsable(host)
-      if (run.code !== 0) await mustDeploy(host, ['--recover'])
       const again = run.code === 0 ? undefined : await deploy(host, argv)
       expect(again?.code ?? 0, `${told}\n--\n${again?.stderr}`).toBe(0)
       expect(await inventory(host), `${told}\n--\n${again?.stderr}`).toBe(undisturbed)
