@@ -1,5 +1,6 @@
 import { parseCidr } from 'cidr-tools'
 import { addressNumber, freeRanges } from '../platform/address.ts'
+import { roleRange } from '../platform/ranges.ts'
 import type { Platform, RoleName, Zone } from '../platform/schema.ts'
 import { SeederError } from '../report/error.ts'
 import type { CloudNic } from './cloudinit.ts'
@@ -7,7 +8,8 @@ import type { Lease } from './dhcp.ts'
 import type { Lan } from './lan.ts'
 import type { Nic } from './qemu.ts'
 
-// Places in a zone, counted from its first node address: played machines begin at 1, clones after 10.
+// Places in a zone, counted from its first node address: played machines begin at 1, clones after 10. A role that has
+// addresses of its own is either played or cloned, and counts from its own first one.
 const firstClonePlace = 11
 const visitorPlace = 40
 
@@ -117,7 +119,7 @@ function makeSeat(platform: Platform, plan: SeatPlan, visitors: Readonly<Record<
     const common = { zone: name, tap: `tap${machine}-${card}`, mac }
     const server = visitors[name] ?? ''
     if (zone.range) {
-      const ip = nodeAddress(platform, name, firstClonePlace + (plan.place ?? machine))
+      const ip = clonePlace(platform, name, role, plan.place ?? machine)
       const gateway = routed && card === 0 ? server : undefined
       return { ...common, ip, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined }
     }
@@ -164,15 +166,23 @@ export function zoneOf(platform: Platform, name: string): Zone {
   return zone
 }
 
+/** The nth address, from 0, that a clone of a role has in a zone with a range. */
+export function clonePlace(platform: Platform, zone: string, role: RoleName, number: number): string {
+  const own = platform.roles[role].addresses[zone] !== undefined
+  return nodeAddress(platform, zone, number + (own ? 1 : firstClonePlace), role)
+}
+
 /**
- * The nth address, from 1, that a node may have in a zone: of its range, or of the whole zone without one.
+ * The nth address, from 1, that a node may have in a zone, or one of that role: of its range, or of the whole zone
+ * without one.
  * @throws SeederError when the zone has fewer
  */
-export function nodeAddress(platform: Platform, zoneName: string, place: number): string {
+export function nodeAddress(platform: Platform, zoneName: string, place: number, role?: RoleName): string {
   const zone = zoneOf(platform, zoneName)
   const { start, end } = parseCidr(zone.cidr)
-  const address = (zone.range ? addressNumber(zone.range.first) : start + 1n) + BigInt(place - 1)
-  if (address > (zone.range ? addressNumber(zone.range.last) : end - 1n)) {
+  const range = role ? roleRange(platform, role, zoneName) : zone.range
+  const address = (range ? addressNumber(range.first) : start + 1n) + BigInt(place - 1)
+  if (address > (range ? addressNumber(range.last) : end - 1n)) {
     throw new SeederError(`the zone ${zone.title} (${zone.cidr}) is too small for a proof`, {
       fix: `give it room for ${visitorPlace} nodes`,
     })

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Image } from '../image/definition.ts'
+import { fallbackFor } from '../platform/fallback.ts'
 import { nftablesFor } from '../platform/nftables.ts'
 import { formatPort, kubernetesRoles, type Platform, type RoleName, roleNames } from '../platform/schema.ts'
 
@@ -16,7 +17,11 @@ export async function generatedFiles(
   const roles = image.roles.flatMap((role) => roleNames.find((name) => name === role) ?? [])
   const files: Record<string, string> = {}
   const [first] = roles
-  if (first) files['/etc/seeder/firewall.nft'] = nftablesFor(platform, first)
+  if (first) {
+    files['/etc/seeder/firewall.nft'] = nftablesFor(platform, first)
+    // Where dm-verity protects it: it is needed when the other one has come to harm.
+    files['/usr/lib/seeder/fallback.nft'] = fallbackFor(platform, roles)
+  }
   if (roles.length > 1) {
     for (const role of roles) files[`/etc/seeder/firewalls/${role}.nft`] = nftablesFor(platform, role)
   }
@@ -32,7 +37,7 @@ function clusterEnv({ cluster }: Platform): string {
   return [
     '# Made from the platform file when the image was built. node.env comes before it.',
     `POD_CIDR=${cluster.pods.cidr}`,
-    `POD_INTERFACE=${cluster.pods.interface}`,
+    `POD_INTERFACE="${cluster.pods.interface.join(' ')}"`,
     `SERVICE_CIDR=${cluster.services.cidr}`,
     `NODE_PORTS=${formatPort(cluster.nodePorts)}`,
     '',

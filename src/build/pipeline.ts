@@ -30,7 +30,7 @@ import { installPackages, type Rootfs } from './rootfs.ts'
 import { readSource, type Source } from './source.ts'
 import { Store, sha256File } from './store.ts'
 import { type Tools, unpackTools } from './tools.ts'
-import { overlay, readTrees, splitTree } from './tree.ts'
+import { overlay, readTrees, splitTree, writeTexts } from './tree.ts'
 import { makeUsr } from './usr.ts'
 import { insideOf, withWorkFolder } from './work.ts'
 
@@ -85,7 +85,9 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
       progress,
     )
     const artifacts = await unpackArtifacts(image, lock, store, scratch)
-    const files = splitTree(overlay(artifacts, tree))
+    const made = join(scratch, 'generated')
+    await writeTexts(generated, made)
+    const files = splitTree(overlay(artifacts, tree, await readTrees([made])))
 
     const layers = new Layers(join(cache, 'layers'), options.reuseLayers)
     try {
@@ -99,7 +101,7 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
       progress.phase('usr')
       const usr = await makeUsr(image, lock, files.usr, rootfs, tools, layers, scratch, unpackTree)
       progress.phase('root')
-      const root = await makeRoot(image, lock, files, generated, usr, tools, scratch)
+      const root = await makeRoot(image, lock, files, usr, tools, scratch)
       progress.phase('disk')
       const opaque = await assembleDisk(image, lock, usr, root, initrd, tools, scratch)
       progress.phase('digests')

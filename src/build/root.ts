@@ -9,7 +9,7 @@ import { STATE_LIST, STATE_LISTS } from './evidence.ts'
 import { FIND_LEFTOVERS, requireClean } from './hygiene.ts'
 import { runInside } from './namespace.ts'
 import type { Tools } from './tools.ts'
-import { type TreeFile, writeTexts, writeTree } from './tree.ts'
+import { type TreeFile, writeTree } from './tree.ts'
 import type { Usr } from './usr.ts'
 import { insideOf } from './work.ts'
 
@@ -46,7 +46,7 @@ const CLEAN = [
 
 /**
  * Makes the root file system (`root.ext4` in the scratch folder): what packages put outside /usr, the definition's
- * files, and `generated` ones (path in the image → text), cleaned of everything that belongs to one machine.
+ * files, cleaned of everything that belongs to one machine.
  * It is written from a sorted tar, so neither the order of a folder nor an access time reaches the image.
  * What of it should never change on a clone is listed in it, by the program that a clone will compare it with.
  */
@@ -54,7 +54,6 @@ export async function makeRoot(
   image: Image,
   lock: Lock,
   files: { readonly usr: readonly TreeFile[]; readonly state: readonly TreeFile[] },
-  generated: Readonly<Record<string, string>>,
   usr: Usr,
   tools: Tools,
   scratch: string,
@@ -63,7 +62,6 @@ export async function makeRoot(
   if (!lister) throw new SeederError(`the image has no ${LISTER}`, { fix: 'restore images/common/tree' })
   const stateFiles = join(scratch, 'state-files')
   await writeTree(files.state, stateFiles)
-  await writeTexts(generated, stateFiles)
   const programs = join(scratch, 'state-programs')
   await writeTree([{ ...lister, path: '/lister' }], programs)
   const script = [

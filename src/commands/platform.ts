@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { loadPlatform } from '../platform/load.ts'
 import { nftablesFor } from '../platform/nftables.ts'
+import { type SharedRange, sharedRanges } from '../platform/ranges.ts'
 import { type Platform, type RoleName, roleNames } from '../platform/schema.ts'
 import { networkRows, networkTable, nodeAddressCount, portRows, portTable } from '../platform/tables.ts'
 import { UsageError } from '../report/error.ts'
@@ -18,6 +19,8 @@ export const platformCheckedSchema = z.object({
   roles: z.int(),
   vips: z.int(),
   flows: z.int(),
+  /** Zones in which no firewall can tell these roles apart. */
+  shared: z.array(z.object({ zone: z.string(), roles: z.array(z.enum(roleNames)) })),
 })
 
 /** `seeder platform ports --nft --json`. */
@@ -55,13 +58,11 @@ export function registerPlatformCommand(program: Command, project: () => string)
         roles: Object.keys(site.roles).length,
         vips: Object.keys(site.vips).length,
         flows: Object.keys(site.flows).length,
+        shared: sharedRanges(site),
       }
-      const { zones, nodeAddresses, roles, vips, flows } = checked
-      print(
-        options.json
-          ? checked
-          : `OK ${file}: ${zones} zones, ${nodeAddresses} node addresses, ${roles} roles, ${vips} VIPs, ${flows} flows`,
-      )
+      const { zones, nodeAddresses, roles, vips, flows, shared } = checked
+      const counts = `${zones} zones, ${nodeAddresses} node addresses, ${roles} roles, ${vips} VIPs, ${flows} flows`
+      print(options.json ? checked : [`OK ${file}: ${counts}`, ...shared.map(sharedLine)].join('\n'))
     })
 
   withCommonOptions(platform.command('ports'))
@@ -94,6 +95,11 @@ export function registerPlatformCommand(program: Command, project: () => string)
       const rows = networkRows(site, options.role)
       print(options.json ? rows : formatTable(...networkTable(rows)))
     })
+}
+
+function sharedLine({ zone, roles }: SharedRange): string {
+  const names = roles.join(', ')
+  return `warning: ${names} share the addresses of zone ${zone}: each passes for the others there; give each of them addresses: { ${zone}: … }`
 }
 
 function withCommonOptions(command: Command): Command {

@@ -2,6 +2,7 @@ import { overlapCidr } from 'cidr-tools'
 import type { YamlProblem } from '../yaml.ts'
 import { suggestion } from '../yaml-issue.ts'
 import {
+  type AddressRange,
   addressNumber,
   formatRange,
   freeRanges,
@@ -10,6 +11,7 @@ import {
   networkRange,
   rangeContains,
 } from './address.ts'
+import { overlap } from './ranges.ts'
 import {
   asRole,
   type Flow,
@@ -29,6 +31,7 @@ export function checkPlatform(platform: Platform): YamlProblem[] {
     ...checkBridges(platform),
     ...checkVips(platform),
     ...checkRoles(platform),
+    ...checkRoleAddresses(platform),
     ...Object.entries(platform.flows).flatMap(([name, flow]) => checkFlow(platform, name, flow)),
   ]
 }
@@ -45,13 +48,8 @@ function checkZone(name: string, zone: Zone): YamlProblem[] {
     problems.push({ path: ['zones', name], found, fix: 'give the zone another name', onKey: true })
   }
   if (zone.range) {
-    const { first, last } = zone.range
-    if (addressNumber(first) > addressNumber(last)) {
-      add('range', `found ${first}-${last}, which is reversed`, `write ${last}-${first}`)
-    } else if (!rangeContains(usable, zone.range)) {
-      const found = `found ${formatRange(zone.range)}, which is not inside ${zone.cidr}`
-      add('range', found, `stay within ${formatRange(usable)}`)
-    }
+    const problem = rangeProblem(zone.range, usable, zone.cidr)
+    if (problem) add('range', problem.found, problem.fix)
   }
   for (const field of ['host', 'gateway'] as const) {
     const address = zone[field]
@@ -150,6 +148,48 @@ function checkRoles(platform: Platform): YamlProblem[] {
   })
 }
 
+/** A role's own part of a range has to be in it, and no other role's. */
+function checkRoleAddresses(platform: Platform): YamlProblem[] {
+  const all = Object.entries(platform.roles).flatMap(([role, { zones, addresses }]) =>
+    Object.entries(addresses).map(([zone, range]) => ({ role, zone, range, zones })),
+  )
+  return all.flatMap(({ role, zone, range, zones }, index): YamlProblem[] => {
+    const path = ['roles', role, 'addresses', zone]
+    const place = path.join('.')
+    if (!zones.includes(zone)) {
+      const found = `${place}: found zone ${zone}, where no ${role} stands`
+      return [{ path, found, fix: `use one of ${zones.join(', ')}`, onKey: true }]
+    }
+    const whole = platform.zones[zone]?.range
+    if (!whole) {
+      const found = `${place}: found addresses in zone ${zone}, which has no range`
+      return [{ path, found, fix: `give zones.${zone} a range, or leave this out` }]
+    }
+    const problem = rangeProblem(range, whole, `${formatRange(whole)} of zone ${zone}`)
+    if (problem) return [{ path, found: `${place}: ${problem.found}`, fix: problem.fix }]
+    const other = all
+      .slice(0, index)
+      .find((earlier) => earlier.zone === zone && overlap(earlier.range, range))
+    if (!other) return []
+    const found = `${place}: found ${formatRange(range)}, which overlaps ${formatRange(other.range)} of roles.${other.role}`
+    return [{ path, found, fix: 'give each role its own addresses' }]
+  })
+}
+
+function rangeProblem(
+  range: AddressRange,
+  whole: AddressRange,
+  of: string,
+): { found: string; fix: string } | undefined {
+  const { first, last } = range
+  if (addressNumber(first) > addressNumber(last)) {
+    return { found: `found ${first}-${last}, which is reversed`, fix: `write ${last}-${first}` }
+  }
+  if (rangeContains(whole, range)) return undefined
+  const found = `found ${formatRange(range)}, which is not inside ${of}`
+  return { found, fix: `stay within ${formatRange(whole)}` }
+}
+
 function checkFlow(platform: Platform, name: string, flow: Flow): YamlProblem[] {
   const problems: YamlProblem[] = []
   const add = (steps: (string | number)[], found: string, fix: string) => {
@@ -172,8 +212,9 @@ function checkFlow(platform: Platform, name: string, flow: Flow): YamlProblem[] 
     }
   }
   for (const [index, target] of flow.to.entries()) {
-    if (!asRole(target) && target !== 'dns' && target !== 'ntp') {
-      add(['to', index], `found unknown role ${target}`, suggestion(target, [...roleNames, 'dns', 'ntp']))
+    const others = ['pods', 'services', 'dns', 'ntp']
+    if (!asRole(target) && !others.includes(target)) {
+      add(['to', index], `found unknown role ${target}`, suggestion(target, [...roleNames, ...others]))
     }
   }
   const portless = flow.protocols.find((protocol) => protocol !== 'tcp' && protocol !== 'udp')

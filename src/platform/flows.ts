@@ -1,4 +1,5 @@
 import { formatRange } from './address.ts'
+import { roleRange } from './ranges.ts'
 import { asRole, type Flow, formatPort, type Platform, type RoleName } from './schema.ts'
 
 /** Where a flow comes from, as a machine that receives it can tell. */
@@ -6,8 +7,8 @@ export type Source =
   | { kind: 'any'; name: string }
   /** Packets from these CIDRs or ranges (`10.0.0.1-10.0.0.50`), which do not overlap. */
   | { kind: 'addresses'; name: string; addresses: string[] }
-  /** Packets from the pods of this machine: through the pod interface and with a pod's address. */
-  | { kind: 'pods'; name: string; interface: string; cidr: string }
+  /** Packets from pods: through one of their interfaces and with a pod's address. */
+  | { kind: 'pods'; name: string; interface: string[]; cidr: string }
 
 /** An enabled flow as the role it goes to has to let it in. */
 export interface InboundFlow extends Flow {
@@ -15,10 +16,17 @@ export interface InboundFlow extends Flow {
   sources: Source[]
 }
 
-/** The enabled flows to `role`, in the order of the platform file. */
-export function inboundFlows(platform: Platform, role: RoleName): InboundFlow[] {
+/**
+ * The enabled flows to `role`, in the order of the platform file; with `to`, those to `pods` or `services`, as a machine
+ * of `role` has to let them through.
+ */
+export function inboundFlows(
+  platform: Platform,
+  role: RoleName,
+  to: RoleName | 'pods' | 'services' = role,
+): InboundFlow[] {
   return Object.entries(platform.flows)
-    .filter(([, flow]) => flow.enabled && flow.to.includes(role))
+    .filter(([, flow]) => flow.enabled && flow.to.includes(to))
     .map(([name, flow]) => ({
       name,
       ...flow,
@@ -52,14 +60,14 @@ export function sourceOf(platform: Platform, from: string, to: RoleName | undefi
 }
 
 /**
- * Addresses that machines of role `from` may have when they speak to `to`: the node ranges of the zones that both stand
- * in, since there nothing routes; of all zones of `from` when they share none.
+ * Addresses that machines of role `from` may have when they speak to `to`: their ranges in the zones that both stand in,
+ * since there nothing routes; in all zones of `from` when they share none.
  */
 function roleAddresses(platform: Platform, from: RoleName, to: RoleName | undefined): string[] {
   const own = platform.roles[from].zones
   const shared = to ? own.filter((zone) => platform.roles[to].zones.includes(zone)) : []
   const rangesOf = (zones: readonly string[]) =>
-    zones.flatMap((zone) => platform.zones[zone]?.range ?? []).map(formatRange)
+    zones.flatMap((zone) => roleRange(platform, from, zone) ?? []).map(formatRange)
   const direct = rangesOf(shared)
   return direct.length > 0 ? direct : rangesOf(own)
 }
@@ -67,5 +75,7 @@ function roleAddresses(platform: Platform, from: RoleName, to: RoleName | undefi
 /** A source's addresses as text: ranges, the pod network, or `any`. */
 export function sourceAddresses(source: Source): string {
   if (source.kind === 'any') return 'any'
-  return source.kind === 'pods' ? `${source.cidr} on ${source.interface}` : source.addresses.join(', ')
+  return source.kind === 'pods'
+    ? `${source.cidr} on ${source.interface.join(', ')}`
+    : source.addresses.join(', ')
 }

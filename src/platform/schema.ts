@@ -10,7 +10,7 @@ export type RoleName = (typeof roleNames)[number]
 export const kubernetesRoles: readonly RoleName[] = ['control-plane', 'worker']
 
 /** Words of `from` and `to` that are neither a role nor a zone. */
-export const reservedWords = ['any', 'pods', 'dns', 'ntp'] as const
+export const reservedWords = ['any', 'pods', 'services', 'dns', 'ntp'] as const
 
 export const protocolNames = ['tcp', 'udp', 'icmp', 'vrrp', 'all'] as const
 
@@ -75,6 +75,8 @@ const zone = z.strictObject({
 const role = z.strictObject({
   /** Zone names, in the order of the network cards. */
   zones: z.array(z.string()).min(1),
+  /** By zone name: the part of the zone's range that machines of this role alone get. Without it, all of the range. */
+  addresses: z.record(z.string(), addressRange).default({}),
   cores: z.int().min(1).max(512),
   /** MiB. */
   memory: z.int().min(512),
@@ -85,7 +87,7 @@ const role = z.strictObject({
 const flow = z.strictObject({
   /** Role names, zone names, CIDRs, `pods`, `any`. */
   from: z.array(z.string()).min(1),
-  /** Role names, or `dns` and `ntp`. */
+  /** Role names; `pods` and `services`, which are reached through a node; `dns` and `ntp`. */
   to: z.array(z.string()).min(1),
   protocols: z.array(z.enum(protocolNames)).min(1),
   /** Only with tcp and udp. */
@@ -105,8 +107,13 @@ export const platformSchema = z.strictObject({
   vips: z.record(name, vip),
   roles: z.record(z.enum(roleNames), role),
   cluster: z.strictObject({
-    /** Range of the pods, and the interface they reach their node through. */
-    pods: z.strictObject({ cidr: network, interface: interfaceName }),
+    /** Range of the pods, and the interfaces that they, and those of other nodes, come in by. */
+    pods: z.strictObject({
+      cidr: network,
+      interface: z
+        .union([interfaceName, z.array(interfaceName).min(1)])
+        .transform((names) => (typeof names === 'string' ? [names] : names)),
+    }),
     services: z.strictObject({ cidr: network }),
     nodePorts: portRange,
   }),

@@ -60,7 +60,7 @@ export function networkRows(platform: Platform, role?: RoleName): NetworkRow[] {
 
 /** The port matrix by receiving role, in the order of the platform file; with `role`, what it receives. */
 export function portRows(platform: Platform, role?: RoleName): PortRow[] {
-  const targets = role ? [role] : [...roleNames, 'dns', 'ntp']
+  const targets = role ? [role] : [...roleNames, 'pods', 'services', 'dns', 'ntp']
   return targets.flatMap((to) =>
     Object.entries(platform.flows)
       .filter(([, flow]) => flow.to.includes(to))

@@ -24,14 +24,14 @@ test('machines of any role stand in the zones of their role, each in a place of 
       { hostname: 'etcd1', role: 'etcd', machine: 1, routed: true },
       { hostname: 'lb1', role: 'haproxy', machine: 2, routed: false },
     ],
-    [{ zone: 'back', address: '10.0.0.129' }],
+    [{ zone: 'back', address: '10.0.0.150' }],
   )
   expect(seatOf(site, 'cp1').nics.map(({ tap, address, gateway }) => [tap, address, gateway])).toEqual([
-    ['tap0-0', '10.0.0.75/26', '10.0.0.104'],
-    ['tap0-1', '10.0.0.139/26', undefined],
+    ['tap0-0', '10.0.0.65/26', '10.0.0.104'],
+    ['tap0-1', '10.0.0.154/26', undefined],
   ])
   expect(seatOf(site, 'etcd1').nics.map(({ address, gateway }) => [address, gateway])).toEqual([
-    ['10.0.0.140/26', '10.0.0.168'],
+    ['10.0.0.130/26', '10.0.0.168'],
   ])
   expect(site.lan.taps.map(({ name, bridge }) => `${name} ${bridge}`)).toEqual([
     'tap0-0 br-middle',
@@ -42,7 +42,7 @@ test('machines of any role stand in the zones of their role, each in a place of 
     'tap2-2 br-home',
     'tap2-3 br-public',
   ])
-  expect(site.lan.bridges.find(({ name }) => name === 'br-back')?.addresses).toContain('10.0.0.129/26')
+  expect(site.lan.bridges.find(({ name }) => name === 'br-back')?.addresses).toContain('10.0.0.150/26')
   expect(() => seatOf(site, 'etcd2')).toThrow('no seat for etcd2')
 })
 
@@ -51,7 +51,7 @@ test('a zone that a machine does not stand in reaches it through the router, if 
     { hostname: 'etcd1', role: 'etcd', machine: 0, routed: true },
     { hostname: 'lb1', role: 'haproxy', machine: 1, routed: false },
   ])
-  expect(addressFrom(seatOf(site, 'etcd1'), 'home')).toBe('10.0.0.139')
+  expect(addressFrom(seatOf(site, 'etcd1'), 'home')).toBe('10.0.0.129')
   expect(() => addressIn(seatOf(site, 'etcd1'), 'home')).toThrow('no card in the zone home')
   expect(() => addressFrom(seatOf(site, 'lb1'), 'back')).toThrow('cannot be reached from the zone back')
 })

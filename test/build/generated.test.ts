@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { generatedFiles } from '../../src/build/generated.ts'
 import { loadImage } from '../../src/image/definition.ts'
+import { fallbackFor } from '../../src/platform/fallback.ts'
 import { loadPlatform } from '../../src/platform/load.ts'
 import { nftablesFor } from '../../src/platform/nftables.ts'
 
@@ -13,6 +14,7 @@ describe('what an image has from the platform file', () => {
   it('is one firewall for one role', async () => {
     expect(await generatedFiles(image, platform, new Map())).toEqual({
       '/etc/seeder/firewall.nft': nftablesFor(platform, 'haproxy'),
+      '/usr/lib/seeder/fallback.nft': fallbackFor(platform, ['haproxy']),
     })
   })
 

@@ -59,6 +59,33 @@ describe('a platform file', () => {
   it.each([
     // Addresses
     [
+      'etcd: { zones: [back],',
+      'etcd: { zones: [back], addresses: { front: 10.0.0.1-10.0.0.9 },',
+      'p.yaml:21:39: roles.etcd.addresses.front: found zone front, where no etcd stands; use one of back',
+    ],
+    [
+      'etcd: { zones: [back],',
+      'etcd: { zones: [back], addresses: { back: 10.0.0.1-10.0.0.9 },',
+      'p.yaml:21:45: roles.etcd.addresses.back: found 10.0.0.1-10.0.0.9, which is not inside 10.0.0.129-10.0.0.178 of zone back; stay within 10.0.0.129-10.0.0.178',
+    ],
+    [
+      'etcd: { zones: [back],',
+      'etcd: { zones: [back], addresses: { back: 10.0.0.139-10.0.0.130 },',
+      'p.yaml:21:45: roles.etcd.addresses.back: found 10.0.0.139-10.0.0.130, which is reversed; write 10.0.0.130-10.0.0.139',
+    ],
+    [
+      'haproxy: { zones: [front, lan],',
+      'haproxy: { zones: [front, lan], addresses: { lan: 192.168.3.1-192.168.3.9 },',
+      'p.yaml:20:53: roles.haproxy.addresses.lan: found addresses in zone lan, which has no range; give zones.lan a range, or leave this out',
+    ],
+    [
+      `zones: [front, back], cores: 2, memory: 2048, disk: 8 }
+  worker: { zones: [front],`,
+      `zones: [front, back], addresses: { front: 10.0.0.1-10.0.0.9 }, cores: 2, memory: 2048, disk: 8 }
+  worker: { zones: [front], addresses: { front: 10.0.0.9-10.0.0.20 },`,
+      'p.yaml:23:49: roles.worker.addresses.front: found 10.0.0.9-10.0.0.20, which overlaps 10.0.0.1-10.0.0.9 of roles.control-plane; give each role its own addresses',
+    ],
+    [
       '10.0.0.128/26',
       '10.0.0.128/24',
       'p.yaml:11:11: zones.back.cidr: found "10.0.0.128/24"; it has host bits set, write 10.0.0.0/24',

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
@@ -41,6 +41,19 @@ describe('platform check', () => {
       roles: 4,
       vips: 2,
       flows: 17,
+      shared: [],
+    })
+  })
+
+  it('warns where roles share a range, so that a firewall cannot tell them apart', async () => {
+    const text = await readFile(join(project, 'platform.yaml'), 'utf8')
+    const shared = join(folder, 'shared.yaml')
+    await writeFile(shared, text.replace(/ {4}addresses: \{ back: .*\n/, ''))
+    expect(await run('check', '--platform', shared)).toContain(
+      '\nwarning: etcd, control-plane share the addresses of zone back: each passes for the others there; give each of them addresses: { back: … }\n',
+    )
+    expect(JSON.parse(await run('check', '--json', '--platform', shared))).toMatchObject({
+      shared: [{ zone: 'back', roles: ['etcd', 'control-plane'] }],
     })
   })
 
@@ -110,7 +123,7 @@ describe('platform ports', () => {
     expect(JSON.parse(await run('ports', '--role', 'etcd', '--json'))[3]).toEqual({
       flow: 'etcd-peer',
       to: 'etcd',
-      from: [{ name: 'etcd', addresses: '10.0.0.129-10.0.0.178' }],
+      from: [{ name: 'etcd', addresses: '10.0.0.129-10.0.0.153' }],
       protocols: ['tcp'],
       ports: ['2380'],
       enabled: true,

@@ -87,8 +87,8 @@ it('narrows a role to the zones that both sides stand in', () => {
     portRows(platform)
       .find((row) => row.to === to && row.flow === flow)
       ?.from.find(({ name }) => name === from)?.addresses
-  expect(addresses('control-plane', 'api', 'haproxy')).toBe('10.0.0.65-10.0.0.114')
-  expect(addresses('etcd', 'etcd-client', 'control-plane')).toBe('10.0.0.129-10.0.0.178')
-  expect(addresses('haproxy', 'haproxy-vrrp', 'haproxy')).toBe('10.0.0.1-10.0.0.50, 10.0.0.65-10.0.0.114')
-  expect(addresses('dns', 'dns', 'etcd')).toBe('10.0.0.129-10.0.0.178')
+  expect(addresses('control-plane', 'api', 'haproxy')).toBe('10.0.0.105-10.0.0.114')
+  expect(addresses('etcd', 'etcd-client', 'control-plane')).toBe('10.0.0.154-10.0.0.178')
+  expect(addresses('haproxy', 'haproxy-vrrp', 'haproxy')).toBe('10.0.0.1-10.0.0.50, 10.0.0.105-10.0.0.114')
+  expect(addresses('dns', 'dns', 'etcd')).toBe('10.0.0.129-10.0.0.153')
 })

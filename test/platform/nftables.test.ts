@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
+import { fallbackFor } from '../../src/platform/fallback.ts'
 import { parsePlatform } from '../../src/platform/load.ts'
 import { nftablesFor } from '../../src/platform/nftables.ts'
 import { roleNames } from '../../src/platform/schema.ts'
@@ -71,5 +72,30 @@ describe('a flow', () => {
     const extra = ruleset.split('\n').filter((line) => line.includes('"extra from'))
     expect(extra.map((line) => line.trim())).toEqual(rules)
     await inOwnNetwork('nft -c -f -', ruleset)
+  })
+
+  it.each(['pods', 'services', 'worker', 'haproxy'])('of every kind to %s is accepted by nft', async (to) => {
+    const from =
+      to === 'haproxy' ? '[any, home, etcd, 172.16.0.0/12]' : '[any, pods, home, etcd, 172.16.0.0/12]'
+    const sources = to === 'pods' || to === 'services' ? '[any, home, etcd, 172.16.0.0/12]' : from
+    for (const what of ['all', 'icmp', 'vrrp', 'tcp], ports: [1, 5-9', 'tcp, udp], ports: [80']) {
+      const site = withFlow(`{ from: ${sources}, to: [${to}], protocols: [${what}], why: x }`)
+      for (const role of roleNames) await inOwnNetwork('nft -c -f -', nftablesFor(site, role))
+    }
+  })
+})
+
+describe('the firewall of a machine whose own cannot be loaded', () => {
+  const fallback = fallbackFor(platform, ['worker', 'control-plane'])
+
+  it('is what was agreed, and accepted by nft', async () => {
+    await expect(fallback).toMatchFileSnapshot('golden/fallback.nft')
+    await inOwnNetwork('nft -c -f -', fallback)
+  })
+
+  it('lets nobody in where the platform file lets nobody in', async () => {
+    const closed = { ...platform, flows: {} }
+    expect(fallbackFor(closed, ['worker'])).not.toContain('dport 22')
+    await inOwnNetwork('nft -c -f -', fallbackFor(closed, ['worker']))
   })
 })

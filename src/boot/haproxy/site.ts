@@ -1,4 +1,4 @@
-import type { Platform } from '../../platform/schema.ts'
+import type { Platform, RoleName } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
 import { layOutSite, nodeAddress, type Peer, prefixOf, type Seat, type Site, zoneOf } from '../site.ts'
 
@@ -34,13 +34,13 @@ export function layOutPair(platform: Platform): PairSite {
       },
     )
   }
-  const peer = (name: string, place: number) => ({
+  const peer = (name: string, role: RoleName, place: number) => ({
     name,
     zone: nodeZone,
-    address: nodeAddress(platform, nodeZone, place),
+    address: nodeAddress(platform, nodeZone, place, role),
   })
-  const apiServers = [1, 2, 3, 4].map((at) => peer(`cp${at}`, at))
-  const workers = [1, 2, 3].map((at) => peer(`w${at}`, 4 + at))
+  const apiServers = [1, 2, 3, 4].map((number) => peer(`cp${number}`, 'control-plane', number))
+  const workers = [1, 2, 3].map((number) => peer(`w${number}`, 'worker', 4 + number))
   const balancer = { role: 'haproxy', routed: false } as const
   const site = layOutSite(
     platform,

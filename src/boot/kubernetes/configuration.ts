@@ -38,7 +38,7 @@ export function apiEndpoint(platform: Platform, controlPlane: Seat): string {
 /** Where three members of etcd would be. */
 export function etcdEndpoints(platform: Platform): string[] {
   const zone = platform.roles.etcd.zones[0] ?? ''
-  return [1, 2, 3].map((place) => nodeAddress(platform, zone, place))
+  return [1, 2, 3].map((place) => nodeAddress(platform, zone, place, 'etcd'))
 }
 
 /** The values of a control plane that begins a cluster. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { networkRange, rangeContains } from '../../platform/address.ts'
+import { roleRange } from '../../platform/ranges.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { zoneOf } from '../site.ts'
 import type { Machine } from './stage.ts'
@@ -28,14 +29,14 @@ export function addressesByCard(json: string): Map<string, string[]> {
 
 /**
  * What of a machine's addresses is not where the network table has it: each card has an address of its zone's node
- * range (of the zone, where DHCP gives them), and besides that only the role's VIPs.
+ * range (the role's own, if it has one; the zone, where DHCP gives them), and besides that only the role's VIPs.
  */
 export function misplaced(platform: Platform, { seat }: Pick<Machine, 'seat'>, json: string): string[] {
   const byCard = addressesByCard(json)
   const vips = Object.values(platform.vips).filter(({ role }) => role === seat.role)
   return seat.nics.flatMap(({ zone: name, mac }) => {
     const zone = zoneOf(platform, name)
-    const range = zone.range ?? networkRange(zone.cidr)
+    const range = roleRange(platform, seat.role, name) ?? networkRange(zone.cidr)
     const addresses = byCard.get(mac) ?? []
     const others = addresses.filter(
       (address) => !vips.some((vip) => vip.zone === name && vip.address === address),

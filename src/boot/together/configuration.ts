@@ -1,10 +1,10 @@
 import type { Platform } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
-import { addressIn, nodeAddress, prefixOf, type Seat, zoneOf } from '../site.ts'
+import { addressIn, clonePlace, prefixOf, type Seat, zoneOf } from '../site.ts'
 import type { NodeValues } from '../stage.ts'
 
-// Where the other one of the pair would stand, which is not there.
-const peerPlace = 20
+// Where the other one of the pair would stand, which is not there: beyond the machines of the proof.
+const peerNumber = 9
 
 /** The address that moves between the load balancers where the control planes are: the API's. */
 export function apiVip(platform: Platform): { readonly zone: string; readonly address: string } {
@@ -31,6 +31,6 @@ export function balancerValues(platform: Platform, balancer: Seat, controlPlane:
     VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
     VRRP_PRIORITY: '150',
     VRRP_ROUTER_ID: '51',
-    VRRP_PEERS: nodeAddress(platform, first.zone, peerPlace),
+    VRRP_PEERS: clonePlace(platform, first.zone, 'haproxy', peerNumber),
   }
 }

@@ -32,11 +32,14 @@ export function takenAddresses(
 }
 
 /**
- * The lowest address of a zone's range that nobody has.
+ * The lowest address of a range in a zone that nobody has.
  * @throws SeederError when there is none left
  */
-export function nextFreeAddress(name: string, zone: Zone, taken: Iterable<string>): string {
-  const range = zone.range
+export function nextFreeAddress(
+  name: string,
+  { range }: Pick<Zone, 'range'>,
+  taken: Iterable<string>,
+): string {
   if (!range) throw new SeederError(`Zone ${name} has no range to take an address from`)
   const [start, end] = [addressNumber(range.first), addressNumber(range.last)]
   const used = new Set([...taken].filter((address) => rangeContains(range, address)).map(addressNumber))

@@ -1,3 +1,4 @@
+import { roleRange } from '../../platform/ranges.ts'
 import { UsageError } from '../../report/error.ts'
 import { nextFreeAddress, takenAddresses } from './addresses.ts'
 import type { HostFacts } from './facts.ts'
@@ -49,13 +50,13 @@ export function placeNodes(facts: HostFacts, request: NodeRequest, options: Plac
       .find((member) => member.name === name)
     const addresses: Record<string, string> = {}
     for (const zoneName of platform.roles[request.role].zones) {
-      const zone = platform.zones[zoneName]
-      if (!zone?.range) continue
+      const range = roleRange(platform, request.role, zoneName)
+      if (!range) continue
       const first = Object.keys(addresses).length === 0
       const address =
         kept?.addresses[zoneName] ??
         (first ? seat?.address : undefined) ??
-        nextFreeAddress(zoneName, zone, taken)
+        nextFreeAddress(zoneName, { range }, taken)
       taken.add(address)
       addresses[zoneName] = address
     }

@@ -7,7 +7,7 @@ import { loadPlatform } from '../../../src/platform/load.ts'
 test('the site is the platform file’s: a bridge per zone, the pair on all of them, its VIP', async () => {
   const site = layOutPair(await loadPlatform('platform.yaml'))
   expect(site.lan.bridges.find(({ name }) => name === 'br-middle')?.addresses).toEqual(
-    [104, 126, 65, 66, 67, 68, 69, 70, 71].map((last) => `10.0.0.${last}/26`),
+    [104, 126, 65, 66, 67, 68, 79, 80, 81].map((last) => `10.0.0.${last}/26`),
   )
   expect(site.lan.taps).toHaveLength(8)
   expect(site.vipCidr).toBe('10.0.0.51/26')
@@ -39,7 +39,7 @@ test('the pair name each other, and the first has the higher priority', async ()
   expect(nodeValues(site, 0)).toEqual({
     API_BACKENDS: 'cp1=10.0.0.65 cp2=10.0.0.66 cp3=10.0.0.67 cp4=10.0.0.68',
     NODEPORTS: '30080 30443',
-    NODEPORT_BACKENDS: 'w1=10.0.0.69 w2=10.0.0.70 w3=10.0.0.71',
+    NODEPORT_BACKENDS: 'w1=10.0.0.79 w2=10.0.0.80 w3=10.0.0.81',
     VIP: '10.0.0.51/26',
     VRRP_PRIORITY: '150',
     VRRP_ROUTER_ID: '51',

@@ -19,11 +19,11 @@ const values = initValues(platform, seat, secrets, etcdEndpoints(platform))
 
 const configuration = `apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
-localAPIEndpoint: { advertiseAddress: 10.0.0.75, bindPort: 6443 }
+localAPIEndpoint: { advertiseAddress: 10.0.0.65, bindPort: 6443 }
 nodeRegistration:
   name: cp1
   criSocket: unix:///run/containerd/containerd.sock
-  kubeletExtraArgs: [{ name: node-ip, value: 10.0.0.75 }]
+  kubeletExtraArgs: [{ name: node-ip, value: 10.0.0.65 }]
 ---
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
@@ -54,9 +54,9 @@ test('the API is behind the load balancers’ address among the nodes', () => {
   expect(apiEndpoint(platform, seat)).toBe('10.0.0.115:6443')
   const alone = structuredClone(platform)
   alone.vips = {}
-  expect(apiEndpoint(alone, seat)).toBe('10.0.0.75:6443')
+  expect(apiEndpoint(alone, seat)).toBe('10.0.0.65:6443')
   expect(values).toMatchObject({
-    NODE_ADDRESS: '10.0.0.75',
+    NODE_ADDRESS: '10.0.0.65',
     ETCD_ENDPOINTS: '10.0.0.129 10.0.0.130 10.0.0.131',
   })
 })

@@ -13,11 +13,11 @@ const [balancer, controlPlane] = [seatOf(site, 'lb1'), seatOf(site, 'cp1')]
 
 test('the load balancer holds every VIP of its role, the API’s first, in front of the control plane', () => {
   expect(balancerValues(platform, balancer, controlPlane)).toEqual({
-    API_BACKENDS: 'cp1=10.0.0.76',
+    API_BACKENDS: 'cp1=10.0.0.66',
     VIP: '10.0.0.115/26 10.0.0.51/26',
     VRRP_PRIORITY: '150',
     VRRP_ROUTER_ID: '51',
-    VRRP_PEERS: '10.0.0.84',
+    VRRP_PEERS: '10.0.0.114',
   })
   const without = structuredClone(platform)
   delete without.vips.api
@@ -37,7 +37,7 @@ test('an address outside of its zone’s node range is out of place, a VIP is no
       card('bc:24:11:5e:01:01', ...back),
     ])
   const machine = { seat: controlPlane }
-  expect(misplaced(platform, machine, listing(['10.0.0.76'], ['10.0.0.140']))).toEqual([])
+  expect(misplaced(platform, machine, listing(['10.0.0.66'], ['10.0.0.155']))).toEqual([])
   expect(misplaced(platform, machine, listing(['10.0.0.120'], []))).toEqual([
     'cp1 has 10.0.0.120 in middle',
     'cp1 has no address in back',

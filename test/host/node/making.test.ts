@@ -114,15 +114,15 @@ describe('a member that joins', () => {
 
 describe('any nodes', () => {
   it('are placed where nobody answers to ARP', async () => {
-    const answers = ['10.0.0.65', '10.0.0.66']
+    const answers = ['10.0.0.75', '10.0.0.76']
     const host = answeringHost((argv) => {
       if (argv[0] === 'ping') return argv.at(-1) === answers[0] ? '' : undefined
       const reachable = argv[0] === 'ip' && argv.includes(answers[1] ?? '') ? ['REACHABLE'] : ['STALE']
       return JSON.stringify([{ dst: argv.at(-3), lladdr: 'bc:24:11:00:00:09', state: reachable }])
     })
     const { plans } = await planMaking(host, facts(), request(['w1'], 'worker'), options)
-    expect(plans[0]?.entry.addresses).toEqual({ middle: '10.0.0.67' })
-    expect(host.asked).toContain('ping -n -q -c 1 -W 1 -I vmbr12 10.0.0.65')
+    expect(plans[0]?.entry.addresses).toEqual({ middle: '10.0.0.77' })
+    expect(host.asked).toContain('ping -n -q -c 1 -W 1 -I vmbr12 10.0.0.75')
   })
 
   it('do not get an address that is kept for them while somebody else has it', async () => {
@@ -184,13 +184,13 @@ describe('a plan before the next run has put right what a killed one left', () =
       role: 'worker',
       state: 'creating',
       vmid: 200,
-      addresses: { middle: '10.0.0.65' },
+      addresses: { middle: '10.0.0.75' },
     })
     const gone = entry('w2', {
       role: 'worker',
       state: 'destroying',
       vmid: 201,
-      addresses: { middle: '10.0.0.66' },
+      addresses: { middle: '10.0.0.76' },
     })
     const joining = entry('etcd4', { state: 'creating', vmid: 202, joins: true })
     const volumes = [{ id: 'local:200/vm-200-disk-0.raw', bytes: 1, vmid: 200 }]
@@ -198,7 +198,7 @@ describe('a plan before the next run has put right what a killed one left', () =
     const after = afterRecovery(facts({ entries: [half, gone, joining], guests, volumes }))
     expect(after.entries).toEqual([{ ...joining, state: 'reserved' }])
     const { plans } = await planMaking(silent, after, request(['w1'], 'worker'), options)
-    expect(plans[0]?.entry).toMatchObject({ vmid: 200, addresses: { middle: '10.0.0.65' } })
+    expect(plans[0]?.entry).toMatchObject({ vmid: 200, addresses: { middle: '10.0.0.75' } })
   })
 
   it('leaves a VM alone that was never cloned', () => {

@@ -80,13 +80,13 @@ describe('where nodes are placed', () => {
         name: 'lb1',
         vmid: 200,
         token: 'f'.repeat(32),
-        addresses: { front: '10.0.0.1', middle: '10.0.0.65' },
+        addresses: { front: '10.0.0.1', middle: '10.0.0.105' },
       },
       {
         name: 'lb2',
         vmid: 201,
         token: 'f'.repeat(32),
-        addresses: { front: '10.0.0.2', middle: '10.0.0.66' },
+        addresses: { front: '10.0.0.2', middle: '10.0.0.106' },
       },
     ])
   })
@@ -94,9 +94,9 @@ describe('where nodes are placed', () => {
   it('where nobody answers', () => {
     const [placement] = placeNodes(facts(), request(['w1'], 'worker'), {
       ...options,
-      answering: ['10.0.0.65'],
+      answering: ['10.0.0.75'],
     })
-    expect(placement?.addresses).toEqual({ middle: '10.0.0.66' })
+    expect(placement?.addresses).toEqual({ middle: '10.0.0.76' })
   })
 
   it('where their cluster expects them', () => {
@@ -131,7 +131,9 @@ describe('where nodes are placed', () => {
   it('with two nodes racing for the last address, not at all', () => {
     const range = { first: '10.0.0.65', last: '10.0.0.65' }
     const middle = { title: 'Middle', bridge: 'vmbr12', cidr: '10.0.0.64/26', range }
-    const small = { ...platform, zones: { ...platform.zones, middle } }
+    const worker = { ...platform.roles.worker, addresses: {} }
+    const zones = { ...platform.zones, middle }
+    const small = { ...platform, zones, roles: { ...platform.roles, worker } }
     expect(() => placeNodes(facts({ platform: small }), request(['w1', 'w2'], 'worker'), options)).toThrow(
       'Zone middle has no address left in 10.0.0.65',
     )

@@ -124,13 +124,13 @@ describe('the plan for load balancers', () => {
       ...['--net0', 'virtio,bridge=vmbr11,firewall=1', '--net1', 'virtio,bridge=vmbr12,firewall=1'],
       ...['--net2', 'virtio,bridge=vmbr0,firewall=1', '--net3', 'virtio,bridge=vmbr1,firewall=1'],
       ...['--cores', '2', '--memory', '1024', '--onboot', '1', '--protection', '0'],
-      ...['--ipconfig0', 'ip=10.0.0.2/26', '--ipconfig1', 'ip=10.0.0.66/26'],
+      ...['--ipconfig0', 'ip=10.0.0.2/26', '--ipconfig1', 'ip=10.0.0.106/26'],
       ...['--ipconfig2', 'ip=dhcp', '--ipconfig3', 'ip=dhcp'],
       ...['--nameserver', '9.9.9.9 149.112.112.112', '--cicustom', 'vendor=local:snippets/seeder-lb2.yaml'],
     ])
     expect(plans.map(({ values }) => values)).toEqual([
-      { VIP: '10.0.0.115/26 10.0.0.51/26', VRRP_PEERS: '10.0.0.66', VRRP_PRIORITY: '150' },
-      { VIP: '10.0.0.115/26 10.0.0.51/26', VRRP_PEERS: '10.0.0.65', VRRP_PRIORITY: '100' },
+      { VIP: '10.0.0.115/26 10.0.0.51/26', VRRP_PEERS: '10.0.0.106', VRRP_PRIORITY: '150' },
+      { VIP: '10.0.0.115/26 10.0.0.51/26', VRRP_PEERS: '10.0.0.105', VRRP_PRIORITY: '100' },
     ])
   })
 
@@ -225,7 +225,7 @@ describe('any plan', () => {
     const [one] = plan(request(['lb1', 'lb2'], 'haproxy'), {}, facts({ platform: { ...platform, zones } }))
     expect(one?.prepare[1]?.sets).toMatchObject({
       ipconfig0: 'ip=10.0.0.1/26',
-      ipconfig1: 'ip=10.0.0.65/26,gw=10.0.0.126',
+      ipconfig1: 'ip=10.0.0.105/26,gw=10.0.0.126',
     })
   })
 

@@ -1,0 +1,88 @@
+import type { InboundFlow, Source } from './flows.ts'
+import { asRole, formatPort } from './schema.ts'
+
+/** The rules that let a flow in from one of its sources; with a destination, only what is sent there. */
+export function rules(
+  flow: Pick<InboundFlow, 'name' | 'protocols' | 'ports'> & { destination?: string },
+  source: Source,
+): string[] {
+  // Pods and services have addresses of IPv4 only.
+  const matches = protocolMatches(flow, source).filter(
+    (match) => flow.destination === undefined || !match.startsWith('icmpv6'),
+  )
+  return matches.map((match) =>
+    rule([originMatch(flow, source), flow.destination ?? '', match], flow, source),
+  )
+}
+
+function rule(matches: readonly string[], flow: Pick<InboundFlow, 'name'>, source: Source): string {
+  const comment = `comment "${flow.name} from ${source.name}"`
+  return [...matches, 'accept', comment].filter((part) => part !== '').join(' ')
+}
+
+/** Of the machines of a role only the peers speak VRRP, by the card that leads to them. */
+function originMatch(flow: Pick<InboundFlow, 'protocols'>, source: Source): string {
+  if (!isVrrp(flow)) return sourceMatch(source)
+  const origin = source.kind === 'addresses' && asRole(source.name) ? '' : sourceMatch(source)
+  return [origin, 'ip saddr @vrrp_peers fib saddr . iif oif exists'].filter((part) => part !== '').join(' ')
+}
+
+/** Whether it is VRRP, which nothing else shares a flow with. */
+export function isVrrp({ protocols }: Pick<InboundFlow, 'protocols'>): boolean {
+  return protocols.includes('vrrp')
+}
+
+/** The packets of a source. */
+export function sourceMatch(source: Source): string {
+  if (source.kind === 'any') return ''
+  if (source.kind === 'pods') {
+    return `iifname ${listOf(source.interface.map((name) => `"${name}"`))} ip saddr ${source.cidr}`
+  }
+  return isLiteral(source) ? `ip saddr ${source.name}` : `ip saddr @${setName(source)}`
+}
+
+function protocolMatches(
+  { protocols, ports = [] }: Pick<InboundFlow, 'protocols' | 'ports'>,
+  source: Source,
+): string[] {
+  const protocol = protocols[0]
+  if (protocol === 'all') return ['']
+  // By number: the name needs /etc/protocols, which is not on every image.
+  if (protocol === 'vrrp') return ['meta l4proto 112']
+  if (protocol === 'icmp') {
+    return source.kind === 'any'
+      ? ['icmp type echo-request', 'icmpv6 type echo-request']
+      : ['icmp type echo-request']
+  }
+  const dports = listOf(ports.map(formatPort))
+  return protocols.includes('tcp') && protocols.includes('udp')
+    ? [`meta l4proto { tcp, udp } th dport ${dports}`]
+    : [`${protocol} dport ${dports}`]
+}
+
+/** One value as it is, several as a set. */
+function listOf(values: readonly string[]): string {
+  return values.length > 1 ? `{ ${values.join(', ')} }` : values.join('')
+}
+
+/** A CIDR that stands in the flow itself; it needs no set. */
+export function isLiteral(source: Source): boolean {
+  return source.name.includes('/')
+}
+
+/** Set names allow no hyphens and no word of nftables; role and zone names have no underscores, so no two of them meet. */
+export function setName(source: Source): string {
+  return `from_${source.name.replaceAll('-', '_')}`
+}
+
+/** Rules for what was sent to a port of this machine and has another destination by now. */
+export function rewrittenRules(flow: InboundFlow, source: Source): string[] {
+  const { protocols, ports = [] } = flow
+  const sent = protocols.filter((protocol) => protocol === 'tcp' || protocol === 'udp')
+  if (sent.length === 0 && protocols[0] !== 'all') return []
+  const match =
+    sent.length === 0
+      ? ''
+      : `meta l4proto ${listOf(sent)} ct original proto-dst ${listOf(ports.map(formatPort))}`
+  return [rule([sourceMatch(source), 'ct status dnat', match], flow, source)]
+}
