@@ -128,10 +128,6 @@ test('the first control plane takes the API servers’ certificate for etcd, and
       '/etc/seeder/cluster.env',
       'POD_CIDR=10.32.0.0/12\nSERVICE_CIDR=10.96.0.0/12\nNODE_PORTS=30000-32767\nPOD_INTERFACE=weave\n',
     )
-    for (const role of ['worker', 'control-plane']) {
-      await node.write(`/etc/seeder/firewalls/${role}.nft`, `# ${role}\n`)
-    }
-    await node.write(files.firewall, '# worker\n')
     await node.write(files.nodeEnv, nodeEnvs.init, 0o640)
     const { pair } = await authority.issueApiserverEtcdClient()
     await deliver(node, 'apiserver-etcd-client', pair)

@@ -1,8 +1,9 @@
-import { nftablesFor } from '../../platform/nftables.ts'
+import { nftablesFor, vrrpPeersText } from '../../platform/nftables.ts'
 import type { CheckPlan, Recorder } from '../checks.ts'
 import type { AllowedLine } from '../console-failures.ts'
 import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
 import { checkDriftNamed, checkUndrifted, driftChecks, driftNamedChecks } from '../drift-checks.ts'
+import { checkFirewallLost, firewallLostChecks, firewallLostLine } from '../firewall-lost.ts'
 import { awaitFirstBoot, awaitReady, bootTimeoutMs, refusedLine, seconds } from '../first-boot.ts'
 import { readIdentity } from '../guest.ts'
 import { compareIdentities, duidsOf } from '../identity.ts'
@@ -36,13 +37,13 @@ const roleChecks = [
   { name: 'readdressed', group: 'pair', title: 'an edited address works and keeps the ssh host keys' },
 ] as const satisfies readonly CheckPlan[]
 
-const plan = [...imageChecks, ...driftChecks, ...driftNamedChecks, ...roleChecks]
+const plan = [...imageChecks, ...firewallLostChecks, ...driftChecks, ...driftNamedChecks, ...roleChecks]
 export type ContractCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
   'lb2 start 1': [refusedLine],
-  'lb2 start 2': [tamperedLine],
+  'lb2 start 2': [tamperedLine, firewallLostLine],
 }
 
 /** The load balancer: a pair of clones with a VIP, three workers, and four API servers of which two are impostors. */
@@ -79,9 +80,10 @@ async function scenario(
   const corrected = awaitReady(second, timeoutMs)
   // It is awaited further down; until then nobody else would notice that it failed.
   corrected.catch(() => undefined)
+  const { VRRP_PEERS: peers = '' } = nodeValues(site, 0)
   await checkImage(checks, first, {
     candidate: proof.candidate,
-    firewall: nftablesFor(proof.platform, 'haproxy'),
+    firewall: nftablesFor(proof.platform, 'haproxy') + vrrpPeersText(peers.split(' ')),
     sshKey: stage.sshKey.publicKey,
     diskBytes,
   })
@@ -102,6 +104,7 @@ async function scenario(
   const returned = awaitReady(first, timeoutMs)
   returned.catch(() => undefined)
   await checkUndrifted(checks, [second])
+  await checkFirewallLost(checks, second)
   await checkTampering(checks, second)
   await checkDriftNamed(checks, second)
   await second.kill()

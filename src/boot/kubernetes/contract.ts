@@ -4,6 +4,7 @@ import type { AllowedLine } from '../console-failures.ts'
 import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
 import { checkDriftNamed, checkUndrifted, driftChecks, driftNamedChecks } from '../drift-checks.ts'
 import { compareFirewall } from '../firewall.ts'
+import { checkFirewallLost, firewallLostChecks, firewallLostLine } from '../firewall-lost.ts'
 import {
   awaitFirstBoot,
   awaitReady,
@@ -62,12 +63,19 @@ const roleChecks = [
   { name: 'shutdown', group: 'role', title: 'powers off when Proxmox asks' },
 ] as const satisfies readonly CheckPlan[]
 
-const plan = [...imageChecks, ...driftChecks, ...driftNamedChecks, ...roleChecks, ...preflightChecks]
+const plan = [
+  ...imageChecks,
+  ...firewallLostChecks,
+  ...driftChecks,
+  ...driftNamedChecks,
+  ...roleChecks,
+  ...preflightChecks,
+]
 export type ContractCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
-  'cp2 start 1': [refusedLine, tamperedLine],
+  'cp2 start 1': [refusedLine, tamperedLine, firewallLostLine],
 }
 
 /** A control plane that begins a cluster, a worker that joins it, and a spare that is prepared and examined. */
@@ -108,6 +116,7 @@ async function scenario(
     const nodes = [controlPlane, worker, spare]
     return compareIdentities(await Promise.all(nodes.map(({ clone }) => readIdentity(clone.agent))), [])
   })
+  await checkFirewallLost(checks, spare.clone)
   await checkTampering(checks, spare.clone)
   await checkDriftNamed(checks, spare.clone)
   await together(

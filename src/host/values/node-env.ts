@@ -52,6 +52,7 @@ export function checkForm(values: NodeValues, known: readonly string[]): ValuePr
     if (!known.includes(key))
       return [{ key, reason: `is not a key of this role; it has: ${known.join(' ')}` }]
     if (!/^[\t -~]*$/.test(value)) return [{ key, reason: 'has a character that is not printable ASCII' }]
+    if (/[*?[]/.test(value)) return [{ key, reason: 'has a *, a ? or a [ in its value' }]
     return /["'\\]/.test(value) ? [{ key, reason: 'has a quote or a backslash in its value' }] : []
   })
 }

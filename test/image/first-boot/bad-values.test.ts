@@ -149,6 +149,23 @@ const badValues: [title: string, nodeEnv: string, message: string][] = [
     'VIP=10.0.0.63/26\nVRRP_PEERS=10.0.0.3',
     "VIP: 10.0.0.63/26 is the network's own or its broadcast address",
   ],
+  // What is no address takes part in no arithmetic, and is no index.
+  ...[
+    '/26',
+    '/',
+    '@/26',
+    '10.0.0/26',
+    '10.0.0.08/26',
+    '10.0.0.51/026',
+    '10.0.0.51/99',
+    '10.0.0.51/26/1',
+    'lb',
+  ].map((word): [string, string, string] => [
+    `the VIP ${word}`,
+    `VIP=${word}\nVRRP_PEERS=10.0.0.3`,
+    `VIP: "${word}" is not an IPv4 address with the prefix length of its network (8-30)`,
+  ]),
+  ['a pattern for files', 'NTP_SERVERS=*', 'NTP_SERVERS: has a *, a ? or a [ in its value (line 1)'],
   ['a VIP twice', 'VIP="10.0.0.51/26 10.0.0.51/26"\nVRRP_PEERS=10.0.0.3', 'VIP: has 10.0.0.51 twice'],
   ['a VIP without peers', 'VIP=10.0.0.51/26', 'VIP: is set, but VRRP_PEERS is not'],
   [
@@ -217,6 +234,37 @@ describe('a bad value is named with its reason, on the console and in the status
       'seeder-first-boot: VIP: "x" is not an IPv4 address with the prefix length of its network (8-30)',
     ])
     expect(status.reason.split('; ')).toHaveLength(5)
+  })
+})
+
+describe('whatever ends first boot, its status says so', () => {
+  const role = '/made/usr/lib/seeder/role'
+  const ended = 'first-boot: it ended before it was done: see journalctl -u seeder-first-boot'
+
+  test.each([
+    ['an error that is the shell’s own', 'role_check() { echo "$nobody_sets_this"; }', ended],
+    ['an exit', 'role_check() { exit 0; }', ended],
+    ['a role that is no script', 'role_check() {', ended],
+    ['a signal', 'role_check() { kill -TERM $$; }', ended],
+  ])('%s', async (_, script, reason) => {
+    await node.write(role, `role_name=haproxy role_keys=()\n${script}\n`)
+    const { status, console } = await node.boot(true)
+    expect(status).toMatchObject({ state: 'failed', reason })
+    expect(console.at(-1)).toBe(`seeder-first-boot: ${reason}`)
+  })
+
+  test('also when it cannot say so itself', async () => {
+    await node.write(role, 'role_name=haproxy role_keys=()\nrole_check() { kill -KILL $$; }\n')
+    expect((await node.boot(true)).status.state).toBe('pending')
+    const { stdout } = await node.enter(
+      '/bin/bash',
+      '-c',
+      'SERVICE_RESULT=oom-kill /usr/lib/seeder/first-boot ended; /usr/lib/seeder/status',
+    )
+    expect(JSON.parse(stdout.split('\n').at(-1) ?? '')).toMatchObject({
+      state: 'failed',
+      reason: 'first-boot: it was ended (oom-kill): see journalctl -u seeder-first-boot',
+    })
   })
 })
 

@@ -7,6 +7,7 @@ import { statusSchema } from '../../../src/boot/guest.ts'
 import { removeTrees } from '../../../src/build/namespace.ts'
 import { etcdPrograms } from '../../support/etcd.ts'
 import { type Holder, hold, into, type Lan } from './etcd-lan.ts'
+import { fromPlatform } from './node.ts'
 
 const images = join(import.meta.dirname, '../../../images')
 const standIns = join(import.meta.dirname, 'etcd-stand-ins')
@@ -117,6 +118,10 @@ export class EtcdNode {
   async firstBoot() {
     await this.write('/dev/console', '')
     await this.write('/var/calls', '')
+    for (const [path, text] of Object.entries(await fromPlatform('etcd'))) {
+      if (path.startsWith('/etc/seeder/firewall')) await this.write(path, text)
+    }
+    await this.run('/usr/lib/seeder/firewall load')
     const first = await this.shell('/usr/lib/seeder/first-boot')
     const status = await this.shell('/usr/lib/seeder/status')
     const lines = async (path: string) =>

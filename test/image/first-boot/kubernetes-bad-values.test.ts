@@ -4,6 +4,7 @@ import {
   certificateKey,
   type EtcdFiles,
   files,
+  firewallOf,
   makeEtcdFiles,
   makeKubernetesNode,
   type NodeEnv,
@@ -28,7 +29,7 @@ async function expectRefusal(messages: string[]) {
   expect(calls.filter((call) => !/^(kubeadm|sleep) /.test(call))).toEqual([])
   expect(await node.read(files.config)).toBeUndefined()
   expect(await node.read(`${files.config}.new`)).toBeUndefined()
-  expect(await node.read(files.firewall)).toBe('# worker\n')
+  expect(await node.read(files.firewall)).toBe(firewallOf('worker'))
 }
 
 /** Replaces the lines of the keys in `changes`, adds those that are not there, and leaves out those without a value. */

@@ -5,6 +5,7 @@ import {
   controlPlaneCards,
   type EtcdFiles,
   files,
+  firewallOf,
   makeEtcdFiles,
   makeKubernetesNode,
   type NodeEnv,
@@ -166,10 +167,10 @@ test('node.env and the key for etcd are for root alone, however they were delive
 test('the firewall is the role’s, loaded when it is another than before', async () => {
   const { calls } = await boot('joinWorker')
   expect(calls).not.toContain('reload-or-restart seeder-firewall.service')
-  expect(await node.read(files.firewall)).toBe('# worker\n')
+  expect(await node.read(files.firewall)).toBe(firewallOf('worker'))
   await node.dispose()
   await boot('joinControlPlane')
-  expect(await node.read(files.firewall)).toBe('# control-plane\n')
+  expect(await node.read(files.firewall)).toBe(firewallOf('control-plane'))
   expect((await node.boot()).calls).not.toContain('reload-or-restart seeder-firewall.service')
 })
 

@@ -5,6 +5,7 @@ import {
   controlPlaneCards,
   type EtcdFiles,
   files,
+  firewallOf,
   makeEtcdFiles,
   makeKubernetesNode,
   type NodeEnv,
@@ -229,7 +230,7 @@ test('a member does not change its role', async () => {
     reason: 'NODE_ROLE: is control-plane, but this node is a worker of its cluster already; make a new clone',
   })
   expect(calls).toEqual([])
-  expect(await node.read(files.firewall)).toBe('# worker\n')
+  expect(await node.read(files.firewall)).toBe(firewallOf('worker'))
 })
 
 test('a node that somebody made a member by hand is left alone', async () => {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { Authority, type KeyPair } from '../../../src/boot/certificates.ts'
-import { Node } from './node.ts'
+import { nftablesFor } from '../../../src/platform/nftables.ts'
+import { Node, platform } from './node.ts'
 
 /** What a control plane is given to talk to etcd with, and what will not do (PEM). */
 export interface EtcdFiles {
@@ -66,6 +67,9 @@ export const files = {
 } as const
 
 const card = (name: string, address: string) => `2: ${name}    inet ${address} scope global ${name}\n`
+/** What a node of a role is to have there. */
+export const firewallOf = (role: 'worker' | 'control-plane') => nftablesFor(platform, role)
+
 /** The cards of a worker and of a control plane, as `ip -4 -o address show` prints them. */
 export const oneCard = card('eth0', '10.0.0.70/26')
 export const controlPlaneCards = card('eth0', '10.0.0.66/26') + card('eth1', '10.0.0.140/26')
@@ -80,9 +84,6 @@ export async function makeKubernetesNode(etcd: EtcdFiles, env: NodeEnv): Promise
     '/etc/seeder/cluster.env',
     'POD_CIDR=10.32.0.0/12\nSERVICE_CIDR=10.96.0.0/12\nNODE_PORTS=30000-32767\nPOD_INTERFACE=weave\n',
   )
-  await node.write('/etc/seeder/firewalls/worker.nft', '# worker\n')
-  await node.write('/etc/seeder/firewalls/control-plane.nft', '# control-plane\n')
-  await node.write(files.firewall, '# worker\n')
   if (env === 'init') {
     await node.write(files.etcdCa, etcd.ca)
     await node.write(files.etcdCrt, etcd.client.cert)

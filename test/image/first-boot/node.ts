@@ -4,8 +4,18 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { statusSchema } from '../../../src/boot/guest.ts'
+import { generatedFiles } from '../../../src/build/generated.ts'
+import { loadImage } from '../../../src/image/definition.ts'
+import { loadPlatform } from '../../../src/platform/load.ts'
 
-const images = join(import.meta.dirname, '../../../images')
+const checkout = join(import.meta.dirname, '../../..')
+const images = join(checkout, 'images')
+export const platform = await loadPlatform(join(checkout, 'platform.yaml'))
+
+/** What an image has from the platform file: its firewalls. Path in the image → text. */
+export async function fromPlatform(image: string): Promise<Record<string, string>> {
+  return generatedFiles(await loadImage(checkout, image), platform, new Map())
+}
 // Those of every image, then those of one.
 const standIns = join(import.meta.dirname, 'stand-ins')
 const standInsOf = (image: string) => join(import.meta.dirname, `${image}-stand-ins`)
@@ -50,6 +60,9 @@ export class Node {
     for (const folder of ['common', image]) {
       await cp(join(images, folder, 'tree/etc'), join(node.root, 'etc'), { recursive: true })
     }
+    for (const [path, text] of Object.entries(await fromPlatform(image))) {
+      await node.write(path.replace(/^\/usr\//, '/made/usr/'), text)
+    }
     await node.write('/dev/null', '')
     await node.write('/var/addresses', twoCards)
     // As the build leaves it, which lists the image before anything has run in it.
@@ -86,20 +99,21 @@ export class Node {
     await rm(join(this.root, path))
   }
 
-  /** Boots once: `/run`, the console and the record of calls begin empty. */
-  async boot(): Promise<FirstBoot> {
+  /** Boots once: `/run`, the console and the record of calls begin empty. With `complains` the shell itself may, too. */
+  async boot(complains = false): Promise<FirstBoot> {
     await rm(join(this.root, 'run'), { recursive: true })
     await mkdir(join(this.root, 'run'))
-    return this.run()
+    return this.run(complains)
   }
 
-  /** Runs first boot again in a node that is up. */
-  async run(): Promise<FirstBoot> {
+  /** Loads the firewall and runs first boot, as at a boot, in a node whose /run is as it was left. */
+  async run(complains = false): Promise<FirstBoot> {
     await this.write('/dev/console', '')
     await this.write('/var/calls', '')
-    const both = '/usr/lib/seeder/first-boot; code=$?; /usr/lib/seeder/status; exit $code'
-    const { exitCode, stdout, stderr } = await this.enter('/bin/bash', '-c', both)
-    if (stderr) throw new Error(`first-boot wrote to standard error: ${stderr}`)
+    const services = '/usr/lib/seeder/firewall load; /usr/lib/seeder/first-boot; code=$?'
+    const status = '/usr/lib/seeder/status; exit $code'
+    const { exitCode, stdout, stderr } = await this.enter('/bin/bash', '-c', `${services}; ${status}`)
+    if (stderr && !complains) throw new Error(`first-boot wrote to standard error: ${stderr}`)
     return {
       exitCode,
       console: lines(await this.read('/dev/console')),
@@ -111,7 +125,8 @@ export class Node {
   /** Runs a program in the node. */
   async enter(...command: string[]) {
     const trees = [this.image, 'common'].map((image) => join(images, image, 'tree/usr'))
-    const usr = [standInsOf(this.image), standIns].filter(existsSync).concat(trees, '/usr')
+    const own = [standInsOf(this.image), standIns].filter(existsSync)
+    const usr = [...own, join(this.root, 'made/usr'), ...trees, '/usr']
     const script = `
       root=$1; usr=$2; echo "$3" >/proc/sys/kernel/hostname; shift 3
       mount -t overlay overlay -o "lowerdir=$usr" "$root/usr"
@@ -124,6 +139,7 @@ export class Node {
         '--user',
         '--map-root-user',
         '--mount',
+        '--net',
         '--uts',
         'bash',
         '-ec',
