@@ -12,6 +12,8 @@ const system = [
   'test/image/ubuntu.test.ts',
   'test/image/first-boot/etcd-*.test.ts',
   'test/image/first-boot/kubernetes-kubeadm.test.ts',
+  'test/image/first-boot/routes.test.ts',
+  'test/image/first-boot/vrrp.test.ts',
   'test/host/deploy.test.ts',
   'test/host/deploy-check.test.ts',
   'test/host/deploy-cluster.test.ts',

@@ -6,7 +6,7 @@
 # Usage:
 #   scripts/setup.sh            install what is missing
 #   scripts/setup.sh --check    say what is missing, install nothing; exit 1 if anything is
-#   scripts/setup.sh --tests    also what only the tests need: a browser; with --check as well
+#   scripts/setup.sh --tests    also what only the tests need: a browser, servers; with --check as well
 #
 # What it may change, each time with a line that says so:
 #   - Debian packages (see required_packages), and on Debian 12 a backports apt source for QEMU 10 and for the keys
@@ -122,8 +122,13 @@ sudo starts deploy.sh for a job, there and on a host with a runner
 curl asks GitHub for a runner, there and on a host with one
 git the source commit in the manifest
 LIST
-  # Half a gigabyte: a machine that builds and deploys images goes without.
-  [[ -z $FOR_TESTS ]] || echo 'chromium shows the pages of seeder report to the tests'
+  # Chromium is half a gigabyte: a machine that builds and deploys images goes without, and without the others.
+  [[ -z $FOR_TESTS ]] || cat <<'LIST'
+chromium shows the pages of seeder report to the tests
+keepalived is the pair of load balancers, and who attacks it
+radvd advertises routes that no node may take
+dnsmasq-base gives addresses by DHCPv6
+LIST
   command -v node >/dev/null || echo 'nodejs runs npm'
   command -v npm >/dev/null || echo 'npm installs the JavaScript packages'
 }

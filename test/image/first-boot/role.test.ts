@@ -57,6 +57,7 @@ test('a whole configuration is checked, then put in place, then served; the VIPs
     '--no-block try-restart systemd-timesyncd.service',
     'haproxy -c -q -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d/seeder.cfg.new',
     'reload-or-restart haproxy.service',
+    'reload-or-restart seeder-firewall.service',
     'keepalived --config-test --use-file=/etc/keepalived/keepalived.conf.new',
     'reload-or-restart keepalived.service',
   ])
@@ -117,9 +118,11 @@ test('each VIP is on the card of its network; who holds them does not give them 
   await node.write('/etc/seeder/node.env', nodeEnv)
   await node.boot()
   const config = await node.read(keepalivedConfig)
+  expect(await node.read('/etc/seeder/vrrp-peers')).toBe('10.0.0.12\n')
   for (const part of [
+    '    unicast_src_ip 10.0.0.11\n',
     '    nopreempt\n    interface eth0\n    virtual_router_id 51\n    priority 150\n',
-    '    unicast_src_ip 10.0.0.11\n    unicast_peer {\n        10.0.0.12\n    }\n',
+    '    check_unicast_src\n    unicast_peer {\n        10.0.0.12\n    }\n',
     '    virtual_ipaddress {\n        10.0.0.51/26 dev eth0\n        10.0.0.115/26 dev eth1\n    }\n',
     '    track_interface {\n        eth1\n    }\n',
   ]) {
