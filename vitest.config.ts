@@ -10,6 +10,7 @@ const system = [
   'test/image/archive.test.ts',
   'test/host/pve-conformance.test.ts',
   'test/image/ubuntu.test.ts',
+  'test/image/first-boot/any-values.test.ts',
   'test/image/first-boot/etcd-*.test.ts',
   'test/image/first-boot/kubernetes-kubeadm.test.ts',
   'test/image/first-boot/routes.test.ts',

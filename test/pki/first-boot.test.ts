@@ -63,6 +63,19 @@ test('members of etcd come up with their certificates, and clients are served', 
         `OK\n${index}`,
       )
     }
+
+    // Where members talk to each other, the same certificates do not pass for a member's.
+    const member = await authority.issueEtcdMember('etcd1', '10.0.0.129')
+    const answers: string[] = []
+    for (const { pair } of [...clients, member]) {
+      await node.write('/var/client.crt', pair.certificate)
+      await node.write('/var/client.key', pair.key)
+      const asked = `timeout 20 openssl s_client -quiet -connect 10.0.0.130:2380 -CAfile /etc/seeder/trust/etcd-ca.crt \
+        -cert /var/client.crt -key /var/client.key 2>&1 <<<$'GET /version HTTP/1.0\\r\\n\\r'`
+      const { output } = await node.shell(asked)
+      answers.push(/HTTP\/1\.0 200|alert bad certificate/.exec(output)?.[0] ?? output)
+    }
+    expect(answers).toEqual(['alert bad certificate', 'alert bad certificate', 'HTTP/1.0 200'])
   } finally {
     await Promise.all(nodes.map((node) => node.dispose()))
     await lan.dispose()

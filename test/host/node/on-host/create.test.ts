@@ -44,7 +44,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
       name: 'w1',
       cores: '4',
       memory: '8192',
-      ipconfig0: 'ip=10.0.0.65/26',
+      ipconfig0: 'ip=10.0.0.75/26',
       nameserver: '9.9.9.9 149.112.112.112',
       cicustom: 'vendor=local:snippets/seeder-w1.yaml',
       net0: expect.stringMatching(/^virtio=BC:24:11:.*,bridge=vmbr12,firewall=1$/),
@@ -110,29 +110,29 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     })
     const { stdout } = await at.ok('list')
     expect(stdout).toMatch(/^etcd1 +etcd +200 +10\.0\.0\.129 +3\.7\.2-1 \(current: 3\.7\.3-1\) +/m)
-    expect(stdout).toMatch(/^w1 +worker +300 +10\.0\.0\.65 +1\.37\.1-1 +stopped$/m)
+    expect(stdout).toMatch(/^w1 +worker +300 +10\.0\.0\.75 +1\.37\.1-1 +stopped$/m)
   })
 
   it('never gives away an address or an id that somebody has, on any node of the cluster', async () => {
     await must(at.host, ['mkdir', '-p', '/etc/pve/nodes/pve2/lxc'])
-    const container = 'hostname: c\nnet0: name=eth0,bridge=vmbr12,ip=10.0.0.66/26\n'
+    const container = 'hostname: c\nnet0: name=eth0,bridge=vmbr12,ip=10.0.0.76/26\n'
     await writeFile(at.host.path('/etc/pve/nodes/pve2/lxc/202.conf'), container)
-    await writeFile(at.host.path('/etc/pve/nodes/pve2/qemu-server/203.conf'), 'ipconfig0: ip=10.0.0.67/26\n')
+    await writeFile(at.host.path('/etc/pve/nodes/pve2/qemu-server/203.conf'), 'ipconfig0: ip=10.0.0.77/26\n')
     await must(at.host, ['pvesm', 'alloc', 'local', '204', 'vm-204-disk-7.raw', '1M', '--format', 'raw'])
     // A machine that no configuration knows, on the zone's bridge.
     const stranger = [
       ...['ip link add lan0 type veth peer name stranger', 'ip link set lan0 master vmbr12 up'],
       ...['ip netns add stranger', 'ip link set stranger netns stranger'],
-      'ip -n stranger address add 10.0.0.68/26 dev stranger',
+      'ip -n stranger address add 10.0.0.78/26 dev stranger',
       'ip -n stranger link set stranger up',
     ]
     await must(at.host, ['bash', '-euc', stranger.join('; ')])
     const { stdout } = await at.ok('create', 'w2', '--role', 'worker', '--no-start')
-    expect(stdout).toBe('w2: worker, VM 205, 10.0.0.69\n')
+    expect(stdout).toBe('w2: worker, VM 205, 10.0.0.79\n')
     // As half a minute later: the host remembers the stranger, but not for sure.
-    await must(at.host, ['ip', 'neighbour', 'change', '10.0.0.68', 'dev', 'vmbr12', 'nud', 'stale'])
+    await must(at.host, ['ip', 'neighbour', 'change', '10.0.0.78', 'dev', 'vmbr12', 'nud', 'stale'])
     const [shown] = JSON.parse((await at.ok('plan', 'w3', '--role', 'worker', '--json')).stdout)
-    expect(shown.addresses).toEqual({ middle: '10.0.0.70' })
+    expect(shown.addresses).toEqual({ middle: '10.0.0.80' })
   })
 
   it('is undone when a command fails, half-way or at its end', async () => {
@@ -232,7 +232,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     await writeFile(at.host.path('/usr/sbin/qm'), own)
     const { stdout, stderr } = await at.ok('create', 'w5', '--role', 'worker')
     expect(stderr).toContain('w5 was made by an earlier run, as VM 206, and is not ready yet')
-    expect(stdout).toBe('w5: worker, VM 206, 10.0.0.71: all is well\n')
+    expect(stdout).toBe('w5: worker, VM 206, 10.0.0.81: all is well\n')
   })
 
   it('is run by root, on a Proxmox VE host, one at a time', async () => {
