@@ -19,7 +19,7 @@ DIR is what `seeder build --out` or a download left. Runs as root, needs only wh
   --no-smoke, --smoke      do not / do boot a clone of the template before it becomes current (do)
   --allowed-signers FILE   who may sign images (/etc/seeder/allowed_signers)
   --allow-unsigned         take images without a signature
-  --dry-run                print the plan: every command, and run none that changes anything
+  --dry-run                verify the image and print the plan: every command, and run none that changes anything
   --json                   print the result as JSON; what happens is told on standard error
   --verbose                also show what Proxmox VE's commands say
   --help                   this text
@@ -59,6 +59,12 @@ readonly TASK_SECONDS=900
 readonly CLUSTER_SECONDS=60
 # A message is dropped, and so are all after it, when nobody has taken it after this time.
 readonly SAY_SECONDS=10
+# How long reading a file of the caller's may take: a minute, and a second for each 2 MiB, which any disk and network does.
+readonly READ_SECONDS=60 READ_BYTES_PER_SECOND=2097152
+# What the copy of an image leaves free of the file system that it lies on, which on most hosts is that of the system.
+readonly STAGE_RESERVE=268435456
+# How long --list waits for another one; it takes a second or two.
+readonly LIST_SECONDS=30
 
 VERB=deploy
 DIRECTORIES=()
@@ -72,6 +78,11 @@ NODE='' RANGE_FIRST='' RANGE_LAST='' STORAGE_TYPE='' STORAGE_FREE=''
 OPEN=''
 # The folder with the verified copy of an image, and what its template.conf says.
 STAGED='' IMAGE='' VERSION='' VMID=''
+# Whether somebody who may sign images has signed what is in it.
+SIGNED=''
+# Whose files DIR has, and whether standard input is the mount namespace that DIR is in.
+CALLER='' CALLER_UID=0 CALLER_GID=0 CALLER_GROUPS=0 CALLER_MOUNTS=''
+CLUSTER_LOCKED=''
 # What a command of Proxmox VE said last.
 PVE_SAID=''
 RESULTS=()
@@ -144,7 +155,7 @@ clean_environment() {
 require_host() {
   ((EUID == 0)) || fail 'this makes VM templates, which takes root' 'run it as root, or through the sudoers line of runner.sh'
   local name
-  for name in qm pvesm qemu-img ssh-keygen openssl flock dpkg; do
+  for name in qm pvesm qemu-img ssh-keygen openssl flock dpkg perl; do
     command -v "$name" >/dev/null || fail "looked for $name; it is not here" 'run this on a Proxmox VE 8 or 9 host'
   done
   look
@@ -531,10 +542,17 @@ prepare_state() {
 
 # --- locks: one deployer on this host, and one in a cluster
 
-take_locks() {
+take_host_lock() {
   exec {LOCK}>>"$STATE/lock"
   flock --nonblock "$LOCK" || fail 'another deploy is at work on this host' 'try again when it has ended' 75
-  take_cluster_lock
+}
+
+# Looking disturbs no deploy, and is not disturbed by one. Of each kind there is one at a time.
+take_lock_to_look() {
+  local seconds=0
+  [[ $VERB != list ]] || seconds=$LIST_SECONDS
+  exec {LOCK}>>"$STATE/lock.$VERB"
+  flock --wait "$seconds" "$LOCK" || fail "another --$VERB is at work on this host" 'try again when it has ended' 75
 }
 
 # A directory below /etc/pve/priv/lock is a lock of the whole cluster for as long as it is touched.
@@ -557,6 +575,7 @@ take_cluster_lock() {
     waited=$((waited + 1))
   done
   : >"$CLUSTER_LOCK_HELD"
+  CLUSTER_LOCKED=1
   keep_cluster_lock &
 }
 
@@ -573,8 +592,8 @@ release_locks() {
   local job
   for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
   exec {LOCK}>&-
-  if [[ -e $CLUSTER_LOCK_HELD ]]; then
-    # What could not be removed, as when the file system is away, the next run takes over.
+  # Another run's is not ours to release. What could not be removed, as when the file system is away, the next run takes over.
+  if [[ -n $CLUSTER_LOCKED ]]; then
     if rmdir "$CLUSTER_LOCK" 2>/dev/null || [[ -L $CLUSTER/local && ! -d $CLUSTER_LOCK ]]; then rm -f "$CLUSTER_LOCK_HELD"; fi
   fi
 }
@@ -582,12 +601,11 @@ release_locks() {
 # --- what is to be deployed
 
 # stage DIR: copies what is in DIR to where only root writes, verifies it there, and reads it. From here on nothing
-# is taken from DIR again.
+# is taken from DIR again, and until a file is verified nothing of what is in it is printed.
 stage() {
   local dir=$1 name
   say "Verifying $dir"
-  # A plan leaves no trace, not even the state folder.
-  STAGED=$(if [[ -n $DRY_RUN ]]; then mktemp -d /var/tmp/seeder-plan.XXXXXXXX; else mktemp -d "$STAGE/XXXXXXXX"; fi)
+  STAGED=$(mktemp -d "$STAGE/XXXXXXXX")
   for name in SHA256SUMS SHA256SUMS.sig template.conf; do
     copy_staged "$dir" "$name" 1048576
   done
@@ -604,16 +622,102 @@ stage() {
   verify_disk "$dir"
 }
 
-# copy_staged DIR NAME LIMIT: the folder belongs to whoever called us, who may change it under our hands. Neither a link
-# nor a pipe is followed, and no more than LIMIT bytes are taken; what is wrong with the copy its digest shows.
+# find_caller: who names the folders. Root opens no path of somebody else's: links, mounts and /proc/PID/root can make
+# any file of this host of it.
+find_caller() {
+  local entry
+  CALLER=root
+  through_sudo || return 0
+  [[ $SUDO_UID =~ ^[1-9][0-9]{0,9}$ ]] || fail "sudo says that the user id ${SUDO_UID@Q} called it" 'call it through sudo itself' 2
+  # One that is in no list of users has no groups either.
+  CALLER="the user id $SUDO_UID" CALLER_UID=$SUDO_UID CALLER_GID=65534 CALLER_GROUPS=65534
+  if entry=$(getent passwd "$SUDO_UID"); then
+    IFS=: read -r CALLER _ _ CALLER_GID _ <<<"$entry"
+    CALLER_GROUPS=$(id -G -- "$CALLER")
+  fi
+  # deploy-outside of runner.sh hands over where the job sees its files. The reader takes nothing but those files from it.
+  [[ $(readlink "/proc/$$/fd/0") != 'mnt:['* ]] || CALLER_MOUNTS=1
+}
+
+# Opens a path as a user, and prints a line and what is in the file. The line is "size BYTES", or why it does not:
+# none (there is no such file), closed (this user cannot), kind (no plain file), large (more bytes than it may have).
+# It is one process from the beginning to the end: what it runs was loaded on this host, whatever mount namespace it
+# enters then. What the path names is opened only when it is known to be a plain file, since opening a device or a pipe may
+# do something. The process has the user's rights and no others, and the user cannot look into it or steer it.
+# shellcheck disable=SC2016
+readonly READER='
+use strict; use Fcntl qw(:DEFAULT :mode); use POSIX ();
+use constant { O_PATH => 010000000, CLONE_NEWNS => 0x20000, PRCTL => { x86_64 => 157, aarch64 => 167 },
+  SETNS => { x86_64 => 308, aarch64 => 268 }, PR_SET_DUMPABLE => 4, PR_SET_NO_NEW_PRIVS => 38 };
+my ($uid, $gid, $groups, $mounts, $path, $limit) = @ARGV;
+my $machine = (POSIX::uname())[4];
+$| = 1;
+sub answer { print "$_[0]\n"; exit }
+if ($mounts) { syscall(SETNS->{$machine} // -1, 0, CLONE_NEWNS) == 0 or answer("mounts") }
+if ($uid) {
+  $) = "$gid $groups"; POSIX::setgid($gid); POSIX::setuid($uid);
+  $< == $uid && $> == $uid && $( == $gid && $) == $gid && !defined POSIX::setuid(0) or answer("identity");
+}
+for ([PR_SET_NO_NEW_PRIVS, 1], [PR_SET_DUMPABLE, 0]) {
+  syscall(PRCTL->{$machine} // -1, $_->[0], $_->[1], 0, 0, 0) == 0 or answer("identity");
+}
+sysopen(my $found, $path, O_PATH | O_NOFOLLOW) or answer($!{ENOENT} || $!{ENOTDIR} ? "none" : "closed");
+my @found = stat $found;
+S_ISREG($found[2]) or answer("kind");
+$found[7] <= $limit or answer("large");
+sysopen(my $file, "/proc/self/fd/" . fileno($found), O_RDONLY | O_NONBLOCK | O_NOCTTY) or answer("closed");
+my @file = stat $file;
+$file[0] == $found[0] && $file[1] == $found[1] or answer("kind");
+print "size $found[7]\n";
+for (my $left = $found[7]; $left > 0;) {
+  my $count = sysread($file, my $bytes, $left < 1048576 ? $left : 1048576) or last;
+  (syswrite(STDOUT, $bytes) // 0) == $count or last;
+  $left -= $count;
+}'
+
+# read_as_caller PATH LIMIT SECONDS: what READER prints. The file may lie on a file system that never answers.
+read_as_caller() {
+  timeout --signal=KILL "$3" perl -e "$READER" -- "$CALLER_UID" "$CALLER_GID" "$CALLER_GROUPS" "$CALLER_MOUNTS" "$1" "$2" \
+    2>/dev/null {LOCK}>&-
+}
+
+# copy_staged DIR NAME LIMIT: the folder belongs to whoever called us, who may change it under our hands; what is wrong
+# with the copy its digest shows. Root only writes down what comes through the pipe, no more than was announced.
 copy_staged() {
-  [[ -e $1/$2 || -L $1/$2 ]] || return 0
-  dd "if=$1/$2" "of=$STAGED/$2" bs=4M iflag=nofollow,nonblock,fullblock,count_bytes "count=$3" status=none 2>/dev/null ||
- fail "could not copy $1/$2 to $STAGED" 'it has to be a plain file, and there has to be room'
+  local dir=$1 name=$2 limit=$3 said='' size='' seconds
+  seconds=$((READ_SECONDS + limit / READ_BYTES_PER_SECOND))
+  {
+    read -r said size || true
+    case $said in
+      size) ;;
+      none) return 0 ;;
+      closed) fail "could not read $dir/$name as $CALLER, who named it" "let $CALLER read it" ;;
+      kind) fail "$dir/$name is not a plain file" 'it has to be a plain file: no link, pipe or device' ;;
+      large) fail "$dir/$name has more than the $limit bytes that it may have" 'build or download the image again' ;;
+      mounts | identity) fail "could not become $CALLER to read $dir/$name" 'is perl in order? see the kernel log' ;;
+      *) fail "tried to read $dir/$name as $CALLER; there was no answer within $seconds s" 'does its file system work?' ;;
+    esac
+    if ! [[ $size =~ ^[0-9]{1,15}$ ]] || ((10#$size > limit)); then fail "the size of $dir/$name cannot be right" 'try again'; fi
+    require_stage_room "$dir/$name" "$size"
+    dd "of=$STAGED/$name" bs=1M iflag=fullblock,count_bytes "count=$size" status=none 2>/dev/null ||
+      fail "could not write the copy of $dir/$name to $STAGED" 'make room on its file system'
+  } < <(read_as_caller "$dir/$name" "$limit" "$seconds")
+  [[ $(stat -c %s -- "$STAGED/$name") == "$((10#$size))" ]] ||
+    fail "$dir/$name became shorter while it was read, or could not be read to its end within $seconds s" 'try again'
+}
+
+# require_stage_room FILE SIZE: before anything of it is copied.
+require_stage_room() {
+  local free
+  free=$(df --output=avail --block-size=1 -- "$STAGE" | tail -n 1) || fail "could not see how much room $STAGE has" 'see df'
+  ((free - 10#$2 >= STAGE_RESERVE)) ||
+    fail "the copy of $1 takes $((10#$2 / 1048576 + 1)) MiB in $STAGE, and $((STAGE_RESERVE / 1048576)) MiB stay free beside it; $((free / 1048576)) MiB are free" \
+      "make room on the file system of $STAGE"
 }
 
 verify_signature() {
   local dir=$1 signer
+  SIGNED=''
   if [[ ! -e $STAGED/SHA256SUMS.sig ]]; then
     [[ $ALLOW_UNSIGNED == 1 ]] || fail "the image in $dir is not signed (it has no SHA256SUMS.sig)" \
       'sign it: ssh-keygen -Y sign -f KEY -n seeder SHA256SUMS; or allow it with --allow-unsigned'
@@ -633,6 +737,7 @@ verify_signature() {
   ssh-keygen -Y verify -f "$ALLOWED_SIGNERS" -I "$signer" -n seeder -s "$STAGED/SHA256SUMS.sig" \
     <"$STAGED/SHA256SUMS" >/dev/null 2>&1 ||
     fail "the signature of $dir/SHA256SUMS by $signer is wrong" 'the file was changed after it was signed: download it again'
+  SIGNED=1
   say "  signature: $signer"
 }
 
@@ -644,8 +749,14 @@ verify_digest() {
   [[ $listed =~ ^[0-9a-f]{64}$ ]] || fail "$dir/SHA256SUMS does not name $name once" 'build or download the image again'
   [[ -e $STAGED/$name ]] || fail "$dir/SHA256SUMS names $name; it is not there" 'build or download the image again'
   found=$(sha256_of "$STAGED/$name")
-  [[ $found == "$listed" ]] || fail "$dir/$name is not what SHA256SUMS says (sha256 $found, not $listed)" \
-    'it was changed or cut short: build or download it again'
+  # Neither digest is printed: the file may be none that the caller can read.
+  [[ $found == "$listed" ]] || fail "$dir/$name is not what SHA256SUMS says" \
+    'it was changed or cut short: build or download it again (sha256sum --check SHA256SUMS shows both digests)'
+}
+
+# quote_signed VALUE: what nobody has signed is not printed.
+quote_signed() {
+  if [[ -n $SIGNED ]]; then printf '%s' "${1@Q}"; else printf 'something else (not shown, as nobody has signed it)'; fi
 }
 
 # Values that reach a command have no blanks and nothing a shell, qm or a property list would take for syntax.
@@ -665,10 +776,12 @@ read_template_conf() {
     [[ -n $line && $line != '#'* ]] || continue
     key=${line%%=*} value=${line#*=}
     # A newer Seeder may say more than this one has a use for.
-    [[ $line == *=* && $key =~ ^[A-Z][A-Z0-9_]*$ ]] || fail "$dir/template.conf, line $number: found ${line@Q}" 'build the image again'
+    [[ $line == *=* && $key =~ ^[A-Z][A-Z0-9_]*$ ]] || fail "$dir/template.conf, line $number: found $(quote_signed "$line")" \
+      'build the image again'
     [[ -n ${pattern[$key]-} ]] || continue
     [[ -z ${seen[$key]-} ]] || fail "$dir/template.conf has $key twice" 'build the image again'
-    [[ $value =~ ^${pattern[$key]}$ ]] || fail "$dir/template.conf, line $number: $key is ${value@Q}" 'build the image again'
+    [[ $value =~ ^${pattern[$key]}$ ]] || fail "$dir/template.conf, line $number: $key is $(quote_signed "$value")" \
+      'build the image again'
     seen[$key]=1
     printf -v "$key" %s "$value"
   done <"$STAGED/template.conf"
@@ -1498,8 +1611,33 @@ finish_retiring() {
 }
 
 clean_up() {
-  find "$STAGE" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +
+  empty_stage
   rm -f "$TEMPLATES"/*.new
+}
+
+# Whoever holds the lock is alone: what is there was left by a run that was killed. Earlier versions had the copies of
+# plans in /var/tmp, where others can make folders with such names, too: those are theirs.
+empty_stage() {
+  find "$STAGE" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +
+  find /var/tmp -maxdepth 1 -type d -user root -name 'seeder-plan.????????' -exec rm -rf --one-file-system -- {} +
+}
+
+# plan_recovery: says what recover would do, and leaves the journal and what it is about as they are.
+plan_recovery() {
+  local lines kind vmids
+  [[ -e $JOURNAL ]] || return 0
+  lines=$(cat "$JOURNAL" && printf x) || return 0
+  # A line that was cut short announces nothing that was done.
+  lines=${lines%"${lines##*$'\n'}"}
+  kind=$(sed -n '1s/^[^ ]* begin \([a-z]*\) .*/\1/p' <<<"$lines")
+  if [[ -z $kind ]] || grep -q '^[^ ]* end' <<<"$lines"; then return 0; fi
+  say "An interrupted $kind is found (${lines%% *})"
+  if [[ $kind == deploy && ! ${lines%%$'\n'*} =~ ' vmid=' ]] && ! grep -q '^[^ ]* done ledger' <<<"$lines"; then
+    vmids=$(sed -n 's/^[^ ]* do \(claim\|smoke\) vmid=\([0-9]*\)$/\2/p' <<<"$lines" | sort -nu | paste -sd ' ')
+    say "  the next deploy, or deploy.sh --recover, undoes it${vmids:+: what is left of VM ${vmids// /, } is removed}"
+  else
+    say '  the next deploy, or deploy.sh --recover, finishes it'
+  fi
 }
 
 # The way out, for whatever reason: an open transaction is taken back, or finished when its template is good.
@@ -1560,8 +1698,8 @@ list() {
       printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", $1, $2, $3, $4, ($5 == "true" ? "current" : ""), $6, clones }' | sed 's/ *$//' || return 1
 }
 
-# check: reads the disk of every template of the ledger as it is on the storage now. Nothing is changed, so no lock is
-# taken: what goes away meanwhile is not missed.
+# check: reads the disk of every template of the ledger as it is on the storage now. Nothing is changed, so a deploy need
+# not wait for it: what goes away meanwhile is not missed.
 check() {
   local file vmid state found status=0 rows=()
   learn_types
@@ -1616,26 +1754,30 @@ print_results() {
 
 main() {
   local dir
-  CALLED_FROM=$PWD
+  CALLED_FROM=${SEEDER_CALLED_FROM:-$PWD}
   clean_environment
   read_policy
   parse_arguments "$@"
   check_policy
   require_host
-  exec {LOCK}</dev/null
+  find_caller
+  prepare_state
   if [[ $VERB == list || $VERB == check ]]; then
+    take_lock_to_look
     "$VERB"
     return
   fi
+  exec {LOCK}</dev/null
   trap leave EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
+  take_host_lock
   if [[ -z $DRY_RUN ]]; then
-    prepare_state
-    take_locks
+    take_cluster_lock
     recover
-  elif [[ -e $JOURNAL ]]; then
-    say 'Another deploy is at work, or was interrupted: then it will be finished or undone first'
+  else
+    empty_stage
+    plan_recovery
   fi
   case $VERB in
     deploy)

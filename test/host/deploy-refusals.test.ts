@@ -1,4 +1,4 @@
-import { cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -23,6 +23,8 @@ let stranger: Signer
 let untouched: string
 
 beforeAll(async () => {
+  // Somebody else who calls sudo reads the image, too.
+  await chmod(root, 0o755)
   image = await makeSmallImage(join(root, 'image'))
   signer = await makeSigner(join(root, 'keys'))
   stranger = await makeSigner(join(root, 'keys'), 'stranger@example.internal')

@@ -77,7 +77,7 @@ done
 echo '== snippets and locks'
 find var/lib/vz/snippets etc/pve/priv/lock -mindepth 1 | sort
 echo '== state'
-find var/lib/seeder -mindepth 1 ! -path 'var/lib/seeder/history/*' ! -name lock | sort
+find var/lib/seeder -mindepth 1 ! -path 'var/lib/seeder/history/*' ! -name 'lock*' | sort
 for file in var/lib/seeder/templates/*; do if [ -e "$file" ]; then echo "== $file"; cat "$file"; fi; done
 `
 
