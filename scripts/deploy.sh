@@ -656,7 +656,9 @@ sub answer { print "$_[0]\n"; exit }
 if ($mounts) { syscall(SETNS->{$machine} // -1, 0, CLONE_NEWNS) == 0 or answer("mounts") }
 if ($uid) {
   $) = "$gid $groups"; POSIX::setgid($gid); POSIX::setuid($uid);
-  $< == $uid && $> == $uid && $( == $gid && $) == $gid && !defined POSIX::setuid(0) or answer("identity");
+  my %own = map { $_ => 1 } $gid, split / /, $groups;
+  $< == $uid && $> == $uid && $( == $gid && !defined POSIX::setuid(0) or answer("identity");
+  $own{$_} or answer("identity") for split / /, $);
 }
 for ([PR_SET_NO_NEW_PRIVS, 1], [PR_SET_DUMPABLE, 0]) {
   syscall(PRCTL->{$machine} // -1, $_->[0], $_->[1], 0, 0, 0) == 0 or answer("identity");
@@ -687,11 +689,11 @@ copy_staged() {
   local dir=$1 name=$2 limit=$3 said='' size='' seconds
   seconds=$((READ_SECONDS + limit / READ_BYTES_PER_SECOND))
   {
-    read -r said size || true
+    read -rt "$((seconds + 5))" said size || true
     case $said in
       size) ;;
       none) return 0 ;;
-      closed) fail "could not read $dir/$name as $CALLER, who named it" "let $CALLER read it" ;;
+      closed) fail "could not read $dir/$name as $CALLER, who named it" "let $CALLER read it, or start deploy.sh as root" ;;
       kind) fail "$dir/$name is not a plain file" 'it has to be a plain file: no link, pipe or device' ;;
       large) fail "$dir/$name has more than the $limit bytes that it may have" 'build or download the image again' ;;
       mounts | identity) fail "could not become $CALLER to read $dir/$name" 'is perl in order? see the kernel log' ;;

@@ -41,6 +41,10 @@ readonly SUDOERS=/etc/sudoers.d/seeder-runner
 readonly UNITS=/etc/systemd/system
 readonly SERVICE=seeder-runner.service
 readonly JOB_SERVICE=seeder-runner-job.service
+readonly DEPLOY_SLICE=seeder-deploy.slice
+# What hides the storages from the job's service, written before each start of it.
+readonly STORAGE_CONF=/etc/pve/storage.cfg
+readonly COVER=/run/systemd/system/$JOB_SERVICE.d/storages.conf
 # Programs and jobs are in one folder, since a job gets hard links to the program's files.
 readonly STATE=/var/lib/seeder-runner
 readonly PROGRAMS=$STATE/program
@@ -58,6 +62,8 @@ readonly SUBID_FIRST=100000
 # A runner that ends sooner than this without a job has something wrong with it.
 readonly SHORT_SECONDS=10
 readonly LONGEST_PAUSE=600
+# How often storage.cfg is compared while the runner waits for a job; each fourth time what it names is looked for, too.
+readonly COVER_SECONDS=5
 # Nothing that systemd's environment files or curl would read in another way.
 readonly NAME_PATTERN='^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$'
 readonly PROXY_PATTERN='^(https?://[][A-Za-z0-9_.~:@%/!*+,;=-]+)?$'
@@ -270,7 +276,7 @@ require_nothing_foreign() {
   [[ ! -e $CONF ]] || return 0
   ! getent passwd "$RUNNER" >/dev/null || fail "there is a user $RUNNER, and runner.sh did not make it" \
     "rename it, or remove it with userdel"
-  for path in "$SUDOERS" "$UNITS/$SERVICE" "$UNITS/$JOB_SERVICE"; do
+  for path in "$SUDOERS" "$UNITS/$SERVICE" "$UNITS/$JOB_SERVICE" "$UNITS/$DEPLOY_SLICE"; do
     [[ ! -e $path ]] || fail "there is a file $path, and runner.sh did not write it" 'move it away'
   done
 }
@@ -451,11 +457,69 @@ outside_text() {
 # in the host's view of the file system, and with no limit, open file or environment variable of the job's.
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-words=(env --chdir="$PWD" /usr/local/lib/seeder/deploy.sh "$@")
-exec nsenter --mount=/proc/1/ns/mnt -- systemd-run --quiet --collect --wait --pipe --service-type=exec \
-  --unit="seeder-deploy-$$-$SRANDOM" --description='Seeder: deploy.sh for a job' \
-  --setenv=SUDO_UID="$SUDO_UID" --setenv=SUDO_USER="$SUDO_USER" \
+
+# The job's files are where the job sees them. The service's standard input is the job's mount namespace: in that
+# deploy.sh reads them, with the rights of the job's user.
+if [[ $(readlink /proc/self/ns/mnt) != "$(readlink /proc/1/ns/mnt)" ]]; then
+  exec nsenter --mount=/proc/1/ns/mnt -- /usr/local/lib/seeder/deploy-outside "$PWD" "$@" </proc/self/ns/mnt
+fi
+folder=$1
+shift
+
+# A deploy has the time that its longest waits add up to. After that it gets a signal and takes back what it has begun, and
+# what it cannot take back the next run does. What changes nothing has less.
+kind=change what='deploy or plan' seconds=14400 patience=0
+for word; do
+  case $word in
+    --list | --list=*) kind=list what=--list seconds=300 patience=60 && break ;;
+    --check | --check=*) kind=check what=--check seconds=7200 && break ;;
+    --dry-run | --dry-run=*) seconds=1800 ;;
+    --) break ;;
+  esac
+done
+
+# One of a kind at a time: what waits does so in the control group of its job. This one holds its place until
+# systemd-run ends. When it is killed the service goes on, and is seen by its name.
+exec {place}>>"/run/seeder-runner/deploy-$kind"
+busy() {
+  [[ -n $(systemctl list-units --plain --no-legend --state=activating,active,reloading,deactivating "seeder-deploy-$kind-*.service") ]]
+}
+until flock --nonblock "$place" && ! busy; do
+  if ((SECONDS >= patience)); then
+    printf 'deploy: another %s of a job is at work on this host\n  → try again when it has ended\n' "$what" >&2
+    exit 75
+  fi
+  sleep 0.5
+done
+
+words=(/usr/local/lib/seeder/deploy.sh "$@")
+exec systemd-run --quiet --collect --wait --pipe --service-type=exec --slice=seeder-deploy.slice \
+  --unit="seeder-deploy-$kind-$$-$SRANDOM" --description='Seeder: deploy.sh for a job' \
+  --property=RuntimeMaxSec="$seconds" --property=TimeoutStopSec=1800 --property=OOMPolicy=continue \
+  --setenv=SUDO_UID="$SUDO_UID" --setenv=SUDO_USER="$SUDO_USER" --setenv=SEEDER_CALLED_FROM="$folder" \
   -- "${words[@]//'$'/'$$'}" # systemd would put variables in the place of $WORD
+TEXT
+}
+
+# One deploy, one check and one list at once: what they need, and no more than the guests of the host can spare.
+slice_text() {
+  cat <<TEXT
+# Written by Seeder's runner.sh. What deploy.sh may take of this host while it runs for a job.
+[Unit]
+Description=deploy.sh for jobs (Seeder)
+Documentation=file:$LIBRARY/runner.sh
+
+[Slice]
+# The host's own work comes first. Two processors, since a disk is read, hashed and written at once.
+CPUWeight=20
+IOWeight=20
+CPUQuota=200%
+# qm and qemu-img take some hundred MiB; the rest is for the pages of a disk that is written, which have to be let go then.
+MemoryHigh=1G
+MemoryMax=2G
+MemorySwapMax=0
+# qemu-img copies with some dozens of threads.
+TasksMax=512
 TEXT
 }
 
@@ -466,7 +530,8 @@ service_text() {
 Description=GitHub Actions runner: one job after the other (Seeder)
 Documentation=file:$LIBRARY/runner.sh
 Wants=network-online.target
-After=network-online.target
+# The names of storages come from Proxmox VE's configuration.
+After=network-online.target pve-cluster.service
 StartLimitIntervalSec=0
 
 [Service]
@@ -488,7 +553,7 @@ SystemCallErrorNumber=EPERM
 SystemCallArchitectures=native
 NoNewPrivileges=yes
 ProtectSystem=strict
-ReadWritePaths=$STATE
+ReadWritePaths=$STATE /run/systemd/system
 ProtectHome=yes
 PrivateTmp=yes
 PrivateDevices=yes
@@ -578,7 +643,8 @@ TemporaryFileSystem=/dev/shm:mode=1777
 DevicePolicy=closed
 DeviceAllow=/dev/kvm rw
 DeviceAllow=/dev/net/tun rw
-# What a job has no business with, though everybody may read it or talk to it.
+# What a job has no business with, though everybody may read it or talk to it. The paths of storages are in a file of
+# their own, which is written before each start: $COVER
 InaccessiblePaths=-/boot -/etc/pve -/mnt -/media -/srv -/run/dbus -/run/pve -/run/qemu-server -/run/lxc -/run/sshd
 InaccessiblePaths=-/var/backups -/var/lib/pve-cluster -/var/lib/pve-manager -/var/lib/vz -/var/log -/var/mail -/var/spool
 InaccessiblePaths=-$PROGRAMS -$DEPLOY_STATE
@@ -593,6 +659,148 @@ OOMScoreAdjust=500
 OOMPolicy=continue
 LimitCORE=0
 TEXT
+}
+
+# --- the storages of the host, which jobs are not to see
+
+# What a job, or its way out of the sandbox, needs: nothing that one of these is in can be hidden.
+readonly NEEDED=("$JOB" "$LIBRARY" /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /usr/share /usr/local /etc /dev/null
+  /dev/shm /proc /sys /run /tmp /var/tmp /var/lib)
+# What the job's unit hides in any case.
+readonly HIDDEN=(/boot /etc/pve /home /media /mnt /root /run/pve /srv /var/backups /var/lib/vz /var/log /var/spool)
+# The folders that Proxmox VE makes in a storage, where content-dirs says nothing else.
+readonly CONTENTS=(dump images import private snippets template)
+# A look at a file system whose server does not answer ends after this.
+readonly LOOK_SECONDS=10
+# What find_cover found: lines of the unit, storages that are hidden in part, and what cannot be hidden.
+COVERED=() PARTLY=() EXPOSED=()
+
+# storage_places: "KIND NAME PATH CONTENT-DIRS" of what storage.cfg names, with tabs between them. A storage of the network
+# is below /mnt/pve where nothing else is said. A pool is mounted below / and where its datasets are; its disks are devices.
+storage_places() {
+  awk '
+    function put(kind, path) { printf "%s\t%s\t%s\t%s\n", kind, name, path, contents }
+    function flush() {
+      if (path ~ /^\//) put("storage", path)
+      if (mountpoint ~ /^\//) put("storage", mountpoint)
+      if (type == "zfspool" && pool != "" && mountpoint == "") put("storage", "/" pool)
+      if (type ~ /^(nfs|cifs|glusterfs|cephfs)$/ && path == "") put("storage", "/mnt/pve/" name)
+      contents = ""
+      if (type == "zfspool" && pool != "") { put("device", "/dev/zvol/" pool); pools[pool] = name }
+      if (type ~ /^lvm/ && group != "") put("device", "/dev/" group)
+      type = name = path = mountpoint = pool = group = ""
+    }
+    FILENAME == "/proc/self/mounts" {
+      if (FNR == 1) flush()
+      if ($3 != "zfs") next
+      for (pool in pools) if (index($1 "/", pool "/") == 1) printf "mount\t%s\t%s\n", pools[pool], $2
+      next
+    }
+    { sub(/[ \t\r]+$/, "") }
+    /^[^ \t#:]+:[ \t]*[^ \t]/ { flush(); type = name = $0; sub(/:.*/, "", type); sub(/^[^:]*:[ \t]*/, "", name); next }
+    /^[ \t]+[^ \t]+[ \t]+[^ \t]/ {
+      key = $1; value = $0; sub(/^[ \t]+[^ \t]+[ \t]+/, "", value)
+      if (key == "path") path = value
+      if (key == "mountpoint") mountpoint = value
+      if (key == "pool") pool = value
+      if (key == "vgname") group = value
+      if (key == "content-dirs") contents = value
+    }
+' "$STORAGE_CONF" /proc/self/mounts
+}
+
+# is_below PATH FOLDER...: whether a path is one of the folders, or in one.
+is_below() {
+  local path=$1 folder
+  shift
+  for folder; do [[ $path/ != "${folder%/}"/* ]] || return 0; done
+  return 1
+}
+
+holds_what_is_needed() {
+  local needed
+  for needed in "${NEEDED[@]}"; do ! is_below "$needed" "$1" || return 0; done
+  return 1
+}
+
+# resolved PATH: without links. Where nobody answers it is taken as it is.
+resolved() { timeout --signal=KILL "$LOOK_SECONDS" realpath -m -- "$1" 2>/dev/null || realpath -ms -- "$1"; }
+
+# cover PATH: a line of the job's unit, as systemd reads it back.
+cover() {
+  local path=$1
+  # One that is not there yet is looked for again.
+  [[ $path == /dev/* ]] || timeout --signal=KILL "$LOOK_SECONDS" test -e "$path" || COVERED+=("# is not there: ${path@Q}")
+  path=${path//\\/\\\\} path=${path//'"'/'\"'} path=${path//%/%%}
+  COVERED+=("InaccessiblePaths=\"-$path\"")
+}
+
+# find_cover: what has to be hidden from a job now.
+find_cover() {
+  local places kind name path contents part folder folders
+  COVERED=() PARTLY=() EXPOSED=()
+  # Without its configuration nobody knows what Proxmox VE has. With it and without this file it has its own storage alone.
+  [[ -L /etc/pve/local ]] || { EXPOSED+=("Proxmox VE's configuration is not in /etc/pve") && return; }
+  [[ -e $STORAGE_CONF ]] || return 0
+  places=$(storage_places) || { EXPOSED+=("$STORAGE_CONF cannot be read") && return; }
+  while IFS=$'\t' read -r kind name path contents; do
+    [[ $kind != mount ]] || printf -v path %b "$path"
+    [[ -n $kind ]] || continue
+    path=$(resolved "$path")
+    ! is_below "$path" "${HIDDEN[@]}" || continue
+    if ! holds_what_is_needed "$path"; then
+      cover "$path"
+      continue
+    fi
+    [[ $kind == storage ]] || continue
+    # A job could not run without this path: then what Proxmox VE keeps in it is hidden.
+    PARTLY+=("$name in $path")
+    folders=("${CONTENTS[@]}")
+    while IFS= read -rd , part; do [[ $part != *=* ]] || folders+=("${part#*=}"); done <<<"$contents,"
+    for folder in "${folders[@]}"; do
+      folder=$(resolved "$path/$folder")
+      if is_below "$folder" "${HIDDEN[@]}"; then continue; fi
+      if holds_what_is_needed "$folder"; then EXPOSED+=("the storage $name has $folder, where a job's own files or programs are"); else cover "$folder"; fi
+    done
+  done <<<"$places"
+  return 0
+}
+
+cover_text() {
+  printf '# Written by Seeder'"'"'s runner.sh before each job: what %s names.\n[Service]\n' "$STORAGE_CONF"
+  ((${#COVERED[@]} == 0)) || printf '%s\n' "${COVERED[@]}" | sort -u
+}
+
+# cover_storages: hides from the next job what is a storage now. Where that is not possible no job is taken.
+cover_storages() {
+  local attempt=0
+  while find_cover && ((${#EXPOSED[@]} > 0)); do
+    attempt=$((attempt + 1))
+    pause "$attempt" "no job is taken, as it could see too much: ${EXPOSED[0]} → change that, or the storage's path"
+  done
+  ((${#PARTLY[@]} == 0)) || say "hidden in part, since jobs need what is beside it: the storage ${PARTLY[0]}"
+  ! cover_text | cmp -s - "$COVER" || return 0
+  install -d -m 0755 "${COVER%/*}"
+  cover_text | install -m 0644 /dev/stdin "$COVER.new"
+  mv -fT "$COVER.new" "$COVER"
+  systemctl daemon-reload
+}
+
+# watch_storages: a storage may be added while the runner waits for a job, which it may do for days.
+watch_storages() {
+  local text known=unknown round=0
+  while sleep "$COVER_SECONDS"; do
+    text=$(cat "$STORAGE_CONF" 2>/dev/null) || text=''
+    round=$((round + 1))
+    if [[ $text == "$known" ]] && ((round % 4)); then continue; fi
+    known=$text
+    find_cover
+    if ((${#EXPOSED[@]} == 0)) && cover_text | cmp -s - "$COVER"; then continue; fi
+    if job_runs; then continue; fi
+    say 'the storages have changed: the waiting runner gives way to one that does not see them'
+    systemctl stop "$JOB_SERVICE"
+    return
+  done
 }
 
 # --- the user
@@ -726,6 +934,7 @@ install_runner() {
   put "$LIBRARY/deploy-outside" 0755 < <(outside_text)
   put "$UNITS/$SERVICE" 0644 < <(service_text)
   put "$UNITS/$JOB_SERVICE" 0644 < <(job_service_text)
+  put "$UNITS/$DEPLOY_SLICE" 0644 < <(slice_text)
   put_sudoers
   remove_other_programs
   start_service
@@ -752,7 +961,7 @@ deploy_runs() { [[ -n $(systemctl list-units --plain --no-legend 'seeder-deploy-
 
 start_service() {
   local unit
-  for unit in "$SERVICE" "$JOB_SERVICE"; do
+  for unit in "$SERVICE" "$JOB_SERVICE" "$DEPLOY_SLICE"; do
     [[ $(systemctl show --property LoadState,NeedDaemonReload --value "$unit" | paste -sd ' ') == 'loaded no' ]] ||
       { systemctl daemon-reload && break; }
   done
@@ -815,7 +1024,10 @@ remove_runner() {
   install -d -m 0700 "$RUNTIME"
   tidy
   rm -rf "$RUNTIME"
-  drop "$UNITS/$SERVICE" "$UNITS/$JOB_SERVICE"
+  drop "$UNITS/$SERVICE" "$UNITS/$JOB_SERVICE" "$UNITS/$DEPLOY_SLICE"
+  rm -rf "${COVER%/*}"
+  # The slice above it is there only because of its name.
+  systemctl stop "$DEPLOY_SLICE" seeder.slice 2>/dev/null || true
   systemctl daemon-reload
   systemctl reset-failed "$SERVICE" "$JOB_SERVICE" 2>/dev/null || true
   drop_state
@@ -851,13 +1063,19 @@ drop_empty() { [[ ! -d $1 ]] || ! rmdir "$1" 2>/dev/null || changed "removed $1"
 # --- one job, as the service does it
 
 one_job() {
-  local before
+  local before watcher
   tidy
   prepare_job
+  cover_storages
   register
+  # Registering may have had to wait.
+  cover_storages
   note 'waits for a job, or does one'
   before=$SECONDS
+  watch_storages &
+  watcher=$!
   systemctl start --wait "$JOB_SERVICE" || say "the runner failed: journalctl -u $JOB_SERVICE says why"
+  kill "$watcher" 2>/dev/null || true
   # The runner writes a log of each job. Without a pause one that cannot start would register itself again and again.
   if ((SECONDS - before >= SHORT_SECONDS)) || compgen -G "$JOB/runner/_diag/Worker_*" >/dev/null; then
     rm -f "$RUNTIME/short"
@@ -1017,6 +1235,11 @@ show_status() {
   done
   [[ ! -f $SOURCES/deploy.sh || $SOURCES == "$LIBRARY" ]] || cmp -s "$SOURCES/deploy.sh" "$LIBRARY/deploy.sh" ||
     problem "$LIBRARY/deploy.sh is not the deploy.sh of $SOURCES" 'runner.sh install'
+  find_cover
+  for path in "${EXPOSED[@]}"; do problem "no job is taken, as it could see too much: $path" "change that, or the storage's path"; done
+  for path in "${PARTLY[@]}"; do
+    problem "the storage $path is where jobs need other things: they see all of it but the content of storages" 'give it a folder of its own'
+  done
   sudo_allows || problem "sudo does not let $RUNNER start deploy.sh" 'runner.sh install'
   [[ $(sudo -n -l -U "$RUNNER" 2>/dev/null | sed -n '/may run the following/,$p' | tail -n +2 | grep -c .) == 1 ]] ||
     problem "sudo lets $RUNNER do more than to start deploy.sh" "sudo -l -U $RUNNER; take it out of sudo's configuration"

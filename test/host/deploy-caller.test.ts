@@ -22,6 +22,7 @@ beforeAll(async () => {
   await mustDeploy(host, ['--recover'])
   // One for root alone, with a secret in it.
   await shell(`umask 077; cp -r '${image.folder}' /var/lib/secret; echo 'the-secret-of-root' >/var/lib/secret/token
+    cp -r /var/lib/secret /var/lib/grouped; chmod -R g+rX /var/lib/grouped
     mkdir -m 755 /var/lib/mine; cp -r '${image.folder}' /var/lib/mine/image; chown -R ${UID}:${UID} /var/lib/mine`)
   untouched = await inventory(host)
 })
@@ -100,7 +101,9 @@ test.each(NAMES)('a file of root’s that the caller has mounted over his %s is 
   ] as const) {
     const { code, stderr, stdout } = await plan(folder, input)
     expect(stderr).toMatch(
-      new RegExp(`could not read ${folder}/${name} as .*, who named it\n {2}→ let .* read it`),
+      new RegExp(
+        `could not read ${folder}/${name} as .*, who named it\n {2}→ let .* read it, or start deploy\\.sh as root`,
+      ),
     )
     expect(code).toBe(1)
     expect(stderr + stdout).not.toContain(digest)
@@ -116,7 +119,12 @@ test('a folder that only root can read is none for the caller, by whatever way i
       `ln -sfn /var/lib/secret /var/lib/mine/link; mkdir -p /var/lib/mine/links; cd /var/lib/mine/links; for name in ${NAMES.join(' ')}; do ln -sf /var/lib/secret/$name .; done`,
     ),
   )
-  for (const folder of ['/var/lib/secret', '/var/lib/mine/link', '/var/lib/mine/../secret']) {
+  for (const folder of [
+    '/var/lib/secret',
+    '/var/lib/grouped',
+    '/var/lib/mine/link',
+    '/var/lib/mine/../secret',
+  ]) {
     const { code, stderr } = await plan(folder)
     expect([code, stderr]).toEqual([1, expect.stringContaining(`could not read ${folder}/SHA256SUMS as `)])
   }

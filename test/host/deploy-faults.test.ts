@@ -168,6 +168,19 @@ test('a task of Proxmox VE that outlives a killed deploy is waited for', async (
   expect(await inventory(host)).toBe(undisturbed)
 })
 
+test('a deploy that is stopped with all that it has started, as when its time is over, is undone', async () => {
+  const before = await inventory(host)
+  await host.faults.set({ kind: 'pause', when: 'middle', match: '^qm set', at: 1 })
+  const begin = ['setsid', '--wait', 'bash', '-c', 'echo $$ >/run/deploying; exec "$0" "$@"']
+  const stopped = host.run([...begin, deployScript, ...next()])
+  await host.faults.paused()
+  await host.run(['bash', '-c', 'kill -TERM -- "-$(cat /run/deploying)"'])
+  await host.faults.release()
+  expect(await stopped).toMatchObject({ code: 143, stderr: expect.stringContaining('it is undone') })
+  expect(await inventory(host)).toBe(before)
+  expect(await tagged(host, 'current')).toEqual([9000])
+})
+
 test('of two deployers one waits for no one, and the other says so', async () => {
   await host.faults.set({ kind: 'pause', when: 'before', match: '^qm template', at: 1 })
   const first = deploy(host, next())

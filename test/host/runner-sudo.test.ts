@@ -30,18 +30,18 @@ async function inJob(...lines: readonly string[]): Promise<string[][]> {
 }
 
 describe('deploy.sh, started by a job', () => {
-  it('runs as root outside the sandbox, with the arguments, the folder and the input of the job, and its status', async () => {
+  it('runs as root outside the sandbox, with the arguments and the folder of the job, the mounts it sees, and its status', async () => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is for a shell that must not read it
     const words = [`a b`, '$HOME', '${SUDO_UID}', '%n', '$$', '*', '', "it's", '--', '-x']
     const quoted = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')
     const [found = []] = await inJob(
-      `mkdir -p 'in it $x'; cd 'in it $x'; echo stdin | sudo -n ${DEPLOY} ${quoted}`,
+      `mkdir -p 'in it $x'; cd 'in it $x'; echo input of the job | sudo -n ${DEPLOY} ${quoted}`,
     )
     expect(found).toEqual([
-      'deploy.sh as root, sees /etc/pve: authkey',
+      'deploy.sh as root, sees /etc/pve: local nodes',
       ...words.map((word) => `argument <${word}>`),
       ...found.filter((line) => line.startsWith('variable ')),
-      'folder /var/lib/seeder-runner/job/home/in it $x, umask 0022, limit unlimited, input <stdin>',
+      'folder /var/lib/seeder-runner/job/home/in it $x, umask 0022, limit unlimited, input mnt:',
       'words on standard error',
       'ended with 7',
     ])
@@ -69,6 +69,7 @@ describe('deploy.sh, started by a job', () => {
     expect(names.filter((name) => !known.includes(name)).sort()).toEqual([
       'PATH',
       'PWD',
+      'SEEDER_CALLED_FROM',
       'SHLVL',
       'SUDO_UID',
       'SUDO_USER',
@@ -111,7 +112,7 @@ describe('deploy.sh, started by a job', () => {
 describe('sudo', () => {
   it('starts the installed file by its path, and as root only', async () => {
     const found = await inJob(`sudo -n /usr/local/lib/../lib/seeder/./deploy.sh`, `sudo -n -u root ${DEPLOY}`)
-    for (const lines of found) expect(lines).toContain('deploy.sh as root, sees /etc/pve: authkey')
+    for (const lines of found) expect(lines).toContain('deploy.sh as root, sees /etc/pve: local nodes')
   })
 
   it('lets a job do nothing else', async () => {

@@ -35,6 +35,7 @@ describe('install', () => {
       'root:root 755 /usr/local/lib/seeder/deploy.sh',
       'root:root 755 /usr/local/lib/seeder/runner.sh',
       'root:root 440 /etc/sudoers.d/seeder-runner',
+      'root:root 644 /etc/systemd/system/seeder-deploy.slice',
       'root:root 644 /etc/systemd/system/seeder-runner-job.service',
       'root:root 644 /etc/systemd/system/seeder-runner.service',
     ])

@@ -131,7 +131,7 @@ export class Machine {
 
   /** Waits until a line of bash succeeds. */
   async until(line: string, ...argv: readonly string[]): Promise<void> {
-    const deadline = Date.now() + 40_000
+    const deadline = Date.now() + 120_000
     for (;;) {
       const { exitCode, all } = await this.bash(line, ...argv)
       if (exitCode === 0) return

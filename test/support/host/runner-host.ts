@@ -38,7 +38,7 @@ const DEPLOY = `#!/bin/bash -p
 echo "deploy.sh as $(id -un), sees /etc/pve: $(ls /etc/pve 2>&1 | tr '\\n' ' ')"
 printf 'argument <%s>\\n' "$@"
 compgen -e | while read -r name; do echo "variable $name=\${!name}"; done
-echo "folder $PWD, umask $(umask), limit $(ulimit -f), input <$(cat)>"
+echo "folder $SEEDER_CALLED_FROM, umask $(umask), limit $(ulimit -f), input $(readlink /proc/self/fd/0 | tr -d '0-9[]')"
 echo words on standard error >&2
 exit 7
 `
@@ -70,7 +70,7 @@ export class RunnerHost implements AsyncDisposable {
       await copyFile(path.join(SCRIPTS, 'runner.sh'), path.join(shared, 'runner.sh'))
       const host = new RunnerHost(machine, await makeArchive(shared, VERSION))
       await machine.read(
-        'mkdir -p ~/seeder/scripts /etc/pve; cp /shared/*.sh ~/seeder/scripts; touch /etc/pve/authkey; groupadd --system kvm; true',
+        'mkdir -p ~/seeder/scripts /etc/pve/nodes/pve1; ln -s nodes/pve1 /etc/pve/local; cp /shared/*.sh ~/seeder/scripts; groupadd --system kvm; true',
       )
       await host.startGitHub()
       return host
