@@ -779,11 +779,15 @@ cover_storages() {
     pause "$attempt" "no job is taken, as it could see too much: ${EXPOSED[0]} → change that, or the storage's path"
   done
   ((${#PARTLY[@]} == 0)) || say "hidden in part, since jobs need what is beside it: the storage ${PARTLY[0]}"
-  ! cover_text | cmp -s - "$COVER" || return 0
+  if cover_text | cmp -s - "$COVER" && cmp -s "$COVER" "$RUNTIME/cover"; then return; fi
   install -d -m 0755 "${COVER%/*}"
   cover_text | install -m 0644 /dev/stdin "$COVER.new"
   mv -fT "$COVER.new" "$COVER"
   systemctl daemon-reload
+  [[ " $(systemctl show --property DropInPaths --value "$JOB_SERVICE") " == *" $COVER "* ]] ||
+    fail "systemd does not read $COVER, which hides the storages from jobs" "systemctl cat $JOB_SERVICE"
+  # What was killed before this does not know whether systemd has read it.
+  install -m 0600 "$COVER" "$RUNTIME/cover"
 }
 
 # watch_storages: a storage may be added while the runner waits for a job, which it may do for days.

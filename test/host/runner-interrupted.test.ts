@@ -66,7 +66,10 @@ async function isInstalled(): Promise<void> {
   expect(await snapshot(host.machine)).toEqual(installed)
   expect(
     await host.machine.read(`
-      systemctl show -P LoadState -P UnitFileState -P NeedDaemonReload seeder-runner seeder-runner-job | paste -sd ' '
+      units() { systemctl show -P LoadState -P UnitFileState -P NeedDaemonReload seeder-runner seeder-runner-job | paste -sd ' '; }
+      # The service writes what hides the storages from its next job, and has systemd read it in a moment.
+      for attempt in {1..300}; do [[ $(units) == *yes* ]] || break; sleep 0.1; done
+      units
       # It is stopping for a moment between two jobs.
       timeout 20 sh -c 'until systemctl show -P ActiveState seeder-runner | grep -qE "^(active|activating)$"; do sleep 0.1; done'
       echo runs; visudo -c >/dev/null`),
