@@ -16,7 +16,7 @@ let told = 0
 try {
   const all = readInputs(env)
   hideSecrets(all)
-  // Not passed on to what is started from here on; `publish` has it among its inputs.
+  // Not passed on to what is started from here on; the command has it among its inputs.
   delete env['INPUT_SIGNING-KEY']
   // From here on the inputs are the environment that the command line has.
   const { token, project } = all[0]

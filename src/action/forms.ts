@@ -20,6 +20,7 @@ const tag = z.string().transform((value, context): Tag => {
     return z.NEVER
   }
 })
+const digest = text(/^[0-9a-f]{64}$/, 'a sha256, 64 hex digits')
 const days = text(/^([1-9]|[1-8]\d|90)$/, 'a number of days from 1 to 90').transform(Number)
 
 /** For every command: which GitHub it talks to, and where platform.yaml and images/ are. */
@@ -64,6 +65,14 @@ export const forms = {
     'signing-key': z.string().optional(),
     unsigned: flag.optional(),
     bundle: z.enum(BUNDLE_CHOICES).optional(),
+  }),
+  confirm: z.strictObject({
+    command: z.literal('confirm'),
+    ...always,
+    tag,
+    digest,
+    'lock-digest': digest,
+    'signing-key': z.string(),
   }),
   promote: z.strictObject({ command: z.literal('promote'), ...always, tag, ...trust }),
   demote: z.strictObject({ command: z.literal('demote'), ...always, tag, ...trust }),

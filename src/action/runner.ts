@@ -10,7 +10,7 @@ import type { Outcome } from './step.ts'
 export function hideSecrets(all: readonly Inputs[]): void {
   const secrets = all.flatMap((inputs) => [
     inputs.token,
-    inputs.command === 'publish' ? inputs['signing-key'] : undefined,
+    'signing-key' in inputs ? inputs['signing-key'] : undefined,
   ])
   for (const secret of new Set(secrets)) if (secret !== undefined) setSecret(secret)
 }

@@ -21,6 +21,8 @@ export interface Outputs {
   readonly manifest?: string
   /** sha256 of the raw disk. */
   readonly digest?: string
+  /** sha256 of the lock that a build was made from. */
+  readonly 'lock-digest'?: string
   readonly 'artifact-id'?: number
   readonly 'release-url'?: string
   readonly 'template-vmid'?: number

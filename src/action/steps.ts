@@ -2,6 +2,7 @@ import type { Inputs } from './forms.ts'
 import type { Outcome, Step } from './step.ts'
 import { buildStep } from './steps/build.ts'
 import { commentStep } from './steps/comment.ts'
+import { confirmStep } from './steps/confirm.ts'
 import { deployStep } from './steps/deploy.ts'
 import { lockStep } from './steps/lock.ts'
 import { planStep } from './steps/plan.ts'
@@ -27,6 +28,8 @@ export function takeStep(inputs: Inputs, step: Step): Promise<Outcome | undefine
       return testStep(inputs, step)
     case 'publish':
       return publishStep(inputs, step)
+    case 'confirm':
+      return confirmStep(inputs, step)
     case 'promote':
     case 'demote':
       return promoteStep(inputs, step)

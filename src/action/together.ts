@@ -55,6 +55,12 @@ export function disagreements(all: readonly Inputs[]): string[] {
   const order = all.map(({ command }) => command)
   const [test, comment, publish] = [find('test'), find('comment'), find('publish')]
   const problems: string[] = []
+  const builds = order.find((command) => command === 'build' || command === 'test')
+  if (builds !== undefined && all.some((inputs) => 'signing-key' in inputs)) {
+    problems.push(
+      `signing-key: is not for a step with ${builds}, which runs what packages bring; use a job of its own`,
+    )
+  }
   if (test && comment) {
     if (order.indexOf('comment') < order.indexOf('test'))
       problems.push('command: comment comes after test; write them so')

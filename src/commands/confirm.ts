@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { builderOf } from '../evidence/provenance.ts'
 import { interruption } from '../interruption.ts'
-import { type ConfirmResult, confirm } from '../release/confirm.ts'
+import { type ConfirmResult, confirm, readSecondBuild, type SecondBuild } from '../release/confirm.ts'
 import { requireTag } from '../release/tag.ts'
 import { UsageError } from '../report/error.ts'
 import type { Context } from './context.ts'
@@ -11,8 +11,8 @@ import { readKey } from './publish.ts'
 export interface ConfirmOptions {
   /** `IMAGE-VERSION`. */
   readonly tag: string
-  /** The folder of the second build. */
-  readonly folder: string
+  /** The folder of the second build, or what it says of itself. */
+  readonly build: string | SecondBuild
   /** A file with the private key; by default the key is the text in SEEDER_SIGNING_KEY. */
   readonly key?: string | undefined
   readonly repository?: string | undefined
@@ -32,9 +32,9 @@ export function registerConfirmCommand(program: Command, context: () => Context)
       async (
         tag: string,
         folder: string,
-        options: Omit<ConfirmOptions, 'tag' | 'folder'> & { json?: boolean },
+        options: Omit<ConfirmOptions, 'tag' | 'build'> & { json?: boolean },
       ) => {
-        const result = await confirmCommand({ ...options, tag, folder }, context())
+        const result = await confirmCommand({ ...options, tag, build: folder }, context())
         process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : describe(result)}\n`)
       },
     )
@@ -42,7 +42,7 @@ export function registerConfirmCommand(program: Command, context: () => Context)
 
 /** Confirms a release. Throws UsageError for what is wrong with the options, else as `confirm` does. */
 export async function confirmCommand(
-  { tag, folder, key: file, repository }: ConfirmOptions,
+  { tag, build: second, key: file, repository }: ConfirmOptions,
   context: Context,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<ConfirmResult> {
@@ -55,7 +55,8 @@ export async function confirmCommand(
   }
   const progress = context.progress()
   const { releases } = connectRepository(env, repository, progress)
-  const request = { tag, folder, key, builder: builderOf(env).id }
+  const build = typeof second === 'string' ? await readSecondBuild(second, tag) : second
+  const request = { tag, build, key, builder: builderOf(env).id }
   const result = await confirm(releases, request, progress, interruption)
   progress.done()
   return result

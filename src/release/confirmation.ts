@@ -32,7 +32,12 @@ function textOf({ image, version, raw, lock, builder }: Confirmation['statement'
 
 /** A signed confirmation of a build. Throws UsageError for a key that ssh-keygen does not take. */
 export async function makeConfirmation(
-  manifest: Manifest,
+  manifest: {
+    readonly image: string
+    readonly version: string
+    readonly raw: Pick<Manifest['raw'], 'sha256'>
+    readonly lock: Manifest['lock']
+  },
   builder: string,
   key: string,
 ): Promise<Confirmation> {

@@ -124,6 +124,15 @@ describe('several commands', () => {
       'tag: it is of haproxy, and etcd is',
     ],
     [{ command: 'build test' }, 'an input is wrong: image: missing; add it'],
+    // Who has both in one step has given the key to the scripts of every package.
+    [
+      { command: 'build publish', image: 'etcd', 'signing-key': 'k' },
+      'signing-key: is not for a step with build',
+    ],
+    [
+      { command: 'test publish', directory: 'out', 'signing-key': 'k' },
+      'signing-key: is not for a step with test',
+    ],
   ])('%j is refused', (given, message) => {
     expect(refused(given)).toContain(message)
   })
@@ -137,7 +146,7 @@ describe('refused at once', () => {
     [{ command: 'build test build' }, 'command: build is there twice; remove one'],
     [
       { command: 'build test', image: 'etcd', tag: 'x' },
-      'tag: is not for build, test but for promote, demote, deploy; remove it',
+      'tag: is not for build, test but for confirm, promote, demote, deploy; remove it',
     ],
     [{ command: 'build' }, 'image: missing; add it (text)'],
     [{ command: 'build', image: '../x' }, 'image: found "../x"; give lower-case letters'],
@@ -169,6 +178,17 @@ describe('refused at once', () => {
       { command: 'build', image: 'etcd', 'vulnerability-feed': 'feed.json' },
       'vulnerability-feed: is not for build but for test',
     ],
+    [
+      {
+        command: 'confirm',
+        tag: 'etcd-3.6.1-1',
+        digest: 'x',
+        'lock-digest': 'a'.repeat(64),
+        'signing-key': 'k',
+      },
+      'digest: found "x"; give a sha256, 64 hex digits',
+    ],
+    [{ command: 'confirm', tag: 'etcd-3.6.1-1' }, 'signing-key: missing; add it'],
     [{ command: 'promote', tag: 'etcd' }, 'tag: found "etcd"; give IMAGE-VERSION'],
     [
       { command: 'promote', tag: 'etcd-3.6.1-1', 'allow-unsigned': 'true', 'allowed-signers': 'f' },

@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { confirm } from '../../src/release/confirm.ts'
+import { confirm, readSecondBuild } from '../../src/release/confirm.ts'
 import { confirmationsOf, confirmers, withConfirmation } from '../../src/release/confirmation.ts'
 import { promote } from '../../src/release/promote.ts'
 import { makeSigner, type Signer, type SmallImage, sign } from '../support/deploy/image.ts'
@@ -44,7 +44,8 @@ afterEach(() => github.stop())
 
 async function confirmed(signer: Signer, folder = build.folder, builder = 'urn:test:builder') {
   const key = await readFile(signer.key, 'utf8')
-  return confirm(releasesOf(github), { tag, folder, key, builder }, keptProgress(), signal)
+  const request = { tag, build: await readSecondBuild(folder, tag), key, builder }
+  return confirm(releasesOf(github), request, keptProgress(), signal)
 }
 
 function promoted(builders: number) {
@@ -112,7 +113,7 @@ describe('it is not said', () => {
   it('of another disk, and the message says what to do', async () => {
     const other = await makeTestedBuild(join(root, 'other'), null)
     await expect(confirmed(second, other.folder)).rejects.toMatchObject({
-      message: `${tag} has the disk ${build.manifest.raw.sha256}; of this build came ${other.manifest.raw.sha256}`,
+      message: `${tag} has the disk ${build.manifest.raw.sha256}; of the second build came ${other.manifest.raw.sha256}`,
       fix: expect.stringContaining(`seeder diff ${tag}`),
     })
     expect(confirmationsOf({ body: body() })).toEqual([])
@@ -126,11 +127,31 @@ describe('it is not said', () => {
     await tamper(join(damaged, 'template.conf'))
     await expect(confirmed(second, damaged)).rejects.toThrow('is damaged: template.conf')
     const key = await readFile(second.key, 'utf8')
-    const request = { tag: 'haproxy-3.0.12-1', folder: next.folder, key, builder: 'urn:test' }
+    const missing = 'haproxy-3.0.12-1'
+    const request = {
+      tag: missing,
+      build: await readSecondBuild(next.folder, missing),
+      key,
+      builder: 'urn:x',
+    }
     await expect(confirm(releasesOf(github), request, keptProgress(), signal)).rejects.toThrow(
       'has no release haproxy-3.0.12-1',
     )
   })
+})
+
+it('is said of the version in the tag, whatever the manifest of the release says that it is of', async () => {
+  const name = `${tag}.manifest.json`
+  const another = { ...build.manifest, version: '3.0.99-1' }
+  const other = await LocalGitHub.start({ immutable: true })
+  await seedBuild(other, build, { files: { [name]: JSON.stringify(another) } })
+  const key = await readFile(second.key, 'utf8')
+  const request = { tag, build: await readSecondBuild(build.folder, tag), key, builder: 'urn:x' }
+  await confirm(releasesOf(other), request, keptProgress(), signal)
+  const text = other.releases()[0]?.body ?? ''
+  await other.stop()
+  expect(confirmationsOf({ body: text })).toMatchObject([{ statement: { version: '3.0.11-1' } }])
+  expect(await confirmers({ body: text }, another, allowed)).toEqual([])
 })
 
 describe('on the command line', () => {

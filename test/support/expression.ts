@@ -35,7 +35,7 @@ export function evaluate(
   return JSON.parse(JSON.stringify(result, data.replacer))
 }
 
-/** A value of `with:`, in which any `${{ … }}` is replaced by what it comes to. */
+/** A value of `with:`, in which any `${{ … }}` is replaced by what it comes to; what is not there is empty. */
 export function fill(text: string, contexts: { readonly [key: string]: Value }): string {
-  return text.replace(/\$\{\{.*?\}\}/gs, (found) => String(evaluate(found, contexts)))
+  return text.replace(/\$\{\{.*?\}\}/gs, (found) => String(evaluate(found, contexts) ?? ''))
 }

@@ -15,6 +15,8 @@ interface Job {
   readonly steps?: readonly Step[]
   readonly permissions?: Readonly<Record<string, string>>
   readonly 'timeout-minutes'?: number
+  readonly container?: string | { readonly image: string }
+  readonly services?: Readonly<Record<string, string | { readonly image: string }>>
 }
 interface File {
   readonly permissions?: Readonly<Record<string, string>>
@@ -93,6 +95,25 @@ test('the root action hands every input on, and every output back', () => {
   for (const name of Object.keys(inner.outputs)) {
     expect(root.outputs[name].value).toBe(`\${{ steps.seeder.outputs.${name} }}`)
   }
+})
+
+describe('every container', () => {
+  const imagesOf = (file: string) =>
+    jobsOf(file).flatMap(([, { container, services = {} }]) =>
+      [container, ...Object.values(services)].flatMap((one) =>
+        one === undefined ? [] : [typeof one === 'string' ? one : one.image],
+      ),
+    )
+
+  it.each(workflows)('of %s is named by its digest: a tag is what the registry says today', (file) => {
+    expect(imagesOf(file).filter((image) => !/@sha256:[0-9a-f]{64}$/.test(image))).toEqual([])
+  })
+
+  it('is there, and one digest for a tag', () => {
+    const images = workflows.flatMap(imagesOf)
+    expect(images.length).toBeGreaterThan(0)
+    expect(new Set(images).size).toBe(new Set(images.map((image) => image.split('@')[0])).size)
+  })
 })
 
 describe('every job', () => {

@@ -30,6 +30,7 @@ export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<
       qcow2: join(out, manifest.qcow2.file),
       manifest: join(out, manifestName(manifest)),
       digest: manifest.raw.sha256,
+      'lock-digest': manifest.lock.sha256,
       ...(artifact ? { 'artifact-id': artifact.id } : {}),
     },
     summary: describeStory({
