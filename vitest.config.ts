@@ -6,6 +6,7 @@ import { defineConfig } from 'vitest/config'
 const system = [
   'test/action/deploy.test.ts',
   'test/action/entry.test.ts',
+  'test/action/handover.test.ts',
   'test/evidence/spdx.test.ts',
   'test/image/archive.test.ts',
   'test/host/pve-conformance.test.ts',

@@ -40,8 +40,8 @@ export async function uploadImage(
   return artifact
 }
 
-/** Uploads one file as it is, not zipped, so that a browser can show it. Throws as `uploadImage`. */
-export async function uploadPage(file: string, settings: ArtifactSettings): Promise<Artifact> {
+/** Uploads one file as it is, not zipped: a browser can show a page. Throws as `uploadImage`. */
+export async function uploadFile(file: string, settings: ArtifactSettings): Promise<Artifact> {
   const { artifact } = await upload(basename(file), [file], dirname(file), settings, { skipArchive: true })
   return artifact
 }
@@ -61,6 +61,43 @@ export async function uploadFiles(
     {},
   )
   return artifact
+}
+
+/**
+ * Downloads an artifact of this run into an empty folder, as it came; with `unzip` what is in it. Names in a zip stay below
+ * that folder.
+ * @throws SeederError when it is not there, has more than `most` bytes, or something else has arrived
+ */
+export async function downloadArtifact(
+  name: string,
+  into: string,
+  { most, unzip }: { readonly most: number; readonly unzip: boolean },
+  env: NodeJS.ProcessEnv,
+): Promise<void> {
+  requireService(env)
+  const client = new DefaultArtifactClient()
+  const { artifact } = await untilStopped(client.getArtifact(name)).catch((cause: unknown) => {
+    interruption.throwIfAborted()
+    throw new SeederError(`this run has no artifact ${name}, or it cannot be looked for`, {
+      fix: 'see whether the job that builds and tests it was done, and passed, with artifact: true',
+      cause,
+    })
+  })
+  if (artifact.size > most) {
+    throw new SeederError(`the artifact ${name} has ${artifact.size} bytes; at most ${most} are expected`, {
+      fix: 'see which job has uploaded it',
+    })
+  }
+  const { id, digest } = artifact
+  const options = { path: into, skipDecompress: !unzip, ...(digest && { expectedHash: digest }) }
+  const { digestMismatch } = await untilStopped(client.downloadArtifact(id, options)).catch(
+    (cause: unknown) => {
+      interruption.throwIfAborted()
+      throw new SeederError(`could not download the artifact ${name}`, { fix: 'run the job again', cause })
+    },
+  )
+  if (!digestMismatch) return
+  throw new SeederError(`${name} came as something else than was uploaded`, { fix: 'run the job again' })
 }
 
 async function upload(
@@ -92,12 +129,12 @@ async function upload(
   }
 }
 
-/** The client cannot be stopped: it is left alone, and what it still sends is never put together. */
-function untilStopped<T>(upload: Promise<T>): Promise<T> {
+/** The client cannot be stopped: it is left alone, and what it still sends or writes is never used. */
+function untilStopped<T>(transfer: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(new Error('stopped'))
     interruption.addEventListener('abort', stop, { once: true })
-    upload.then(resolve, reject).finally(() => interruption.removeEventListener('abort', stop))
+    transfer.then(resolve, reject).finally(() => interruption.removeEventListener('abort', stop))
   })
 }
 

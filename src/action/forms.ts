@@ -62,6 +62,9 @@ export const forms = {
     ...always,
     image: name.optional(),
     directory: folders.optional(),
+    // Not from the folder: what another job of the run has left.
+    artifact: flag.optional(),
+    ...variant,
     'signing-key': z.string().optional(),
     unsigned: flag.optional(),
     bundle: z.enum(BUNDLE_CHOICES).optional(),

@@ -70,6 +70,9 @@ export function contradictions(inputs: Inputs): string[] {
         ...oneOf(inputs, 'image', 'directory'),
         ...single(inputs.directory),
         ...(inputs.unsigned ? notBoth(inputs, 'signing-key', 'unsigned') : []),
+        ...(inputs.artifact && inputs.image === undefined
+          ? ['image: missing; an artifact is of an image']
+          : []),
       ]
     case 'build':
     case 'comment':

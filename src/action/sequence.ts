@@ -5,6 +5,7 @@ import { UsageError } from '../report/error.ts'
 import { readEvent } from './event.ts'
 import type { Inputs, InputsOf } from './forms.ts'
 import { folderOf, type Outcome, type Step } from './step.ts'
+import { takeFromOtherJob } from './steps/publish.ts'
 import { takeStep } from './steps.ts'
 
 /**
@@ -21,7 +22,10 @@ export async function takeSteps(
   let [failed, changed] = [false, false]
   for (const inputs of own) {
     if (inputs.command === 'comment' ? await isLeftOut(all, step) : failed) continue
-    if (inputs.command === 'publish') await requireSameRelease(inputs, all, step)
+    if (inputs.command === 'publish') {
+      await takeFromOtherJob(inputs, step)
+      await requireSameRelease(inputs, all, step)
+    }
     const outcome = await takeStep(inputs, step)
     if (outcome === undefined) continue
     changed ||= outcome.outputs.changed === true

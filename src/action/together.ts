@@ -34,8 +34,12 @@ export function ownInputs(
     case 'test':
     case 'publish':
     case 'verify':
-      // Only a build needs the image and the folder that it goes to.
-      return beside('build') && given.directory !== undefined ? { image: undefined } : {}
+      return {
+        // Only a build needs the image and the folder that it goes to.
+        ...(beside('build') && given.directory !== undefined && { image: undefined }),
+        // What this very step has made lies in the folder.
+        ...(command === 'publish' && (beside('build') || beside('test')) && { artifact: undefined }),
+      }
     case 'comment':
       // Where the test leaves what it needs.
       return beside('test') ? { directory: temporary } : {}

@@ -14,11 +14,17 @@ export interface OpenBundle {
 }
 
 /**
- * Unpacks a bundle into `scratch`, an empty folder in the cache, and puts its locked files into the package store.
+ * Unpacks a bundle into `scratch`, an empty folder in the cache, and puts its locked files into the package store; with
+ * `keep` all, the definitions and the program as well, as a build does.
  * Nothing of it is used before every file has the digest that the bundle's index says, and nothing else is in it.
  * Throws SeederError for what is no bundle, or a damaged one.
  */
-export async function openBundle(file: string, cache: string, scratch: string): Promise<OpenBundle> {
+export async function openBundle(
+  file: string,
+  cache: string,
+  scratch: string,
+  keep: 'locked' | 'all' = 'locked',
+): Promise<OpenBundle> {
   await stat(file).catch((cause: unknown) => {
     throw new SeederError(`There is no bundle ${file}`, { fix: 'name the file', cause })
   })
@@ -27,7 +33,7 @@ export async function openBundle(file: string, cache: string, scratch: string): 
   await requireExactly(file, index, scratch)
   const store = new Store(join(cache, 'store'), scratch)
   for (const { path, sha256, size } of index.files) {
-    if (!path.startsWith(`${FOLDERS.store}/`)) continue
+    if (keep === 'locked' && !path.startsWith(`${FOLDERS.store}/`)) continue
     // It looks at the bytes once more, and a run that is killed leaves nothing in the store that is not whole.
     await store.add(createReadStream(join(scratch, path)), { sha256, size })
   }

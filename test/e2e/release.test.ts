@@ -2,7 +2,6 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parse } from 'yaml'
 import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
 import { sha256File } from '../../src/build/store.ts'
 import { pageName } from '../../src/page/page.ts'
@@ -16,17 +15,20 @@ import { PveHost } from '../support/pve/host.ts'
 import { onHost } from '../support/release/on-host.ts'
 import { published } from '../support/schemas.ts'
 import { checkout, seeder } from '../support/seeder.ts'
+import { parseWorkflow, type WorkflowStep } from '../support/workflow/file.ts'
 
 /**
  * From a checkout to a template, through a release: the workflow that the README shows, step by step, by the bundled
  * action with the environment that the runner gives it. A real image is built, boots in its role, becomes an artifact,
- * a release of the local GitHub and a template of the stand-in host, of which a clone boots.
+ * a release of the local GitHub and a template of the stand-in host, of which a clone boots. What publishes is another machine
+ * than what builds: it has a checkout and a cache of its own, and the artifacts of the run.
  */
 const root = await testFolder('release')
 const workspace = join(root, 'check out')
 const out = join(workspace, 'out/haproxy')
 // Without layers: what the pull request's run builds is published here.
 const cache = join(root, 'cache')
+const elsewhere = join(root, 'check out of the job that publishes')
 let github: LocalGitHub
 let host: PveHost
 let key = ''
@@ -50,6 +52,7 @@ beforeAll(async () => {
   github = await LocalGitHub.start({ immutable: true })
   github.seedPullRequest({ number: 7, files: ['images/haproxy/image.yaml'] })
   commit = await commitAll()
+  await execa('git', ['clone', '--quiet', workspace, elsewhere])
   host = await PveHost.create(join(root, 'host'))
   await host.start()
   const conf = 'STORAGE=local-lvm\n'
@@ -83,32 +86,39 @@ async function commitAll(): Promise<string> {
   return stdout
 }
 
-interface WorkflowStep {
-  readonly uses: string
-  readonly if?: string
-  readonly with?: Readonly<Record<string, string | boolean>>
-}
-
-/** The steps of the workflow in the README. */
-async function workflow(): Promise<WorkflowStep[]> {
+/** The steps of the workflow in the README, each with what has to be so that its job is run. */
+async function workflow(): Promise<(WorkflowStep & { job: string; when: string })[]> {
   const readme = await readFile(join(checkout, 'README.md'), 'utf8')
   const [, text = ''] = /^```yaml\n(on: .*?)^```$/ms.exec(readme) ?? []
-  return parse(text).jobs.haproxy.steps
+  const { jobs } = parseWorkflow(text)
+  return Object.entries(jobs).flatMap(([job, { if: own, needs, steps = [] }]) => {
+    const when = own ?? jobs[String(needs)]?.if ?? 'false'
+    return steps.map((one) => ({ ...one, job, when }))
+  })
+}
+
+interface Event {
+  readonly name: string
+  readonly ref: string
+  readonly payload: { readonly [key: string]: Value }
 }
 
 /** Runs the steps that the workflow takes for an event and that have this command among theirs; the last one's end. */
-async function run(event: { name: string; tag?: string }, command: string): Promise<EndedStep> {
+async function run(event: Event, command: string): Promise<EndedStep> {
   const contexts: { readonly [key: string]: Value } = {
-    github: { event_name: event.name, ref_type: event.tag === undefined ? 'branch' : 'tag' },
+    github: {
+      ...{ event_name: event.name, ref: event.ref, repository: github.repository, event: event.payload },
+      ref_type: event.ref.startsWith('refs/tags/') ? 'tag' : 'branch',
+    },
     secrets: { SEEDER_SIGNING_KEY: key },
   }
   let last: EndedStep | undefined
-  for (const { uses, if: condition, with: given = {} } of await workflow()) {
+  for (const { uses = '', job, when, with: given = {} } of await workflow()) {
     const commands = String(given.command).split(' ')
     if (!uses.startsWith('OWNER/seeder@') || !commands.includes(command)) continue
-    if (condition !== undefined && evaluate(condition, contexts) !== true) continue
+    if (evaluate(when, contexts) !== true) continue
     const filled = Object.entries(given).map(([name, value]) => [name, fill(String(value), contexts)])
-    last = await step(event, Object.fromEntries(filled))
+    last = await step(event, Object.fromEntries(filled), job)
   }
   if (last === undefined) throw new Error(`the workflow has no step with ${command} for ${event.name}`)
   return last
@@ -116,36 +126,50 @@ async function run(event: { name: string; tag?: string }, command: string): Prom
 
 /** Runs the bundled action, which has to succeed. */
 async function step(
-  { name, tag: pushed }: { name: string; tag?: string },
+  { name, ref, payload }: Event,
   given: Record<string, string>,
+  job = 'build',
 ): Promise<EndedStep> {
-  const temp = join(root, 'temp')
+  const temp = join(root, `temp of ${job}`)
   await mkdir(temp, { recursive: true })
-  const payload = { pull_request: { number: 7, base: { sha: github.git.head() }, head: { sha: commit } } }
+  const [kind = '', pushed = ''] = /^refs\/(\w+)s\/(.*)$/.exec(ref)?.slice(1) ?? []
+  const builds = job === 'build'
   const ended = await runStep({
     with: given,
     folder: join(root, `step-${count++}`),
     script: join(checkout, 'dist/action/index.js'),
-    // The runner is on the host: there is the rest of the job as well, which has no need of it.
+    // The runner is on the host.
     prefix: given.command?.includes('deploy') ? await onHost(host) : [],
-    event: { name, payload: pushed === undefined ? payload : {} },
+    event: { name, payload },
     env: {
-      ...{ XDG_CACHE_HOME: cache, RUNNER_TEMP: temp },
-      ...(pushed !== undefined && { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: pushed }),
+      ...{ XDG_CACHE_HOME: builds ? cache : join(root, `cache of ${job}`), RUNNER_TEMP: temp },
+      ...{ GITHUB_REF_TYPE: kind === 'tag' ? 'tag' : 'branch', GITHUB_REF_NAME: pushed },
     },
-    ...{ workspace, github },
+    ...{ workspace: builds ? workspace : elsewhere, github },
   })
   expect(ended.code, `${given.command}: ${ended.stdout}\n${ended.stderr}`).toBe(0)
   return ended
 }
 
-const pullRequest = { name: 'pull_request' }
-const tag = () => ({ name: 'push', tag: `haproxy-${manifest.version}` })
+const pullRequest = (): Event => ({
+  ...{ name: 'pull_request', ref: 'refs/pull/7/merge' },
+  payload: {
+    pull_request: {
+      ...{ number: 7, base: { sha: github.git.head() } },
+      head: { sha: commit, repo: { full_name: github.repository } },
+    },
+  },
+})
+const merge = (): Event => ({
+  ...{ name: 'push', ref: 'refs/heads/main', payload: { before: github.git.head(), after: commit } },
+})
+const tag = () => `haproxy-${manifest.version}`
+const push = (): Event => ({ name: 'push', ref: `refs/tags/promote/${tag()}`, payload: {} })
 const comments = () => github.git.comments.filter(({ issue }) => issue === 7)
 
 describe('a pull request', () => {
   it('builds the image and proves it: its whole contract, and the image is not changed by it', async () => {
-    proven = await run(pullRequest, 'test')
+    proven = await run(pullRequest(), 'test')
     const { manifest: file = '' } = proven.outputs
     manifest = manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')))
     report = await published('test-report', JSON.parse(await readFile(join(out, 'test-report.json'), 'utf8')))
@@ -178,38 +202,37 @@ describe('a pull request', () => {
   it('has one comment, also after the second run', async () => {
     expect(comments()).toHaveLength(1)
     expect(comments()[0]?.body).toContain(manifest.version)
-    await step(pullRequest, { command: 'comment', directory: join(root, 'temp') })
+    await step(pullRequest(), { command: 'comment', directory: join(root, 'temp of build') })
     expect(comments()).toHaveLength(1)
   })
 })
 
-describe('a pushed tag', () => {
-  it('becomes a signed candidate, which is promoted, and a template on the host, of which a clone has booted', async () => {
-    // What came before it is the same as of the pull request.
-    github.seedTag(tag().tag, commit)
-    const { stdout, outputs, summary } = await run(tag(), 'publish')
-    const stages = summary.split('\n').filter((line) => line.includes('candidate["candidate"]'))
-    expect(stages.map((line) => /^.*:::done/.exec(line)?.[0].split(' --> ').length)).toEqual([3, 4, 5])
-    expect(outputs).toMatchObject({ version: manifest.version, changed: 'true', 'template-vmid': '9000' })
+const reached = ({ summary }: EndedStep) =>
+  summary
+    .split('\n')
+    .flatMap((line) => /^.*:::done/.exec(line.includes('candidate["candidate"]') ? line : '')?.[0] ?? [])
+    .map((line) => line.split(' --> ').length)
+
+describe('what is merged', () => {
+  it('becomes a signed candidate, on a machine that has never built anything', async () => {
+    await run(merge(), 'test')
+    const published = await run(merge(), 'publish')
+    expect(reached(published)).toEqual([3])
+    expect(published.outputs).toMatchObject({ version: manifest.version, changed: 'true' })
+    expect(published.outputs.digest).toBe(manifest.raw.sha256)
     const [release, ...others] = github.releases()
     expect(others).toEqual([])
-    expect(release).toMatchObject({ tag: tag().tag, draft: false, prerelease: false })
+    expect(release).toMatchObject({ tag: tag(), draft: false, prerelease: true })
     expect(release?.assets.map(({ name }) => name).sort()).toEqual(
       [
         ...(await readdir(out)).filter((name) => name !== pageName(manifest)),
-        ...['release.json', `${tag().tag}.pack.tar`],
+        ...['SHA256SUMS.sig', 'release.json', `${tag()}.pack.tar`],
       ].sort(),
     )
     // The runner takes the line that names what is to be masked, and shows it to nobody.
-    const shown = stdout.replace(/^::add-mask::.*$/gm, '')
+    const shown = published.stdout.replace(/^::add-mask::.*$/gm, '')
     expect(shown).not.toContain(key.split('\n')[1])
-
-    expect(stdout).toMatch(/ready after \d+ s/)
-    expect([...(await configsOf(host)).keys()]).toEqual([9000])
-    expect(await tagged(host, 'current')).toEqual([9000])
-    expect(await inventory(host)).toContain(`RAW_SHA256=${manifest.raw.sha256}`)
   })
-
   it('has all that its image can be built from again', async () => {
     const env = {
       ...{ GITHUB_TOKEN: github.token(), GITHUB_REPOSITORY: github.repository },
@@ -218,19 +241,35 @@ describe('a pushed tag', () => {
     const [whole, own] = ['of the release', 'of the build'].map((name) => join(root, `${name}.tar`))
     const there = { ...env, XDG_CACHE_HOME: join(root, 'another cache') }
     const project = ['-C', workspace, 'bundle']
-    expect(await seeder([...project, tag().tag, '--out', whole ?? ''], { env: there })).toMatchObject({
+    expect(await seeder([...project, tag(), '--out', whole ?? ''], { env: there })).toMatchObject({
       code: 0,
     })
     const here = { XDG_CACHE_HOME: cache }
     expect(await seeder([...project, out, '--out', own ?? ''], { env: here })).toMatchObject({ code: 0 })
     expect(await sha256File(whole ?? '')).toBe(await sha256File(own ?? ''))
   })
+})
 
-  it('changes nothing when its workflow is run again', async () => {
+describe('a pushed tag', () => {
+  it('promotes it, and is a template on the host, of which a clone has booted', async () => {
+    const promoted = await run(push(), 'promote')
+    expect(reached(promoted)).toEqual([4])
+    expect(github.releases()).toMatchObject([{ tag: tag(), draft: false, prerelease: false }])
+    const deployed = await run(push(), 'deploy')
+    expect(reached(deployed)).toEqual([5])
+    expect(deployed.outputs).toMatchObject({ version: manifest.version, 'template-vmid': '9000' })
+    expect(deployed.stdout).toMatch(/ready after \d+ s/)
+    expect([...(await configsOf(host)).keys()]).toEqual([9000])
+    expect(await tagged(host, 'current')).toEqual([9000])
+    expect(await inventory(host)).toContain(`RAW_SHA256=${manifest.raw.sha256}`)
+  })
+
+  it('changes nothing when the workflow is run again', async () => {
     const before = await inventory(host)
     const sent = github.requests.filter(({ on }) => on === 'upload').length
-    const { outputs, summary } = await run(tag(), 'publish')
-    expect(outputs.changed).toBe('false')
+    const again = [await run(merge(), 'publish'), await run(push(), 'promote'), await run(push(), 'deploy')]
+    expect(again.map(({ outputs }) => outputs.changed)).toEqual(['false', 'false', 'false'])
+    const summary = again.map((one) => one.summary).join('\n')
     for (const said of ['was published before', 'was promoted before', 'Was deployed before']) {
       expect(summary).toContain(said)
     }

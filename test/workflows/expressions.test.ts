@@ -63,6 +63,14 @@ describe('images.yml', async () => {
 describe('release.yml', async () => {
   const { jobs } = await workflow('release.yml')
 
+  it('publishes what could be built, also when another image could not, and not when it was cancelled', () => {
+    const needs = { plan: { outputs: { changed: 'true' } }, build: { result: 'failure' } }
+    expect(evaluate(jobs.publish.if, { needs })).toBe(true)
+    expect(evaluate(jobs.publish.if, { needs }, true)).toBe(false)
+    expect(evaluate(jobs.publish.if, { needs: { plan: { outputs: { changed: '' } } } })).toBe(false)
+    expect(jobs.publish.strategy.matrix).toBe(jobs.build.strategy.matrix)
+  })
+
   it('attests in public repositories, or where it is asked for', () => {
     const step = jobs.publish.steps.find(({ uses = '' }) => uses.startsWith('actions/attest@'))
     const attests = (visibility: string, vars: Record<string, string>) =>
@@ -103,9 +111,12 @@ describe('promote.yml', async () => {
       given.map((one) => evaluate(one, { inputs, github: { ref_name: pushed } }))
     expect(about({ tag: 'etcd-3.6.1-1' }, 'main')).toEqual(['etcd-3.6.1-1', 'etcd-3.6.1-1'])
     expect(about({}, 'promote/etcd-3.6.1-1')).toEqual(['promote/etcd-3.6.1-1', 'promote/etcd-3.6.1-1'])
+    // A release that was made a full one on the web page.
+    expect(about({}, 'etcd-3.6.1-1')).toEqual(['etcd-3.6.1-1', 'etcd-3.6.1-1'])
   })
 
-  it('trusts the default branch, and waits for an approval', () => {
+  it('trusts the default branch, its program too, and waits for an approval', () => {
+    expect(jobs.promote.steps[1].uses).toBe('./.github/actions/seeder')
     expect(jobs.promote.steps[0].with.ref).toBe(expression('github.event.repository.default_branch'))
     expect(jobs.promote.environment).toBe('promotion')
   })
@@ -143,12 +154,6 @@ describe('deploy.yml', async () => {
 
   it.each<[string, Value, Value, object]>([
     [
-      'a person made a release',
-      {},
-      { event: { release: { tag_name: 'etcd-3.6.1-1' } } },
-      { tag: 'etcd-3.6.1-1', version: 'promoted', dry: '' },
-    ],
-    [
       'dispatched',
       { image: 'etcd', version: 'candidate', 'dry-run': true },
       { event: {} },
@@ -184,13 +189,13 @@ describe('action.yml', async () => {
   const [, attest, notice] = runs.steps
 
   it.each([
-    ['build', '', 'public', 'push', true, false],
-    ['build', '', 'private', 'push', false, true],
-    ['build', 'true', 'private', 'push', true, false],
-    ['build', 'false', 'public', 'push', false, false],
-    ['build', '', 'public', 'pull_request', false, false],
-    ['build test comment', '', 'public', 'push', true, false],
-    ['test', 'true', 'public', 'push', false, false],
+    ['publish', '', 'public', 'push', true, false],
+    ['publish', '', 'private', 'push', false, true],
+    ['publish', 'true', 'private', 'push', true, false],
+    ['publish', 'false', 'public', 'push', false, false],
+    ['publish', '', 'public', 'pull_request', false, false],
+    ['publish promote deploy', '', 'public', 'push', true, false],
+    ['build test', 'true', 'public', 'push', false, false],
   ])(
     '%s with attest %j in a %s repository on %s',
     (command, wish, visibility, event_name, attests, tells) => {
@@ -207,7 +212,7 @@ describe('action.yml', async () => {
   it('an attestation that fails is told of and makes nothing red', () => {
     const github = { event_name: 'push', event: { repository: { visibility: 'public' } } }
     const steps = { attest: { outcome: 'failure' } }
-    expect(evaluate(notice.if, { inputs: { command: 'build', attest: '' }, github, steps })).toBe(true)
+    expect(evaluate(notice.if, { inputs: { command: 'publish', attest: '' }, github, steps })).toBe(true)
     expect(attest['continue-on-error']).toBe(true)
   })
 })

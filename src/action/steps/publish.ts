@@ -1,8 +1,24 @@
+import { join } from 'node:path'
+import { manifestName } from '../../build/manifest.ts'
 import { publishCommand } from '../../commands/publish.ts'
-import { requireTag } from '../../release/tag.ts'
+import { readFinishedFolder } from '../../release/finished.ts'
+import { formatTag, requireTag } from '../../release/tag.ts'
 import type { InputsOf } from '../forms.ts'
+import { expectedBuild, takeOver } from '../handover.ts'
 import { folderOf, type Outcome, type Step } from '../step.ts'
 import { describeStory } from '../summary.ts'
+
+/** With `artifact` the build is fetched from the artifacts of the run first. Throws as `takeOver`. */
+export async function takeFromOtherJob(inputs: InputsOf<'publish'>, step: Step): Promise<void> {
+  const { artifact, image, base, line, bundle } = inputs
+  if (!artifact || image === undefined) return
+  const progress = step.context.progress()
+  const expected = await expectedBuild(step.context.project(), image, { base, line })
+  progress.phase(`fetch ${formatTag(expected)} from the job that built it`)
+  const what = { bundle: bundle !== 'none', env: step.env }
+  await takeOver(expected, folderOf(step, inputs), what, step.context)
+  progress.done()
+}
 
 /** `command: publish`: makes a tested build the candidate of its image. */
 export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Promise<Outcome> {
@@ -16,8 +32,12 @@ export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Prom
     env,
   )
   const { image, version } = requireTag(tag)
+  const { manifest } = await readFinishedFolder(folder)
   return {
-    outputs: { version, digest: rawSha256, 'release-url': url, changed: published },
+    outputs: {
+      ...{ version, digest: rawSha256, 'release-url': url, changed: published },
+      ...{ qcow2: join(folder, manifest.qcow2.file), manifest: join(folder, manifestName(manifest)) },
+    },
     summary: describeStory({
       image,
       version,

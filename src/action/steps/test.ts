@@ -8,8 +8,10 @@ import { type Finished, readFinishedFolder } from '../../release/finished.ts'
 import { findAllowedSigners } from '../../release/signers.ts'
 import { type TestRecord, tallyOf, testRecordSchema } from '../../release/test-record.ts'
 import { SeederError } from '../../report/error.ts'
-import { type Artifact, uploadFiles, uploadImage, uploadPage } from '../artifact.ts'
+import { type Artifact, uploadFile, uploadFiles, uploadImage } from '../artifact.ts'
+import { readEvent } from '../event.ts'
 import type { InputsOf } from '../forms.ts'
+import { handOverBundle } from '../handover.ts'
 import { type CommentEntry, commentName } from '../pull-comment.ts'
 import { folderOf, gitHubOf, type Outcome, runUrl, type Step } from '../step.ts'
 import { describeStory } from '../summary.ts'
@@ -54,22 +56,26 @@ export async function tellOfImage(
   const { promoted, difference } = await compareWithPromoted(finished, () => gitHubOf(step, inputs), step)
   const vulnerabilities = await knownVulnerabilities(finished, promoted, inputs, step)
   const settings = { env: step.env, retentionDays: inputs['retention-days'] }
+  const temporary = step.env.RUNNER_TEMP || dirname(folder)
   const page = await pageOf(folder, finished, difference, step)
   let artifact: Artifact | undefined
   if (inputs.artifact) {
     await uploadFiles(`${image}-${version}`, folder, await smallFiles(folder, proof), settings)
     // What failed is not offered to anybody as an image.
-    if (record.passed) artifact = await uploadImage(folder, manifest, settings)
+    if (record.passed) {
+      artifact = await uploadImage(folder, manifest, settings)
+      // A pull request is never published.
+      if ((await readEvent(step.env)).kind !== 'pull-request') {
+        await handOverBundle(folder, manifest, temporary, settings, step.context)
+      }
+    }
     const address = ({ id }: Artifact) => `${runUrl(step)}/artifacts/${id}`
-    await leaveForComment(
-      {
-        ...{ schema: 1, manifest, record, artifact: artifact ? address(artifact) : null },
-        page: address(await uploadPage(page, settings)),
-        promoted: promoted ? { manifest: promoted.manifest, record: promoted.record } : null,
-        ...{ files: difference?.files ?? null, vulnerabilities },
-      },
-      step,
-    )
+    await leaveForComment({
+      ...{ schema: 1, manifest, record, artifact: artifact ? address(artifact) : null },
+      page: address(await uploadFile(page, settings)),
+      promoted: promoted ? { manifest: promoted.manifest, record: promoted.record } : null,
+      ...{ files: difference?.files ?? null, vulnerabilities },
+    })
   }
   return {
     outputs: {
@@ -87,9 +93,8 @@ export async function tellOfImage(
     failures: failuresOf(`${image} ${version}`, record),
   }
 
-  async function leaveForComment(entry: CommentEntry, { env }: Step): Promise<void> {
+  async function leaveForComment(entry: CommentEntry): Promise<void> {
     const name = commentName(image)
-    const temporary = env.RUNNER_TEMP || dirname(folder)
     await writeFile(join(temporary, `${name}.json`), JSON.stringify(entry))
     await uploadFiles(name, temporary, [`${name}.json`], settings)
   }

@@ -34,6 +34,8 @@ export interface StoredArtifact {
 /** The content of artifacts: storage of blobs that are put together of blocks, as Azure has it. */
 export class ArtifactStore {
   readonly artifacts: StoredArtifact[] = []
+  /** So many were ever made: the id of one that was removed is not given again. */
+  private made = 0
   private readonly folder: string
   private readonly url: string
   private readonly signatures = new Map<
@@ -50,7 +52,7 @@ export class ArtifactStore {
   }
 
   make(job: Job, name: string, mimeType: string): StoredArtifact {
-    const id = this.artifacts.length + 1
+    const id = ++this.made
     const artifact = {
       ...{ id, job, name, mimeType, createdAt: now(), finished: false, size: 0, sha256: '' },
       file: join(this.folder, `artifact-${id}`),

@@ -18,12 +18,15 @@ export async function makeTestedBuild(
     evidence?: boolean
     /** What it was built from; with it there is evidence. */
     inputs?: readonly BundleFile[]
+    /** sha256 of its lock. */
+    lock?: string
   } = {},
 ): Promise<SmallImage> {
   const made = await makeSmallImage(folder, { sizeMiB: 4, ...options })
   const manifest: Manifest = {
     ...made.manifest,
     source: { commit, dirty: false },
+    ...(options.lock !== undefined && { lock: { sha256: options.lock } }),
     // A bill of materials without any package would be none.
     packages: options.evidence ? { haproxy: made.manifest.version } : {},
   }

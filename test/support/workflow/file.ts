@@ -16,6 +16,7 @@ export interface WorkflowStep {
 
 /** A job as a workflow has it, as far as the tests look at it. */
 export interface WorkflowJob {
+  readonly if?: string
   readonly uses?: string
   readonly steps?: readonly WorkflowStep[]
   readonly needs?: string | readonly string[]
