@@ -6,7 +6,7 @@ import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
 import { sha256File } from '../../src/build/store.ts'
 import { pageName } from '../../src/page/page.ts'
 import { type EndedStep, runStep } from '../support/action.ts'
-import { copyCache, copyProject, removeFolder, testFolder, usersCache } from '../support/builds.ts'
+import { copyProject, removeFolder, testFolder, usersCache } from '../support/builds.ts'
 import { configsOf, inventory, tagged } from '../support/deploy/host.ts'
 import { makeSigner } from '../support/deploy/image.ts'
 import { evaluate, fill, type Value } from '../support/expression.ts'
@@ -26,8 +26,6 @@ import { parseWorkflow, type WorkflowStep } from '../support/workflow/file.ts'
 const root = await testFolder('release')
 const workspace = join(root, 'check out')
 const out = join(workspace, 'out/haproxy')
-// Without layers: what the pull request's run builds is published here.
-const cache = join(root, 'cache')
 const elsewhere = join(root, 'check out of the job that publishes')
 let github: LocalGitHub
 let host: PveHost
@@ -44,8 +42,6 @@ let count = 0
 
 beforeAll(async () => {
   await copyProject(workspace)
-  await mkdir(join(usersCache, 'seeder/store'), { recursive: true })
-  await copyCache(cache)
   const signer = await makeSigner(join(root, 'keys'))
   key = await readFile(signer.key, 'utf8')
   await writeFile(join(workspace, 'allowed_signers'), signer.allowed)
@@ -142,7 +138,7 @@ async function step(
     prefix: given.command?.includes('deploy') ? await onHost(host) : [],
     event: { name, payload },
     env: {
-      ...{ XDG_CACHE_HOME: builds ? cache : join(root, `cache of ${job}`), RUNNER_TEMP: temp },
+      ...{ XDG_CACHE_HOME: builds ? usersCache : join(root, `cache of ${job}`), RUNNER_TEMP: temp },
       ...{ GITHUB_REF_TYPE: kind === 'tag' ? 'tag' : 'branch', GITHUB_REF_NAME: pushed },
     },
     ...{ workspace: builds ? workspace : elsewhere, github },
@@ -244,8 +240,7 @@ describe('what is merged', () => {
     expect(await seeder([...project, tag(), '--out', whole ?? ''], { env: there })).toMatchObject({
       code: 0,
     })
-    const here = { XDG_CACHE_HOME: cache }
-    expect(await seeder([...project, out, '--out', own ?? ''], { env: here })).toMatchObject({ code: 0 })
+    expect(await seeder([...project, out, '--out', own ?? ''])).toMatchObject({ code: 0 })
     expect(await sha256File(whole ?? '')).toBe(await sha256File(own ?? ''))
   })
 })
