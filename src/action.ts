@@ -5,6 +5,7 @@ import { hideSecrets, tellError, tellOutcome } from './action/runner.ts'
 import { takeSteps } from './action/sequence.ts'
 import { checkoutOf, createContext } from './commands/context.ts'
 import { interruption, listenForInterruption } from './interruption.ts'
+import { visible } from './report/printable.ts'
 import type { Progress } from './report/progress.ts'
 
 /** The GitHub action: one step of a workflow is one command, or a few in their order. */
@@ -31,7 +32,7 @@ try {
       return progress
     },
   }
-  await takeSteps(all, { env, context, warn: (text) => warning(text) }, async (outcome) => {
+  await takeSteps(all, { env, context, warn: (text) => warning(visible(text)) }, async (outcome) => {
     await tellOutcome(outcome)
     told++
   })

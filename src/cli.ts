@@ -20,6 +20,7 @@ import { registerTestCommand } from './commands/test.ts'
 import { registerVerifyCommand } from './commands/verify.ts'
 import { interruption, listenForInterruption } from './interruption.ts'
 import { causeChain, describeError, StoppedError, UsageError } from './report/error.ts'
+import { harmless, printError } from './report/print.ts'
 import type { Progress } from './report/progress.ts'
 
 const ownCheckout = checkoutOf(import.meta.dirname)
@@ -33,6 +34,7 @@ const program = new Command('seeder')
   )
   .option('-q, --quiet', 'no progress, only results and errors')
   .option('-v, --verbose', 'with an error: everything that led to it')
+  .configureOutput({ writeErr: (text) => process.stderr.write(harmless(text)) })
   .showHelpAfterError('(see --help)')
   .exitOverride()
 
@@ -80,11 +82,11 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   for (const progress of shown) progress.stop()
   if (interruption.aborted && !(error instanceof StoppedError)) {
-    console.error('seeder: stopped; nothing was left behind')
+    printError('seeder: stopped; nothing was left behind')
     return 130
   }
-  console.error(`seeder: ${describeError(error)}`)
+  printError(`seeder: ${describeError(error)}`)
   if (interruption.aborted) return 130
-  if (program.opts().verbose) for (const cause of causeChain(error)) console.error(cause)
+  if (program.opts().verbose) for (const cause of causeChain(error)) printError(cause)
   return error instanceof UsageError ? 2 : 1
 }

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { bounded, oneLine } from './report/printable.ts'
 
 type RawIssue = z.core.$ZodRawIssue
 type Issue = z.core.$ZodIssue
@@ -27,7 +28,7 @@ export function describeIssue(issue: RawIssue): string | undefined {
     }
     case 'unrecognized_keys': {
       const known = knownKeys(issue.inst)
-      return issue.keys.map((key) => suggestion(key, known)).join('\n')
+      return issue.keys.map((key) => oneLine(suggestion(key, known))).join('\n')
     }
     case 'too_small':
       return `${found}; give ${bound('at least', Number(issue.minimum), issue.origin)}`
@@ -68,14 +69,16 @@ export function flattenIssues(issues: readonly Issue[], prefix: readonly Propert
 
 /** A path as people write it: `zones.front.hosts[1]`; the root is `the file`. */
 export function dotted(path: readonly PropertyKey[]): string {
-  const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('')
+  const text = path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${bounded(oneLine(String(step)), 60)}`))
+    .join('')
   return text === '' ? 'the file' : text.replace(/^\./, '')
 }
 
 /** A value as it is shown in messages: JSON, at most 60 characters. */
 export function quoteValue(value: unknown): string {
   if (value === null) return 'nothing'
-  const text = jsonText(value)
+  const text = oneLine(jsonText(value).slice(0, 200))
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }
 
@@ -95,8 +98,12 @@ export function suggestion(word: string, known: readonly string[]): string {
   return known.length > 0 ? `use one of ${known.join(', ')}` : 'remove it'
 }
 
+/** Longer words are not meant for one of a few names. */
+const MOST_COMPARED = 100
+
 /** The candidate that differs from `word` by the fewest edits, when that is at most a third of its length. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > MOST_COMPARED) return undefined
   const scored = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, distance }) => distance <= Math.floor(Math.max(word.length, candidate.length) / 3))

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import {
   type Document,
   isAlias,
@@ -11,8 +10,13 @@ import {
   parseDocument,
 } from 'yaml'
 import type { z } from 'zod'
-import { UsageError } from './report/error.ts'
-import { describeIssue, type FlatIssue, flattenIssues } from './yaml-issue.ts'
+import { SeederError, UsageError } from './report/error.ts'
+import { firstUnprintable } from './report/printable.ts'
+import { readText as decodedText } from './text-file.ts'
+import { describeIssue, dotted, type FlatIssue, flattenIssues } from './yaml-issue.ts'
+
+/** A file that people write has a hundredth of it, in bytes. */
+const MOST_YAML = 1024 ** 2
 
 /** Where in a file something is: map keys and list indexes from the root, as zod counts them. */
 export type YamlPath = readonly PropertyKey[]
@@ -40,7 +44,7 @@ export interface YamlFile<T> {
 
 /** Reads and parses `file`. A missing or unreadable file is a UsageError; for the rest see `parseYaml`. */
 export async function loadYaml<S extends z.ZodType>(file: string, schema: S): Promise<YamlFile<z.output<S>>> {
-  return parseYaml(await readText(file), file, schema)
+  return parseYaml(await textOf(file), file, schema)
 }
 
 /**
@@ -50,7 +54,7 @@ export async function loadYaml<S extends z.ZodType>(file: string, schema: S): Pr
  */
 export function parseYaml<S extends z.ZodType>(text: string, file: string, schema: S): YamlFile<z.output<S>> {
   const lines = new LineCounter()
-  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const doc = documentOf(text, file, lines)
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), col: Math.max(col, 1) }
@@ -68,7 +72,14 @@ export function parseYaml<S extends z.ZodType>(text: string, file: string, schem
       text: `${firstLine(error.message)}; ${syntaxFix(error.code)}`,
     })),
   )
-  const checked = schema.safeParse(plainValue(doc, file), { error: describeIssue, reportInput: true })
+  const value = plainValue(doc, file)
+  report(
+    unprintableIn(value).map(({ path, shown, onKey }) => ({
+      offset: offsetOf(doc, path, onKey),
+      text: `${dotted(path)}: has ${shown}, which does not print; remove it`,
+    })),
+  )
+  const checked = schema.safeParse(value, { error: describeIssue, reportInput: true })
   if (!checked.success) {
     report(
       flattenIssues(checked.error.issues).map((issue: FlatIssue) => ({
@@ -100,10 +111,45 @@ export function parseYaml<S extends z.ZodType>(text: string, file: string, schem
   }
 }
 
-async function readText(file: string): Promise<string> {
+/** The parser goes down by itself with every level: a text with very many of them ends it. */
+function documentOf(text: string, file: string, lineCounter: LineCounter): Document {
   try {
-    return await readFile(file, 'utf8')
+    return parseDocument(text, { lineCounter, prettyErrors: false })
   } catch (cause) {
+    throw new UsageError(`${file}: cannot be read as YAML; see whether it has too many levels`, { cause })
+  }
+}
+
+interface Unprintable {
+  readonly path: YamlPath
+  readonly shown: string
+  readonly onKey: boolean
+}
+
+/** Keys and values with characters that a terminal does not show. A value that contains itself is looked at once. */
+function unprintableIn(value: unknown, path: YamlPath = [], seen = new Set<unknown>()): Unprintable[] {
+  if (typeof value === 'string') {
+    const found = firstUnprintable(value)
+    return found ? [{ path, shown: found.shown, onKey: false }] : []
+  }
+  if (typeof value !== 'object' || value === null || seen.has(value)) return []
+  seen.add(value)
+  const list = Array.isArray(value)
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const inside = [...path, list ? Number(key) : key]
+    const found = list ? undefined : firstUnprintable(key)
+    return [
+      ...(found ? [{ path: inside, shown: found.shown, onKey: true }] : []),
+      ...unprintableIn(inner, inside, seen),
+    ]
+  })
+}
+
+async function textOf(file: string): Promise<string> {
+  try {
+    return await decodedText(file, { most: MOST_YAML })
+  } catch (cause) {
+    if (cause instanceof SeederError) throw new UsageError(cause.message, { fix: cause.fix ?? '', cause })
     const code = (cause as NodeJS.ErrnoException).code
     if (code === 'ENOENT') {
       throw new UsageError(`${file}: no such file`, { fix: 'check the path, or create the file', cause })

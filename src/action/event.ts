@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { checkJson, jsonOf, whyNot } from '../json.ts'
 import { parseTag, type Tag } from '../release/tag.ts'
 import { SeederError } from '../report/error.ts'
+import { readText } from '../text-file.ts'
 
 /** What started a workflow, as far as it matters here. */
 export type WorkflowEvent =
@@ -31,14 +32,17 @@ export async function readEvent(env: NodeJS.ProcessEnv): Promise<WorkflowEvent> 
   const isPullRequest = name === 'pull_request' || name === 'pull_request_target'
   if (!isPullRequest && name !== 'push') return { kind: 'other', name }
   try {
-    const payload: unknown = JSON.parse(await readFile(env.GITHUB_EVENT_PATH ?? '', 'utf8'))
-    if (!isPullRequest) return { kind: 'push', ...push.parse(payload) }
-    const { number, base, head } = pullRequest.parse(payload).pull_request
+    const payload = jsonOf(await readText(env.GITHUB_EVENT_PATH ?? ''))
+    if (!isPullRequest) return { kind: 'push', ...checkJson(payload, push) }
+    const { number, base, head } = checkJson(payload, pullRequest).pull_request
     return { kind: 'pull-request', number, base: base.sha, head: head.sha }
   } catch (cause) {
-    throw new SeederError(`read the event ${name} from GITHUB_EVENT_PATH; it is not what GitHub sends`, {
-      fix: 'start this from a workflow; a newer version of the action may know the event',
-      cause,
-    })
+    throw new SeederError(
+      `read the event ${name} from GITHUB_EVENT_PATH; it is not what GitHub sends: ${whyNot(cause)}`,
+      {
+        fix: 'start this from a workflow; a newer version of the action may know the event',
+        cause,
+      },
+    )
   }
 }

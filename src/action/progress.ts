@@ -1,3 +1,5 @@
+import { harmless } from '../report/print.ts'
+import { oneLine } from '../report/printable.ts'
 import type { Progress } from '../report/progress.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 
@@ -23,25 +25,26 @@ export function createStepProgress(
     const ms = now() - current.started
     timings[current.name] = (timings[current.name] ?? 0) + ms
     write('::endgroup::')
-    write(`${current.name}: ${formatDuration(ms)}`)
+    write(harmless(`${current.name}: ${formatDuration(ms)}`))
     current = undefined
   }
   return {
     timings,
-    phase(name) {
+    phase(phase) {
       close()
+      const name = oneLine(phase)
       current = { name, started: now() }
       // What is done sooner needs no line.
       told = now()
       write(`::group::${name}`)
     },
     note(text) {
-      write(text)
+      write(harmless(text))
     },
     bytes(label, done, total) {
       if (now() - told < BYTES_EVERY_MS) return
       told = now()
-      write(`${label}: ${formatBytes(done)} of ${formatBytes(total)}`)
+      write(harmless(`${label}: ${formatBytes(done)} of ${formatBytes(total)}`))
     },
     done: close,
     stop() {

@@ -2,6 +2,8 @@ import { appendFile } from 'node:fs/promises'
 import { error as annotate, setFailed, setOutput, setSecret } from '@actions/core'
 import { interruption } from '../interruption.ts'
 import { causeChain, StoppedError } from '../report/error.ts'
+import { harmless } from '../report/print.ts'
+import { visible } from '../report/printable.ts'
 import { annotationsOf } from './annotations.ts'
 import type { Inputs } from './forms.ts'
 import type { Outcome } from './step.ts'
@@ -22,8 +24,8 @@ export async function tellOutcome({ outputs, summary, failures = [] }: Outcome):
   if (file && summary !== undefined) await appendFile(file, summary)
   const last = failures.at(-1)
   if (last === undefined) return
-  for (const failure of failures.slice(0, -1)) annotate(failure)
-  setFailed(last)
+  for (const failure of failures.slice(0, -1)) annotate(visible(failure))
+  setFailed(visible(last))
 }
 
 /**
@@ -48,5 +50,6 @@ export function tellError(thrown: unknown, workspace: string, afterOthers: boole
   }
   // Folded away: it is for whoever looks for a fault of this program.
   const causes = causeChain(thrown)
-  if (causes.length > 0) console.log(['::group::What led to it', ...causes, '::endgroup::'].join('\n'))
+  if (causes.length > 0)
+    console.log(['::group::What led to it', ...causes.map(harmless), '::endgroup::'].join('\n'))
 }

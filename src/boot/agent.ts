@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { anyJson, checkJson, parseJson } from '../json.ts'
 import { SeederError } from '../report/error.ts'
 
 /** What a command in the guest left behind. */
@@ -80,12 +81,13 @@ export class GuestAgent {
     const [path, ...arg] = argv
     const deadline = Date.now() + (options.timeoutMs ?? 60_000)
     const input = options.input === undefined ? {} : { 'input-data': toBase64(options.input) }
-    const { pid } = started.parse(
+    const { pid } = checkJson(
       await this.command('guest-exec', { path, arg, 'capture-output': true, ...input }),
+      started,
     )
     for (let wait = 50; Date.now() < deadline; wait = Math.min(wait * 2, 800)) {
       await sleep(wait)
-      const now = status.parse(await this.command('guest-exec-status', { pid }))
+      const now = checkJson(await this.command('guest-exec-status', { pid }), status)
       if (!now.exited) continue
       return {
         exitCode: now.exitcode ?? 128 + (now.signal ?? 0),
@@ -132,7 +134,7 @@ export class GuestAgent {
         this.forget()
         throw new SeederError(`asked the guest agent for ${execute}; it did not answer`)
       }
-      const parsed = reply.parse(JSON.parse(line))
+      const parsed = parseJson(line, reply)
       if ('error' in parsed) {
         throw new SeederError(`asked the guest agent for ${execute}; it refused: ${parsed.error.desc}`)
       }
@@ -200,11 +202,7 @@ export class GuestAgent {
 }
 
 function isSync(line: string, id: number): boolean {
-  try {
-    return z.object({ return: z.literal(id) }).safeParse(JSON.parse(line)).success
-  } catch {
-    return false
-  }
+  return z.object({ return: z.literal(id) }).safeParse(anyJson(line)).success
 }
 
 function toBase64(text: string): string {

@@ -1,17 +1,19 @@
-import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
+import { readJson } from '../json.ts'
+import { saidLine } from '../printable.ts'
 import { UsageError } from '../report/error.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
 /** The part of a manifest that a proof compares with. */
 const manifestSchema = z.object({
-  image: z.string(),
-  version: z.string(),
+  image: saidLine,
+  version: saidLine,
   raw: z.object({ sha256, size: z.int().positive() }),
   usr: z.object({ roothash: sha256 }),
-  qcow2: z.object({ file: z.string(), sha256, size: z.int().positive() }),
+  qcow2: z.object({ file: saidLine, sha256, size: z.int().positive() }),
 })
 export type ProvenManifest = z.output<typeof manifestSchema>
 
@@ -71,14 +73,9 @@ async function readManifests(folder: string): Promise<ProvenManifest[]> {
 }
 
 async function readManifest(file: string): Promise<ProvenManifest> {
-  try {
-    return manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')))
-  } catch (cause) {
-    const why =
-      cause instanceof z.ZodError ? `${cause.issues[0]?.path.join('.')}: ${cause.issues[0]?.message}` : cause
-    throw new UsageError(`read the manifest ${file}; it is not one (${why})`, {
-      fix: 'build the image again',
-      cause,
-    })
-  }
+  return readJson(file, manifestSchema, {
+    what: 'the manifest of an image',
+    fix: 'build or download the image again',
+    error: UsageError,
+  })
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { describeError, SeederError } from '../report/error.ts'
+import { visible } from '../report/printable.ts'
 
 const planned = z.object({
   name: z.string(),
@@ -89,7 +90,8 @@ export class Checks<Name extends string> implements Recorder<Name> {
   private record(name: Name, status: CheckResult['status'], detail: string, ms: number): void {
     const plan = this.plan.find((one) => one.name === name)
     if (!plan) throw new SeederError(`the check ${name} is not planned`)
-    const result = { ...plan, status, detail, ms: Math.round(ms) }
+    // What a guest says is in it.
+    const result = { ...plan, status, detail: visible(detail), ms: Math.round(ms) }
     this.done.set(name, result)
     this.onResult(result)
   }

@@ -1,4 +1,5 @@
 import { type DriftFinding, type DriftResult, driftResultSchema } from '../drift/result.ts'
+import { parseJson } from '../json.ts'
 import { type CheckPlan, expect, type Recorder } from './checks.ts'
 import type { Clone } from './clone.ts'
 
@@ -33,7 +34,7 @@ export async function askDrift({ agent, name }: Clone): Promise<DriftResult> {
     timeoutMs: 300_000,
   })
   expect(exitCode <= 2, `seeder-drift of ${name} ended with ${exitCode}: ${stderr.trim()}`)
-  return driftResultSchema.parse(JSON.parse(stdout))
+  return parseJson(stdout, driftResultSchema)
 }
 
 function describeFinding({ kind, name, detail }: DriftFinding): string {

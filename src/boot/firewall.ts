@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseJson } from '../json.ts'
 import { SeederError } from '../report/error.ts'
 import type { GuestAgent } from './agent.ts'
 
@@ -9,8 +10,7 @@ const listing = z.object({ nftables: z.array(z.record(z.string(), z.unknown())) 
  * counters' values, and the listing's own header. One JSON text per object, in the kernel's order.
  */
 export function comparableRules(json: string): string[] {
-  return listing
-    .parse(JSON.parse(json))
+  return parseJson(json, listing)
     .nftables.filter((entry) => !('metainfo' in entry))
     .map((entry) => JSON.stringify(withoutState(entry)))
 }

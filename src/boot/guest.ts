@@ -1,30 +1,32 @@
 import { z } from 'zod'
+import { parseJson } from '../json.ts'
+import { saidLine } from '../printable.ts'
 import { SeederError } from '../report/error.ts'
 import type { GuestAgent } from './agent.ts'
 
 /** The identity of a node: what two clones must never share. */
 export const identitySchema = z.object({
-  hostname: z.string().min(1),
-  machineId: z.string().regex(/^[0-9a-f]{32}$/),
+  hostname: saidLine.min(1),
+  machineId: saidLine.regex(/^[0-9a-f]{32}$/),
   /** Public ssh host keys, one line per key. */
-  hostKeys: z.array(z.string().regex(/^\S+ \S+$/)).min(1),
-  randomSeed: z.string().regex(/^[0-9a-f]{64}$/),
+  hostKeys: z.array(saidLine.regex(/^\S+ \S+$/)).min(1),
+  randomSeed: saidLine.regex(/^[0-9a-f]{64}$/),
 })
 export type Identity = z.output<typeof identitySchema>
 
 /** What `/usr/lib/seeder/status` prints in a guest. */
 export const statusSchema = z.object({
-  image: z.string(),
-  version: z.string(),
-  role: z.string(),
+  image: saidLine,
+  version: saidLine,
+  role: saidLine,
   state: z.enum(['ready', 'failed', 'pending']),
-  reason: z.string(),
+  reason: saidLine,
 })
 export type GuestStatus = z.output<typeof statusSchema>
 
 /** Asks a guest for its own account of its first boot. */
 export async function guestStatus(agent: GuestAgent): Promise<GuestStatus> {
-  return statusSchema.parse(JSON.parse(await agent.shell('/usr/lib/seeder/status || true')))
+  return parseJson(await agent.shell('/usr/lib/seeder/status || true'), statusSchema)
 }
 
 // The random seed is written at shutdown and at boot; only its digest leaves the guest.
@@ -66,7 +68,7 @@ export function parseBootStages(text: string): Record<string, number> {
 }
 
 /** How long a unit took to come up. Milliseconds; `startMs` since the kernel began. */
-export const unitTimeSchema = z.object({ name: z.string(), startMs: z.number(), ms: z.number() }).readonly()
+export const unitTimeSchema = z.object({ name: saidLine, startMs: z.number(), ms: z.number() }).readonly()
 export type UnitTime = z.output<typeof unitTimeSchema>
 
 /** Asks systemd when each service and mount began to come up, and when it was up, in the form that `parseUnitTimes` reads. */

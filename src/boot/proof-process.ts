@@ -3,6 +3,7 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { interruption } from '../interruption.ts'
+import { parseJson } from '../json.ts'
 import { causeChain, SeederError, UsageError } from '../report/error.ts'
 import { makeRunFolder } from '../run-folder.ts'
 import { requireTun } from './lan.ts'
@@ -85,7 +86,7 @@ export async function readAnswer(folder: string, status: number): Promise<Proof>
       fix: 'see what was said above; if nothing was, the machine may have run out of memory (dmesg)',
     })
   }
-  const answer = answerSchema.parse(JSON.parse(await readFile(file, 'utf8')))
+  const answer = parseJson(await readFile(file, 'utf8'), answerSchema)
   if ('failed' in answer) throw failureOf(answer.failed)
   const report: TestReport | TogetherReport = JSON.parse(await readFile(answer.reportFile, 'utf8'))
   return { report, reportFile: answer.reportFile, logs: answer.logs }

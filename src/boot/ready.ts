@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { execa } from '../child-process.ts'
+import { parseJson } from '../json.ts'
 import type { Emulator } from './accelerator.ts'
 import { Clone } from './clone.ts'
 import { driveFiles } from './cloudinit.ts'
@@ -67,5 +68,5 @@ export async function bootToReady<Name extends string>(
 /** The size of the disk inside an image, in bytes. */
 export async function virtualBytes(image: string): Promise<number> {
   const { stdout } = await execa('qemu-img', ['info', '--output=json', image])
-  return z.object({ 'virtual-size': z.number() }).parse(JSON.parse(stdout))['virtual-size']
+  return parseJson(stdout, z.object({ 'virtual-size': z.number() }))['virtual-size']
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { oneLine } from '../report/printable.ts'
 import { formatDuration, formatTable } from '../report/table.ts'
 import type { Emulator } from './accelerator.ts'
 import type { Candidate } from './candidate.ts'
@@ -124,7 +125,7 @@ export function describeReport(report: TestReport | TogetherReport): string {
   return [
     formatTable(['group', 'check', 'result', 'time', 'seen'], rows),
     '',
-    ...failures.map(({ name, detail }) => `${name}: ${detail}`),
+    ...failures.map(({ name, detail }) => oneLine(`${name}: ${detail}`)),
     ...(measured.length === 0 ? [] : [`measured: ${measured.join(', ')}`]),
     ...('images' in report ? [] : describeImage(report)),
     `machine: QEMU ${qemu} with ${kind.toUpperCase()}${reason === '' ? '' : `, as KVM does not work: ${reason}`}`,

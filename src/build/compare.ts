@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { z } from 'zod'
+import { parseJson } from '../json.ts'
 import type { Enclosure } from './enclosure.ts'
 import { runInside } from './namespace.ts'
 
@@ -111,7 +112,7 @@ export async function readDisk(disk: string, tools: string, scratch: string): Pr
 
 async function readTable(enclosure: Enclosure, disk: string): Promise<Placed[]> {
   const json = await runInside(enclosure, 'Reading a partition table', `sfdisk --json ${disk}`)
-  return tableSchema.parse(JSON.parse(json)).partitiontable.partitions
+  return parseJson(json, tableSchema).partitiontable.partitions
 }
 
 async function digestOf(disk: string, { start, size }: Placed): Promise<string> {

@@ -1,6 +1,8 @@
-import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { parseJson, whyNot } from '../json.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { readText, unlessRead } from '../text-file.ts'
 import { type Manifest, manifestSchema } from './manifest.ts'
 import { sha256File } from './store.ts'
 
@@ -97,12 +99,15 @@ export async function readIntactOutput(folder: string): Promise<Manifest> {
  * Throws SeederError when the folder does not hold one build.
  */
 export async function readOutput(folder: string): Promise<{ manifest: Manifest; damaged: string[] }> {
-  const sums = await readFile(join(folder, 'SHA256SUMS'), 'utf8').catch((cause: unknown) => {
-    throw new SeederError(`${folder} does not hold a build: it has no SHA256SUMS`, {
-      fix: 'give the folder that `build --out` was given',
-      cause,
-    })
-  })
+  const sums = await readText(join(folder, 'SHA256SUMS')).catch(
+    unlessRead(
+      (cause) =>
+        new SeederError(`${folder} does not hold a build: it has no SHA256SUMS`, {
+          fix: 'give the folder that `build --out` was given',
+          cause,
+        }),
+    ),
+  )
   const listed = [...sums.matchAll(/^([0-9a-f]{64}) [ *](\S+)$/gm)].map(([, digest = '', name = '']) => ({
     digest,
     name,
@@ -113,13 +118,21 @@ export async function readOutput(folder: string): Promise<{ manifest: Manifest; 
     if (found !== digest) damaged.push(name)
   }
   const file = listed.find((one) => one.name.endsWith('.manifest.json'))?.name
-  try {
-    const text = await readFile(join(folder, basename(file ?? '')), 'utf8')
-    return { manifest: manifestSchema.parse(JSON.parse(text)), damaged }
-  } catch (cause) {
-    throw new SeederError(`${folder} does not hold a build: its manifest ${file ?? ''} cannot be read`, {
+  if (file === undefined) {
+    throw new SeederError(`${folder} does not hold a build: its SHA256SUMS names no manifest`, {
       fix: 'build or download it again',
-      cause,
     })
+  }
+  try {
+    const text = await readText(join(folder, basename(file)))
+    return { manifest: parseJson(text, manifestSchema), damaged }
+  } catch (cause) {
+    throw new SeederError(
+      `${folder} does not hold a build: its manifest ${file} cannot be read: ${whyNot(cause)}`,
+      {
+        fix: 'build or download it again',
+        cause,
+      },
+    )
   }
 }

@@ -1,19 +1,21 @@
 import { z } from 'zod'
+import { parseJson } from '../json.ts'
+import { saidLine } from '../printable.ts'
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
 
 /** The folders of a bundle: definitions, the program that builds them, and locked files by their sha256. */
 export const FOLDERS = { project: 'project', program: 'seeder', store: 'store' } as const
 
 const file = z.object({
-  path: z.string().regex(/^(?=(project|seeder|store)\/)(?!.*\/\.\.?(\/|$)).+[^/]$/),
+  path: saidLine.regex(/^(?=(project|seeder|store)\/)(?!.*\/\.\.?(\/|$)).+[^/]$/),
   /** Bytes. */
   size: z.int().nonnegative(),
   sha256,
   /** Left away for a file that is none. */
   executable: z.literal(true).optional(),
   /** Of a locked file: what it is, and its version. */
-  name: z.string().optional(),
+  name: saidLine.optional(),
 })
 
 /**
@@ -23,15 +25,15 @@ const file = z.object({
  */
 export const bundleSchema = z.object({
   schema: z.literal(1),
-  image: z.string(),
-  version: z.string(),
-  base: z.string(),
+  image: saidLine,
+  version: saidLine,
+  base: saidLine,
   /** The minor version that was chosen; left away for an image without lines. */
-  line: z.string().optional(),
+  line: saidLine.optional(),
   /** Seconds since 1970: the time that every file of the bundle has. */
   epoch: z.int(),
   lock: z.object({ sha256 }),
-  source: z.object({ commit: z.string().nullable(), dirty: z.boolean() }),
+  source: z.object({ commit: saidLine.nullable(), dirty: z.boolean() }),
   /** The disk that comes of it. */
   raw: z.object({ sha256 }),
   /** Every other file of the bundle, by path. */
@@ -67,9 +69,9 @@ export function formatBundleList(index: BundleIndex): string {
   return `${JSON.stringify(index, null, 1)}\n`
 }
 
-/** Throws what JSON and the schema throw. */
+/** Throws UnreadableJson. */
 export function parseBundleList(text: Buffer): BundleList {
-  return { text, index: bundleSchema.parse(JSON.parse(text.toString())) }
+  return { text, index: parseJson(text.toString(), bundleSchema) }
 }
 
 /** The different contents among the files of a bundle, by digest: some files are the same. */

@@ -1,10 +1,12 @@
 import { createReadStream } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { Store, sha256File } from '../build/store.ts'
 import { execa } from '../child-process.ts'
 import { interruption } from '../interruption.ts'
+import { whyNot } from '../json.ts'
 import { SeederError } from '../report/error.ts'
+import { readSmall } from '../text-file.ts'
 import { type BundleIndex, FOLDERS, INDEX_FILE, parseBundleList } from './index.ts'
 
 /** A bundle that was unpacked: what is in it, and the folder with `images/` and `platform.yaml`. */
@@ -68,12 +70,15 @@ async function unpack(file: string, scratch: string): Promise<void> {
 
 async function readIndex(file: string, scratch: string): Promise<BundleIndex> {
   try {
-    return parseBundleList(await readFile(join(scratch, INDEX_FILE))).index
+    return parseBundleList(await readSmall(join(scratch, INDEX_FILE))).index
   } catch (cause) {
-    throw new SeederError(`${file} is no bundle: it has no ${INDEX_FILE} that can be read`, {
-      fix: 'give the file that `seeder bundle` wrote',
-      cause,
-    })
+    throw new SeederError(
+      `${file} is no bundle: it has no ${INDEX_FILE} that can be read: ${whyNot(cause)}`,
+      {
+        fix: 'give the file that `seeder bundle` wrote',
+        cause,
+      },
+    )
   }
 }
 

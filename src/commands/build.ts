@@ -9,6 +9,7 @@ import { builderOf } from '../evidence/provenance.ts'
 import { loadImage, type Variant } from '../image/definition.ts'
 import { loadPlatform } from '../platform/load.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 import { makeRunFolder } from '../run-folder.ts'
 import type { Context } from './context.ts'
@@ -92,10 +93,10 @@ export function registerBuildCommand(program: Command, context: () => Context): 
       const started = Date.now()
       const manifest = await buildOf(image, options, context())
       if (options.json) {
-        console.log(JSON.stringify(manifest, null, 2))
+        print(manifest)
         return
       }
-      console.log(
+      print(
         [
           join(options.out, manifest.qcow2.file),
           `  size         ${formatBytes(manifest.qcow2.size)} (disk ${formatBytes(manifest.raw.size)})`,

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { readIntactOutput } from '../build/output.ts'
@@ -12,7 +12,9 @@ import { fetchBundle } from '../release/pack/assemble.ts'
 import { requireAllowedSigners } from '../release/signers.ts'
 import { parseTag, type Tag } from '../release/tag.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
+import { readSmall, unlessRead } from '../text-file.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
 
@@ -47,10 +49,10 @@ export function registerBundleCommand(program: Command, context: () => Context):
     .action(async (of: string, { json, ...options }: Omit<BundleOptions, 'of'> & { json?: boolean }) => {
       const { index, file } = await bundleCommand({ ...options, of }, context())
       const { size } = await stat(file)
-      process.stdout.write(
+      print(
         json
-          ? `${JSON.stringify(index, null, 2)}\n`
-          : `${file}\n  ${index.files.length} files, ${formatBytes(size)}\n  build it again: seeder build --from-bundle ${file} --out DIR\n`,
+          ? index
+          : `${file}\n  ${index.files.length} files, ${formatBytes(size)}\n  build it again: seeder build --from-bundle ${file} --out DIR`,
       )
     })
 }
@@ -71,12 +73,15 @@ export async function bundleCommand(
   }
   const manifest = await readIntactOutput(of)
   const file = await target(options.out, manifest)
-  const text = await readFile(join(of, bundleListName(manifest))).catch((cause: unknown) => {
-    throw new SeederError(`${of} has no list of what it was built from: an older Seeder made it`, {
-      fix: 'build it again',
-      cause,
-    })
-  })
+  const text = await readSmall(join(of, bundleListName(manifest))).catch(
+    unlessRead(
+      (cause) =>
+        new SeederError(`${of} has no list of what it was built from: an older Seeder made it`, {
+          fix: 'build it again',
+          cause,
+        }),
+    ),
+  )
   const list = readBundleList(text, manifest)
   await writeBundle(list, context.cache, file)
   return { index: list.index, file }

@@ -4,6 +4,7 @@ import { interruption } from '../interruption.ts'
 import { type ConfirmResult, confirm, readSecondBuild, type SecondBuild } from '../release/confirm.ts'
 import { requireTag } from '../release/tag.ts'
 import { UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
 import { readKey } from './publish.ts'
@@ -35,7 +36,7 @@ export function registerConfirmCommand(program: Command, context: () => Context)
         options: Omit<ConfirmOptions, 'tag' | 'build'> & { json?: boolean },
       ) => {
         const result = await confirmCommand({ ...options, tag, build: folder }, context())
-        process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : describe(result)}\n`)
+        print(options.json ? result : describe(result))
       },
     )
 }

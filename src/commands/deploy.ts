@@ -3,6 +3,7 @@ import { deployScript } from '../host/deploy-script.ts'
 import { interruption } from '../interruption.ts'
 import { type DeployResult, deployRelease } from '../release/deploy.ts'
 import { findAllowedSigners } from '../release/signers.ts'
+import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
 
@@ -41,7 +42,7 @@ export function registerDeployCommand(program: Command, context: () => Context):
         { json, ...options }: Omit<DeployOptions, 'image' | 'which'> & { json?: boolean },
       ) => {
         const result = await deployCommand({ ...options, image, which }, context())
-        process.stdout.write(`${json ? JSON.stringify(result, null, 2) : describeDeploy(result, options)}\n`)
+        print(json ? result : describeDeploy(result, options))
       },
     )
 }

@@ -13,6 +13,7 @@ import { type Finished, readFinishedFolder, readFinishedRelease } from '../relea
 import { requireTag } from '../release/tag.ts'
 import { SeederError } from '../report/error.ts'
 import { folded, plain } from '../report/markdown.ts'
+import { print } from '../report/print.ts'
 import { knownSchema } from '../scan/known.ts'
 import { describeKnown } from '../scan/known-markdown.ts'
 import { knownText } from '../scan/known-text.ts'
@@ -51,8 +52,8 @@ export function registerDiffCommand(program: Command, context: () => Context): v
     .addOption(new Option('--json', 'print it as JSON').conflicts('markdown'))
     .action(async (a: string, b: string, options: DiffOptions & { markdown?: boolean; json?: boolean }) => {
       const result = await diffCommand(a, b, options, context())
-      const text = options.json
-        ? JSON.stringify(result, null, 2)
+      const shown = options.json
+        ? result
         : options.markdown
           ? markdown(result)
           : [
@@ -60,7 +61,7 @@ export function registerDiffCommand(program: Command, context: () => Context): v
               knownText(result.vulnerabilities, result.before, result.after),
               ...result.changelogs.map(({ name, text }) => `${name} says\n${text}`),
             ].join('\n\n')
-      process.stdout.write(`${text}\n`)
+      print(shown)
     })
 }
 

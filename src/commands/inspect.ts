@@ -8,6 +8,7 @@ import { type Image, loadImage, requestedPackages, type Variant } from '../image
 import { lockDigest, lockSchema, readLock } from '../image/lock.ts'
 import { baseSchema, imageSchema } from '../image/schema.ts'
 import { describeError, SeederError, UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatBytes, formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
 
@@ -93,48 +94,44 @@ async function inspectImage(image: Image, json: boolean): Promise<void> {
   if (json) {
     const { folder: _folder, trees: _trees, ...definition } = image
     const locked = lock.ok ? { sha256: lockDigest(lock.found), ...lock.found } : { problem: lock.problem }
-    console.log(JSON.stringify({ definition, lock: locked }, null, 2))
+    print({ definition, lock: locked })
     return
   }
-  console.log(`${image.name}: ${image.description}`)
-  console.log(
-    `  base      ${image.base.name} (${image.base.pockets.map((pocket) => pocket.suite).join(', ')})`,
-  )
+  print(`${image.name}: ${image.description}`)
+  print(`  base      ${image.base.name} (${image.base.pockets.map((pocket) => pocket.suite).join(', ')})`)
   if (!lock.ok) {
-    console.log(`  lock      ${lock.problem}`)
+    print(`  lock      ${lock.problem}`)
     return
   }
   const { packages, artifacts, version, epoch } = lock.found
-  console.log(`  version   ${version}`)
-  console.log(`  lock      ${lockDigest(lock.found)}, ${new Date(epoch * 1000).toISOString()}`)
-  console.log(`  packages  ${packages.length}, of which these are asked for:\n`)
+  print(`  version   ${version}`)
+  print(`  lock      ${lockDigest(lock.found)}, ${new Date(epoch * 1000).toISOString()}`)
+  print(`  packages  ${packages.length}, of which these are asked for:\n`)
   const asked = new Set(requestedPackages(image))
   const rows = packages
     .filter((one) => asked.has(one.name))
     .map((one) => [one.name, one.version, one.archive])
     .concat(artifacts.map((one) => [one.name, one.version, 'artifact']))
-  console.log(formatTable(['package', 'version', 'archive'], rows))
+  print(formatTable(['package', 'version', 'archive'], rows))
 }
 
 async function inspectBuild(folder: string, json: boolean): Promise<void> {
   const { manifest, damaged } = await readOutput(folder)
   if (json) {
     const build: z.output<typeof inspectedBuildSchema> = { manifest, intact: damaged.length === 0, damaged }
-    console.log(JSON.stringify(build, null, 2))
+    print(build)
   } else {
-    console.log(
-      `${manifest.image} ${manifest.version} (${manifest.base}, for ${manifest.roles.join(' or ')})`,
-    )
-    console.log(`  qcow2         ${manifest.qcow2.file}, ${formatBytes(manifest.qcow2.size)}`)
-    console.log(`  raw sha256    ${manifest.raw.sha256}, ${formatBytes(manifest.raw.size)}`)
-    console.log(`  usr roothash  ${manifest.usr.roothash}`)
-    console.log(`  kernel        ${manifest.kernel.version}`)
-    console.log(`  lock          ${manifest.lock.sha256}`)
-    console.log(
+    print(`${manifest.image} ${manifest.version} (${manifest.base}, for ${manifest.roles.join(' or ')})`)
+    print(`  qcow2         ${manifest.qcow2.file}, ${formatBytes(manifest.qcow2.size)}`)
+    print(`  raw sha256    ${manifest.raw.sha256}, ${formatBytes(manifest.raw.size)}`)
+    print(`  usr roothash  ${manifest.usr.roothash}`)
+    print(`  kernel        ${manifest.kernel.version}`)
+    print(`  lock          ${manifest.lock.sha256}`)
+    print(
       `  source        ${manifest.source.commit ?? 'no git checkout'}${manifest.source.dirty ? ', with uncommitted changes' : ''}`,
     )
-    console.log(`  packages      ${Object.keys(manifest.packages).length}`)
-    console.log(`  files         ${damaged.length === 0 ? 'intact' : `damaged: ${damaged.join(', ')}`}`)
+    print(`  packages      ${Object.keys(manifest.packages).length}`)
+    print(`  files         ${damaged.length === 0 ? 'intact' : `damaged: ${damaged.join(', ')}`}`)
   }
   if (damaged.length > 0) {
     throw new SeederError(

@@ -6,6 +6,7 @@ import { formatLock, type Lock, lockDigest, readLock } from '../image/lock.ts'
 import { mirrorsOf } from '../image/mirrors.ts'
 import { resolveLock, withScratch } from '../image/resolve.ts'
 import { interruption } from '../interruption.ts'
+import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Context } from './context.ts'
 
@@ -58,16 +59,16 @@ export function registerLockCommand(program: Command, context: () => Context): v
       const { file, lock, changes } = await lockCommand({ ...options, image }, context())
       if (options.json) {
         const result = { file, version: lock.version, sha256: lockDigest(lock), changes }
-        console.log(JSON.stringify(result satisfies z.output<typeof lockResultSchema>))
+        print(result satisfies z.output<typeof lockResultSchema>, { indent: 0 })
         return
       }
       const size = lock.packages.reduce((sum, one) => sum + one.size, 0)
-      for (const one of lock.artifacts) console.log(`  ${one.name} ${one.version}: sha256 ${one.sha256}`)
-      for (const change of changes) console.log(`  ${change}`)
-      console.log(
+      for (const one of lock.artifacts) print(`  ${one.name} ${one.version}: sha256 ${one.sha256}`)
+      for (const change of changes) print(`  ${change}`)
+      print(
         `${lock.image} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${formatBytes(size)}), ${lock.tools.length} of tools`,
       )
-      console.log(file)
+      print(file)
     })
 }
 

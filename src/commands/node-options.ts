@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { NodeRequest } from '../host/node/request.ts'
 import { type Certificates, certificatesIn, certificatesOfPki } from '../host/node/tls.ts'
@@ -8,6 +7,7 @@ import { secretKeys } from '../host/values/role.ts'
 import { openAuthority } from '../pki/authority.ts'
 import type { RoleName } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
+import { readText as readFileText } from '../text-file.ts'
 
 /** The options of `node plan`, `create` and `replace`, as they are given. */
 export interface MakeFlags {
@@ -107,7 +107,7 @@ async function publicKeys(file: string): Promise<string> {
 }
 
 async function readText(file: string, option: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: unknown) => {
+  return readFileText(file, { pipes: true }).catch((cause: unknown) => {
     throw new UsageError(`${option}: ${file} cannot be read`, { fix: 'see whether the file is there', cause })
   })
 }

@@ -20,6 +20,7 @@ import { findTemplate, readTemplateEntries } from '../host/templates.ts'
 import { loadPlatform } from '../platform/load.ts'
 import { type Platform, type RoleName, roleNames } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
 import { certificatesOf, type MakeFlags, requestOf } from './node-options.ts'
@@ -243,8 +244,4 @@ function madeNode(
 function nodeLine(row: MadeNode): string {
   const status = row.status === null ? '' : `: ${row.status}`
   return `${row.name}: ${row.role}, VM ${row.vmid}, ${Object.values(row.addresses).join(' ')}${status}`
-}
-
-function print(result: unknown): void {
-  process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`)
 }

@@ -13,6 +13,7 @@ import { type Place, readSession } from '../pki/session.ts'
 import { checkTable, listTable } from '../pki/tables.ts'
 import { defaultDays } from '../pki/terms.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
 
@@ -204,8 +205,4 @@ function describeIssued({ request, outcome, notAfter, certificateFile, keyFile }
 function fromHere(file: string): string {
   const path = relative(process.cwd(), file)
   return path.startsWith('..') ? file : path
-}
-
-function print(result: unknown): void {
-  process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`)
 }

@@ -14,6 +14,7 @@ import { gitChanges } from '../image/git-changes.ts'
 import { digestOfLockText, readLock } from '../image/lock.ts'
 import { formatTag, type Tag } from '../release/tag.ts'
 import { SeederError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
 
@@ -65,8 +66,8 @@ export function registerPlanCommand(program: Command, context: () => Context): v
     .action(async ({ since, json }: { since: string; json?: boolean }) => {
       const made = context()
       const plan = await planCommand({ kind: 'changes', changes: gitChanges(made.project(), since) }, made)
-      if (json) console.log(JSON.stringify(matrixOf(plan.images.map(({ image }) => image))))
-      else console.log(describePlan(plan))
+      if (json) print(matrixOf(plan.images.map(({ image }) => image)), { indent: 0 })
+      else print(describePlan(plan))
     })
 }
 

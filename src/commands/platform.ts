@@ -7,6 +7,7 @@ import { type SharedRange, sharedRanges } from '../platform/ranges.ts'
 import { type Platform, type RoleName, roleNames } from '../platform/schema.ts'
 import { networkRows, networkTable, nodeAddressCount, portRows, portTable } from '../platform/tables.ts'
 import { UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 
 /** `seeder platform check --json`. */
@@ -116,8 +117,4 @@ function roleOption(description: string): Option {
 function fromHere(file: string): string {
   const path = relative(process.cwd(), file)
   return path.startsWith('..') ? file : path
-}
-
-function print(result: unknown): void {
-  process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`)
 }

@@ -5,6 +5,7 @@ import { loadPlatform } from '../platform/load.ts'
 import { demote, type PromoteResult, type PromotionPolicy, promote } from '../release/promote.ts'
 import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts'
 import { requireTag } from '../release/tag.ts'
+import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
 
@@ -33,7 +34,7 @@ export function registerPromoteCommand(program: Command, context: () => Context)
     .option('--json', 'print the result as JSON')
     .action(async (tag: string, options: Omit<PromoteOptions, 'tag'> & { json?: boolean }) => {
       const result = await promoteCommand({ ...options, tag }, context())
-      console.log(options.json ? JSON.stringify(result, null, 2) : describe(result, options.demote ?? false))
+      print(options.json ? result : describe(result, options.demote ?? false))
     })
 }
 

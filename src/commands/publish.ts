@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { interruption } from '../interruption.ts'
@@ -8,7 +7,9 @@ import { type PublishResult, publish, type Signing } from '../release/publish.ts
 import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts'
 import { SIGNATURE_FILE } from '../release/sums.ts'
 import { UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
+import { readText } from '../text-file.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
 
@@ -47,7 +48,7 @@ export function registerPublishCommand(program: Command, context: () => Context)
     .option('--json', 'print the result as JSON')
     .action(async (folder: string, options: Omit<PublishOptions, 'folder'> & { json?: boolean }) => {
       const result = await publishCommand({ ...options, folder }, context())
-      console.log(options.json ? JSON.stringify(result, null, 2) : describe(result))
+      print(options.json ? result : describe(result))
     })
 }
 
@@ -95,7 +96,7 @@ async function signingOf(
 
 /** The text of a private key in a file. Throws UsageError when it cannot be read. */
 export async function readKey(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: unknown) => {
+  return readText(file, { pipes: true }).catch((cause: unknown) => {
     throw new UsageError(`the key ${file} cannot be read`, { fix: 'see whether the file is there', cause })
   })
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { writePage } from '../page/write.ts'
 import { readFinishedFolder } from '../release/finished.ts'
 import { findAllowedSigners } from '../release/signers.ts'
+import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
 import { compareFinished, readFinished } from './diff.ts'
 
@@ -29,7 +30,7 @@ export function registerReportCommand(program: Command, context: () => Context):
     .option('--allowed-signers <file>', 'who may sign (default: allowed_signers of the project)')
     .option('--repository <owner/name>', 'the repository with the releases (default: GITHUB_REPOSITORY)')
     .action(async (folder: string, options: ReportOptions) => {
-      process.stdout.write(`${await reportCommand(folder, options, context())}\n`)
+      print(await reportCommand(folder, options, context()))
     })
 }
 

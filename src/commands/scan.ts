@@ -4,6 +4,7 @@ import { readOutput } from '../build/output.ts'
 import { cyclonedxName } from '../evidence/names.ts'
 import { type Finished, readFinishedFolder } from '../release/finished.ts'
 import { SeederError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import type { Contained } from '../scan/contained.ts'
 import { readExploited } from '../scan/exploited.ts'
 import { readFeeds } from '../scan/feed.ts'
@@ -49,8 +50,7 @@ export function registerScanCommand(program: Command): void {
     .action(async (folder: string, flags: ScanFlags) => {
       const result = await scanCommand(folder, flags)
       const { image, version, ...found } = result
-      const text = flags.json ? JSON.stringify(result, null, 2) : scanText(`${image} ${version}`, found)
-      process.stdout.write(`${text}\n`)
+      print(flags.json ? result : scanText(`${image} ${version}`, found))
       requireNone(result, flags)
     })
 }

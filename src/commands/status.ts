@@ -16,6 +16,7 @@ import { standings } from '../release/standing.ts'
 import { statusRowSchema, statusRows } from '../release/status.ts'
 import { statusMarkdown, statusText } from '../release/status-text.ts'
 import { SeederError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
 
@@ -120,8 +121,4 @@ function hostReport(options: StatusOptions, context: Context): Promise<HostRepor
   const script = deployScript(options.deployScript, context.checkout)
   // What deploy.sh tells beside its list is for a person who asked it, not us.
   return readHostReport(script, { note: () => {}, signal: interruption })
-}
-
-function print(result: unknown): void {
-  process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`)
 }

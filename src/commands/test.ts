@@ -5,6 +5,7 @@ import type { ProofProgress } from '../boot/contract.ts'
 import { answerProof, type Proof, proofFolder, runProof } from '../boot/proof-process.ts'
 import { prove, reportFileOf, type Subject, subjectOf } from '../boot/prove.ts'
 import { describeReport } from '../boot/report.ts'
+import { print } from '../report/print.ts'
 
 /** What the command needs from the program it is part of. */
 export interface TestContext {
@@ -62,7 +63,7 @@ export function registerTestCommand(program: Command, context: () => TestContext
       const proof = await testCommand({ ...options, paths }, made)
       if (proof === undefined) return
       const { report, reportFile, logs } = proof
-      process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : describeReport(report)}\n`)
+      print(options.json ? report : describeReport(report))
       const progress = made.progress()
       progress.note(`report: ${reportFile}`)
       if (logs !== undefined) progress.note(`console logs: ${logs}`)

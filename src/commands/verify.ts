@@ -7,6 +7,7 @@ import { parseTag } from '../release/tag.ts'
 import { verifyFolder } from '../release/verify-folder.ts'
 import { verifyTag } from '../release/verify-tag.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
 import { connectRepository } from './github.ts'
@@ -41,7 +42,7 @@ export function registerVerifyCommand(program: Command, context: () => Context):
     .action(
       async (folder: string, { json, ...options }: Omit<VerifyOptions, 'folder'> & { json?: boolean }) => {
         const findings = await verifyCommand({ ...options, folder }, context())
-        process.stdout.write(`${json ? JSON.stringify(findings, null, 2) : describeFindings(findings)}\n`)
+        print(json ? findings : describeFindings(findings))
         requireRight(folder, findings)
       },
     )

@@ -18,7 +18,9 @@ export interface Clone {
  */
 export function judge(clone: Clone, said: DriftResult): NodeDrift {
   const findings = [...compare(clone, said), ...said.findings]
-  const total = said.total + findings.length - said.findings.length
+  // What it counts wrongly does not hide what it names.
+  const unnamed = Math.max(said.total - said.findings.length, 0)
+  const total = findings.length + unnamed
   return {
     ...{ name: clone.name, vmid: clone.vmid, image: clone.image, version: clone.version },
     state: total > 0 ? 'drifted' : said.state,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { saidLine } from '../printable.ts'
 
 /** The ways in which a machine can differ from its image and its first boot, in the words of `seeder-drift`. */
 export const driftKinds = [
@@ -17,42 +18,46 @@ export const driftKinds = [
   'unit-stopped',
 ] as const
 
+/** So many a machine names at most (`most` of seeder-drift); the host adds what it knows better. */
+const MOST_FINDINGS = 200
+const MOST_ACCEPTED = 10_000
+
 const findingSchema = z.object({
   kind: z.enum(driftKinds),
   /** The file or unit. */
-  name: z.string(),
-  detail: z.string(),
+  name: saidLine,
+  detail: saidLine,
 })
 
 /** What `seeder-drift check` prints in a machine. */
 export const driftResultSchema = z.object({
   schema: z.literal(1),
-  image: z.string(),
-  version: z.string(),
+  image: saidLine,
+  version: saidLine,
   /** pending: first boot is at work, or has not succeeded yet, so that nothing was compared. */
   state: z.enum(['clean', 'drifted', 'pending']),
   /** ISO 8601. */
   taken: z.iso.datetime(),
   /** dm-verity's root hash of /usr as the kernel has it, and SHA-256 of the UKI on the disk; empty when not compared. */
-  roothash: z.string().regex(/^([0-9a-f]{64})?$/),
-  uki: z.string().regex(/^([0-9a-f]{64})?$/),
+  roothash: saidLine.regex(/^([0-9a-f]{64})?$/),
+  uki: saidLine.regex(/^([0-9a-f]{64})?$/),
   /** SHA-256 of the image's list of files. */
-  list: z.string(),
+  list: saidLine,
   /** Paths that somebody has accepted as they are. */
-  accepted: z.array(z.string()),
+  accepted: z.array(saidLine).max(MOST_ACCEPTED),
   /** How many findings there are; not all of very many are in `findings`. */
   total: z.int().nonnegative(),
-  findings: z.array(findingSchema),
+  findings: z.array(findingSchema).max(MOST_FINDINGS),
 })
 
 export type DriftResult = z.output<typeof driftResultSchema>
 export type DriftFinding = z.output<typeof findingSchema>
 
 const templateSchema = z.object({
-  image: z.string(),
-  version: z.string(),
+  image: saidLine,
+  version: saidLine,
   vmid: z.int(),
-  node: z.string(),
+  node: saidLine,
   /**
    * intact      its disk has the digest that was recorded when it was made
    * changed     it has another one
@@ -61,8 +66,8 @@ const templateSchema = z.object({
    * unreadable  its disk cannot be read
    */
   state: z.enum(['intact', 'changed', 'foreign', 'missing', 'unreadable']),
-  sha256: z.string(),
-  found: z.string().nullable(),
+  sha256: saidLine,
+  found: saidLine.nullable(),
 })
 
 /** What `deploy.sh --check --json` prints. */
@@ -73,11 +78,11 @@ export type TemplateCheck = z.output<typeof templateSchema>
 /** A clone, and what it says of itself. */
 export const nodeDriftSchema = z.object({
   /** The VM's name. */
-  name: z.string(),
+  name: saidLine,
   vmid: z.int(),
   /** What the template is of which it was made. */
-  image: z.string(),
-  version: z.string(),
+  image: saidLine,
+  version: saidLine,
   /**
    * clean, drifted, pending  as it says, and as the host knows better
    * unasked                  it does not run, or not on this host
@@ -85,10 +90,10 @@ export const nodeDriftSchema = z.object({
    */
   state: z.enum(['clean', 'drifted', 'pending', 'unasked', 'unknown']),
   /** Why it was not asked, or is unknown; else empty. */
-  reason: z.string(),
+  reason: saidLine,
   total: z.int().nonnegative(),
   findings: z.array(findingSchema),
-  accepted: z.array(z.string()),
+  accepted: z.array(saidLine),
 })
 
 export type NodeDrift = z.output<typeof nodeDriftSchema>
@@ -97,7 +102,7 @@ export type NodeDrift = z.output<typeof nodeDriftSchema>
 export const driftReportSchema = z.object({
   schema: z.literal(1),
   /** The Proxmox node, and when it was asked; ISO 8601. */
-  host: z.string(),
+  host: saidLine,
   taken: z.iso.datetime(),
   nodes: z.array(nodeDriftSchema),
   templates: z.array(templateSchema),

@@ -7,6 +7,7 @@ import { Ledger, type NodeEntry } from '../host/node/ledger.ts'
 import { readStates } from '../host/node/list.ts'
 import type { HostReport } from '../host/report.ts'
 import { readTemplateEntries, type TemplateEntry } from '../host/templates.ts'
+import { parseJson, UnreadableJson } from '../json.ts'
 import { describeError, SeederError } from '../report/error.ts'
 import { type Clone, judge, notCompared } from './judge.ts'
 import {
@@ -87,11 +88,14 @@ async function askClone(host: Host, clone: Clone, state: string | undefined): Pr
     const command: Argv = ['/usr/sbin/seeder-drift', 'check', '--gently']
     const { code, stdout, stderr } = await guestExec(host, clone.vmid, command, timeoutSeconds)
     if (code > 2) throw new SeederError(lastWords({ code, stdout, stderr }))
-    return judge(clone, driftResultSchema.parse(JSON.parse(stdout)))
+    return judge(clone, parseJson(stdout, driftResultSchema))
   } catch (error) {
+    if (error instanceof UnreadableJson) {
+      const reason = `what it says cannot be read (${error.message}): it may be of a version before seeder-drift`
+      return notCompared(clone, 'unknown', reason)
+    }
     if (error instanceof SeederError) return notCompared(clone, 'unknown', describeError(error))
-    const reason = 'what it says cannot be read: it may be of a version before seeder-drift'
-    return notCompared(clone, 'unknown', reason)
+    throw error
   }
 }
 
@@ -103,7 +107,7 @@ async function askClone(host: Host, clone: Clone, state: string | undefined): Pr
 export async function checkTemplates(host: Host, script: Argv): Promise<TemplateCheck[]> {
   const ended = await host.run([...script, '--check', '--json'])
   try {
-    return templateChecksSchema.parse(JSON.parse(ended.stdout)).templates
+    return parseJson(ended.stdout, templateChecksSchema).templates
   } catch (cause) {
     throw new SeederError(`The templates could not be read again: ${lastWords(ended)}`, {
       fix: 'the deploy.sh on this host may be of another version of Seeder: run scripts/runner.sh install again',

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { saidLine } from '../printable.ts'
 
 /** What a bill of materials says of one package or upstream tarball. */
 export interface BilledPackage {
@@ -15,12 +16,12 @@ export interface BilledPackage {
 export const billSchema = z.object({
   components: z.array(
     z.object({
-      'bom-ref': z.string(),
-      name: z.string(),
-      version: z.string(),
-      purl: z.string().optional(),
-      licenses: z.array(z.object({ expression: z.string().optional() })).default([]),
-      properties: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
+      'bom-ref': saidLine,
+      name: saidLine,
+      version: saidLine,
+      purl: saidLine.optional(),
+      licenses: z.array(z.object({ expression: saidLine.optional() })).default([]),
+      properties: z.array(z.object({ name: saidLine, value: saidLine })).default([]),
     }),
   ),
 })

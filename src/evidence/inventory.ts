@@ -1,7 +1,8 @@
 import { z } from 'zod'
+import { saidLine } from '../printable.ts'
 import { SeederError } from '../report/error.ts'
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
 
 /** What there can be at a path, by the letter that `find -printf %y` has for it. */
 const KINDS = {
@@ -15,29 +16,29 @@ const KINDS = {
 
 const entrySchema = z.object({
   /** In the running machine, with a leading slash. */
-  path: z.string().regex(/^\//),
+  path: saidLine.regex(/^\//),
   type: z.enum(Object.values(KINDS)),
   /** Four octal digits. */
-  mode: z.string().regex(/^[0-7]{4}$/),
+  mode: saidLine.regex(/^[0-7]{4}$/),
   /** Numbers: UID:GID. */
-  ids: z.string().regex(/^\d+:\d+$/),
+  ids: saidLine.regex(/^\d+:\d+$/),
   /** Bytes, and SHA-256, of a file. */
   size: z.int().nonnegative().optional(),
   sha256: sha256.optional(),
   /** Where a link leads, as it is written in it. */
-  target: z.string().optional(),
+  target: saidLine.optional(),
   /**
    * Whose it is: `package:NAME`, `artifact:NAME`, or `definition` for what the image's own definition adds. null when
    * nothing is known; left away for directories, which several may share.
    */
-  owner: z.string().nullable().optional(),
+  owner: saidLine.nullable().optional(),
 })
 
 /** `IMAGE-VERSION.files.json`: every path of the finished image, sorted. */
 export const inventorySchema = z.object({
   schema: z.literal(1),
-  image: z.string(),
-  version: z.string(),
+  image: saidLine,
+  version: saidLine,
   files: z.array(entrySchema),
 })
 

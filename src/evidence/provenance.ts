@@ -1,23 +1,24 @@
 import { z } from 'zod'
 import type { Lock } from '../image/lock.ts'
+import { saidLine } from '../printable.ts'
 
-const sha256 = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/) })
+const sha256 = z.object({ sha256: saidLine.regex(/^[0-9a-f]{64}$/) })
 
 /** `IMAGE-VERSION.provenance.json`: an in-toto statement (v1) with SLSA's provenance (v1) of one build. */
 export const provenanceSchema = z.object({
   _type: z.literal('https://in-toto.io/Statement/v1'),
   /** Every file of the build but this one and SHA256SUMS. */
-  subject: z.array(z.object({ name: z.string(), digest: sha256 })).min(1),
+  subject: z.array(z.object({ name: saidLine, digest: sha256 })).min(1),
   predicateType: z.literal('https://slsa.dev/provenance/v1'),
   predicate: z.object({
     buildDefinition: z.object({
       buildType: z.literal('urn:seeder:image-build:v1'),
       /** What whoever asked for the build decided. */
       externalParameters: z.object({
-        image: z.string(),
-        version: z.string(),
-        base: z.string(),
-        line: z.string().optional(),
+        image: saidLine,
+        version: saidLine,
+        base: saidLine,
+        line: saidLine.optional(),
         repository: z.url().optional(),
       }),
       internalParameters: z.object({
@@ -28,16 +29,16 @@ export const provenanceSchema = z.object({
       /** `source` (a git commit), `lock`, and what the lock names: `artifact/…`, `package/…`, `tool/…`. */
       resolvedDependencies: z.array(
         z.object({
-          name: z.string(),
-          uri: z.string().optional(),
-          digest: z.union([sha256, z.object({ gitCommit: z.string().regex(/^[0-9a-f]{40}$/) })]),
+          name: saidLine,
+          uri: saidLine.optional(),
+          digest: z.union([sha256, z.object({ gitCommit: saidLine.regex(/^[0-9a-f]{40}$/) })]),
         }),
       ),
     }),
     runDetails: z.object({
-      builder: z.object({ id: z.string(), version: z.record(z.string(), z.string()) }),
+      builder: z.object({ id: saidLine, version: z.record(saidLine, saidLine) }),
       metadata: z.object({
-        invocationId: z.string().optional(),
+        invocationId: saidLine.optional(),
         startedOn: z.iso.datetime(),
         finishedOn: z.iso.datetime(),
       }),

@@ -1,5 +1,6 @@
 import type { Octokit } from '@octokit/rest'
 import { SeederError } from '../report/error.ts'
+import { oneLine } from '../report/printable.ts'
 import { ask, placeOf, unlessGone } from './asking.ts'
 import { makeOctokit } from './octokit.ts'
 import type { Release, Releases } from './release.ts'
@@ -138,17 +139,18 @@ export function uploadAddress(template: string, apiUrl: string): string {
   })
 }
 
+/** Names of a release come from whoever may write there; the body is kept as it is, as it is written back. */
 function releaseOf(answer: ReleaseAnswer): Release {
   return {
     id: answer.id,
-    tag: answer.tag_name,
-    title: answer.name ?? '',
+    tag: oneLine(answer.tag_name),
+    title: oneLine(answer.name ?? ''),
     body: answer.body ?? '',
-    target: answer.target_commitish,
+    target: oneLine(answer.target_commitish),
     draft: answer.draft,
     prerelease: answer.prerelease,
     immutable: answer.immutable ?? false,
-    url: answer.html_url,
+    url: oneLine(answer.html_url),
     createdAt: answer.created_at,
     publishedAt: answer.published_at ?? undefined,
     assets: answer.assets.map(assetOf),

@@ -2,6 +2,7 @@ import { pipeline, Readable, Transform } from 'node:stream'
 import { json } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
+import { oneLine } from '../report/printable.ts'
 import { formatDuration } from '../report/table.ts'
 import { exchange, follow, refused } from './exchange.ts'
 import { gitHubFailure, type Permission, RefusedError } from './failure.ts'
@@ -29,7 +30,13 @@ export type AssetAnswer = z.output<typeof answerSchema>
 export function assetOf({ id, name, size, state, digest }: AssetAnswer): Asset {
   // Octokit's description knows two states; what is left of an upload that broke off was seen as `starter`.
   const known = state === 'uploaded' || state === 'open' ? state : 'starter'
-  return { id, name, size, state: known, sha256: /^sha256:([0-9a-f]{64})$/.exec(digest ?? '')?.[1] }
+  return {
+    id,
+    name: oneLine(name),
+    size,
+    state: known,
+    sha256: /^sha256:([0-9a-f]{64})$/.exec(digest ?? '')?.[1],
+  }
 }
 
 /** What a release has of an asset now, and how to remove it. */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { SeederError, UsageError } from '../report/error.ts'
+import { bounded, oneLine } from '../report/printable.ts'
 
 /** A command line: a program and its arguments, never a shell's text. */
 export type Argv = readonly [string, ...string[]]
@@ -75,7 +76,10 @@ export function hostCommands(lock: number | undefined): Host {
   }
 }
 
-/** What a failed command says about why. */
+/** So many bytes say why something failed. */
+const MOST_WORDS = 500
+
+/** What a failed command says about why. It may be one in a guest: all of it is in sight, on one line. */
 export function lastWords({ code, stdout, stderr }: Ended): string {
   const lines = (text: string) => text.split('\n').filter((line) => line.trim() !== '')
   // A wrong option is answered with the reason first, and then how the command is used.
@@ -84,7 +88,7 @@ export function lastWords({ code, stdout, stderr }: Ended): string {
     lines(stderr).findLast((line) => !usage.test(line)) ?? lines(stdout).at(-1) ?? `exit status ${code}`
   // A job tells how its tool ended, and the tool itself, among the progress, what was wrong.
   const tool = lines(`${stdout}\n${stderr}`).findLast((line) => line.startsWith('qemu-img: '))
-  return tool === undefined || tool === said ? said : `${said} (${tool})`
+  return bounded(oneLine(tool === undefined || tool === said ? said : `${said} (${tool})`), MOST_WORDS)
 }
 
 /** A command without its options, for a message. */

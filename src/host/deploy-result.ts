@@ -1,13 +1,15 @@
 import { z } from 'zod'
+import { parseJson, whyNot } from '../json.ts'
+import { saidLine } from '../printable.ts'
 import { SeederError } from '../report/error.ts'
 
 const template = z.object({
-  image: z.string(),
-  version: z.string(),
+  image: saidLine,
+  version: saidLine,
   vmid: z.int(),
-  node: z.string(),
-  storage: z.string(),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  node: saidLine,
+  storage: saidLine,
+  sha256: saidLine.regex(/^[0-9a-f]{64}$/),
 })
 
 /** What `deploy.sh --json DIR` prints. */
@@ -28,7 +30,7 @@ const listSchema = z.object({
     template.extend({
       current: z.boolean(),
       /** ISO 8601. */
-      deployed: z.string(),
+      deployed: saidLine,
       /** The linked clones of all nodes, by id. */
       clones: z.array(z.int()),
     }),
@@ -48,9 +50,9 @@ export function parseTemplateList(text: string): ListedTemplate[] {
 
 function parse<T>(schema: z.ZodType<T>, text: string): T {
   try {
-    return schema.parse(JSON.parse(text))
+    return parseJson(text, schema)
   } catch (cause) {
-    throw new SeederError('deploy.sh printed something that cannot be read as its result', {
+    throw new SeederError(`deploy.sh printed something that cannot be read as its result: ${whyNot(cause)}`, {
       fix: 'the script on this host is of another version of Seeder: run scripts/runner.sh install again',
       cause,
     })

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { z } from 'zod'
+import { readJson } from '../json.ts'
+import { saidLine } from '../printable.ts'
 import { UsageError } from '../report/error.ts'
 import type { Argv } from './commands.ts'
 import { type ListedTemplate, parseTemplateList } from './deploy-result.ts'
@@ -13,20 +14,20 @@ import { Ledger, type NodeEntry } from './node/ledger.ts'
 export const hostReportSchema = z.object({
   schema: z.literal(1),
   /** The Proxmox node. */
-  host: z.string().min(1),
+  host: saidLine.min(1),
   /** When it was so; ISO 8601. */
   taken: z.iso.datetime(),
   templates: z.array(
     z.object({
-      image: z.string(),
-      version: z.string(),
+      image: saidLine,
+      version: saidLine,
       vmid: z.int(),
-      storage: z.string(),
+      storage: saidLine,
       current: z.boolean(),
-      deployed: z.string(),
-      sha256: z.string(),
+      deployed: saidLine,
+      sha256: saidLine,
       /** The VMs made of it that are known: linked clones, and what `seeder node` made. Those have names. */
-      clones: z.array(z.object({ vmid: z.int(), name: z.string().nullable() })),
+      clones: z.array(z.object({ vmid: z.int(), name: saidLine.nullable() })),
     }),
   ),
 })
@@ -86,12 +87,10 @@ function clonesOf(
  * @throws UsageError when the file is none
  */
 export async function readReportFile(file: string): Promise<HostReport> {
-  try {
-    return hostReportSchema.parse(JSON.parse(await readFile(file, 'utf8')))
-  } catch (cause) {
-    throw new UsageError(`${file} is not the report of a host`, {
-      fix: 'write one on the host: seeder status --host-only --json > FILE',
-      cause,
-    })
-  }
+  return readJson(file, hostReportSchema, {
+    what: 'the report of a host',
+    fix: 'write one on the host: seeder status --host-only --json > FILE',
+    error: UsageError,
+    pipes: true,
+  })
 }

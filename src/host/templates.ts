@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { saidLine } from '../printable.ts'
 import { SeederError } from '../report/error.ts'
 import { type Guest, propertyOf, tagsOf, uuidOf } from './guests.ts'
 
@@ -31,12 +32,12 @@ export interface Template extends TemplateEntry {
 
 const entrySchema = z.object({
   VMID: z.coerce.number().int().positive(),
-  IMAGE: z.string().min(1),
-  VERSION: z.string().min(1),
-  UUID: z.string().toLowerCase(),
+  IMAGE: saidLine.min(1),
+  VERSION: saidLine.min(1),
+  UUID: saidLine.toLowerCase(),
   PROMOTED: z.coerce.number().default(0),
-  USR_ROOTHASH: z.string().optional(),
-  UKI_SHA256: z.string().optional(),
+  USR_ROOTHASH: saidLine.optional(),
+  UKI_SHA256: saidLine.optional(),
 })
 
 /** An entry's text; undefined when it is not one of VM `vmid`. */

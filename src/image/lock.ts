@@ -1,8 +1,13 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { anyJson, parseJson, whyNot } from '../json.ts'
+import { ownText } from '../printable.ts'
 import { SeederError } from '../report/error.ts'
+import { readText } from '../text-file.ts'
 import { type Image, requestedPackages } from './definition.ts'
+
+/** The last second of the year 9999: dates after it have no form that everybody reads. */
+export const MOST_EPOCH = 253_402_300_799
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
@@ -10,9 +15,9 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const lockedPackage = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/),
   version: z.string().regex(/^[\w.+~:-]+$/),
-  architecture: z.string(),
+  architecture: ownText,
   /** Which of the base's archives it came from. */
-  archive: z.string(),
+  archive: ownText,
   /** Path below that archive's URL, as in the archive's index. */
   path: z.string().regex(/^(?!\/)(?!.*(^|\/)\.\.?(\/|$))[\w.+~:%/-]+$/),
   size: z.int().positive(),
@@ -21,8 +26,8 @@ const lockedPackage = z.strictObject({
 
 const lockedArtifact = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]*$/),
-  version: z.string(),
-  urls: z.array(z.string().regex(/^https?:/)).min(1),
+  version: ownText,
+  urls: z.array(ownText.regex(/^https?:/)).min(1),
   size: z.int().positive(),
   sha256,
 })
@@ -30,11 +35,11 @@ const lockedArtifact = z.strictObject({
 /** `image.lock.json`. */
 export const lockSchema = z.strictObject({
   schema: z.literal(1),
-  image: z.string(),
-  base: z.string(),
-  version: z.string(),
+  image: ownText,
+  base: ownText,
+  version: ownText,
   /** SOURCE_DATE_EPOCH of the image, in seconds: the date of the newest archive index that was read. */
-  epoch: z.int().positive(),
+  epoch: z.int().positive().max(MOST_EPOCH),
   /** Digest of what was asked for (`requestDigest`); when it differs, the definition changed after locking. */
   request: sha256,
   packages: z.array(lockedPackage).min(1),
@@ -96,11 +101,8 @@ export function lockDigest(lock: Lock): string {
 
 /** The digest of the lock in `text`; undefined when it is not one that this version understands. */
 export function digestOfLockText(text: string): string | undefined {
-  try {
-    return lockDigest(lockSchema.parse(JSON.parse(text)))
-  } catch {
-    return undefined
-  }
+  const lock = lockSchema.safeParse(anyJson(text)).data
+  return lock && lockDigest(lock)
 }
 
 /**
@@ -111,8 +113,9 @@ export async function readLock(image: Image): Promise<Lock> {
   const relock = `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`
   let text: string
   try {
-    text = await readFile(image.lockFile, 'utf8')
+    text = await readText(image.lockFile)
   } catch (cause) {
+    if (cause instanceof SeederError) throw new SeederError(cause.message, { fix: relock, cause })
     throw new SeederError(
       `${image.name} has no lock on ${image.base.name}${image.line === undefined ? '' : ` for ${image.line}`}: ${image.lockFile} cannot be read`,
       {
@@ -123,12 +126,15 @@ export async function readLock(image: Image): Promise<Lock> {
   }
   let lock: Lock
   try {
-    lock = lockSchema.parse(JSON.parse(text))
+    lock = parseJson(text, lockSchema)
   } catch (cause) {
-    throw new SeederError(`${image.lockFile} is not a lock that this version of seeder understands`, {
-      fix: relock,
-      cause,
-    })
+    throw new SeederError(
+      `${image.lockFile} is not a lock that this version of seeder understands: ${whyNot(cause)}`,
+      {
+        fix: relock,
+        cause,
+      },
+    )
   }
   if (lock.image !== image.name || lock.base !== image.base.name) {
     throw new SeederError(

@@ -1,3 +1,5 @@
+import { visible, visibleJson } from '../report/printable.ts'
+
 /** Text that is HTML. Only `html` makes it, so everything that was put into it is escaped. */
 export class Html {
   readonly text: string
@@ -36,7 +38,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 }
 
 function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (mark) => ENTITIES[mark] ?? '')
+  return visible(text).replace(/[&<>"']/g, (mark) => ENTITIES[mark] ?? '')
 }
 
 /**
@@ -44,7 +46,7 @@ function escaped(text: string): string {
  * the element.
  */
 export function jsonText(value: unknown): string {
-  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (mark) => {
+  return visibleJson(value, 0).replace(/[<>&]/g, (mark) => {
     return `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`
   })
 }

@@ -1,15 +1,17 @@
 import { existsSync } from 'node:fs'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { workIn } from '../disk-error.ts'
 import { readBill } from '../evidence/bill.ts'
 import { cyclonedxName } from '../evidence/names.ts'
+import { anyJson } from '../json.ts'
 import type { Finding } from '../release/finding.ts'
 import type { Finished } from '../release/finished.ts'
 import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../release/sums.ts'
 import { formatTag, parseTag } from '../release/tag.ts'
 import { verifyFolder } from '../release/verify-folder.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { readText } from '../text-file.ts'
 import { readPageAssets } from './assets.ts'
 import type { Comparison, PageFacts } from './facts.ts'
 import { pageName, pageOf } from './page.ts'
@@ -67,8 +69,8 @@ async function gatherFacts(
   beside: boolean,
 ): Promise<PageFacts> {
   const { manifest } = finished
-  const bill = await readFile(join(folder, cyclonedxName(manifest)), 'utf8').then(
-    (text) => readBill(parseJson(text)),
+  const bill = await readText(join(folder, cyclonedxName(manifest))).then(
+    (text) => readBill(anyJson(text)),
     () => undefined,
   )
   const findings = await verifyFolder(folder, allowedSigners)
@@ -79,16 +81,8 @@ async function gatherFacts(
       ({ what }) => what !== pageName(manifest),
     ),
     hasSignature: existsSync(join(folder, SIGNATURE_FILE)),
-    sums: parseSums(await readFile(join(folder, SUMS_FILE), 'utf8')),
+    sums: parseSums(await readText(join(folder, SUMS_FILE))),
     bill: bill ?? [],
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 

@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { type Manifest, manifestName, manifestSchema } from '../build/manifest.ts'
 import { readIntactOutput } from '../build/output.ts'
+import { anyJson } from '../json.ts'
 import { SeederError } from '../report/error.ts'
+import { readText, unlessRead } from '../text-file.ts'
 import type { LocalRelease } from './local.ts'
 import { requireSums, SUMS_FILE } from './sums.ts'
 import type { TestRecord } from './test-record.ts'
@@ -15,12 +16,15 @@ import { REPORT_FILE, requireGreenReport } from './test-report.ts'
  */
 export async function readTestedBuild(folder: string): Promise<Manifest> {
   const manifest = await readIntactOutput(folder)
-  const text = await readFile(join(folder, REPORT_FILE), 'utf8').catch((cause: unknown) => {
-    throw new SeederError(`${folder} was not tested: it has no ${REPORT_FILE}`, {
-      fix: `run: seeder test ${folder}`,
-      cause,
-    })
-  })
+  const text = await readText(join(folder, REPORT_FILE)).catch(
+    unlessRead(
+      (cause) =>
+        new SeederError(`${folder} was not tested: it has no ${REPORT_FILE}`, {
+          fix: `run: seeder test ${folder}`,
+          cause,
+        }),
+    ),
+  )
   requireGreenReport(text, manifest)
   return manifest
 }
@@ -53,11 +57,7 @@ export function requireVouched(
 }
 
 function isManifest(text: string, manifest: Manifest): boolean {
-  try {
-    return isDeepStrictEqual(manifestSchema.parse(JSON.parse(text)), manifest)
-  } catch {
-    return false
-  }
+  return isDeepStrictEqual(manifestSchema.safeParse(anyJson(text)).data, manifest)
 }
 
 function changed(name: string): SeederError {

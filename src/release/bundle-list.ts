@@ -1,10 +1,11 @@
 import type { Manifest } from '../build/manifest.ts'
 import { type BundleList, bundleListName, bundleSchema, FOLDERS, parseBundleList } from '../bundle/index.ts'
+import { checkJson, whyNot } from '../json.ts'
 import { SeederError } from '../report/error.ts'
 
-/** What of a bundle's list is about another build than its manifest, a line each. Throws what the schema throws. */
+/** What of a bundle's list is about another build than its manifest, a line each. Throws UnreadableJson. */
 export function bundleListProblems(content: unknown, manifest: Manifest): string[] {
-  const index = bundleSchema.parse(content)
+  const index = checkJson(content, bundleSchema)
   const { image, version, base, epoch, raw, lock, source, files } = index
   const locked = files.filter(({ path }) => path.startsWith(`${FOLDERS.store}/`))
   const misnamed = locked.find(({ path, sha256 }) => path !== `${FOLDERS.store}/${sha256}`)
@@ -28,7 +29,7 @@ export function readBundleList(text: Buffer, manifest: Manifest): BundleList {
     problems = bundleListProblems(list.index, manifest)
     if (problems.length === 0) return list
   } catch (cause) {
-    throw new SeederError(`${name} is not the list of a bundle`, { fix, cause })
+    throw new SeederError(`${name} is not the list of a bundle: ${whyNot(cause)}`, { fix, cause })
   }
   throw new SeederError(`${name} cannot be right: ${problems.join('; ')}`, { fix })
 }

@@ -1,4 +1,5 @@
 import type { Release, Releases } from '../github/release.ts'
+import { parseJson, whyNot } from '../json.ts'
 import { SeederError } from '../report/error.ts'
 import { CONTENTS_FILE, type Contents, contentsSchema } from './contents.ts'
 import { readSmallAsset } from './small-asset.ts'
@@ -16,11 +17,14 @@ export async function readContents(
   if (!asset) return undefined
   const text = (await readSmallAsset(releases, asset, signal)).toString()
   try {
-    return contentsSchema.parse(JSON.parse(text))
+    return parseJson(text, contentsSchema)
   } catch (cause) {
-    throw new SeederError(`${CONTENTS_FILE} of ${release.tag} does not say what is in the release`, {
-      fix: `see ${release.url}: it is not as Seeder makes them`,
-      cause,
-    })
+    throw new SeederError(
+      `${CONTENTS_FILE} of ${release.tag} does not say what is in the release: ${whyNot(cause)}`,
+      {
+        fix: `see ${release.url}: it is not as Seeder makes them`,
+        cause,
+      },
+    )
   }
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import { saidLine } from '../printable.ts'
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
 /** What a file of a release may be called: names become paths. */
 export const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
-const fileName = z.string().regex(FILE_NAME)
+const fileName = saidLine.regex(FILE_NAME)
 
 const file = z.object({
   name: fileName,
@@ -23,8 +24,8 @@ const pack = file.extend({ members: z.array(z.object({ sha256, size: z.int().non
  */
 export const contentsSchema = z.object({
   schema: z.literal(1),
-  image: z.string(),
-  version: z.string(),
+  image: saidLine,
+  version: saidLine,
   /** The disk's digest: the image's identity. */
   raw: z.object({ sha256 }),
   files: z.array(file).min(1),
@@ -34,7 +35,7 @@ export const contentsSchema = z.object({
       /** Those that no other release has; left away when there are none. */
       pack: pack.optional(),
       /** The tags of the releases whose packs have the others. */
-      others: z.array(z.string()),
+      others: z.array(saidLine),
     })
     .optional(),
 })

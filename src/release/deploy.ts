@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -10,6 +9,7 @@ import { parseDeployResult } from '../host/deploy-result.ts'
 import { requireSudo, runDeployScript } from '../host/deploy-script.ts'
 import { describeError, SeederError, UsageError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
+import { readText } from '../text-file.ts'
 import { chooseRelease } from './choice.ts'
 import type { Contents } from './contents.ts'
 import { placesOf, removeDownload } from './download-folder.ts'
@@ -71,7 +71,7 @@ export async function deployRelease(
   const folder = downloadFolder(request.cache, releases.repository, release.tag)
   const inspect = async (small: string, contents: Contents) => {
     progress.note(await checkSignatureEarly(small, contents, policy, request.allowedSigners))
-    const read = (name: string) => readFile(join(small, name), 'utf8')
+    const read = (name: string) => readText(join(small, name))
     // A release becomes a full one by a click as well, and then nobody has looked at these.
     requireTested(release, contents, {
       manifest: await read(manifestName(contents)),

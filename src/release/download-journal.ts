@@ -1,4 +1,5 @@
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
+import { readText } from '../text-file.ts'
 import type { Part } from './contents.ts'
 
 /** What is known of a part that an earlier run worked on. */
@@ -26,7 +27,7 @@ export class DownloadJournal {
 
   /** The journal of an earlier run, when it is about the same contents; a new one otherwise. */
   static async open(file: string, contentsDigest: string): Promise<DownloadJournal> {
-    const text = await readFile(file, 'utf8').catch(() => '')
+    const text = await readText(file).catch(() => '')
     const marks = parseMarks(text, contentsDigest)
     const handle = await open(file, 'a', 0o644)
     try {

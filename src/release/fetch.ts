@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import pMap from 'p-map'
 import { qcow2Name } from '../build/manifest.ts'
@@ -10,6 +10,7 @@ import type { Asset, Release, Releases } from '../github/release.ts'
 import { SeederError, StoppedError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { formatBytes } from '../report/table.ts'
+import { readText } from '../text-file.ts'
 import { requireAgreement } from './agreement.ts'
 import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
 import { readContents } from './contents-asset.ts'
@@ -80,7 +81,7 @@ async function inspectSmallFiles(
   contents: Contents,
   { inspect }: FetchOptions,
 ): Promise<void> {
-  requireSums(await readFile(join(folder, SUMS_FILE), 'utf8'), contents)
+  requireSums(await readText(join(folder, SUMS_FILE)), contents)
   await inspect?.(folder, contents)
 }
 

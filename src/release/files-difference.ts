@@ -1,22 +1,23 @@
 import { z } from 'zod'
 import type { FileEntry, Inventory } from '../evidence/inventory.ts'
+import { saidLine } from '../printable.ts'
 
 const change = z.object({ before: z.number(), after: z.number() })
 
 /** What differs between the files of two versions of an image. Paths and units are sorted, sizes are bytes. */
 export const filesDifferenceSchema = z.object({
-  added: z.array(z.string()),
-  removed: z.array(z.string()),
+  added: z.array(saidLine),
+  removed: z.array(saidLine),
   /** With what of them differs. */
-  changed: z.array(z.object({ path: z.string(), what: z.array(z.string()) })),
+  changed: z.array(z.object({ path: saidLine, what: z.array(saidLine) })),
   /** Folders whose files together are larger or smaller, the largest change first. */
-  folders: z.array(z.object({ path: z.string(), ...change.shape })),
+  folders: z.array(z.object({ path: saidLine, ...change.shape })),
   /** systemd units that are started by another one, and those that can never be started. */
   units: z.object({
-    enabled: z.array(z.string()),
-    disabled: z.array(z.string()),
-    masked: z.array(z.string()),
-    unmasked: z.array(z.string()),
+    enabled: z.array(saidLine),
+    disabled: z.array(saidLine),
+    masked: z.array(saidLine),
+    unmasked: z.array(saidLine),
   }),
 })
 

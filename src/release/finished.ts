@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Manifest, manifestName, manifestSchema } from '../build/manifest.ts'
 import { readOutput } from '../build/output.ts'
@@ -6,8 +6,10 @@ import { type Inventory, inventorySchema } from '../evidence/inventory.ts'
 import { cyclonedxName, inventoryName, provenanceName } from '../evidence/names.ts'
 import { type Provenance, provenanceSchema } from '../evidence/provenance.ts'
 import type { Release, Releases } from '../github/release.ts'
+import { checkJson, jsonOf, UnreadableJson, whyNot } from '../json.ts'
 import { SeederError } from '../report/error.ts'
 import { type Contained, readContained } from '../scan/contained.ts'
+import { decoded, readText } from '../text-file.ts'
 import { readSmallAsset } from './small-asset.ts'
 import { requireTag } from './tag.ts'
 import { type TestRecord, testRecordSchema } from './test-record.ts'
@@ -28,7 +30,11 @@ export interface Finished {
 /** Reads a build or a download. Throws SeederError when the folder holds none. Its files' digests are not looked at. */
 export async function readFinishedFolder(folder: string): Promise<Finished> {
   const { manifest } = await readOutput(folder)
-  const read = (name: string) => readFile(join(folder, name), 'utf8').then(JSON.parse, () => undefined)
+  const read = async (name: string) => {
+    const file = join(folder, name)
+    if (!existsSync(file)) return undefined
+    return wholeJson(file, await readText(file))
+  }
   return finished(manifest, read)
 }
 
@@ -45,11 +51,32 @@ export async function readFinishedRelease(
   const read = async (name: string) => {
     const asset = release.assets.find((one) => one.name === name)
     if (asset === undefined) return undefined
-    return JSON.parse((await readSmallAsset(releases, asset, signal)).toString('utf8'))
+    const content = await readSmallAsset(releases, asset, signal)
+    return wholeJson(`${name} of ${release.tag}`, decoded(content, `${name} of ${release.tag}`))
   }
   const manifest = await read(manifestName(version))
   if (manifest === undefined) return undefined
-  return finished(manifestSchema.parse(manifest), read)
+  try {
+    return await finished(checkJson(manifest, manifestSchema), read)
+  } catch (cause) {
+    if (!(cause instanceof UnreadableJson)) throw cause
+    throw new SeederError(`the manifest of ${release.tag} is not one: ${cause.message}`, {
+      fix: `see ${release.url}: it is not as Seeder makes them`,
+      cause,
+    })
+  }
+}
+
+/** What is cut short or damaged is not passed over: who compares would not know what is missing. */
+function wholeJson(name: string, text: string): unknown {
+  try {
+    return jsonOf(text)
+  } catch (cause) {
+    throw new SeederError(`${name} cannot be read: ${whyNot(cause)}`, {
+      fix: 'build or download the image again',
+      cause,
+    })
+  }
 }
 
 /** A report or a list of an older program may look otherwise: then that part is not compared. */

@@ -1,5 +1,6 @@
 import { type Manifest, manifestSchema } from '../build/manifest.ts'
 import type { Release } from '../github/release.ts'
+import { parseJson, whyNot } from '../json.ts'
 import { SeederError } from '../report/error.ts'
 import { CONTENTS_FILE, type Contents } from './contents.ts'
 import { formatTag } from './tag.ts'
@@ -31,9 +32,9 @@ export function requireTested(release: Place, contents: Contents, proof: Proof):
 
 function parseManifest(release: Place, text: string): Manifest {
   try {
-    return manifestSchema.parse(JSON.parse(text))
+    return parseJson(text, manifestSchema)
   } catch (cause) {
-    throw notAsPublished(release, 'its manifest cannot be read', cause)
+    throw notAsPublished(release, `its manifest cannot be read: ${whyNot(cause)}`, cause)
   }
 }
 

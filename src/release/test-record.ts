@@ -1,12 +1,13 @@
 import { z } from 'zod'
+import { saidLine, saidText } from '../printable.ts'
 
 const check = z.object({
-  name: z.string(),
+  name: saidLine,
   /** What it is about: the image, its role, the artifact. */
-  group: z.string().optional(),
-  title: z.string(),
+  group: saidLine.optional(),
+  title: saidLine,
   status: z.enum(['passed', 'failed', 'skipped']),
-  detail: z.string(),
+  detail: saidText,
   ms: z.number().optional(),
 })
 
@@ -14,9 +15,9 @@ const check = z.object({
 const boot = z.object({
   readyMs: z.number().nullable(),
   /** firmware, loader, kernel, initrd and userspace, as systemd counts them. */
-  stages: z.record(z.string(), z.number()).optional(),
+  stages: z.record(saidLine, z.number()).optional(),
   /** The units that took longest, in the order in which they began. */
-  units: z.array(z.object({ name: z.string(), startMs: z.number(), ms: z.number() })).optional(),
+  units: z.array(z.object({ name: saidLine, startMs: z.number(), ms: z.number() })).optional(),
 })
 
 /**
@@ -24,17 +25,17 @@ const boot = z.object({
  * reports of the first versions.
  */
 export const testRecordSchema = z.object({
-  image: z.string(),
-  version: z.string().nullable(),
+  image: saidLine,
+  version: saidLine.nullable(),
   passed: z.boolean(),
-  raw: z.object({ sha256: z.string().nullable() }),
-  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']), qemu: z.string().optional() }),
+  raw: z.object({ sha256: saidLine.nullable() }),
+  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']), qemu: saidLine.optional() }),
   started: z.iso.datetime().optional(),
   duration: z.number(),
   checks: z.array(check),
   boot,
   /** What else was measured, by name: `failoverMs`. */
-  measured: z.record(z.string(), z.number()).optional(),
+  measured: z.record(saidLine, z.number()).optional(),
 })
 
 export type TestRecord = z.output<typeof testRecordSchema>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Manifest } from '../build/manifest.ts'
+import { parseJson, whyNot } from '../json.ts'
 import { SeederError } from '../report/error.ts'
 import { type TestRecord, tallyOf, testRecordSchema } from './test-record.ts'
 
@@ -44,9 +45,9 @@ export function requireGreenReport(text: string, manifest: Manifest): TestRecord
 
 function parse(text: string): TestRecord {
   try {
-    return reportSchema.parse(JSON.parse(text))
+    return parseJson(text, reportSchema)
   } catch (cause) {
-    throw new SeederError(`${REPORT_FILE} is not the report of a test`, {
+    throw new SeederError(`${REPORT_FILE} is not the report of a test: ${whyNot(cause)}`, {
       fix: 'run `seeder test` on this build',
       cause,
     })

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Manifest } from '../build/manifest.ts'
@@ -6,6 +5,9 @@ import { bundleListName } from '../bundle/index.ts'
 import { inventorySchema, unownedOf } from '../evidence/inventory.ts'
 import { cyclonedxName, inventoryName, provenanceName, spdxName } from '../evidence/names.ts'
 import { provenanceSchema } from '../evidence/provenance.ts'
+import { checkJson, jsonOf, UnreadableJson, whyNot } from '../json.ts'
+import { saidLine } from '../printable.ts'
+import { readText } from '../text-file.ts'
 import { bundleListProblems } from './bundle-list.ts'
 import type { Finding } from './finding.ts'
 
@@ -49,7 +51,7 @@ export async function verifyEvidence(folder: string, manifest: Manifest, sums: S
     }
     const problems = await readJson(join(folder, name)).then(
       (content) => safely(() => problemsOf(content)),
-      () => ['it is no JSON that can be read'],
+      (error: unknown) => [whyNot(error)],
     )
     findings.push(
       problems.length === 0
@@ -64,20 +66,20 @@ export async function verifyEvidence(folder: string, manifest: Manifest, sums: S
 const MOST_TOLD = 3
 
 async function readJson(file: string): Promise<unknown> {
-  return JSON.parse(await readFile(file, 'utf8'))
+  return jsonOf(await readText(file))
 }
 
 function safely(problems: () => string[]): string[] {
   try {
     return problems()
   } catch (error) {
-    if (error instanceof z.ZodError) return ['it does not have the form that it should have']
+    if (error instanceof UnreadableJson) return [error.message]
     throw error
   }
 }
 
 function inventoryProblems(content: unknown, manifest: Manifest): string[] {
-  const inventory = inventorySchema.parse(content)
+  const inventory = checkJson(content, inventorySchema)
   const total = inventory.files.filter(({ type }) => type !== 'directory').length
   return [
     ...ofThisImage(inventory, manifest),
@@ -93,16 +95,16 @@ function inventoryProblems(content: unknown, manifest: Manifest): string[] {
 const spdxSchema = z.object({
   packages: z.array(
     z.object({
-      SPDXID: z.string(),
-      name: z.string(),
-      versionInfo: z.string(),
-      checksums: z.array(z.object({ algorithm: z.string(), checksumValue: z.string() })).default([]),
+      SPDXID: saidLine,
+      name: saidLine,
+      versionInfo: saidLine,
+      checksums: z.array(z.object({ algorithm: saidLine, checksumValue: saidLine })).default([]),
     }),
   ),
 })
 
 function spdxProblems(content: unknown, manifest: Manifest): string[] {
-  const { packages } = spdxSchema.parse(content)
+  const { packages } = checkJson(content, spdxSchema)
   const image = packages.find(({ SPDXID }) => SPDXID === 'SPDXRef-image')
   if (!image) return ['it describes no image']
   return [
@@ -120,16 +122,16 @@ function spdxProblems(content: unknown, manifest: Manifest): string[] {
 const cyclonedxSchema = z.object({
   metadata: z.object({
     component: z.object({
-      name: z.string(),
-      version: z.string(),
-      hashes: z.array(z.object({ alg: z.string(), content: z.string() })).default([]),
+      name: saidLine,
+      version: saidLine,
+      hashes: z.array(z.object({ alg: saidLine, content: saidLine })).default([]),
     }),
   }),
-  components: z.array(z.object({ 'bom-ref': z.string(), name: z.string(), version: z.string() })),
+  components: z.array(z.object({ 'bom-ref': saidLine, name: saidLine, version: saidLine })),
 })
 
 function cyclonedxProblems(content: unknown, manifest: Manifest): string[] {
-  const { metadata, components } = cyclonedxSchema.parse(content)
+  const { metadata, components } = checkJson(content, cyclonedxSchema)
   const { component } = metadata
   return [
     ...ofThisImage({ image: component.name, version: component.version }, manifest),
@@ -144,7 +146,7 @@ function cyclonedxProblems(content: unknown, manifest: Manifest): string[] {
 }
 
 function provenanceProblems(content: unknown, manifest: Manifest, sums: Sums): string[] {
-  const { subject, predicate } = provenanceSchema.parse(content)
+  const { subject, predicate } = checkJson(content, provenanceSchema)
   const subjects = new Map(subject.map(({ name, digest }) => [name, digest.sha256]))
   const own = provenanceName(manifest)
   const { resolvedDependencies } = predicate.buildDefinition

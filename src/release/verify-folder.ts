@@ -1,8 +1,11 @@
-import { lstat, open, readdir, readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { lstat, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { identityConf, type Manifest, manifestName, manifestSchema, qcow2Name } from '../build/manifest.ts'
 import { sha256File } from '../build/store.ts'
+import { parseJson, whyNot } from '../json.ts'
 import { describeError, SeederError } from '../report/error.ts'
+import { readText, unlessRead } from '../text-file.ts'
 import type { Finding } from './finding.ts'
 import { verifySums } from './signature.ts'
 import { parseSums, SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
@@ -21,12 +24,15 @@ export async function verifyFolder(
   allowedSigners: string | undefined,
   elsewhere?: (name: string, sha256: string) => Finding,
 ): Promise<Finding[]> {
-  const text = await readFile(join(folder, SUMS_FILE), 'utf8').catch((cause: unknown) => {
-    throw new SeederError(`${folder} does not hold an image: it has no ${SUMS_FILE}`, {
-      fix: 'give the folder that `build --out` or a download left',
-      cause,
-    })
-  })
+  const text = await readText(join(folder, SUMS_FILE)).catch(
+    unlessRead(
+      (cause) =>
+        new SeederError(`${folder} does not hold an image: it has no ${SUMS_FILE}`, {
+          fix: 'give the folder that `build --out` or a download left',
+          cause,
+        }),
+    ),
+  )
   const sums = parseSums(text)
   const findings = [await signature(folder, allowedSigners)]
   for (const [name, digest] of sums) {
@@ -34,8 +40,8 @@ export async function verifyFolder(
     findings.push(isElsewhere ? elsewhere(name, digest) : await digestOf(folder, name, digest))
   }
   const manifest = await readManifest(folder, sums)
-  if (!manifest) {
-    findings.push(wrong('manifest', `${SUMS_FILE} names no manifest that can be read`))
+  if (typeof manifest === 'string') {
+    findings.push(wrong('manifest', manifest))
   } else {
     findings.push(agreement('content of the manifest', manifestProblems(manifest, sums)))
     findings.push(agreement('content of template.conf', await confProblems(folder, manifest, sums)))
@@ -73,17 +79,13 @@ async function digestOf(folder: string, name: string, digest: string): Promise<F
   return found === digest ? right(name, 'sha256') : wrong(name, `its sha256 is ${found}, not ${digest}`)
 }
 
-async function readManifest(
-  folder: string,
-  sums: ReadonlyMap<string, string>,
-): Promise<Manifest | undefined> {
+async function readManifest(folder: string, sums: ReadonlyMap<string, string>): Promise<Manifest | string> {
   const [name, ...more] = [...sums.keys()].filter((one) => one.endsWith('.manifest.json'))
-  if (name === undefined || more.length > 0) return undefined
-  const text = await readFile(join(folder, name), 'utf8').catch(() => '')
+  if (name === undefined || more.length > 0) return `${SUMS_FILE} does not name one manifest`
   try {
-    return manifestSchema.parse(JSON.parse(text))
-  } catch {
-    return undefined
+    return parseJson(await readText(join(folder, name)), manifestSchema)
+  } catch (error) {
+    return `${name} cannot be read: ${whyNot(error)}`
   }
 }
 
@@ -103,7 +105,7 @@ async function confProblems(
   sums: ReadonlyMap<string, string>,
 ): Promise<string[]> {
   if (!sums.has('template.conf')) return [`${SUMS_FILE} does not name it`]
-  const text = await readFile(join(folder, 'template.conf'), 'utf8').catch(() => '')
+  const text = await readText(join(folder, 'template.conf')).catch(() => '')
   const lines = text.split('\n')
   return Object.entries(identityConf(manifest))
     .filter(([key, value]) => !lines.includes(`${key}=${value}`))
@@ -139,11 +141,11 @@ async function disk(
 }
 
 async function report(folder: string, manifest: Manifest): Promise<Finding> {
-  const text = await readFile(join(folder, REPORT_FILE), 'utf8').catch(() => undefined)
-  if (text === undefined) {
+  if (!existsSync(join(folder, REPORT_FILE))) {
     return { what: REPORT_FILE, result: 'not checked', found: 'there is none: the image was not tested' }
   }
   try {
+    const text = await readText(join(folder, REPORT_FILE))
     return right(REPORT_FILE, countChecks(requireGreenReport(text, manifest)))
   } catch (error) {
     return wrong(REPORT_FILE, firstLine(error))

@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type BundleFile, bundleListName, parseBundleList } from '../bundle/index.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Release } from '../github/release.ts'
+import { readSmall } from '../text-file.ts'
 import { contradictions } from './agreement.ts'
 import { chooseRelease } from './choice.ts'
 import { CONTENTS_FILE, type Contents, FILE_NAME } from './contents.ts'
@@ -59,7 +60,7 @@ export async function verifyTag(
 
 /** What the list of a bundle has, when it can be read: what is wrong with it otherwise is a finding of its own. */
 async function readFiles(list: string): Promise<readonly BundleFile[] | undefined> {
-  return readFile(list)
+  return readSmall(list)
     .then((text) => parseBundleList(text).index.files)
     .catch(() => undefined)
 }

@@ -1,3 +1,5 @@
+import { bounded, visible } from './printable.ts'
+
 /**
  * An error a person can act on. `message` is one line: what was attempted and what was found; `fix` says
  * what to do about it. The technical chain hangs on `cause` and is shown under --verbose.
@@ -22,10 +24,29 @@ export class StoppedError extends SeederError {
   override readonly name = 'StoppedError'
 }
 
-/** The text a person sees for any thrown value: one line, then one line with the fix where there is one. */
+/** So many bytes of what was found, of what to do, and lines of both are enough to act on: names in them may be of anybody. */
+const MOST_FOUND = 1500
+const MOST_FIX = 450
+const MOST_LINES = 12
+
+/**
+ * The text a person sees for any thrown value: one line, then one line with the fix where there is one. Everything in it
+ * is in sight, and it has less than 2 kB.
+ */
 export function describeError(error: unknown): string {
-  if (error instanceof SeederError) return error.fix ? `${error.message}\n  → ${error.fix}` : error.message
-  return error instanceof Error ? error.message : String(error)
+  const found = error instanceof Error ? error.message : String(error)
+  const fix = error instanceof SeederError && error.fix ? [`  → ${short(error.fix, MOST_FIX)}`] : []
+  return [short(found, MOST_FOUND), ...fix].join('\n')
+}
+
+function short(text: string, most: number): string {
+  // What cannot be shown is not looked through to its end.
+  const lines = text.slice(0, 4 * most).split('\n')
+  const more = text.split('\n', 100_000).length - MOST_LINES
+  const shown =
+    lines.length <= MOST_LINES ? lines : [...lines.slice(0, MOST_LINES), `… and ${more} more lines`]
+  const each = Math.floor(most / Math.min(shown.length, 4))
+  return bounded(shown.map((line) => bounded(visible(line), each)).join('\n'), most)
 }
 
 /** Every message of the cause chain, outermost first. */

@@ -1,7 +1,8 @@
+import { oneLine, visible } from './printable.ts'
+
 /** Text of anybody as it may stand in Markdown: no markup, no HTML, no mention, on one line. */
 export function plain(text: string): string {
-  return text
-    .replace(/\s+/g, ' ')
+  return visible(text.replace(/\s+/g, ' '))
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replace(/[\\`*_[\]|~]/g, (mark) => `\\${mark}`)
@@ -10,7 +11,7 @@ export function plain(text: string): string {
 
 /** A digest, a version, a file's name: shown as it is. */
 export function code(text: string): string {
-  return `\`${text.replace(/[`\s|]/g, ' ')}\``
+  return `\`${oneLine(text.replace(/[`\s|]/g, ' '))}\``
 }
 
 /** A table; the cells are Markdown. */

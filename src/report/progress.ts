@@ -1,3 +1,6 @@
+import { harmless } from './print.ts'
+import { oneLine } from './printable.ts'
+
 /**
  * What a long command tells a person while it runs. On a terminal the current line is rewritten; in a pipe there is
  * one line per phase and nothing that moves.
@@ -54,20 +57,22 @@ export function createProgress(
     timings,
     phase(name) {
       close()
-      current = { name, started: Date.now(), detail: '' }
+      current = { name: oneLine(name), started: Date.now(), detail: '' }
       if (live) {
         timer = setInterval(redraw, 500)
         timer.unref()
         redraw()
       }
     },
-    note(text) {
+    note(note) {
       if (quiet) return
+      const text = harmless(note)
       out.write(live ? `\r\u001b[K  ${dim(text)}\n` : `  ${text}\n`)
       redraw()
     },
     bytes(label, done, total) {
-      if (current) current.detail = `${label} ${Math.round(done / 1e6)} of ${Math.round(total / 1e6)} MB`
+      if (current)
+        current.detail = `${oneLine(label)} ${Math.round(done / 1e6)} of ${Math.round(total / 1e6)} MB`
       redraw()
     },
     done: close,

@@ -1,10 +1,16 @@
-/** A plain text table: columns padded to their widest cell, two spaces between, a rule under the header. */
-export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+import { oneLine } from './printable.ts'
+
+/**
+ * A plain text table: columns padded to their widest cell, two spaces between, a rule under the header. A line break in a
+ * cell stands there as `\n`, so that no cell passes for a row.
+ */
+export function formatTable(titles: readonly string[], cells: readonly (readonly string[])[]): string {
+  const [header = [], ...rows] = [titles, ...cells].map((row) => row.map(oneLine))
   const widths = header.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),
   )
-  const line = (cells: readonly string[]) =>
-    cells
+  const line = (row: readonly string[]) =>
+    row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join('  ')
       .trimEnd()

@@ -1,6 +1,9 @@
 import { PackageURL } from 'packageurl-js'
+import type { z } from 'zod'
 import { billSchema } from '../evidence/bill.ts'
+import { checkJson, whyNot } from '../json.ts'
 import { SeederError } from '../report/error.ts'
+import { oneLine } from '../report/printable.ts'
 import type { Release } from './advisory.ts'
 
 /** A source package that something in an image was built from. */
@@ -20,19 +23,13 @@ export interface Contained {
 
 /** Reads a CycloneDX bill of materials of ours, as JSON has it; `file` is for errors. Throws SeederError. */
 export function readContained(bill: unknown, file: string): Contained {
-  const parsed = billSchema.safeParse(bill)
-  if (!parsed.success) {
-    throw new SeederError(`${file} is not a bill of materials of ours`, {
-      fix: 'build the image again',
-      cause: parsed.error,
-    })
-  }
+  const parsed = readBill(bill, file)
   let release: Release | undefined
   const sources = new Map<string, SourcePackage>()
   const others: string[] = []
-  for (const { 'bom-ref': id, name, version, purl, properties } of parsed.data.components) {
+  for (const { 'bom-ref': id, name, version, purl, properties } of parsed.components) {
     if (!id.startsWith('package:') && !id.startsWith('artifact:')) continue
-    const url = purl === undefined ? undefined : PackageURL.fromString(purl)
+    const url = purl === undefined ? undefined : packageUrl(purl, file)
     const suite = url?.qualifiers?.distro
     if (!suite) {
       others.push(`${name} ${version}`)
@@ -44,6 +41,31 @@ export function readContained(bill: unknown, file: string): Contained {
   }
   if (release) return { release, sources: [...sources.values()], others }
   throw new SeederError(`${file} has no package of a distribution`, { fix: 'build the image again' })
+}
+
+function readBill(bill: unknown, file: string): z.output<typeof billSchema> {
+  try {
+    return checkJson(bill, billSchema)
+  } catch (cause) {
+    throw new SeederError(`${file} is not a bill of materials of ours: ${whyNot(cause)}`, {
+      fix: 'build the image again',
+      cause,
+    })
+  }
+}
+
+function packageUrl(purl: string, file: string): PackageURL {
+  try {
+    return PackageURL.fromString(purl)
+  } catch (cause) {
+    throw new SeederError(
+      `${file} has something that is not the URL of a package: ${oneLine(purl).slice(0, 200)}`,
+      {
+        fix: 'build the image again',
+        cause,
+      },
+    )
+  }
 }
 
 function sourceOf(

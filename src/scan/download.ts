@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
+import { jsonOf, whyNot } from '../json.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { printable } from '../report/printable.ts'
+import { readSmall } from '../text-file.ts'
 
 /** What somebody has downloaded, so that it can be told from another one. */
 export const downloadSchema = z
@@ -21,6 +23,9 @@ export const downloadSchema = z
 
 export type Download = z.output<typeof downloadSchema>
 
+/** Debian's whole tracker has a tenth of it. */
+const MOST_FEED = 1024 ** 3 / 2
+
 /**
  * Reads the JSON of a file, or of all `.json` files of a folder. A file has one document, an array of them, or one in each
  * line.
@@ -35,7 +40,7 @@ export async function readDownload(path: string): Promise<Omit<Download, 'date'>
     const digests: string[] = []
     let written = 0
     for (const file of files) {
-      const content = await readFile(file)
+      const content = await readSmall(file, { most: MOST_FEED, pipes: true })
       for (const one of parse(file, content.toString('utf8'))) documents.push(one)
       digests.push(createHash('sha256').update(content).digest('hex'))
       written = Math.max(written, (await stat(file)).mtimeMs)
@@ -64,9 +69,12 @@ function parse(file: string, text: string): unknown[] {
     return text
       .split('\n')
       .filter((line) => line.trim() !== '')
-      .map((line) => JSON.parse(line))
+      .map(jsonOf)
   } catch (cause) {
-    throw new SeederError(`${file} is no JSON that can be read`, { fix: 'download it again', cause })
+    throw new SeederError(`${file} is no JSON that can be read: ${whyNot(cause)}`, {
+      fix: 'download it again',
+      cause,
+    })
   }
 }
 

@@ -51,9 +51,13 @@ test('what cannot be proven is refused with what was found', async () => {
   await put('other.manifest.json', manifest)
   await expect(findCandidate(folder)).rejects.toThrow('holds more than one image')
   await put('other.manifest.json', { ...manifest, raw: { sha256: 'zz', size: 1 } })
-  await expect(findCandidate(folder)).rejects.toThrow(/other\.manifest\.json; it is not one \(raw\.sha256/)
+  await expect(findCandidate(folder)).rejects.toThrow(
+    /other\.manifest\.json is not the manifest of an image: raw\.sha256: found "zz"; write it as /,
+  )
   await put('other.manifest.json', '{"image":')
-  await expect(findCandidate(folder)).rejects.toThrow('other.manifest.json; it is not one')
+  await expect(findCandidate(folder)).rejects.toThrow(
+    'other.manifest.json is not the manifest of an image: it is no JSON: at line 1, column',
+  )
 })
 
 test('an image without a contract is refused', async () => {

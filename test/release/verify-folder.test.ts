@@ -135,12 +135,12 @@ describe('a folder', () => {
   })
 
   it.each([
-    ['files', '"path":"/usr', '"pth":"/usr', 'it does not have the form that it should have'],
+    ['files', '"path":"/usr', '"pth":"/usr', 'files[0].path: missing; add it (text)'],
     ['files', '"haproxy"', '"etcd"', 'it is of etcd 3.0.11-1'],
     ['spdx', '"versionInfo":"3.0.11-1"', '"versionInfo":"3.0.12-1"', 'it is of haproxy 3.0.12-1'],
     ['spdx', /"checksumValue":"\w+"/, `"checksumValue":"${'0'.repeat(64)}"`, 'it is of another disk'],
     ['cdx', '3.0.11-1', '3.0.12-1', 'it is of haproxy 3.0.12-1'],
-    ['cdx', /^/, '{', 'it is no JSON that can be read'],
+    ['cdx', /^/, '{', 'it is no JSON: at line 1, column 2 it has '],
     [
       'provenance',
       /"sha256":"\w+"/,
@@ -156,13 +156,13 @@ describe('a folder', () => {
     ['bundle', '"commit": null', `"commit": "${'1'.repeat(40)}"`, 'it names another commit'],
     ['bundle', /("raw": {\s+"sha256": )"\w+"/, `$1"${'0'.repeat(64)}"`, 'it is of another disk'],
     ['bundle', /("lock": {\s+"sha256": )"\w+"/, `$1"${'0'.repeat(64)}"`, 'it names another lock'],
-    ['bundle', 'project/', '../', 'it does not have the form that it should have'],
+    ['bundle', 'project/', '../', 'files[0].path: found "../platform.yaml"; write it as '],
     ['bundle', 'project/', 'store/', 'store/platform.yaml is not named by its digest'],
-    ['provenance', 'slsa.dev', 'slsb.dev', 'it does not have the form that it should have'],
+    ['provenance', 'slsa.dev', 'slsb.dev', 'predicateType: found "https://slsb.dev/provenance/v1"; '],
   ])('whose %s.json contradicts the others (%s)', async (kind, from, to, problem) => {
     const name = `haproxy-3.0.11-1.${kind}.json`
     const found = await findings((folder) => edit(folder, name, from, to), undefined)
-    expect(found[`content of ${name}`]).toBe(`wrong: ${problem}`)
+    expect(found[`content of ${name}`]?.startsWith(`wrong: ${problem}`)).toBe(true)
   })
 
   it('without evidence, as of an older version, says so', async () => {

@@ -1,8 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeStickyComment } from '../../github/comment.ts'
 import { matrixSchema } from '../../image/affected.ts'
-import { SeederError, UsageError } from '../../report/error.ts'
+import { parseJson, readJson, whyNot } from '../../json.ts'
+import { UsageError } from '../../report/error.ts'
 import { readEvent } from '../event.ts'
 import type { InputsOf } from '../forms.ts'
 import {
@@ -53,22 +54,18 @@ async function readEntries(folder: string): Promise<CommentEntry[]> {
 }
 
 async function readEntry(file: string): Promise<CommentEntry> {
-  try {
-    return commentEntrySchema.parse(JSON.parse(await readFile(file, 'utf8')))
-  } catch (cause) {
-    throw new SeederError(`${file} is not what the test of an image leaves for the comment`, {
-      fix: 'let the jobs that build and the one that comments use the same version of the action',
-      cause,
-    })
-  }
+  return readJson(file, commentEntrySchema, {
+    what: 'what the test of an image leaves for the comment',
+    fix: 'let the jobs that build and the one that comments use the same version of the action',
+  })
 }
 
 function expectedImages(matrix: string | undefined): string[] {
   if (matrix === undefined) return []
   try {
-    return matrixSchema.parse(JSON.parse(matrix)).include.map(({ image }) => image)
+    return parseJson(matrix, matrixSchema).include.map(({ image }) => image)
   } catch (cause) {
-    throw new UsageError('the input matrix is not what `command: plan` put out', {
+    throw new UsageError(`the input matrix is not what \`command: plan\` put out: ${whyNot(cause)}`, {
       fix: 'give it the output matrix of the step with `command: plan`',
       cause,
     })

@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:https'
 import { z } from 'zod'
+import { jsonOf } from '../../json.ts'
 import { SeederError } from '../../report/error.ts'
 import type { KeyPair } from '../certificates.ts'
 
@@ -134,7 +135,7 @@ export class EtcdClient {
     })
     asked.end(JSON.stringify(body))
     try {
-      return JSON.parse(await promise)
+      return jsonOf(await promise)
     } catch (cause) {
       const found = cause instanceof Error ? cause.message : String(cause)
       throw new SeederError(`asked etcd on ${member} for ${path}; ${found}`, { cause })

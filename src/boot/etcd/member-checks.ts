@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { parseJson } from '../../json.ts'
 import { describeError } from '../../report/error.ts'
 import { expect, type Recorder } from '../checks.ts'
 import { guestStatus } from '../guest.ts'
@@ -62,7 +63,7 @@ async function checkStrangers(stage: ClusterStage, member: Member): Promise<stri
 
 async function checkHealth(member: Member): Promise<string> {
   const health = (await operate(member, 'health')).trim()
-  z.record(z.string(), z.unknown()).parse(JSON.parse(health))
+  parseJson(health, z.record(z.string(), z.unknown()))
   const members = await operate(member, 'members')
   expect(members.includes(member.name), `\`etcd members\` does not list ${member.name}: ${members}`)
   return health
@@ -89,7 +90,7 @@ async function checkSnapshot(stage: ClusterStage, member: Member): Promise<strin
   const told = await agent.shell(
     `tool=$(command -v etcdutl || command -v etcdctl); "$tool" snapshot status '${newest}' --write-out=json 2>/dev/null`,
   )
-  const status = snapshotStatus.parse(JSON.parse(told))
+  const status = parseJson(told, snapshotStatus)
   expect(
     status.revision >= before.revision,
     `the snapshot has revision ${status.revision}; the cluster was at ${before.revision} already`,

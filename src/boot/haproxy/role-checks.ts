@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { parseJson } from '../../json.ts'
 import { describeError } from '../../report/error.ts'
 import { expect, type Recorder } from '../checks.ts'
 import type { Clone } from '../clone.ts'
@@ -114,7 +115,7 @@ async function checkApi(
       samples.push(
         await get(route, '/version', { ca: stage.certificates.ca, name: apiName }).then(
           (body) => ({
-            backend: z.object({ server: z.string() }).parse(JSON.parse(body)).server,
+            backend: parseJson(body, z.object({ server: z.string() })).server,
             error: undefined,
           }),
           (error: unknown) => ({ backend: undefined, error: describeError(error) }),

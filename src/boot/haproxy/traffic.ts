@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { parseJson } from '../../json.ts'
 import { describeError } from '../../report/error.ts'
 import { get, type Route } from '../visitor.ts'
 
@@ -21,7 +22,7 @@ export interface Sample {
 export async function ask(route: Route): Promise<Sample> {
   const began = performance.now()
   const outcome = await get(route, '/').then(
-    (body) => ({ ...answer.parse(JSON.parse(body)), error: undefined }),
+    (body) => ({ ...parseJson(body, answer), error: undefined }),
     (error: unknown) => ({ backend: undefined, client: undefined, error: describeError(error) }),
   )
   const at = performance.now()

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseJson } from '../../json.ts'
 import { networkRange, rangeContains } from '../../platform/address.ts'
 import { roleRange } from '../../platform/ranges.ts'
 import type { Platform } from '../../platform/schema.ts'
@@ -16,14 +17,12 @@ const listing = z.array(
 /** IPv4 addresses by hardware address, from the JSON of `ip address`. Those of the machine itself are left out. */
 export function addressesByCard(json: string): Map<string, string[]> {
   return new Map(
-    listing
-      .parse(JSON.parse(json))
-      .map(({ address = '', addr_info }) => [
-        address,
-        addr_info
-          .filter(({ family, scope }) => family === 'inet' && scope === 'global')
-          .map(({ local }) => local),
-      ]),
+    parseJson(json, listing).map(({ address = '', addr_info }) => [
+      address,
+      addr_info
+        .filter(({ family, scope }) => family === 'inet' && scope === 'global')
+        .map(({ local }) => local),
+    ]),
   )
 }
 

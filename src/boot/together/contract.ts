@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { parseJson } from '../../json.ts'
 import { describeError } from '../../report/error.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
 import type { Observations, ProofOutcome } from '../contract.ts'
@@ -107,11 +108,11 @@ async function scenario(
     const began = performance.now()
     const body = await patiently(() => get(route, '/version', { name: apiName, ca: stage.clusterCa }))
     seen.measured.apiFromHomeMs = Math.round(performance.now() - began)
-    return `${route.from} in ${site.operatorZone} asks ${vip.address}: ${version.parse(JSON.parse(body)).server} answers`
+    return `${route.from} in ${site.operatorZone} asks ${vip.address}: ${parseJson(body, version).server} answers`
   })
   await checks.run('api-from-control-plane', async () => {
     const body = await askOwnApi(stage, vip.address)
-    return `it asks ${vip.address} in ${vip.zone}: ${version.parse(JSON.parse(body)).server} answers`
+    return `it asks ${vip.address} in ${vip.zone}: ${parseJson(body, version).server} answers`
   })
   await checks.run('addresses', async () => {
     const machines = [balancer, controlPlane, etcd]

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { jsonOf } from '../../json.ts'
 import { expect } from '../checks.ts'
 import { clientPort } from '../etcd/client.ts'
 import { memberOf } from '../etcd/configuration.ts'
@@ -70,7 +71,7 @@ export async function checkDatabase({ controlPlane, etcd }: TogetherStage): Prom
   const ca = '/etc/seeder/trust/etcd-ca.crt'
   const pair = ['crt', 'key'].map((ending) => `/etc/seeder/tls/apiserver-etcd-client.${ending}`)
   const health = await agent.output(['/usr/bin/python3', '-c', healthProgram, where, ca, ...pair])
-  const answer = z.object({ health: z.literal('true') }).safeParse(JSON.parse(health))
+  const answer = z.object({ health: z.literal('true') }).safeParse(jsonOf(health))
   expect(answer.success, `etcd says ${health.trim()}`)
   const without = await agent.exec(['/usr/bin/python3', '-c', healthProgram, where, ca, '', ''])
   expect(without.exitCode !== 0, 'etcd also answers without a certificate')

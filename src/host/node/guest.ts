@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { interruption } from '../../interruption.ts'
+import { anyJson } from '../../json.ts'
+import { saidLine } from '../../printable.ts'
 import { SeederError } from '../../report/error.ts'
 import { type Argv, type Host, lastWords } from '../commands.ts'
 import { isRunning } from './machine.ts'
@@ -25,7 +27,7 @@ export interface Status {
   readonly reason: string
 }
 
-const statusSchema = z.object({ state: z.enum(['ready', 'failed', 'pending']), reason: z.string() })
+const statusSchema = z.object({ state: z.enum(['ready', 'failed', 'pending']), reason: saidLine })
 
 /** The host's command that runs one in a guest. */
 export function guestCommand(vmid: number, argv: Argv, timeoutSeconds: number): Argv {
@@ -46,7 +48,7 @@ export async function guestExec(
   // The agent itself may hang: qm waits for it without an end.
   const ended = await host.run(command, { timeoutMs: (timeoutSeconds + 60) * 1000 })
   if (ended.code !== 0) throw new SeederError(`The agent of VM ${vmid} does not answer: ${lastWords(ended)}`)
-  const said = reply.safeParse(parseJson(ended.stdout))
+  const said = reply.safeParse(anyJson(ended.stdout))
   if (!said.success || !said.data.exited) {
     throw new SeederError(`${argv.join(' ')} in VM ${vmid} did not end within ${timeoutSeconds} seconds`)
   }
@@ -69,7 +71,7 @@ export async function guestOutput(
 /** What first boot has come to; undefined while the agent does not answer. */
 export async function readStatus(host: Host, vmid: number): Promise<Status | undefined> {
   const ended = await guestExec(host, vmid, ['/usr/lib/seeder/status'], 30).catch(() => undefined)
-  return statusSchema.safeParse(parseJson(ended?.stdout ?? '')).data
+  return statusSchema.safeParse(anyJson(ended?.stdout ?? '')).data
 }
 
 const pauseMs = 3000
@@ -114,12 +116,4 @@ export async function awaitReady(
   throw new SeederError(`${name} (VM ${vmid}) runs, but is not ready after ${seconds} seconds: ${seen}`, {
     fix: look,
   })
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

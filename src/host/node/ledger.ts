@@ -1,8 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { parseJson, whyNot } from '../../json.ts'
 import { roleNames } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
+import { readText } from '../../text-file.ts'
 import { makePrivateFolder, removeDurably, writeAtomically } from '../atomic-file.ts'
 
 /** Where this host has an entry for every node that it made or is about to make. */
@@ -69,11 +71,11 @@ export class Ledger {
   private async readOne(file: string): Promise<NodeEntry> {
     const path = join(this.folder, file)
     try {
-      const entry = entrySchema.parse(JSON.parse(await readFile(path, 'utf8')))
-      if (`${entry.name}.json` !== file) throw new Error(`it is about ${entry.name}`)
+      const entry = parseJson(await readText(path), entrySchema)
+      if (`${entry.name}.json` !== file) throw new SeederError(`it is about ${entry.name}`)
       return entry
     } catch (cause) {
-      throw new SeederError(`${path} is not an entry that \`seeder node\` wrote`, {
+      throw new SeederError(`${path} is not an entry that \`seeder node\` wrote: ${whyNot(cause)}`, {
         fix: 'restore it; only when its VM is gone for good, remove it',
         cause,
       })

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { parseJson, whyNot } from '../../json.ts'
+import { saidLine } from '../../printable.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
 import type { Guest } from '../guests.ts'
@@ -10,32 +12,34 @@ import { sortOut } from './machine.ts'
 /** A node as it is listed. */
 export const nodeRowSchema = z
   .object({
-    name: z.string(),
-    role: z.string(),
+    name: saidLine,
+    role: saidLine,
     vmid: z.int(),
-    addresses: z.record(z.string(), z.string()).readonly(),
+    addresses: z.record(saidLine, saidLine).readonly(),
     /** The version of the template that it is a clone of. */
-    version: z.string(),
+    version: saidLine,
     /** The current template's; null when there is none. */
-    current: z.string().nullable(),
+    current: saidLine.nullable(),
     /** Whether it was made from another template than the current one; null when that is not known. */
     behind: z.boolean().nullable(),
     /** `running`, `stopped`; or what is the matter with it. */
-    state: z.string(),
+    state: saidLine,
   })
   .readonly()
 
 export type NodeRow = z.output<typeof nodeRowSchema>
 
-const machines = z.array(z.object({ vmid: z.coerce.number(), status: z.string() }))
+const machines = z.array(z.object({ vmid: z.coerce.number(), status: saidLine }))
 
 /** Which VMs of this Proxmox node run, by id. */
 export async function readStates(host: Host, node: string): Promise<Map<number, string>> {
   const text = await host.output(['pvesh', 'get', `/nodes/${node}/qemu`, '--output-format', 'json'])
   try {
-    return new Map(machines.parse(JSON.parse(text)).map(({ vmid, status }) => [vmid, status]))
+    return new Map(parseJson(text, machines).map(({ vmid, status }) => [vmid, status]))
   } catch (cause) {
-    throw new SeederError(`pvesh says nothing that can be read about the VMs of ${node}`, { cause })
+    throw new SeederError(`pvesh says nothing that can be read about the VMs of ${node}: ${whyNot(cause)}`, {
+      cause,
+    })
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { anyJson } from '../../json.ts'
 import type { Host } from '../commands.ts'
 
 const neighbours = z.array(
@@ -27,12 +28,7 @@ export async function answeringAddresses(
 
 async function isReachable(host: Host, bridge: string, address: string): Promise<boolean> {
   const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge])
-  try {
-    // What the host merely remembers of somebody who left is another state.
-    return neighbours
-      .parse(JSON.parse(stdout))
-      .some(({ state }) => state.some((one) => one === 'REACHABLE' || one === 'PERMANENT'))
-  } catch {
-    return false
-  }
+  const found = neighbours.safeParse(anyJson(stdout)).data ?? []
+  // What the host merely remembers of somebody who left is another state.
+  return found.some(({ state }) => state.some((one) => one === 'REACHABLE' || one === 'PERMANENT'))
 }

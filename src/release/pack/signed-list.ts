@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { type Manifest, manifestName, manifestSchema } from '../../build/manifest.ts'
 import { type BundleList, bundleListName } from '../../bundle/index.ts'
 import type { Release, Releases } from '../../github/release.ts'
+import { parseJson, whyNot } from '../../json.ts'
 import { SeederError } from '../../report/error.ts'
 import { readBundleList } from '../bundle-list.ts'
 import { notAsPublished } from '../proof.ts'
@@ -49,9 +50,9 @@ export async function readSignedList(
 function manifestOf(release: Release, text: Buffer): Manifest {
   let manifest: Manifest
   try {
-    manifest = manifestSchema.parse(JSON.parse(text.toString()))
+    manifest = parseJson(text.toString(), manifestSchema)
   } catch (cause) {
-    throw notAsPublished(release, 'its manifest cannot be read', cause)
+    throw notAsPublished(release, `its manifest cannot be read: ${whyNot(cause)}`, cause)
   }
   if (formatTag(manifest) === release.tag) return manifest
   throw notAsPublished(release, `its manifest is of ${formatTag(manifest)}`)
