@@ -717,8 +717,18 @@ require_stage_room() {
       "make room on the file system of $STAGE"
 }
 
+# principals_of SIGNATURE: every name that ALLOWED_SIGNERS has for the key that made it, a line each. ssh-keygen looks at the
+# first line with the key only, which may be for another namespace: it gets each line by itself. `!NAME` says who it is not.
+principals_of() {
+  local line
+  while IFS= read -r line || [[ -n $line ]]; do
+    [[ $line =~ ^[[:space:]]*[^#[:space:]] ]] || continue
+    ssh-keygen -Y find-principals -s "$1" -f <(printf '%s\n' "$line") 2>/dev/null || true
+  done <"$ALLOWED_SIGNERS" | tr , '\n' | awk '/^[^!]/ && !known[$0]++'
+}
+
 verify_signature() {
-  local dir=$1 signer
+  local dir=$1 name signer='' signers=()
   SIGNED=''
   if [[ ! -e $STAGED/SHA256SUMS.sig ]]; then
     [[ $ALLOW_UNSIGNED == 1 ]] || fail "the image in $dir is not signed (it has no SHA256SUMS.sig)" \
@@ -733,12 +743,17 @@ verify_signature() {
     return
   fi
   ! through_sudo || require_root_owned "$ALLOWED_SIGNERS"
-  signer=$(ssh-keygen -Y find-principals -s "$STAGED/SHA256SUMS.sig" -f "$ALLOWED_SIGNERS" 2>/dev/null | head -n 1) || true
-  signer=${signer%%,*}
-  [[ -n $signer ]] || fail "$dir is signed by nobody in $ALLOWED_SIGNERS" 'do not use it, or add the signer if you know the key'
-  ssh-keygen -Y verify -f "$ALLOWED_SIGNERS" -I "$signer" -n seeder -s "$STAGED/SHA256SUMS.sig" \
-    <"$STAGED/SHA256SUMS" >/dev/null 2>&1 ||
-    fail "the signature of $dir/SHA256SUMS by $signer is wrong" 'the file was changed after it was signed: download it again'
+  mapfile -t signers < <(principals_of "$STAGED/SHA256SUMS.sig")
+  ((${#signers[@]})) || fail "$dir is signed by nobody in $ALLOWED_SIGNERS" 'do not use it, or add the signer if you know the key'
+  for name in "${signers[@]}"; do
+    if ssh-keygen -Y verify -f "$ALLOWED_SIGNERS" -I "$name" -n seeder -s "$STAGED/SHA256SUMS.sig" \
+      <"$STAGED/SHA256SUMS" >/dev/null 2>&1; then
+      signer=$name
+      break
+    fi
+  done
+  [[ -n $signer ]] || fail "the signature of $dir/SHA256SUMS by $(IFS=,; echo "${signers[*]}") is wrong" \
+    'the file was changed after it was signed, or the signature or the key is for something else: download it again'
   SIGNED=1
   say "  signature: $signer"
 }

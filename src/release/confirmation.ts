@@ -66,12 +66,13 @@ export function confirmationsOf({ body }: Pick<Release, 'body'>): Confirmation[]
 
 /**
  * Who has confirmed a release: the names of those in `allowedSigners` whose signature is on a statement of this very disk and
- * lock. One that does not verify counts as none.
+ * lock. One that does not verify counts as none, and one by another name of `signer`, who signed the release, as theirs.
  */
 export async function confirmers(
   release: Pick<Release, 'body'>,
   { image, version, raw, lock }: Pick<Manifest, 'image' | 'version' | 'raw' | 'lock'>,
   allowedSigners: string,
+  signer?: string,
 ): Promise<string[]> {
   const names = new Set<string>()
   for (const { statement, signature } of confirmationsOf(release)) {
@@ -81,8 +82,9 @@ export async function confirmers(
       statement.raw === raw.sha256 &&
       statement.lock === lock.sha256
     if (!isOfIt) continue
-    const name = await verifyText(textOf(statement), signature, allowedSigners, CONFIRMATION_NAMESPACE)
-    if (name !== undefined) names.add(name)
+    const found = await verifyText(textOf(statement), signature, allowedSigners, CONFIRMATION_NAMESPACE)
+    if (!found) continue
+    names.add(signer !== undefined && found.names.includes(signer) ? signer : found.name)
   }
   return [...names].sort()
 }

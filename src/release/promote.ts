@@ -80,7 +80,8 @@ async function verify(
   const { manifest, signer } = await verifyRelease(releases, release, policy, signal)
   if (policy.builders > 1) {
     const { allowedSigners } = policy
-    const confirmed = allowedSigners === undefined ? [] : await confirmers(release, manifest, allowedSigners)
+    const confirmed =
+      allowedSigners === undefined ? [] : await confirmers(release, manifest, allowedSigners, signer)
     requireBuilders(release.tag, policy.builders, signer, confirmed)
   }
   return signer

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { execa } from '../child-process.ts'
 import { workIn } from '../disk-error.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { readText } from '../text-file.ts'
 import { SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 
 /** What a signature is for, so that one made for mail or git is not taken for one of an image. */
@@ -47,6 +48,13 @@ export async function signText(key: string, text: string, namespace: string): Pr
   }
 }
 
+/** Who made a signature. */
+export interface FoundSigner {
+  readonly name: string
+  /** Every name that the file of signers has for this key, whatever for: they are of one and the same signer. */
+  readonly names: readonly string[]
+}
+
 /**
  * Who signed a text for `namespace`, of those in `allowedSigners`; undefined when the signature is nobody's, or wrong.
  */
@@ -55,23 +63,14 @@ export async function verifyText(
   signature: string,
   allowedSigners: string,
   namespace: string,
-): Promise<string | undefined> {
+): Promise<FoundSigner | undefined> {
   const folder = await mkdtemp(join(tmpdir(), 'seeder-verify-'))
   try {
     const file = join(folder, 'signature')
     await writeFile(file, signature)
-    const found = await execa(
-      'ssh-keygen',
-      ['-Y', 'find-principals', '-s', file, '-f', allowedSigners],
-      quiet,
-    )
-    for (const name of found.exitCode === 0 ? found.stdout.split(/[,\n]/) : []) {
-      if (name === '') continue
-      const argv = ['-Y', 'verify', '-f', allowedSigners, '-I', name, '-n', namespace, '-s', file]
-      const { exitCode } = await execa('ssh-keygen', argv, { ...quiet, stdin: 'pipe', input: text })
-      if (exitCode === 0) return name
-    }
-    return undefined
+    const { names } = await findPrincipals(file, allowedSigners)
+    const { name } = await verifyAsAny(names, text, file, allowedSigners, namespace)
+    return name === undefined ? undefined : { name, names }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -135,40 +134,65 @@ export async function verifySums(folder: string, allowedSigners: string): Promis
     })
   })
   const { names, stderr } = await findPrincipals(signature, allowedSigners)
-  const [signer] = names
-  if (signer === undefined) {
+  if (names.length === 0) {
     throw new SeederError(`SHA256SUMS is signed by nobody in ${allowedSigners}`, {
       fix: 'do not use the image, or add the signer if you know the key',
       cause: stderr,
     })
   }
-  const verified = await verifyAs(signer, text, signature, allowedSigners, NAMESPACE)
-  if (verified.exitCode === 0) return signer
-  throw new SeederError(`the signature of SHA256SUMS by ${signer} is wrong`, {
-    fix: 'the file was changed after it was signed, or the signature is for something else: do not use it',
+  const verified = await verifyAsAny(names, text, signature, allowedSigners, NAMESPACE)
+  if (verified.name !== undefined) return verified.name
+  throw new SeederError(`the signature of SHA256SUMS by ${names.join(', ')} is wrong`, {
+    fix: 'the file was changed after it was signed, or the signature or the key is for something else: do not use it',
     cause: verified.stderr,
   })
 }
 
-/** Whose key made the signature in a file, by the names in `allowedSigners`; and what ssh-keygen said. */
+/**
+ * Whose key made the signature in a file, by the names in `allowedSigners`; and what ssh-keygen said. It looks at the first
+ * line with the key only, which may be for another namespace: here it gets each line by itself.
+ */
 async function findPrincipals(
   signature: string,
   allowedSigners: string,
 ): Promise<{ names: string[]; stderr: string }> {
-  const argv = ['-Y', 'find-principals', '-s', signature, '-f', allowedSigners]
-  const { exitCode, stdout, stderr } = await execa('ssh-keygen', argv, quiet)
-  return { names: exitCode === 0 ? stdout.split(/[,\n]/).filter(Boolean) : [], stderr }
+  const lines = (await readText(allowedSigners, { pipes: true })).split('\n')
+  const folder = await mkdtemp(join(tmpdir(), 'seeder-signers-'))
+  const names = new Set<string>()
+  let last = ''
+  try {
+    const file = join(folder, 'line')
+    for (const line of lines.filter((one) => /^\s*[^#\s]/.test(one))) {
+      await writeFile(file, `${line}\n`)
+      const argv = ['-Y', 'find-principals', '-s', signature, '-f', file]
+      const { exitCode, stdout, stderr } = await execa('ssh-keygen', argv, quiet)
+      last = stderr || last
+      // `!NAME` says who it is not.
+      const found = exitCode === 0 ? stdout.split(/[,\n]/).filter((name) => /^[^!]/.test(name)) : []
+      for (const name of found) names.add(name)
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+  return { names: [...names], stderr: last }
 }
 
-function verifyAs(
-  name: string,
+/** The first of these names as which the signature is right; or what ssh-keygen said about the last of them. */
+async function verifyAsAny(
+  names: readonly string[],
   text: string | Buffer,
   signature: string,
   allowedSigners: string,
   namespace: string,
-) {
-  const argv = ['-Y', 'verify', '-f', allowedSigners, '-I', name, '-n', namespace, '-s', signature]
-  return execa('ssh-keygen', argv, { ...quiet, stdin: 'pipe', input: text })
+): Promise<{ name: string | undefined; stderr: string }> {
+  let last = ''
+  for (const name of names) {
+    const argv = ['-Y', 'verify', '-f', allowedSigners, '-I', name, '-n', namespace, '-s', signature]
+    const { exitCode, stderr } = await execa('ssh-keygen', argv, { ...quiet, stdin: 'pipe', input: text })
+    if (exitCode === 0) return { name, stderr: '' }
+    last = stderr
+  }
+  return { name: undefined, stderr: last }
 }
 
 const quiet = { reject: false, stdin: 'ignore' } as const

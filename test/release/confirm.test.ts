@@ -78,6 +78,14 @@ describe('a second build of the same disk', () => {
     expect(await promoted(2)).toMatchObject({ changed: true, signer: publisher.name })
     await expect(promoted(3)).rejects.toThrow(`only ${publisher.name}, ${second.name} signed it`)
   })
+
+  it('by the same key under another name is of the same builder', async () => {
+    const [, , ...publicKey] = publisher.allowed.trim().split(' ')
+    const line = `twin@example.internal namespaces="seeder-rebuild" ${publicKey.join(' ')}\n`
+    await writeFile(allowed, `${await readFile(allowed, 'utf8')}${line}`)
+    await confirmed(publisher)
+    await expect(promoted(2)).rejects.toThrow(`only ${publisher.name} signed it`)
+  })
 })
 
 describe('nothing is gained by', () => {

@@ -23,6 +23,18 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true }))
 
+const publicPart = ({ allowed: line }: Signer) => line.split(' ').slice(2).join(' ').trim()
+
+/** What may stand in the file for the same key before the line that counts. */
+const otherLines: [string, (publicKey: string) => string][] = [
+  ['for git only', (publicKey) => `somebody@example.org namespaces="git" ${publicKey}`],
+  ['that has expired', (publicKey) => `somebody@example.org valid-before="20200101" ${publicKey}`],
+  ['of several for git', (publicKey) => `a@example.org,b@example.org namespaces="git,file" ${publicKey}`],
+  ['of a name with a blank', (publicKey) => `"some body" namespaces="git" ${publicKey}`],
+  ['of an authority', (publicKey) => `*@example.org cert-authority ${publicKey}`],
+  ['that is broken', () => 'somebody@example.org ssh-ed25519 AAAA'],
+]
+
 describe('a signature of SHA256SUMS', () => {
   it('is verified, and names its signer', async () => {
     await signSums(folder, key)
@@ -103,6 +115,29 @@ describe('a signature of SHA256SUMS', () => {
     await writeFile(allowed, signer.allowed.replace('namespaces="seeder" ', ''))
     await sign(folder, signer, 'git')
     await expect(verifySums(folder, allowed)).rejects.toThrow(/is wrong/)
+  })
+
+  it.each(otherLines)('counts, with another line for its key before: %s', async (_, before) => {
+    await writeFile(allowed, `# who may sign\n\n${before(publicPart(signer))}\n${signer.allowed.trimEnd()}`)
+    await signSums(folder, key)
+    await expect(verifySums(folder, allowed)).resolves.toBe(signer.name)
+    await writeFile(join(folder, 'SHA256SUMS'), 'other')
+    await expect(verifySums(folder, allowed)).rejects.toThrow(new RegExp(`by .*${signer.name}.* is wrong`))
+  })
+
+  it.each(otherLines.slice(0, 2))(
+    'counts for nothing when that line is the only one: %s',
+    async (_, line) => {
+      await writeFile(allowed, `${line(publicPart(signer))}\n`)
+      await signSums(folder, key)
+      await expect(verifySums(folder, allowed)).rejects.toThrow(/is wrong|signed by nobody/)
+    },
+  )
+
+  it('is by whom of a line it may be by, wildcards and exceptions included', async () => {
+    await writeFile(allowed, `!bad@example.org,*@example.org namespaces="seed*" ${publicPart(signer)}\n`)
+    await signSums(folder, key)
+    await expect(verifySums(folder, allowed)).resolves.toBe('*@example.org')
   })
 
   it('that is not there is refused', async () => {
