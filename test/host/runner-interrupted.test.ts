@@ -68,8 +68,8 @@ async function isInstalled(): Promise<void> {
     await host.machine.read(`
       units() { systemctl show -P LoadState -P UnitFileState -P NeedDaemonReload seeder-runner seeder-runner-job | paste -sd ' '; }
       # The service writes what hides the storages from its next job, and has systemd read it in a moment.
-      for attempt in {1..300}; do [[ $(units) == *yes* ]] || break; sleep 0.1; done
-      units
+      for attempt in {1..300}; do line=$(units); [[ $line == *yes* ]] || break; sleep 0.1; done
+      echo "$line"
       # It is stopping for a moment between two jobs.
       timeout 20 sh -c 'until systemctl show -P ActiveState seeder-runner | grep -qE "^(active|activating)$"; do sleep 0.1; done'
       echo runs; visudo -c >/dev/null`),
