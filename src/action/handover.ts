@@ -10,11 +10,12 @@ import type { Context } from '../commands/context.ts'
 import { evidenceNames } from '../evidence/names.ts'
 import { loadImage, type Variant } from '../image/definition.ts'
 import { lockDigest, readLock } from '../image/lock.ts'
+import { interruption } from '../interruption.ts'
 import { MOST_BYTES } from '../release/small-asset.ts'
 import { SUMS_FILE } from '../release/sums.ts'
 import { formatTag, type Tag } from '../release/tag.ts'
 import { REPORT_FILE } from '../release/test-report.ts'
-import { SeederError } from '../report/error.ts'
+import { describeError, SeederError } from '../report/error.ts'
 import { makeRunFolder } from '../run-folder.ts'
 import { type ArtifactSettings, downloadArtifact, uploadFile } from './artifact.ts'
 
@@ -34,7 +35,10 @@ const MOST_OF_DISK = 16 * 1024 ** 3
 /** Bytes of all small files, zipped. */
 const MOST_OF_SMALL = 4 * MOST_BYTES
 
-/** Uploads what a release brings of a build's bundle: the machine that publishes has no package store. */
+/**
+ * Uploads a build's bundle: the machine that publishes has no package store. Of a build that was not made on this machine there
+ * are no files to be had; it is said, and it can be published without them.
+ */
 export async function handOverBundle(
   folder: string,
   manifest: Manifest,
@@ -43,8 +47,15 @@ export async function handOverBundle(
   context: Context,
 ): Promise<void> {
   const out = join(temporary, bundleName(manifest))
-  const { file } = await bundleCommand({ of: folder, out }, context, settings.env)
-  await uploadFile(file, settings)
+  try {
+    await bundleCommand({ of: folder, out }, context, settings.env)
+  } catch (error) {
+    interruption.throwIfAborted()
+    if (!(error instanceof SeederError)) throw error
+    const [why] = describeError(error).split('\n')
+    return context.progress().note(`its bundle is not left for a job that publishes: ${why}`)
+  }
+  await uploadFile(out, settings)
 }
 
 /** What a build of an image has to be here. Throws as `loadImage` and `readLock`, and SeederError where there is no commit. */
