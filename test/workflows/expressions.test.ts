@@ -184,6 +184,23 @@ describe('deploy.yml', async () => {
   })
 })
 
+describe('the workflow of the README', async () => {
+  const readme = await readFile(join(checkout, 'README.md'), 'utf8')
+  const { jobs } = parse(/^```yaml\n(on: .*?)^```$/ms.exec(readme)?.[1] ?? '')
+
+  it.each<[string, { readonly [key: string]: Value }, string[]]>([
+    ['a pull request', { ref: 'refs/pull/7/merge', ref_type: 'branch', ...pull(false).github }, ['build']],
+    ['a pull request of a fork', { ref: 'refs/pull/7/merge', ref_type: 'branch', ...pull(true).github }, []],
+    ['what is merged', { ref: 'refs/heads/main', ref_type: 'branch', event: {} }, ['build', 'publish']],
+    ['a tag', { ref: 'refs/tags/promote/haproxy-3.0.11-1', ref_type: 'tag', event: {} }, ['promote']],
+  ])('%s', (_what, github, expected) => {
+    const contexts = { github: { repository: 'operator/platform', ...github } }
+    const own = Object.keys(jobs).filter((name) => jobs[name].if !== undefined)
+    expect(own.filter((name) => evaluate(jobs[name].if, contexts) === true)).toEqual(expected)
+    expect([jobs.publish.needs, jobs.deploy.needs]).toEqual(['build', 'promote'])
+  })
+})
+
 describe('action.yml', async () => {
   const { runs } = parse(await readFile(join(checkout, 'action.yml'), 'utf8'))
   const [, attest, notice] = runs.steps
