@@ -13,6 +13,7 @@ const system = [
   'test/image/ubuntu.test.ts',
   'test/image/first-boot/any-values.test.ts',
   'test/image/first-boot/etcd-*.test.ts',
+  'test/image/first-boot/firewall-unit.test.ts',
   'test/image/first-boot/kubernetes-kubeadm.test.ts',
   'test/image/first-boot/routes.test.ts',
   'test/image/first-boot/vrrp.test.ts',
