@@ -132,7 +132,8 @@ describe('kubeadm fails', () => {
       `seeder-kubeadm: kubeadm join came to nothing: ${why}; the next attempt is in 10 s`,
     )
     expect(await node.read(files.state)).toBe(`retrying: attempt 1 of kubeadm join came to nothing: ${why}\n`)
-    const { stdout } = await node.enter('/usr/lib/seeder/status')
+    const status = '/usr/lib/seeder/firewall load; /usr/lib/seeder/status'
+    const { stdout } = await node.enter('/bin/bash', '-c', status)
     expect(JSON.parse(stdout)).toMatchObject({
       state: 'ready',
       reason: `worker 10.0.0.70, joins the cluster behind 10.0.0.115:6443; kubeadm: retrying: attempt 1 of kubeadm join came to nothing: ${why.replaceAll('"', '')}`,
