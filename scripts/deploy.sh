@@ -102,21 +102,31 @@ exec {LOCK}</dev/null
 
 # --- telling
 
-# say TEXT: a line on standard error. It may fail, as when nobody reads any more or a disk is full; what is done goes on. A
-# process of its own writes it, as SIGPIPE would end this one.
-say() {
+# write_line TEXT: a line on standard error. It may fail, as when nobody reads any more or a disk is full; what is done goes
+# on. A process of its own writes it, as SIGPIPE would end this one.
+write_line() {
   local status=0
   [[ -z $MUTE ]] || return 0
-  timeout --foreground "$SAY_SECONDS" printf '%s\n' "$*" >&2 2>/dev/null {LOCK}>&- </dev/null || status=$?
+  timeout --foreground "$SAY_SECONDS" printf '%s\n' "$1" >&2 2>/dev/null {LOCK}>&- </dev/null || status=$?
   ((status != 124)) || MUTE=1
 }
+
+# shown TEXT: as it may stand on a screen and in the log of a workflow, whoever wrote it: short, on one line, in ASCII.
+shown() {
+  local LC_ALL=C text=$1
+  ((${#text} <= 1200)) || text=${text:0:1200}...
+  text=${text//[^ -~]/?}
+  printf '%s' "${text//'##['/'##('}"
+}
+
+say() { write_line "$(shown "$*")"; }
 
 verbose() { [[ -z $VERBOSE ]] || say "    $*"; }
 
 # fail WHAT [FIX [STATUS]]: what was attempted and found, in a line, and what to do about it.
 fail() {
-  say "deploy: $1"
-  [[ -z ${2-} ]] || say "  → $2"
+  write_line "deploy: $(shown "$1")"
+  [[ -z ${2-} ]] || write_line "  → $2"
   exit "${3-1}"
 }
 

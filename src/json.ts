@@ -23,7 +23,8 @@ export function parseJson<S extends z.ZodType>(text: string, schema: S): z.outpu
 
 /** As `parseJson`, of JSON that was parsed before. */
 export function checkJson<S extends z.ZodType>(value: unknown, schema: S): z.output<S> {
-  const checked = schema.safeParse(value, { error: describeIssue, reportInput: true })
+  // Not with the input in its issues: of a value with very many levels zod could not make its error.
+  const checked = schema.safeParse(value, { error: describeIssue })
   if (checked.success) return checked.data
   const faults = flattenIssues(checked.error.issues).map(({ text }) => bounded(oneLine(text), 300))
   const more = faults.length - MOST_FAULTS

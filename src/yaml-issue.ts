@@ -24,7 +24,7 @@ export function describeIssue(issue: RawIssue): string | undefined {
     case 'invalid_value': {
       const allowed = issue.values.map(String)
       if (issue.input === undefined) return `missing; add it (one of ${allowed.join(', ')})`
-      return `${found}; ${suggestion(String(issue.input), allowed)}`
+      return `${found}; ${suggestion(scalarText(issue.input), allowed)}`
     }
     case 'unrecognized_keys': {
       const known = knownKeys(issue.inst)
@@ -89,6 +89,11 @@ function jsonText(value: unknown): string {
   } catch {
     return 'a value that contains itself'
   }
+}
+
+/** A list or a map resembles no word; one of very many levels cannot even be written. */
+function scalarText(value: unknown): string {
+  return typeof value === 'object' ? '' : String(value)
 }
 
 /** What to write instead of `word`: the nearest of `known` when one is near, else the list of them. */

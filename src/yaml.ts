@@ -111,12 +111,18 @@ export function parseYaml<S extends z.ZodType>(text: string, file: string, schem
   }
 }
 
+/** The engine's words for that. */
+const TOO_DEEP = /call stack/
+
 /** The parser goes down by itself with every level: a text with very many of them ends it. */
 function documentOf(text: string, file: string, lineCounter: LineCounter): Document {
   try {
-    return parseDocument(text, { lineCounter, prettyErrors: false })
+    const doc = parseDocument(text, { lineCounter, prettyErrors: false })
+    const [deep] = doc.errors.filter(({ message }) => TOO_DEEP.test(message))
+    if (deep) throw new Error(deep.message)
+    return doc
   } catch (cause) {
-    throw new UsageError(`${file}: cannot be read as YAML; see whether it has too many levels`, { cause })
+    throw new UsageError(`${file}: has too many levels; write lists and maps beside each other`, { cause })
   }
 }
 
@@ -170,6 +176,9 @@ function plainValue(doc: Document, file: string): unknown {
     return doc.toJS()
   } catch (cause) {
     const found = cause instanceof Error ? firstLine(cause.message) : String(cause)
+    if (TOO_DEEP.test(found)) {
+      throw new UsageError(`${file}: has too many levels; write lists and maps beside each other`, { cause })
+    }
     throw new UsageError(`${file}: ${found}; write the repeated values out`, { cause })
   }
 }
