@@ -28,6 +28,7 @@ const system = [
   'test/host/deploy-versions.test.ts',
   'test/host/deploy-volumes.test.ts',
   'test/host/deploy-signers.test.ts',
+  'test/mutation/*.test.ts',
   'test/page/browser.test.ts',
   'test/pki/first-boot.test.ts',
   'test/pki/full-disk.test.ts',

@@ -84,6 +84,12 @@ export class Node {
     await chmod(join(this.root, path), mode)
   }
 
+  /** As `write`, of what may be no text. */
+  async writeBytes(path: string, content: Buffer): Promise<void> {
+    await mkdir(dirname(join(this.root, path)), { recursive: true })
+    await writeFile(join(this.root, path), content)
+  }
+
   /** A file's permissions, in octal as in `600`; undefined if there is no such file. */
   async mode(path: string): Promise<string | undefined> {
     const found = await stat(join(this.root, path)).catch(() => undefined)
