@@ -221,7 +221,7 @@ set_minimum() {
     [[ $word =~ ^($IMAGE_PATTERN)=($VERSION_PATTERN)$ ]] ||
       fail "$2: found ${word@Q}" 'write MINIMUM=IMAGE=VERSION, for example MINIMUM=haproxy=3.0.11-2,etcd=3.6.16-1' 2
     [[ ${MINIMUM[${BASH_REMATCH[1]}]-${BASH_REMATCH[2]}} == "${BASH_REMATCH[2]}" ]] ||
-      fail "$2 asks for ${BASH_REMATCH[2]} of ${BASH_REMATCH[1]}; above it is ${MINIMUM[${BASH_REMATCH[1]}]}" 'leave one of them' 2
+      fail "$2 sets ${BASH_REMATCH[2]} of ${BASH_REMATCH[1]}; above it is ${MINIMUM[${BASH_REMATCH[1]}]}" 'leave one of them' 2
     MINIMUM[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
   done
 }

@@ -154,7 +154,7 @@ test('nobody goes below the minimum of the policy, and no option changes it', as
 test.each<[string[], string]>([
   [['MINIMUM=haproxy'], "line 4: found 'haproxy'"],
   [['MINIMUM=haproxy=3.0.11'], "found 'haproxy=3.0.11'"],
-  [['MINIMUM=haproxy=3.0.11-1', 'MINIMUM=etcd=1-1 haproxy=3.0.9-1'], 'line 5 asks for 3.0.9-1 of haproxy'],
+  [['MINIMUM=haproxy=3.0.11-1', 'MINIMUM=etcd=1-1 haproxy=3.0.9-1'], 'line 5 sets 3.0.9-1 of haproxy'],
   [['ALLOW_OLDER=yes'], "ALLOW_OLDER is 'yes'"],
 ])('a policy of %j is refused', async (lines, words) => {
   await policy(...lines)
