@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { childEnvironment, execa } from '../child-process.ts'
+import { execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /** Arguments for `unshare` that run a command as root of its own user, network, mount and process namespaces. */
@@ -35,7 +35,8 @@ export async function runInNamespaces(
 ): Promise<number> {
   const child = spawn('unshare', namespaceArguments(command), {
     stdio: ['pipe', 'inherit', 'inherit'],
-    env: { ...childEnvironment(), ...environment },
+    // It is this program once more, which a step of a workflow gives its inputs by variables.
+    env: { ...process.env, ...environment },
   })
   let interrupted = 0
   const interrupt = (_: NodeJS.Signals, number: number) => {

@@ -41,14 +41,12 @@ export function visibleJson(value: unknown, indent: number): string {
 
 /** Text with at most `most` bytes of UTF-8; what is cut off is an ellipsis. */
 export function bounded(text: string, most: number): string {
-  const bytes = Buffer.from(text)
+  const encoder = new TextEncoder()
+  const bytes = encoder.encode(text)
   if (bytes.length <= most) return text
-  const room = most - Buffer.byteLength('…')
+  const room = most - encoder.encode('…').length
   // Half a character at the end becomes U+FFFD.
-  return `${bytes
-    .subarray(0, room)
-    .toString()
-    .replace(/\ufffd+$/, '')}…`
+  return `${new TextDecoder().decode(bytes.subarray(0, room)).replace(/\ufffd+$/, '')}…`
 }
 
 function escaped(character: string): string {

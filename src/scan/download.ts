@@ -71,7 +71,7 @@ function parse(file: string, text: string): unknown[] {
       .filter((line) => line.trim() !== '')
       .map(jsonOf)
   } catch (cause) {
-    throw new SeederError(`${file} is no JSON that can be read: ${whyNot(cause)}`, {
+    throw new SeederError(`${file} cannot be used: ${whyNot(cause)}`, {
       fix: 'download it again',
       cause,
     })

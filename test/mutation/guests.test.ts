@@ -83,7 +83,7 @@ test('the status of a clone', async () => {
     const { what, said } = answer(status, round)
     const found = await readStatus(hostThatSays(said), 200)
     const wrong = complaints({ code: 0, stdout: found?.reason ?? '', stderr: '' }, [], true)
-    if (found && found.reason.includes('\n')) wrong.push('its reason has more than one line')
+    if (found?.reason.includes('\n')) wrong.push('its reason has more than one line')
     if (wrong.length > 0) failures.push(`round ${round} (${what}): ${wrong.join('; ')}`)
   }
   expect(first(failures)).toBe('')

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SeederError } from '../../report/error.ts'
 import { type Argv, briefly, type Host, lastWords } from '../commands.ts'
 import { type Guest, readGuests } from '../guests.ts'
-import { readVolumes } from '../storage.ts'
+import { readVolumes, type Volume } from '../storage.ts'
 import { diskAt } from '../templates.ts'
 import type { NodeEntry } from './ledger.ts'
 import { type Ownership, ownership } from './ownership.ts'
@@ -93,9 +93,12 @@ export async function destroyMachine(
     await host.output(stop)
   }
   if (guest.settings.get('protection') === '1') await host.output(['qm', 'set', id, '--protection', '0'])
-  await host.output(['qm', 'destroy', id, '--purge', '1', '--destroy-unreferenced-disks', '1'])
+  const storages = [...storagesOf(guest), ...(await templateStorages(entry))]
+  // Not with --destroy-unreferenced-disks: that clears every storage, also of what somebody else has put there.
+  await host.output(['qm', 'destroy', id, '--purge', '1'])
+  await freeVolumes(host, entry, storages)
   // It only warns about a disk that it could not remove.
-  const left = (await readVolumes(host)).filter(({ vmid }) => vmid === entry.vmid)
+  const left = await volumesOn(host, entry, storages)
   if (left.length === 0) return
   const volumes = left.map(({ id: volume }) => volume).join(' ')
   throw new SeederError(`VM ${id} of ${entry.name} was destroyed, but not all of its disks: ${volumes}`, {
@@ -109,9 +112,32 @@ export async function destroyMachine(
  * @param entry of a node that was never complete, and whose id no guest has
  */
 export async function freeStrays(host: Host, entry: NodeEntry): Promise<void> {
-  for (const { id, vmid } of await readVolumes(host)) {
-    if (vmid === entry.vmid) await host.output(['pvesm', 'free', id])
-  }
+  await freeVolumes(host, entry, await templateStorages(entry))
+}
+
+/** Frees the disks with a node's id on storages that its own disks are made on; on others they are somebody else's. */
+async function freeVolumes(host: Host, entry: NodeEntry, storages: readonly string[]): Promise<void> {
+  for (const { id } of await volumesOn(host, entry, storages)) await host.output(['pvesm', 'free', id])
+}
+
+async function volumesOn(host: Host, entry: NodeEntry, storages: readonly string[]): Promise<Volume[]> {
+  return (await readVolumes(host)).filter(
+    ({ id, vmid }) => vmid === entry.vmid && storages.some((name) => id.startsWith(`${name}:`)),
+  )
+}
+
+/** A clone's disks are made where its template's are. */
+async function templateStorages({ template }: NodeEntry): Promise<string[]> {
+  const guest = (await readGuests()).find(({ vmid }) => vmid === template.vmid)
+  return guest === undefined ? [] : storagesOf(guest)
+}
+
+/** The storages of the disks that a guest's configuration names. */
+function storagesOf({ settings }: Guest): string[] {
+  return [...settings].flatMap(([key, value]) => {
+    const [, name] = /^(?:file=)?([a-zA-Z][\w.-]*):/.exec(value) ?? []
+    return name !== undefined && /^(ide|sata|scsi|virtio|efidisk|tpmstate|unused)\d+$/.test(key) ? [name] : []
+  })
 }
 
 /** Seconds that a command which outlived its run may take. */

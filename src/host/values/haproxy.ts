@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { networkRange } from '../../platform/address.ts'
 import {
   checkForms,
@@ -86,15 +85,11 @@ function checkVips(values: NodeValues): ValueProblem[] {
   })
 }
 
-function isAddressWithPrefix(text: string): boolean {
-  return z.cidrv4().safeParse(text).success
-}
-
 function checkPeers(values: NodeValues): ValueProblem[] {
   const [vip = ''] = words(values.VIP)
   return words(values.VRRP_PEERS).flatMap((peer): ValueProblem[] => {
     if (!isHostAddress(peer)) return [{ key: 'VRRP_PEERS', reason: `${shown(peer)} is not an IPv4 address` }]
-    if (!isAddressWithPrefix(vip) || inNetwork(peer, vip)) return []
+    if (!isVip(vip) || inNetwork(peer, vip)) return []
     return [{ key: 'VRRP_PEERS', reason: `${peer} is not in the network of the (first) VIP, ${vip}` }]
   })
 }

@@ -38,6 +38,7 @@ const VALUES = [
     'a=10.0.0.66:6443:6443',
     'a=b=c',
   ],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell's own braces
   ...['*', '?', '/*', '~', '$(id)', '`id`', '$HOME', '${x}', 'a;b', 'a|b', 'a&b', '!!', '%s%n', '-n', '--'],
   ...[
     'new',

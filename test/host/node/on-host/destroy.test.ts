@@ -61,11 +61,18 @@ describe('seeder node destroy', { timeout: 120_000 }, () => {
     await must(at.host, ['qm', 'start', '201'])
     expect(await at.refused('destroy', 'w3', 'w2')).toContain('w2 (VM 201) runs')
     expect(existsSync(at.host.path('/var/lib/seeder/nodes/w3.json'))).toBe(true)
+    // Somebody else's, on a storage that has nothing of the node's.
+    await must(at.host, ['pvesm', 'alloc', 'local-zfs', '201', 'vm-201-disk-7', '1M'])
     await at.ok('destroy', 'w2', '--force')
     expect((await at.host.configs()).has(201)).toBe(false)
     expect((await at.host.faults.calls()).map((words) => words.join(' '))).toContain(
-      'qm destroy 201 --purge 1 --destroy-unreferenced-disks 1',
+      'qm destroy 201 --purge 1',
     )
+    const { volumes } = await hostState(at.host)
+    expect(volumes.filter((volume) => volume.includes('vm-201-'))).toEqual([
+      expect.stringMatching(/^local-zfs:vm-201-disk-7/),
+    ])
+    await must(at.host, ['pvesm', 'free', 'local-zfs:vm-201-disk-7'])
   })
 
   it('takes a protection away that somebody gave it', async () => {
