@@ -16862,15 +16862,13 @@ function visibleJson(value, indent) {
 }
 /** Text with at most `most` bytes of UTF-8; what is cut off is an ellipsis. */
 function bounded(text, most) {
-    const bytes = Buffer.from(text);
+    const encoder = new TextEncoder();
+    const bytes = encoder.encode(text);
     if (bytes.length <= most)
         return text;
-    const room = most - Buffer.byteLength('…');
+    const room = most - encoder.encode('…').length;
     // Half a character at the end becomes U+FFFD.
-    return `${bytes
-        .subarray(0, room)
-        .toString()
-        .replace(/\ufffd+$/, '')}…`;
+    return `${new TextDecoder().decode(bytes.subarray(0, room)).replace(/\ufffd+$/, '')}…`;
 }
 function escaped(character) {
     if (character === '\n')
@@ -45202,7 +45200,7 @@ function download_parse(file, text) {
             .map(jsonOf);
     }
     catch (cause) {
-        throw new SeederError(`${file} is no JSON that can be read: ${whyNot(cause)}`, {
+        throw new SeederError(`${file} cannot be used: ${whyNot(cause)}`, {
             fix: 'download it again',
             cause,
         });
@@ -47140,9 +47138,12 @@ async function destroyMachine(host, entry, guest, graceful) {
     }
     if (guest.settings.get('protection') === '1')
         await host.output(['qm', 'set', id, '--protection', '0']);
-    await host.output(['qm', 'destroy', id, '--purge', '1', '--destroy-unreferenced-disks', '1']);
+    const storages = [...storagesOf(guest), ...(await templateStorages(entry))];
+    // Not with --destroy-unreferenced-disks: that clears every storage, also of what somebody else has put there.
+    await host.output(['qm', 'destroy', id, '--purge', '1']);
+    await freeVolumes(host, entry, storages);
     // It only warns about a disk that it could not remove.
-    const left = (await readVolumes(host)).filter(({ vmid }) => vmid === entry.vmid);
+    const left = await volumesOn(host, entry, storages);
     if (left.length === 0)
         return;
     const volumes = left.map(({ id: volume }) => volume).join(' ');
@@ -47156,10 +47157,27 @@ async function destroyMachine(host, entry, guest, graceful) {
  * @param entry of a node that was never complete, and whose id no guest has
  */
 async function freeStrays(host, entry) {
-    for (const { id, vmid } of await readVolumes(host)) {
-        if (vmid === entry.vmid)
-            await host.output(['pvesm', 'free', id]);
-    }
+    await freeVolumes(host, entry, await templateStorages(entry));
+}
+/** Frees the disks with a node's id on storages that its own disks are made on; on others they are somebody else's. */
+async function freeVolumes(host, entry, storages) {
+    for (const { id } of await volumesOn(host, entry, storages))
+        await host.output(['pvesm', 'free', id]);
+}
+async function volumesOn(host, entry, storages) {
+    return (await readVolumes(host)).filter(({ id, vmid }) => vmid === entry.vmid && storages.some((name) => id.startsWith(`${name}:`)));
+}
+/** A clone's disks are made where its template's are. */
+async function templateStorages({ template }) {
+    const guest = (await readGuests()).find(({ vmid }) => vmid === template.vmid);
+    return guest === undefined ? [] : storagesOf(guest);
+}
+/** The storages of the disks that a guest's configuration names. */
+function storagesOf({ settings }) {
+    return [...settings].flatMap(([key, value]) => {
+        const [, name] = /^(?:file=)?([a-zA-Z][\w.-]*):/.exec(value) ?? [];
+        return name !== undefined && /^(ide|sata|scsi|virtio|efidisk|tpmstate|unused)\d+$/.test(key) ? [name] : [];
+    });
 }
 /** Seconds that a command which outlived its run may take. */
 const quietSeconds = 120;
@@ -48730,7 +48748,6 @@ function checkTiming(values) {
 
 
 
-
 /** The keys of a load balancer. */
 const haproxyKeys = [
     'API_BACKENDS',
@@ -48800,15 +48817,12 @@ function haproxy_checkVips(values) {
         return twice ? [{ key: 'VIP', reason: `has ${address} twice` }] : [];
     });
 }
-function isAddressWithPrefix(text) {
-    return schemas_cidrv4().safeParse(text).success;
-}
 function checkPeers(values) {
     const [vip = ''] = words(values.VIP);
     return words(values.VRRP_PEERS).flatMap((peer) => {
         if (!isHostAddress(peer))
             return [{ key: 'VRRP_PEERS', reason: `${shown(peer)} is not an IPv4 address` }];
-        if (!isAddressWithPrefix(vip) || inNetwork(peer, vip))
+        if (!isVip(vip) || inNetwork(peer, vip))
             return [];
         return [{ key: 'VRRP_PEERS', reason: `${peer} is not in the network of the (first) VIP, ${vip}` }];
     });
@@ -57145,7 +57159,8 @@ async function namespace_requireNamespaces() {
 async function runInNamespaces(command, environment) {
     const child = (0,external_node_child_process_namespaceObject.spawn)('unshare', namespaceArguments(command), {
         stdio: ['pipe', 'inherit', 'inherit'],
-        env: { ...childEnvironment(), ...environment },
+        // It is this program once more, which a step of a workflow gives its inputs by variables.
+        env: { ...process.env, ...environment },
     });
     let interrupted = 0;
     const interrupt = (_, number) => {
