@@ -66,7 +66,6 @@ export function enclosureScript({ tools, binds }: Enclosure): string {
     `mount -o remount,ro ${NEW_ROOT}`,
     `cd ${NEW_ROOT}; mkdir tmp/host; pivot_root . tmp/host; cd /`,
     'PATH=/usr/sbin:/usr/bin:/sbin:/bin',
-    'umount -n -l /tmp/host; rmdir /tmp/host',
     `exec perl -e ${shellQuote(ENTER)} ${binds
       .filter(isWritable)
       .map(({ to }) => shellQuote(to))
@@ -100,9 +99,11 @@ function isWritable({ writable }: Bind): boolean {
  */
 const ENTER = String.raw`use strict; use POSIX ();
 my @writable; push @writable, shift while $ARGV[0] ne "--"; shift;
-my %call = (mount => 165, unshare => 272, prctl => 157, keyctl => 250);
+my %call = (mount => 165, umount => 166, unshare => 272, prctl => 157, keyctl => 250);
 sub call { my ($name, @arguments) = @_; my $done = syscall($call{$name}, @arguments); die "enclosure: $name: $!\n" if $done == -1; $done }
-my ($none, $proc, $target) = ("", "proc", "/proc");
+my ($host, $proc, $target) = ("/tmp/host", "proc", "/proc");
+# The host's file systems, all at once.
+call("umount", $host, 2); rmdir $host or die "enclosure: $host: $!\n";
 my %mode = map { $_ => (stat $_)[2] & 07777 } @writable;
 chown(1, 1, $_) or die "enclosure: chown $_: $!\n" for @writable;
 pipe(my $ready, my $unshared) && pipe(my $mapped, my $go) or die "enclosure: pipe: $!\n";

@@ -82,8 +82,10 @@ const HEADS: readonly string[] = [
   '30(?:80|81..|82....|83......|84........)020103308',
   // Java's keystores whose first entry is a private key
   '(?:feedfeed|cececece)0000000[12].{8}00000001',
-  // OpenPGP secret keys: of version 4 and 6, made since 1995, RSA with a modulus of 1024 bits or more, or on a curve
-  '(?:94..|95....|96........|97|c5(?:[0-9a-b].|[cd]...|ff........))(?:04[3-9a-f].{7}|06[3-9a-f].{7}.{8})(?:01(?:0[4-9a-f]|1.|2.)|1[0-9a-c])',
+  // OpenPGP secret keys made since 1995: of version 4 with a first number of 1024 bits or more, or with a curve; of version 6
+  '(?:94..|95....|96........|97|c5(?:[0-9a-b].|[cd]...|ff........))' +
+    '(?:04[3-9a-f].{7}(?:(?:0[1-3]|1[01])(?:0[4-9a-f]|1.|20).[08][89a-f]|(?:12|13|16)(?:03|05|08|09|0a)2[ab])' +
+    '|06[3-9a-f].{7}(?:01|19|1[abc])0000)',
   // GnuPG's own: (11:private-key, (21:protected-private-key, (20:shadowed-private-key, and lines: Created:, Key: (private-key
   '283(?:1313a|2313a|2303a)(?:70726f7465637465642d|736861646f7765642d)?707269766174652d6b6579',
   '(?:437265617465643a(?:..)+0a)?4b65793a2028(?:70726f7465637465642d|736861646f7765642d)?707269766174652d6b6579',

@@ -1,4 +1,4 @@
-import { readFile, rm } from 'node:fs/promises'
+import { chmod, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -25,6 +25,8 @@ let count = 0
 
 beforeAll(async () => {
   for (const version of versions) await makeSmallImage(folder(version), { version, sizeMiB: 2 })
+  // A job's files are read with the job's rights.
+  await chmod(root, 0o755)
 })
 beforeEach(async () => {
   host = await startHost(join(root, `host-${count++}`))

@@ -161,7 +161,7 @@ test('a plan says every command and changes nothing', async () => {
   const { stderr, stdout } = await mustDeploy(host, ['--storage', 'local', '--dry-run', folder(1)])
   expect(stdout).toBe('')
   expect(await inventory(host)).toBe(before)
-  expect((await host.run(['sh', '-c', 'ls -A /var/tmp'])).stdout).not.toContain('seeder')
+  expect((await host.run(['sh', '-c', 'ls -A /var/lib/seeder/stage'])).stdout).toBe('')
   const commands = stderr.split('\n').flatMap((line) => /^ {4}(q\S+ \S+ \S+)/.exec(line)?.[1] ?? [])
   expect(commands).toEqual([
     'qm create 9001',

@@ -126,8 +126,10 @@ export class PveHost {
       return
     }
     this.holding = { child, power }
+    // The end of one is noticed a moment after its power was cut: by then the next one may run.
+    const { holder } = this
     child.on('exit', () => {
-      this.holder = undefined
+      if (this.holder === holder) this.holder = undefined
     })
   }
 
