@@ -2,6 +2,7 @@ import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promis
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseJson, whyNot } from '../json.ts'
 import { SeederError, UsageError } from '../report/error.ts'
+import { printable } from '../report/printable.ts'
 import { readText, unlessRead } from '../text-file.ts'
 import { type Manifest, manifestSchema } from './manifest.ts'
 import { sha256File } from './store.ts'
@@ -128,7 +129,7 @@ export async function readOutput(folder: string): Promise<{ manifest: Manifest; 
     return { manifest: parseJson(text, manifestSchema), damaged }
   } catch (cause) {
     throw new SeederError(
-      `${folder} does not hold a build: its manifest ${file} cannot be read: ${whyNot(cause)}`,
+      `${folder} does not hold a build: the manifest that SHA256SUMS names, ${printable(file)}, cannot be used: ${whyNot(cause)}`,
       {
         fix: 'build or download it again',
         cause,

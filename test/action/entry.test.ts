@@ -252,7 +252,7 @@ describe('test', () => {
     const given = { command: 'test', image: 'haproxy', 'vulnerability-feed': 'feed.json' }
     const { code, stdout, outputs, summary } = await step(given)
     expect({ code, outputs, summary }).toEqual({ code: 1, outputs: {}, summary: '' })
-    expect(stdout).toMatch(/::error::feed\.json cannot be used: it is no JSON: .*%0A  → download it again/)
+    expect(stdout).toMatch(/::error::feed\.json cannot be used: it is no JSON: .*%0A {2}→ download it again/)
     expect(stdout).not.toContain('emulator')
     const missing = await step({ ...given, 'vulnerability-feed': 'none.json' })
     expect(missing.stdout).toContain('::error::none.json cannot be read')

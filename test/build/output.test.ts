@@ -159,7 +159,7 @@ describe('reading a build back', () => {
   it('refuses a folder without SHA256SUMS, and a manifest that is none', async () => {
     await writeFile(join(out, 'haproxy-3.0.11-1.manifest.json'), '{}')
     await expect(readOutput(out)).rejects.toThrow(
-      `its manifest haproxy-3.0.11-1.manifest.json cannot be read`,
+      `the manifest that SHA256SUMS names, haproxy-3.0.11-1.manifest.json, cannot be used`,
     )
     await rm(join(out, 'SHA256SUMS'))
     await expect(readOutput(out)).rejects.toMatchObject({
