@@ -30733,8 +30733,10 @@ const HEADS = [
     '30(?:80|81..|82....|83......|84........)020103308',
     // Java's keystores whose first entry is a private key
     '(?:feedfeed|cececece)0000000[12].{8}00000001',
-    // OpenPGP secret keys: of version 4 and 6, made since 1995, RSA with a modulus of 1024 bits or more, or on a curve
-    '(?:94..|95....|96........|97|c5(?:[0-9a-b].|[cd]...|ff........))(?:04[3-9a-f].{7}|06[3-9a-f].{7}.{8})(?:01(?:0[4-9a-f]|1.|2.)|1[0-9a-c])',
+    // OpenPGP secret keys made since 1995: of version 4 with a first number of 1024 bits or more, or with a curve; of version 6
+    '(?:94..|95....|96........|97|c5(?:[0-9a-b].|[cd]...|ff........))' +
+        '(?:04[3-9a-f].{7}(?:(?:0[1-3]|1[01])(?:0[4-9a-f]|1.|20).[08][89a-f]|(?:12|13|16)(?:03|05|08|09|0a)2[ab])' +
+        '|06[3-9a-f].{7}(?:01|19|1[abc])0000)',
     // GnuPG's own: (11:private-key, (21:protected-private-key, (20:shadowed-private-key, and lines: Created:, Key: (private-key
     '283(?:1313a|2313a|2303a)(?:70726f7465637465642d|736861646f7765642d)?707269766174652d6b6579',
     '(?:437265617465643a(?:..)+0a)?4b65793a2028(?:70726f7465637465642d|736861646f7765642d)?707269766174652d6b6579',
@@ -30940,7 +30942,6 @@ function enclosureScript({ tools, binds }) {
         `mount -o remount,ro ${NEW_ROOT}`,
         `cd ${NEW_ROOT}; mkdir tmp/host; pivot_root . tmp/host; cd /`,
         'PATH=/usr/sbin:/usr/bin:/sbin:/bin',
-        'umount -n -l /tmp/host; rmdir /tmp/host',
         `exec perl -e ${shellQuote(ENTER)} ${binds
             .filter(isWritable)
             .map(({ to }) => shellQuote(to))
@@ -30971,9 +30972,11 @@ function isWritable({ writable }) {
  */
 const ENTER = String.raw `use strict; use POSIX ();
 my @writable; push @writable, shift while $ARGV[0] ne "--"; shift;
-my %call = (mount => 165, unshare => 272, prctl => 157, keyctl => 250);
+my %call = (mount => 165, umount => 166, unshare => 272, prctl => 157, keyctl => 250);
 sub call { my ($name, @arguments) = @_; my $done = syscall($call{$name}, @arguments); die "enclosure: $name: $!\n" if $done == -1; $done }
-my ($none, $proc, $target) = ("", "proc", "/proc");
+my ($host, $proc, $target) = ("/tmp/host", "proc", "/proc");
+# The host's file systems, all at once.
+call("umount", $host, 2); rmdir $host or die "enclosure: $host: $!\n";
 my %mode = map { $_ => (stat $_)[2] & 07777 } @writable;
 chown(1, 1, $_) or die "enclosure: chown $_: $!\n" for @writable;
 pipe(my $ready, my $unshared) && pipe(my $mapped, my $go) or die "enclosure: pipe: $!\n";
@@ -33691,6 +33694,7 @@ function identityConf(manifest) {
 
 
 
+
 /** Files that a folder with an earlier build may hold: they are ours to replace. One `.sig.…` a killed `publish` has left. */
 const OURS = /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|(manifest|files|spdx|cdx|provenance|bundle)\.json|report\.html(\.part)?)|SHA256SUMS(\.sig(\.[\w-]+)?)?|template\.conf|test-report\.(json|logs))$/;
 /**
@@ -33806,7 +33810,7 @@ async function readOutput(folder) {
         return { manifest: parseJson(text, manifestSchema), damaged };
     }
     catch (cause) {
-        throw new SeederError(`${folder} does not hold a build: its manifest ${file} cannot be read: ${whyNot(cause)}`, {
+        throw new SeederError(`${folder} does not hold a build: the manifest that SHA256SUMS names, ${printable(file)}, cannot be used: ${whyNot(cause)}`, {
             fix: 'build or download it again',
             cause,
         });

@@ -64,7 +64,7 @@ describe('the enclosure', () => {
     expect(lines).not.toContain('mount -o remount,bind,ro /sys/there')
     expect(lines).toContain("for entry in '/a b'/*; do")
     expect(lines).toContain('cd /sys; mkdir tmp/host; pivot_root . tmp/host; cd /')
-    expect(lines.at(-1)).toBe('exit $status;\' /there -- "$@"')
+    expect(lines.at(-1)).toBe('exit $status;\' -- /there -- "$@"')
   })
 })
 
@@ -95,6 +95,12 @@ describe('a step inside', () => {
     const output = await runInside(enclosure, 'Trying', 'id -u; cat /here/in > /here/out; ls -A /tmp /run')
     expect(output).toBe('0\n/run:\n\n/tmp:')
     expect(await readFile(join(work, 'out'), 'utf8')).toBe('hello')
+  })
+
+  it('may have nothing to write to', async () => {
+    expect(
+      await runInside({ tools, binds: [{ from: '/usr', to: '/usr' }] }, 'Trying', 'echo "$0" "$#"'),
+    ).toBe('sh 0')
   })
 
   it('has no network, not even loopback', async () => {
