@@ -30941,11 +30941,12 @@ function enclosureScript({ tools, binds }) {
         ...binds.flatMap((bind) => bindLines(bind, inside)),
         `mount -o remount,ro ${NEW_ROOT}`,
         `cd ${NEW_ROOT}; mkdir tmp/host; pivot_root . tmp/host; cd /`,
-        'PATH=/usr/sbin:/usr/bin:/sbin:/bin',
-        `exec perl -e ${shellQuote(ENTER)} ${binds
-            .filter(isWritable)
-            .map(({ to }) => shellQuote(to))
-            .join(' ')} -- "$@"`,
+        // Not every tools tree has the host's locale.
+        'PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C',
+        // The first -- is Perl's own.
+        ['exec perl -e', shellQuote(ENTER), '--', ...binds.filter(isWritable).map(({ to }) => shellQuote(to))]
+            .concat('-- "$@"')
+            .join(' '),
     ].join('\n');
 }
 function bindLines({ from, to, writable }, inside) {
@@ -30971,7 +30972,7 @@ function isWritable({ writable }) {
  * System calls by number are those of x86-64, the only machine that images are built on.
  */
 const ENTER = String.raw `use strict; use POSIX ();
-my @writable; push @writable, shift while $ARGV[0] ne "--"; shift;
+my @writable; push @writable, shift while @ARGV && $ARGV[0] ne "--"; shift;
 my %call = (mount => 165, umount => 166, unshare => 272, prctl => 157, keyctl => 250);
 sub call { my ($name, @arguments) = @_; my $done = syscall($call{$name}, @arguments); die "enclosure: $name: $!\n" if $done == -1; $done }
 my ($host, $proc, $target) = ("/tmp/host", "proc", "/proc");

@@ -2,7 +2,7 @@ import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { testFolder } from '../support/builds.ts'
-import { deployScript, inventory, startHost } from '../support/deploy/host.ts'
+import { deployScript, inventory, mustDeploy, startHost } from '../support/deploy/host.ts'
 import { makeSmallImage, type SmallImage, writeSums } from '../support/deploy/image.ts'
 import { BYTE_CHANGES, mutate, TEXT_CHANGES } from '../support/mutation/bytes.ts'
 import { QCOW2_CHANGES } from '../support/mutation/qcow2.ts'
@@ -19,6 +19,8 @@ let untouched: string
 beforeAll(async () => {
   image = await makeSmallImage(join(root, 'image'), { sizeMiB: 2 })
   host = await startHost(join(root, 'host'))
+  // A plan makes the folders of deploy.sh's state.
+  await mustDeploy(host, ['--recover'])
   untouched = await inventory(host)
 })
 afterAll(async () => {
@@ -79,5 +81,5 @@ test.each(Object.entries(ways))(
 
 test('the host is as it was, and nothing is left of the copies', async () => {
   expect(await inventory(host)).toBe(untouched)
-  expect(await readdir(host.path('/var/lib/seeder')).catch(() => [])).not.toContain('staged')
+  expect(await readdir(host.path('/var/lib/seeder/stage'))).toEqual([])
 })

@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises'
+import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -13,6 +13,8 @@ import type { SpdxTools } from './spdx-tools.ts'
 /** What a build would know of an image of these packages: real names, versions, maintainers and licences. */
 export async function debianFacts({ tree, packages, store }: SpdxTools): Promise<MaterialFacts> {
   const folder = await mkdtemp(join(tmpdir(), 'seeder-copyright-'))
+  // Root inside is nobody here.
+  await chmod(folder, 0o755)
   try {
     for (const { sha256 } of packages) {
       const script = 'dpkg-deb --fsys-tarfile "$1" | tar -x --no-same-owner --wildcards "./usr/share/doc/*"'

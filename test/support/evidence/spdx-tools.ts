@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Layers } from '../../../src/build/layers.ts'
@@ -52,6 +52,8 @@ export async function spdxTools(): Promise<SpdxTools> {
 
 async function validate(tree: string, scratch: string, document: unknown): Promise<string[]> {
   const folder = await mkdtemp(join(scratch, 'document-'))
+  // Root inside is nobody here.
+  await chmod(folder, 0o755)
   await writeFile(
     join(folder, 'image.spdx.json'),
     typeof document === 'string' ? document : JSON.stringify(document),
