@@ -28,7 +28,6 @@ beforeAll(async () => {
   for (const link of ['bin', 'sbin', 'lib', 'lib64']) await symlink(`usr/${link}`, join(tools, link))
   for (const folder of ['usr', 'store', 'programs', 'here'].map((name) => join(root, name)))
     await mkdir(folder)
-  await writeFile(join(root, 'store/package.deb'), 'a package')
   await writeFile(join(root, 'programs/hostile.pl'), await readFile(hostile))
   await writeFile(mark, 'a secret', { mode: 0o600 })
   await chmod(root, 0o755)
@@ -41,6 +40,9 @@ afterAll(() => removeTrees([root]))
  */
 async function attempt(script: string): Promise<string> {
   await rm(join(here, 'secret'), { force: true })
+  // Each door finds what it would harm.
+  await rm(join(root, 'store/package.deb'), { force: true })
+  await writeFile(join(root, 'store/package.deb'), 'a package')
   await writeFile(join(here, 'secret'), 'a key', { mode: 0o600 })
   const namespace = join(import.meta.dirname, '../../src/build/namespace.ts')
   const program = `import { writeFileSync } from 'node:fs'
