@@ -51,7 +51,7 @@ async function checkStrangers(stage: ClusterStage, member: Member): Promise<stri
     client.close()
     expect(turnedAway.test(words), `a client ${who} was not turned away: ${words}`)
   }
-  const route = { from, to: member.address, port: peerPort, timeoutMs: patienceMs }
+  const route = { from: stage.peerAddress, to: member.address, port: peerPort, timeoutMs: patienceMs }
   const words = await get(route, '/members', { name: member.name, ca: authority.cert }).then(
     () => 'it was answered',
     (error: unknown) => describeError(error),

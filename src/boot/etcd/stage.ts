@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Authority, type KeyPair } from '../certificates.ts'
 import type { Clone } from '../clone.ts'
 import type { Proof } from '../contract.ts'
-import { layOutSite, type Peer, type Seat, type SeatPlan, seatOf, visitorIn } from '../site.ts'
+import { clonePlace, layOutSite, type Peer, type Seat, type SeatPlan, seatOf, visitorIn } from '../site.ts'
 import { buildStage, makeClone, type NodeValues, nodeDrive, type Stage, strikeStage } from '../stage.ts'
 import { EtcdClient } from './client.ts'
 import { dataLabel, memberFiles, memberOf, memberSubject } from './configuration.ts'
@@ -43,6 +43,8 @@ export interface ClusterStage extends Stage {
   readonly pairs: ReadonlyMap<string, KeyPair>
   /** This process's own address where the members are, which is one that a control plane could have. */
   readonly clientAddress: string
+  /** Another one there, which only a member could have: the firewall lets nobody else reach members as a peer. */
+  readonly peerAddress: string
 }
 
 /** Builds the stage in this process's network namespace. `strikeCluster` takes it down. */
@@ -51,7 +53,9 @@ export async function buildCluster(proof: Proof): Promise<ClusterStage> {
   const plans = names.map(
     (hostname, machine): SeatPlan => ({ hostname, role: 'etcd', machine, routed: true }),
   )
-  const site = layOutSite(proof.platform, plans)
+  const zone = proof.platform.roles.etcd.zones[0] ?? ''
+  const peerAddress = clonePlace(proof.platform, zone, 'etcd', names.length)
+  const site = layOutSite(proof.platform, plans, [{ zone, address: peerAddress }])
   const stage = await buildStage(proof, site)
   const folder = join(proof.folder, 'certificates')
   const authority = await Authority.make('etcd-ca', folder)
@@ -63,10 +67,10 @@ export async function buildCluster(proof: Proof): Promise<ClusterStage> {
     }),
   )
   const own = await authority.issue('client', { commonName: 'proof', usages: ['clientAuth'] })
-  const clientAddress = visitorIn(site, site.seats[0]?.nics[0]?.zone ?? '')
+  const clientAddress = visitorIn(site, zone)
   const client = new EtcdClient({ from: clientAddress, ca: authority.cert, pair: own })
   const writer = new Writer(client, [], pauseMs[proof.emulator.accelerator])
-  return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress }
+  return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress, peerAddress }
 }
 
 /** The peers that clones with these names are to the others. */
