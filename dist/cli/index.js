@@ -59543,7 +59543,7 @@ async function checkStrangers(stage, member) {
         client.close();
         expect(turnedAway.test(words), `a client ${who} was not turned away: ${words}`);
     }
-    const route = { from, to: member.address, port: peerPort, timeoutMs: patienceMs };
+    const route = { from: stage.peerAddress, to: member.address, port: peerPort, timeoutMs: patienceMs };
     const words = await get(route, '/members', { name: member.name, ca: authority.cert }).then(() => 'it was answered', (error) => describeError(error));
     expect(turnedAway.test(words), `a peer without a certificate was not turned away: ${words}`);
     const members = await stage.client.members(member.address, patienceMs);
@@ -59772,7 +59772,9 @@ const dataDiskBytes = 4 * 1024 ** 3;
 async function buildCluster(proof) {
     const names = [...cast.founders, cast.replacement, ...cast.successors, cast.stray];
     const plans = names.map((hostname, machine) => ({ hostname, role: 'etcd', machine, routed: true }));
-    const site = layOutSite(proof.platform, plans);
+    const zone = proof.platform.roles.etcd.zones[0] ?? '';
+    const peerAddress = clonePlace(proof.platform, zone, 'etcd', names.length);
+    const site = layOutSite(proof.platform, plans, [{ zone, address: peerAddress }]);
     const stage = await buildStage(proof, site);
     const folder = (0,external_node_path_namespaceObject.join)(proof.folder, 'certificates');
     const authority = await Authority.make('etcd-ca', folder);
@@ -59782,10 +59784,10 @@ async function buildCluster(proof) {
         return [member.name, await authority.issue(member.name, memberSubject(member))];
     }));
     const own = await authority.issue('client', { commonName: 'proof', usages: ['clientAuth'] });
-    const clientAddress = visitorIn(site, site.seats[0]?.nics[0]?.zone ?? '');
+    const clientAddress = visitorIn(site, zone);
     const client = new EtcdClient({ from: clientAddress, ca: authority.cert, pair: own });
     const writer = new Writer(client, [], stage_pauseMs[proof.emulator.accelerator]);
-    return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress };
+    return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress, peerAddress };
 }
 /** The peers that clones with these names are to the others. */
 function peersOf(stage, names) {
