@@ -62,7 +62,9 @@ const light = [
 ].map((name) => `test/e2e/${name}.test.ts`)
 
 // The tests start the command line many hundred times; more than half of such a start is compiling it.
-const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/seeder') }
+// Where SHLVL is missing, as under a service, a Bash whose input is a socket, as Node.js makes it, takes itself for one
+// that was started over the network, and reads what the user has in .bashrc.
+const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/seeder'), SHLVL: '1' }
 
 // Most tests wait for programs that they started: more files at once than there are cores.
 const waiting = { env, maxWorkers: 4, testTimeout: 60_000, hookTimeout: 60_000 }

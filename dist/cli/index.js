@@ -44693,7 +44693,9 @@ for file in changelog.Debian changelog; do
   dpkg-deb --fsys-tarfile "$1" | tar -xO "./usr/share/doc/$2/$file.gz" 2> /dev/null | gzip -dc && exit 0
 done
 exit 1`;
-    const { exitCode, stdout } = await child_process_execa('bash', ['-c', script, 'changelog', deb, name], { reject: false });
+    // With a socket as its input, Bash can take itself for one that was started over the network, and read ~/.bashrc.
+    const options = { reject: false, stdin: 'ignore' };
+    const { exitCode, stdout } = await child_process_execa('bash', ['-c', script, 'changelog', deb, name], options);
     const text = exitCode === 0 ? entriesSince(stdout, before) : undefined;
     return text === undefined || text === '' ? undefined : { name, text };
 }

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { execa } from 'execa'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import { changesSince, entriesSince } from '../../src/release/changelog.ts'
 import { removeFolder, testFolder } from '../support/builds.ts'
 
@@ -52,6 +52,17 @@ test('are read from the package itself, of a native one as well', async () => {
       text: expect.stringMatching(/^tool \(1\.2-1\+deb13u2\)[\s\S]*Less\./),
     })
   }
+})
+
+test('are read the same for a user whose .bashrc prints', async () => {
+  await writeFile(join(root, '.bashrc'), 'echo welcome\n')
+  vi.stubEnv('HOME', root)
+  // What programs get of the environment is settled when the module is loaded.
+  vi.resetModules()
+  const { changesSince } = await import('../../src/release/changelog.ts')
+  vi.unstubAllEnvs()
+  const changes = await changesSince('tool', await deb('greeted', 'changelog.gz'), '1.2-1')
+  expect(changes?.text).toMatch(/^tool \(1\.2-1\+deb13u2\)/)
 })
 
 test('are not there for a package that ships none, or a file that is no package', async () => {

@@ -156,7 +156,7 @@ export class Node {
         this.hostname,
         ...command,
       ],
-      { reject: false },
+      { reject: false, stdin: 'ignore' },
     )
   }
 
