@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -20,8 +20,9 @@ import { parseWorkflow, type WorkflowStep } from '../support/workflow/file.ts'
 /**
  * From a checkout to a template, through a release: the workflow that the README shows, step by step, by the bundled
  * action with the environment that the runner gives it. A real image is built, boots in its role, becomes an artifact,
- * a release of the local GitHub and a template of the stand-in host, of which a clone boots. What publishes is another machine
- * than what builds: it has a checkout and a cache of its own, and the artifacts of the run.
+ * a release of the local GitHub and a template of the stand-in host, of which a clone boots. A pull request that breaks the
+ * image is stopped by its boot. What publishes is another machine than what builds: it has a checkout and a cache of its
+ * own, and the artifacts of the run.
  */
 const root = await testFolder('release')
 const workspace = join(root, 'check out')
@@ -37,7 +38,6 @@ let report: {
   balanced: { backend: string }[]
   boot: { units?: { name: string }[] }
 }
-let proven: EndedStep
 let count = 0
 
 beforeAll(async () => {
@@ -100,7 +100,7 @@ interface Event {
 }
 
 /** Runs the steps that the workflow takes for an event and that have this command among theirs; the last one's end. */
-async function run(event: Event, command: string): Promise<EndedStep> {
+async function run(event: Event, command: string, code = 0): Promise<EndedStep> {
   const contexts: { readonly [key: string]: Value } = {
     github: {
       ...{ event_name: event.name, ref: event.ref, repository: github.repository, event: event.payload },
@@ -114,17 +114,18 @@ async function run(event: Event, command: string): Promise<EndedStep> {
     if (!uses.startsWith('OWNER/seeder@') || !commands.includes(command)) continue
     if (evaluate(when, contexts) !== true) continue
     const filled = Object.entries(given).map(([name, value]) => [name, fill(String(value), contexts)])
-    last = await step(event, Object.fromEntries(filled), job)
+    last = await step(event, Object.fromEntries(filled), job, code)
   }
   if (last === undefined) throw new Error(`the workflow has no step with ${command} for ${event.name}`)
   return last
 }
 
-/** Runs the bundled action, which has to succeed. */
+/** Runs the bundled action, which has to end with this exit status. */
 async function step(
   { name, ref, payload }: Event,
   given: Record<string, string>,
   job = 'build',
+  code = 0,
 ): Promise<EndedStep> {
   const temp = join(root, `temp of ${job}`)
   await mkdir(temp, { recursive: true })
@@ -143,7 +144,7 @@ async function step(
     },
     ...{ workspace: builds ? workspace : elsewhere, github },
   })
-  expect(ended.code, `${given.command}: ${ended.stdout}\n${ended.stderr}`).toBe(0)
+  expect(ended.code, `${given.command}: ${ended.stdout}\n${ended.stderr}`).toBe(code)
   return ended
 }
 
@@ -163,10 +164,44 @@ const tag = () => `haproxy-${manifest.version}`
 const push = (): Event => ({ name: 'push', ref: `refs/tags/promote/${tag()}`, payload: {} })
 const comments = () => github.git.comments.filter(({ issue }) => issue === 7)
 
-describe('a pull request', () => {
-  it('builds the image and proves it: its whole contract, and the image is not changed by it', async () => {
-    proven = await run(pullRequest(), 'test')
-    const { manifest: file = '' } = proven.outputs
+describe('a pull request that breaks the image', () => {
+  const part = join(workspace, 'images/haproxy/tree/etc/haproxy/haproxy.cfg')
+  let whole = ''
+
+  it('is stopped by the boot, and told why in one comment', async () => {
+    whole = await readFile(part, 'utf8')
+    await appendFile(part, '\nbackend of-nobody\n  mode nothing\n')
+    commit = await commitAll()
+    const { outputs, stdout } = await run(pullRequest(), 'test', 1)
+    expect(outputs).toMatchObject({ passed: 'false' })
+    // HAProxy's own words, through the console of the clone.
+    expect(stdout).toMatch(/::error::boots: .*does not accept its configuration: \[ALERT\].*'nothing'/)
+    expect(comments()).toHaveLength(1)
+    expect(comments()[0]?.body).toContain('failed')
+  })
+
+  it('has one comment, also after the second run', async () => {
+    await step(pullRequest(), { command: 'comment', directory: join(root, 'temp of build') })
+    expect(comments()).toHaveLength(1)
+  })
+
+  afterAll(async () => {
+    await writeFile(part, whole)
+    commit = await commitAll()
+    await execa('git', ['pull', '--quiet'], { cwd: elsewhere })
+  })
+})
+
+const reached = ({ summary }: EndedStep) =>
+  summary
+    .split('\n')
+    .flatMap((line) => /^.*:::done/.exec(line.includes('candidate["candidate"]') ? line : '')?.[0] ?? [])
+    .map((line) => line.split(' --> ').length)
+
+describe('what is merged', () => {
+  it('is built and passes its whole contract, and the image is not changed by it', async () => {
+    const tested = await run(merge(), 'test')
+    const { manifest: file = '' } = tested.outputs
     manifest = manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')))
     report = await published('test-report', JSON.parse(await readFile(join(out, 'test-report.json'), 'utf8')))
     expect(report.checks.filter(({ status }) => status !== 'passed')).toEqual([])
@@ -179,39 +214,23 @@ describe('a pull request', () => {
     expect(page).toContain(`Passed: ${report.checks.length} of ${report.checks.length} checks`)
     // The console logs are kept only when something failed.
     expect((await readdir(out)).filter((name) => name.endsWith('.logs'))).toEqual([])
-    expect(proven.outputs).toMatchObject({ version: manifest.version, digest: manifest.raw.sha256 })
-    expect(proven.outputs).toMatchObject({ passed: 'true', changed: 'true' })
+    expect(tested.outputs).toMatchObject({ version: manifest.version, digest: manifest.raw.sha256 })
+    expect(tested.outputs).toMatchObject({ passed: 'true', changed: 'true' })
+    expect(tested.summary.match(/^```mermaid$/gm)).toHaveLength(2)
+    expect(tested.summary).toContain(manifest.raw.sha256)
+    expect(tested.summary).toContain(`${report.checks.length} passed`)
   })
 
-  it('leaves the image as an artifact, and a summary', async () => {
+  it('leaves the image as an artifact', async () => {
     const image = github.artifacts().find(({ name }) => name === manifest.qcow2.file)
     expect(image).toMatchObject({ size: manifest.qcow2.size, sha256: manifest.qcow2.sha256 })
     const names = github.artifacts().map(({ name }) => name)
-    expect(names.sort()).toEqual(
-      ['comment-haproxy', `haproxy-${manifest.version}`, manifest.qcow2.file, pageName(manifest)].sort(),
-    )
-    expect(proven.summary.match(/^```mermaid$/gm)).toHaveLength(2)
-    expect(proven.summary).toContain(manifest.raw.sha256)
-    expect(proven.summary).toContain(`${report.checks.length} passed`)
+    for (const name of [`haproxy-${manifest.version}`, manifest.qcow2.file, pageName(manifest)]) {
+      expect(names).toContain(name)
+    }
   })
 
-  it('has one comment, also after the second run', async () => {
-    expect(comments()).toHaveLength(1)
-    expect(comments()[0]?.body).toContain(manifest.version)
-    await step(pullRequest(), { command: 'comment', directory: join(root, 'temp of build') })
-    expect(comments()).toHaveLength(1)
-  })
-})
-
-const reached = ({ summary }: EndedStep) =>
-  summary
-    .split('\n')
-    .flatMap((line) => /^.*:::done/.exec(line.includes('candidate["candidate"]') ? line : '')?.[0] ?? [])
-    .map((line) => line.split(' --> ').length)
-
-describe('what is merged', () => {
   it('becomes a signed candidate, on a machine that has never built anything', async () => {
-    await run(merge(), 'test')
     const published = await run(merge(), 'publish')
     expect(reached(published)).toEqual([3])
     expect(published.outputs).toMatchObject({ version: manifest.version, changed: 'true' })

@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { testFolder } from '../support/builds.ts'
-import { deploy, deployScript, inventory, mustDeploy, startHost } from '../support/deploy/host.ts'
+import { deploy, deployScript, inventory, mustDeploy } from '../support/deploy/host.ts'
 import { makeSmallImage, type SmallImage } from '../support/deploy/image.ts'
+import { PreparedHost } from '../support/deploy/prepared.ts'
 import type { FaultMoment } from '../support/pve/fault.ts'
 import type { PveHost } from '../support/pve/host.ts'
 
@@ -18,11 +19,10 @@ let images: SmallImage[]
 let host: PveHost
 /** deploy.sh with less patience. */
 let hasty: string
-/** What a host has before, after the second image was deployed, and after the first one was retired then. */
-let before: string
-let deployed: string
+/** A host with the first image, with the second one as well, and with that one alone, as retiring leaves it. */
+let before: PreparedHost
+let deployed: PreparedHost
 let retired: string
-let count = 0
 
 beforeAll(async () => {
   images = await Promise.all(
@@ -33,21 +33,15 @@ beforeAll(async () => {
   await writeFile(hasty, script.replace(/^readonly CLUSTER_SECONDS=.*$/m, 'readonly CLUSTER_SECONDS=2'), {
     mode: 0o755,
   })
-  const other = await startHost(join(root, 'undisturbed'))
-  await mustDeploy(other, ['--storage', 'local', folder(0)])
-  before = await inventory(other)
-  await mustDeploy(other, next())
-  deployed = await inventory(other)
-  await mustDeploy(other, retire)
-  retired = await inventory(other)
-  await other.remove()
+  before = await PreparedHost.make(join(root, 'host'), ['--storage', 'local', folder(0)])
+  deployed = await before.and(next())
+  retired = (await deployed.and(retire)).inventory
 })
-beforeEach(async () => {
-  host = await startHost(join(root, `host-${count++}`))
-  await mustDeploy(host, ['--storage', 'local', folder(0)])
-  return () => host.remove()
+afterEach(() => host?.remove())
+afterAll(async () => {
+  await before.remove()
+  await rm(root, { recursive: true, force: true })
 })
-afterAll(() => rm(root, { recursive: true, force: true }))
 
 const folder = (index: number) => images[index]?.folder ?? ''
 const next = () => ['--storage', 'local', folder(1)]
@@ -63,7 +57,7 @@ test.each<[string, FaultMoment]>([
 ])(
   'retiring, with the cluster’s file system away at %s, %s, leaves nothing that nobody knows',
   async (match, when) => {
-    await mustDeploy(host, next())
+    host = await deployed.start()
     await host.faults.set({ kind: 'cluster-gone', seconds: 3, when, match, at: 1 })
     const { code, stderr } = await deploy(host, retire)
     await host.restoreCluster()
@@ -84,16 +78,17 @@ test.each<[string, FaultMoment]>([
   ['^qm set 9001 --tags', 'before'],
   ['^qm set 9000 --tags', 'after'],
 ])('a deploy, with it away at %s, %s, is done, undone, or finished by the next run', async (match, when) => {
+  host = await before.start()
   await host.faults.set({ kind: 'cluster-gone', seconds: 3, when, match, at: 1 })
   const { code, stderr } = await deploy(host, next())
   await host.restoreCluster()
   await host.faults.clear()
   expect(stderr).toContain('waiting for it')
   if (code !== 0 && stderr.includes('it is undone, nothing has changed')) {
-    expect(await inventory(host), stderr).toBe(before)
+    expect(await inventory(host), stderr).toBe(before.inventory)
   }
   const again = code === 0 ? undefined : await mustDeploy(host, next())
-  expect(await inventory(host), `${stderr}--\n${again?.stderr}`).toBe(deployed)
+  expect(await inventory(host), `${stderr}--\n${again?.stderr}`).toBe(deployed.inventory)
 })
 
 test.each<[string, string, () => string[], string]>([
@@ -102,7 +97,7 @@ test.each<[string, string, () => string[], string]>([
 ])(
   '%s stops with its journal open when it does not come back, and is %s later',
   async (what, _end, argv, match) => {
-    if (what === 'retiring') await mustDeploy(host, next())
+    host = await (what === 'retiring' ? deployed : before).start()
     await host.faults.set({ kind: 'cluster-gone', when: 'middle', match, at: 1 })
     const { code, stderr } = await host.run([hasty, ...argv()])
     expect(code).toBe(1)
@@ -115,11 +110,14 @@ test.each<[string, string, () => string[], string]>([
     expect([blind.code, blind.stderr]).toEqual([1, expect.stringContaining('waited 2 s for /etc/pve/local')])
     await host.restoreCluster()
     const { stderr: found } = await mustDeploy(host, ['--recover'])
-    expect(await inventory(host), `${stderr}--\n${found}`).toBe(what === 'retiring' ? retired : before)
+    expect(await inventory(host), `${stderr}--\n${found}`).toBe(
+      what === 'retiring' ? retired : before.inventory,
+    )
   },
 )
 
 test.each(['--list', '--check'])('%s waits for it', async (verb) => {
+  host = await before.start()
   await host.loseCluster()
   const child = host.spawn([deployScript, verb, '--json'])
   const [stdout, waiting] = [child.stdout, child.stderr]
@@ -140,6 +138,7 @@ test('a file system that is away while the folder is read, and back at its end, 
   expect(bent.split('/run/bent').length).toBe(4)
   const file = join(root, 'bent.sh')
   await writeFile(file, bent, { mode: 0o755 })
+  host = await before.start()
   const { code, stdout } = await host.run([file, '--list', '--json'])
   expect([code, JSON.parse(stdout).templates]).toEqual([0, [expect.objectContaining({ vmid: 9000 })]])
 })

@@ -2,44 +2,36 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { testFolder } from '../support/builds.ts'
-import {
-  configsOf,
-  deploy,
-  deployScript,
-  inventory,
-  mustDeploy,
-  startHost,
-  tagged,
-} from '../support/deploy/host.ts'
+import { configsOf, deploy, deployScript, inventory, mustDeploy, tagged } from '../support/deploy/host.ts'
 import { makeSmallImage, type SmallImage } from '../support/deploy/image.ts'
+import { PreparedHost } from '../support/deploy/prepared.ts'
 import type { Fault } from '../support/pve/fault.ts'
 import type { PveHost } from '../support/pve/host.ts'
 
 /** deploy.sh on a host where something goes wrong: what was current stays, and nothing is left of what was not made. */
 const root = await testFolder('deploy faults')
 let images: SmallImage[]
+/** A host with the first image. */
+let prepared: PreparedHost
 let host: PveHost
-let count = 0
+/** What a host has after both images were deployed to it. */
+let undisturbed: string
 
 beforeAll(async () => {
   images = await Promise.all(
     ['3.0.11-1', '3.0.12-1'].map((version) => makeSmallImage(join(root, version), { version })),
   )
-  const other = await startHost(join(root, 'undisturbed'))
-  await mustDeploy(other, ['--storage', 'local', folder(0)])
-  await mustDeploy(other, next())
-  undisturbed = await inventory(other)
-  await other.remove()
+  prepared = await PreparedHost.make(join(root, 'host'), ['--storage', 'local', folder(0)])
+  undisturbed = (await prepared.and(next())).inventory
 })
-/** What a host has after both images were deployed to it. */
-let undisturbed: string
-
 beforeEach(async () => {
-  host = await startHost(join(root, `host-${count++}`))
-  await mustDeploy(host, ['--storage', 'local', folder(0)])
+  host = await prepared.start()
   return () => host.remove()
 })
-afterAll(() => rm(root, { recursive: true, force: true }))
+afterAll(async () => {
+  await prepared.remove()
+  await rm(root, { recursive: true, force: true })
+})
 
 const folder = (index: number) => images[index]?.folder ?? ''
 const next = () => ['--storage', 'local', folder(1)]

@@ -2,28 +2,34 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { testFolder } from '../support/builds.ts'
-import { configsOf, deploy, inventory, mustDeploy, startHost } from '../support/deploy/host.ts'
+import { configsOf, deploy, inventory, mustDeploy } from '../support/deploy/host.ts'
 import { makeSmallImage, type SmallImage } from '../support/deploy/image.ts'
+import { PreparedHost } from '../support/deploy/prepared.ts'
 import type { Fault } from '../support/pve/fault.ts'
 import type { PveHost } from '../support/pve/host.ts'
 
 /** deploy.sh and VMs that somebody works on: a lock that no command of its own left is not taken away. */
 const root = await testFolder('deploy locked')
 let images: SmallImage[]
+/** A host with both images. */
+let prepared: PreparedHost
 let host: PveHost
-let count = 0
 
 beforeAll(async () => {
   images = await Promise.all(
     ['3.0.11-1', '3.0.12-1'].map((version) => makeSmallImage(join(root, version), { version })),
   )
+  const deploys = images.map(({ folder }) => ['--storage', 'local', folder])
+  prepared = await PreparedHost.make(join(root, 'host'), ...deploys)
 })
 beforeEach(async () => {
-  host = await startHost(join(root, `host-${count++}`))
-  for (const { folder } of images) await mustDeploy(host, ['--storage', 'local', folder])
+  host = await prepared.start()
   return () => host.remove()
 })
-afterAll(() => rm(root, { recursive: true, force: true }))
+afterAll(async () => {
+  await prepared.remove()
+  await rm(root, { recursive: true, force: true })
+})
 
 const retire = ['--retire', '--keep', '1']
 

@@ -2,41 +2,34 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { testFolder } from '../support/builds.ts'
-import {
-  configsOf,
-  deploy,
-  deployScript,
-  inventory,
-  mustDeploy,
-  startHost,
-  tagged,
-} from '../support/deploy/host.ts'
+import { configsOf, deploy, deployScript, inventory, tagged } from '../support/deploy/host.ts'
 import { makeSmallImage, type SmallImage } from '../support/deploy/image.ts'
+import { PreparedHost } from '../support/deploy/prepared.ts'
 import type { HostResult, PveHost } from '../support/pve/host.ts'
 
 /** deploy.sh when nobody reads what it says: what was begun goes on to its end. */
 const root = await testFolder('deploy unread')
 let images: SmallImage[]
+/** A host with the first image. */
+let prepared: PreparedHost
 let host: PveHost
 let deployed: string
-let count = 0
 
 beforeAll(async () => {
   images = await Promise.all(
     ['3.0.11-1', '3.0.12-1'].map((version) => makeSmallImage(join(root, version), { version })),
   )
-  const other = await startHost(join(root, 'undisturbed'))
-  await mustDeploy(other, ['--storage', 'local', folder(0)])
-  await mustDeploy(other, next)
-  deployed = await inventory(other)
-  await other.remove()
+  prepared = await PreparedHost.make(join(root, 'host'), ['--storage', 'local', folder(0)])
+  deployed = (await prepared.and(next)).inventory
 })
 beforeEach(async () => {
-  host = await startHost(join(root, `host-${count++}`))
-  await mustDeploy(host, ['--storage', 'local', folder(0)])
+  host = await prepared.start()
   return () => host.remove()
 })
-afterAll(() => rm(root, { recursive: true, force: true }))
+afterAll(async () => {
+  await prepared.remove()
+  await rm(root, { recursive: true, force: true })
+})
 
 const folder = (index: number) => images[index]?.folder ?? ''
 const next = ['--storage', 'local', '--verbose', '--json', join(root, '3.0.12-1')]

@@ -55,7 +55,7 @@ test('a whole configuration is checked, then put in place, then served; the VIPs
   expect(exitCode).toBe(0)
   expect(calls).toEqual([
     '--no-block try-restart systemd-timesyncd.service',
-    'haproxy -c -q -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d/seeder.cfg.new',
+    'haproxy -c -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d/seeder.cfg.new',
     'reload-or-restart haproxy.service',
     'reload-or-restart seeder-firewall.service',
     'keepalived --config-test --use-file=/etc/keepalived/keepalived.conf.new',
@@ -151,7 +151,7 @@ test('a changed value reloads what it concerns', async () => {
   await node.write('/etc/seeder/node.env', nodeEnv.replace('w2=10.0.0.71', 'w3=10.0.0.72'))
   const { calls } = await node.run()
   expect(calls).toEqual([
-    'haproxy -c -q -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d/seeder.cfg.new',
+    'haproxy -c -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d/seeder.cfg.new',
     'reload-or-restart haproxy.service',
     'start keepalived.service',
   ])
@@ -173,6 +173,6 @@ test('further files of the operator are checked with ours', async () => {
   await node.write('/etc/haproxy/conf.d/extra.cfg', 'frontend extra\n')
   const { calls } = await node.boot()
   expect(calls[0]).toBe(
-    'haproxy -c -q -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d/extra.cfg -f /etc/haproxy/conf.d/seeder.cfg.new',
+    'haproxy -c -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d/extra.cfg -f /etc/haproxy/conf.d/seeder.cfg.new',
   )
 })

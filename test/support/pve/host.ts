@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { Faults } from './faults.ts'
 import { defaultStorages, furnish, type StorageDefinition } from './furnish.ts'
 import { type HostResult, killGroup, outcome, ready, runningHolder } from './host-process.ts'
@@ -48,6 +48,12 @@ const environment = {
   LANG: 'C.UTF-8',
 }
 
+// With the flag that keeps a template's disk as it is.
+const copyScript = `cp -a --sparse=always -- "$1" "$2"
+lsattr -R "$1" 2>/dev/null | while read -r flags file; do
+  case $flags in *i*) chattr +i -- "$2\${file#"$1"}" ;; esac
+done`
+
 /**
  * A stand-in for a Proxmox VE host: namespaces in which qm, pvesm and pvesh are at their real paths. What it has on
  * disk is in its state folder and survives `powerCut`; its processes and /run do not.
@@ -76,6 +82,15 @@ export class PveHost {
     await furnish(host.layout, all.nodes, all.storages)
     await writeFile(host.layout.settings, JSON.stringify(all, null, 2))
     return host
+  }
+
+  /** A host of its own, switched off, with everything that this one has on disk. This one has to be off, too. */
+  async copy(folder: string): Promise<PveHost> {
+    if (this.running) throw new Error(`the stand-in host in ${this.folder} runs`)
+    const made = new PveHost(resolve(folder), this.settings)
+    await mkdir(dirname(made.folder), { recursive: true })
+    await this.onDisk(copyScript, made.folder)
+    return made
   }
 
   /** The host that `create` made in a folder, in this process or in another. */
@@ -206,13 +221,20 @@ export class PveHost {
   /** Switches the host off and removes it. */
   async remove(): Promise<void> {
     await this.stop()
-    const script = 'chattr -R -f -i "$1" || :; rm -rf -- "$1"'
-    const remove = ['/bin/sh', '-euc', script, 'remove', this.folder]
-    const argv = this.asRoot
-      ? remove
-      : ['unshare', '--user', '--map-root-user', '--map-auto', '--', ...remove]
-    await outcome(spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' }))
+    await this.onDisk('chattr -R -f -i "$1" || :; rm -rf -- "$1"').catch(() => undefined)
     await rm(this.folder, { recursive: true, force: true })
+  }
+
+  /** Runs a shell's script as the owner of all that is in the folder, which is its first argument. */
+  private async onDisk(script: string, ...more: readonly string[]): Promise<void> {
+    const shell = ['/bin/sh', '-euc', script, 'sh', this.folder, ...more]
+    const [program = '', ...argv] = this.asRoot
+      ? shell
+      : ['unshare', '--user', '--map-root-user', '--map-auto', '--', ...shell]
+    const { code, stderr } = await outcome(
+      spawn(program, argv, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' }),
+    )
+    if (code !== 0) throw new Error(stderr)
   }
 
   /** Empties /etc/pve, as pve-cluster does when it stops. */
