@@ -10,7 +10,16 @@ import path from 'node:path'
 import { execa } from 'execa'
 import { formatDuration } from '../src/report/table.ts'
 import { findShellScripts } from './shell-scripts.ts'
-import { addTallies, closingLine, FAILED, PASSED, type Tally, tallyVitest } from './tally.ts'
+import {
+  addTallies,
+  closingLine,
+  type Details,
+  detailsOf,
+  FAILED,
+  PASSED,
+  type Tally,
+  tallyVitest,
+} from './tally.ts'
 
 /** One line of the run: what is shown, and how it is run and counted. */
 interface Step {
@@ -20,6 +29,10 @@ interface Step {
 
 const CHECKOUT = path.resolve(import.meta.dirname, '..')
 const USAGE = 'usage: scripts/test.sh [--fast]'
+const SLOWEST = 20
+
+/** Of each vitest run that has ended. */
+const details: Details[] = []
 
 function steps(shellScripts: readonly string[], fast: boolean): Step[] {
   const all = [
@@ -67,7 +80,9 @@ function vitest(title: string, project: string, keptBack = false): Step {
           ],
           keptBack,
         )
-        return tallyVitest(await readFile(report, 'utf8').catch(() => undefined), exitCode)
+        const text = await readFile(report, 'utf8').catch(() => undefined)
+        details.push(detailsOf(text, CHECKOUT))
+        return tallyVitest(text, exitCode)
       } finally {
         await rm(folder, { recursive: true, force: true })
       }
@@ -104,8 +119,21 @@ async function main(argv: readonly string[]): Promise<number> {
     console.log(`${tally.failed === 0 ? 'ok' : 'FAILED'}  ${step.title}  ${took}`)
   }
   const total = addTallies(tallies)
+  printDetails()
   console.log(`\n${closingLine(total)}`)
   return total.failed === 0 ? 0 : 1
+}
+
+/** The slowest tests, and then, where it is found first, what failed. */
+function printDetails(): void {
+  const times = details.flatMap((one) => one.times).sort((a, b) => b.ms - a.ms)
+  const failures = details.flatMap((one) => one.failures)
+  if (times.length > 0) {
+    console.log(`\nThe slowest tests:`)
+    for (const { test, ms } of times.slice(0, SLOWEST))
+      console.log(`${formatDuration(ms).padStart(14)}  ${test}`)
+  }
+  if (failures.length > 0) console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join('\n')}`)
 }
 
 process.exitCode = await main(process.argv.slice(2))

@@ -11,13 +11,28 @@ export interface Tally {
 const Report = z.object({
   testResults: z.array(
     z.object({
+      name: z.string(),
       status: z.enum(['passed', 'failed']),
+      message: z.string().default(''),
       assertionResults: z.array(
-        z.object({ status: z.enum(['passed', 'failed', 'skipped', 'pending', 'todo', 'disabled']) }),
+        z.object({
+          status: z.enum(['passed', 'failed', 'skipped', 'pending', 'todo', 'disabled']),
+          fullName: z.string(),
+          duration: z.number().nullish(),
+          failureMessages: z.array(z.string()).nullish(),
+        }),
       ),
     }),
   ),
 })
+
+/** What a vitest run says of its tests, each by its file and its name. */
+export interface Details {
+  /** A line each: what failed, and the first line of why. */
+  readonly failures: readonly string[]
+  /** How long each test took, in milliseconds. */
+  readonly times: readonly { readonly test: string; readonly ms: number }[]
+}
 
 export const PASSED: Tally = { passed: 1, failed: 0, skipped: 0 }
 export const FAILED: Tally = { passed: 0, failed: 1, skipped: 0 }
@@ -51,6 +66,33 @@ export function tallyVitest(report: string | undefined, exitCode: number): Tally
   const failed = failedTests + failedFiles
   const silent = failed === 0 && (exitCode !== 0 || statuses.length === 0) ? 1 : 0
   return { passed, failed: failed + silent, skipped: statuses.length - passed - failedTests }
+}
+
+/** What failed in a vitest run and how long its tests took; empty without a usable report. `root` is left out of paths. */
+export function detailsOf(report: string | undefined, root: string): Details {
+  const parsed = Report.safeParse(parseJson(report))
+  if (!parsed.success) return { failures: [], times: [] }
+  const details = parsed.data.testResults.map(({ name, status, message, assertionResults }) => {
+    const file = name.replace(`${root}/`, '')
+    const failed = assertionResults.filter((test) => test.status === 'failed')
+    const failures = failed.map(
+      (test) => `${file}: ${test.fullName}: ${firstLine(test.failureMessages?.[0])}`,
+    )
+    if (status === 'failed' && failed.length === 0) failures.push(`${file}: ${firstLine(message)}`)
+    const times = assertionResults.map((test) => ({
+      test: `${file}: ${test.fullName}`,
+      ms: test.duration ?? 0,
+    }))
+    return { failures, times }
+  })
+  return {
+    failures: details.flatMap(({ failures }) => failures),
+    times: details.flatMap(({ times }) => times),
+  }
+}
+
+function firstLine(text = ''): string {
+  return text.split('\n')[0]?.trim().slice(0, 200) ?? ''
 }
 
 function parseJson(text: string | undefined): unknown {

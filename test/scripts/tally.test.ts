@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { addTallies, closingLine, FAILED, PASSED, tallyVitest } from '../../scripts/tally.ts'
+import { addTallies, closingLine, detailsOf, FAILED, PASSED, tallyVitest } from '../../scripts/tally.ts'
 
 const CHECKOUT = path.resolve(import.meta.dirname, '../..')
 
@@ -19,12 +19,17 @@ describe('tallyVitest, on reports that a real vitest wrote', () => {
 
   /** Runs vitest over files made of these bodies, and counts its report. */
   async function tally(name: string, files: readonly string[]) {
+    const { text, exitCode } = await run(name, files)
+    return tallyVitest(text, exitCode)
+  }
+
+  async function run(name: string, files: readonly string[]) {
     const root = path.join(folder, name)
     await mkdir(root, { recursive: true })
     for (const [index, body] of files.entries()) {
       await writeFile(
         path.join(root, `${index}.test.ts`),
-        `import { beforeAll, expect, it } from 'vitest'\n${body}`,
+        `import { beforeAll, describe, expect, it } from 'vitest'\n${body}`,
       )
     }
     const report = path.join(root, 'report.json')
@@ -40,7 +45,7 @@ describe('tallyVitest, on reports that a real vitest wrote', () => {
       ],
       { cwd: root, reject: false, env: { VITEST: undefined, NODE_ENV: undefined }, stdin: 'ignore' },
     )
-    return tallyVitest(await readFile(report, 'utf8').catch(() => undefined), exitCode ?? 1)
+    return { text: await readFile(report, 'utf8').catch(() => undefined), exitCode: exitCode ?? 1 }
   }
 
   it('counts passed, failed and skipped tests', async () => {
@@ -66,6 +71,20 @@ describe('tallyVitest, on reports that a real vitest wrote', () => {
     expect(counted).toEqual({ passed: 1, failed: 1, skipped: 0 })
   })
 
+  it('names what failed, with the first line of why, and says how long each test took', async () => {
+    const { text } = await run('named', [
+      `describe('of', () => it('a', () => expect(1).toBe(2))); it('b', () => new Promise((r) => setTimeout(r, 60)))`,
+      `import './missing.ts'; it('never', () => {})`,
+    ])
+    const { failures, times } = detailsOf(text, path.join(folder, 'named'))
+    expect([...failures].sort()).toEqual([
+      '0.test.ts: of a: AssertionError: expected 1 to be 2 // Object.is equality',
+      expect.stringMatching(/^1\.test\.ts: .*missing\.ts/),
+    ])
+    expect(times.map(({ test }) => test)).toEqual(['0.test.ts: of a', '0.test.ts: b'])
+    expect(times[1]?.ms).toBeGreaterThanOrEqual(55)
+  })
+
   it('counts a run with no test as a failure', async () => {
     expect(await tally('empty', [])).toEqual(FAILED)
   })
@@ -78,6 +97,7 @@ describe('tallyVitest without a usable report', () => {
     ['another shape', '{}'],
   ])('counts %s as a failure, whatever the exit status', (_, report) => {
     expect(tallyVitest(report, 0)).toEqual(FAILED)
+    expect(detailsOf(report, '/')).toEqual({ failures: [], times: [] })
   })
 })
 
