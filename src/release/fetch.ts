@@ -1,28 +1,21 @@
 import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import pMap from 'p-map'
 import { qcow2Name } from '../build/manifest.ts'
-import { sha256File } from '../build/store.ts'
 import { workIn } from '../disk-error.ts'
-import type { Asset, Release, Releases } from '../github/release.ts'
+import type { Release, Releases } from '../github/release.ts'
 import { SeederError, StoppedError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
-import { formatBytes } from '../report/table.ts'
 import { readText } from '../text-file.ts'
 import { requireAgreement } from './agreement.ts'
-import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
+import { CONTENTS_FILE, type Contents, type ReleaseFile } from './contents.ts'
 import { readContents } from './contents-asset.ts'
 import { type DownloadPlaces, isComplete, placesOf, putInPlace, requireOwnFolder } from './download-folder.ts'
 import { DownloadJournal } from './download-journal.ts'
+import { fetchFile } from './fetch-file.ts'
 import { withDownloadLock } from './folder-lock.ts'
-import { fetchPart } from './part.ts'
 import { requireRoom } from './room.ts'
 import { requireSums, SUMS_FILE } from './sums.ts'
-
-/** So many parts of a file come at once. */
-const CONNECTIONS = 4
 
 /** How a release is fetched. */
 export interface FetchOptions {
@@ -91,9 +84,6 @@ class Fetch {
   readonly #contents: Contents
   readonly #places: DownloadPlaces
   readonly #options: FetchOptions
-  /** Bytes that are there, by part. */
-  readonly #positions = new Map<string, number>()
-  #shown = 0
 
   constructor(
     releases: Releases,
@@ -119,130 +109,21 @@ class Fetch {
       await requireRoom(partial, this.#contents)
       const disk = qcow2Name(this.#contents)
       const small = this.#contents.files.filter(({ name }) => name !== disk)
-      for (const file of small) await this.#fetchFile(file, journal)
+      const from = { releases: this.#releases, release: this.#release, journal }
+      const fetch = (file: ReleaseFile, announce: boolean) =>
+        fetchFile(from, file, join(partial, file.name), { ...this.#options, announce })
+      for (const file of small) await fetch(file, false)
       await inspectSmallFiles(partial, this.#contents, this.#options)
-      for (const file of this.#contents.files.filter(({ name }) => name === disk)) {
-        await this.#fetchFile(file, journal, () => this.#announce(file, journal))
-      }
+      for (const file of this.#contents.files.filter(({ name }) => name === disk)) await fetch(file, true)
       await putInPlace(this.#places)
     } finally {
       await journal.close()
     }
     await rm(journalFile, { force: true })
   }
-
-  #announce({ name, size, parts }: ReleaseFile, journal: DownloadJournal): void {
-    const there = parts.reduce((sum, part) => {
-      const { bytes, done } = journal.of(part)
-      return sum + (done ? part.size : bytes)
-    }, 0)
-    const kept = there === 0 ? '' : `, ${formatBytes(there)} of it are there already`
-    this.#options.progress.note(`downloading ${name}, ${formatBytes(size)}${kept}`)
-  }
-
-  /** One file, its parts at their places in it from the beginning. `begin` is called when it is known what is there. */
-  async #fetchFile(file: ReleaseFile, journal: DownloadJournal, begin = () => {}): Promise<void> {
-    const path = join(this.#places.partial, file.name)
-    const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)
-    try {
-      if ((await handle.stat()).size !== file.size) {
-        // It is not what the journal speaks of. The marks go first: a run that is killed in between must not leave a
-        // file of the right size, with nothing in it, and marks that say that it is done.
-        await forget(file, journal)
-        await handle.truncate(file.size)
-      }
-      begin()
-      const isNew = await this.#fetchParts(file, handle, journal)
-      // The digest of a single part is the file's, and has just been computed.
-      if (isNew && file.parts.length === 1) return
-    } finally {
-      await handle.close()
-    }
-    await this.#verifyWhole(file, path, journal)
-  }
-
-  /** Whether all of it came in this run. */
-  async #fetchParts(file: ReleaseFile, handle: FileHandle, journal: DownloadJournal): Promise<boolean> {
-    const stop = new AbortController()
-    const signal = AbortSignal.any([stop.signal, this.#options.signal])
-    const failures: unknown[] = []
-    let isNew = true
-    const fetchOne = async ({ part, offset }: { part: Part; offset: number }) => {
-      const { bytes, done } = journal.of(part)
-      if (done || bytes > 0) isNew = false
-      if (done) return this.#show(file, part, part.size)
-      signal.throwIfAborted()
-      const job = { part, offset, asset: this.#assetOf(part), file: handle, kept: Math.min(bytes, part.size) }
-      await fetchPart(this.#releases, job, {
-        signal,
-        onPosition: (position) => this.#show(file, part, position),
-        onDisk: (position) => journal.mark(part, { bytes: position, done: false }),
-        note: (text) => this.#options.progress.note(text),
-      })
-      await journal.mark(part, { bytes: 0, done: true })
-    }
-    await pMap(
-      partsWithOffsets(file),
-      // The first failure ends the others, and they are waited for: nobody writes into a closed file.
-      (place) =>
-        fetchOne(place).catch((error: unknown) => {
-          failures.push(error)
-          stop.abort()
-        }),
-      { concurrency: CONNECTIONS },
-    )
-    if (failures.length > 0) throw failures[0]
-    return isNew
-  }
-
-  async #verifyWhole(file: ReleaseFile, path: string, journal: DownloadJournal) {
-    const { name, sha256 } = file
-    const found = await sha256File(path)
-    if (found === sha256) return
-    // All parts were right once, so the disk has changed or the release is wrong: nothing of the file counts.
-    await forget(file, journal)
-    throw new SeederError(
-      `${name} is complete and wrong: its sha256 is ${found}, the release says ${sha256}`,
-      {
-        fix: 'run it again, which downloads it anew; if it stays so, do not use this release',
-      },
-    )
-  }
-
-  #assetOf(part: Part): Asset {
-    const asset = this.#release.assets.find(({ name }) => name === part.name)
-    if (!asset) throw new SeederError(`the release ${this.#release.tag} has no asset ${part.name}`)
-    return asset
-  }
-
-  /** Tells how far it has come, not more often than a person can see. */
-  #show(file: ReleaseFile, part: Part, position: number): void {
-    this.#positions.set(part.name, position)
-    const done = file.parts.reduce((sum, { name }) => sum + (this.#positions.get(name) ?? 0), 0)
-    if (Math.abs(done - this.#shown) < 1_000_000 && done !== file.size) return
-    this.#shown = done
-    this.#options.progress.bytes('downloading', done, file.size)
-  }
-}
-
-/** Marks all of a file as not there, on the disk for good when it returns. */
-async function forget({ parts }: ReleaseFile, journal: DownloadJournal): Promise<void> {
-  for (const part of parts) {
-    const { bytes, done } = journal.of(part)
-    if (done || bytes > 0) await journal.mark(part, { bytes: 0, done: false })
-  }
 }
 
 /** What a download is of: with other contents nothing of it counts. */
 function contentsDigest(contents: Contents): string {
   return createHash('sha256').update(JSON.stringify(contents)).digest('hex')
-}
-
-function partsWithOffsets({ parts }: ReleaseFile): { part: Part; offset: number }[] {
-  let offset = 0
-  return parts.map((part) => {
-    const place = { part, offset }
-    offset += part.size
-    return place
-  })
 }
