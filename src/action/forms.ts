@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { BUNDLE_CHOICES } from '../release/pack/choose.ts'
 import { requireTag, type Tag } from '../release/tag.ts'
 import { quoteValue } from '../yaml-issue.ts'
 
@@ -67,7 +66,7 @@ export const forms = {
     ...variant,
     'signing-key': z.string().optional(),
     unsigned: flag.optional(),
-    bundle: z.enum(BUNDLE_CHOICES).optional(),
+    bundle: flag.optional(),
   }),
   confirm: z.strictObject({
     command: z.literal('confirm'),

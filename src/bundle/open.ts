@@ -7,7 +7,7 @@ import { interruption } from '../interruption.ts'
 import { whyNot } from '../json.ts'
 import { SeederError } from '../report/error.ts'
 import { readSmall } from '../text-file.ts'
-import { type BundleIndex, FOLDERS, INDEX_FILE, parseBundleList } from './index.ts'
+import { type BundleIndex, type BundleList, FOLDERS, INDEX_FILE, parseBundleList } from './index.ts'
 
 /** A bundle that was unpacked: what is in it, and the folder with `images/` and `platform.yaml`. */
 export interface OpenBundle {
@@ -30,9 +30,7 @@ export async function openBundle(
   await stat(file).catch((cause: unknown) => {
     throw new SeederError(`There is no bundle ${file}`, { fix: 'name the file', cause })
   })
-  await unpack(file, scratch)
-  const index = await readIndex(file, scratch)
-  await requireExactly(file, index, scratch)
+  const { index } = await unpackBundle(file, scratch)
   const store = new Store(join(cache, 'store'), scratch)
   for (const { path, sha256, size } of index.files) {
     if (keep === 'locked' && !path.startsWith(`${FOLDERS.store}/`)) continue
@@ -40,6 +38,17 @@ export async function openBundle(
     await store.add(createReadStream(join(scratch, path)), { sha256, size })
   }
   return { index, project: join(scratch, FOLDERS.project) }
+}
+
+/**
+ * Unpacks a bundle into an empty folder. Every file has the digest that its list says, and nothing else is in it.
+ * Throws SeederError for what is no bundle, or a damaged one.
+ */
+export async function unpackBundle(file: string, scratch: string): Promise<BundleList> {
+  await unpack(file, scratch)
+  const list = await readIndex(file, scratch)
+  await requireExactly(file, list.index, scratch)
+  return list
 }
 
 async function unpack(file: string, scratch: string): Promise<void> {
@@ -68,9 +77,9 @@ async function unpack(file: string, scratch: string): Promise<void> {
   )
 }
 
-async function readIndex(file: string, scratch: string): Promise<BundleIndex> {
+async function readIndex(file: string, scratch: string): Promise<BundleList> {
   try {
-    return parseBundleList(await readSmall(join(scratch, INDEX_FILE))).index
+    return parseBundleList(await readSmall(join(scratch, INDEX_FILE)))
   } catch (cause) {
     throw new SeederError(
       `${file} is no bundle: it has no ${INDEX_FILE} that can be read: ${whyNot(cause)}`,

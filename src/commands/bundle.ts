@@ -8,7 +8,7 @@ import { writeBundle } from '../bundle/write.ts'
 import { interruption } from '../interruption.ts'
 import { readBundleList } from '../release/bundle-list.ts'
 import { chooseRelease } from '../release/choice.ts'
-import { fetchBundle } from '../release/pack/assemble.ts'
+import { fetchBundle } from '../release/fetch-bundle.ts'
 import { requireAllowedSigners } from '../release/signers.ts'
 import { parseTag, type Tag } from '../release/tag.ts'
 import { SeederError, UsageError } from '../report/error.ts'
@@ -33,7 +33,7 @@ export function registerBundleCommand(program: Command, context: () => Context):
   program
     .command('bundle')
     .description(
-      'write one file with everything that an image was made from, to build it again without any archive',
+      'write the bundle of an image: one file with everything to build it again, without any archive',
     )
     .argument('<dir|tag>', 'the folder of a build, or the tag of a release')
     .option('--out <file>', 'the file to write (default: IMAGE-VERSION.bundle.tar in the current folder)')
@@ -67,9 +67,8 @@ export async function bundleCommand(
   const tag = existsSync(of) ? undefined : parseTag(of)
   if (tag) {
     const file = await target(options.out, tag)
-    const list = await listOfRelease(tag, options, context, env)
-    await writeBundle(list, context.cache, file)
-    return { index: list.index, file }
+    const { index } = await downloadBundle(tag, file, options, context, env)
+    return { index, file }
   }
   const manifest = await readIntactOutput(of)
   const file = await target(options.out, manifest)
@@ -95,8 +94,9 @@ async function target(out: string | undefined, version: Tag): Promise<string> {
   })
 }
 
-async function listOfRelease(
+async function downloadBundle(
   { image, version }: Tag,
+  out: string,
   { repository: named, allowedSigners: file, allowUnsigned = false }: BundleOptions,
   context: Context,
   env: NodeJS.ProcessEnv,
@@ -104,9 +104,8 @@ async function listOfRelease(
   const allowedSigners = allowUnsigned ? undefined : requireAllowedSigners(file, context.project)
   const progress = context.progress()
   const { releases, repository } = connectRepository(env, named, progress)
-  const all = await releases.list()
-  const release = chooseRelease(all, image, version, repository)
-  const list = await fetchBundle(releases, all, release, {
+  const release = chooseRelease(await releases.list(), image, version, repository)
+  const list = await fetchBundle(releases, release, out, {
     ...{ trust: { allowedSigners, allowUnsigned }, cache: context.cache },
     ...{ progress, signal: interruption },
   })

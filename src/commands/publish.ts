@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { interruption } from '../interruption.ts'
-import { BUNDLE_CHOICES, type BundleChoice } from '../release/pack/choose.ts'
 import { type PublishResult, publish, type Signing } from '../release/publish.ts'
 import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts'
 import { SIGNATURE_FILE } from '../release/sums.ts'
@@ -21,8 +20,8 @@ export interface PublishOptions {
   /** A file with the private key; by default the key is the text in SEEDER_SIGNING_KEY. */
   readonly key?: string | undefined
   readonly unsigned?: boolean | undefined
-  /** Which files of its bundle the release brings; by default those that no full release has. */
-  readonly bundle?: BundleChoice | undefined
+  /** Whether the release gets its bundle; by default it does. */
+  readonly bundle?: boolean | undefined
   /** `owner/name`; by default the runner's own. */
   readonly repository?: string | undefined
 }
@@ -36,14 +35,7 @@ export function registerPublishCommand(program: Command, context: () => Context)
     .option('--commit <sha>', 'for a build made outside a git checkout: the commit that the tag is to be of')
     .option('--key <file>', 'sign with this private key (default: the key in SEEDER_SIGNING_KEY)')
     .option('--unsigned', 'publish without a signature')
-    .addOption(
-      new Option(
-        '--bundle <files>',
-        'what the release brings of the files that the image was built from: those that no full release has, all, none',
-      )
-        .choices(BUNDLE_CHOICES)
-        .default('new'),
-    )
+    .option('--no-bundle', 'leave out the bundle: the file to build the image again without any archive')
     .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
     .option('--json', 'print the result as JSON')
     .action(async (folder: string, options: Omit<PublishOptions, 'folder'> & { json?: boolean }) => {
@@ -58,7 +50,7 @@ export async function publishCommand(
   context: Context,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<PublishResult> {
-  const { folder, commit, repository, bundle: which = 'new' } = options
+  const { folder, commit, repository, bundle = true } = options
   if (commit !== undefined && !/^[0-9a-f]{40}$/.test(commit)) {
     throw new UsageError(`--commit ${commit} is not a commit’s whole name`, {
       fix: 'give all 40 hex digits: git rev-parse HEAD',
@@ -67,8 +59,8 @@ export async function publishCommand(
   const progress = context.progress()
   const { releases } = connectRepository(env, repository, progress)
   const signing = await signingOf(options, context, env)
-  const bundle = which === 'none' ? undefined : { which, cache: context.cache }
-  const result = await publish(releases, { folder, signing, commit, bundle }, progress, interruption)
+  const bundleFrom = bundle ? context.cache : undefined
+  const result = await publish(releases, { folder, signing, commit, bundleFrom }, progress, interruption)
   progress.done()
   return result
 }
@@ -109,7 +101,7 @@ function describe({
   rawSha256,
   assets,
   uploadedBytes,
-  bundle,
+  bundleBytes,
 }: PublishResult): string {
   const state = candidate ? ', the candidate' : ''
   return [
@@ -118,11 +110,6 @@ function describe({
     `  raw sha256 ${rawSha256}`,
     `  assets     ${assets.length}, ${formatBytes(assets.reduce((sum, { size }) => sum + size, 0))}`,
     `  sent       ${formatBytes(uploadedBytes)}`,
-    ...(bundle ? [`  bundle     ${describeBundle(bundle)}`] : []),
+    ...(bundleBytes === null ? [] : [`  bundle     ${formatBytes(bundleBytes)}`]),
   ].join('\n')
-}
-
-function describeBundle({ files, bytes, others }: NonNullable<PublishResult['bundle']>): string {
-  const here = `${files} files, ${formatBytes(bytes)}`
-  return others.length === 0 ? here : `${here}; the others are in ${others.join(', ')}`
 }

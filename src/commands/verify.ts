@@ -19,7 +19,7 @@ export interface VerifyOptions {
   readonly repository?: string | undefined
   readonly allowedSigners?: string | undefined
   readonly allowUnsigned?: boolean | undefined
-  /** Of a release: download every file of its bundle, too. */
+  /** Of a release: download its bundle, too. */
   readonly bundle?: boolean | undefined
 }
 
@@ -36,7 +36,7 @@ export function registerVerifyCommand(program: Command, context: () => Context):
       ).conflicts('allowUnsigned'),
     )
     .option('--allow-unsigned', 'check no signature')
-    .option('--bundle', 'with a tag: also download every file of its bundle, and compare it')
+    .option('--bundle', 'with a tag: also download its bundle, and compare every file of it')
     .option('--repository <owner/name>', 'with a tag: the repository (default: GITHUB_REPOSITORY)')
     .option('--json', 'print it as JSON')
     .action(
@@ -63,7 +63,8 @@ export async function verifyCommand(
     })
   }
   const github = connectRepository(env, repository, context.progress())
-  return verifyTag(github, folder, { allowedSigners: signers, bundle }, interruption)
+  const bundleInto = bundle ? context.cache : undefined
+  return verifyTag(github, folder, { allowedSigners: signers, bundleInto }, interruption)
 }
 
 /** Throws SeederError when something is wrong. */

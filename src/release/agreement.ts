@@ -1,8 +1,8 @@
 import { manifestName, qcow2Name } from '../build/manifest.ts'
+import { bundleName } from '../bundle/index.ts'
 import type { Asset, Release } from '../github/release.ts'
 import { SeederError } from '../report/error.ts'
-import { CONTENTS_FILE, type Contents, type Pack, type Part, type ReleaseFile } from './contents.ts'
-import { packName, packSize } from './pack/layout.ts'
+import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
 import { MOST_BYTES } from './small-asset.ts'
 import { SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
@@ -23,48 +23,37 @@ export function contradictions(contents: Contents, release: Release): string[] {
     ...contents.files
       .filter(({ name, size }) => name !== qcow2Name(contents) && size > MOST_BYTES)
       .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${MOST_BYTES}`),
-    ...contents.files
-      .flatMap((file) => file.parts)
-      .flatMap((part) =>
-        assetContradictions(
-          part,
-          release.assets.find(({ name }) => name === part.name),
-        ),
+    ...partsOf(contents).flatMap((part) =>
+      assetContradictions(
+        part,
+        release.assets.find(({ name }) => name === part.name),
       ),
-    ...(contents.bundle?.pack ? packContradictions(contents.bundle.pack, release) : []),
+    ),
     ...contradictionsWithin(contents),
   ]
 }
 
-/** Where what is said of a release's pack contradicts itself or the assets that GitHub has, a line each. */
-export function packContradictions(pack: Pack, release: Release): string[] {
-  const name = packName(release.tag)
-  const size = packSize(pack.members)
-  const assets = new Map(release.assets.map((asset) => [asset.name, asset]))
-  return [
-    ...(pack.name === name ? [] : [`its pack is named ${pack.name}`]),
-    ...(pack.size === size
-      ? []
-      : [`its pack has ${pack.size} bytes; with these files it would have ${size}`]),
-    ...fileContradictions(pack),
-    ...pack.parts.flatMap((part) => assetContradictions(part, assets.get(part.name))),
-  ]
+/** Every part that a release has to have, of its bundle as well. */
+export function partsOf(contents: Contents): Part[] {
+  return allFiles(contents).flatMap(({ parts }) => parts)
 }
 
-/** Every part that a release has to have, of its pack as well. */
-export function partsOf({ files, bundle }: Contents): Part[] {
-  return [...files, ...(bundle?.pack ? [bundle.pack] : [])].flatMap(({ parts }) => parts)
+function allFiles({ files, bundleFile }: Contents): ReleaseFile[] {
+  return bundleFile ? [...files, bundleFile] : [...files]
 }
 
 /** Where `release.json` contradicts itself, a line each. */
 export function contradictionsWithin(contents: Contents): string[] {
-  const names = contents.files.map(({ name }) => name)
+  const names = allFiles(contents).map(({ name }) => name)
   const parts = partsOf(contents)
+  const { bundleFile } = contents
+  const bundle = bundleName(contents)
   return [
     ...repeated(names).map((name) => `it names ${name} twice`),
     ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
     ...(names.includes(CONTENTS_FILE) ? [`it names itself`] : []),
-    ...contents.files.flatMap(fileContradictions),
+    ...(bundleFile && bundleFile.name !== bundle ? [`its bundle is named ${bundleFile.name}`] : []),
+    ...allFiles(contents).flatMap(fileContradictions),
   ]
 }
 

@@ -14,13 +14,10 @@ const file = z.object({
   parts: z.array(z.object({ name: fileName, size: z.int().nonnegative(), sha256 })).min(1),
 })
 
-/** A tar with files of bundles, each named by its digest, in this order. */
-const pack = file.extend({ members: z.array(z.object({ sha256, size: z.int().nonnegative() })).min(1) })
-
 /**
  * `release.json`, an asset of every release: which files it has, and how a file too big for one asset is put together
- * again. `SHA256SUMS`, which may be signed, vouches for the disk, the manifest and `template.conf`; nothing signed vouches
- * for the test report, which is made after it, nor for `bundle`, which only says where files are. Sizes in bytes.
+ * again. `SHA256SUMS`, which may be signed, vouches for the disk, the manifest, `template.conf` and the list of the bundle;
+ * nothing signed vouches for the test report, which is made after it. Sizes in bytes.
  */
 export const contentsSchema = z.object({
   schema: z.literal(1),
@@ -29,22 +26,12 @@ export const contentsSchema = z.object({
   /** The disk's digest: the image's identity. */
   raw: z.object({ sha256 }),
   files: z.array(file).min(1),
-  /** Where the files of its bundle are; left away when it was published without them. */
-  bundle: z
-    .object({
-      /** Those that no other release has; left away when there are none. */
-      pack: pack.optional(),
-      /** The tags of the releases whose packs have the others. */
-      others: z.array(saidLine),
-    })
-    .optional(),
+  /** The bundle: everything that the image was built from, one file. Left out when it was published without it. */
+  bundleFile: file.optional(),
 })
 
 export type Contents = z.output<typeof contentsSchema>
 export type ReleaseFile = Contents['files'][number]
-export type Pack = z.output<typeof pack>
-/** A file of a bundle as a pack has it. */
-export type Member = Pack['members'][number]
 export type Part = ReleaseFile['parts'][number]
 
 /** The name of the asset. */

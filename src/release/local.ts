@@ -4,7 +4,7 @@ import { lstat, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Manifest, manifestName, qcow2Name } from '../build/manifest.ts'
-import { bundleListName } from '../bundle/index.ts'
+import { bundleListName, bundleName } from '../bundle/index.ts'
 import { evidenceNames } from '../evidence/names.ts'
 import { SeederError } from '../report/error.ts'
 import { CONTENTS_FILE, type Contents, PART_SIZE, type Part, type ReleaseFile } from './contents.ts'
@@ -83,15 +83,16 @@ export async function readLocalRelease(
   return { contents, assets: [...assets, ...others, describe(contents)], small }
 }
 
-/** The same, with what is to be said and sent of its bundle. */
-export function withBundle(
+/** The same with its bundle, the file at `path`, which stays there until it was sent. */
+export async function withBundleFile(
   { contents, assets, small }: LocalRelease,
-  bundle: NonNullable<Contents['bundle']>,
-  packAssets: readonly LocalAsset[],
-): LocalRelease {
-  const complete: Contents = { ...contents, bundle }
+  path: string,
+  partSize: number | undefined,
+): Promise<LocalRelease> {
+  const bundle = await describeInParts(path, bundleName(contents), partSize, () => undefined)
+  const complete: Contents = { ...contents, bundleFile: bundle.file }
   const others = assets.filter(({ name }) => name !== CONTENTS_FILE)
-  return { contents: complete, assets: [...others, ...packAssets, describe(complete)], small }
+  return { contents: complete, assets: [...others, ...bundle.assets, describe(complete)], small }
 }
 
 function describe(contents: Contents): LocalAsset {
@@ -120,7 +121,7 @@ function assetOf(name: string, content: Buffer): LocalAsset {
 }
 
 /** Reads a file once, for its digest and those of its parts: what a release says of it, and its assets. */
-export async function describeInParts(
+async function describeInParts(
   path: string,
   name: string,
   partSize: number | undefined,

@@ -2,7 +2,6 @@ import type { Manifest } from '../build/manifest.ts'
 import { bundleName } from '../bundle/index.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Contents } from './contents.ts'
-import { describeBundle } from './pack/describe.ts'
 import { SIGNATURE_FILE, SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
 import type { TestRecord } from './test-record.ts'
@@ -42,7 +41,7 @@ export function releaseNotes(described: Described): string {
     ['Base, kernel', `${manifest.base}, ${manifest.kernel.version}`],
     ['Source', `${commit}${manifest.source.dirty ? ', with changes that were not committed' : ''}`],
     ['Lock sha256', `\`${manifest.lock.sha256}\``],
-    ...(contents.bundle ? [['Bundle', describeBundle(contents.bundle)]] : []),
+    ...(contents.bundleFile ? [['Bundle', formatBytes(contents.bundleFile.size)]] : []),
     ['Test', `${countChecks(report)} (${report.accelerator.kind.toUpperCase()})`],
   ]
   return [
@@ -66,7 +65,7 @@ export function releaseNotes(described: Described): string {
 }
 
 function rebuild(contents: Contents): string[] {
-  if (!contents.bundle) return []
+  if (!contents.bundleFile) return []
   const tag = formatTag(contents)
   const commands = [
     `seeder bundle ${tag} --out ${bundleName(contents)}`,

@@ -4,7 +4,6 @@ import type { Progress } from '../report/progress.ts'
 import { compareAssets, describeDifference } from './assets.ts'
 import { fillDraft } from './draft.ts'
 import type { LocalRelease } from './local.ts'
-import { requireOthers } from './pack/publish.ts'
 import { requireTagOf } from './tag-commit.ts'
 
 const GO_ON = 'run publish again: it goes on with that draft'
@@ -17,7 +16,7 @@ const CHECK = 'run publish again: it checks what is published'
 export async function publishDraft(
   releases: Releases,
   draft: Release,
-  { assets, contents }: LocalRelease,
+  assets: LocalRelease['assets'],
   notes: { title: string; body: string; target: string },
   progress: Progress,
   signal: AbortSignal,
@@ -28,7 +27,6 @@ export async function publishDraft(
       onBytes: (done, total) => progress.bytes('sent', done, total),
       signal,
     })
-    await requireOthers(releases, contents)
     progress.phase('publish the draft')
     const change = { ...notes, draft: false, prerelease: true, makeLatest: false }
     return { release: await releases.update(draft.id, change), uploadedBytes: filled.uploadedBytes }

@@ -7,11 +7,10 @@ import { UsageError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { findPublished } from './already-published.ts'
 import { readTestedBuild, requireVouched } from './build-folder.ts'
-import type { Contents } from './contents.ts'
+import { withBundleOf } from './bundle-asset.ts'
 import { chooseDraft, makeDraft } from './draft.ts'
 import { readLocalRelease } from './local.ts'
 import { releaseNotes, releaseTitle } from './notes.ts'
-import { type BundleWish, withPublishedBundle } from './pack/publish.ts'
 import { checkPublished, publishDraft } from './publication.ts'
 import { requireReleasable } from './releasable.ts'
 import { signSums, verifySums } from './signature.ts'
@@ -31,8 +30,8 @@ export interface PublishRequest {
   /** The folder of a build with its test report. */
   readonly folder: string
   readonly signing: Signing
-  /** What is published of its bundle; nothing when it is left away. */
-  readonly bundle?: Omit<BundleWish, 'partSize'> | undefined
+  /** Seeder's cache folder, whose package store has the files of the bundle; undefined to publish without the bundle. */
+  readonly bundleFrom?: string | undefined
   /** For a build outside a git checkout, which knows no commit. */
   readonly commit?: string | undefined
   /** Bytes; by default what GitHub takes. */
@@ -51,11 +50,8 @@ export const publishResultSchema = z
     rawSha256: z.string(),
     assets: z.array(z.object({ name: z.string(), size: z.int(), sha256: z.string() }).readonly()).readonly(),
     uploadedBytes: z.int(),
-    /** What it brings of its bundle, and the releases that have the rest; null when it has none, or was there already. */
-    bundle: z
-      .object({ files: z.int(), bytes: z.int(), others: z.array(z.string()).readonly() })
-      .readonly()
-      .nullable(),
+    /** Bytes of its bundle; null when it has none, or was there already. */
+    bundleBytes: z.int().nullable(),
   })
   .readonly()
 
@@ -69,7 +65,7 @@ export type PublishResult = z.output<typeof publishResultSchema>
  */
 export async function publish(
   releases: Releases,
-  { folder, signing, commit: named, bundle, partSize }: PublishRequest,
+  { folder, signing, commit: named, bundleFrom, partSize }: PublishRequest,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<PublishResult> {
@@ -97,8 +93,8 @@ export async function publish(
   const tag = formatTag(manifest)
   await requireTagOf(releases, tag, commit)
 
-  const wish = bundle && { ...bundle, partSize }
-  return withPublishedBundle(releases, all, local, { manifest, wish }, progress, signal, async (complete) => {
+  const bundle = { manifest, cache: bundleFrom, partSize }
+  return withBundleOf(local, bundle, progress, async (complete) => {
     const { contents, assets } = complete
     const { repository } = releases
     const described = { repository, manifest, report, contents, commit, signer }
@@ -108,7 +104,7 @@ export async function publish(
     const draft = found ?? (await makeDraft(releases, { tag, ...notes }, assets, signal))
 
     progress.phase(found ? `go on with the draft of ${tag}` : `upload ${tag}`)
-    const { release, uploadedBytes } = await publishDraft(releases, draft, complete, notes, progress, signal)
+    const { release, uploadedBytes } = await publishDraft(releases, draft, assets, notes, progress, signal)
 
     progress.phase('check the release')
     await checkPublished(releases, release, { tag, commit, assets }, signal)
@@ -116,7 +112,7 @@ export async function publish(
       ...{ tag, url: release.url, published: true, rawSha256: manifest.raw.sha256, uploadedBytes },
       candidate: isCandidate(release, [...all, release]),
       assets: assets.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
-      bundle: bundleOf(contents),
+      bundleBytes: contents.bundleFile?.size ?? null,
     }
   })
 }
@@ -150,14 +146,8 @@ function untouched(release: Release, all: readonly Release[], { raw }: Manifest)
     ...{ tag: release.tag, url: release.url, published: false, rawSha256: raw.sha256, uploadedBytes: 0 },
     candidate: isCandidate(release, all),
     assets: release.assets.map(({ name, size, sha256 = '' }) => ({ name, size, sha256 })),
-    bundle: null,
+    bundleBytes: null,
   }
-}
-
-function bundleOf({ bundle }: Contents): PublishResult['bundle'] {
-  if (!bundle) return null
-  const { pack, others } = bundle
-  return { files: pack?.members.length ?? 0, bytes: pack?.size ?? 0, others }
 }
 
 function isCandidate({ id }: Release, all: readonly Release[]): boolean {

@@ -2,7 +2,7 @@ import { stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SeederError } from '../report/error.ts'
 import { formatBytes } from '../report/table.ts'
-import type { Contents } from './contents.ts'
+import type { Contents, ReleaseFile } from './contents.ts'
 
 /** Bytes for the folders, the journal, and what a file system needs for itself. */
 const MARGIN = 16 * 1024 * 1024
@@ -12,17 +12,32 @@ const MARGIN = 16 * 1024 * 1024
  * @param folder where its files are or will be; it exists
  * @throws SeederError when it has not
  */
-export async function requireRoom(folder: string, contents: Contents): Promise<void> {
+export async function requireRoom(folder: string, { files }: Contents): Promise<void> {
+  await requireBytes(
+    folder,
+    files.map(({ name, size }) => ({ path: join(folder, name), size })),
+  )
+}
+
+/** The same for one file, which is at `path` as far as it is there. */
+export async function requireRoomFor(folder: string, path: string, { size }: ReleaseFile): Promise<void> {
+  await requireBytes(folder, [{ path, size }])
+}
+
+async function requireBytes(
+  folder: string,
+  files: readonly { readonly path: string; readonly size: number }[],
+): Promise<void> {
   const allocated = await Promise.all(
-    contents.files.map(async ({ name }) => {
-      const found = await stat(join(folder, name)).catch(() => undefined)
+    files.map(async ({ path }) => {
+      const found = await stat(path).catch(() => undefined)
       // Of a file with holes only this much is on the disk; 512 is the unit of `blocks`, whatever the file system.
       return (found?.blocks ?? 0) * 512
     }),
   )
   const { bavail, bsize } = await statfs(folder)
   const problem = missingRoom(
-    contents.files.map(({ size }) => size),
+    files.map(({ size }) => size),
     allocated,
     bavail * bsize,
   )

@@ -1,17 +1,21 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type BundleFile, bundleListName, parseBundleList } from '../bundle/index.ts'
+import { bundleListName, parseBundleList } from '../bundle/index.ts'
 import type { GitHub } from '../github/client.ts'
-import type { Release } from '../github/release.ts'
+import type { Release, Releases } from '../github/release.ts'
+import { describeError } from '../report/error.ts'
+import { formatBytes } from '../report/table.ts'
+import { makeRunFolder } from '../run-folder.ts'
 import { readSmall } from '../text-file.ts'
 import { contradictions } from './agreement.ts'
 import { chooseRelease } from './choice.ts'
-import { CONTENTS_FILE, type Contents, FILE_NAME } from './contents.ts'
+import { CONTENTS_FILE, type Contents, FILE_NAME, type ReleaseFile } from './contents.ts'
 import { readContents } from './contents-asset.ts'
+import { DownloadJournal } from './download-journal.ts'
+import { verifyBundle } from './fetch-bundle.ts'
+import { fetchFile } from './fetch-file.ts'
 import type { Finding } from './finding.ts'
-import { isPackAsset } from './pack/layout.ts'
-import { verifyBundle } from './pack/verify.ts'
 import { readSmallAsset } from './small-asset.ts'
 import { requireTag } from './tag.ts'
 import { verifyFolder } from './verify-folder.ts'
@@ -20,19 +24,19 @@ import { verifyFolder } from './verify-folder.ts'
 export interface TagCheck {
   /** The file with those who may sign; undefined to go without a signature. */
   readonly allowedSigners: string | undefined
-  /** Whether every file of its bundle is downloaded and compared. */
-  readonly bundle: boolean
+  /** Seeder's cache folder, to download its bundle into and to compare every file of it; undefined to leave that out. */
+  readonly bundleInto: string | undefined
 }
 
 /**
- * Looks at a published release as `verifyFolder` does at a folder, and where the files of its bundle are. Of the disk, which
- * is not downloaded, the digests that GitHub itself has computed are compared.
+ * Looks at a published release as `verifyFolder` does at a folder, and at its bundle. Of the disk and the bundle, which
+ * are not downloaded, the digests that GitHub itself has computed are compared.
  * @throws SeederError when there is no such release, or it holds no image
  */
 export async function verifyTag(
   { releases, repository }: Pick<GitHub, 'releases' | 'repository'>,
   tag: string,
-  { allowedSigners, bundle: download }: TagCheck,
+  { allowedSigners, bundleInto }: TagCheck,
   signal: AbortSignal,
 ): Promise<Finding[]> {
   const { image, version } = requireTag(tag)
@@ -42,27 +46,59 @@ export async function verifyTag(
   const folder = await mkdtemp(join(tmpdir(), 'seeder-verify-'))
   try {
     for (const asset of release.assets) {
-      const isDisk = /\.qcow2(\.part-\d+)?$/.test(asset.name)
-      if (isDisk || isPackAsset(asset.name)) continue
+      if (/\.(qcow2|bundle\.tar)(\.part-\d+)?$/.test(asset.name)) continue
       if (asset.name === CONTENTS_FILE || !FILE_NAME.test(asset.name)) continue
       await writeFile(join(folder, asset.name), await readSmallAsset(releases, asset, signal))
     }
     const findings = await verifyFolder(folder, allowedSigners, (name, sha256) =>
       diskFinding(name, sha256, release, contents),
     )
-    const files = await readFiles(join(folder, bundleListName({ image, version })))
-    const bundle = await verifyBundle(releases, { all, release, contents, files, download }, signal)
+    const list = join(folder, bundleListName({ image, version }))
+    const bundle = await bundleFindings(releases, release, contents, { list, into: bundleInto }, signal)
     return [contentsFinding(release, contents), ...findings, ...bundle]
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-/** What the list of a bundle has, when it can be read: what is wrong with it otherwise is a finding of its own. */
-async function readFiles(list: string): Promise<readonly BundleFile[] | undefined> {
-  return readSmall(list)
-    .then((text) => parseBundleList(text).index.files)
-    .catch(() => undefined)
+const BUNDLE = 'bundle'
+const CONTENT = 'content of the bundle'
+
+async function bundleFindings(
+  releases: Releases,
+  release: Release,
+  contents: Contents | undefined,
+  { list, into }: { readonly list: string; readonly into: string | undefined },
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const { bundleFile } = contents ?? {}
+  if (!bundleFile) return [{ what: BUNDLE, result: 'not checked', found: 'it was published without one' }]
+  const asset = digestFinding(BUNDLE, bundleFile, release)
+  if (into === undefined) {
+    const found = '`seeder bundle TAG` compares each file, and so does --bundle here'
+    return [asset, { what: CONTENT, result: 'not checked', found }]
+  }
+  const folder = await makeRunFolder(join(into, 'work'))
+  try {
+    // What is wrong with the list itself is a finding of its own.
+    const expected = parseBundleList(await readSmall(list))
+    const [path, journalFile] = [join(folder, bundleFile.name), join(folder, 'journal')]
+    const journal = await DownloadJournal.open(journalFile, bundleFile.sha256)
+    const progress = { note: () => undefined, bytes: () => undefined }
+    await fetchFile({ releases, release, journal }, bundleFile, path, {
+      ...{ progress, signal, announce: false },
+    }).finally(() => journal.close())
+    await verifyBundle(path, expected, release, into)
+    const { length } = expected.index.files
+    const found = `sha256 of ${length} files, ${formatBytes(bundleFile.size)}`
+    return [asset, { what: CONTENT, result: 'right', found }]
+  } catch (error) {
+    signal.throwIfAborted()
+    const found = describeError(error).split('\n')[0] ?? ''
+    return [asset, { what: CONTENT, result: 'wrong', found }]
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 function contentsFinding(release: Release, contents: Contents | undefined): Finding {
@@ -90,6 +126,11 @@ function diskFinding(
       found: `its sha256 is ${file.sha256} in ${CONTENTS_FILE}, not ${sha256}`,
     }
   }
+  return digestFinding(name, file, release)
+}
+
+/** What GitHub's own digests say of a file that is not downloaded. */
+function digestFinding(name: string, file: ReleaseFile, release: Release): Finding {
   const digests = file.parts.map((part) => release.assets.find((one) => one.name === part.name)?.sha256)
   if (digests.some((digest, index) => digest !== undefined && digest !== file.parts[index]?.sha256)) {
     return { what: name, result: 'wrong', found: 'GitHub has another digest of it' }

@@ -142,14 +142,14 @@ describe('a build that another job has left', () => {
     const [release] = github.releases()
     expect(release).toMatchObject({ tag: `haproxy-${version}`, draft: false, prerelease: true })
     const names = release?.assets.map(({ name }) => name)
-    expect(names).toEqual(expect.arrayContaining(['SHA256SUMS.sig', `haproxy-${version}.pack.tar`]))
+    expect(names).toEqual(expect.arrayContaining(['SHA256SUMS.sig', `haproxy-${version}.bundle.tar`]))
     // Again, as when the job is run again: the folder is there, and the release.
     expect((await publish()).outputs.changed).toBe('false')
   })
 
   it('comes without its bundle when none is to be published', async () => {
     await handOver()
-    const { code, stdout } = await publish({ bundle: 'none' })
+    const { code, stdout } = await publish({ bundle: 'false' })
     expect(code, stdout).toBe(0)
     const downloads = github.requests.filter(({ path }) => path.endsWith('/GetSignedArtifactURL'))
     expect(downloads).toHaveLength(2)

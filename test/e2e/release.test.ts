@@ -241,7 +241,7 @@ describe('what is merged', () => {
     expect(release?.assets.map(({ name }) => name).sort()).toEqual(
       [
         ...(await readdir(out)).filter((name) => name !== pageName(manifest)),
-        ...['SHA256SUMS.sig', 'release.json', `${tag()}.pack.tar`],
+        ...['SHA256SUMS.sig', 'release.json', `${tag()}.bundle.tar`],
       ].sort(),
     )
     // The runner takes the line that names what is to be masked, and shows it to nobody.

@@ -30,7 +30,8 @@ beforeAll(async () => {
   release = await seedBuild(github, build, {
     signed: false,
     contents(contents) {
-      const bundled = { ...contents, bundle: { others: ['haproxy-3.0.10-1'] } }
+      const [bundleFile] = contents.files
+      const bundled = { ...contents, ...(bundleFile && { bundleFile }) }
       content = Buffer.from(JSON.stringify(bundled))
       return bundled
     },

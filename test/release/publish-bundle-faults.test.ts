@@ -11,7 +11,6 @@ import {
   BundledReleases,
   before,
   first,
-  packages,
   second,
   unchecked,
 } from '../support/release/bundled-releases.ts'
@@ -50,7 +49,7 @@ describe('what somebody changed', () => {
     const found = await at.findings(second)
     expect(found[`${second}.bundle.json`]).toMatch(/^wrong: its sha256 is/)
     expect(found['release.json']).toContain(`${second}.bundle.json`)
-    await expect(at.assembled(second)).rejects.toThrow(
+    await expect(at.downloaded(second)).rejects.toThrow(
       `is not as it was published: ${second}.bundle.json has the sha256`,
     )
   })
@@ -58,63 +57,68 @@ describe('what somebody changed', () => {
   it('in SHA256SUMS is seen by the signature', async () => {
     await changeable()
     await flip(second, 'SHA256SUMS', 0, true)
-    await expect(at.assembled(second)).rejects.toThrow('the signature of SHA256SUMS')
+    await expect(at.downloaded(second)).rejects.toThrow('the signature of SHA256SUMS')
   })
 
-  it('in a pack is seen by GitHub’s digest or, where that is of the change, by the file’s own', async () => {
+  it('in a bundle is seen by GitHub’s digest', async () => {
     await changeable()
-    const pack = `${first}.pack.tar`
-    await flip(first, pack, 512 * 4, true)
+    await flip(second, `${second}.bundle.tar`, 512 * 4, true)
     const found = await at.findings(second)
-    expect(found['files of the bundle']).toMatch(
-      new RegExp(`^wrong: .*${first}: the asset ${pack} has the sha256`),
-    )
+    expect(found.bundle).toBe('wrong: GitHub has another digest of it')
+    expect(found['release.json']).toContain(`the asset ${second}.bundle.tar has the sha256`)
+    await expect(at.downloaded(second)).rejects.toThrow(`the asset ${second}.bundle.tar has the sha256`)
   })
 
-  it('in a pack and what is said of it is named by the file, and nothing is written', async () => {
+  it('in a bundle behind GitHub’s back is seen when it is downloaded, and nothing is written', async () => {
     await changeable()
-    const asset = at.stored(first).assets.find(({ name }) => name === `${first}.pack.tar`)
-    const span = (await at.bundleOf(first))?.pack?.members
-    // In a file that both need, wherever in the pack it is.
-    const offset = (await readFile(asset?.file ?? '')).indexOf(packages.libc6 ?? '')
-    expect(offset).toBeGreaterThan(0)
-    // The digest on GitHub stays: what is stored is another thing than what is told.
-    await flip(first, `${first}.pack.tar`, offset + 12 * 1024, false)
-    expect(span).toHaveLength(8)
-    const checked = await at.findings(second, true)
-    expect(checked['content of these files']).toMatch(
-      new RegExp(
-        `^wrong: the file [0-9a-f]{64} in ${first}.pack.tar of ${first} came with the sha256 .*, 2 times$`,
-      ),
-    )
-    await expect(at.assembled(second, { out: at.never() })).rejects.toThrow(
-      new RegExp(`the file [0-9a-f]{64} in ${first}.pack.tar of ${first} came with`),
-    )
+    // The digest on GitHub stays: what is stored is another thing than what it says.
+    await flip(second, `${second}.bundle.tar`, 512 * 4, false)
+    const wrong = new RegExp(`${second}\\.bundle\\.tar was downloaded twice and is wrong`)
+    expect((await at.findings(second, true))['content of the bundle']).toMatch(wrong)
+    await expect(at.downloaded(second, { out: at.never() })).rejects.toThrow(wrong)
     expect(existsSync(at.never())).toBe(false)
   })
 
-  it('or was signed by nobody who may is not put together', async () => {
+  it('to the bundle of another build, with all that is said of it, is seen by the signed list', async () => {
+    await changeable()
+    const [older, newer] = [first, second].map((tag) =>
+      at.stored(tag).assets.find(({ name }) => name === `${tag}.bundle.tar`),
+    )
+    const contents = at.stored(second).assets.find(({ name }) => name === 'release.json')
+    if (!older || !newer || !contents) return expect.fail('there are no bundles')
+    const text = (await readFile(contents.file, 'utf8'))
+      .replaceAll(newer.sha256 ?? '', older.sha256 ?? '')
+      .replaceAll(`"size": ${newer.size}`, `"size": ${older.size}`)
+    await writeFile(contents.file, text)
+    Object.assign(contents, { size: text.length, sha256: sha256(Buffer.from(text)) })
+    Object.assign(newer, { file: older.file, size: older.size, sha256: older.sha256 })
+    const wrong = `the bundle of ${second} is not the one that its signed list describes`
+    expect((await at.findings(second, true))['content of the bundle']).toBe(`wrong: ${wrong}`)
+    await expect(at.downloaded(second, { out: at.never() })).rejects.toThrow(wrong)
+    expect(existsSync(at.never())).toBe(false)
+  })
+
+  it('or was signed by nobody who may is not downloaded', async () => {
     await at.release(first, before)
     const stranger = await makeSigner(join(at.root, 'keys'), 'stranger')
     await writeFile(join(at.root, 'others'), stranger.allowed)
     const allowedSigners = join(at.root, 'others')
-    await expect(at.assembled(first, { allowedSigners })).rejects.toThrow('is signed by nobody in')
-    await at.assembled(first, { allowUnsigned: true })
+    await expect(at.downloaded(first, { allowedSigners })).rejects.toThrow('is signed by nobody in')
+    await at.downloaded(first, { allowUnsigned: true })
   })
 })
 
 describe('a connection that misbehaves', () => {
   it.each([
-    ['breaks off', { do: { resetAfter: 500_000 } }],
+    ['breaks off', { do: { resetAfter: 1_500_000 } }],
     ['gives half of it', { do: 'truncate' }],
     ['lies once', { do: 'wrong-digest' }],
     ['knows no Range', { do: 'no-range', times: 9 }],
     ['is reset', { do: 'reset' }],
   ] as const)('and %s gives the same bundle', async (_, fault) => {
-    await at.release(first, before)
     const own = await at.bundle(await at.release(second, after))
-    at.github.faults.add({ on: 'download', match: /\.pack\.tar/, ...fault })
-    expect(await at.assembled(second)).toBe(own)
+    at.github.faults.add({ on: 'download', match: /\.bundle\.tar/, ...fault })
+    expect(await at.downloaded(second)).toBe(own)
   })
 })
 
@@ -138,35 +142,29 @@ describe('killed with SIGKILL', () => {
   }
 
   it.each([5, 8, 11, 14, 17])('publishing at request %i is finished by the next run', async (asked) => {
-    await at.release(first, before)
     const folder = await at.build(second, after)
     expect(await killedAt(asked, 'publish', folder, '--key', at.signer.key)).toBe(true)
     for (const { draft, assets } of at.github.releases()) {
       if (!draft) expect(assets.every(({ state }) => state === 'uploaded')).toBe(true)
     }
     await at.publish(folder)
-    const packs = at.github.requests.filter(
-      ({ on, query, status }) => on === 'upload' && status === 201 && query.includes(`${second}.pack.tar`),
+    const bundles = at.github.requests.filter(
+      ({ on, query, status }) => on === 'upload' && status === 201 && query.includes(`${second}.bundle.tar`),
     )
-    expect(packs).toHaveLength(1)
-    expect(at.github.releases()).toHaveLength(2)
-    expect(await at.bundleOf(second)).toMatchObject({ others: [first], pack: { members: { length: 2 } } })
+    expect(bundles).toHaveLength(1)
+    expect(at.github.releases()).toHaveLength(1)
     expect(await at.findings(second)).toEqual(unchecked)
   })
 
-  it.each([6, 9, 11])(
-    'putting a bundle together at request %i is finished by the next run',
-    async (asked) => {
-      await at.release(first, before)
-      const own = await at.bundle(await at.release(second, after))
-      at.elsewhere()
-      const file = at.fresh('killed.tar')
-      expect(await killedAt(asked, 'bundle', second, '--out', file)).toBe(true)
-      await expect(stat(file)).rejects.toThrow()
-      await at.bundle(second, { out: file })
-      expect(await sha256File(file)).toBe(own)
-      const { stdout } = await execa('ls', ['-A', join(at.cache, 'seeder/work')])
-      expect(stdout).toBe('')
-    },
-  )
+  it.each([6, 9, 11])('downloading a bundle at request %i is finished by the next run', async (asked) => {
+    const own = await at.bundle(await at.release(second, after))
+    at.elsewhere()
+    const file = at.fresh('killed.tar')
+    expect(await killedAt(asked, 'bundle', second, '--out', file)).toBe(true)
+    await expect(stat(file)).rejects.toThrow()
+    await at.bundle(second, { out: file })
+    expect(await sha256File(file)).toBe(own)
+    const { stdout } = await execa('ls', ['-A', join(at.cache, 'seeder/work')])
+    expect(stdout).toBe('')
+  })
 })

@@ -15,7 +15,7 @@ export async function takeFromOtherJob(inputs: InputsOf<'publish'>, step: Step):
   const progress = step.context.progress()
   const expected = await expectedBuild(step.context.project(), image, { base, line })
   progress.phase(`fetch ${formatTag(expected)} from the job that built it`)
-  const what = { bundle: bundle !== 'none', env: step.env }
+  const what = { bundle: bundle ?? true, env: step.env }
   await takeOver(expected, folderOf(step, inputs), what, step.context)
   progress.done()
 }

@@ -4,12 +4,10 @@ import { expect } from 'vitest'
 import { sha256File } from '../../../src/build/store.ts'
 import { type BundleOptions, bundleCommand } from '../../../src/commands/bundle.ts'
 import type { Context } from '../../../src/commands/context.ts'
-import { promoteCommand } from '../../../src/commands/promote.ts'
 import { publishCommand } from '../../../src/commands/publish.ts'
 import { verifyCommand } from '../../../src/commands/verify.ts'
 import { connect } from '../../../src/github/client.ts'
-import { contentsSchema, type Pack } from '../../../src/release/contents.ts'
-import type { BundleChoice } from '../../../src/release/pack/choose.ts'
+import { contentsSchema, type ReleaseFile } from '../../../src/release/contents.ts'
 import { testFolder } from '../builds.ts'
 import { makeSigner, type Signer } from '../deploy/image.ts'
 import { LocalGitHub } from '../github/local-github.ts'
@@ -33,14 +31,10 @@ export const before = inputsOf('one', packages)
 export const haproxy = someBytes(310 * kib)
 export const after = inputsOf('two', { ...packages, haproxy })
 
-export const sizeOf = (inputs: Inputs) => Object.values(inputs).reduce((sum, { length }) => sum + length, 0)
-/** What a tar adds for so few files: headers, and what fills the last record. */
-export const AROUND = 24 * kib
-
 /** What `verify TAG` says without a download. */
 export const unchecked = {
   'content of the disk': expect.stringContaining('not checked'),
-  'content of these files': expect.stringContaining('not checked'),
+  'content of the bundle': expect.stringContaining('not checked'),
 }
 
 /** A project whose releases bring their bundles, and the machine that publishes them. */
@@ -107,7 +101,7 @@ export class BundledReleases {
     return join(this.root, `${name} ${this.count++}`)
   }
 
-  publish(folder: string, bundle?: BundleChoice) {
+  publish(folder: string, bundle = true) {
     return publishCommand({ folder, key: this.signer.key, bundle }, this.context(), this.env())
   }
 
@@ -128,11 +122,10 @@ export class BundledReleases {
     return folder
   }
 
-  /** Publishes and, as only then a later release counts on it, promotes. */
-  async release(tag: string, inputs: Inputs, which?: BundleChoice): Promise<string> {
+  /** Builds and publishes. */
+  async release(tag: string, inputs: Inputs, bundle = true): Promise<string> {
     const folder = await this.build(tag, inputs)
-    await this.publish(folder, which)
-    await promoteCommand({ tag }, this.context(), this.env())
+    await this.publish(folder, bundle)
     return folder
   }
 
@@ -141,17 +134,10 @@ export class BundledReleases {
     return found ?? expect.fail(`${tag} is not there`)
   }
 
-  async bundleOf(tag: string): Promise<{ pack?: Pack | undefined; others: string[] } | undefined> {
+  /** What its release.json says of its bundle. */
+  async bundleFileOf(tag: string): Promise<ReleaseFile | undefined> {
     const asset = this.stored(tag).assets.find(({ name }) => name === 'release.json')
-    return contentsSchema.parse(JSON.parse(await readFile(asset?.file ?? '', 'utf8'))).bundle
-  }
-
-  /** Bytes that were sent as a release's pack, or came of packs, since a request. */
-  bytesOfPacks(on: 'upload' | 'download', since = 0): number {
-    return this.github.requests
-      .slice(since)
-      .filter((one) => one.on === on && `${one.path}${one.query}`.includes('.pack.tar'))
-      .reduce((sum, { bytes }) => sum + bytes, 0)
+    return contentsSchema.parse(JSON.parse(await readFile(asset?.file ?? '', 'utf8'))).bundleFile
   }
 
   /** Where nothing is to be written. */
@@ -164,8 +150,8 @@ export class BundledReleases {
     this.cache = this.fresh('cache')
   }
 
-  /** The bundle of a release, put together where nothing of it is. */
-  assembled(tag: string, options: Omit<BundleOptions, 'of'> = {}): Promise<string> {
+  /** The bundle of a release, downloaded where nothing of it is. Its digest. */
+  downloaded(tag: string, options: Omit<BundleOptions, 'of'> = {}): Promise<string> {
     this.elsewhere()
     return this.bundle(tag, options)
   }
