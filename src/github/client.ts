@@ -118,11 +118,11 @@ function gitHubReleases(
         onBytes,
       )
     },
-    download: (asset, from = 0, until = asset.size) =>
+    download: (asset, from = 0) =>
       downloadAsset(
         { ...reached, url: `${apiUrl}/repos/${owner}/${repo}/releases/assets/${asset.id}` },
         asset,
-        { from, until },
+        from,
       ),
   }
 }

@@ -65,8 +65,8 @@ export interface Releases {
     onBytes?: (sent: number) => void,
   ): Promise<Asset>
   /**
-   * The bytes of an asset from `from` on, up to `until` or to its end, as they come. `from` in the answer: where the server
+   * The bytes of an asset from `from` on, as they come. `from` in the answer: where the server
    * really begins. Without Range it begins at 0 and gives all of it.
    */
-  download(asset: Asset, from?: number, until?: number): Promise<{ from: number; bytes: Readable }>
+  download(asset: Asset, from?: number): Promise<{ from: number; bytes: Readable }>
 }

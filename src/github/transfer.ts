@@ -81,20 +81,20 @@ export async function uploadAsset(
 }
 
 /**
- * The bytes of an asset from `from` on, and before `until`. The answer's `from` is where they really begin: 0 when the
+ * The bytes of an asset from `from` on. The answer's `from` is where they really begin: 0 when the
  * server does not know Range, which gives all of it then. The stream fails when it ends early, falls silent or breaks off:
  * it is not begun again then, since only the reader knows what it has.
  */
 export async function downloadAsset(
   reached: Reached,
   { name, size }: Asset,
-  { from, until = size }: { from: number; until?: number },
+  from: number,
 ): Promise<{ from: number; bytes: Readable }> {
-  if (from > 0 && from === until) return { from, bytes: Readable.from([]) }
+  if (from > 0 && from === size) return { from, bytes: Readable.from([]) }
   const headers = {
     ...authorization(reached.token),
     accept: 'application/octet-stream',
-    ...((from > 0 || until < size) && { range: `bytes=${from}-${until < size ? until - 1 : ''}` }),
+    ...(from > 0 && { range: `bytes=${from}-` }),
   }
   return persist(`download ${name}`, 'contents: read', reached, async () => {
     const { response, redirected } = await follow(new URL(reached.url), headers, reached.signal)
@@ -105,13 +105,12 @@ export async function downloadAsset(
       throw redirected ? new Error(`the storage answered ${refusal.status}`) : refusal
     }
     const begins = statusCode === 206 ? rangeStart(response.headers['content-range']) : 0
-    const ends = statusCode === 206 ? until : size
     const length = response.headers['content-length']
-    if (length !== undefined && Number(length) !== ends - begins) {
+    if (length !== undefined && Number(length) !== size - begins) {
       response.destroy()
-      throw new Error(`the server has ${Number(length) + begins} of ${ends} bytes of it`)
+      throw new Error(`the server has ${Number(length) + begins} of ${size} bytes of it`)
     }
-    const exact = exactly(ends - begins)
+    const exact = exactly(size - begins)
     // Its failure is that of `exact`, which the reader sees.
     pipeline(response, exact, () => undefined)
     return { from: begins, bytes: exact }
