@@ -31,7 +31,7 @@ const ownCheckout = checkoutOf(import.meta.dirname)
  */
 export async function runCommandLine(argv: readonly string[]): Promise<number | undefined> {
   const program = new Command('seeder')
-    .description('Builds, proves and promotes the golden images of a Kubernetes platform on Proxmox VE.')
+    .description('Builds, tests and promotes the golden images of a Kubernetes platform on Proxmox VE.')
     .version(versionOf(ownCheckout))
     .option(
       '-C, --project <dir>',
