@@ -35,10 +35,10 @@ export async function runCommandLine(argv: readonly string[]): Promise<number | 
     .version(versionOf(ownCheckout))
     .option(
       '-C, --project <dir>',
-      'the folder with platform.yaml and images/ (default: found from the current one)',
+      'use this folder with platform.yaml and images/ (default: found from the current one)',
     )
-    .option('-q, --quiet', 'no progress, only results and errors')
-    .option('-v, --verbose', 'with an error: everything that led to it')
+    .option('-q, --quiet', 'print only results and errors')
+    .option('-v, --verbose', 'print everything that led to an error')
     .configureOutput({ writeErr: (text) => process.stderr.write(harmless(text)) })
     .showHelpAfterError('(see --help)')
     .exitOverride()

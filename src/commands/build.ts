@@ -13,6 +13,7 @@ import { print } from '../report/print.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 import { makeRunFolder } from '../run-folder.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 
 /** What is to be built, and where its files go. */
 export interface BuildRequest extends Variant {
@@ -78,17 +79,24 @@ export async function buildFromBundle(
 export function registerBuildCommand(program: Command, context: () => Context): void {
   program
     .command('build')
-    .description('build an image from its lock')
-    .argument('[image]', 'the image’s name, a folder below images/; not with --from-bundle')
+    .description('Build an image from its lock.')
+    .argument('[image]', 'name of the image, a folder below images/; not with --from-bundle')
     .requiredOption(
       '--out <dir>',
-      'where the finished files go: a new or empty folder, or one with an earlier build',
+      'write the finished files to this folder: a new or empty one, or one with an earlier build',
     )
-    .option('--base <name>', 'build it on another base than its own')
-    .option('--line <minor>', 'build another line than the newest, as in 3.6')
-    .option('--from-bundle <file>', 'build what is in a bundle, from nothing else')
-    .option('--no-cache', 'build every layer anew; downloaded packages are kept')
+    .option('--base <name>', 'build on this base, not on the image’s own')
+    .option('--line <minor>', 'build this line, not the newest, for example 3.6')
+    .option('--from-bundle <file>', 'build the image of this bundle, from nothing else')
+    .option('--no-cache', 'build every layer again; keep downloaded packages')
     .option('--json', 'print the manifest as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        'seeder build haproxy --out out/haproxy',
+        'seeder build --from-bundle haproxy.bundle.tar --out again',
+      ),
+    )
     .action(async (image: string | undefined, options: BuildFlags) => {
       const started = Date.now()
       const manifest = await buildOf(image, options, context())

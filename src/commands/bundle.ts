@@ -16,6 +16,7 @@ import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
 import { readSmall, unlessRead } from '../text-file.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { connectRepository } from './github.ts'
 
 /** The options of `bundle`, as they are given. */
@@ -33,19 +34,26 @@ export function registerBundleCommand(program: Command, context: () => Context):
   program
     .command('bundle')
     .description(
-      'write the bundle of an image: one file with everything to build it again, without any archive',
+      'Write the bundle of an image: one file with everything to build it again, without any archive.',
     )
-    .argument('<dir|tag>', 'the folder of a build, or the tag of a release')
-    .option('--out <file>', 'the file to write (default: IMAGE-VERSION.bundle.tar in the current folder)')
+    .argument('<dir|tag>', 'folder of a build, or tag of a release')
+    .option('--out <file>', 'write to this file (default: IMAGE-VERSION.bundle.tar in the current folder)')
     .addOption(
       new Option(
         '--allowed-signers <file>',
-        'with a tag: who may sign (default: allowed_signers of the project)',
+        'with a tag: accept the signers in this file (default: allowed_signers of the project)',
       ).conflicts('allowUnsigned'),
     )
-    .option('--allow-unsigned', 'with a tag: check no signature')
-    .option('--repository <owner/name>', 'with a tag: the repository (default: GITHUB_REPOSITORY)')
-    .option('--json', 'print its index as JSON')
+    .option('--allow-unsigned', 'with a tag: verify no signature')
+    .option(
+      '--repository <owner/name>',
+      'with a tag: read from this repository (default: $GITHUB_REPOSITORY)',
+    )
+    .option('--json', 'print the index of the bundle as JSON')
+    .addHelpText(
+      'after',
+      examples('seeder bundle out/haproxy', 'seeder bundle haproxy-3.0.12-1 --out haproxy.bundle.tar'),
+    )
     .action(async (of: string, { json, ...options }: Omit<BundleOptions, 'of'> & { json?: boolean }) => {
       const { index, file } = await bundleCommand({ ...options, of }, context())
       const { size } = await stat(file)

@@ -6,6 +6,7 @@ import { requireTag } from '../release/tag.ts'
 import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { connectRepository } from './github.ts'
 import { readKey } from './publish.ts'
 
@@ -23,12 +24,16 @@ export interface ConfirmOptions {
 export function registerConfirmCommand(program: Command, context: () => Context): void {
   program
     .command('confirm')
-    .description('say of a release, signed, that a second build elsewhere gave the same disk')
-    .argument('<tag>', 'the release’s tag, IMAGE-VERSION')
-    .argument('<dir>', 'the folder of the second build')
+    .description('Confirm a release: sign that a second build elsewhere made the same disk.')
+    .argument('<tag>', 'tag of the release, IMAGE-VERSION')
+    .argument('<dir>', 'folder of the second build')
     .option('--key <file>', 'sign with this private key (default: the key in SEEDER_SIGNING_KEY)')
-    .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+    .option('--repository <owner/name>', 'write to this repository (default: $GITHUB_REPOSITORY)')
     .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      examples('SEEDER_SIGNING_KEY="$(cat key)" seeder confirm haproxy-3.0.12-1 out/haproxy'),
+    )
     .action(
       async (
         tag: string,

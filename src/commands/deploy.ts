@@ -5,6 +5,7 @@ import { type DeployResult, deployRelease } from '../release/deploy.ts'
 import { findAllowedSigners } from '../release/signers.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { connectRepository } from './github.ts'
 
 /** The options of `deploy`, as they are given. */
@@ -23,18 +24,19 @@ export interface DeployOptions {
 export function registerDeployCommand(program: Command, context: () => Context): void {
   program
     .command('deploy')
-    .description('on a Proxmox VE host: download a release and make a template of it')
-    .argument('<image>', 'the image’s name')
-    .argument('[version]', 'a version, `promoted` or `candidate`', 'promoted')
+    .description('Download a release and make a template of it, on a Proxmox VE host.')
+    .argument('<image>', 'name of the image')
+    .argument('[version]', 'version, `promoted` or `candidate`', 'promoted')
     .option(
       '--storage <name>',
-      'where the template’s disks go; as root, or when the host’s policy says the same',
+      'put the disks of the template on this storage; as root, or when the policy of the host has the same',
     )
-    .option('--dry-run', 'download it and print the plan; nothing is changed')
-    .option('--deploy-script <file>', 'the deploy.sh to use (default: the installed one)')
-    .option('--keep-download', 'leave the downloaded files in the cache')
-    .option('--repository <owner/name>', 'the repository with the releases (default: $GITHUB_REPOSITORY)')
+    .option('--dry-run', 'download the release and print the plan; change nothing')
+    .option('--deploy-script <file>', 'run this deploy.sh (default: the installed one)')
+    .option('--keep-download', 'keep the downloaded files in the cache')
+    .option('--repository <owner/name>', 'read releases from this repository (default: $GITHUB_REPOSITORY)')
     .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('seeder deploy haproxy --dry-run', 'seeder deploy haproxy 3.0.12-1'))
     .action(
       async (
         image: string,

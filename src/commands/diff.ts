@@ -18,6 +18,7 @@ import { knownSchema } from '../scan/known.ts'
 import { describeKnown } from '../scan/known-markdown.ts'
 import { knownText } from '../scan/known-text.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { connectRepository } from './github.ts'
 import { exploitedOption, type FeedOptions, feedOption, knownOf, requireKnown } from './scan.ts'
 
@@ -37,19 +38,18 @@ export type DiffResult = z.output<typeof diffSchema>
 export function registerDiffCommand(program: Command, context: () => Context): void {
   program
     .command('diff')
-    .description(
-      'show what is different between two versions of an image: packages, files, sizes, ports, checks',
-    )
+    .description('Show the differences of two versions of an image: packages, files, sizes, ports, checks.')
     .argument(
       '<a>',
       'the older: the folder of a build or a download, a tag, IMAGE:promoted or IMAGE:candidate',
     )
     .argument('<b>', 'the newer, in the same way')
-    .option('--repository <owner/name>', 'the repository with the releases (default: GITHUB_REPOSITORY)')
+    .option('--repository <owner/name>', 'read releases from this repository (default: $GITHUB_REPOSITORY)')
     .addOption(feedOption())
     .addOption(exploitedOption())
-    .option('--markdown', 'print it as Markdown')
-    .addOption(new Option('--json', 'print it as JSON').conflicts('markdown'))
+    .option('--markdown', 'print Markdown')
+    .addOption(new Option('--json', 'print JSON').conflicts('markdown'))
+    .addHelpText('after', examples('seeder diff haproxy:promoted out/haproxy'))
     .action(async (a: string, b: string, options: DiffOptions & { markdown?: boolean; json?: boolean }) => {
       const result = await diffCommand(a, b, options, context())
       const shown = options.json

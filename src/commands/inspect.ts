@@ -11,6 +11,7 @@ import { describeError, SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatBytes, formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 
 /** What `inspect DIR --json` prints of a build. */
 export const inspectedBuildSchema = z.object({
@@ -65,11 +66,12 @@ export const inspectedImageSchema = z.object({
 export function registerInspectCommand(program: Command, context: () => Context): void {
   program
     .command('inspect')
-    .description('show a definition and its lock, or a finished build and whether its files are intact')
-    .argument('<image|dir>', 'an image’s name, or the folder of a build')
-    .option('--base <name>', 'with an image: on another base than its own')
-    .option('--line <minor>', 'with an image: another line than its newest')
-    .option('--json', 'print it as JSON')
+    .description('Show a definition and its lock, or a finished build and whether its files are intact.')
+    .argument('<image|dir>', 'name of an image, or folder of a build')
+    .option('--base <name>', 'with an image: show it on this base, not on its own')
+    .option('--line <minor>', 'with an image: show this line, not the newest')
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('seeder inspect haproxy', 'seeder inspect out/haproxy --json'))
     .action(async (subject: string, options: Variant & { json?: boolean }) => {
       const isFolder = existsSync(join(subject, 'SHA256SUMS'))
       if (!isFolder && /[/.]/.test(subject)) {

@@ -9,6 +9,7 @@ import { interruption } from '../interruption.ts'
 import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 
 /** A lock that was written. */
 export interface LockResult {
@@ -50,11 +51,12 @@ export async function lockCommand(
 export function registerLockCommand(program: Command, context: () => Context): void {
   program
     .command('lock')
-    .description('resolve an image to exact package files and write its lock')
-    .argument('<image>', 'the image’s name, a folder below images/')
-    .option('--base <name>', 'lock it on another base than its own')
-    .option('--line <minor>', 'lock another line than the newest, as in 3.6')
+    .description('Resolve an image to exact package files and write its lock.')
+    .argument('<image>', 'name of the image, a folder below images/')
+    .option('--base <name>', 'lock it on this base, not on its own')
+    .option('--line <minor>', 'lock this line, not the newest, for example 3.6')
     .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('seeder lock haproxy'))
     .action(async (image: string, options: Variant & { json?: boolean }) => {
       const { file, lock, changes } = await lockCommand({ ...options, image }, context())
       if (options.json) {

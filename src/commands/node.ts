@@ -23,19 +23,21 @@ import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { certificatesOf, type MakeFlags, requestOf } from './node-options.ts'
 
 /** Adds `node plan|create|list|destroy|replace`. */
 export function registerNodeCommand(program: Command, context: () => Context): void {
   const node = program
     .command('node')
-    .description('make nodes from templates; on the Proxmox VE host, as root')
+    .description('Create, replace and destroy nodes, on the Proxmox VE host, as root.')
 
-  withMakeOptions(node.command('plan').argument('<name...>', 'the nodes’ names'))
-    .description('print the files and commands that `create` would write and run; nothing is changed')
-    .requiredOption('--role <role>', `one of ${roleNames.join(', ')}`, roleName)
-    .option('--no-start', 'as with `create`')
-    .option('--json', 'print it as JSON')
+  withMakeOptions(node.command('plan').argument('<name...>', 'names of the nodes'))
+    .description('Print the files and commands that `create` would write and run; change nothing.')
+    .requiredOption('--role <role>', `give them this role: ${roleNames.join(', ')}`, roleName)
+    .option('--no-start', 'plan nodes that are left stopped')
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('seeder node plan w4 --role worker'))
     .action(
       async (names: string[], flags: MakeFlags & { role: RoleName; start: boolean; json?: boolean }) => {
         const { facts, host } = await survey(context(), flags, undefined)
@@ -48,11 +50,15 @@ export function registerNodeCommand(program: Command, context: () => Context): v
       },
     )
 
-  withMakeOptions(node.command('create').argument('<name...>', 'the nodes’ names'))
-    .description('make nodes, start them, and wait until they are ready; run again, it goes on')
-    .requiredOption('--role <role>', `one of ${roleNames.join(', ')}`, roleName)
+  withMakeOptions(node.command('create').argument('<name...>', 'names of the nodes'))
+    .description('Create nodes, start them, and wait until they are ready. A second run continues.')
+    .requiredOption('--role <role>', `give them this role: ${roleNames.join(', ')}`, roleName)
     .option('--no-start', 'leave the nodes stopped')
     .option('--json', 'print the nodes as JSON')
+    .addHelpText(
+      'after',
+      examples('seeder node create etcd1 etcd2 etcd3 --role etcd --new-cluster --data-disk 20'),
+    )
     .action(
       async (names: string[], flags: MakeFlags & { role: RoleName; start: boolean; json?: boolean }) => {
         await change(context(), async (work) => {
@@ -75,7 +81,7 @@ export function registerNodeCommand(program: Command, context: () => Context): v
 
   node
     .command('list')
-    .description('show the nodes of this host, and which are behind the current template')
+    .description('List the nodes of this host, and which are behind the current template.')
     .option('--json', 'print JSON')
     .action(async ({ json }: { json?: boolean }) => {
       requireRoot()
@@ -92,17 +98,21 @@ export function registerNodeCommand(program: Command, context: () => Context): v
 
   node
     .command('destroy')
-    .description('destroy nodes with all that belongs to them; refuses what `seeder node` did not make')
-    .argument('<name...>', 'the nodes’ names')
-    .option('--force', 'also nodes that run, and the last members of a cluster with its data')
+    .description('Destroy nodes with all that belongs to them. Refuses what `seeder node` did not create.')
+    .argument('<name...>', 'names of the nodes')
+    .option('--force', 'also destroy nodes that run, and the last members of a cluster with its data')
+    .addHelpText('after', examples('seeder node destroy w3'))
     .action(async (names: string[], { force }: { force?: boolean }) => {
       await change(context(), (work, gone) => destroyNodes(work, names, gone, force ?? false))
     })
 
-  withMakeOptions(node.command('replace').argument('<name>', 'the node that goes'))
-    .description('make a node of the current template, and when it is well let it take the place of another')
-    .requiredOption('--with <name>', 'the name of the node that comes')
-    .option('--drained', 'a worker or control plane: its pods have moved, it may go')
+  withMakeOptions(node.command('replace').argument('<name>', 'name of the node to replace'))
+    .description(
+      'Create a node from the current template and, once it is healthy, remove the one it replaces.',
+    )
+    .requiredOption('--with <name>', 'name the new node')
+    .option('--drained', 'confirm that the pods of the worker or control plane were moved')
+    .addHelpText('after', examples('seeder node replace w3 --with w4 --drained'))
     .action(async (name: string, flags: MakeFlags & { with: string; drained?: boolean }) => {
       await change(context(), (work) => replace(work, context(), name, flags))
     })
@@ -170,25 +180,31 @@ async function change(
 
 function withMakeOptions(command: Command): Command {
   return command
-    .option('--platform <file>', 'the platform file (default: platform.yaml of the project)')
-    .option('--new-cluster', 'etcd: these nodes are all members of a new cluster')
-    .option('--set <key=value>', 'a value for node.env; an empty one takes it away', collect, [])
-    .option('--env <file>', 'a file of such values; for those that are secret')
-    .option('--pki <dir>', 'the folder of `seeder pki`, which issues the certificates (default: its own)')
-    .option('--tls <dir>', 'instead, a folder with them: etcd-ca.crt, NAME.crt, NAME.key, …')
-    .option('--ssh-keys <file>', 'public keys of those who may log in')
-    .option('--user <name>', 'who may log in (default: the image’s)')
+    .option('--platform <file>', 'read this platform file (default: platform.yaml of the project)')
+    .option('--new-cluster', 'etcd: found a new cluster with these nodes as its members')
+    .option('--set <key=value>', 'set a value of node.env; an empty one removes it', collect, [])
+    .option('--env <file>', 'read values of node.env from this file, for secrets')
+    .option('--pki <dir>', 'issue certificates from this folder of `seeder pki` (default: its own)')
+    .option('--tls <dir>', 'take certificates from this folder instead: etcd-ca.crt, NAME.crt, NAME.key, …')
+    .option('--ssh-keys <file>', 'let the owners of these public keys log in')
+    .option('--user <name>', 'create this user for ssh (default: that of the image)')
     .option(
       '--vmid-range <first-last>',
-      'ids for the VMs; one number for one node',
+      'use ids of this range for the VMs; one number for one node',
       `${defaultVmids.first}-${defaultVmids.last}`,
     )
     .option('--full', 'copy the template’s disk instead of building on it')
-    .option('--storage <name>', 'for a full clone and a data disk (default: the template’s)')
-    .option('--data-disk <gib>', 'etcd: a disk of its own for the data', positive)
-    .option('--snippets <storage>', 'where the vendor data is kept (default: the storage that can)')
+    .option(
+      '--storage <name>',
+      'put full clones and data disks on this storage (default: that of the template)',
+    )
+    .option('--data-disk <gib>', 'etcd: put the data on a disk of its own of this size', positive)
+    .option(
+      '--snippets <storage>',
+      'write the vendor data to this storage (default: the one that has snippets)',
+    )
     .addOption(
-      new Option('--wait <seconds>', 'how long a node may take to get ready')
+      new Option('--wait <seconds>', 'wait this long for a node to become ready')
         .default(900)
         .argParser(positive),
     )

@@ -16,6 +16,7 @@ import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 
 interface CommonOptions {
   dir?: string
@@ -24,15 +25,16 @@ interface CommonOptions {
 
 /** Adds `pki init|issue|renew|list|check|export`: the operator's certificate authorities. */
 export function registerPkiCommand(program: Command, context: () => Context): void {
-  const pki = program.command('pki').description('make and keep the certificates of etcd and Kubernetes')
+  const pki = program.command('pki').description('Make and keep the certificates of etcd and Kubernetes.')
   const place = ({ dir }: CommonOptions): Place => {
     const progress = context().progress()
     return { folder: defaultFolder(dir), note: (text) => progress.note(text) }
   }
 
   withCommonOptions(pki.command('init'))
-    .description('make the CAs that are missing: etcd-ca, kubernetes-ca and front-proxy-ca')
+    .description('Make the CAs that are missing: etcd-ca, kubernetes-ca and front-proxy-ca.')
     .addOption(daysOption(defaultDays.authority))
+    .addHelpText('after', examples('seeder pki init'))
     .action(async (options: CommonOptions & { days: number }) => {
       const where = place(options)
       const { folder, authorities } = await initialize(where, { now: new Date(), days: options.days })
@@ -49,11 +51,14 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     })
 
   withCommonOptions(pki.command('issue'))
-    .description('issue a certificate with a new key; the same one again for the same name and address')
-    .addArgument(new Argument('<kind>', 'what it is for').choices(kindNames))
-    .argument('[name]', 'the member’s name, which is its VM’s; or whose certificate it is')
-    .option('--address <ip>', 'with etcd-member: the member’s IPv4 address')
+    .description(
+      'Issue a certificate with a new key. The same name and address give the same certificate again.',
+    )
+    .addArgument(new Argument('<kind>', 'purpose of the certificate').choices(kindNames))
+    .argument('[name]', 'name of the member, which is that of its VM; or name of the client')
+    .option('--address <ip>', 'with etcd-member: IPv4 address of the member')
     .addOption(daysOption(defaultDays.leaf))
+    .addHelpText('after', examples('seeder pki issue etcd-member etcd1 --address 10.0.0.129'))
     .action(
       async (
         kind: string,
@@ -72,10 +77,13 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     )
 
   withCommonOptions(pki.command('renew'))
-    .description('issue certificates anew, for the same names and addresses, with new keys')
-    .argument('[name...]', 'which ones')
-    .addOption(new Option('--within <days>', 'all that expire within so many days').argParser(parseDays))
+    .description('Renew certificates: the same names and addresses, with new keys.')
+    .argument('[name...]', 'names of the certificates')
+    .addOption(
+      new Option('--within <days>', 'renew all that expire within this number of days').argParser(parseDays),
+    )
     .addOption(daysOption(defaultDays.leaf))
+    .addHelpText('after', examples('seeder pki renew --within 30'))
     .action(async (names: string[], options: CommonOptions & { days: number; within?: number }) => {
       const { days, within, json } = options
       if ((names.length === 0) === (within === undefined)) {
@@ -92,7 +100,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     })
 
   withCommonOptions(pki.command('list'))
-    .description('list the certificates and where they are')
+    .description('List the certificates and their files.')
     .action(async (options: CommonOptions) => {
       const { findings, hash } = await look(place(options), 0)
       if (options.json) return print(listRecord(findings, hash))
@@ -102,13 +110,14 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
 
   withCommonOptions(pki.command('check'))
     .description(
-      'check every certificate, key and permission; exit 1 when something is wrong or expires soon',
+      'Check every certificate, key and permission. Exits with 1 when something is wrong or expires soon.',
     )
     .addOption(
-      new Option('--within <days>', 'what expires within so many days counts as wrong')
+      new Option('--within <days>', 'report what expires within this number of days as wrong')
         .argParser(parseDays)
         .default(30),
     )
+    .addHelpText('after', examples('seeder pki check'))
     .action(async (options: CommonOptions & { within: number }) => {
       const { findings, exposures } = await look(place(options), options.within)
       const wrong = findings.filter(({ problem }) => problem !== undefined)
@@ -122,10 +131,13 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     })
 
   withCommonOptions(pki.command('export'))
-    .description('write the CAs’ certificates, never keys, into the trust folders of the project’s images')
-    .addArgument(
-      new Argument('[ca...]', 'which ones (default: etcd-ca and kubernetes-ca)').choices(authorityNames),
+    .description(
+      'Write the certificates of the CAs, never keys, into the trust folders of the project’s images.',
     )
+    .addArgument(
+      new Argument('[ca...]', 'names of CAs (default: etcd-ca and kubernetes-ca)').choices(authorityNames),
+    )
+    .addHelpText('after', examples('seeder pki export'))
     .action(async (names: AuthorityName[], options: CommonOptions) => {
       const chosen: AuthorityName[] = names.length > 0 ? names : ['etcd-ca', 'kubernetes-ca']
       const exported = await exportTrust(place(options), context().project(), chosen)
@@ -177,12 +189,12 @@ function refuse(wrong: readonly Finding[], exposures: readonly Exposure[]): void
 
 function withCommonOptions(command: Command): Command {
   return command
-    .option('--dir <dir>', 'the folder of the CAs (default: $SEEDER_PKI, or ~/.local/share/seeder/pki)')
+    .option('--dir <dir>', 'use the CAs in this folder (default: $SEEDER_PKI, or ~/.local/share/seeder/pki)')
     .option('--json', 'print JSON')
 }
 
 function daysOption(days: number): Option {
-  return new Option('--days <days>', 'how long it counts').argParser(parseDays).default(days)
+  return new Option('--days <days>', 'issue for this number of days').argParser(parseDays).default(days)
 }
 
 /** A hundred years at most: five digits are easily one too many. */

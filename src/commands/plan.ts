@@ -17,6 +17,7 @@ import { SeederError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 
 /** Which images are asked for: those that changes make different, one by name, one by a release's tag, or all. */
 export type PlanRequest =
@@ -60,9 +61,10 @@ export async function planCommand(request: PlanRequest, context: Context): Promi
 export function registerPlanCommand(program: Command, context: () => Context): void {
   program
     .command('plan')
-    .description('which images a branch’s changes make different')
-    .requiredOption('--since <commit>', 'the branch or commit that it is compared with, as in main')
-    .option('--json', 'print the matrix of a workflow’s job')
+    .description('List the images that the changes of a branch affect.')
+    .requiredOption('--since <commit>', 'compare with this branch or commit, for example main')
+    .option('--json', 'print the matrix of a workflow job')
+    .addHelpText('after', examples('seeder plan --since main'))
     .action(async ({ since, json }: { since: string; json?: boolean }) => {
       const made = context()
       const plan = await planCommand({ kind: 'changes', changes: gitChanges(made.project(), since) }, made)

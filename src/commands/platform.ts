@@ -9,6 +9,7 @@ import { networkRows, networkTable, nodeAddressCount, portRows, portTable } from
 import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
+import { examples } from './examples.ts'
 
 /** `seeder platform check --json`. */
 export const platformCheckedSchema = z.object({
@@ -41,14 +42,14 @@ interface RoleOptions extends CommonOptions {
  * unless --platform names another. Results go to stdout; a bad file is the UsageError of `loadPlatform`.
  */
 export function registerPlatformCommand(program: Command, project: () => string): void {
-  const platform = program.command('platform').description('validate and print the platform file')
+  const platform = program.command('platform').description('Validate and print the platform file.')
   const load = async (options: CommonOptions): Promise<[string, Platform]> => {
     const file = options.platform ?? fromHere(join(project(), 'platform.yaml'))
     return [file, await loadPlatform(file)]
   }
 
   withCommonOptions(platform.command('check'))
-    .description('validate the platform file')
+    .description('Validate the platform file.')
     .action(async (options: CommonOptions) => {
       const [file, site] = await load(options)
       const checked: z.output<typeof platformCheckedSchema> = {
@@ -67,9 +68,10 @@ export function registerPlatformCommand(program: Command, project: () => string)
     })
 
   withCommonOptions(platform.command('ports'))
-    .description('print the port matrix, or the firewall of a role')
-    .addOption(roleOption('only what this role receives'))
+    .description('Print the port matrix, or the firewall of a role.')
+    .addOption(roleOption('print only what this role receives'))
     .option('--nft', 'print the nftables file of the role instead')
+    .addHelpText('after', examples('seeder platform ports --nft --role etcd'))
     .action(async (options: RoleOptions & { nft?: boolean }) => {
       const { role, nft, json } = options
       if (nft && !role) {
@@ -89,8 +91,9 @@ export function registerPlatformCommand(program: Command, project: () => string)
     })
 
   withCommonOptions(platform.command('network'))
-    .description('print the zones, their addresses and who stands in them')
-    .addOption(roleOption('only the zones this role stands in, in the order of its network cards'))
+    .description('Print the zones, their addresses and their roles.')
+    .addOption(roleOption('print only the zones of this role, in the order of its network cards'))
+    .addHelpText('after', examples('seeder platform network --role worker'))
     .action(async (options: RoleOptions) => {
       const [, site] = await load(options)
       const rows = networkRows(site, options.role)
@@ -105,7 +108,7 @@ function sharedLine({ zone, roles }: SharedRange): string {
 
 function withCommonOptions(command: Command): Command {
   return command
-    .option('--platform <file>', 'the platform file (default: platform.yaml of the project)')
+    .option('--platform <file>', 'read this platform file (default: platform.yaml of the project)')
     .option('--json', 'print JSON')
 }
 

@@ -7,6 +7,7 @@ import { findAllowedSigners, requireAllowedSigners } from '../release/signers.ts
 import { requireTag } from '../release/tag.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { connectRepository } from './github.ts'
 
 export interface PromoteOptions {
@@ -25,13 +26,20 @@ export interface PromoteOptions {
 export function registerPromoteCommand(program: Command, context: () => Context): void {
   program
     .command('promote')
-    .description('make a candidate the promoted version of its image, after verifying it again')
-    .argument('<tag>', 'the release’s tag, IMAGE-VERSION')
-    .option('--demote', 'take a promoted version back: the one before it is promoted again')
-    .option('--allowed-signers <file>', 'who may sign images (default: allowed_signers of the project)')
-    .option('--allow-unsigned', 'take a release without a signature, or when nobody is known who may sign')
-    .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+    .description('Promote a candidate: verify it again, and make it the promoted version of its image.')
+    .argument('<tag>', 'tag of the release, IMAGE-VERSION')
+    .option('--demote', 'take a promoted version back; the one before it is promoted again')
+    .option(
+      '--allowed-signers <file>',
+      'accept the signers in this file (default: allowed_signers of the project)',
+    )
+    .option('--allow-unsigned', 'accept a release without a signature, or without a file of signers')
+    .option('--repository <owner/name>', 'write to this repository (default: $GITHUB_REPOSITORY)')
     .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      examples('seeder promote haproxy-3.0.12-1', 'seeder promote haproxy-3.0.12-1 --demote'),
+    )
     .action(async (tag: string, options: Omit<PromoteOptions, 'tag'> & { json?: boolean }) => {
       const result = await promoteCommand({ ...options, tag }, context())
       print(options.json ? result : describe(result, options.demote ?? false))

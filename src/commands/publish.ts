@@ -10,6 +10,7 @@ import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
 import { readText } from '../text-file.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { connectRepository } from './github.ts'
 
 export interface PublishOptions {
@@ -30,14 +31,15 @@ export interface PublishOptions {
 export function registerPublishCommand(program: Command, context: () => Context): void {
   program
     .command('publish')
-    .description('publish a tested build as a release on GitHub, as the candidate of its image')
-    .argument('<dir>', 'the folder of a build, with the report of its test')
-    .option('--commit <sha>', 'for a build made outside a git checkout: the commit that the tag is to be of')
+    .description('Publish a tested build as a release on GitHub, the candidate of its image.')
+    .argument('<dir>', 'folder of a build, with the report of its test')
+    .option('--commit <sha>', 'tag this commit, for a build made outside a git checkout')
     .option('--key <file>', 'sign with this private key (default: the key in SEEDER_SIGNING_KEY)')
     .option('--unsigned', 'publish without a signature')
     .option('--no-bundle', 'leave out the bundle: the file to build the image again without any archive')
-    .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+    .option('--repository <owner/name>', 'write to this repository (default: $GITHUB_REPOSITORY)')
     .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('seeder publish out/haproxy --key release_key'))
     .action(async (folder: string, options: Omit<PublishOptions, 'folder'> & { json?: boolean }) => {
       const result = await publishCommand({ ...options, folder }, context())
       print(options.json ? result : describe(result))

@@ -5,6 +5,7 @@ import { findAllowedSigners } from '../release/signers.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
 import { compareFinished, readFinished } from './diff.ts'
+import { examples } from './examples.ts'
 
 /** The options of `report`, as they are given. */
 export interface ReportOptions {
@@ -19,16 +20,17 @@ export function registerReportCommand(program: Command, context: () => Context):
   program
     .command('report')
     .description(
-      'write one page about an image, to be read in a browser: what it is, whether it is proven, who signed it, what changed',
+      'Write a page about an image for a browser: what it is, its test, who signed it, what changed.',
     )
-    .argument('<dir>', 'the folder of a build or a download')
+    .argument('<dir>', 'folder of a build or a download')
     .option(
       '--against <version>',
-      'an older version to compare with: a folder, a tag, IMAGE:promoted or IMAGE:candidate',
+      'compare with an older version: a folder, a tag, IMAGE:promoted or IMAGE:candidate',
     )
-    .option('--out <file>', 'the page (default: IMAGE-VERSION.report.html in the folder)')
+    .option('--out <file>', 'write the page to this file (default: IMAGE-VERSION.report.html in the folder)')
     .option('--allowed-signers <file>', 'who may sign (default: allowed_signers of the project)')
-    .option('--repository <owner/name>', 'the repository with the releases (default: GITHUB_REPOSITORY)')
+    .option('--repository <owner/name>', 'read releases from this repository (default: $GITHUB_REPOSITORY)')
+    .addHelpText('after', examples('seeder report out/haproxy --against haproxy:promoted'))
     .action(async (folder: string, options: ReportOptions) => {
       print(await reportCommand(folder, options, context()))
     })

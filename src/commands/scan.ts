@@ -11,6 +11,7 @@ import { readFeeds } from '../scan/feed.ts'
 import { type Known, lookUp, NO_FEED } from '../scan/known.ts'
 import { scanText } from '../scan/known-text.ts'
 import { scanResultSchema } from '../scan/scan.ts'
+import { examples } from './examples.ts'
 
 /** What is known of an image. */
 export const imageScanSchema = z
@@ -35,18 +36,19 @@ interface ScanFlags extends FeedOptions {
 export function registerScanCommand(program: Command): void {
   program
     .command('scan')
-    .description('look up an image’s packages in a feed of known vulnerabilities, without any network')
-    .argument('<dir>', 'the folder of a build or a download')
+    .description('Look up the packages of an image in a feed of known vulnerabilities, without any network.')
+    .argument('<dir>', 'folder of a build or a download')
     .addOption(feedOption().makeOptionMandatory())
     .addOption(exploitedOption())
     .addOption(
-      new Option('--fail-on <which>', 'exit 1 when there is such a one').choices([
+      new Option('--fail-on <which>', 'exit with 1 when there is such a vulnerability').choices([
         'any',
         'fixable',
         'exploited',
       ]),
     )
-    .option('--json', 'print it as JSON')
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('seeder scan out/haproxy --feed debian.json'))
     .action(async (folder: string, flags: ScanFlags) => {
       const result = await scanCommand(folder, flags)
       const { image, version, ...found } = result
@@ -58,12 +60,12 @@ export function registerScanCommand(program: Command): void {
 export function feedOption(): Option {
   return new Option(
     '--feed <path>',
-    'the Debian security tracker’s JSON, or vulnerabilities in OSV’s form (file or folder); more than once, all count',
+    'read the JSON of Debian’s security tracker, or vulnerabilities in OSV’s form (file or folder); may be repeated',
   ).argParser((path: string, before: string[] | undefined) => [...(before ?? []), path])
 }
 
 export function exploitedOption(): Option {
-  return new Option('--exploited <file>', 'CISA’s catalog of known exploited vulnerabilities')
+  return new Option('--exploited <file>', 'read CISA’s catalog of known exploited vulnerabilities')
 }
 
 /** Looks up what is in a build. Throws SeederError when it has no bill of materials, or no feed is about its release. */

@@ -18,6 +18,7 @@ import { statusMarkdown, statusText } from '../release/status-text.ts'
 import { SeederError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { connectRepository } from './github.ts'
 
 /** The options of `status`, as they are given. */
@@ -43,23 +44,26 @@ export type Status = z.output<typeof statusSchema>
 export function registerStatusCommand(program: Command, context: () => Context): void {
   program
     .command('status')
-    .description('show which version of each image is candidate, promoted and deployed, and who is behind')
-    .option('--host-report <file...>', 'what `status --host-only --json` printed on other hosts')
-    .option('--deploy-script <file>', 'the deploy.sh to ask on this host (default: the installed one)')
-    .option('--repository <owner/name>', 'the repository with the releases (default: $GITHUB_REPOSITORY)')
-    .option('--markdown', 'print the table for a job summary')
+    .description(
+      'Show which version of each image is candidate, promoted and deployed, and which nodes are behind.',
+    )
+    .option('--host-report <file...>', 'also read what `status --host-only` printed on other hosts')
+    .option('--deploy-script <file>', 'run this deploy.sh (default: the installed one)')
+    .option('--repository <owner/name>', 'read releases from this repository (default: $GITHUB_REPOSITORY)')
+    .option('--markdown', 'print the table as Markdown, for a job summary')
     .addOption(
       new Option(
         '--drift',
-        'ask every clone of this host whether it still is what it was made as, and read the templates again',
+        'check that every clone and template of this host still is what it was made as',
       ).conflicts(['hostReport', 'markdown', 'repository', 'hostOnly']),
     )
     .addOption(
-      new Option('--host-only', 'print the templates of this host as JSON, without asking GitHub')
+      new Option('--host-only', 'print the templates of this host as JSON, without GitHub')
         .implies({ json: true })
         .conflicts(['hostReport', 'markdown', 'repository']),
     )
-    .addOption(new Option('--json', 'print it as JSON').conflicts('markdown'))
+    .addOption(new Option('--json', 'print JSON').conflicts('markdown'))
+    .addHelpText('after', examples('seeder status', 'seeder status --drift'))
     .action(
       async ({
         json,

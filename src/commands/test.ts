@@ -6,6 +6,7 @@ import { answerProof, type Proof, proofFolder, runProof } from '../boot/proof-pr
 import { prove, reportFileOf, type Subject, subjectOf } from '../boot/prove.ts'
 import { describeReport } from '../boot/report.ts'
 import { print } from '../report/print.ts'
+import { examples } from './examples.ts'
 
 /** What the command needs from the program it is part of. */
 export interface TestContext {
@@ -48,16 +49,20 @@ export function registerTestCommand(program: Command, context: () => TestContext
   program
     .command('test')
     .description(
-      'boot clones of a finished image on a private network and prove that it fulfils its role; of one image of each kind, that they work together',
+      'Boot clones of a finished image on a private network and test its role; of one image of each kind, that they work together.',
     )
-    .argument('<image...>', 'the folder of a build, or a qcow2 file; one, or one of each kind')
-    .option('--platform <file>', 'the platform file (default: the one of the project)')
+    .argument('<image...>', 'folder of a build, or a qcow2 file; one, or one of each kind')
+    .option('--platform <file>', 'read this platform file (default: that of the project)')
     .option(
       '--report <file>',
-      'where the report is written (default: test-report.json beside the image; of several, together-report.json beside haproxy)',
+      'write the report to this file (default: test-report.json beside the image; of several, together-report.json beside haproxy)',
     )
     .option('--json', 'print the report as JSON')
-    .option('--keep', 'keep the console logs even when everything passes')
+    .option('--keep', 'keep the console logs, also when everything passes')
+    .addHelpText(
+      'after',
+      examples('seeder test out/haproxy', 'seeder test out/haproxy out/etcd out/kubernetes-node'),
+    )
     .action(async (paths: readonly string[], options: TestOptions & { readonly json?: boolean }) => {
       const made = context()
       const proof = await testCommand({ ...options, paths }, made)

@@ -10,6 +10,7 @@ import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
+import { examples } from './examples.ts'
 import { connectRepository } from './github.ts'
 
 /** The options of `verify`, as they are given. */
@@ -27,18 +28,22 @@ export interface VerifyOptions {
 export function registerVerifyCommand(program: Command, context: () => Context): void {
   program
     .command('verify')
-    .description('check an image’s files: digests, whether they belong together, evidence, signature')
-    .argument('<dir|tag>', 'the folder of a build or a download, or the tag of a release')
+    .description('Verify the files of an image: digests, whether they belong together, evidence, signature.')
+    .argument('<dir|tag>', 'folder of a build or a download, or tag of a release')
     .addOption(
       new Option(
         '--allowed-signers <file>',
-        'who may sign (default: allowed_signers of the project)',
+        'accept the signers in this file (default: allowed_signers of the project)',
       ).conflicts('allowUnsigned'),
     )
-    .option('--allow-unsigned', 'check no signature')
+    .option('--allow-unsigned', 'verify no signature')
     .option('--bundle', 'with a tag: also download its bundle, and compare every file of it')
-    .option('--repository <owner/name>', 'with a tag: the repository (default: GITHUB_REPOSITORY)')
-    .option('--json', 'print it as JSON')
+    .option(
+      '--repository <owner/name>',
+      'with a tag: read from this repository (default: $GITHUB_REPOSITORY)',
+    )
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('seeder verify out/haproxy', 'seeder verify haproxy-3.0.12-1 --bundle'))
     .action(
       async (folder: string, { json, ...options }: Omit<VerifyOptions, 'folder'> & { json?: boolean }) => {
         const findings = await verifyCommand({ ...options, folder }, context())
