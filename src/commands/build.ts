@@ -20,7 +20,7 @@ export interface BuildRequest extends Variant {
   readonly image: string
   /** A new or empty folder, or one with an earlier build. */
   readonly out: string
-  /** False: every layer is built anew. */
+  /** False: every layer is built again. */
   readonly cache: boolean
   /** Where the definitions come from; by default what git says of the project. */
   readonly source?: Source | undefined

@@ -85,7 +85,7 @@ export async function diffCommand(
   return { ...compared, vulnerabilities }
 }
 
-/** Compares two versions, and asks the packages that changed what they say of it. Throws SeederError for two images. */
+/** Compares two versions, and reads what the changelogs of changed packages say. Throws SeederError for two images. */
 export async function compareFinished(
   before: Finished,
   after: Finished,

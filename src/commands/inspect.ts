@@ -62,7 +62,7 @@ export const inspectedImageSchema = z.object({
   ]),
 })
 
-/** Adds `inspect IMAGE|DIR`: what a definition asks for and has locked, or what a finished build is. */
+/** Adds `inspect IMAGE|DIR`: what a definition requests and has locked, or what a finished build is. */
 export function registerInspectCommand(program: Command, context: () => Context): void {
   program
     .command('inspect')
@@ -108,10 +108,10 @@ async function inspectImage(image: Image, json: boolean): Promise<void> {
   const { packages, artifacts, version, epoch } = lock.found
   print(`  version   ${version}`)
   print(`  lock      ${lockDigest(lock.found)}, ${new Date(epoch * 1000).toISOString()}`)
-  print(`  packages  ${packages.length}, of which these are asked for:\n`)
-  const asked = new Set(requestedPackages(image))
+  print(`  packages  ${packages.length}, of which these are requested:\n`)
+  const requested = new Set(requestedPackages(image))
   const rows = packages
-    .filter((one) => asked.has(one.name))
+    .filter((one) => requested.has(one.name))
     .map((one) => [one.name, one.version, one.archive])
     .concat(artifacts.map((one) => [one.name, one.version, 'artifact']))
   print(formatTable(['package', 'version', 'archive'], rows))

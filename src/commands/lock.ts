@@ -28,7 +28,7 @@ export const lockResultSchema = z.object({
   changes: z.array(z.string()).readonly(),
 })
 
-/** Asks the archives what is newest and writes the lock of an image. Throws as `loadImage` and `resolveLock` do. */
+/** Reads what is newest in the archives and writes the lock of an image. Throws as `loadImage` and `resolveLock` do. */
 export async function lockCommand(
   request: Variant & { readonly image: string },
   context: Context,
@@ -47,7 +47,7 @@ export async function lockCommand(
   return { file: image.lockFile, lock, changes: describeChanges(before, lock) }
 }
 
-/** Adds `lock IMAGE`: asks the archives what is newest and writes the image's lock. */
+/** Adds `lock IMAGE`: reads what is newest in the archives and writes the image's lock. */
 export function registerLockCommand(program: Command, context: () => Context): void {
   program
     .command('lock')

@@ -19,7 +19,7 @@ import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
 import { examples } from './examples.ts'
 
-/** Which images are asked for: those that changes make different, one by name, one by a release's tag, or all. */
+/** Which images are requested: those that changes make different, one by name, one by a release's tag, or all. */
 export type PlanRequest =
   | { readonly kind: 'changes'; readonly changes: Changes }
   | { readonly kind: 'image'; readonly image: string }
@@ -108,7 +108,7 @@ async function sourcesOf(project: string): Promise<ImageSources[]> {
   )
 }
 
-/** Tells locks that were only written anew from those that lock something else. */
+/** Separates locks that were only written again from those that lock something else. */
 function lookAt(
   paths: readonly string[],
   changes: Changes,

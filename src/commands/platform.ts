@@ -21,7 +21,7 @@ export const platformCheckedSchema = z.object({
   roles: z.int(),
   vips: z.int(),
   flows: z.int(),
-  /** Zones in which no firewall can tell these roles apart. */
+  /** Zones in which no firewall can distinguish these roles. */
   shared: z.array(z.object({ zone: z.string(), roles: z.array(z.enum(roleNames)) })),
 })
 

@@ -55,7 +55,7 @@ export async function promoteCommand(
   requireTag(options.tag)
   const progress = context.progress()
   const { releases } = connectRepository(env, options.repository, progress)
-  // Taking something back asks for nobody's signature.
+  // Taking something back needs no signature.
   const policy = options.demote ? undefined : await policyOf(options, context)
   const result = policy
     ? await promote(releases, options.tag, policy, progress, interruption)

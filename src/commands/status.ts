@@ -101,7 +101,7 @@ export async function statusCommand(
   return { repository, rows, hosts }
 }
 
-/** Tells of drift on this host. Throws SeederError when there is any. */
+/** Reports drift on this host. Throws SeederError when there is any. */
 async function showDrift(options: StatusOptions, context: Context, json: boolean): Promise<void> {
   requireRoot('seeder status --drift')
   const report = await driftReport(
@@ -123,6 +123,6 @@ async function showDrift(options: StatusOptions, context: Context, json: boolean
 /** The report of this host. */
 function hostReport(options: StatusOptions, context: Context): Promise<HostReport> {
   const script = deployScript(options.deployScript, context.checkout)
-  // What deploy.sh tells beside its list is for a person who asked it, not us.
+  // What deploy.sh prints beside its list is for a person who runs it.
   return readHostReport(script, { note: () => {}, signal: interruption })
 }

@@ -1,17 +1,17 @@
 import type { Changes } from '../image/affected.ts'
-import { ask, placeOf, unlessGone } from './asking.ts'
 import type { GitHub } from './client.ts'
+import { placeOf, request, unlessGone } from './request.ts'
 
 /** Two states of a repository to be compared. */
 export type Comparison =
   | { readonly kind: 'pull-request'; readonly number: number; readonly base: string }
   | { readonly kind: 'push'; readonly before: string; readonly after: string }
 
-/** Where in the repository one is, and who asks. */
+/** The place in the repository, and the workflow that runs. */
 export interface Standpoint {
   /** The project's folder below the repository's root, with a slash at its end; '' when it is the root. */
   readonly prefix: string
-  /** The path of the workflow that asks: it says which version of the program builds, so it counts as everything. */
+  /** The path of that workflow: it says which version of the program builds, so it counts as everything. */
   readonly workflow?: string | undefined
 }
 
@@ -50,7 +50,7 @@ async function changedFiles(github: GitHub, comparison: Comparison): Promise<Cha
   const { octokit, repository } = github
   if (comparison.kind === 'pull-request') {
     const { number } = comparison
-    const files = await ask(
+    const files = await request(
       `list the files of pull request ${number} of ${repository}`,
       'pull-requests: read',
       () =>
@@ -65,7 +65,7 @@ async function changedFiles(github: GitHub, comparison: Comparison): Promise<Cha
   // A branch that is new, or was pushed over, has no state before that could be compared with.
   if (/^0+$/.test(comparison.before)) return { files: [], complete: false }
   const basehead = `${comparison.before}...${comparison.after}`
-  const files = await ask(`compare ${basehead} of ${repository}`, 'contents: read', async () => {
+  const files = await request(`compare ${basehead} of ${repository}`, 'contents: read', async () => {
     const answer = await octokit.repos
       .compareCommitsWithBasehead({ ...placeOf(repository), basehead })
       .catch(unlessGone)
@@ -77,7 +77,7 @@ async function changedFiles(github: GitHub, comparison: Comparison): Promise<Cha
 /** The text of a file at a commit; undefined when it is not there. */
 function textAt(github: GitHub, path: string, ref: string): Promise<string | undefined> {
   const { octokit, repository } = github
-  return ask(`read ${path} of ${repository} at ${ref}`, 'contents: read', async () => {
+  return request(`read ${path} of ${repository} at ${ref}`, 'contents: read', async () => {
     const answer = await octokit.repos
       .getContent({ ...placeOf(repository), path, ref, mediaType: { format: 'raw' } })
       .catch(unlessGone)

@@ -1,9 +1,9 @@
 import type { Octokit } from '@octokit/rest'
 import { SeederError } from '../report/error.ts'
 import { oneLine } from '../report/printable.ts'
-import { ask, placeOf, unlessGone } from './asking.ts'
 import { makeOctokit } from './octokit.ts'
 import type { Release, Releases } from './release.ts'
+import { placeOf, request, unlessGone } from './request.ts'
 import type { GitHubSettings } from './settings.ts'
 import { assetOf, downloadAsset, uploadAsset } from './transfer.ts'
 
@@ -19,8 +19,8 @@ export interface GitHub {
 type ReleaseAnswer = Awaited<ReturnType<Octokit['repos']['getRelease']>>['data']
 
 /**
- * A client for one repository. Nothing is asked of GitHub yet. `signal` ends everything that runs; `note` is told
- * when GitHub asks to wait.
+ * A client for one repository. Nothing is sent to GitHub yet. `signal` ends everything that runs; `note` gets a line
+ * when GitHub requires a wait.
  */
 export function connect(
   settings: GitHubSettings & { signal: AbortSignal; note?: (text: string) => void },
@@ -45,13 +45,13 @@ function gitHubReleases(
     return releaseOf(answer)
   }
   const get = async (id: number) => {
-    const { data } = await ask(`read release ${id} of ${repository}`, 'contents: read', () =>
+    const { data } = await request(`read release ${id} of ${repository}`, 'contents: read', () =>
       octokit.repos.getRelease({ owner, repo, release_id: id }),
     )
     return read(data)
   }
   const deleteAsset = async (id: number) => {
-    await ask(`delete an asset of a draft of ${repository}`, 'contents: write', () =>
+    await request(`delete an asset of a draft of ${repository}`, 'contents: write', () =>
       octokit.repos.deleteReleaseAsset({ owner, repo, asset_id: id }).catch(unlessGone),
     )
   }
@@ -61,13 +61,13 @@ function gitHubReleases(
     get,
     deleteAsset,
     async list() {
-      const answers = await ask(`list the releases of ${repository}`, 'contents: read', () =>
+      const answers = await request(`list the releases of ${repository}`, 'contents: read', () =>
         octokit.paginate(octokit.repos.listReleases, { owner, repo, per_page: 100 }),
       )
       return answers.map(read)
     },
     async tagCommit(tag) {
-      return ask(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
+      return request(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
         const answer = await octokit.git.getRef({ owner, repo, ref: `tags/${tag}` }).catch(unlessGone)
         let object = answer?.data.object
         // An annotated tag is an object of its own, which may even be of another one.
@@ -78,21 +78,21 @@ function gitHubReleases(
       })
     },
     async createDraft({ tag, target, title, body }) {
-      const { data } = await ask(
+      const { data } = await request(
         `make a draft of the release ${tag} in ${repository}`,
         'contents: write',
         () =>
           octokit.repos.createRelease({
             ...{ owner, repo, tag_name: tag, target_commitish: target, name: title, body },
             ...{ draft: true, prerelease: true, make_latest: 'false' },
-            // Asked again after a lost answer, there would be two.
+            // The response may be lost after the draft was created: a second request would make a second draft.
             request: { retries: 0 },
           }),
       )
       return read(data)
     },
     async update(id, { title, body, target, draft, prerelease, makeLatest }) {
-      const { data } = await ask(`change release ${id} of ${repository}`, 'contents: write', () =>
+      const { data } = await request(`change release ${id} of ${repository}`, 'contents: write', () =>
         octokit.repos.updateRelease({
           ...{ owner, repo, release_id: id },
           ...(title !== undefined && { name: title }),

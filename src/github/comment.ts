@@ -1,5 +1,5 @@
-import { ask, placeOf } from './asking.ts'
 import type { GitHub } from './client.ts'
+import { placeOf, request } from './request.ts'
 
 /** What became of a comment. */
 export interface WrittenComment {
@@ -35,7 +35,7 @@ export async function writeStickyComment(
   const { octokit, repository } = github
   const { owner, repo } = placeOf(repository)
   const body = withinLimit(`${comment.marker}\n${comment.text}`)
-  return ask(`comment on pull request ${pull} of ${repository}`, 'pull-requests: write', async () => {
+  return request(`comment on pull request ${pull} of ${repository}`, 'pull-requests: write', async () => {
     const comments = await octokit.paginate(octokit.issues.listComments, {
       ...{ owner, repo, issue_number: pull, per_page: 100 },
     })
@@ -46,7 +46,7 @@ export async function writeStickyComment(
       const { data } = await octokit.issues.createComment({ owner, repo, issue_number: pull, body })
       return { what: 'made', url: data.html_url }
     }
-    // A comment that is written again without a change would be told to everybody as edited.
+    // A comment that is written again without a change would be announced to everybody as edited.
     if (first.body === body) return { what: 'unchanged', url: first.html_url }
     const { data } = await octokit.issues.updateComment({ owner, repo, comment_id: first.id, body })
     return { what: 'changed', url: data.html_url }

@@ -35,7 +35,7 @@ export function exchange(url: URL, outgoing: Outgoing, signal: AbortSignal): Pro
   const { method, headers, body } = outgoing
   return new Promise((resolve, reject) => {
     let response: http.IncomingMessage | undefined
-    // Node's own agent, which goes through a proxy when NODE_USE_ENV_PROXY asks for it.
+    // Node's own agent, which goes through a proxy when NODE_USE_ENV_PROXY is set.
     const { request: begin } = url.protocol === 'https:' ? https : http
     const request = begin(url, { method, headers, signal })
     request.setTimeout(SILENT_MS)

@@ -74,7 +74,7 @@ export function gitHubFailure(doing: string, error: unknown, needs: Permission):
   return new SeederError(said, { ...fixOf(refusal, needs), cause: error })
 }
 
-/** Whether an answer says that too much was asked in too short a time. */
+/** Whether an answer says that there were too many requests in too short a time. */
 export function isRateLimit({ status, message, headers }: Refusal): boolean {
   if (status === 429) return true
   return status === 403 && (/rate limit/i.test(message) || headers['x-ratelimit-remaining'] === '0')
@@ -87,7 +87,7 @@ function fixOf(refusal: Refusal, needs: Permission): { fix?: string } {
     return { fix: 'give a token that is valid: a job’s own token ends with the job, others expire' }
   }
   if (status === 403 && /workflows=write/.test(refusal.headers['x-accepted-github-permissions'] ?? '')) {
-    // No job's token can have that permission. It is asked for when a commit's workflows are not those of the default branch.
+    // No job's token can have that permission. It is required when a commit's workflows are not those of the default branch.
     return {
       fix: 'the workflows of the default branch changed after this commit, and a job’s token may then not make its tag: build and publish the newest commit of that branch',
     }

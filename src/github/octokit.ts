@@ -3,7 +3,7 @@ import { retry } from '@octokit/plugin-retry'
 import { throttling } from '@octokit/plugin-throttling'
 import { Octokit } from '@octokit/rest'
 import { formatDuration } from '../report/table.ts'
-import { LONGEST_WAIT_MS } from './patience.ts'
+import { LONGEST_WAIT_MS } from './retry.ts'
 import type { GitHubSettings } from './settings.ts'
 
 /** An answer of the API that takes longer is not waited for. */
@@ -14,8 +14,8 @@ const silent = () => undefined
 const Client = Octokit.plugin(retry, throttling)
 
 /**
- * GitHub's own client, which tries again what failed on GitHub's side, and waits when GitHub asks it to: some minutes
- * in all, told through `note`.
+ * GitHub's own client, which tries again what failed on GitHub's side, and waits when GitHub requires it: some minutes
+ * in all, with a line to `note`.
  */
 export function makeOctokit(
   { token, apiUrl, repository }: GitHubSettings,
@@ -23,11 +23,11 @@ export function makeOctokit(
   note: (text: string) => void,
 ): Octokit {
   let waited = 0
-  const waitAsAsked = async (seconds: number): Promise<boolean> => {
+  const waitAsRequired = async (seconds: number): Promise<boolean> => {
     const ms = seconds * 1000
     if (waited + ms > LONGEST_WAIT_MS) return false
     waited += ms
-    note(`GitHub asks to wait for ${formatDuration(ms)}`)
+    note(`GitHub requires a wait of ${formatDuration(ms)}`)
     await delay(ms, undefined, { signal })
     return true
   }
@@ -35,15 +35,15 @@ export function makeOctokit(
     auth: token,
     baseUrl: apiUrl,
     userAgent: 'seeder',
-    // It would print every 404, which is an answer here; what fails is told by errors.
+    // It would print every 404, which is an answer here; failures are errors.
     log: { debug: silent, info: silent, warn: silent, error: silent },
     request: { fetch: stoppableFetch(signal) },
     throttle: {
       id: `${apiUrl} ${repository}`,
       // The waiting is done above, where the signal ends it: the plugin’s own cannot be stopped.
       retryAfterBaseValue: 0,
-      onRateLimit: waitAsAsked,
-      onSecondaryRateLimit: waitAsAsked,
+      onRateLimit: waitAsRequired,
+      onSecondaryRateLimit: waitAsRequired,
     },
   })
 }

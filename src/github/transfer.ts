@@ -6,8 +6,8 @@ import { oneLine } from '../report/printable.ts'
 import { formatDuration } from '../report/table.ts'
 import { exchange, follow, refused } from './exchange.ts'
 import { gitHubFailure, type Permission, RefusedError } from './failure.ts'
-import { ATTEMPTS, waitBeforeRetry } from './patience.ts'
 import type { Asset } from './release.ts'
+import { ATTEMPTS, waitBeforeRetry } from './retry.ts'
 
 /** How to reach the place of an asset. */
 export interface Reached {
@@ -101,7 +101,7 @@ export async function downloadAsset(
     const { statusCode } = response
     if (statusCode !== 200 && statusCode !== 206) {
       const refusal = await refused(response)
-      // An address in the storage is good for minutes: the API is asked for a new one.
+      // An address in the storage is good for minutes: a request to the API gives a new one.
       throw redirected ? new Error(`the storage answered ${refusal.status}`) : refusal
     }
     const begins = statusCode === 206 ? rangeStart(response.headers['content-range']) : 0
@@ -155,7 +155,7 @@ function rangeStart(text: string | undefined): number {
   )
 }
 
-/** Passes exactly so many bytes, and fails otherwise. */
+/** Passes exactly this number of bytes, and fails otherwise. */
 function exactly(size: number): Transform {
   let seen = 0
   return new Transform({

@@ -108,7 +108,7 @@ function parseCertificate(file: string, block: string): X509Certificate {
     return new X509Certificate(block)
   } catch (cause) {
     throw new UsageError(`${file} has a certificate that cannot be read`, {
-      fix: 'export it anew, as PEM',
+      fix: 'export it again, as PEM',
       cause,
     })
   }

@@ -76,7 +76,7 @@ export function hostCommands(lock: number | undefined): Host {
   }
 }
 
-/** So many bytes say why something failed. */
+/** Maximum bytes of the reason of a failure. */
 const MOST_WORDS = 500
 
 /** What a failed command says about why. It may be one in a guest: all of it is in sight, on one line. */
@@ -86,7 +86,7 @@ export function lastWords({ code, stdout, stderr }: Ended): string {
   const usage = /^(400 Parameter verification failed\.|qm |pvesm |pvesh )/
   const said =
     lines(stderr).findLast((line) => !usage.test(line)) ?? lines(stdout).at(-1) ?? `exit status ${code}`
-  // A job tells how its tool ended, and the tool itself, among the progress, what was wrong.
+  // A job says how its tool ended, and the tool itself, among the progress, what was wrong.
   const tool = lines(`${stdout}\n${stderr}`).findLast((line) => line.startsWith('qemu-img: '))
   return bounded(oneLine(tool === undefined || tool === said ? said : `${said} (${tool})`), MOST_WORDS)
 }

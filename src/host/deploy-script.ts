@@ -10,8 +10,8 @@ import type { Argv } from './commands.ts'
 export const installedScript = '/usr/local/lib/seeder/deploy.sh'
 
 /**
- * How deploy.sh is started: as root directly, by anybody else through sudo, which asks for no password.
- * @param named the script that was asked for
+ * How deploy.sh is started: as root directly, by anybody else through sudo, which needs no password.
+ * @param named the script that was named
  * @param checkout the checkout of this program, whose script root may use where none is installed
  */
 export function deployScript(
@@ -67,7 +67,7 @@ function notStarted(program: string, cause: unknown): SeederError {
 }
 
 /**
- * Runs deploy.sh to its end. What it tells goes to `note`, a line at a time; what it prints is returned.
+ * Runs deploy.sh to its end. What it reports goes to `note`, a line at a time; what it prints is returned.
  * @throws SeederError with its own words when it fails; StoppedError when `signal` ended it
  */
 export async function runDeployScript(
@@ -77,13 +77,13 @@ export async function runDeployScript(
   signal.throwIfAborted()
   const [program, ...rest] = argv
   const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, cwd: '/' })
-  const told: string[] = []
-  const stop = () => askToStop(child, note)
+  const reported: string[] = []
+  const stop = () => requestStop(child, note)
   signal.addEventListener('abort', stop)
   try {
     const lines = createInterface({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY })
     lines.on('line', (line) => {
-      told.push(line)
+      reported.push(line)
       if (line.trim() !== '') note(line)
     })
     const closed = new Promise<number | null>((resolve, reject) => {
@@ -94,10 +94,10 @@ export async function runDeployScript(
     if (code === 0) return printed
     if (signal.aborted) {
       throw new StoppedError(
-        `stopped; ${told.findLast((line) => line.startsWith('deploy: ')) ?? 'deploy.sh has ended'}`,
+        `stopped; ${reported.findLast((line) => line.startsWith('deploy: ')) ?? 'deploy.sh has ended'}`,
       )
     }
-    throw deployFailure(told, code)
+    throw deployFailure(reported, code)
   } catch (error) {
     if (error instanceof SeederError) throw error
     throw notStarted(program, error)
@@ -106,29 +106,29 @@ export async function runDeployScript(
   }
 }
 
-/** deploy.sh takes back what it has begun when it is asked to stop. Behind sudo it cannot be asked. */
-function askToStop({ pid }: ChildProcess, note: (line: string) => void): void {
+/** deploy.sh takes back what it has begun when it gets a signal. Behind sudo it gets none. */
+function requestStop({ pid }: ChildProcess, note: (line: string) => void): void {
   // It could not be started.
   if (pid === undefined) return
   try {
     process.kill(pid, 'SIGTERM')
-    note('deploy.sh is asked to stop')
+    note('deploy.sh is requested to stop')
   } catch {
     note('deploy.sh runs as root and goes on; it is waited for')
   }
 }
 
-/** The error that deploy.sh told: its `deploy: …` line and the `→ …` line below it. */
-export function deployFailure(told: readonly string[], code: number | null): SeederError {
-  const at = told.findIndex((line) => line.startsWith('deploy: '))
-  const sudo = told.find((line) => line.startsWith('sudo: '))
+/** The error that deploy.sh printed: its `deploy: …` line and the `→ …` line below it. */
+export function deployFailure(printed: readonly string[], code: number | null): SeederError {
+  const at = printed.findIndex((line) => line.startsWith('deploy: '))
+  const sudo = printed.find((line) => line.startsWith('sudo: '))
   if (at < 0 && sudo !== undefined) return sudoRefusal(sudo)
   if (at < 0) {
     return new SeederError(
-      `deploy.sh ended with ${code ?? 'a signal'} and said: ${told.at(-1)?.trim() ?? 'nothing'}`,
+      `deploy.sh ended with ${code ?? 'a signal'} and said: ${printed.at(-1)?.trim() ?? 'nothing'}`,
       { fix: 'deploy.sh --recover finishes or takes back what it had begun; every other run does so first' },
     )
   }
-  const [, fix] = /^ *→ (.*)$/.exec(told[at + 1] ?? '') ?? []
-  return new SeederError(told[at]?.trim() ?? '', fix === undefined ? {} : { fix })
+  const [, fix] = /^ *→ (.*)$/.exec(printed[at + 1] ?? '') ?? []
+  return new SeederError(printed[at]?.trim() ?? '', fix === undefined ? {} : { fix })
 }

@@ -42,7 +42,7 @@ export function isDeployHost(exists: (path: string) => boolean = existsSync): bo
 }
 
 /**
- * The report of this host. Full clones of `seeder node` are in it when root asks: nobody else may read its ledger.
+ * The report of this host. Full clones of `seeder node` are in it when root runs it: nobody else may read its ledger.
  * @param script how deploy.sh is started
  * @throws SeederError when deploy.sh fails
  */

@@ -61,16 +61,16 @@ export async function readVolumes(host: Host): Promise<Volume[]> {
 }
 
 /**
- * The storage that snippets are kept on: the one that is asked for, else the only one there is, else `local`.
+ * The storage that snippets are kept on: the one that is named, else the only one there is, else `local`.
  * @throws UsageError when it is not there, or which one is meant is not clear
  */
-export function chooseSnippetStorage(storages: readonly Storage[], asked: string | undefined): string {
+export function chooseSnippetStorage(storages: readonly Storage[], named: string | undefined): string {
   const names = storages.map(({ name }) => name)
   const fix =
     'allow it on one, as in: pvesm set local --content images,snippets,… (all that it holds already, too)'
-  if (asked !== undefined) {
-    if (names.includes(asked)) return asked
-    throw new UsageError(`The storage ${asked} holds no snippets on this host`, {
+  if (named !== undefined) {
+    if (names.includes(named)) return named
+    throw new UsageError(`The storage ${named} holds no snippets on this host`, {
       fix: names.length > 0 ? `use one of ${names.join(', ')}` : fix,
     })
   }

@@ -111,7 +111,7 @@ export function currentTemplate(
   const guest = guests.find((one) => one.vmid === template.vmid)
   if (![...(guest?.settings.values() ?? [])].some((value) => /[-:]cloudinit\b/.test(value))) {
     throw new SeederError(`The template of ${image}, VM ${template.vmid}, has no cloud-init drive`, {
-      fix: `deploy it anew, or add one: qm set ${template.vmid} --ide2 STORAGE:cloudinit`,
+      fix: `deploy it again, or add one: qm set ${template.vmid} --ide2 STORAGE:cloudinit`,
     })
   }
   return template

@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 /** What was changed, and how a file was before. */
 export interface Changes {
-  /** Paths below the folder that is asked about; undefined when there are so many that they are not all named. */
+  /** Paths below the folder in question; undefined when there are too many to name them all. */
   paths(): Promise<readonly string[] | undefined>
   /** The text of a file before the change; undefined when it was not there. */
   before(path: string): Promise<string | undefined>

@@ -1,5 +1,5 @@
 /**
- * The line of apt's output that tells most: an unmet dependency with both packages' names, as its two solvers word
+ * The line of apt's output that says most: an unmet dependency with both packages' names, as its two solvers word
  * it, else its first error. Undefined when there is neither.
  */
 export function aptComplaint(output: string): string | undefined {

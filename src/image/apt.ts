@@ -110,10 +110,10 @@ async function pinRepositories(apt: PrivateApt, repositories: readonly Repositor
     const own = trimSlashes(apt.mirrors.get(name)?.mirror ?? '')
     const [, origin, label] = targets.find(([uri = '']) => trimSlashes(uri) === own) ?? []
     // apt leaves the variable's name in place where an index does not say.
-    const told = [origin, label].every((one) => one !== undefined && /^[^$,]+$/.test(one))
+    const known = [origin, label].every((one) => one !== undefined && /^[^$,]+$/.test(one))
     const shared = targets.some(([uri = '', o, l]) => trimSlashes(uri) !== own && o === origin && l === label)
     // Without a name of its own it cannot be pinned; what comes from where is checked after resolving in any case.
-    if (!told || shared) return []
+    if (!known || shared) return []
     const pin = `Pin: release o=${origin},l=${label}`
     return [
       `Package: *\n${pin}\nPin-Priority: -1\n`,

@@ -81,7 +81,7 @@ export async function imageNames(project: string): Promise<string[]> {
   return entries.filter((entry) => existsSync(join(images, entry, 'image.yaml'))).sort()
 }
 
-/** The packages that are asked for by name: the kernel, the base's and the image's, sorted, each once. */
+/** The packages that are requested by name: the kernel, the base's and the image's, sorted, each once. */
 export function requestedPackages(image: Image): string[] {
   return [...new Set([image.base.kernel, ...image.base.packages, ...image.packages])].sort()
 }

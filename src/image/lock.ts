@@ -40,7 +40,7 @@ export const lockSchema = z.strictObject({
   version: ownText,
   /** SOURCE_DATE_EPOCH of the image, in seconds: the date of the newest archive index that was read. */
   epoch: z.int().positive().max(MOST_EPOCH),
-  /** Digest of what was asked for (`requestDigest`); when it differs, the definition changed after locking. */
+  /** Digest of what was requested (`requestDigest`); when it differs, the definition changed after locking. */
   request: sha256,
   packages: z.array(lockedPackage).min(1),
   /** The packages of the tools tree that makes the disk. */
@@ -60,7 +60,7 @@ export type Lock = z.output<typeof lockSchema>
 
 /**
  * Digest of what a lock answers: suites, requested packages, artifacts and tools. It leaves out what a lock does not depend
- * on (services, excluded paths, files), so editing those does not ask for a new lock.
+ * on (services, excluded paths, files), so editing those needs no new lock.
  */
 export function requestDigest(image: Image): string {
   const archive = ({ distribution, components, pockets }: Image['base']) => ({
@@ -68,7 +68,7 @@ export function requestDigest(image: Image): string {
     components,
     pockets,
   })
-  const asked = {
+  const requested = {
     ...archive(image.base),
     packages: requestedPackages(image),
     tools: { ...archive(image.tools.base), packages: [...image.tools.packages].sort() },
@@ -77,7 +77,7 @@ export function requestDigest(image: Image): string {
     artifacts: image.artifacts.map(({ files: _files, ...artifact }) => artifact),
     repositories: image.repositories.map(({ key, ...one }) => ({ ...one, key: key.fingerprint })),
   }
-  return createHash('sha256').update(JSON.stringify(asked)).digest('hex')
+  return createHash('sha256').update(JSON.stringify(requested)).digest('hex')
 }
 
 /** The lock's canonical text: what is written, hashed (`lock.sha256` of the manifest) and committed. */

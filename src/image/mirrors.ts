@@ -2,7 +2,7 @@ import { execa } from '../child-process.ts'
 import { SeederError } from '../report/error.ts'
 import type { Image } from './definition.ts'
 
-/** One configured index of the runner's apt, as `apt-get indextargets` tells it. Unread indexes have no origin. */
+/** One configured index of the runner's apt, as `apt-get indextargets` prints it. Unread indexes have no origin. */
 export interface AptTarget {
   readonly uri: string
   readonly suite: string
@@ -47,7 +47,7 @@ export function mirrorFromApt(archive: string, targets: readonly AptTarget[]): s
  * Where to fetch from, per archive: `mirror` first, then `snapshot` where one is set. Mirrors are taken from
  * SEEDER_MIRROR_*, from `defaults` (archive → URL), or from the runner's own apt sources, snapshots from
  * SEEDER_SNAPSHOT_*. All end in a slash.
- * Throws SeederError naming the variable to set when an archive's mirror cannot be told.
+ * Throws SeederError naming the variable to set when the mirror of an archive is not known.
  */
 export async function findMirrors(
   archives: readonly string[],

@@ -106,7 +106,7 @@ interface Key {
   readonly expires: number | undefined
 }
 
-/** The keys in an OpenPGP file, as gpg's machine-readable listing tells them. */
+/** The keys in an OpenPGP file, as gpg's machine-readable listing prints them. */
 async function readKeys(file: string): Promise<Key[]> {
   const home = await mkdtemp(join(tmpdir(), 'seeder-gpg-'))
   try {

@@ -9,9 +9,9 @@ import type { Mirrors } from './mirrors.ts'
 import { provideKey } from './repository.ts'
 
 /**
- * Asks the archives what is newest and resolves an image's packages, artifacts and tools to exact files. Works in
+ * Reads what is newest in the archives and resolves an image's packages, artifacts and tools to exact files. Works in
  * `scratch`, an empty folder. `mirrors` are base URLs per archive, ending in a slash. Needs the network; nothing else
- * in Seeder asks an archive.
+ * in Seeder reads an archive.
  * Throws SeederError when an index cannot be read, its signature does not verify, a package or an artifact does not
  * exist or is not what it should be.
  */
@@ -70,7 +70,7 @@ export function upstreamVersion(version: string): string {
     .replace(/[+~].*$/, '')
 }
 
-/** apt was told which packages a repository may provide; this makes sure that it kept to it. */
+/** apt is configured with the packages that a repository may provide; this checks the result. */
 function checkOrigins(image: Image, packages: readonly LockedPackage[]): void {
   for (const { name, packages: own } of image.repositories) {
     for (const one of packages) {

@@ -9,8 +9,8 @@ import { defaultDays } from './terms.ts'
 /** The operator's CAs, as other parts of Seeder use them. Each call takes its turn with all others. */
 export interface Authority {
   /**
-   * A member's certificate with its key, for /etc/seeder/tls/etcd.crt and .key. Asked again for the same name and address
-   * it is the same, so a creation that was cut short may begin anew.
+   * A member's certificate with its key, for /etc/seeder/tls/etcd.crt and .key. Another call with the same name and
+   * address gives the same, so a creation that was cut short may start again.
    * @throws UsageError for a name or address that is none, and when the name has another address
    * @throws SeederError when the CA, or what was issued before, cannot be used
    */

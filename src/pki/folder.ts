@@ -70,7 +70,7 @@ export async function openFolder(named: string, create: boolean, uid: number): P
   return folder
 }
 
-/** Git itself would not tell: it does not look into a checkout that belongs to another user. */
+/** Git itself does not say so: it does not look into a checkout that belongs to another user. */
 function refuseCheckout(folder: string): void {
   for (let at = folder; ; at = dirname(at)) {
     if (existsSync(join(at, '.git'))) {

@@ -150,7 +150,7 @@ export function publicKeyHash(certificate: X509Certificate): string {
 }
 
 /**
- * What a certificate was asked for with, read from itself.
+ * The request that a certificate was made for, read from itself.
  * @returns undefined when it is not what is issued under this name today
  */
 export function requestOf({ name, kind, certificate }: Entry): Request | undefined {

@@ -37,11 +37,11 @@ export async function issue(place: Place, request: Request, terms: Terms): Promi
   })
 }
 
-/** Which certificates are meant: some by name, or those that expire within so many days. */
+/** Which certificates are meant: some by name, or those that expire within this number of days. */
 export type Choice = { readonly names: readonly string[] } | { readonly within: number }
 
 /**
- * Issues certificates anew, for the same names and addresses, each with a new key. Each old one stays until the new one
+ * Issues certificates again, for the same names and addresses, each with a new key. Each old one stays until the new one
  * is complete.
  * @throws UsageError for a name that nobody has
  * @throws SeederError when one of them cannot be renewed: then none is

@@ -16,7 +16,7 @@ export function daysLeft(certificate: X509Certificate, now: Date): number {
   return Math.floor((certificate.validToDate.getTime() - now.getTime()) / day)
 }
 
-/** Whether a certificate has expired, or will before so many days are over. */
+/** Whether a certificate has expired, or will within this number of days. */
 export function expiresWithin(certificate: X509Certificate, now: Date, days: number): boolean {
   return certificate.validToDate.getTime() <= now.getTime() + days * day
 }
@@ -80,7 +80,7 @@ export interface Finding {
   readonly problem: string | undefined
 }
 
-/** Looks at one certificate; one that expires within so many days is a problem. */
+/** Looks at one certificate; one that expires within this number of days is a problem. */
 export function judge(entry: Entry, inventory: Inventory, now: Date, within: number): Finding {
   const { name, kind, certificate } = entry
   const left = certificate && daysLeft(certificate, now)

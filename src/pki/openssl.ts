@@ -99,7 +99,7 @@ export async function makePair(
   return { certificate: readMade(made, plan, publicKey, serial), key }
 }
 
-/** The certificate as PEM, when it is the one that was asked for. */
+/** The certificate as PEM, when it is the requested one. */
 function readMade(text: string, plan: CertificatePlan, publicKey: KeyObject, serial: string): string {
   let made: X509Certificate
   try {
@@ -129,11 +129,11 @@ const installFix = 'run scripts/setup.sh, which installs openssl 3, and see whic
 
 /** @throws SeederError when there is no openssl, or one that is older than 3.0 */
 export async function requireOpenssl(): Promise<void> {
-  const asked = await execa('openssl', ['version'], { reject: false, stdin: 'ignore' })
-  if (asked.exitCode === 0 && /^OpenSSL ([3-9]|\d\d)\./.test(asked.stdout)) return
-  const found = asked.exitCode === 0 ? asked.stdout.trim() : (asked.stderr?.trim() ?? '')
+  const version = await execa('openssl', ['version'], { reject: false, stdin: 'ignore' })
+  if (version.exitCode === 0 && /^OpenSSL ([3-9]|\d\d)\./.test(version.stdout)) return
+  const found = version.exitCode === 0 ? version.stdout.trim() : (version.stderr?.trim() ?? '')
   throw new SeederError(
-    `openssl 3 signs the certificates, and cannot be used here: ${found.split('\n').at(-1) || asked.shortMessage}`,
+    `openssl 3 signs the certificates, and cannot be used here: ${found.split('\n').at(-1) || version.shortMessage}`,
     { fix: installFix },
   )
 }

@@ -26,7 +26,7 @@ export interface Profile {
 }
 
 export const profiles: Readonly<Record<KindName, Profile>> = {
-  // A member serves others, and asks others itself.
+  // A member serves others, and is a client of others itself.
   'etcd-member': {
     ...{ authority: 'etcd-ca', file: 'etcd', addressed: true },
     usages: ['serverAuth', 'clientAuth'],
@@ -39,7 +39,7 @@ export const profiles: Readonly<Record<KindName, Profile>> = {
   'etcd-client': { authority: 'etcd-ca', file: 'etcd-client', addressed: false, usages: ['clientAuth'] },
 }
 
-/** A certificate that is asked for. Made by `parseRequest`, or read from a certificate. */
+/** A requested certificate. Made by `parseRequest`, or read from a certificate. */
 export interface Request {
   readonly kind: KindName
   /** What it is called here; with etcd-member, the member's name. */
@@ -119,7 +119,7 @@ export function commonNameOf({ kind, name }: Request): string {
 
 /** The subject's alternative names, DNS names first. None for a client, which nobody looks up. */
 export function alternativeNames({ name, address }: Request): string[] {
-  // First boot and the operator's command ask the member on its own machine.
+  // First boot and the operator's command query the member on its own machine.
   return address === undefined ? [] : [name, 'localhost', address, '127.0.0.1']
 }
 

@@ -65,7 +65,7 @@ export const listedSchema = z.object({
 /** `seeder pki check --json`. */
 export const checkedSchema = z.object({
   ok: z.boolean(),
-  /** What expires within so many days counts as wrong. */
+  /** What expires within this number of days counts as wrong. */
   within: z.int(),
   certificates: z.array(certificate),
   permissions: z.array(z.object({ path: z.string(), problem: z.string() })),
@@ -119,7 +119,7 @@ export function listRecord(
   return { certificates: findings.map(findingRecord), joinCaHash: joinCaHash ?? null }
 }
 
-/** @param within in days, as it was asked for */
+/** @param within in days, as requested */
 export function checkRecord(
   findings: readonly Finding[],
   exposures: readonly Exposure[],

@@ -52,7 +52,7 @@ export async function findPublished(
     return last
   } catch (error) {
     signal.throwIfAborted()
-    // Another version than that one is what its error asks for.
+    // Another version than that one is what its error requires.
     progress.note(`${last.tag} does not stand for this build: ${describeError(error).split('\n')[0]}`)
     return undefined
   }

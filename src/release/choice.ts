@@ -4,7 +4,7 @@ import { type Standing, standings } from './standing.ts'
 import { formatTag, parseTag } from './tag.ts'
 
 /**
- * The release of an image that is asked for: `promoted`, `candidate`, or a version.
+ * The requested release of an image: `promoted`, `candidate`, or a version.
  * @throws UsageError for a version that is not one
  * @throws SeederError when there is no such release, or it is a draft
  */

@@ -103,7 +103,7 @@ export function requireBuilders(
   if (builders.size >= needed) return
   const who = builders.size === 0 ? 'nobody has signed it' : `only ${[...builders].join(', ')} signed it`
   throw new SeederError(
-    `${tag} is not to be promoted: platform.yaml asks for ${needed} builders, and ${who}`,
+    `${tag} is not to be promoted: platform.yaml requires ${needed} builders, and ${who}`,
     {
       fix: `build it elsewhere and let that builder say so: seeder confirm ${tag} DIR`,
     },

@@ -99,7 +99,7 @@ export function downloadFolder(cache: string, repository: string, tag: string): 
 }
 
 /**
- * The options for deploy.sh. Through sudo it takes none that its policy is about: a storage may be asked for there only
+ * The options for deploy.sh. Through sudo it takes none that its policy is about: a storage may be named there only
  * when it is the one that the policy names.
  */
 export function deployOptions(
@@ -111,7 +111,7 @@ export function deployOptions(
   if (script[0] !== 'sudo') return ['--storage', storage, ...options]
   if (storage === policy?.storage) return options
   throw new UsageError(
-    `the storage ${storage} was asked for; through sudo deploy.sh takes it from ${deployConf}, which ${
+    `the storage ${storage} was requested; through sudo deploy.sh takes it from ${deployConf}, which ${
       policy === undefined ? 'cannot be read' : `names ${policy.storage ?? 'none'}`
     }`,
     { fix: `leave --storage out; or, as root on the host, write STORAGE=${storage} to ${deployConf}` },

@@ -72,7 +72,7 @@ function facts({ commandLine, ports, files }: Difference): string[] {
   ]
 }
 
-// Of the folders only the largest changes are told.
+// Of the folders only the largest changes are shown.
 const SHOWN_FOLDERS = 10
 
 function filesText({ added, removed, changed, folders }: FilesDifference): string {

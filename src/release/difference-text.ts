@@ -1,7 +1,7 @@
 import { formatBytes, formatDuration, formatTable } from '../report/table.ts'
 import type { Change, Difference } from './difference.ts'
 
-/** So many files of each kind are named; `--json` has all of them. */
+/** Maximum files of each kind that are named; `--json` has all of them. */
 const SHOWN = 30
 
 /** A difference for a terminal. */

@@ -34,7 +34,7 @@ export const differenceSchema = z
     ports: z.object({ opened: names, closed: names }).readonly(),
     /** Not there when the files of either are not known. */
     files: filesDifferenceSchema.optional(),
-    /** Not there when either was not proven. */
+    /** Not there when either was not tested. */
     checks: z
       .object({
         before: tallySchema,

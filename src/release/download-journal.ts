@@ -4,7 +4,7 @@ import type { Part } from './contents.ts'
 
 /** What is known of a part that an earlier run worked on. */
 export interface Mark {
-  /** So many bytes of it are on the disk. */
+  /** Bytes of it on the disk. */
   readonly bytes: number
   /** They are all of them, and their digest was right. */
   readonly done: boolean

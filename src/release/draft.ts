@@ -12,7 +12,7 @@ const UPLOADS_AT_ONCE = 2
 /** What GitHub has after this many uploads of one asset is what it will have. */
 const MOST_UPLOADS = 2
 
-/** A draft that is not as it should be after so many looks is changed by somebody else all the time. */
+/** A draft that is not as it should be after this number of looks is changed by somebody else all the time. */
 const MOST_LOOKS = 12
 
 /**

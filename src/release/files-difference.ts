@@ -65,7 +65,7 @@ function differing(before: FileEntry, after: FileEntry): string[] {
   ]
 }
 
-/** Folders this deep are told apart: `/usr/lib`, `/usr/share/perl5`. */
+/** Folders this deep are distinguished: `/usr/lib`, `/usr/share/perl5`. */
 const DEPTH = 3
 
 function folderChanges(before: Inventory, after: Inventory): FilesDifference['folders'] {

@@ -15,7 +15,7 @@ import { requireTag } from './tag.ts'
 import { type TestRecord, testRecordSchema } from './test-record.ts'
 import { REPORT_FILE } from './test-report.ts'
 
-/** A finished image: what it is made of and, when it was proven, how that went. */
+/** A finished image: what it is made of and, when it was tested, how that went. */
 export interface Finished {
   readonly manifest: Manifest
   readonly record?: TestRecord | undefined
@@ -40,7 +40,7 @@ export async function readFinishedFolder(folder: string): Promise<Finished> {
 
 /**
  * Reads a release's small files; undefined when it has no manifest.
- * Throws SeederError when GitHub cannot be asked or the release is not as Seeder makes them.
+ * Throws SeederError when GitHub cannot be reached or the release is not as Seeder makes them.
  */
 export async function readFinishedRelease(
   releases: Releases,

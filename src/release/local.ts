@@ -51,7 +51,7 @@ export function piecesOf(name: string, size: number, partSize: number = PART_SIZ
  * Reads the files of a build folder once, for the digests of the whole files and of their parts. All but the disk stay in
  * memory, so that what is sent is what was read. A link is not followed.
  * @param signed whether the signature is one of them
- * @param onBytes told how many bytes of how many were read
+ * @param onBytes called with the bytes read so far, and all
  * @throws SeederError when one is missing, is not a plain file, is too large, or the manifest names files elsewhere
  */
 export async function readLocalRelease(

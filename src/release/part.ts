@@ -6,7 +6,7 @@ import type { Asset, Releases } from '../github/release.ts'
 import { SeederError } from '../report/error.ts'
 import type { Part } from './contents.ts'
 
-/** So many attempts in a row may end without having come further than those before. */
+/** Maximum attempts in a row that bring no more bytes than those before. */
 const ATTEMPTS = 5
 /** Milliseconds before the second of them; each further one waits twice as long. */
 const PAUSE_MS = 500
@@ -22,14 +22,14 @@ export interface PartJob {
   readonly file: FileHandle
   /** Where in it the part begins. */
   readonly offset: number
-  /** So many bytes of the part are in it already. */
+  /** Bytes of the part that are in it already. */
   readonly kept: number
 }
 
 /** What happens while a part is downloaded. */
 export interface PartEvents {
   readonly signal: AbortSignal
-  /** How many bytes there are now: fewer than before when the part begins anew. */
+  /** How many bytes there are now: fewer than before when the part starts again. */
   onPosition(bytes: number): void
   /** `bytes` of the part are on the disk for good. */
   onDisk(bytes: number): Promise<void>
@@ -41,7 +41,7 @@ class DiskError extends Error {}
 
 /**
  * Downloads a part into its place in a file and compares its digest while it comes: goes on where a connection broke
- * off, begins anew where the server has no Range, and once more when the digest was wrong.
+ * off, starts again where the server has no Range, and once more when the digest was wrong.
  * @throws SeederError when the bytes do not come, or are wrong twice; what the file system refused; the signal's reason
  */
 export async function fetchPart(releases: Releases, job: PartJob, events: PartEvents): Promise<void> {
@@ -120,9 +120,9 @@ class PartDownload {
     this.#events.signal.addEventListener('abort', stop)
     try {
       if (from !== 0 && from !== this.#at) {
-        throw new Error(`byte ${this.#at} was asked for, and ${from} came`)
+        throw new Error(`byte ${this.#at} was requested, and ${from} came`)
       }
-      if (from !== this.#at) this.#beginAnew()
+      if (from !== this.#at) this.#startAgain()
       await this.#store(bytes)
       this.#events.signal.throwIfAborted()
       if (this.#at < part.size) throw new Error('the connection ended')
@@ -153,7 +153,7 @@ class PartDownload {
     this.#events.onPosition(this.#at)
   }
 
-  #beginAnew(): void {
+  #startAgain(): void {
     this.#hash = createHash('sha256')
     this.#at = 0
     // What an earlier mark says is on the disk still is; it is written over with the same bytes.

@@ -10,7 +10,7 @@ import { verifyRelease } from './verify.ts'
 
 /** What a release has to have to be promoted. */
 export interface PromotionPolicy extends Trust {
-  /** So many builders have to have got the same disk; whoever signed the release is one of them. */
+  /** The number of builders that have to have made the same disk; whoever signed the release is one of them. */
   readonly builders: number
 }
 

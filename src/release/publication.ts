@@ -34,7 +34,7 @@ export async function publishDraft(
     if (signal.aborted) throw stopped(draft, filled !== undefined, cause)
     const now = await releases.get(draft.id).catch(() => undefined)
     if (now?.draft !== false) throw unpublished(draft, cause)
-    // It was asked for, and only the answer was lost.
+    // The request was sent, and only the answer was lost.
     if (filled) return { release: now, uploadedBytes: filled.uploadedBytes }
     throw new SeederError(`${now.tag} was published by somebody else meanwhile: ${now.url}`, {
       fix: CHECK,
@@ -43,8 +43,8 @@ export async function publishDraft(
   }
 }
 
-function stopped({ tag, url }: Release, asked: boolean, cause: unknown): StoppedError {
-  return asked
+function stopped({ tag, url }: Release, sent: boolean, cause: unknown): StoppedError {
+  return sent
     ? new StoppedError(`stopped while ${tag} was being published: it may be published, or a draft: ${url}`, {
         fix: 'run publish again: it goes on with the draft, or checks what is published',
         cause,

@@ -85,7 +85,7 @@ function keyFile(key: string): Promise<FileHandle> {
 function sign(key: FileHandle, text: Buffer, namespace: string): string {
   const { status, stdout, stderr } = spawnSync(
     'ssh-keygen',
-    // With an empty passphrase it does not ask for one.
+    // With an empty passphrase it reads none.
     ['-q', '-P', '', '-Y', 'sign', '-f', '/proc/self/fd/3', '-n', namespace],
     { stdio: ['pipe', 'pipe', 'pipe', key.fd], input: text, encoding: 'utf8' },
   )

@@ -16,7 +16,7 @@ export function findAllowedSigners(named: string | undefined, project: () => str
   throw new UsageError(`--allowed-signers ${named} is not there`, { fix: 'name a file that is' })
 }
 
-/** As `findAllowedSigners`, where a signature is asked for. Throws UsageError when there is no such file. */
+/** As `findAllowedSigners`, where a signature is required. Throws UsageError when there is no such file. */
 export function requireAllowedSigners(named: string | undefined, project: () => string): string {
   const file = findAllowedSigners(named, project)
   if (file !== undefined) return file

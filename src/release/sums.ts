@@ -20,7 +20,7 @@ export function parseSums(text: string): Map<string, string> {
       throw new SeederError(
         `${SUMS_FILE} has a line that cannot be taken: ${JSON.stringify(line.slice(0, 200))}`,
         {
-          fix: 'build it again, or publish it anew: each file has one line, as sha256sum writes it',
+          fix: 'build it again, or publish it again: each file has one line, as sha256sum writes it',
         },
       )
     }
@@ -35,7 +35,7 @@ export function parseSums(text: string): Map<string, string> {
  */
 export function requireSums(text: string, contents: Contents): void {
   const listed = parseSums(text)
-  const wrong = { fix: 'build it again, or publish it anew' }
+  const wrong = { fix: 'build it again, or publish it again' }
   for (const { name, sha256 } of contents.files) {
     if (UNLISTED.includes(name)) continue
     const digest = listed.get(name)

@@ -21,7 +21,7 @@ const boot = z.object({
 })
 
 /**
- * What outlives a proof of an image, of its `test-report.json`: durations in milliseconds. What is optional was not in the
+ * What outlives a test of an image, of its `test-report.json`: durations in milliseconds. What is optional was not in the
  * reports of the first versions.
  */
 export const testRecordSchema = z.object({

@@ -56,14 +56,14 @@ export async function verifyEvidence(folder: string, manifest: Manifest, sums: S
     findings.push(
       problems.length === 0
         ? { what, result: 'right', found: right }
-        : { what, result: 'wrong', found: problems.slice(0, MOST_TOLD).join('; ') },
+        : { what, result: 'wrong', found: problems.slice(0, MOST_NAMED).join('; ') },
     )
   }
   return findings
 }
 
-/** So many problems of one file are told. */
-const MOST_TOLD = 3
+/** Maximum problems of one file that are named. */
+const MOST_NAMED = 3
 
 async function readJson(file: string): Promise<unknown> {
   return jsonOf(await readText(file))

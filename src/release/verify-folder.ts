@@ -60,8 +60,7 @@ export async function verifyFolder(
 
 async function signature(folder: string, allowedSigners: string | undefined): Promise<Finding> {
   const what = 'signature'
-  if (allowedSigners === undefined)
-    return { what, result: 'not checked', found: 'no signature was asked for' }
+  if (allowedSigners === undefined) return { what, result: 'not checked', found: 'no signature was required' }
   try {
     return right(what, `by ${await verifySums(folder, allowedSigners)}`)
   } catch (error) {

@@ -16,7 +16,7 @@ import { REPORT_FILE } from './test-report.ts'
 export interface Verified {
   readonly rawSha256: string
   readonly manifest: Manifest
-  /** Undefined when nobody's signature was asked for. */
+  /** Undefined when no signature was required. */
   readonly signer: string | undefined
 }
 

@@ -7,7 +7,7 @@ import { SeederError, UsageError } from '../report/error.ts'
 import { printable } from '../report/printable.ts'
 import { readSmall } from '../text-file.ts'
 
-/** What somebody has downloaded, so that it can be told from another one. */
+/** What somebody has downloaded, and what distinguishes it from another download. */
 export const downloadSchema = z
   .object({
     /** The name of the file or folder. */
@@ -88,7 +88,7 @@ export function newestDate(texts: Iterable<string | undefined>): string | null {
   return Number.isFinite(newest) ? new Date(newest).toISOString() : null
 }
 
-/** Distributions tell of vulnerabilities every day: what is older than this many days lacks some. */
+/** Distributions report vulnerabilities every day: what is older than this many days lacks some. */
 const FRESH_DAYS = 7
 
 /** How many days old a download is at least, when those are too many; undefined while it is fresh. */

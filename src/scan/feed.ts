@@ -63,7 +63,7 @@ function advisoriesOf(
 }
 
 /**
- * Why these feeds tell nothing: none of them says anything of the release, and that they know no vulnerability would mean
+ * Why these feeds say nothing: none of them says anything of the release, and that they know no vulnerability would mean
  * nothing. Undefined when one does.
  */
 export function silenceOf({ release, feeds }: Feeds): string | undefined {

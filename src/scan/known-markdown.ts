@@ -1,9 +1,15 @@
 import { code, folded, plain, table } from '../report/markdown.ts'
 import { type Changes, type Known, keyOf, type Scanned } from './known.ts'
 import type { Vulnerability } from './scan.ts'
-import { tellCounts, tellDownload, tellShortly, tellStale, tellUrgencies } from './told.ts'
+import {
+  describeBriefly,
+  describeCounts,
+  describeDownload,
+  describeStale,
+  describeUrgencies,
+} from './summary.ts'
 
-// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup. So many are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds.
+// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup. Maximum that are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds.
 const SHOWN = 20
 
 /** What is known, in Markdown. `against` says what the older one is. */
@@ -11,23 +17,23 @@ export function describeKnown(known: Known, against: string): string {
   if (!known.isScanned) return `Not scanned: ${plain(known.reason)}.`
   const { now, changes } = known
   const { counts, feeds, catalog, notScanned } = now
-  const urgencies = tellUrgencies(counts, code)
+  const urgencies = describeUrgencies(counts, code)
   const sources = [...feeds, ...(catalog ? [catalog] : [])]
   return [
-    `${plain(tellCounts(counts))}.${urgencies === '' ? '' : ` By urgency: ${urgencies}.`}`,
-    ...tellStale(now).map((line) => `**Stale**: ${plain(line)}.`),
+    `${plain(describeCounts(counts))}.${urgencies === '' ? '' : ` By urgency: ${urgencies}.`}`,
+    ...describeStale(now).map((line) => `**Stale**: ${plain(line)}.`),
     ...(changes
       ? [compared(changes, against)]
       : [`Not compared: there is no ${against} version whose packages of this release are known.`]),
     ...worst(known),
     ...(notScanned.length > 0 ? [`In no feed of this kind: ${notScanned.map(code).join(', ')}`] : []),
-    `<sub>${sources.map((one) => code(tellDownload(one))).join('; ')}</sub>`,
+    `<sub>${sources.map((one) => code(describeDownload(one))).join('; ')}</sub>`,
   ].join('\n\n')
 }
 
 /** The same, for a cell of a table. */
 export function describeShortly(known: Known): string {
-  return known.isScanned ? plain(tellShortly(known.now.counts)) : 'not scanned'
+  return known.isScanned ? plain(describeBriefly(known.now.counts)) : 'not scanned'
 }
 
 function compared({ before, gone, stayed, came }: Changes, against: string): string {
@@ -37,9 +43,9 @@ function compared({ before, gone, stayed, came }: Changes, against: string): str
 
 /** Those that somebody should do something about, beside those that came. */
 function worst({ now, changes }: Scanned): string[] {
-  const told = new Set(changes?.came.map(keyOf))
+  const shown = new Set(changes?.came.map(keyOf))
   const some = now.vulnerabilities.filter(
-    (one) => (one.exploited || one.fixed !== null) && !told.has(keyOf(one)),
+    (one) => (one.exploited || one.fixed !== null) && !shown.has(keyOf(one)),
   )
   return section('Exploited, or fixed by a newer package', some)
 }

@@ -1,9 +1,9 @@
 import { formatTable } from '../report/table.ts'
 import type { Changes, Known } from './known.ts'
 import type { ScanResult, Vulnerability } from './scan.ts'
-import { tellCounts, tellDownload, tellStale, tellUrgencies } from './told.ts'
+import { describeCounts, describeDownload, describeStale, describeUrgencies } from './summary.ts'
 
-/** So many of each kind are named; `--json` has all of them. */
+/** Maximum of each kind that are named; `--json` has all of them. */
 const SHOWN = 30
 
 /** What is known of an image, for a terminal; all of it. */
@@ -59,12 +59,12 @@ function vulnerabilityTable(some: readonly Vulnerability[]): string {
 
 function footOf(name: string, result: ScanResult): string[] {
   const { counts, notScanned, feeds, catalog } = result
-  const urgencies = tellUrgencies(counts)
+  const urgencies = describeUrgencies(counts)
   return [
-    `${name}: ${tellCounts(counts)}`,
+    `${name}: ${describeCounts(counts)}`,
     ...(urgencies === '' ? [] : [`by urgency: ${urgencies}`]),
     ...(notScanned.length > 0 ? [`in no feed of this kind: ${notScanned.join(', ')}`] : []),
-    ...[...feeds, ...(catalog ? [catalog] : [])].map(tellDownload),
-    ...tellStale(result).map((line) => `stale: ${line}`),
+    ...[...feeds, ...(catalog ? [catalog] : [])].map(describeDownload),
+    ...describeStale(result).map((line) => `stale: ${line}`),
   ]
 }

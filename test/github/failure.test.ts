@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { gitHubFailure, RefusedError } from '../../src/github/failure.ts'
-import { waitBeforeRetry } from '../../src/github/patience.ts'
+import { waitBeforeRetry } from '../../src/github/retry.ts'
 
 function refused(status: number, message: string, headers: Record<string, string> = {}): RefusedError {
   return new RefusedError({ status, message, headers })

@@ -28,7 +28,7 @@ describe('a question to GitHub', () => {
   it('waits when GitHub asks it to, and says so', async () => {
     github.faults.add({ on: 'api', do: answers.secondaryRateLimit(1) })
     await expect(releasesOf(github, { notes }).list()).resolves.toEqual([])
-    expect(notes).toEqual(['GitHub asks to wait for 1.0 s'])
+    expect(notes).toEqual(['GitHub requires a wait of 1.0 s'])
   })
 
   it('does not wait for an hour', async () => {

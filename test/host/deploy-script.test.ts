@@ -111,7 +111,7 @@ describe('running it', () => {
     )
     expect(ended).toBeInstanceOf(StoppedError)
     expect(ended).toMatchObject({ message: 'stopped; deploy: it is undone, nothing has changed' })
-    expect(told).toContain('deploy.sh is asked to stop')
+    expect(told).toContain('deploy.sh is requested to stop')
   })
 
   it('asks nobody to stop when it was never there', async () => {

@@ -70,7 +70,7 @@ describe('a second build of the same disk', () => {
 
   it('lets a release be promoted where two builders are asked for', async () => {
     await expect(promoted(2)).rejects.toMatchObject({
-      message: `${tag} is not to be promoted: platform.yaml asks for 2 builders, and only ${publisher.name} signed it`,
+      message: `${tag} is not to be promoted: platform.yaml requires 2 builders, and only ${publisher.name} signed it`,
       fix: `build it elsewhere and let that builder say so: seeder confirm ${tag} DIR`,
     })
     expect(github.releases()).toMatchObject([{ prerelease: true }])
@@ -173,7 +173,7 @@ describe('on the command line', () => {
     }
     const run = (...argv: string[]) => seeder(['--project', project, ...argv], { env })
     const promote = () => run('promote', tag, '--allowed-signers', allowed)
-    expect(await promote()).toMatchObject({ code: 1, stderr: expect.stringContaining('asks for 2 builders') })
+    expect(await promote()).toMatchObject({ code: 1, stderr: expect.stringContaining('requires 2 builders') })
     expect(await run('confirm', tag, build.folder)).toMatchObject({
       code: 0,
       stdout: expect.stringContaining(`${tag} confirmed`),

@@ -207,7 +207,7 @@ describe.skipIf(process.getuid?.() !== 0)('without root', () => {
     const { code, stderr } = await seeder(['deploy', 'haproxy', '--storage', 'local-lvm'], nobody)
     expect(code).toBe(2)
     expect(stderr).toContain(
-      'the storage local-lvm was asked for; through sudo deploy.sh takes it from /etc/seeder/deploy.conf, which names local',
+      'the storage local-lvm was requested; through sudo deploy.sh takes it from /etc/seeder/deploy.conf, which names local',
     )
     expect(github.requests).toEqual([])
   })

@@ -94,7 +94,7 @@ async function leaveCluster(
   }
 }
 
-/** When no other member can be asked, only the whole cluster may go, and only by force. */
+/** When no other member can be reached, only the whole cluster may go, and only by force. */
 async function requireWholeCluster(
   work: NodeWork,
   members: readonly NodeEntry[],
@@ -105,7 +105,7 @@ async function requireWholeCluster(
     cluster?.members.filter(({ address }) => !members.some((one) => mainAddress(one) === address)) ?? []
   if (others.length > 0) {
     const names = others.map(({ name }) => name).join(', ')
-    throw new SeederError(`The cluster has other members that cannot be asked: ${names}`, {
+    throw new SeederError(`The cluster has other members that cannot be reached: ${names}`, {
       fix: 'start them, or destroy them with the others',
     })
   }

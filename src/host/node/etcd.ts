@@ -23,7 +23,7 @@ export interface ListedMember extends Member {
 
 /** A cluster of etcd, as one of its voting members sees it. */
 export interface EtcdCluster {
-  /** Whom to ask. */
+  /** The nodes to query. */
   readonly via: NodeEntry
   readonly members: readonly ListedMember[]
 }
@@ -36,7 +36,7 @@ export function parseMembers(text: string): ListedMember[] {
   })
 }
 
-/** Asks one node after the other for its cluster; undefined when none of them knows one. */
+/** Queries one node after the other for its cluster; undefined when none of them knows one. */
 export async function findCluster(host: Host, nodes: readonly NodeEntry[]): Promise<EtcdCluster | undefined> {
   for (const via of nodes) {
     const said = await guestExec(host, via.vmid, [program, 'members'], listSeconds).catch(() => undefined)
@@ -45,7 +45,7 @@ export async function findCluster(host: Host, nodes: readonly NodeEntry[]): Prom
   return undefined
 }
 
-/** The nodes that can be asked for a cluster. */
+/** The nodes that can be queried for a cluster. */
 export function etcdNodes(entries: readonly NodeEntry[], except: readonly string[]): NodeEntry[] {
   return entries.filter(
     ({ name, role, state }) =>

@@ -34,16 +34,16 @@ export function proxmoxNode(pve = pveFolder): string {
   })
 }
 
-/** Reads everything; nothing is changed. `asked` is the storage for snippets, if one was named. */
+/** Reads everything; nothing is changed. `named` is the storage for snippets, if one was named. */
 export async function readFacts(
   host: Host,
   ledger: Ledger,
   platform: Platform,
-  asked: string | undefined,
+  named: string | undefined,
 ): Promise<HostFacts> {
   const node = proxmoxNode()
   const storages = parseStorages(await host.output(['pvesm', 'status', '--content', 'snippets']))
-  const storage = chooseSnippetStorage(storages, asked)
+  const storage = chooseSnippetStorage(storages, named)
   return {
     node,
     platform,

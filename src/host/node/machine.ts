@@ -16,7 +16,7 @@ export interface Found {
   readonly is: Ownership | 'missing' | 'elsewhere'
 }
 
-/** Looks for an entry's VM anew. */
+/** Looks for the VM of an entry again. */
 export async function findMachine(entry: NodeEntry, node: string): Promise<Found> {
   return sortOut(entry, node, await readGuests())
 }

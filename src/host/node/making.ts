@@ -141,7 +141,7 @@ async function clusterFor(
   })
 }
 
-/** The members that a new one asks, and itself. */
+/** The members that a new one queries, and itself. */
 function joinedMembers(cluster: EtcdCluster, placement: Placement | undefined): Member[] {
   const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : []
   const started = cluster.members.filter(

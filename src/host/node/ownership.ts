@@ -4,7 +4,7 @@ import type { NodeEntry } from './ledger.ts'
 /** The tags of every node; its role is the third one. */
 export const nodeTags = ['seeder', 'node'] as const
 
-/** The description of a node's VM, with the line that proves it ours. */
+/** The description of a node's VM, with the line that marks it as ours. */
 export function describeNode(entry: Pick<NodeEntry, 'name' | 'role' | 'token' | 'template'>): string {
   return [
     `${entry.role} ${entry.name}, a clone of template ${entry.template.vmid} (${entry.template.version}), made by \`seeder node\`.`,

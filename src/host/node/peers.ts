@@ -13,7 +13,7 @@ import { vrrpPeers } from './values.ts'
 const key = 'VRRP_PEERS'
 
 /**
- * Tells load balancers that are there who the others are: one that nobody talks to would take the VIPs, too. Their vendor
+ * Gives running load balancers their new peers: one that nobody talks to would take the VIPs, too. Their vendor
  * data is changed for the next boot, and what runs reloads keepalived. Those whose peers the operator chose stay as they
  * are, and so does the last one of a pair. May be called again at any time.
  */
@@ -68,7 +68,7 @@ async function changeRunning(
   await awaitReady(host, entry, timeoutMs)
 }
 
-/** What a load balancer has told its pair about itself, for the one that takes its place. */
+/** What the pair of a load balancer has of it, for the one that replaces it. */
 export async function ownPriority({ role, snippet }: NodeEntry): Promise<NodeValues> {
   if (role !== 'haproxy') return {}
   const text = await readFile(snippet.file, 'utf8').catch(() => undefined)

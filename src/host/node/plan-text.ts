@@ -39,8 +39,8 @@ export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
 /** What follows when the VM is complete; a member of etcd gets its place before it starts, and a vote when it is ready. */
 function startCommands({ entry, start, joinsBy }: NodePlan): Argv[] {
   if (joinsBy === undefined) return [start]
-  const ask = (argv: Argv) => guestCommand(joinsBy, argv, patienceSeconds)
-  return [ask(addCommand(entry)), start, ask(promoteCommand(entry.name))]
+  const inMember = (argv: Argv) => guestCommand(joinsBy, argv, patienceSeconds)
+  return [inMember(addCommand(entry)), start, inMember(promoteCommand(entry.name))]
 }
 
 /** The plan for a person: the file with its content, and the commands as they could be pasted. */

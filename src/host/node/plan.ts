@@ -18,7 +18,7 @@ export interface PlannedCommand {
   readonly argv: Argv
   /** Settings that are to have exactly this value. */
   readonly sets?: Readonly<Record<string, string>>
-  /** A disk that is to have at least so many bytes. */
+  /** A disk with at least this number of bytes. */
   readonly grows?: { readonly slot: string; readonly bytes: number }
 }
 

@@ -8,22 +8,22 @@ const neighbours = z.array(
 
 /**
  * Which of these addresses somebody has, although nobody is known to: a machine that is not of this cluster. The host
- * asks on the bridge, where it needs no address of its own: it is enough that ARP finds somebody. Who does not answer
+ * sends its requests on the bridge, where it needs no address of its own: it is enough that ARP finds somebody. Who does not answer
  * within a second may still be there.
  */
 export async function answeringAddresses(
   host: Host,
   places: readonly { readonly bridge: string; readonly address: string }[],
 ): Promise<string[]> {
-  const asked = await Promise.all(
+  const answered = await Promise.all(
     places.map(async ({ bridge, address }) => {
-      // What the host remembers is used without asking again, and for some seconds it stays unclear whether it holds.
+      // What the host remembers is used without another request, and for some seconds it stays unclear whether it holds.
       await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', bridge])
       const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address])
       return code === 0 || (await isReachable(host, bridge, address))
     }),
   )
-  return places.filter((_, index) => asked[index]).map(({ address }) => address)
+  return places.filter((_, index) => answered[index]).map(({ address }) => address)
 }
 
 async function isReachable(host: Host, bridge: string, address: string): Promise<boolean> {

@@ -14,7 +14,7 @@ export interface NodeWork {
   readonly ledger: Ledger
   /** This Proxmox node's name. */
   readonly node: string
-  /** Tells a person what happens. */
+  /** Reports what happens. */
   note(text: string): void
 }
 

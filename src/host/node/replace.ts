@@ -132,5 +132,5 @@ function hints(entry: NodeEntry, old: string): string[] {
   if (entry.role === 'haproxy') return []
   return entry.role === 'etcd'
     ? [`Give the API servers ${mainAddress(entry)} in the place of ${old}: --etcd-servers.`]
-    : [`Load balancers that have ${old} as a backend keep asking for it: replace them when it suits.`]
+    : [`Load balancers that have ${old} as a backend keep sending to it: replace them when it suits.`]
 }

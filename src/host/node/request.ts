@@ -25,7 +25,7 @@ export interface NodeRequest {
 }
 
 /**
- * What no request may ask for.
+ * What no request may contain.
  * @throws UsageError
  */
 export function checkRequest(request: NodeRequest): void {

@@ -20,7 +20,7 @@ export interface ValueSources {
   readonly given: NodeValues
   /** The paths of the files that it gets beside node.env. */
   readonly files: readonly string[]
-  /** The cluster of etcd that it founds, or the one that it joins: its members with this one, and the VM that asks it. */
+  /** The cluster of etcd that it founds, or the one that it joins: its members with this one, and the VM that queries it. */
   readonly cluster:
     | { readonly state: 'new'; readonly token: string; readonly members: readonly Member[] }
     | { readonly state: 'existing'; readonly members: readonly Member[]; readonly via: number }
@@ -76,7 +76,7 @@ function haproxyValues(sources: ValueSources): NodeValues {
     )
   }
   return {
-    // Only the cluster's CA tells an API server from another machine.
+    // Only the CA of the cluster distinguishes an API server from another machine.
     API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
     NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
     ...(peers.length > 0 && given.VIP !== ''

@@ -1,9 +1,9 @@
 import { gitHubFailure, type Permission, refusalOf } from './failure.ts'
 
-/** Asks GitHub for something. What fails is thrown as SeederError, with the permission that `needs` names. */
-export async function ask<T>(doing: string, needs: Permission, request: () => Promise<T>): Promise<T> {
+/** Sends a request to GitHub. A failure is thrown as SeederError, with the permission that `needs` names. */
+export async function request<T>(doing: string, needs: Permission, send: () => Promise<T>): Promise<T> {
   try {
-    return await request()
+    return await send()
   } catch (error) {
     throw gitHubFailure(doing, error, needs)
   }

@@ -1,9 +1,9 @@
 import { isRateLimit, type Refusal, refusalOf } from './failure.ts'
 
-/** So often a transfer is begun before its failure is told. */
+/** Maximum attempts of a transfer. */
 export const ATTEMPTS = 5
 
-/** The longest wait that GitHub may ask for in all; a job costs money while it waits. */
+/** The longest wait that GitHub may require in all; a job costs money while it waits. */
 export const LONGEST_WAIT_MS = 5 * 60_000
 
 /**
@@ -17,13 +17,13 @@ export function waitBeforeRetry(error: unknown, attempt: number): number | undef
   // Without an answer: a connection that was refused, reset or fell silent.
   if (refusal === undefined) return backoff
   if (!isRateLimit(refusal) && refusal.status < 500 && refusal.status !== 408) return undefined
-  const asked = askedWait(refusal)
-  if (asked === undefined) return backoff
-  return asked <= LONGEST_WAIT_MS ? asked : undefined
+  const required = requiredWait(refusal)
+  if (required === undefined) return backoff
+  return required <= LONGEST_WAIT_MS ? required : undefined
 }
 
-/** What `retry-after` asks for, in milliseconds: it has seconds, or a date. */
-function askedWait({ headers }: Refusal): number | undefined {
+/** What `retry-after` requires, in milliseconds: it has seconds, or a date. */
+function requiredWait({ headers }: Refusal): number | undefined {
   const text = headers['retry-after']
   if (text === undefined) return undefined
   if (/^\d+$/.test(text.trim())) return Number(text) * 1000
