@@ -50,7 +50,7 @@ const killed = ['test/host/deploy-crash.test.ts', 'test/e2e/node-killed.test.ts'
 /** Tests that take minutes: real builds, real boots. */
 const long = ['test/e2e/**/*.test.ts']
 
-/** Those of them that start two machines at once at most: they run beside the others, and take as long. */
+/** Those of them that do not start several machines at once: they run beside the others. */
 const light = [
   'build',
   'build-interrupted',
@@ -58,7 +58,6 @@ const light = [
   'deploy',
   'proof',
   'pve-boot',
-  'release',
   'ubuntu-builds',
 ].map((name) => `test/e2e/${name}.test.ts`)
 
