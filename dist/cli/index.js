@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1784);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7111);
 /* harmony import */ var _interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5092);
 
 
@@ -3039,7 +3039,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 1784:
+/***/ 7111:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -28819,7 +28819,7 @@ async function fetchKey({ name, key }) {
         await (0,promises_namespaceObject.rm)(partial, { force: true });
     }
 }
-/** The keys in an OpenPGP file, as gpg's machine-readable listing tells them. */
+/** The keys in an OpenPGP file, as gpg's machine-readable listing prints them. */
 async function readKeys(file) {
     const home = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)((0,external_node_os_namespaceObject.tmpdir)(), 'seeder-gpg-'));
     try {
@@ -28994,7 +28994,7 @@ async function imageNames(project) {
     const entries = await (0,promises_namespaceObject.readdir)(images).catch(() => []);
     return entries.filter((entry) => (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_namespaceObject.join)(images, entry, 'image.yaml'))).sort();
 }
-/** The packages that are asked for by name: the kernel, the base's and the image's, sorted, each once. */
+/** The packages that are requested by name: the kernel, the base's and the image's, sorted, each once. */
 function requestedPackages(image) {
     return [...new Set([image.base.kernel, ...image.base.packages, ...image.packages])].sort();
 }
@@ -29067,7 +29067,7 @@ const lockSchema = strictObject({
     version: ownText,
     /** SOURCE_DATE_EPOCH of the image, in seconds: the date of the newest archive index that was read. */
     epoch: schemas_int().positive().max(MOST_EPOCH),
-    /** Digest of what was asked for (`requestDigest`); when it differs, the definition changed after locking. */
+    /** Digest of what was requested (`requestDigest`); when it differs, the definition changed after locking. */
     request: lock_sha256,
     packages: array(lockedPackage).min(1),
     /** The packages of the tools tree that makes the disk. */
@@ -29077,7 +29077,7 @@ const lockSchema = strictObject({
 });
 /**
  * Digest of what a lock answers: suites, requested packages, artifacts and tools. It leaves out what a lock does not depend
- * on (services, excluded paths, files), so editing those does not ask for a new lock.
+ * on (services, excluded paths, files), so editing those needs no new lock.
  */
 function requestDigest(image) {
     const archive = ({ distribution, components, pockets }) => ({
@@ -29085,7 +29085,7 @@ function requestDigest(image) {
         components,
         pockets,
     });
-    const asked = {
+    const requested = {
         ...archive(image.base),
         packages: requestedPackages(image),
         tools: { ...archive(image.tools.base), packages: [...image.tools.packages].sort() },
@@ -29094,7 +29094,7 @@ function requestDigest(image) {
         artifacts: image.artifacts.map(({ files: _files, ...artifact }) => artifact),
         repositories: image.repositories.map(({ key, ...one }) => ({ ...one, key: key.fingerprint })),
     };
-    return (0,external_node_crypto_namespaceObject.createHash)('sha256').update(JSON.stringify(asked)).digest('hex');
+    return (0,external_node_crypto_namespaceObject.createHash)('sha256').update(JSON.stringify(requested)).digest('hex');
 }
 /** The lock's canonical text: what is written, hashed (`lock.sha256` of the manifest) and committed. */
 function formatLock(lock) {
@@ -29178,7 +29178,7 @@ function mirrorFromApt(archive, targets) {
  * Where to fetch from, per archive: `mirror` first, then `snapshot` where one is set. Mirrors are taken from
  * SEEDER_MIRROR_*, from `defaults` (archive → URL), or from the runner's own apt sources, snapshots from
  * SEEDER_SNAPSHOT_*. All end in a slash.
- * Throws SeederError naming the variable to set when an archive's mirror cannot be told.
+ * Throws SeederError naming the variable to set when the mirror of an archive is not known.
  */
 async function findMirrors(archives, env = process.env, defaults = {}) {
     const given = (archive) => env[mirrorVariable(archive)] || defaults[archive];
@@ -30891,7 +30891,7 @@ function stableUuid(name) {
 
 ;// CONCATENATED MODULE: ./src/image/apt-complaint.ts
 /**
- * The line of apt's output that tells most: an unmet dependency with both packages' names, as its two solvers word
+ * The line of apt's output that says most: an unmet dependency with both packages' names, as its two solvers word
  * it, else its first error. Undefined when there is neither.
  */
 function aptComplaint(output) {
@@ -34404,9 +34404,7 @@ async function openBundle(file, cache, scratch, keep = 'locked') {
     await (0,promises_namespaceObject.stat)(file).catch((cause) => {
         throw new SeederError(`There is no bundle ${file}`, { fix: 'name the file', cause });
     });
-    await open_unpack(file, scratch);
-    const index = await readIndex(file, scratch);
-    await open_requireExactly(file, index, scratch);
+    const { index } = await unpackBundle(file, scratch);
     const store = new Store((0,external_node_path_namespaceObject.join)(cache, 'store'), scratch);
     for (const { path, sha256, size } of index.files) {
         if (keep === 'locked' && !path.startsWith(`${FOLDERS.store}/`))
@@ -34415,6 +34413,16 @@ async function openBundle(file, cache, scratch, keep = 'locked') {
         await store.add((0,external_node_fs_namespaceObject.createReadStream)((0,external_node_path_namespaceObject.join)(scratch, path)), { sha256, size });
     }
     return { index, project: (0,external_node_path_namespaceObject.join)(scratch, FOLDERS.project) };
+}
+/**
+ * Unpacks a bundle into an empty folder. Every file has the digest that its list says, and nothing else is in it.
+ * Throws SeederError for what is no bundle, or a damaged one.
+ */
+async function unpackBundle(file, scratch) {
+    await open_unpack(file, scratch);
+    const list = await readIndex(file, scratch);
+    await open_requireExactly(file, list.index, scratch);
+    return list;
 }
 async function open_unpack(file, scratch) {
     // tar itself takes no absolute path and none with `..`.
@@ -34441,7 +34449,7 @@ async function open_unpack(file, scratch) {
 }
 async function readIndex(file, scratch) {
     try {
-        return parseBundleList(await readSmall((0,external_node_path_namespaceObject.join)(scratch, INDEX_FILE))).index;
+        return parseBundleList(await readSmall((0,external_node_path_namespaceObject.join)(scratch, INDEX_FILE)));
     }
     catch (cause) {
         throw new SeederError(`${file} is no bundle: it has no ${INDEX_FILE} that can be read: ${whyNot(cause)}`, {
@@ -34734,7 +34742,14 @@ function printError(text) {
     process.stderr.write(`${harmless(text)}\n`);
 }
 
+;// CONCATENATED MODULE: ./src/commands/examples.ts
+/** The text after the options of a command's help. */
+function examples(...lines) {
+    return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+}
+
 ;// CONCATENATED MODULE: ./src/commands/build.ts
+
 
 
 
@@ -34783,14 +34798,15 @@ async function buildFromBundle(file, request, context, env = process.env) {
 function registerBuildCommand(program, context) {
     program
         .command('build')
-        .description('build an image from its lock')
-        .argument('[image]', 'the image’s name, a folder below images/; not with --from-bundle')
-        .requiredOption('--out <dir>', 'where the finished files go: a new or empty folder, or one with an earlier build')
-        .option('--base <name>', 'build it on another base than its own')
-        .option('--line <minor>', 'build another line than the newest, as in 3.6')
-        .option('--from-bundle <file>', 'build what is in a bundle, from nothing else')
-        .option('--no-cache', 'build every layer anew; downloaded packages are kept')
+        .description('Build an image from its lock.')
+        .argument('[image]', 'name of the image, a folder below images/; not with --from-bundle')
+        .requiredOption('--out <dir>', 'write the finished files to this folder: a new or empty one, or one with an earlier build')
+        .option('--base <name>', 'build on this base, not on the image’s own')
+        .option('--line <minor>', 'build this line, not the newest, for example 3.6')
+        .option('--from-bundle <file>', 'build the image of this bundle, from nothing else')
+        .option('--no-cache', 'build every layer again; keep downloaded packages')
         .option('--json', 'print the manifest as JSON')
+        .addHelpText('after', examples('seeder build haproxy --out out/haproxy', 'seeder build --from-bundle haproxy.bundle.tar --out again'))
         .action(async (image, options) => {
         const started = Date.now();
         const manifest = await buildOf(image, options, context());
@@ -35060,7 +35076,7 @@ function isDemoted(release) {
 
 
 /**
- * The release of an image that is asked for: `promoted`, `candidate`, or a version.
+ * The requested release of an image: `promoted`, `candidate`, or a version.
  * @throws UsageError for a version that is not one
  * @throws SeederError when there is no such release, or it is a draft
  */
@@ -35127,12 +35143,10 @@ const contents_file = object({
     /** In order; one part with the file's own name when the file is an asset as it is. */
     parts: array(object({ name: fileName, size: schemas_int().nonnegative(), sha256: contents_sha256 })).min(1),
 });
-/** A tar with files of bundles, each named by its digest, in this order. */
-const contents_pack = contents_file.extend({ members: array(object({ sha256: contents_sha256, size: schemas_int().nonnegative() })).min(1) });
 /**
  * `release.json`, an asset of every release: which files it has, and how a file too big for one asset is put together
- * again. `SHA256SUMS`, which may be signed, vouches for the disk, the manifest and `template.conf`; nothing signed vouches
- * for the test report, which is made after it, nor for `bundle`, which only says where files are. Sizes in bytes.
+ * again. `SHA256SUMS`, which may be signed, vouches for the disk, the manifest, `template.conf` and the list of the bundle;
+ * nothing signed vouches for the test report, which is made after it. Sizes in bytes.
  */
 const contentsSchema = object({
     schema: literal(1),
@@ -35141,14 +35155,8 @@ const contentsSchema = object({
     /** The disk's digest: the image's identity. */
     raw: object({ sha256: contents_sha256 }),
     files: array(contents_file).min(1),
-    /** Where the files of its bundle are; left away when it was published without them. */
-    bundle: object({
-        /** Those that no other release has; left away when there are none. */
-        pack: contents_pack.optional(),
-        /** The tags of the releases whose packs have the others. */
-        others: array(saidLine),
-    })
-        .optional(),
+    /** The bundle: everything that the image was built from, one file. Left out when it was published without it. */
+    bundleFile: contents_file.optional(),
 });
 /** The name of the asset. */
 const CONTENTS_FILE = 'release.json';
@@ -35197,288 +35205,6 @@ async function readWhole(releases, asset, signal) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/release/contents-asset.ts
-
-
-
-
-/**
- * Reads `release.json` of a release; undefined when it has none, which Seeder did not make then.
- * Throws SeederError when it cannot be read or is not one.
- */
-async function readContents(releases, release, signal) {
-    const asset = release.assets.find(({ name }) => name === CONTENTS_FILE);
-    if (!asset)
-        return undefined;
-    const text = (await readSmallAsset(releases, asset, signal)).toString();
-    try {
-        return parseJson(text, contentsSchema);
-    }
-    catch (cause) {
-        throw new SeederError(`${CONTENTS_FILE} of ${release.tag} does not say what is in the release: ${whyNot(cause)}`, {
-            fix: `see ${release.url}: it is not as Seeder makes them`,
-            cause,
-        });
-    }
-}
-
-;// CONCATENATED MODULE: ./src/release/pack/describe.ts
-
-/** So many files that are missing are named. */
-const MOST_NAMED = 3;
-/** Which files of a bundle no release has, and why that may be. */
-function describeMissing({ missing, reasons }, files) {
-    const names = new Map(files.map(({ sha256, name, path }) => [sha256, name ?? path]));
-    const named = missing.slice(0, MOST_NAMED).map(({ sha256 }) => names.get(sha256) ?? sha256);
-    const more = missing.length > MOST_NAMED ? ` and ${missing.length - MOST_NAMED} more` : '';
-    const verb = missing.length === 1 ? 'is' : 'are';
-    return [`${named.join(', ')}${more} ${verb} in no release`, ...reasons].join('; ');
-}
-/** What a release brings of its bundle, and where the rest is. */
-function describeBundle({ pack, others }) {
-    const here = pack ? `${pack.members.length} files, ${formatBytes(pack.size)}, here` : 'nothing of it here';
-    return others.length === 0 ? here : `${here}; the others in ${others.join(', ')}`;
-}
-
-;// CONCATENATED MODULE: ./src/release/pack/bytes.ts
-
-/** The bytes of a pack from `from` up to `until`, across its parts. Throws what the connection throws. */
-async function* packBytes(releases, { release, pack }, from, until) {
-    let begin = 0;
-    for (const part of pack.parts) {
-        const [first, end] = [Math.max(0, from - begin), Math.min(part.size, until - begin)];
-        begin += part.size;
-        if (first >= end)
-            continue;
-        const asset = release.assets.find(({ name }) => name === part.name);
-        if (!asset)
-            throw new SeederError(`the release ${release.tag} has no asset ${part.name}`);
-        const { from: at, bytes } = await releases.download(asset, first, end);
-        try {
-            yield* between(bytes, first - at, end - at);
-        }
-        finally {
-            bytes.destroy();
-        }
-    }
-}
-/** A server without Range gives what comes before as well, and what comes after. */
-async function* between(bytes, first, end) {
-    if (first < 0)
-        throw new Error(`the server began ${-first} bytes too late`);
-    let at = 0;
-    for await (const chunk of bytes) {
-        const wanted = chunk.subarray(Math.max(0, first - at), Math.max(0, end - at));
-        at += chunk.length;
-        if (wanted.length > 0)
-            yield wanted;
-        if (at >= end)
-            return;
-    }
-    throw new Error('the connection ended');
-}
-/** Cuts a stream into pieces of known length: one is read to its end, or left, before the next. */
-class Cutter {
-    #source;
-    #rest = Buffer.alloc(0);
-    constructor(source) {
-        this.#source = source;
-    }
-    /** The next `count` bytes. Throws when there are fewer. */
-    async *next(count) {
-        for (let left = count; left > 0;) {
-            if (this.#rest.length === 0)
-                await this.#read();
-            const chunk = this.#rest.subarray(0, left);
-            this.#rest = this.#rest.subarray(chunk.length);
-            left -= chunk.length;
-            yield chunk;
-        }
-    }
-    async skip(count) {
-        for await (const _ of this.next(count))
-            ;
-    }
-    /** Ends the connection, too. */
-    async close() {
-        await this.#source.return?.();
-    }
-    async #read() {
-        const { done, value } = await this.#source.next();
-        if (done)
-            throw new Error('the connection ended');
-        this.#rest = value;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/release/pack/layout.ts
-/** A tar's unit: a header is one, and contents are filled up to whole ones. */
-const BLOCK = 512;
-/** GNU tar fills a file up to a whole number of these (tar(1), --blocking-factor). */
-const RECORD = 20 * BLOCK;
-/** Two blocks of zeros end a tar. */
-const END = 2 * BLOCK;
-/** The name of a release's pack: no bundle, as most of a bundle's files may be elsewhere. */
-function packName(tag) {
-    return `${tag}.pack.tar`;
-}
-/** Whether a release has an asset that is its pack, or a part of it. */
-function isPackAsset(name) {
-    return /\.pack\.tar(\.part-\d+)?$/.test(name);
-}
-/** Where each file of a pack is: the order and the sizes say it. */
-function spansOf(members) {
-    let at = 0;
-    return members.map(({ sha256, size }) => {
-        const span = { sha256, size, start: at + BLOCK };
-        at = span.start + filled(size, BLOCK);
-        return span;
-    });
-}
-/** Bytes of the whole pack. */
-function packSize(members) {
-    const content = members.reduce((sum, { size }) => sum + BLOCK + filled(size, BLOCK), 0);
-    return filled(content + END, RECORD);
-}
-/** Bytes between two wanted files that are rather read than left out: a request costs about as much. */
-const layout_GAP = 256 * 1024;
-/** The wanted files of a pack, in order, with those that are close to each other together: a request for each group. */
-function runsOf({ members }, wanted) {
-    const runs = [];
-    for (const span of spansOf(members)) {
-        if (!wanted.has(span.sha256))
-            continue;
-        const last = runs.at(-1)?.at(-1);
-        if (last && span.start - (last.start + last.size) <= layout_GAP)
-            runs.at(-1)?.push(span);
-        else
-            runs.push([span]);
-    }
-    return runs;
-}
-function filled(size, unit) {
-    return Math.ceil(size / unit) * unit;
-}
-
-;// CONCATENATED MODULE: ./src/release/pack/fetch.ts
-
-
-
-
-
-
-/** So many pieces of packs come at once. */
-const fetch_CONNECTIONS = 4;
-/** So many attempts in a row may end without one more file. */
-const fetch_ATTEMPTS = 5;
-/** Milliseconds before the second of them; each further one waits twice as long. */
-const PAUSE_MS = 500;
-/** So often a file may come with another digest. */
-const MOST_WRONG = 2;
-/**
- * Brings files out of the packs that have them, with as few requests as makes sense, and only their bytes where the server
- * knows Range. What broke off is begun again with the first file that is not there.
- * Throws SeederError when a file does not come, or comes wrong twice; the signal's reason.
- */
-async function fetchMembers(releases, { holders }, receiver) {
-    const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, receiver.signal]);
-    const failures = [];
-    await pMap(runsIn(holders), (run) => 
-    // The first failure ends the others, and they are waited for: nobody writes into a folder that is removed.
-    fetchRun(releases, run, { ...receiver, signal }).catch((error) => {
-        failures.push(error);
-        stop.abort();
-    }), { concurrency: fetch_CONNECTIONS });
-    receiver.signal.throwIfAborted();
-    if (failures.length > 0)
-        throw failures[0];
-}
-function runsIn(holders) {
-    const wanted = new Map();
-    for (const [sha256, holder] of holders) {
-        wanted.set(holder, (wanted.get(holder) ?? new Set()).add(sha256));
-    }
-    return [...wanted].flatMap(([holder, digests]) => runsOf(holder.pack, digests).map((spans) => ({ holder, spans })));
-}
-async function fetchRun(releases, { holder, spans }, receiver) {
-    const left = [...spans];
-    const wrong = new Map();
-    for (let fruitless = 0; left.length > 0;) {
-        const before = left.length;
-        let failure;
-        try {
-            const found = await receive(releases, holder, left, receiver);
-            if (found !== undefined)
-                judge(holder, left[0], found, wrong, receiver);
-        }
-        catch (error) {
-            receiver.signal.throwIfAborted();
-            // What GitHub has refused it will refuse again, and a full disk is full.
-            if (error instanceof SeederError || isDiskFull(error))
-                throw error;
-            failure = error;
-        }
-        fruitless = left.length < before ? 0 : fruitless + 1;
-        if (fruitless === fetch_ATTEMPTS)
-            throw unreachable(holder, left.length, failure);
-        if (left.length > 0) {
-            const pause = fruitless === 0 ? 0 : PAUSE_MS * 2 ** (fruitless - 1);
-            await (0,external_node_timers_promises_namespaceObject.setTimeout)(pause, undefined, { signal: receiver.signal });
-        }
-    }
-}
-/** One connection, as far as it goes: what was right is no longer in `left`. A wrong digest ends it, and is returned. */
-async function receive(releases, holder, left, { take, signal }) {
-    const [first, last] = [left[0], left.at(-1)];
-    if (!first || !last)
-        return undefined;
-    const cutter = new Cutter(packBytes(releases, holder, first.start, last.start + last.size));
-    try {
-        let at = first.start;
-        for (let span = left[0]; span !== undefined; span = left[0]) {
-            await cutter.skip(span.start - at);
-            const found = await take(span, stoppable(cutter.next(span.size), signal));
-            if (found !== span.sha256)
-                return found;
-            at = span.start + span.size;
-            left.shift();
-        }
-        return undefined;
-    }
-    finally {
-        await cutter.close();
-    }
-}
-async function* stoppable(bytes, signal) {
-    for await (const chunk of bytes) {
-        signal.throwIfAborted();
-        yield chunk;
-    }
-}
-/** A digest that is wrong once may be a connection that lies; twice, it is the pack. */
-function judge({ release, pack }, span, found, wrong, { note }) {
-    if (!span)
-        return;
-    const times = (wrong.get(span.sha256) ?? 0) + 1;
-    wrong.set(span.sha256, times);
-    const what = `the file ${span.sha256} in ${pack.name} of ${release.tag} came with the sha256 ${found}`;
-    if (times < MOST_WRONG) {
-        note(`${what}: it is downloaded again`);
-        return;
-    }
-    throw new SeederError(`${what}, ${times} times`, {
-        fix: 'do not use that pack: somebody changed it, or something between here and GitHub changes files',
-    });
-}
-function unreachable({ release, pack }, files, cause) {
-    const why = cause instanceof Error ? cause.message || String(cause) : String(cause);
-    return new SeederError(`${files} files of ${pack.name} of ${release.tag} could not be downloaded: ${why}`, {
-        fix: 'see whether the network is well, and run it again: what came is kept',
-        cause,
-    });
-}
-
 ;// CONCATENATED MODULE: ./src/release/test-record.ts
 
 
@@ -35500,7 +35226,7 @@ const boot = object({
     units: array(object({ name: saidLine, startMs: schemas_number(), ms: schemas_number() })).optional(),
 });
 /**
- * What outlives a proof of an image, of its `test-report.json`: durations in milliseconds. What is optional was not in the
+ * What outlives a test of an image, of its `test-report.json`: durations in milliseconds. What is optional was not in the
  * reports of the first versions.
  */
 const testRecordSchema = object({
@@ -35590,7 +35316,7 @@ function parseSums(text) {
         const [, digest, name] = /^([0-9a-f]{64}) [ *]([A-Za-z0-9][A-Za-z0-9._-]*)$/.exec(line) ?? [];
         if (digest === undefined || name === undefined || listed.has(name)) {
             throw new SeederError(`${SUMS_FILE} has a line that cannot be taken: ${JSON.stringify(line.slice(0, 200))}`, {
-                fix: 'build it again, or publish it anew: each file has one line, as sha256sum writes it',
+                fix: 'build it again, or publish it again: each file has one line, as sha256sum writes it',
             });
         }
         listed.set(name, digest);
@@ -35603,7 +35329,7 @@ function parseSums(text) {
  */
 function requireSums(text, contents) {
     const listed = parseSums(text);
-    const wrong = { fix: 'build it again, or publish it anew' };
+    const wrong = { fix: 'build it again, or publish it again' };
     for (const { name, sha256 } of contents.files) {
         if (UNLISTED.includes(name))
             continue;
@@ -35644,40 +35370,29 @@ function contradictions(contents, release) {
         ...contents.files
             .filter(({ name, size }) => name !== qcow2Name(contents) && size > MOST_BYTES)
             .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${MOST_BYTES}`),
-        ...contents.files
-            .flatMap((file) => file.parts)
-            .flatMap((part) => assetContradictions(part, release.assets.find(({ name }) => name === part.name))),
-        ...(contents.bundle?.pack ? packContradictions(contents.bundle.pack, release) : []),
+        ...partsOf(contents).flatMap((part) => assetContradictions(part, release.assets.find(({ name }) => name === part.name))),
         ...contradictionsWithin(contents),
     ];
 }
-/** Where what is said of a release's pack contradicts itself or the assets that GitHub has, a line each. */
-function packContradictions(pack, release) {
-    const name = packName(release.tag);
-    const size = packSize(pack.members);
-    const assets = new Map(release.assets.map((asset) => [asset.name, asset]));
-    return [
-        ...(pack.name === name ? [] : [`its pack is named ${pack.name}`]),
-        ...(pack.size === size
-            ? []
-            : [`its pack has ${pack.size} bytes; with these files it would have ${size}`]),
-        ...fileContradictions(pack),
-        ...pack.parts.flatMap((part) => assetContradictions(part, assets.get(part.name))),
-    ];
+/** Every part that a release has to have, of its bundle as well. */
+function partsOf(contents) {
+    return allFiles(contents).flatMap(({ parts }) => parts);
 }
-/** Every part that a release has to have, of its pack as well. */
-function partsOf({ files, bundle }) {
-    return [...files, ...(bundle?.pack ? [bundle.pack] : [])].flatMap(({ parts }) => parts);
+function allFiles({ files, bundleFile }) {
+    return bundleFile ? [...files, bundleFile] : [...files];
 }
 /** Where `release.json` contradicts itself, a line each. */
 function contradictionsWithin(contents) {
-    const names = contents.files.map(({ name }) => name);
+    const names = allFiles(contents).map(({ name }) => name);
     const parts = partsOf(contents);
+    const { bundleFile } = contents;
+    const bundle = bundleName(contents);
     return [
         ...repeated(names).map((name) => `it names ${name} twice`),
         ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
         ...(names.includes(CONTENTS_FILE) ? [`it names itself`] : []),
-        ...contents.files.flatMap(fileContradictions),
+        ...(bundleFile && bundleFile.name !== bundle ? [`its bundle is named ${bundleFile.name}`] : []),
+        ...allFiles(contents).flatMap(fileContradictions),
     ];
 }
 function fileContradictions({ name, size, sha256, parts: [first, ...more] }) {
@@ -35714,83 +35429,520 @@ function repeated(names) {
     return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
 }
 
-;// CONCATENATED MODULE: ./src/release/pack/holders.ts
+;// CONCATENATED MODULE: ./src/release/contents-asset.ts
 
 
 
 
-
-
-/** So many releases are asked at once what their packs have. */
-const AT_ONCE = 4;
-/** Whether a release has a pack, as far as its assets' names say it. Nothing that is a draft can be relied on. */
-function hasPack({ tag, draft, assets }) {
-    const name = packName(tag);
-    return (!draft &&
-        parseTag(tag) !== undefined &&
-        assets.some((asset) => asset.name === name || asset.name.startsWith(`${name}.part-`)));
-}
-/** Asks releases what their packs have, in the order given. What cannot be read is no reason to stop. */
-async function askReleases(releases, some, signal) {
-    return pMap(some, (release) => ask(releases, release, signal), { concurrency: AT_ONCE });
-}
-async function ask(releases, release, signal) {
+/**
+ * Reads `release.json` of a release; undefined when it has none, which Seeder did not make then.
+ * Throws SeederError when it cannot be read or is not one.
+ */
+async function readContents(releases, release, signal) {
+    const asset = release.assets.find(({ name }) => name === CONTENTS_FILE);
+    if (!asset)
+        return undefined;
+    const text = (await readSmallAsset(releases, asset, signal)).toString();
     try {
-        const { bundle } = (await readContents(releases, release, signal)) ?? {};
-        if (!bundle?.pack)
-            return { release, bundle, holder: undefined, unusable: undefined };
-        const [contradiction] = packContradictions(bundle.pack, release);
-        return contradiction === undefined
-            ? { release, bundle, holder: { release, pack: bundle.pack }, unusable: undefined }
-            : { release, bundle, holder: undefined, unusable: contradiction };
+        return parseJson(text, contentsSchema);
     }
-    catch (error) {
-        signal.throwIfAborted();
-        const unusable = describeError(error).split('\n')[0];
-        return { release, bundle: undefined, holder: undefined, unusable };
+    catch (cause) {
+        throw new SeederError(`${CONTENTS_FILE} of ${release.tag} does not say what is in the release: ${whyNot(cause)}`, {
+            fix: `see ${release.url}: it is not as Seeder makes them`,
+            cause,
+        });
     }
+}
+
+;// CONCATENATED MODULE: ./src/release/download-folder.ts
+
+
+
+
+function placesOf(folder) {
+    const beside = (0,external_node_path_namespaceObject.join)((0,external_node_path_namespaceObject.dirname)(folder), `.${(0,external_node_path_namespaceObject.basename)(folder)}`);
+    return { folder, partial: `${beside}.partial`, journal: `${beside}.journal`, lock: `${beside}.lock` };
+}
+/** Whether a folder has the files of a release and nothing else, each with its digest. */
+async function isComplete(folder, contents) {
+    const names = await (0,promises_namespaceObject.readdir)(folder).catch(() => []);
+    if (names.length !== contents.files.length)
+        return false;
+    for (const { name, size } of contents.files) {
+        const found = await (0,promises_namespaceObject.lstat)((0,external_node_path_namespaceObject.join)(folder, name)).catch(() => undefined);
+        if (!found?.isFile() || found.size !== size)
+            return false;
+    }
+    for (const { name, sha256 } of contents.files) {
+        if ((await sha256File((0,external_node_path_namespaceObject.join)(folder, name))) !== sha256)
+            return false;
+    }
+    return true;
 }
 /**
- * Looks for files where their release says that they are, and then in every other release, newest first, as long as some
- * are missing: a copy anywhere is as good, since each file's digest is known.
+ * Makes sure, before anything is downloaded, that a download may take its place: there is nothing, or an earlier one.
+ * @throws SeederError when the folder has files of somebody else
  */
-async function findMembers(releases, all, { release, bundle }, wanted, signal) {
-    const published = all.filter(hasPack);
-    const byTag = new Map(published.map((one) => [one.tag, one]));
-    const named = [...(bundle?.pack ? [release.tag] : []), ...(bundle?.others ?? [])];
-    const first = named.flatMap((tag) => byTag.get(tag) ?? []);
-    const rest = published.filter(({ tag }) => !named.includes(tag)).toSorted(newestFirst);
-    const reasons = named
-        .filter((tag) => !byTag.has(tag))
-        .map((tag) => `${tag}, which is to have files of it, has no pack any more`);
-    const holders = new Map();
-    const missing = new Map(wanted.map((one) => [one.sha256, one]));
-    for (const group of [first, ...inGroups(rest)]) {
-        if (missing.size === 0)
-            break;
-        for (const asked of await askReleases(releases, group, signal)) {
-            if (asked.unusable !== undefined)
-                reasons.push(`${asked.release.tag}: ${asked.unusable}`);
-            if (asked.holder)
-                take(asked.holder, missing, holders);
+async function requireOwnFolder(folder, contents) {
+    const ours = contents.files.map(({ name }) => name);
+    const foreign = (await (0,promises_namespaceObject.readdir)(folder).catch(() => [])).find((name) => !ours.includes(name));
+    if (foreign === undefined)
+        return;
+    throw new SeederError(`${folder} is where the download belongs, and has ${foreign} in it`, {
+        fix: 'move that folder away, and run it again',
+    });
+}
+/** Lets a complete download take its place; what an earlier one left there goes. */
+async function putInPlace({ folder, partial }) {
+    await (0,promises_namespaceObject.rm)(folder, { recursive: true, force: true });
+    await (0,promises_namespaceObject.rename)(partial, folder);
+}
+/** Removes a download, complete or not. Its lock stays: one on a file that is removed locks nothing. */
+async function removeDownload({ folder, partial, journal }) {
+    for (const path of [folder, partial, journal])
+        await (0,promises_namespaceObject.rm)(path, { recursive: true, force: true });
+}
+
+;// CONCATENATED MODULE: ./src/release/download-journal.ts
+
+
+const nothing = { bytes: 0, done: false };
+/**
+ * How far a download has come, in a small file beside it: a first line with the digest of the release's contents, and
+ * then `BYTES PART` or `done PART`, the last one of a part counting. A line is written when what it says is on the disk.
+ */
+class DownloadJournal {
+    #handle;
+    #marks;
+    constructor(handle, marks) {
+        this.#handle = handle;
+        this.#marks = marks;
+    }
+    /** The journal of an earlier run, when it is about the same contents; a new one otherwise. */
+    static async open(file, contentsDigest) {
+        const text = await readText(file).catch(() => '');
+        const marks = parseMarks(text, contentsDigest);
+        const handle = await (0,promises_namespaceObject.open)(file, 'a', 0o644);
+        try {
+            // A line that a kill has cut short goes, or the next one would be its end.
+            await handle.truncate(marks ? text.lastIndexOf('\n') + 1 : 0);
+            if (!marks)
+                await handle.write(`${heading(contentsDigest)}\n`);
+            await handle.datasync();
+        }
+        catch (error) {
+            await handle.close();
+            throw error;
+        }
+        return new DownloadJournal(handle, marks ?? new Map());
+    }
+    /** Whether an earlier run has left anything that counts. */
+    get isNew() {
+        return this.#marks.size === 0;
+    }
+    of(part) {
+        return this.#marks.get(part.name) ?? nothing;
+    }
+    async mark(part, mark) {
+        this.#marks.set(part.name, mark);
+        // One write of a few bytes at the end of the file: parts that are written at once do not mix.
+        await this.#handle.write(`${mark.done ? 'done' : mark.bytes} ${part.name}\n`);
+        await this.#handle.datasync();
+    }
+    async close() {
+        await this.#handle.close();
+    }
+}
+/** The marks by part; undefined for a journal of other contents, or none. */
+function parseMarks(text, contentsDigest) {
+    const [first, ...lines] = text.split('\n');
+    if (first !== heading(contentsDigest) || lines.length === 0)
+        return undefined;
+    const marks = new Map();
+    // What stands behind the last line break was cut short.
+    for (const line of lines.slice(0, -1)) {
+        const [, bytes, name] = /^(done|\d{1,15}) (\S+)$/.exec(line) ?? [];
+        if (bytes === undefined || name === undefined)
+            continue;
+        marks.set(name, bytes === 'done' ? { bytes: 0, done: true } : { bytes: Number(bytes), done: false });
+    }
+    return marks;
+}
+function heading(contentsDigest) {
+    return `seeder download 1 ${contentsDigest}`;
+}
+
+;// CONCATENATED MODULE: ./src/release/part.ts
+
+
+
+/** Maximum attempts in a row that bring no more bytes than those before. */
+const part_ATTEMPTS = 5;
+/** Milliseconds before the second of them; each further one waits twice as long. */
+const PAUSE_MS = 500;
+/** Bytes after which what has come is put on the disk for good, so that a killed run loses no more than that. */
+const MARK_BYTES = 16 * 1024 * 1024;
+const READ_BYTES = 1024 * 1024;
+/** An error of this machine's disk, which no further attempt mends. */
+class DiskError extends Error {
+}
+/**
+ * Downloads a part into its place in a file and compares its digest while it comes: goes on where a connection broke
+ * off, starts again where the server has no Range, and once more when the digest was wrong.
+ * @throws SeederError when the bytes do not come, or are wrong twice; what the file system refused; the signal's reason
+ */
+async function fetchPart(releases, job, events) {
+    const { part, asset } = job;
+    const first = await new PartDownload(job, events).complete(releases);
+    if (first === part.sha256)
+        return;
+    events.note(`${asset.name}: its sha256 is ${first}, not ${part.sha256}: it is downloaded again`);
+    await events.onDisk(0);
+    const second = await new PartDownload({ ...job, kept: 0 }, events).complete(releases);
+    if (second === part.sha256)
+        return;
+    await events.onDisk(0);
+    throw new SeederError(`${asset.name} was downloaded twice and is wrong: its sha256 is ${second}, the release says ${part.sha256}`, { fix: 'try again later; if it stays so, do not use this release: publish a new version of the image' });
+}
+class PartDownload {
+    #job;
+    #events;
+    #hash = (0,external_node_crypto_namespaceObject.createHash)('sha256');
+    #at = 0;
+    #marked = 0;
+    constructor(job, events) {
+        this.#job = job;
+        this.#events = events;
+    }
+    /** The digest of all of the part's bytes, which are in the file then. */
+    async complete(releases) {
+        await this.#readKept();
+        const { size } = this.#job.part;
+        let furthest = this.#at;
+        let fruitless = 0;
+        while (this.#at < size) {
+            try {
+                await this.#receive(releases);
+            }
+            catch (error) {
+                this.#events.signal.throwIfAborted();
+                if (error instanceof DiskError)
+                    throw error.cause;
+                // What GitHub has refused, it will refuse again; the client has tried often enough.
+                if (error instanceof SeederError)
+                    throw error;
+                fruitless = this.#at > furthest ? 0 : fruitless + 1;
+                furthest = Math.max(furthest, this.#at);
+                if (fruitless === part_ATTEMPTS)
+                    throw this.#failure(error, furthest);
+                if (fruitless > 0) {
+                    const pause = PAUSE_MS * 2 ** (fruitless - 1);
+                    await (0,external_node_timers_promises_namespaceObject.setTimeout)(pause, undefined, { signal: this.#events.signal });
+                }
+            }
+        }
+        await this.#job.file.datasync();
+        return this.#hash.digest('hex');
+    }
+    /** The bytes of an earlier run count in the digest, as if they had just come. */
+    async #readKept() {
+        const buffer = Buffer.alloc(READ_BYTES);
+        const { file, offset, kept } = this.#job;
+        while (this.#at < kept) {
+            const length = Math.min(buffer.length, kept - this.#at);
+            const { bytesRead } = await file.read(buffer, 0, length, offset + this.#at);
+            if (bytesRead === 0)
+                break;
+            this.#events.signal.throwIfAborted();
+            this.#take(buffer.subarray(0, bytesRead));
+        }
+        this.#marked = this.#at;
+    }
+    /** One answer of the server, to its end or as far as it goes. */
+    async #receive(releases) {
+        const { asset, part } = this.#job;
+        const { from, bytes } = await releases.download(asset, this.#at);
+        const stop = () => bytes.destroy();
+        this.#events.signal.addEventListener('abort', stop);
+        try {
+            if (from !== 0 && from !== this.#at) {
+                throw new Error(`byte ${this.#at} was requested, and ${from} came`);
+            }
+            if (from !== this.#at)
+                this.#startAgain();
+            await this.#store(bytes);
+            this.#events.signal.throwIfAborted();
+            if (this.#at < part.size)
+                throw new Error('the connection ended');
+        }
+        finally {
+            this.#events.signal.removeEventListener('abort', stop);
+            bytes.destroy();
         }
     }
-    return { holders, missing: [...missing.values()], reasons };
-}
-function inGroups(some) {
-    return Array.from({ length: Math.ceil(some.length / AT_ONCE) }, (_, index) => some.slice(index * AT_ONCE, (index + 1) * AT_ONCE));
-}
-function take(holder, missing, holders) {
-    for (const { sha256, size } of holder.pack.members) {
-        if (missing.get(sha256)?.size !== size)
-            continue;
-        holders.set(sha256, holder);
-        missing.delete(sha256);
+    async #store(bytes) {
+        const { size } = this.#job.part;
+        for await (const chunk of bytes) {
+            // Whatever comes after the part's end is not of it, and is not waited for.
+            const wanted = chunk.subarray(0, size - this.#at);
+            await this.#write(wanted);
+            this.#take(wanted);
+            if (this.#at === size)
+                return;
+            if (this.#at - this.#marked >= MARK_BYTES) {
+                await this.#onDisk();
+                this.#marked = this.#at;
+            }
+        }
+    }
+    #take(chunk) {
+        this.#hash.update(chunk);
+        this.#at += chunk.length;
+        this.#events.onPosition(this.#at);
+    }
+    #startAgain() {
+        this.#hash = (0,external_node_crypto_namespaceObject.createHash)('sha256');
+        this.#at = 0;
+        // What an earlier mark says is on the disk still is; it is written over with the same bytes.
+        this.#events.onPosition(0);
+    }
+    async #write(chunk) {
+        const { file, offset } = this.#job;
+        for (let done = 0; done < chunk.length;) {
+            const { bytesWritten } = await file
+                .write(chunk, done, chunk.length - done, offset + this.#at + done)
+                .catch(rethrowDiskError);
+            done += bytesWritten;
+        }
+    }
+    async #onDisk() {
+        await this.#job.file.datasync().catch(rethrowDiskError);
+        await this.#events.onDisk(this.#at).catch(rethrowDiskError);
+    }
+    #failure(cause, furthest) {
+        const why = cause instanceof Error ? cause.message || String(cause) : String(cause);
+        const { asset, part } = this.#job;
+        return new SeederError(`${asset.name} could not be downloaded: ${why}; ${furthest} of ${part.size} bytes came, and then ${part_ATTEMPTS} attempts brought no more`, { fix: 'see whether the network is well, and run it again: it goes on where it stopped', cause });
     }
 }
-/** By when they were published. */
-function newestFirst(left, right) {
-    return (right.publishedAt ?? '').localeCompare(left.publishedAt ?? '') || right.id - left.id;
+function rethrowDiskError(cause) {
+    throw new DiskError('', { cause });
+}
+
+;// CONCATENATED MODULE: ./src/release/fetch-file.ts
+
+
+
+
+
+
+
+/** Maximum parallel downloads of parts. */
+const fetch_file_CONNECTIONS = 4;
+/**
+ * Downloads one file of a release to `path`, its parts at their places in it from the beginning, and verifies each part and
+ * the whole. It continues where an earlier run with the same journal stopped.
+ * @throws SeederError when a part does not come, or comes wrong twice; the signal's reason
+ */
+async function fetchFile(source, file, path, options) {
+    const { journal } = source;
+    const handle = await (0,promises_namespaceObject.open)(path, external_node_fs_namespaceObject.constants.O_RDWR | external_node_fs_namespaceObject.constants.O_CREAT | external_node_fs_namespaceObject.constants.O_NOFOLLOW, 0o644);
+    try {
+        if ((await handle.stat()).size !== file.size) {
+            // It is not what the journal speaks of. The marks go first: a run that is killed in between must not leave a
+            // file of the right size, with nothing in it, and marks that say that it is done.
+            await forget(file, journal);
+            await handle.truncate(file.size);
+        }
+        if (options.announce)
+            announce(file, journal, options);
+        const isNew = await fetchParts(source, file, handle, options);
+        // The digest of a single part is the file's, and has just been computed.
+        if (isNew && file.parts.length === 1)
+            return;
+    }
+    finally {
+        await handle.close();
+    }
+    await verifyWhole(file, path, journal);
+}
+function announce({ name, size, parts }, journal, { progress }) {
+    const there = parts.reduce((sum, part) => {
+        const { bytes, done } = journal.of(part);
+        return sum + (done ? part.size : bytes);
+    }, 0);
+    const kept = there === 0 ? '' : `, ${formatBytes(there)} of it are there already`;
+    progress.note(`downloading ${name}, ${formatBytes(size)}${kept}`);
+}
+/** Whether all of it came in this run. */
+async function fetchParts({ releases, release, journal }, file, handle, { progress, signal: given }) {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, given]);
+    const failures = [];
+    const show = shownBytes(file, progress);
+    let isNew = true;
+    const fetchOne = async ({ part, offset }) => {
+        const { bytes, done } = journal.of(part);
+        if (done || bytes > 0)
+            isNew = false;
+        if (done)
+            return show(part, part.size);
+        signal.throwIfAborted();
+        const job = {
+            part,
+            offset,
+            asset: assetOf(release, part),
+            file: handle,
+            kept: Math.min(bytes, part.size),
+        };
+        await fetchPart(releases, job, {
+            signal,
+            onPosition: (position) => show(part, position),
+            onDisk: (position) => journal.mark(part, { bytes: position, done: false }),
+            note: (text) => progress.note(text),
+        });
+        await journal.mark(part, { bytes: 0, done: true });
+    };
+    await pMap(partsWithOffsets(file), 
+    // The first failure ends the others, and they are waited for: nobody writes into a closed file.
+    (place) => fetchOne(place).catch((error) => {
+        failures.push(error);
+        stop.abort();
+    }), { concurrency: fetch_file_CONNECTIONS });
+    if (failures.length > 0)
+        throw failures[0];
+    return isNew;
+}
+/** Shows how far a file has come, not more often than a person can see. */
+function shownBytes({ parts, size }, progress) {
+    const positions = new Map();
+    let shown = 0;
+    return (part, position) => {
+        positions.set(part.name, position);
+        const done = parts.reduce((sum, { name }) => sum + (positions.get(name) ?? 0), 0);
+        if (Math.abs(done - shown) < 1_000_000 && done !== size)
+            return;
+        shown = done;
+        progress.bytes('downloading', done, size);
+    };
+}
+async function verifyWhole(file, path, journal) {
+    const { name, sha256 } = file;
+    const found = await sha256File(path);
+    if (found === sha256)
+        return;
+    // All parts were right once, so the disk has changed or the release is wrong: nothing of the file counts.
+    await forget(file, journal);
+    throw new SeederError(`${name} is complete and wrong: its sha256 is ${found}, the release says ${sha256}`, {
+        fix: 'run it again, which downloads it again; if it stays so, do not use this release',
+    });
+}
+function assetOf(release, part) {
+    const asset = release.assets.find(({ name }) => name === part.name);
+    if (!asset)
+        throw new SeederError(`the release ${release.tag} has no asset ${part.name}`);
+    return asset;
+}
+/** Marks all of a file as not there, on the disk for good when it returns. */
+async function forget({ parts }, journal) {
+    for (const part of parts) {
+        const { bytes, done } = journal.of(part);
+        if (done || bytes > 0)
+            await journal.mark(part, { bytes: 0, done: false });
+    }
+}
+function partsWithOffsets({ parts }) {
+    let offset = 0;
+    return parts.map((part) => {
+        const place = { part, offset };
+        offset += part.size;
+        return place;
+    });
+}
+
+;// CONCATENATED MODULE: ./src/flock.ts
+
+
+
+/**
+ * Takes flock(2)'s lock on an open file, unless another process has it; whether it did. The lock is the kernel's, on the
+ * open file: it goes when the last process that has it open ends, however that happens.
+ */
+async function tryLock(handle) {
+    // Node has no call for it: flock(1) locks the file that it inherits, and the lock stays with it.
+    const child = (0,external_node_child_process_namespaceObject.spawn)('flock', ['--exclusive', '--nonblock', '3'], {
+        stdio: ['ignore', 'ignore', 'ignore', handle.fd],
+        env: childEnvironment(),
+    });
+    return new Promise((resolve, reject) => {
+        child.on('error', (cause) => reject(new SeederError('flock, of util-linux, cannot be run', { cause })));
+        child.on('close', (code) => resolve(code === 0));
+    });
+}
+
+;// CONCATENATED MODULE: ./src/release/folder-lock.ts
+
+
+
+
+/**
+ * Does some work on a download while no other run does.
+ * @param file the lock, which stays: a lock on a file that is removed locks nothing
+ * @throws SeederError when another run is at work on it
+ */
+async function withDownloadLock(file, work) {
+    const handle = await (0,promises_namespaceObject.open)(file, 'a', 0o644);
+    try {
+        if (await tryLock(handle))
+            return await work();
+    }
+    finally {
+        await handle.close();
+    }
+    throw new SeederError(`Another run of Seeder is at work on this release (${(0,external_node_path_namespaceObject.basename)(file)} is locked)`, {
+        fix: `wait for it, or see who it is: fuser -v '${file}'`,
+    });
+}
+
+;// CONCATENATED MODULE: ./src/release/room.ts
+
+
+
+
+/** Bytes for the folders, the journal, and what a file system needs for itself. */
+const MARGIN = 16 * 1024 * 1024;
+/**
+ * Makes sure that a file system has room for a download, of which a part may be there.
+ * @param folder where its files are or will be; it exists
+ * @throws SeederError when it has not
+ */
+async function requireRoom(folder, { files }) {
+    await requireBytes(folder, files.map(({ name, size }) => ({ path: (0,external_node_path_namespaceObject.join)(folder, name), size })));
+}
+/** The same for one file, which is at `path` as far as it is there. */
+async function requireRoomFor(folder, path, { size }) {
+    await requireBytes(folder, [{ path, size }]);
+}
+async function requireBytes(folder, files) {
+    const allocated = await Promise.all(files.map(async ({ path }) => {
+        const found = await (0,promises_namespaceObject.stat)(path).catch(() => undefined);
+        // Of a file with holes only this much is on the disk; 512 is the unit of `blocks`, whatever the file system.
+        return (found?.blocks ?? 0) * 512;
+    }));
+    const { bavail, bsize } = await (0,promises_namespaceObject.statfs)(folder);
+    const problem = missingRoom(files.map(({ size }) => size), allocated, bavail * bsize);
+    if (problem === undefined)
+        return;
+    throw new SeederError(`${folder} ${problem}`, {
+        fix: 'make room, or set XDG_CACHE_HOME to a folder on another disk; what is there already is kept',
+    });
+}
+/** Why there is not enough room, in words; undefined when there is. All in bytes. */
+function missingRoom(sizes, allocated, free) {
+    const needed = sizes.reduce((sum, size, index) => sum + Math.max(0, size - (allocated[index] ?? 0)), 0);
+    if (needed + MARGIN <= free)
+        return undefined;
+    return `needs ${formatBytes(needed + MARGIN)} more for the download; ${formatBytes(free)} are free`;
 }
 
 ;// CONCATENATED MODULE: ./src/release/proof.ts
@@ -35903,7 +36055,7 @@ function keyFile(key) {
 /** What ssh-keygen makes of a text, with the key that an open file holds. */
 function sign(key, text, namespace) {
     const { status, stdout, stderr } = (0,external_node_child_process_namespaceObject.spawnSync)('ssh-keygen', 
-    // With an empty passphrase it does not ask for one.
+    // With an empty passphrase it reads none.
     ['-q', '-P', '', '-Y', 'sign', '-f', '/proc/self/fd/3', '-n', namespace], { stdio: ['pipe', 'pipe', 'pipe', key.fd], input: text, encoding: 'utf8' });
     if (status === 0)
         return stdout;
@@ -36036,7 +36188,7 @@ async function verifySigned(release, sums, signature, { allowedSigners, allowUns
     }
 }
 
-;// CONCATENATED MODULE: ./src/release/pack/signed-list.ts
+;// CONCATENATED MODULE: ./src/release/signed-list.ts
 
 
 
@@ -36093,7 +36245,8 @@ function manifestOf(release, text) {
     throw notAsPublished(release, `its manifest is of ${formatTag(manifest)}`);
 }
 
-;// CONCATENATED MODULE: ./src/release/pack/assemble.ts
+;// CONCATENATED MODULE: ./src/release/fetch-bundle.ts
+
 
 
 
@@ -36108,57 +36261,68 @@ function manifestOf(release, text) {
 
 
 /**
- * Brings every file of a release's bundle into the package store, out of the packs of this and of earlier releases. What
- * was fetched before, also by a run that was killed, is not fetched again.
- * Throws SeederError when the list is not signed by whom it should be, or a file is not to be had as it says.
+ * Downloads the bundle of a release to `out`, whole and verified or not at all: its list is the signed one, and every file
+ * has the digest in it. What a killed run has downloaded is kept beside `out`, and the next run continues there.
+ * @throws SeederError when the list is not signed by whom it should be, the release has no bundle, or it is not right
  */
-async function fetchBundle(releases, all, release, { trust, cache, progress, signal }) {
+async function fetchBundle(releases, release, out, { trust, cache, progress, signal }) {
     progress.phase(`read the list of ${release.tag}`);
     const list = await readSignedList(releases, release, trust, signal);
-    const { bundle } = (await readContents(releases, release, signal)) ?? {};
+    const file = await bundleFileOf(releases, release, signal);
+    progress.phase('download the bundle');
+    const { partial, journal: journalFile, lock } = placesOf(out);
+    return workIn((0,external_node_path_namespaceObject.dirname)(out), () => withDownloadLock(lock, async () => {
+        const journal = await DownloadJournal.open(journalFile, file.sha256);
+        try {
+            if (journal.isNew)
+                await (0,promises_namespaceObject.rm)(partial, { force: true });
+            await requireRoomFor((0,external_node_path_namespaceObject.dirname)(out), partial, file);
+            const source = { releases, release, journal };
+            await fetchFile(source, file, partial, { progress, signal, announce: true });
+        }
+        finally {
+            await journal.close();
+        }
+        progress.phase('verify it');
+        await verifyBundle(partial, list, release, cache).catch(async (error) => {
+            // It is what the release has: another download brings the same.
+            await Promise.all([partial, journalFile].map((path) => (0,promises_namespaceObject.rm)(path, { force: true })));
+            throw error;
+        });
+        await (0,promises_namespaceObject.rename)(partial, out);
+        await (0,promises_namespaceObject.rm)(journalFile, { force: true });
+        return list;
+    }));
+}
+async function bundleFileOf(releases, release, signal) {
+    const contents = await readContents(releases, release, signal);
+    if (contents)
+        requireAgreement(contents, release);
+    if (contents?.bundleFile)
+        return contents.bundleFile;
+    throw new SeederError(`${release.tag} was published without its bundle`, {
+        fix: 'build the image at its commit, with a snapshot that still has the packages (SEEDER_SNAPSHOT_…), and give that folder: seeder bundle DIR',
+    });
+}
+/**
+ * Verifies a downloaded bundle against the signed list of its release.
+ * @throws SeederError with the first thing that is wrong
+ */
+async function verifyBundle(file, list, { tag }, cache) {
     const scratch = await makeRunFolder((0,external_node_path_namespaceObject.join)(cache, 'work'));
     try {
-        const store = new Store((0,external_node_path_namespaceObject.join)(cache, 'store'), scratch);
-        const wanted = await lacking(contentsOf(list.index.files), store);
-        progress.phase('look where its files are');
-        const placement = await findMembers(releases, all, { release, bundle }, wanted, signal);
-        requireAll(release, placement, list.index.files);
-        const total = wanted.reduce((sum, { size }) => sum + size, 0);
-        progress.phase(`fetch ${wanted.length} files, ${formatBytes(total)}`);
-        let done = 0;
-        await workIn(cache, () => fetchMembers(releases, placement, {
-            signal,
-            note: (text) => progress.note(text),
-            take: async (span, bytes) => {
-                const added = await store.add(bytes, span);
-                if (!added.stored)
-                    return added.sha256;
-                done += span.size;
-                progress.bytes('fetched', done, total);
-                return span.sha256;
-            },
-        }));
-        return list;
+        const unpacked = (0,external_node_path_namespaceObject.join)(scratch, 'bundle');
+        await (0,promises_namespaceObject.mkdir)(unpacked);
+        const { text } = await workIn(scratch, () => unpackBundle(file, unpacked));
+        if (text.equals(list.text))
+            return;
+        throw new SeederError(`the bundle of ${tag} is not the one that its signed list describes`, {
+            fix: 'do not use it: publish a new version of the image',
+        });
     }
     finally {
         await (0,promises_namespaceObject.rm)(scratch, { recursive: true, force: true });
     }
-}
-async function lacking(files, store) {
-    const missing = [];
-    for (const file of files) {
-        const { sha256, size } = file;
-        if (!(await store.has(sha256, size)) || !(await store.verify(sha256)))
-            missing.push(file);
-    }
-    return missing;
-}
-function requireAll(release, { missing, reasons }, files) {
-    if (missing.length === 0)
-        return;
-    throw new SeederError(`${release.tag} cannot be put together: ${describeMissing({ missing, reasons }, files)}`, {
-        fix: 'build the image at its commit, with a snapshot that still has the packages (SEEDER_SNAPSHOT_…): they are in the package store then, and this takes them from there',
-    });
 }
 
 ;// CONCATENATED MODULE: ./src/release/signers.ts
@@ -36179,7 +36343,7 @@ function findAllowedSigners(named, project) {
         return undefined;
     throw new UsageError(`--allowed-signers ${named} is not there`, { fix: 'name a file that is' });
 }
-/** As `findAllowedSigners`, where a signature is asked for. Throws UsageError when there is no such file. */
+/** As `findAllowedSigners`, where a signature is required. Throws UsageError when there is no such file. */
 function requireAllowedSigners(named, project) {
     const file = findAllowedSigners(named, project);
     if (file !== undefined)
@@ -36187,157 +36351,6 @@ function requireAllowedSigners(named, project) {
     throw new UsageError(`nobody may sign images: the project has no ${ALLOWED_SIGNERS_FILE}`, {
         fix: `put a line 'NAME namespaces="seeder" ssh-ed25519 KEY' in ${(0,external_node_path_namespaceObject.join)(project(), ALLOWED_SIGNERS_FILE)}, or name a file with --allowed-signers`,
     });
-}
-
-;// CONCATENATED MODULE: ./src/github/failure.ts
-
-
-/** As `Refusal`, where a transfer meets one. */
-class RefusedError extends Error {
-    status;
-    headers;
-    constructor({ status, message, headers }) {
-        super(message);
-        this.status = status;
-        this.headers = headers;
-    }
-}
-/**
- * The refusal inside what Octokit or a transfer threw; undefined when there was no answer at all (Octokit calls that
- * 500, without a response).
- */
-function refusalOf(error) {
-    if (error instanceof RefusedError)
-        return error;
-    if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number')
-        return undefined;
-    if (!('response' in error) || typeof error.response !== 'object' || error.response === null)
-        return undefined;
-    const { response } = error;
-    return {
-        status: error.status,
-        message: ('data' in response ? complaintOf(response.data) : undefined) ?? failure_oneLine(error.message),
-        headers: 'headers' in response && typeof response.headers === 'object' && response.headers !== null
-            ? Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]))
-            : {},
-    };
-}
-const complaintSchema = object({
-    message: schemas_string(),
-    errors: array(object({ code: schemas_string().optional(), message: schemas_string().optional() })).optional(),
-});
-/** What the body of GitHub's refusal says, in one line; undefined when it is not one of its API. */
-function complaintOf(body) {
-    const { data } = complaintSchema.safeParse(body);
-    if (data === undefined)
-        return undefined;
-    const details = (data.errors ?? []).map((one) => one.message ?? one.code ?? '').filter((one) => one !== '');
-    return failure_oneLine(details.length === 0 ? data.message : `${data.message}: ${details.join(', ')}`);
-}
-/**
- * The error for a person: what was attempted (`doing`, as in "list the releases of acme/platform"), what GitHub
- * answered, and what to do; a missing permission as the lines to add to the workflow.
- */
-function gitHubFailure(doing, error, needs) {
-    if (error instanceof SeederError)
-        return error;
-    const refusal = refusalOf(error);
-    if (refusal === undefined) {
-        return new SeederError(`could not ${doing}: ${reason(error)}`, {
-            fix: 'see whether this machine reaches GitHub (githubstatus.com), then run it again',
-            cause: error,
-        });
-    }
-    const said = `could not ${doing}: GitHub answered ${refusal.status} (${refusal.message})`;
-    return new SeederError(said, { ...fixOf(refusal, needs), cause: error });
-}
-/** Whether an answer says that too much was asked in too short a time. */
-function isRateLimit({ status, message, headers }) {
-    if (status === 429)
-        return true;
-    return status === 403 && (/rate limit/i.test(message) || headers['x-ratelimit-remaining'] === '0');
-}
-function fixOf(refusal, needs) {
-    const { status } = refusal;
-    if (isRateLimit(refusal))
-        return { fix: 'wait some minutes, then run it again: it goes on where it was' };
-    if (status === 401) {
-        return { fix: 'give a token that is valid: a job’s own token ends with the job, others expire' };
-    }
-    if (status === 403 && /workflows=write/.test(refusal.headers['x-accepted-github-permissions'] ?? '')) {
-        // No job's token can have that permission. It is asked for when a commit's workflows are not those of the default branch.
-        return {
-            fix: 'the workflows of the default branch changed after this commit, and a job’s token may then not make its tag: build and publish the newest commit of that branch',
-        };
-    }
-    if (status === 403)
-        return { fix: permissionFix(acceptedPermissions(refusal.headers, needs) ?? [needs]) };
-    if (status === 404) {
-        return {
-            fix: `see that the repository is named right; a token that may not see it gets the same answer. ${permissionFix([needs])}`,
-        };
-    }
-    if (status === 422 && /used by an immutable release/.test(refusal.message)) {
-        return { fix: 'the tag of an immutable release can never be used again: raise the revision' };
-    }
-    if (status >= 500)
-        return { fix: 'see githubstatus.com, then run it again: it goes on where it was' };
-    return {};
-}
-/** The lines that give a job's token its permissions. */
-function permissionFix(permissions) {
-    return [
-        'let the job’s token do that; in the workflow, in the job:',
-        '      permissions:',
-        ...permissions.map((permission) => `        ${permission}`),
-        '    (a personal access token needs the same permissions on the repository)',
-    ].join('\n');
-}
-/**
- * What GitHub says it would have taken: `contents=write` or `contents=write,workflows=write; …` (alternatives); of those
- * the one with `needs` in it, else the first.
- */
-function acceptedPermissions(headers, needs) {
-    const alternatives = (headers['x-accepted-github-permissions'] ?? '')
-        .split(';')
-        .map((alternative) => [...alternative.matchAll(/([a-z_]+)=(read|write)/g)].map(([, name = '', level]) => `${name.replaceAll('_', '-')}: ${level === 'read' ? 'read' : 'write'}`));
-    const permissions = alternatives.find((one) => one.includes(needs)) ?? alternatives[0] ?? [];
-    return permissions.length === 0 ? undefined : permissions;
-}
-/** Why there was no answer, in a few words: `fetch` hides that in the cause. */
-function reason(error) {
-    let at = error;
-    while (at instanceof Error && at.cause instanceof Error)
-        at = at.cause;
-    if (!(at instanceof Error))
-        return String(at);
-    return failure_oneLine(at.message || ('code' in at ? String(at.code) : at.name));
-}
-function failure_oneLine(text) {
-    return text.replaceAll(/\s+/g, ' ').trim();
-}
-
-;// CONCATENATED MODULE: ./src/github/asking.ts
-
-/** Asks GitHub for something. What fails is thrown as SeederError, with the permission that `needs` names. */
-async function asking_ask(doing, needs, request) {
-    try {
-        return await request();
-    }
-    catch (error) {
-        throw gitHubFailure(doing, error, needs);
-    }
-}
-/** For `catch`, of what may not be there: undefined then. */
-function unlessGone(error) {
-    if (refusalOf(error)?.status === 404)
-        return undefined;
-    throw error;
-}
-/** A repository's `owner/name` as Octokit takes it. */
-function placeOf(repository) {
-    const [owner = '', repo = ''] = repository.split('/');
-    return { owner, repo };
 }
 
 // EXTERNAL MODULE: ./node_modules/bottleneck/light.js
@@ -41550,18 +41563,146 @@ const dist_src_Octokit = Octokit.plugin(requestLog, legacyRestEndpointMethods, p
 );
 
 
-;// CONCATENATED MODULE: ./src/github/patience.ts
+;// CONCATENATED MODULE: ./src/github/failure.ts
 
-/** So often a transfer is begun before its failure is told. */
-const patience_ATTEMPTS = 5;
-/** The longest wait that GitHub may ask for in all; a job costs money while it waits. */
+
+/** As `Refusal`, where a transfer meets one. */
+class RefusedError extends Error {
+    status;
+    headers;
+    constructor({ status, message, headers }) {
+        super(message);
+        this.status = status;
+        this.headers = headers;
+    }
+}
+/**
+ * The refusal inside what Octokit or a transfer threw; undefined when there was no answer at all (Octokit calls that
+ * 500, without a response).
+ */
+function refusalOf(error) {
+    if (error instanceof RefusedError)
+        return error;
+    if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number')
+        return undefined;
+    if (!('response' in error) || typeof error.response !== 'object' || error.response === null)
+        return undefined;
+    const { response } = error;
+    return {
+        status: error.status,
+        message: ('data' in response ? complaintOf(response.data) : undefined) ?? failure_oneLine(error.message),
+        headers: 'headers' in response && typeof response.headers === 'object' && response.headers !== null
+            ? Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]))
+            : {},
+    };
+}
+const complaintSchema = object({
+    message: schemas_string(),
+    errors: array(object({ code: schemas_string().optional(), message: schemas_string().optional() })).optional(),
+});
+/** What the body of GitHub's refusal says, in one line; undefined when it is not one of its API. */
+function complaintOf(body) {
+    const { data } = complaintSchema.safeParse(body);
+    if (data === undefined)
+        return undefined;
+    const details = (data.errors ?? []).map((one) => one.message ?? one.code ?? '').filter((one) => one !== '');
+    return failure_oneLine(details.length === 0 ? data.message : `${data.message}: ${details.join(', ')}`);
+}
+/**
+ * The error for a person: what was attempted (`doing`, as in "list the releases of acme/platform"), what GitHub
+ * answered, and what to do; a missing permission as the lines to add to the workflow.
+ */
+function gitHubFailure(doing, error, needs) {
+    if (error instanceof SeederError)
+        return error;
+    const refusal = refusalOf(error);
+    if (refusal === undefined) {
+        return new SeederError(`could not ${doing}: ${reason(error)}`, {
+            fix: 'see whether this machine reaches GitHub (githubstatus.com), then run it again',
+            cause: error,
+        });
+    }
+    const said = `could not ${doing}: GitHub answered ${refusal.status} (${refusal.message})`;
+    return new SeederError(said, { ...fixOf(refusal, needs), cause: error });
+}
+/** Whether an answer says that there were too many requests in too short a time. */
+function isRateLimit({ status, message, headers }) {
+    if (status === 429)
+        return true;
+    return status === 403 && (/rate limit/i.test(message) || headers['x-ratelimit-remaining'] === '0');
+}
+function fixOf(refusal, needs) {
+    const { status } = refusal;
+    if (isRateLimit(refusal))
+        return { fix: 'wait some minutes, then run it again: it goes on where it was' };
+    if (status === 401) {
+        return { fix: 'give a token that is valid: a job’s own token ends with the job, others expire' };
+    }
+    if (status === 403 && /workflows=write/.test(refusal.headers['x-accepted-github-permissions'] ?? '')) {
+        // No job's token can have that permission. It is required when a commit's workflows are not those of the default branch.
+        return {
+            fix: 'the workflows of the default branch changed after this commit, and a job’s token may then not make its tag: build and publish the newest commit of that branch',
+        };
+    }
+    if (status === 403)
+        return { fix: permissionFix(acceptedPermissions(refusal.headers, needs) ?? [needs]) };
+    if (status === 404) {
+        return {
+            fix: `see that the repository is named right; a token that may not see it gets the same answer. ${permissionFix([needs])}`,
+        };
+    }
+    if (status === 422 && /used by an immutable release/.test(refusal.message)) {
+        return { fix: 'the tag of an immutable release can never be used again: raise the revision' };
+    }
+    if (status >= 500)
+        return { fix: 'see githubstatus.com, then run it again: it goes on where it was' };
+    return {};
+}
+/** The lines that give a job's token its permissions. */
+function permissionFix(permissions) {
+    return [
+        'let the job’s token do that; in the workflow, in the job:',
+        '      permissions:',
+        ...permissions.map((permission) => `        ${permission}`),
+        '    (a personal access token needs the same permissions on the repository)',
+    ].join('\n');
+}
+/**
+ * What GitHub says it would have taken: `contents=write` or `contents=write,workflows=write; …` (alternatives); of those
+ * the one with `needs` in it, else the first.
+ */
+function acceptedPermissions(headers, needs) {
+    const alternatives = (headers['x-accepted-github-permissions'] ?? '')
+        .split(';')
+        .map((alternative) => [...alternative.matchAll(/([a-z_]+)=(read|write)/g)].map(([, name = '', level]) => `${name.replaceAll('_', '-')}: ${level === 'read' ? 'read' : 'write'}`));
+    const permissions = alternatives.find((one) => one.includes(needs)) ?? alternatives[0] ?? [];
+    return permissions.length === 0 ? undefined : permissions;
+}
+/** Why there was no answer, in a few words: `fetch` hides that in the cause. */
+function reason(error) {
+    let at = error;
+    while (at instanceof Error && at.cause instanceof Error)
+        at = at.cause;
+    if (!(at instanceof Error))
+        return String(at);
+    return failure_oneLine(at.message || ('code' in at ? String(at.code) : at.name));
+}
+function failure_oneLine(text) {
+    return text.replaceAll(/\s+/g, ' ').trim();
+}
+
+;// CONCATENATED MODULE: ./src/github/retry.ts
+
+/** Maximum attempts of a transfer. */
+const retry_ATTEMPTS = 5;
+/** The longest wait that GitHub may require in all; a job costs money while it waits. */
 const LONGEST_WAIT_MS = 5 * 60_000;
 /**
  * Milliseconds to wait before the next attempt, after the failure of the attempt with this number (from 1); undefined
  * when another one would end the same way, or there were enough.
  */
 function waitBeforeRetry(error, attempt) {
-    if (attempt >= patience_ATTEMPTS)
+    if (attempt >= retry_ATTEMPTS)
         return undefined;
     const refusal = refusalOf(error);
     const backoff = 1000 * 2 ** (attempt - 1);
@@ -41570,13 +41711,13 @@ function waitBeforeRetry(error, attempt) {
         return backoff;
     if (!isRateLimit(refusal) && refusal.status < 500 && refusal.status !== 408)
         return undefined;
-    const asked = askedWait(refusal);
-    if (asked === undefined)
+    const required = requiredWait(refusal);
+    if (required === undefined)
         return backoff;
-    return asked <= LONGEST_WAIT_MS ? asked : undefined;
+    return required <= LONGEST_WAIT_MS ? required : undefined;
 }
-/** What `retry-after` asks for, in milliseconds: it has seconds, or a date. */
-function askedWait({ headers }) {
+/** What `retry-after` requires, in milliseconds: it has seconds, or a date. */
+function requiredWait({ headers }) {
     const text = headers['retry-after'];
     if (text === undefined)
         return undefined;
@@ -41598,17 +41739,17 @@ const ANSWER_MS = 60_000;
 const silent = () => undefined;
 const Client = dist_src_Octokit.plugin(retry, throttling);
 /**
- * GitHub's own client, which tries again what failed on GitHub's side, and waits when GitHub asks it to: some minutes
- * in all, told through `note`.
+ * GitHub's own client, which tries again what failed on GitHub's side, and waits when GitHub requires it: some minutes
+ * in all, with a line to `note`.
  */
 function makeOctokit({ token, apiUrl, repository }, signal, note) {
     let waited = 0;
-    const waitAsAsked = async (seconds) => {
+    const waitAsRequired = async (seconds) => {
         const ms = seconds * 1000;
         if (waited + ms > LONGEST_WAIT_MS)
             return false;
         waited += ms;
-        note(`GitHub asks to wait for ${formatDuration(ms)}`);
+        note(`GitHub requires a wait of ${formatDuration(ms)}`);
         await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, undefined, { signal });
         return true;
     };
@@ -41616,15 +41757,15 @@ function makeOctokit({ token, apiUrl, repository }, signal, note) {
         auth: token,
         baseUrl: apiUrl,
         userAgent: 'seeder',
-        // It would print every 404, which is an answer here; what fails is told by errors.
+        // It would print every 404, which is an answer here; failures are errors.
         log: { debug: silent, info: silent, warn: silent, error: silent },
         request: { fetch: stoppableFetch(signal) },
         throttle: {
             id: `${apiUrl} ${repository}`,
             // The waiting is done above, where the signal ends it: the plugin’s own cannot be stopped.
             retryAfterBaseValue: 0,
-            onRateLimit: waitAsAsked,
-            onSecondaryRateLimit: waitAsAsked,
+            onRateLimit: waitAsRequired,
+            onSecondaryRateLimit: waitAsRequired,
         },
     });
 }
@@ -41648,6 +41789,29 @@ function stoppableFetch(signal) {
             throw error;
         }
     };
+}
+
+;// CONCATENATED MODULE: ./src/github/request.ts
+
+/** Sends a request to GitHub. A failure is thrown as SeederError, with the permission that `needs` names. */
+async function request_request(doing, needs, send) {
+    try {
+        return await send();
+    }
+    catch (error) {
+        throw gitHubFailure(doing, error, needs);
+    }
+}
+/** For `catch`, of what may not be there: undefined then. */
+function unlessGone(error) {
+    if (refusalOf(error)?.status === 404)
+        return undefined;
+    throw error;
+}
+/** A repository's `owner/name` as Octokit takes it. */
+function placeOf(repository) {
+    const [owner = '', repo = ''] = repository.split('/');
+    return { owner, repo };
 }
 
 ;// CONCATENATED MODULE: external "node:stream/consumers"
@@ -41677,7 +41841,7 @@ function exchange(url, outgoing, signal) {
     const { method, headers, body } = outgoing;
     return new Promise((resolve, reject) => {
         let response;
-        // Node's own agent, which goes through a proxy when NODE_USE_ENV_PROXY asks for it.
+        // Node's own agent, which goes through a proxy when NODE_USE_ENV_PROXY is set.
         const { request: begin } = url.protocol === 'https:' ? external_node_https_namespaceObject : external_node_http_namespaceObject;
         const request = begin(url, { method, headers, signal });
         request.setTimeout(SILENT_MS);
@@ -41793,7 +41957,7 @@ const answerSchema = object({
     state: schemas_string(),
     digest: schemas_string().nullish(),
 });
-function assetOf({ id, name, size, state, digest }) {
+function transfer_assetOf({ id, name, size, state, digest }) {
     // Octokit's description knows two states; what is left of an upload that broke off was seen as `starter`.
     const known = state === 'uploaded' || state === 'open' ? state : 'starter';
     return {
@@ -41829,7 +41993,7 @@ async function uploadAsset(reached, { name, size, open }, leftovers, onBytes = (
         const response = await exchange(url, { method: 'POST', headers, body }, reached.signal);
         if (response.statusCode !== 201)
             throw await refused(response);
-        const asset = assetOf(answerSchema.parse(await (0,consumers_namespaceObject.json)(response)));
+        const asset = transfer_assetOf(answerSchema.parse(await (0,consumers_namespaceObject.json)(response)));
         if (asset.name !== name || asset.size !== size || asset.state !== 'uploaded') {
             throw new Error(`GitHub has ${asset.size} of ${size} bytes of it as ${asset.name} (${asset.state})`);
         }
@@ -41837,34 +42001,33 @@ async function uploadAsset(reached, { name, size, open }, leftovers, onBytes = (
     });
 }
 /**
- * The bytes of an asset from `from` on, and before `until`. The answer's `from` is where they really begin: 0 when the
+ * The bytes of an asset from `from` on. The answer's `from` is where they really begin: 0 when the
  * server does not know Range, which gives all of it then. The stream fails when it ends early, falls silent or breaks off:
  * it is not begun again then, since only the reader knows what it has.
  */
-async function downloadAsset(reached, { name, size }, { from, until = size }) {
-    if (from > 0 && from === until)
+async function downloadAsset(reached, { name, size }, from) {
+    if (from > 0 && from === size)
         return { from, bytes: external_node_stream_namespaceObject.Readable.from([]) };
     const headers = {
         ...authorization(reached.token),
         accept: 'application/octet-stream',
-        ...((from > 0 || until < size) && { range: `bytes=${from}-${until < size ? until - 1 : ''}` }),
+        ...(from > 0 && { range: `bytes=${from}-` }),
     };
     return persist(`download ${name}`, 'contents: read', reached, async () => {
         const { response, redirected } = await exchange_follow(new URL(reached.url), headers, reached.signal);
         const { statusCode } = response;
         if (statusCode !== 200 && statusCode !== 206) {
             const refusal = await refused(response);
-            // An address in the storage is good for minutes: the API is asked for a new one.
+            // An address in the storage is good for minutes: a request to the API gives a new one.
             throw redirected ? new Error(`the storage answered ${refusal.status}`) : refusal;
         }
         const begins = statusCode === 206 ? rangeStart(response.headers['content-range']) : 0;
-        const ends = statusCode === 206 ? until : size;
         const length = response.headers['content-length'];
-        if (length !== undefined && Number(length) !== ends - begins) {
+        if (length !== undefined && Number(length) !== size - begins) {
             response.destroy();
-            throw new Error(`the server has ${Number(length) + begins} of ${ends} bytes of it`);
+            throw new Error(`the server has ${Number(length) + begins} of ${size} bytes of it`);
         }
-        const exact = exactly(ends - begins);
+        const exact = exactly(size - begins);
         // Its failure is that of `exact`, which the reader sees.
         (0,external_node_stream_namespaceObject.pipeline)(response, exact, () => undefined);
         return { from: begins, bytes: exact };
@@ -41879,7 +42042,7 @@ async function persist(doing, needs, { signal, note }, attempt) {
         catch (error) {
             signal.throwIfAborted();
             const failure = gitHubFailure(doing, error, needs);
-            const ms = isNameTaken(error) && number < patience_ATTEMPTS ? 1000 : waitBeforeRetry(error, number);
+            const ms = isNameTaken(error) && number < retry_ATTEMPTS ? 1000 : waitBeforeRetry(error, number);
             if (ms === undefined)
                 throw failure;
             note(`${failure.message}; trying again in ${formatDuration(ms)}`);
@@ -41900,7 +42063,7 @@ function rangeStart(text) {
         return Number(start);
     throw new Error(`the server answered with a part of the file, and not with which (${text ?? 'no content-range'})`);
 }
-/** Passes exactly so many bytes, and fails otherwise. */
+/** Passes exactly this number of bytes, and fails otherwise. */
 function exactly(size) {
     let seen = 0;
     return new external_node_stream_namespaceObject.Transform({
@@ -41921,8 +42084,8 @@ function exactly(size) {
 
 
 /**
- * A client for one repository. Nothing is asked of GitHub yet. `signal` ends everything that runs; `note` is told
- * when GitHub asks to wait.
+ * A client for one repository. Nothing is sent to GitHub yet. `signal` ends everything that runs; `note` gets a line
+ * when GitHub requires a wait.
  */
 function connect(settings) {
     const { repository, token, apiUrl, signal, note = () => undefined } = settings;
@@ -41940,22 +42103,22 @@ function gitHubReleases(octokit, reached) {
         return releaseOf(answer);
     };
     const get = async (id) => {
-        const { data } = await asking_ask(`read release ${id} of ${repository}`, 'contents: read', () => octokit.repos.getRelease({ owner, repo, release_id: id }));
+        const { data } = await request_request(`read release ${id} of ${repository}`, 'contents: read', () => octokit.repos.getRelease({ owner, repo, release_id: id }));
         return read(data);
     };
     const deleteAsset = async (id) => {
-        await asking_ask(`delete an asset of a draft of ${repository}`, 'contents: write', () => octokit.repos.deleteReleaseAsset({ owner, repo, asset_id: id }).catch(unlessGone));
+        await request_request(`delete an asset of a draft of ${repository}`, 'contents: write', () => octokit.repos.deleteReleaseAsset({ owner, repo, asset_id: id }).catch(unlessGone));
     };
     return {
         repository,
         get,
         deleteAsset,
         async list() {
-            const answers = await asking_ask(`list the releases of ${repository}`, 'contents: read', () => octokit.paginate(octokit.repos.listReleases, { owner, repo, per_page: 100 }));
+            const answers = await request_request(`list the releases of ${repository}`, 'contents: read', () => octokit.paginate(octokit.repos.listReleases, { owner, repo, per_page: 100 }));
             return answers.map(read);
         },
         async tagCommit(tag) {
-            return asking_ask(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
+            return request_request(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
                 const answer = await octokit.git.getRef({ owner, repo, ref: `tags/${tag}` }).catch(unlessGone);
                 let object = answer?.data.object;
                 // An annotated tag is an object of its own, which may even be of another one.
@@ -41966,16 +42129,16 @@ function gitHubReleases(octokit, reached) {
             });
         },
         async createDraft({ tag, target, title, body }) {
-            const { data } = await asking_ask(`make a draft of the release ${tag} in ${repository}`, 'contents: write', () => octokit.repos.createRelease({
+            const { data } = await request_request(`make a draft of the release ${tag} in ${repository}`, 'contents: write', () => octokit.repos.createRelease({
                 ...{ owner, repo, tag_name: tag, target_commitish: target, name: title, body },
                 ...{ draft: true, prerelease: true, make_latest: 'false' },
-                // Asked again after a lost answer, there would be two.
+                // The response may be lost after the draft was created: a second request would make a second draft.
                 request: { retries: 0 },
             }));
             return read(data);
         },
         async update(id, { title, body, target, draft, prerelease, makeLatest }) {
-            const { data } = await asking_ask(`change release ${id} of ${repository}`, 'contents: write', () => octokit.repos.updateRelease({
+            const { data } = await request_request(`change release ${id} of ${repository}`, 'contents: write', () => octokit.repos.updateRelease({
                 ...{ owner, repo, release_id: id },
                 ...(title !== undefined && { name: title }),
                 ...(body !== undefined && { body }),
@@ -41995,7 +42158,7 @@ function gitHubReleases(octokit, reached) {
                 remove: ({ id }) => deleteAsset(id),
             }, onBytes);
         },
-        download: (asset, from = 0, until = asset.size) => downloadAsset({ ...reached, url: `${apiUrl}/repos/${owner}/${repo}/releases/assets/${asset.id}` }, asset, { from, until }),
+        download: (asset, from = 0) => downloadAsset({ ...reached, url: `${apiUrl}/repos/${owner}/${repo}/releases/assets/${asset.id}` }, asset, from),
     };
 }
 /**
@@ -42024,7 +42187,7 @@ function releaseOf(answer) {
         url: oneLine(answer.html_url),
         createdAt: answer.created_at,
         publishedAt: answer.published_at ?? undefined,
-        assets: answer.assets.map(assetOf),
+        assets: answer.assets.map(transfer_assetOf),
     };
 }
 
@@ -42097,17 +42260,19 @@ function connectRepository(env, repository, progress) {
 
 
 
+
 /** Adds `bundle DIR|TAG`. */
 function registerBundleCommand(program, context) {
     program
         .command('bundle')
-        .description('write one file with everything that an image was made from, to build it again without any archive')
-        .argument('<dir|tag>', 'the folder of a build, or the tag of a release')
-        .option('--out <file>', 'the file to write (default: IMAGE-VERSION.bundle.tar in the current folder)')
-        .addOption(new option_Option('--allowed-signers <file>', 'with a tag: who may sign (default: allowed_signers of the project)').conflicts('allowUnsigned'))
-        .option('--allow-unsigned', 'with a tag: check no signature')
-        .option('--repository <owner/name>', 'with a tag: the repository (default: GITHUB_REPOSITORY)')
-        .option('--json', 'print its index as JSON')
+        .description('Write the bundle of an image: one file with everything to build it again, without any archive.')
+        .argument('<dir|tag>', 'folder of a build, or tag of a release')
+        .option('--out <file>', 'write to this file (default: IMAGE-VERSION.bundle.tar in the current folder)')
+        .addOption(new option_Option('--allowed-signers <file>', 'with a tag: accept the signers in this file (default: allowed_signers of the project)').conflicts('allowUnsigned'))
+        .option('--allow-unsigned', 'with a tag: verify no signature')
+        .option('--repository <owner/name>', 'with a tag: read from this repository (default: $GITHUB_REPOSITORY)')
+        .option('--json', 'print the index of the bundle as JSON')
+        .addHelpText('after', examples('seeder bundle out/haproxy', 'seeder bundle haproxy-3.0.12-1 --out haproxy.bundle.tar'))
         .action(async (of, { json, ...options }) => {
         const { index, file } = await bundleCommand({ ...options, of }, context());
         const { size } = await (0,promises_namespaceObject.stat)(file);
@@ -42122,9 +42287,8 @@ async function bundleCommand(options, context, env = process.env) {
     const tag = (0,external_node_fs_namespaceObject.existsSync)(of) ? undefined : parseTag(of);
     if (tag) {
         const file = await target(options.out, tag);
-        const list = await listOfRelease(tag, options, context, env);
-        await writeBundle(list, context.cache, file);
-        return { index: list.index, file };
+        const { index } = await downloadBundle(tag, file, options, context, env);
+        return { index, file };
     }
     const manifest = await readIntactOutput(of);
     const file = await target(options.out, manifest);
@@ -42144,13 +42308,12 @@ async function target(out, version) {
         fix: 'name a file that does not exist, or an earlier bundle',
     });
 }
-async function listOfRelease({ image, version }, { repository: named, allowedSigners: file, allowUnsigned = false }, context, env) {
+async function downloadBundle({ image, version }, out, { repository: named, allowedSigners: file, allowUnsigned = false }, context, env) {
     const allowedSigners = allowUnsigned ? undefined : requireAllowedSigners(file, context.project);
     const progress = context.progress();
     const { releases, repository } = connectRepository(env, named, progress);
-    const all = await releases.list();
-    const release = chooseRelease(all, image, version, repository);
-    const list = await fetchBundle(releases, all, release, {
+    const release = chooseRelease(await releases.list(), image, version, repository);
+    const list = await fetchBundle(releases, release, out, {
         ...{ trust: { allowedSigners, allowUnsigned }, cache: context.cache },
         ...{ progress, signal: interruption/* interruption */.Y },
     });
@@ -42232,7 +42395,7 @@ function requireBuilders(tag, needed, signer, confirmed) {
     if (builders.size >= needed)
         return;
     const who = builders.size === 0 ? 'nobody has signed it' : `only ${[...builders].join(', ')} signed it`;
-    throw new SeederError(`${tag} is not to be promoted: platform.yaml asks for ${needed} builders, and ${who}`, {
+    throw new SeederError(`${tag} is not to be promoted: platform.yaml requires ${needed} builders, and ${who}`, {
         fix: `build it elsewhere and let that builder say so: seeder confirm ${tag} DIR`,
     });
 }
@@ -42354,7 +42517,7 @@ async function readFinishedFolder(folder) {
 }
 /**
  * Reads a release's small files; undefined when it has no manifest.
- * Throws SeederError when GitHub cannot be asked or the release is not as Seeder makes them.
+ * Throws SeederError when GitHub cannot be reached or the release is not as Seeder makes them.
  */
 async function readFinishedRelease(releases, release, signal) {
     const version = requireTag(release.tag);
@@ -42469,23 +42632,6 @@ async function confirm_confirm(releases, { tag, build, key, builder }, progress,
 }
 function withItsCommit(tag) {
     return { fix: `check out the commit of ${tag}, and build that` };
-}
-
-;// CONCATENATED MODULE: ./src/release/pack/choose.ts
-
-/** Which files of its bundle a release brings: those that no full release has yet, all of them, or none. */
-const BUNDLE_CHOICES = ['new', 'whole', 'none'];
-/**
- * Which files of a bundle a release has to bring, and which releases have the others.
- * @param held digest → tag of a release whose pack has that file
- */
-function choosePack(files, held) {
-    const contents = contentsOf(files);
-    const others = contents.flatMap(({ sha256 }) => held.get(sha256) ?? []);
-    return {
-        members: contents.filter(({ sha256 }) => !held.has(sha256)),
-        others: [...new Set(others)].sort(),
-    };
 }
 
 ;// CONCATENATED MODULE: ./src/release/assets.ts
@@ -42666,7 +42812,7 @@ async function findPublished(releases, all, wanted, progress, signal) {
     }
     catch (error) {
         signal.throwIfAborted();
-        // Another version than that one is what its error asks for.
+        // Another version than that one is what its error requires.
         progress.note(`${last.tag} does not stand for this build: ${describeError(error).split('\n')[0]}`);
         return undefined;
     }
@@ -42748,8 +42894,193 @@ function changed(name) {
     });
 }
 
-;// CONCATENATED MODULE: ./src/release/notes.ts
+;// CONCATENATED MODULE: ./src/release/local.ts
 
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Not what somebody has put a link to in the meantime. */
+const PLAINLY = external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW;
+/** The assets that a file of this size becomes: itself, or `NAME.part-01`, `NAME.part-02`, … of `partSize` bytes. */
+function piecesOf(name, size, partSize = PART_SIZE) {
+    if (size <= partSize)
+        return [{ name, start: 0, size }];
+    return Array.from({ length: Math.ceil(size / partSize) }, (_, index) => ({
+        name: `${name}.part-${String(index + 1).padStart(2, '0')}`,
+        start: index * partSize,
+        size: Math.min(partSize, size - index * partSize),
+    }));
+}
+/**
+ * Reads the files of a build folder once, for the digests of the whole files and of their parts. All but the disk stay in
+ * memory, so that what is sent is what was read. A link is not followed.
+ * @param signed whether the signature is one of them
+ * @param onBytes called with the bytes read so far, and all
+ * @throws SeederError when one is missing, is not a plain file, is too large, or the manifest names files elsewhere
+ */
+async function readLocalRelease(folder, manifest, { signed, partSize }, onBytes = () => undefined) {
+    const { image, version } = manifest;
+    requireOwnNames(manifest);
+    const disk = (0,external_node_path_namespaceObject.join)(folder, manifest.qcow2.file);
+    const sums = await readSmallFile((0,external_node_path_namespaceObject.join)(folder, SUMS_FILE));
+    const listed = parseSums(sums.toString());
+    const small = new Map([[SUMS_FILE, sums]]);
+    for (const name of [
+        ...[manifestName(manifest), 'template.conf', REPORT_FILE],
+        ...[...evidenceNames(manifest), bundleListName(manifest)].filter((one) => listed.has(one)),
+        ...(signed ? [SIGNATURE_FILE] : []),
+    ]) {
+        small.set(name, await readSmallFile((0,external_node_path_namespaceObject.join)(folder, name)));
+    }
+    const { file, assets } = await describeInParts(disk, manifest.qcow2.file, partSize, onBytes);
+    const others = [...small].map(([name, content]) => local_assetOf(name, content));
+    const files = [
+        file,
+        ...others.map(({ name, size, sha256 }) => ({ name, size, sha256, parts: [{ name, size, sha256 }] })),
+    ];
+    const contents = { schema: 1, image, version, raw: { sha256: manifest.raw.sha256 }, files };
+    return { contents, assets: [...assets, ...others, local_describe(contents)], small };
+}
+/** The same with its bundle, the file at `path`, which stays there until it was sent. */
+async function withBundleFile({ contents, assets, small }, path, partSize) {
+    const bundle = await describeInParts(path, bundleName(contents), partSize, () => undefined);
+    const complete = { ...contents, bundleFile: bundle.file };
+    const others = assets.filter(({ name }) => name !== CONTENTS_FILE);
+    return { contents: complete, assets: [...others, ...bundle.assets, local_describe(complete)], small };
+}
+function local_describe(contents) {
+    return local_assetOf(CONTENTS_FILE, Buffer.from(`${JSON.stringify(contents, null, 2)}\n`));
+}
+/** Checks that a manifest has the names that it has to have: they become paths. Throws SeederError. */
+function requireOwnNames(manifest) {
+    const tag = formatTag(manifest);
+    const parsed = parseTag(tag);
+    if (parsed?.image !== manifest.image || parsed.version !== manifest.version) {
+        throw new SeederError(`the manifest is of ${JSON.stringify(tag)}, which is no version of an image`, {
+            fix: 'build it again',
+        });
+    }
+    const { file } = manifest.qcow2;
+    if (file === qcow2Name(manifest))
+        return;
+    throw new SeederError(`the manifest of ${tag} names the disk ${JSON.stringify(file)}`, {
+        fix: `it has to be ${qcow2Name(manifest)}: build it again`,
+    });
+}
+function local_assetOf(name, content) {
+    const sha256 = (0,external_node_crypto_namespaceObject.createHash)('sha256').update(content).digest('hex');
+    return { name, size: content.length, sha256, open: () => external_node_stream_namespaceObject.Readable.from([content]) };
+}
+/** Reads a file once, for its digest and those of its parts: what a release says of it, and its assets. */
+async function describeInParts(path, name, partSize, onBytes) {
+    const { size } = await requirePlain(path);
+    const pieces = piecesOf(name, size, partSize);
+    let done = 0;
+    const whole = (0,external_node_crypto_namespaceObject.createHash)('sha256');
+    const assets = [];
+    for (const piece of pieces) {
+        const part = (0,external_node_crypto_namespaceObject.createHash)('sha256');
+        for await (const chunk of openPiece(path, piece)) {
+            whole.update(chunk);
+            if (pieces.length > 1)
+                part.update(chunk);
+            done += chunk.length;
+            onBytes(done, size);
+        }
+        const sha256 = (pieces.length > 1 ? part : whole.copy()).digest('hex');
+        assets.push({ name: piece.name, size: piece.size, sha256, open: () => openPiece(path, piece) });
+    }
+    const parts = assets.map((asset) => ({ name: asset.name, size: asset.size, sha256: asset.sha256 }));
+    return { file: { name, size, sha256: whole.digest('hex'), parts }, assets };
+}
+async function readSmallFile(path) {
+    const { size } = await requirePlain(path);
+    if (size > MOST_BYTES) {
+        throw new SeederError(`${path} has ${size} bytes; at most ${MOST_BYTES} are expected`, {
+            fix: 'build and test it again',
+        });
+    }
+    const handle = await (0,promises_namespaceObject.open)(path, PLAINLY);
+    return handle.readFile().finally(() => handle.close());
+}
+/** Throws SeederError for what is not a file in its own right: a link may lead to a secret of this machine. */
+async function requirePlain(path) {
+    const found = await (0,promises_namespaceObject.lstat)(path).catch((cause) => {
+        throw new SeederError(`${path} is not there`, { fix: 'build and test it again', cause });
+    });
+    if (found.isFile())
+        return found;
+    throw new SeederError(`${path} is not a plain file`, {
+        fix: 'nothing that a link leads to is published: build it again',
+    });
+}
+function openPiece(path, piece) {
+    return external_node_stream_namespaceObject.Readable.from(bytesOf(path, piece), { objectMode: false });
+}
+async function* bytesOf(path, { start, size }) {
+    // An end before the start is not a range, and an empty file has no bytes to read.
+    if (size === 0)
+        return;
+    const handle = await (0,promises_namespaceObject.open)(path, PLAINLY);
+    const range = { start, end: start + size - 1, highWaterMark: 256 * 1024, autoClose: false };
+    try {
+        yield* handle.createReadStream(range);
+    }
+    finally {
+        await handle.close();
+    }
+}
+
+;// CONCATENATED MODULE: ./src/release/bundle-asset.ts
+
+
+
+
+
+
+
+
+/**
+ * Adds its bundle to a release. The file is there while `use` runs. Without a cache, or a list of what the image was built
+ * from, the release is as it was.
+ * @throws SeederError when a file of the bundle is not in the package store
+ */
+async function withBundleOf(local, { manifest, cache, partSize }, progress, use) {
+    if (cache === undefined)
+        return use(local);
+    const text = local.small.get(bundleListName(manifest));
+    if (text === undefined) {
+        progress.note('the build has no list of what it was made from: it is published without its bundle');
+        return use(local);
+    }
+    progress.phase('write the bundle');
+    const list = readBundleList(text, manifest);
+    const folder = await makeRunFolder((0,external_node_path_namespaceObject.join)(cache, 'work'));
+    try {
+        const path = (0,external_node_path_namespaceObject.join)(folder, bundleName(manifest));
+        await writeBundle(list, cache, path).catch((cause) => {
+            if (!(cause instanceof SeederError))
+                throw cause;
+            throw new SeederError(cause.message, { fix: `${cause.fix}; or publish without it: --no-bundle`, cause });
+        });
+        return await use(await withBundleFile(local, path, partSize));
+    }
+    finally {
+        await (0,promises_namespaceObject.rm)(folder, { recursive: true, force: true });
+    }
+}
+
+;// CONCATENATED MODULE: ./src/release/notes.ts
 
 
 
@@ -42775,7 +43106,7 @@ function releaseNotes(described) {
         ['Base, kernel', `${manifest.base}, ${manifest.kernel.version}`],
         ['Source', `${commit}${manifest.source.dirty ? ', with changes that were not committed' : ''}`],
         ['Lock sha256', `\`${manifest.lock.sha256}\``],
-        ...(contents.bundle ? [['Bundle', describeBundle(contents.bundle)]] : []),
+        ...(contents.bundleFile ? [['Bundle', formatBytes(contents.bundleFile.size)]] : []),
         ['Test', `${countChecks(report)} (${report.accelerator.kind.toUpperCase()})`],
     ];
     return [
@@ -42798,7 +43129,7 @@ function releaseNotes(described) {
     ].join('\n');
 }
 function rebuild(contents) {
-    if (!contents.bundle)
+    if (!contents.bundleFile)
         return [];
     const tag = formatTag(contents);
     const commands = [
@@ -42835,7 +43166,7 @@ function block(lines) {
 const UPLOADS_AT_ONCE = 2;
 /** What GitHub has after this many uploads of one asset is what it will have. */
 const MOST_UPLOADS = 2;
-/** A draft that is not as it should be after so many looks is changed by somebody else all the time. */
+/** A draft that is not as it should be after this number of looks is changed by somebody else all the time. */
 const MOST_LOOKS = 12;
 /**
  * The draft to go on with among those of this tag that Seeder made: the one that has most of the assets already, and
@@ -42933,310 +43264,7 @@ async function uploadAll(releases, draft, assets, onBytes) {
         throw failures[0];
 }
 
-;// CONCATENATED MODULE: ./src/release/local.ts
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** Not what somebody has put a link to in the meantime. */
-const PLAINLY = external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW;
-/** The assets that a file of this size becomes: itself, or `NAME.part-01`, `NAME.part-02`, … of `partSize` bytes. */
-function piecesOf(name, size, partSize = PART_SIZE) {
-    if (size <= partSize)
-        return [{ name, start: 0, size }];
-    return Array.from({ length: Math.ceil(size / partSize) }, (_, index) => ({
-        name: `${name}.part-${String(index + 1).padStart(2, '0')}`,
-        start: index * partSize,
-        size: Math.min(partSize, size - index * partSize),
-    }));
-}
-/**
- * Reads the files of a build folder once, for the digests of the whole files and of their parts. All but the disk stay in
- * memory, so that what is sent is what was read. A link is not followed.
- * @param signed whether the signature is one of them
- * @param onBytes told how many bytes of how many were read
- * @throws SeederError when one is missing, is not a plain file, is too large, or the manifest names files elsewhere
- */
-async function readLocalRelease(folder, manifest, { signed, partSize }, onBytes = () => undefined) {
-    const { image, version } = manifest;
-    requireOwnNames(manifest);
-    const disk = (0,external_node_path_namespaceObject.join)(folder, manifest.qcow2.file);
-    const sums = await readSmallFile((0,external_node_path_namespaceObject.join)(folder, SUMS_FILE));
-    const listed = parseSums(sums.toString());
-    const small = new Map([[SUMS_FILE, sums]]);
-    for (const name of [
-        ...[manifestName(manifest), 'template.conf', REPORT_FILE],
-        ...[...evidenceNames(manifest), bundleListName(manifest)].filter((one) => listed.has(one)),
-        ...(signed ? [SIGNATURE_FILE] : []),
-    ]) {
-        small.set(name, await readSmallFile((0,external_node_path_namespaceObject.join)(folder, name)));
-    }
-    const { file, assets } = await describeInParts(disk, manifest.qcow2.file, partSize, onBytes);
-    const others = [...small].map(([name, content]) => local_assetOf(name, content));
-    const files = [
-        file,
-        ...others.map(({ name, size, sha256 }) => ({ name, size, sha256, parts: [{ name, size, sha256 }] })),
-    ];
-    const contents = { schema: 1, image, version, raw: { sha256: manifest.raw.sha256 }, files };
-    return { contents, assets: [...assets, ...others, local_describe(contents)], small };
-}
-/** The same, with what is to be said and sent of its bundle. */
-function withBundle({ contents, assets, small }, bundle, packAssets) {
-    const complete = { ...contents, bundle };
-    const others = assets.filter(({ name }) => name !== CONTENTS_FILE);
-    return { contents: complete, assets: [...others, ...packAssets, local_describe(complete)], small };
-}
-function local_describe(contents) {
-    return local_assetOf(CONTENTS_FILE, Buffer.from(`${JSON.stringify(contents, null, 2)}\n`));
-}
-/** Checks that a manifest has the names that it has to have: they become paths. Throws SeederError. */
-function requireOwnNames(manifest) {
-    const tag = formatTag(manifest);
-    const parsed = parseTag(tag);
-    if (parsed?.image !== manifest.image || parsed.version !== manifest.version) {
-        throw new SeederError(`the manifest is of ${JSON.stringify(tag)}, which is no version of an image`, {
-            fix: 'build it again',
-        });
-    }
-    const { file } = manifest.qcow2;
-    if (file === qcow2Name(manifest))
-        return;
-    throw new SeederError(`the manifest of ${tag} names the disk ${JSON.stringify(file)}`, {
-        fix: `it has to be ${qcow2Name(manifest)}: build it again`,
-    });
-}
-function local_assetOf(name, content) {
-    const sha256 = (0,external_node_crypto_namespaceObject.createHash)('sha256').update(content).digest('hex');
-    return { name, size: content.length, sha256, open: () => external_node_stream_namespaceObject.Readable.from([content]) };
-}
-/** Reads a file once, for its digest and those of its parts: what a release says of it, and its assets. */
-async function describeInParts(path, name, partSize, onBytes) {
-    const { size } = await requirePlain(path);
-    const pieces = piecesOf(name, size, partSize);
-    let done = 0;
-    const whole = (0,external_node_crypto_namespaceObject.createHash)('sha256');
-    const assets = [];
-    for (const piece of pieces) {
-        const part = (0,external_node_crypto_namespaceObject.createHash)('sha256');
-        for await (const chunk of openPiece(path, piece)) {
-            whole.update(chunk);
-            if (pieces.length > 1)
-                part.update(chunk);
-            done += chunk.length;
-            onBytes(done, size);
-        }
-        const sha256 = (pieces.length > 1 ? part : whole.copy()).digest('hex');
-        assets.push({ name: piece.name, size: piece.size, sha256, open: () => openPiece(path, piece) });
-    }
-    const parts = assets.map((asset) => ({ name: asset.name, size: asset.size, sha256: asset.sha256 }));
-    return { file: { name, size, sha256: whole.digest('hex'), parts }, assets };
-}
-async function readSmallFile(path) {
-    const { size } = await requirePlain(path);
-    if (size > MOST_BYTES) {
-        throw new SeederError(`${path} has ${size} bytes; at most ${MOST_BYTES} are expected`, {
-            fix: 'build and test it again',
-        });
-    }
-    const handle = await (0,promises_namespaceObject.open)(path, PLAINLY);
-    return handle.readFile().finally(() => handle.close());
-}
-/** Throws SeederError for what is not a file in its own right: a link may lead to a secret of this machine. */
-async function requirePlain(path) {
-    const found = await (0,promises_namespaceObject.lstat)(path).catch((cause) => {
-        throw new SeederError(`${path} is not there`, { fix: 'build and test it again', cause });
-    });
-    if (found.isFile())
-        return found;
-    throw new SeederError(`${path} is not a plain file`, {
-        fix: 'nothing that a link leads to is published: build it again',
-    });
-}
-function openPiece(path, piece) {
-    return external_node_stream_namespaceObject.Readable.from(bytesOf(path, piece), { objectMode: false });
-}
-async function* bytesOf(path, { start, size }) {
-    // An end before the start is not a range, and an empty file has no bytes to read.
-    if (size === 0)
-        return;
-    const handle = await (0,promises_namespaceObject.open)(path, PLAINLY);
-    const range = { start, end: start + size - 1, highWaterMark: 256 * 1024, autoClose: false };
-    try {
-        yield* handle.createReadStream(range);
-    }
-    finally {
-        await handle.close();
-    }
-}
-
-;// CONCATENATED MODULE: ./src/release/pack/earlier.ts
-
-/** A request for each: with more, a day with many releases would come near what GitHub lets a job ask in an hour. */
-const MOST_ASKED = 100;
-/**
- * Digest → the oldest release that a new one can refer to for that file. Only full releases count: a pre-release is a
- * candidate, which may be deleted when it is not good enough. Asked are the newest ones, and those they refer to, so all
- * that the images of today are built from is found. `note` is told of one that is of no use.
- */
-async function heldByEarlier(releases, all, note, signal) {
-    const full = all.filter((release) => hasPack(release) && !release.prerelease).toSorted(newestFirst);
-    const newest = await askReleases(releases, full.slice(0, MOST_ASKED), signal);
-    const named = new Set(newest.flatMap(({ bundle }) => bundle?.others ?? []));
-    const older = await askReleases(releases, full.slice(MOST_ASKED).filter(({ tag }) => named.has(tag)), signal);
-    const held = new Map();
-    for (const { release, holder, unusable } of ofOldestFirst([...newest, ...older])) {
-        if (unusable !== undefined)
-            note(`the files in ${release.tag} are not counted on: ${unusable}`);
-        for (const { sha256 } of holder?.pack.members ?? []) {
-            if (!held.has(sha256))
-                held.set(sha256, release.tag);
-        }
-    }
-    return held;
-}
-function ofOldestFirst(asked) {
-    return asked.toSorted((left, right) => newestFirst(right.release, left.release));
-}
-
-;// CONCATENATED MODULE: ./src/release/pack/make.ts
-
-
-
-
-
-
-
-
-
-
-
-/**
- * Makes a pack of files in the package store of `cache`, which is there while `use` runs. The same files give the same
- * bytes.
- * Throws SeederError when a file is not in the store, or is damaged there.
- */
-async function withPack(name, members, { cache, partSize }, use) {
-    const scratch = await makeRunFolder((0,external_node_path_namespaceObject.join)(cache, 'work'));
-    try {
-        const made = await workIn(scratch, () => makePack(name, members, cache, scratch, partSize));
-        return await use(made);
-    }
-    finally {
-        await (0,promises_namespaceObject.rm)(scratch, { recursive: true, force: true });
-    }
-}
-async function makePack(name, members, cache, scratch, partSize) {
-    const store = new Store((0,external_node_path_namespaceObject.join)(cache, 'store'), scratch);
-    const staging = (0,external_node_path_namespaceObject.join)(scratch, 'members');
-    await (0,promises_namespaceObject.mkdir)(staging);
-    for (const member of members) {
-        const { sha256, size } = member;
-        if (!(await store.has(sha256, size)))
-            throw unavailable(member, 'is not in the package store');
-        await (0,promises_namespaceObject.link)(store.path(sha256), (0,external_node_path_namespaceObject.join)(staging, sha256)).catch(() => (0,promises_namespaceObject.copyFile)(store.path(sha256), (0,external_node_path_namespaceObject.join)(staging, sha256)));
-    }
-    const path = (0,external_node_path_namespaceObject.join)(scratch, name);
-    // No time of its own: what a release adds is the same whenever it is published.
-    await pack(staging, members.map(({ sha256 }) => sha256), 0, path);
-    await requireMembers(path, members);
-    await (0,promises_namespaceObject.rm)(staging, { recursive: true });
-    const { file, assets } = await describeInParts(path, name, partSize, () => undefined);
-    const size = packSize(members);
-    if (file.size !== size)
-        throw new SeederError(`${name} has ${file.size} bytes, and not ${size}`);
-    return { file: { ...file, members: members.map(({ sha256, size }) => ({ sha256, size })) }, assets };
-}
-/** Compares the bytes that are about to be sent, at the places where they are looked for later. */
-async function requireMembers(path, members) {
-    for (const [index, { start, size, sha256 }] of spansOf(members).entries()) {
-        const hash = (0,external_node_crypto_namespaceObject.createHash)('sha256');
-        if (size > 0) {
-            for await (const chunk of (0,external_node_fs_namespaceObject.createReadStream)(path, { start, end: start + size - 1 }))
-                hash.update(chunk);
-        }
-        const member = members[index];
-        if (member && hash.digest('hex') !== sha256)
-            throw unavailable(member, 'is damaged in the package store');
-    }
-}
-function unavailable({ name, path }, what) {
-    return new SeederError(`${name ?? path} ${what}, and no release has it yet`, {
-        fix: 'build the image again on this machine, which puts it there; or publish without the files of its bundle: --bundle none',
-    });
-}
-
-;// CONCATENATED MODULE: ./src/release/pack/publish.ts
-
-
-
-
-
-
-
-
-
-
-
-/**
- * Adds to a release the files of its bundle, which are there while `use` runs. Without a wish, or a list, it is as it was.
- * Throws SeederError when a file is nowhere to be had.
- */
-async function withPublishedBundle(releases, all, local, { manifest, wish }, progress, signal, use) {
-    if (wish === undefined)
-        return use(local);
-    const text = local.small.get(bundleListName(manifest));
-    if (text === undefined) {
-        if (wish.which === 'new') {
-            progress.note('the build has no list of what it was made from: its bundle is not published');
-            return use(local);
-        }
-        throw new UsageError(`${bundleListName(manifest)} is not in the build: an older Seeder made it`, {
-            fix: 'build it again, or leave --bundle away',
-        });
-    }
-    progress.phase('look for the files of its bundle');
-    const { index } = readBundleList(text, manifest);
-    const held = wish.which === 'whole'
-        ? new Map()
-        : await heldByEarlier(releases, all, (line) => progress.note(line), signal);
-    const { members, others } = choosePack(index.files, held);
-    progress.note(describePlan({ members, others }, contentsOf(index.files).length));
-    if (members.length === 0)
-        return use(withBundle(local, { others: [...others] }, []));
-    return withPack(packName(formatTag(manifest)), members, wish, ({ file, assets }) => use(withBundle(local, { pack: file, others: [...others] }, assets)));
-}
-function describePlan({ members, others }, total) {
-    const bytes = members.reduce((sum, { size }) => sum + size, 0);
-    const here = `${members.length} of the bundle’s ${total} files, ${formatBytes(bytes)}, go into its pack`;
-    return others.length === 0 ? here : `${here}; the others are in ${others.join(', ')}`;
-}
-/**
- * Looks, right before a release is published, whether those that it refers to are there still.
- * Throws SeederError with the first that is not.
- */
-async function requireOthers(releases, { bundle }) {
-    if (!bundle || bundle.others.length === 0)
-        return;
-    const there = new Set((await releases.list()).filter(hasPack).map(({ tag }) => tag));
-    const gone = bundle.others.find((tag) => !there.has(tag));
-    if (gone === undefined)
-        return;
-    // The next run brings these files itself.
-    throw new SeederError(`${gone}, which has files of this bundle, was deleted meanwhile`);
-}
-
 ;// CONCATENATED MODULE: ./src/release/publication.ts
-
 
 
 
@@ -43247,14 +43275,13 @@ const CHECK = 'run publish again: it checks what is published';
  * Fills a draft and publishes it. Whatever goes wrong before that names the draft, which stays for the next run; what is
  * said is what there is on GitHub then, as far as that can be known.
  */
-async function publishDraft(releases, draft, { assets, contents }, notes, progress, signal) {
+async function publishDraft(releases, draft, assets, notes, progress, signal) {
     let filled;
     try {
         filled = await fillDraft(releases, draft.id, assets, {
             onBytes: (done, total) => progress.bytes('sent', done, total),
             signal,
         });
-        await requireOthers(releases, contents);
         progress.phase('publish the draft');
         const change = { ...notes, draft: false, prerelease: true, makeLatest: false };
         return { release: await releases.update(draft.id, change), uploadedBytes: filled.uploadedBytes };
@@ -43265,7 +43292,7 @@ async function publishDraft(releases, draft, { assets, contents }, notes, progre
         const now = await releases.get(draft.id).catch(() => undefined);
         if (now?.draft !== false)
             throw unpublished(draft, cause);
-        // It was asked for, and only the answer was lost.
+        // The request was sent, and only the answer was lost.
         if (filled)
             return { release: now, uploadedBytes: filled.uploadedBytes };
         throw new SeederError(`${now.tag} was published by somebody else meanwhile: ${now.url}`, {
@@ -43274,8 +43301,8 @@ async function publishDraft(releases, draft, { assets, contents }, notes, progre
         });
     }
 }
-function stopped({ tag, url }, asked, cause) {
-    return asked
+function stopped({ tag, url }, sent, cause) {
+    return sent
         ? new StoppedError(`stopped while ${tag} was being published: it may be published, or a draft: ${url}`, {
             fix: 'run publish again: it goes on with the draft, or checks what is published',
             cause,
@@ -43318,7 +43345,7 @@ function requirePublished(release, tag, assets) {
 
 
 /** Of this many files that nobody owns an error names each. */
-const releasable_MOST_NAMED = 5;
+const MOST_NAMED = 5;
 /**
  * Makes sure that a build may become a release: every layer was made by this very build, from the locked packages, since
  * whoever can write to a cache could change a layer; and every file belongs to a package, an artifact or the definition.
@@ -43335,8 +43362,8 @@ function requireReleasable(manifest) {
     const { unowned } = manifest.files;
     if (unowned.length === 0)
         return;
-    const named = unowned.slice(0, releasable_MOST_NAMED).join(', ');
-    const more = unowned.length > releasable_MOST_NAMED ? ` and ${unowned.length - releasable_MOST_NAMED} more` : '';
+    const named = unowned.slice(0, MOST_NAMED).join(', ');
+    const more = unowned.length > MOST_NAMED ? ` and ${unowned.length - MOST_NAMED} more` : '';
     throw new SeederError(`${title} has files that no package, artifact or definition owns: ${named}${more}`, {
         fix: `find out what makes them; those that may be there stand below \`unowned\` in images/${manifest.image}/image.yaml`,
     });
@@ -43371,10 +43398,8 @@ const publishResultSchema = object({
     rawSha256: schemas_string(),
     assets: array(object({ name: schemas_string(), size: schemas_int(), sha256: schemas_string() }).readonly()).readonly(),
     uploadedBytes: schemas_int(),
-    /** What it brings of its bundle, and the releases that have the rest; null when it has none, or was there already. */
-    bundle: object({ files: schemas_int(), bytes: schemas_int(), others: array(schemas_string()).readonly() })
-        .readonly()
-        .nullable(),
+    /** Bytes of its bundle; null when it has none, or was there already. */
+    bundleBytes: schemas_int().nullable(),
 })
     .readonly();
 /**
@@ -43383,7 +43408,7 @@ const publishResultSchema = object({
  * Throws SeederError; a draft that was left is named in it. StoppedError when `signal` ended it while something was
  * changed on GitHub: it says what there is now.
  */
-async function publish(releases, { folder, signing, commit: named, bundle, partSize }, progress, signal) {
+async function publish(releases, { folder, signing, commit: named, bundleFrom, partSize }, progress, signal) {
     progress.phase('check the build');
     const manifest = await readTestedBuild(folder);
     const commit = commitOf(manifest, named);
@@ -43402,8 +43427,8 @@ async function publish(releases, { folder, signing, commit: named, bundle, partS
     const report = requireVouched(local, manifest, signed);
     const tag = formatTag(manifest);
     await requireTagOf(releases, tag, commit);
-    const wish = bundle && { ...bundle, partSize };
-    return withPublishedBundle(releases, all, local, { manifest, wish }, progress, signal, async (complete) => {
+    const bundle = { manifest, cache: bundleFrom, partSize };
+    return withBundleOf(local, bundle, progress, async (complete) => {
         const { contents, assets } = complete;
         const { repository } = releases;
         const described = { repository, manifest, report, contents, commit, signer };
@@ -43413,14 +43438,14 @@ async function publish(releases, { folder, signing, commit: named, bundle, partS
             progress.note(`another draft of ${tag} is left: delete it at ${other.url}`);
         const draft = found ?? (await makeDraft(releases, { tag, ...notes }, assets, signal));
         progress.phase(found ? `go on with the draft of ${tag}` : `upload ${tag}`);
-        const { release, uploadedBytes } = await publishDraft(releases, draft, complete, notes, progress, signal);
+        const { release, uploadedBytes } = await publishDraft(releases, draft, assets, notes, progress, signal);
         progress.phase('check the release');
         await checkPublished(releases, release, { tag, commit, assets }, signal);
         return {
             ...{ tag, url: release.url, published: true, rawSha256: manifest.raw.sha256, uploadedBytes },
             candidate: isCandidate(release, [...all, release]),
             assets: assets.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
-            bundle: bundleOf(contents),
+            bundleBytes: contents.bundleFile?.size ?? null,
         };
     });
 }
@@ -43453,14 +43478,8 @@ function untouched(release, all, { raw }) {
         ...{ tag: release.tag, url: release.url, published: false, rawSha256: raw.sha256, uploadedBytes: 0 },
         candidate: isCandidate(release, all),
         assets: release.assets.map(({ name, size, sha256 = '' }) => ({ name, size, sha256 })),
-        bundle: null,
+        bundleBytes: null,
     };
-}
-function bundleOf({ bundle }) {
-    if (!bundle)
-        return null;
-    const { pack, others } = bundle;
-    return { files: pack?.members.length ?? 0, bytes: pack?.size ?? 0, others };
 }
 function isCandidate({ id }, all) {
     return [...standings(all).values()].some(({ candidate }) => candidate?.id === id);
@@ -43479,21 +43498,19 @@ function isCandidate({ id }, all) {
 
 
 
-
 /** Adds `publish DIR`. */
 function registerPublishCommand(program, context) {
     program
         .command('publish')
-        .description('publish a tested build as a release on GitHub, as the candidate of its image')
-        .argument('<dir>', 'the folder of a build, with the report of its test')
-        .option('--commit <sha>', 'for a build made outside a git checkout: the commit that the tag is to be of')
+        .description('Publish a tested build as a release on GitHub, the candidate of its image.')
+        .argument('<dir>', 'folder of a build, with the report of its test')
+        .option('--commit <sha>', 'tag this commit, for a build made outside a git checkout')
         .option('--key <file>', 'sign with this private key (default: the key in SEEDER_SIGNING_KEY)')
         .option('--unsigned', 'publish without a signature')
-        .addOption(new option_Option('--bundle <files>', 'what the release brings of the files that the image was built from: those that no full release has, all, none')
-        .choices(BUNDLE_CHOICES)
-        .default('new'))
-        .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+        .option('--no-bundle', 'leave out the bundle: the file to build the image again without any archive')
+        .option('--repository <owner/name>', 'write to this repository (default: $GITHUB_REPOSITORY)')
         .option('--json', 'print the result as JSON')
+        .addHelpText('after', examples('seeder publish out/haproxy --key release_key'))
         .action(async (folder, options) => {
         const result = await publishCommand({ ...options, folder }, context());
         print(options.json ? result : publish_describe(result));
@@ -43501,7 +43518,7 @@ function registerPublishCommand(program, context) {
 }
 /** Publishes a build. Throws UsageError for what is wrong with the options, else as `publish` does. */
 async function publishCommand(options, context, env = process.env) {
-    const { folder, commit, repository, bundle: which = 'new' } = options;
+    const { folder, commit, repository, bundle = true } = options;
     if (commit !== undefined && !/^[0-9a-f]{40}$/.test(commit)) {
         throw new UsageError(`--commit ${commit} is not a commit’s whole name`, {
             fix: 'give all 40 hex digits: git rev-parse HEAD',
@@ -43510,8 +43527,8 @@ async function publishCommand(options, context, env = process.env) {
     const progress = context.progress();
     const { releases } = connectRepository(env, repository, progress);
     const signing = await signingOf(options, context, env);
-    const bundle = which === 'none' ? undefined : { which, cache: context.cache };
-    const result = await publish(releases, { folder, signing, commit, bundle }, progress, interruption/* interruption */.Y);
+    const bundleFrom = bundle ? context.cache : undefined;
+    const result = await publish(releases, { folder, signing, commit, bundleFrom }, progress, interruption/* interruption */.Y);
     progress.done();
     return result;
 }
@@ -43538,7 +43555,7 @@ async function readKey(file) {
         throw new UsageError(`the key ${file} cannot be read`, { fix: 'see whether the file is there', cause });
     });
 }
-function publish_describe({ tag, url, published, candidate, rawSha256, assets, uploadedBytes, bundle, }) {
+function publish_describe({ tag, url, published, candidate, rawSha256, assets, uploadedBytes, bundleBytes, }) {
     const state = candidate ? ', the candidate' : '';
     return [
         `${tag}${published ? ' published' : ' was published before'}${state}`,
@@ -43546,15 +43563,12 @@ function publish_describe({ tag, url, published, candidate, rawSha256, assets, u
         `  raw sha256 ${rawSha256}`,
         `  assets     ${assets.length}, ${formatBytes(assets.reduce((sum, { size }) => sum + size, 0))}`,
         `  sent       ${formatBytes(uploadedBytes)}`,
-        ...(bundle ? [`  bundle     ${publish_describeBundle(bundle)}`] : []),
+        ...(bundleBytes === null ? [] : [`  bundle     ${formatBytes(bundleBytes)}`]),
     ].join('\n');
-}
-function publish_describeBundle({ files, bytes, others }) {
-    const here = `${files} files, ${formatBytes(bytes)}`;
-    return others.length === 0 ? here : `${here}; the others are in ${others.join(', ')}`;
 }
 
 ;// CONCATENATED MODULE: ./src/commands/confirm.ts
+
 
 
 
@@ -43567,12 +43581,13 @@ function publish_describeBundle({ files, bytes, others }) {
 function registerConfirmCommand(program, context) {
     program
         .command('confirm')
-        .description('say of a release, signed, that a second build elsewhere gave the same disk')
-        .argument('<tag>', 'the release’s tag, IMAGE-VERSION')
-        .argument('<dir>', 'the folder of the second build')
+        .description('Confirm a release: sign that a second build elsewhere made the same disk.')
+        .argument('<tag>', 'tag of the release, IMAGE-VERSION')
+        .argument('<dir>', 'folder of the second build')
         .option('--key <file>', 'sign with this private key (default: the key in SEEDER_SIGNING_KEY)')
-        .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+        .option('--repository <owner/name>', 'write to this repository (default: $GITHUB_REPOSITORY)')
         .option('--json', 'print the result as JSON')
+        .addHelpText('after', examples('SEEDER_SIGNING_KEY="$(cat key)" seeder confirm haproxy-3.0.12-1 out/haproxy'))
         .action(async (tag, folder, options) => {
         const result = await confirmCommand({ ...options, tag, build: folder }, context());
         print(options.json ? result : confirm_describe(result));
@@ -43732,8 +43747,8 @@ const external_node_readline_namespaceObject = __WEBPACK_EXTERNAL_createRequire(
 /** Where `scripts/runner.sh` puts deploy.sh: the one program that sudo lets a runner start. */
 const installedScript = '/usr/local/lib/seeder/deploy.sh';
 /**
- * How deploy.sh is started: as root directly, by anybody else through sudo, which asks for no password.
- * @param named the script that was asked for
+ * How deploy.sh is started: as root directly, by anybody else through sudo, which needs no password.
+ * @param named the script that was named
  * @param checkout the checkout of this program, whose script root may use where none is installed
  */
 function deployScript(named, checkout, isRoot = process.getuid?.() === 0, exists = external_node_fs_namespaceObject.existsSync) {
@@ -43780,20 +43795,20 @@ function notStarted(program, cause) {
     });
 }
 /**
- * Runs deploy.sh to its end. What it tells goes to `note`, a line at a time; what it prints is returned.
+ * Runs deploy.sh to its end. What it reports goes to `note`, a line at a time; what it prints is returned.
  * @throws SeederError with its own words when it fails; StoppedError when `signal` ended it
  */
 async function runDeployScript(argv, { note, signal }) {
     signal.throwIfAborted();
     const [program, ...rest] = argv;
     const child = (0,external_node_child_process_namespaceObject.spawn)(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, cwd: '/' });
-    const told = [];
-    const stop = () => askToStop(child, note);
+    const reported = [];
+    const stop = () => requestStop(child, note);
     signal.addEventListener('abort', stop);
     try {
         const lines = (0,external_node_readline_namespaceObject.createInterface)({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY });
         lines.on('line', (line) => {
-            told.push(line);
+            reported.push(line);
             if (line.trim() !== '')
                 note(line);
         });
@@ -43805,9 +43820,9 @@ async function runDeployScript(argv, { note, signal }) {
         if (code === 0)
             return printed;
         if (signal.aborted) {
-            throw new StoppedError(`stopped; ${told.findLast((line) => line.startsWith('deploy: ')) ?? 'deploy.sh has ended'}`);
+            throw new StoppedError(`stopped; ${reported.findLast((line) => line.startsWith('deploy: ')) ?? 'deploy.sh has ended'}`);
         }
-        throw deployFailure(told, code);
+        throw deployFailure(reported, code);
     }
     catch (error) {
         if (error instanceof SeederError)
@@ -43818,30 +43833,30 @@ async function runDeployScript(argv, { note, signal }) {
         signal.removeEventListener('abort', stop);
     }
 }
-/** deploy.sh takes back what it has begun when it is asked to stop. Behind sudo it cannot be asked. */
-function askToStop({ pid }, note) {
+/** deploy.sh takes back what it has begun when it gets a signal. Behind sudo it gets none. */
+function requestStop({ pid }, note) {
     // It could not be started.
     if (pid === undefined)
         return;
     try {
         process.kill(pid, 'SIGTERM');
-        note('deploy.sh is asked to stop');
+        note('deploy.sh is requested to stop');
     }
     catch {
         note('deploy.sh runs as root and goes on; it is waited for');
     }
 }
-/** The error that deploy.sh told: its `deploy: …` line and the `→ …` line below it. */
-function deployFailure(told, code) {
-    const at = told.findIndex((line) => line.startsWith('deploy: '));
-    const sudo = told.find((line) => line.startsWith('sudo: '));
+/** The error that deploy.sh printed: its `deploy: …` line and the `→ …` line below it. */
+function deployFailure(printed, code) {
+    const at = printed.findIndex((line) => line.startsWith('deploy: '));
+    const sudo = printed.find((line) => line.startsWith('sudo: '));
     if (at < 0 && sudo !== undefined)
         return sudoRefusal(sudo);
     if (at < 0) {
-        return new SeederError(`deploy.sh ended with ${code ?? 'a signal'} and said: ${told.at(-1)?.trim() ?? 'nothing'}`, { fix: 'deploy.sh --recover finishes or takes back what it had begun; every other run does so first' });
+        return new SeederError(`deploy.sh ended with ${code ?? 'a signal'} and said: ${printed.at(-1)?.trim() ?? 'nothing'}`, { fix: 'deploy.sh --recover finishes or takes back what it had begun; every other run does so first' });
     }
-    const [, fix] = /^ *→ (.*)$/.exec(told[at + 1] ?? '') ?? [];
-    return new SeederError(told[at]?.trim() ?? '', fix === undefined ? {} : { fix });
+    const [, fix] = /^ *→ (.*)$/.exec(printed[at + 1] ?? '') ?? [];
+    return new SeederError(printed[at]?.trim() ?? '', fix === undefined ? {} : { fix });
 }
 
 ;// CONCATENATED MODULE: ./src/host/deploy-policy.ts
@@ -43918,55 +43933,6 @@ function deploy_result_parse(schema, text) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/release/download-folder.ts
-
-
-
-
-function placesOf(folder) {
-    const beside = (0,external_node_path_namespaceObject.join)((0,external_node_path_namespaceObject.dirname)(folder), `.${(0,external_node_path_namespaceObject.basename)(folder)}`);
-    return { folder, partial: `${beside}.partial`, journal: `${beside}.journal`, lock: `${beside}.lock` };
-}
-/** Whether a folder has the files of a release and nothing else, each with its digest. */
-async function isComplete(folder, contents) {
-    const names = await (0,promises_namespaceObject.readdir)(folder).catch(() => []);
-    if (names.length !== contents.files.length)
-        return false;
-    for (const { name, size } of contents.files) {
-        const found = await (0,promises_namespaceObject.lstat)((0,external_node_path_namespaceObject.join)(folder, name)).catch(() => undefined);
-        if (!found?.isFile() || found.size !== size)
-            return false;
-    }
-    for (const { name, sha256 } of contents.files) {
-        if ((await sha256File((0,external_node_path_namespaceObject.join)(folder, name))) !== sha256)
-            return false;
-    }
-    return true;
-}
-/**
- * Makes sure, before anything is downloaded, that a download may take its place: there is nothing, or an earlier one.
- * @throws SeederError when the folder has files of somebody else
- */
-async function requireOwnFolder(folder, contents) {
-    const ours = contents.files.map(({ name }) => name);
-    const foreign = (await (0,promises_namespaceObject.readdir)(folder).catch(() => [])).find((name) => !ours.includes(name));
-    if (foreign === undefined)
-        return;
-    throw new SeederError(`${folder} is where the download belongs, and has ${foreign} in it`, {
-        fix: 'move that folder away, and run it again',
-    });
-}
-/** Lets a complete download take its place; what an earlier one left there goes. */
-async function putInPlace({ folder, partial }) {
-    await (0,promises_namespaceObject.rm)(folder, { recursive: true, force: true });
-    await (0,promises_namespaceObject.rename)(partial, folder);
-}
-/** Removes a download, complete or not. Its lock stays: one on a file that is removed locks nothing. */
-async function removeDownload({ folder, partial, journal }) {
-    for (const path of [folder, partial, journal])
-        await (0,promises_namespaceObject.rm)(path, { recursive: true, force: true });
-}
-
 ;// CONCATENATED MODULE: ./src/release/early-signature.ts
 
 
@@ -43998,310 +43964,6 @@ async function isReadable(file) {
     return (0,promises_namespaceObject.access)(file, promises_namespaceObject.constants.R_OK).then(() => true, () => false);
 }
 
-;// CONCATENATED MODULE: ./src/release/download-journal.ts
-
-
-const nothing = { bytes: 0, done: false };
-/**
- * How far a download has come, in a small file beside it: a first line with the digest of the release's contents, and
- * then `BYTES PART` or `done PART`, the last one of a part counting. A line is written when what it says is on the disk.
- */
-class DownloadJournal {
-    #handle;
-    #marks;
-    constructor(handle, marks) {
-        this.#handle = handle;
-        this.#marks = marks;
-    }
-    /** The journal of an earlier run, when it is about the same contents; a new one otherwise. */
-    static async open(file, contentsDigest) {
-        const text = await readText(file).catch(() => '');
-        const marks = parseMarks(text, contentsDigest);
-        const handle = await (0,promises_namespaceObject.open)(file, 'a', 0o644);
-        try {
-            // A line that a kill has cut short goes, or the next one would be its end.
-            await handle.truncate(marks ? text.lastIndexOf('\n') + 1 : 0);
-            if (!marks)
-                await handle.write(`${heading(contentsDigest)}\n`);
-            await handle.datasync();
-        }
-        catch (error) {
-            await handle.close();
-            throw error;
-        }
-        return new DownloadJournal(handle, marks ?? new Map());
-    }
-    /** Whether an earlier run has left anything that counts. */
-    get isNew() {
-        return this.#marks.size === 0;
-    }
-    of(part) {
-        return this.#marks.get(part.name) ?? nothing;
-    }
-    async mark(part, mark) {
-        this.#marks.set(part.name, mark);
-        // One write of a few bytes at the end of the file: parts that are written at once do not mix.
-        await this.#handle.write(`${mark.done ? 'done' : mark.bytes} ${part.name}\n`);
-        await this.#handle.datasync();
-    }
-    async close() {
-        await this.#handle.close();
-    }
-}
-/** The marks by part; undefined for a journal of other contents, or none. */
-function parseMarks(text, contentsDigest) {
-    const [first, ...lines] = text.split('\n');
-    if (first !== heading(contentsDigest) || lines.length === 0)
-        return undefined;
-    const marks = new Map();
-    // What stands behind the last line break was cut short.
-    for (const line of lines.slice(0, -1)) {
-        const [, bytes, name] = /^(done|\d{1,15}) (\S+)$/.exec(line) ?? [];
-        if (bytes === undefined || name === undefined)
-            continue;
-        marks.set(name, bytes === 'done' ? { bytes: 0, done: true } : { bytes: Number(bytes), done: false });
-    }
-    return marks;
-}
-function heading(contentsDigest) {
-    return `seeder download 1 ${contentsDigest}`;
-}
-
-;// CONCATENATED MODULE: ./src/flock.ts
-
-
-
-/**
- * Takes flock(2)'s lock on an open file, unless another process has it; whether it did. The lock is the kernel's, on the
- * open file: it goes when the last process that has it open ends, however that happens.
- */
-async function tryLock(handle) {
-    // Node has no call for it: flock(1) locks the file that it inherits, and the lock stays with it.
-    const child = (0,external_node_child_process_namespaceObject.spawn)('flock', ['--exclusive', '--nonblock', '3'], {
-        stdio: ['ignore', 'ignore', 'ignore', handle.fd],
-        env: childEnvironment(),
-    });
-    return new Promise((resolve, reject) => {
-        child.on('error', (cause) => reject(new SeederError('flock, of util-linux, cannot be run', { cause })));
-        child.on('close', (code) => resolve(code === 0));
-    });
-}
-
-;// CONCATENATED MODULE: ./src/release/folder-lock.ts
-
-
-
-
-/**
- * Does some work on a download while no other run does.
- * @param file the lock, which stays: a lock on a file that is removed locks nothing
- * @throws SeederError when another run is at work on it
- */
-async function withDownloadLock(file, work) {
-    const handle = await (0,promises_namespaceObject.open)(file, 'a', 0o644);
-    try {
-        if (await tryLock(handle))
-            return await work();
-    }
-    finally {
-        await handle.close();
-    }
-    throw new SeederError(`Another run of Seeder is at work on this release (${(0,external_node_path_namespaceObject.basename)(file)} is locked)`, {
-        fix: `wait for it, or see who it is: fuser -v '${file}'`,
-    });
-}
-
-;// CONCATENATED MODULE: ./src/release/part.ts
-
-
-
-/** So many attempts in a row may end without having come further than those before. */
-const part_ATTEMPTS = 5;
-/** Milliseconds before the second of them; each further one waits twice as long. */
-const part_PAUSE_MS = 500;
-/** Bytes after which what has come is put on the disk for good, so that a killed run loses no more than that. */
-const MARK_BYTES = 16 * 1024 * 1024;
-const READ_BYTES = 1024 * 1024;
-/** An error of this machine's disk, which no further attempt mends. */
-class DiskError extends Error {
-}
-/**
- * Downloads a part into its place in a file and compares its digest while it comes: goes on where a connection broke
- * off, begins anew where the server has no Range, and once more when the digest was wrong.
- * @throws SeederError when the bytes do not come, or are wrong twice; what the file system refused; the signal's reason
- */
-async function fetchPart(releases, job, events) {
-    const { part, asset } = job;
-    const first = await new PartDownload(job, events).complete(releases);
-    if (first === part.sha256)
-        return;
-    events.note(`${asset.name}: its sha256 is ${first}, not ${part.sha256}: it is downloaded again`);
-    await events.onDisk(0);
-    const second = await new PartDownload({ ...job, kept: 0 }, events).complete(releases);
-    if (second === part.sha256)
-        return;
-    await events.onDisk(0);
-    throw new SeederError(`${asset.name} was downloaded twice and is wrong: its sha256 is ${second}, the release says ${part.sha256}`, { fix: 'try again later; if it stays so, do not use this release: publish a new version of the image' });
-}
-class PartDownload {
-    #job;
-    #events;
-    #hash = (0,external_node_crypto_namespaceObject.createHash)('sha256');
-    #at = 0;
-    #marked = 0;
-    constructor(job, events) {
-        this.#job = job;
-        this.#events = events;
-    }
-    /** The digest of all of the part's bytes, which are in the file then. */
-    async complete(releases) {
-        await this.#readKept();
-        const { size } = this.#job.part;
-        let furthest = this.#at;
-        let fruitless = 0;
-        while (this.#at < size) {
-            try {
-                await this.#receive(releases);
-            }
-            catch (error) {
-                this.#events.signal.throwIfAborted();
-                if (error instanceof DiskError)
-                    throw error.cause;
-                // What GitHub has refused, it will refuse again; the client has tried often enough.
-                if (error instanceof SeederError)
-                    throw error;
-                fruitless = this.#at > furthest ? 0 : fruitless + 1;
-                furthest = Math.max(furthest, this.#at);
-                if (fruitless === part_ATTEMPTS)
-                    throw this.#failure(error, furthest);
-                if (fruitless > 0) {
-                    const pause = part_PAUSE_MS * 2 ** (fruitless - 1);
-                    await (0,external_node_timers_promises_namespaceObject.setTimeout)(pause, undefined, { signal: this.#events.signal });
-                }
-            }
-        }
-        await this.#job.file.datasync();
-        return this.#hash.digest('hex');
-    }
-    /** The bytes of an earlier run count in the digest, as if they had just come. */
-    async #readKept() {
-        const buffer = Buffer.alloc(READ_BYTES);
-        const { file, offset, kept } = this.#job;
-        while (this.#at < kept) {
-            const length = Math.min(buffer.length, kept - this.#at);
-            const { bytesRead } = await file.read(buffer, 0, length, offset + this.#at);
-            if (bytesRead === 0)
-                break;
-            this.#events.signal.throwIfAborted();
-            this.#take(buffer.subarray(0, bytesRead));
-        }
-        this.#marked = this.#at;
-    }
-    /** One answer of the server, to its end or as far as it goes. */
-    async #receive(releases) {
-        const { asset, part } = this.#job;
-        const { from, bytes } = await releases.download(asset, this.#at);
-        const stop = () => bytes.destroy();
-        this.#events.signal.addEventListener('abort', stop);
-        try {
-            if (from !== 0 && from !== this.#at) {
-                throw new Error(`byte ${this.#at} was asked for, and ${from} came`);
-            }
-            if (from !== this.#at)
-                this.#beginAnew();
-            await this.#store(bytes);
-            this.#events.signal.throwIfAborted();
-            if (this.#at < part.size)
-                throw new Error('the connection ended');
-        }
-        finally {
-            this.#events.signal.removeEventListener('abort', stop);
-            bytes.destroy();
-        }
-    }
-    async #store(bytes) {
-        const { size } = this.#job.part;
-        for await (const chunk of bytes) {
-            // Whatever comes after the part's end is not of it, and is not waited for.
-            const wanted = chunk.subarray(0, size - this.#at);
-            await this.#write(wanted);
-            this.#take(wanted);
-            if (this.#at === size)
-                return;
-            if (this.#at - this.#marked >= MARK_BYTES) {
-                await this.#onDisk();
-                this.#marked = this.#at;
-            }
-        }
-    }
-    #take(chunk) {
-        this.#hash.update(chunk);
-        this.#at += chunk.length;
-        this.#events.onPosition(this.#at);
-    }
-    #beginAnew() {
-        this.#hash = (0,external_node_crypto_namespaceObject.createHash)('sha256');
-        this.#at = 0;
-        // What an earlier mark says is on the disk still is; it is written over with the same bytes.
-        this.#events.onPosition(0);
-    }
-    async #write(chunk) {
-        const { file, offset } = this.#job;
-        for (let done = 0; done < chunk.length;) {
-            const { bytesWritten } = await file
-                .write(chunk, done, chunk.length - done, offset + this.#at + done)
-                .catch(rethrowDiskError);
-            done += bytesWritten;
-        }
-    }
-    async #onDisk() {
-        await this.#job.file.datasync().catch(rethrowDiskError);
-        await this.#events.onDisk(this.#at).catch(rethrowDiskError);
-    }
-    #failure(cause, furthest) {
-        const why = cause instanceof Error ? cause.message || String(cause) : String(cause);
-        const { asset, part } = this.#job;
-        return new SeederError(`${asset.name} could not be downloaded: ${why}; ${furthest} of ${part.size} bytes came, and then ${part_ATTEMPTS} attempts brought no more`, { fix: 'see whether the network is well, and run it again: it goes on where it stopped', cause });
-    }
-}
-function rethrowDiskError(cause) {
-    throw new DiskError('', { cause });
-}
-
-;// CONCATENATED MODULE: ./src/release/room.ts
-
-
-
-
-/** Bytes for the folders, the journal, and what a file system needs for itself. */
-const MARGIN = 16 * 1024 * 1024;
-/**
- * Makes sure that a file system has room for a download, of which a part may be there.
- * @param folder where its files are or will be; it exists
- * @throws SeederError when it has not
- */
-async function requireRoom(folder, contents) {
-    const allocated = await Promise.all(contents.files.map(async ({ name }) => {
-        const found = await (0,promises_namespaceObject.stat)((0,external_node_path_namespaceObject.join)(folder, name)).catch(() => undefined);
-        // Of a file with holes only this much is on the disk; 512 is the unit of `blocks`, whatever the file system.
-        return (found?.blocks ?? 0) * 512;
-    }));
-    const { bavail, bsize } = await (0,promises_namespaceObject.statfs)(folder);
-    const problem = missingRoom(contents.files.map(({ size }) => size), allocated, bavail * bsize);
-    if (problem === undefined)
-        return;
-    throw new SeederError(`${folder} ${problem}`, {
-        fix: 'make room, or set XDG_CACHE_HOME to a folder on another disk; what is there already is kept',
-    });
-}
-/** Why there is not enough room, in words; undefined when there is. All in bytes. */
-function missingRoom(sizes, allocated, free) {
-    const needed = sizes.reduce((sum, size, index) => sum + Math.max(0, size - (allocated[index] ?? 0)), 0);
-    if (needed + MARGIN <= free)
-        return undefined;
-    return `needs ${formatBytes(needed + MARGIN)} more for the download; ${formatBytes(free)} are free`;
-}
-
 ;// CONCATENATED MODULE: ./src/release/fetch.ts
 
 
@@ -44319,12 +43981,6 @@ function missingRoom(sizes, allocated, free) {
 
 
 
-
-
-
-
-/** So many parts of a file come at once. */
-const release_fetch_CONNECTIONS = 4;
 /**
  * Brings a release into `folder`, as `seeder build --out` left it and with the report and the signature: downloads what
  * is missing, goes on where a killed run stopped, verifies each part and each whole file. The folder is there when all
@@ -44371,9 +44027,6 @@ class Fetch {
     #contents;
     #places;
     #options;
-    /** Bytes that are there, by part. */
-    #positions = new Map();
-    #shown = 0;
     constructor(releases, release, contents, places, options) {
         this.#releases = releases;
         this.#release = release;
@@ -44392,12 +44045,13 @@ class Fetch {
             await requireRoom(partial, this.#contents);
             const disk = qcow2Name(this.#contents);
             const small = this.#contents.files.filter(({ name }) => name !== disk);
+            const from = { releases: this.#releases, release: this.#release, journal };
+            const fetch = (file, announce) => fetchFile(from, file, (0,external_node_path_namespaceObject.join)(partial, file.name), { ...this.#options, announce });
             for (const file of small)
-                await this.#fetchFile(file, journal);
+                await fetch(file, false);
             await inspectSmallFiles(partial, this.#contents, this.#options);
-            for (const file of this.#contents.files.filter(({ name }) => name === disk)) {
-                await this.#fetchFile(file, journal, () => this.#announce(file, journal));
-            }
+            for (const file of this.#contents.files.filter(({ name }) => name === disk))
+                await fetch(file, true);
             await putInPlace(this.#places);
         }
         finally {
@@ -44405,114 +44059,10 @@ class Fetch {
         }
         await (0,promises_namespaceObject.rm)(journalFile, { force: true });
     }
-    #announce({ name, size, parts }, journal) {
-        const there = parts.reduce((sum, part) => {
-            const { bytes, done } = journal.of(part);
-            return sum + (done ? part.size : bytes);
-        }, 0);
-        const kept = there === 0 ? '' : `, ${formatBytes(there)} of it are there already`;
-        this.#options.progress.note(`downloading ${name}, ${formatBytes(size)}${kept}`);
-    }
-    /** One file, its parts at their places in it from the beginning. `begin` is called when it is known what is there. */
-    async #fetchFile(file, journal, begin = () => { }) {
-        const path = (0,external_node_path_namespaceObject.join)(this.#places.partial, file.name);
-        const handle = await (0,promises_namespaceObject.open)(path, external_node_fs_namespaceObject.constants.O_RDWR | external_node_fs_namespaceObject.constants.O_CREAT | external_node_fs_namespaceObject.constants.O_NOFOLLOW, 0o644);
-        try {
-            if ((await handle.stat()).size !== file.size) {
-                // It is not what the journal speaks of. The marks go first: a run that is killed in between must not leave a
-                // file of the right size, with nothing in it, and marks that say that it is done.
-                await forget(file, journal);
-                await handle.truncate(file.size);
-            }
-            begin();
-            const isNew = await this.#fetchParts(file, handle, journal);
-            // The digest of a single part is the file's, and has just been computed.
-            if (isNew && file.parts.length === 1)
-                return;
-        }
-        finally {
-            await handle.close();
-        }
-        await this.#verifyWhole(file, path, journal);
-    }
-    /** Whether all of it came in this run. */
-    async #fetchParts(file, handle, journal) {
-        const stop = new AbortController();
-        const signal = AbortSignal.any([stop.signal, this.#options.signal]);
-        const failures = [];
-        let isNew = true;
-        const fetchOne = async ({ part, offset }) => {
-            const { bytes, done } = journal.of(part);
-            if (done || bytes > 0)
-                isNew = false;
-            if (done)
-                return this.#show(file, part, part.size);
-            signal.throwIfAborted();
-            const job = { part, offset, asset: this.#assetOf(part), file: handle, kept: Math.min(bytes, part.size) };
-            await fetchPart(this.#releases, job, {
-                signal,
-                onPosition: (position) => this.#show(file, part, position),
-                onDisk: (position) => journal.mark(part, { bytes: position, done: false }),
-                note: (text) => this.#options.progress.note(text),
-            });
-            await journal.mark(part, { bytes: 0, done: true });
-        };
-        await pMap(partsWithOffsets(file), 
-        // The first failure ends the others, and they are waited for: nobody writes into a closed file.
-        (place) => fetchOne(place).catch((error) => {
-            failures.push(error);
-            stop.abort();
-        }), { concurrency: release_fetch_CONNECTIONS });
-        if (failures.length > 0)
-            throw failures[0];
-        return isNew;
-    }
-    async #verifyWhole(file, path, journal) {
-        const { name, sha256 } = file;
-        const found = await sha256File(path);
-        if (found === sha256)
-            return;
-        // All parts were right once, so the disk has changed or the release is wrong: nothing of the file counts.
-        await forget(file, journal);
-        throw new SeederError(`${name} is complete and wrong: its sha256 is ${found}, the release says ${sha256}`, {
-            fix: 'run it again, which downloads it anew; if it stays so, do not use this release',
-        });
-    }
-    #assetOf(part) {
-        const asset = this.#release.assets.find(({ name }) => name === part.name);
-        if (!asset)
-            throw new SeederError(`the release ${this.#release.tag} has no asset ${part.name}`);
-        return asset;
-    }
-    /** Tells how far it has come, not more often than a person can see. */
-    #show(file, part, position) {
-        this.#positions.set(part.name, position);
-        const done = file.parts.reduce((sum, { name }) => sum + (this.#positions.get(name) ?? 0), 0);
-        if (Math.abs(done - this.#shown) < 1_000_000 && done !== file.size)
-            return;
-        this.#shown = done;
-        this.#options.progress.bytes('downloading', done, file.size);
-    }
-}
-/** Marks all of a file as not there, on the disk for good when it returns. */
-async function forget({ parts }, journal) {
-    for (const part of parts) {
-        const { bytes, done } = journal.of(part);
-        if (done || bytes > 0)
-            await journal.mark(part, { bytes: 0, done: false });
-    }
 }
 /** What a download is of: with other contents nothing of it counts. */
 function contentsDigest(contents) {
     return (0,external_node_crypto_namespaceObject.createHash)('sha256').update(JSON.stringify(contents)).digest('hex');
-}
-function partsWithOffsets({ parts }) {
-    let offset = 0;
-    return parts.map((part) => {
-        const place = { part, offset };
-        offset += part.size;
-        return place;
-    });
 }
 
 ;// CONCATENATED MODULE: ./src/release/deploy.ts
@@ -44585,7 +44135,7 @@ function downloadFolder(cache, repository, tag) {
     return (0,external_node_path_namespaceObject.join)(cache, 'releases', repository, tag);
 }
 /**
- * The options for deploy.sh. Through sudo it takes none that its policy is about: a storage may be asked for there only
+ * The options for deploy.sh. Through sudo it takes none that its policy is about: a storage may be named there only
  * when it is the one that the policy names.
  */
 function deployOptions({ storage, dryRun, script }, policy) {
@@ -44596,7 +44146,7 @@ function deployOptions({ storage, dryRun, script }, policy) {
         return ['--storage', storage, ...options];
     if (storage === policy?.storage)
         return options;
-    throw new UsageError(`the storage ${storage} was asked for; through sudo deploy.sh takes it from ${deployConf}, which ${policy === undefined ? 'cannot be read' : `names ${policy.storage ?? 'none'}`}`, { fix: `leave --storage out; or, as root on the host, write STORAGE=${storage} to ${deployConf}` });
+    throw new UsageError(`the storage ${storage} was requested; through sudo deploy.sh takes it from ${deployConf}, which ${policy === undefined ? 'cannot be read' : `names ${policy.storage ?? 'none'}`}`, { fix: `leave --storage out; or, as root on the host, write STORAGE=${storage} to ${deployConf}` });
 }
 /** What deploy.sh has printed about the image. */
 function deployResult(printed, contents, dryRun) {
@@ -44624,19 +44174,21 @@ function deployResult(printed, contents, dryRun) {
 
 
 
+
 /** Adds `deploy IMAGE [VERSION|promoted|candidate]`. */
 function registerDeployCommand(program, context) {
     program
         .command('deploy')
-        .description('on a Proxmox VE host: download a release and make a template of it')
-        .argument('<image>', 'the image’s name')
-        .argument('[version]', 'a version, `promoted` or `candidate`', 'promoted')
-        .option('--storage <name>', 'where the template’s disks go; as root, or when the host’s policy says the same')
-        .option('--dry-run', 'download it and print the plan; nothing is changed')
-        .option('--deploy-script <file>', 'the deploy.sh to use (default: the installed one)')
-        .option('--keep-download', 'leave the downloaded files in the cache')
-        .option('--repository <owner/name>', 'the repository with the releases (default: $GITHUB_REPOSITORY)')
+        .description('Download a release and make a template of it, on a Proxmox VE host.')
+        .argument('<image>', 'name of the image')
+        .argument('[version]', 'version, `promoted` or `candidate`', 'promoted')
+        .option('--storage <name>', 'put the disks of the template on this storage; as root, or when the policy of the host has the same')
+        .option('--dry-run', 'download the release and print the plan; change nothing')
+        .option('--deploy-script <file>', 'run this deploy.sh (default: the installed one)')
+        .option('--keep-download', 'keep the downloaded files in the cache')
+        .option('--repository <owner/name>', 'read releases from this repository (default: $GITHUB_REPOSITORY)')
         .option('--json', 'print the result as JSON')
+        .addHelpText('after', examples('seeder deploy haproxy --dry-run', 'seeder deploy haproxy 3.0.12-1'))
         .action(async (image, which, { json, ...options }) => {
         const result = await deployCommand({ ...options, image, which }, context());
         print(json ? result : describeDeploy(result, options));
@@ -44767,7 +44319,7 @@ function differing(before, after) {
         ...(before.ids === after.ids ? [] : ['owner']),
     ];
 }
-/** Folders this deep are told apart: `/usr/lib`, `/usr/share/perl5`. */
+/** Folders this deep are distinguished: `/usr/lib`, `/usr/share/perl5`. */
 const DEPTH = 3;
 function folderChanges(before, after) {
     const [was, is] = [sizesOf(before), sizesOf(after)];
@@ -44829,7 +44381,7 @@ const differenceSchema = object({
     ports: object({ opened: names, closed: names }).readonly(),
     /** Not there when the files of either are not known. */
     files: filesDifferenceSchema.optional(),
-    /** Not there when either was not proven. */
+    /** Not there when either was not tested. */
     checks: object({
         before: tallySchema,
         after: tallySchema,
@@ -45004,7 +44556,7 @@ function facts({ commandLine, ports, files }) {
         ...line('Units not masked any more', files?.units.unmasked ?? []),
     ];
 }
-// Of the folders only the largest changes are told.
+// Of the folders only the largest changes are shown.
 const SHOWN_FOLDERS = 10;
 function filesText({ added, removed, changed, folders }) {
     const total = added.length + removed.length + changed.length;
@@ -45050,7 +44602,7 @@ function difference_markdown_packages({ added, removed, changed }) {
 
 ;// CONCATENATED MODULE: ./src/release/difference-text.ts
 
-/** So many files of each kind are named; `--json` has all of them. */
+/** Maximum files of each kind that are named; `--json` has all of them. */
 const difference_text_SHOWN = 30;
 /** A difference for a terminal. */
 function differenceText(difference) {
@@ -45144,7 +44696,7 @@ function readDebianTracker(feed, { suite }) {
 
 
 
-/** What somebody has downloaded, so that it can be told from another one. */
+/** What somebody has downloaded, and what distinguishes it from another download. */
 const downloadSchema = object({
     /** The name of the file or folder. */
     name: schemas_string(),
@@ -45223,7 +44775,7 @@ function newestDate(texts) {
     }
     return Number.isFinite(newest) ? new Date(newest).toISOString() : null;
 }
-/** Distributions tell of vulnerabilities every day: what is older than this many days lacks some. */
+/** Distributions report vulnerabilities every day: what is older than this many days lacks some. */
 const FRESH_DAYS = 7;
 /** How many days old a download is at least, when those are too many; undefined while it is fresh. */
 function staleDays({ date, written }, now) {
@@ -45340,7 +44892,7 @@ function advisoriesOf(documents, release) {
     return { kind: 'Debian security tracker', date: null, found: readDebianTracker(tracker.data, release) };
 }
 /**
- * Why these feeds tell nothing: none of them says anything of the release, and that they know no vulnerability would mean
+ * Why these feeds say nothing: none of them says anything of the release, and that they know no vulnerability would mean
  * nothing. Undefined when one does.
  */
 function silenceOf({ release, feeds }) {
@@ -45586,42 +45138,42 @@ function keyOf({ id, source }) {
     return `${id} ${source}`;
 }
 
-;// CONCATENATED MODULE: ./src/scan/told.ts
+;// CONCATENATED MODULE: ./src/scan/summary.ts
 
 /** What is known, in words without any markup; who shows it sees to that. */
 /** `12 known vulnerabilities, 3 fixed by a newer package, 1 exploited; 2 more are not examined yet`. */
-function tellCounts({ total, fixable, exploited, undetermined }) {
+function describeCounts({ total, fixable, exploited, undetermined }) {
     const open = undetermined > 0 ? `; ${undetermined} more are not examined yet` : '';
-    return `${total} known vulnerabilities, ${fixable} fixed by a newer package, ${tellExploited(exploited)}${open}`;
+    return `${total} known vulnerabilities, ${fixable} fixed by a newer package, ${describeExploited(exploited)}${open}`;
 }
 /** The same, for a cell of a table. */
-function told_tellShortly({ total, fixable, exploited }) {
+function summary_describeBriefly({ total, fixable, exploited }) {
     const parts = [
         ...(fixable > 0 ? [`${fixable} fixable`] : []),
         ...(exploited ? [`${exploited} exploited`] : []),
     ];
     return parts.length > 0 ? `${total} (${parts.join(', ')})` : `${total}`;
 }
-function tellExploited(exploited) {
+function describeExploited(exploited) {
     return exploited === null ? 'not known which are exploited' : `${exploited} known to be exploited`;
 }
 // Distributions have five or six. What has more is not about urgency.
 const MOST_URGENCIES = 10;
-/** `2 high, 5 not yet assigned`; empty when no feed has urgencies. `mark` makes a name what may stand where it is told. */
-function tellUrgencies({ urgency }, mark = (name) => name) {
+/** `2 high, 5 not yet assigned`; empty when no feed has urgencies. `mark` makes a name what may stand where it is shown. */
+function describeUrgencies({ urgency }, mark = (name) => name) {
     return Object.entries(urgency)
         .slice(0, MOST_URGENCIES)
         .map(([name, count]) => `${count} ${mark(name)}`)
         .join(', ');
 }
-/** A feed or catalog, so that it can be told from another one. */
-function tellDownload(one) {
+/** A feed or catalog, with what distinguishes it from another one. */
+function describeDownload(one) {
     const kind = 'kind' in one ? `${one.kind}, ${one.entries} entries for this release` : 'exploited ones';
     const date = one.date === null ? `written ${day(one.written)}, no date of its own` : `of ${day(one.date)}`;
     return `${one.name} (${kind}, ${date}), sha256 ${one.sha256}`;
 }
-/** What is too old to tell all, a line each. */
-function tellStale({ feeds, catalog, scanned }) {
+/** What is too old to be complete, a line each. */
+function describeStale({ feeds, catalog, scanned }) {
     return [...feeds, ...(catalog ? [catalog] : [])].flatMap((one) => {
         const days = staleDays(one, scanned);
         if (days === undefined)
@@ -45637,7 +45189,7 @@ function day(date) {
 
 
 
-// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup. So many are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds.
+// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup. Maximum that are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds.
 const known_markdown_SHOWN = 20;
 /** What is known, in Markdown. `against` says what the older one is. */
 function describeKnown(known, against) {
@@ -45645,22 +45197,22 @@ function describeKnown(known, against) {
         return `Not scanned: ${markdown_plain(known.reason)}.`;
     const { now, changes } = known;
     const { counts, feeds, catalog, notScanned } = now;
-    const urgencies = tellUrgencies(counts, code);
+    const urgencies = describeUrgencies(counts, code);
     const sources = [...feeds, ...(catalog ? [catalog] : [])];
     return [
-        `${markdown_plain(tellCounts(counts))}.${urgencies === '' ? '' : ` By urgency: ${urgencies}.`}`,
-        ...tellStale(now).map((line) => `**Stale**: ${markdown_plain(line)}.`),
+        `${markdown_plain(describeCounts(counts))}.${urgencies === '' ? '' : ` By urgency: ${urgencies}.`}`,
+        ...describeStale(now).map((line) => `**Stale**: ${markdown_plain(line)}.`),
         ...(changes
             ? [compared(changes, against)]
             : [`Not compared: there is no ${against} version whose packages of this release are known.`]),
         ...worst(known),
         ...(notScanned.length > 0 ? [`In no feed of this kind: ${notScanned.map(code).join(', ')}`] : []),
-        `<sub>${sources.map((one) => code(tellDownload(one))).join('; ')}</sub>`,
+        `<sub>${sources.map((one) => code(describeDownload(one))).join('; ')}</sub>`,
     ].join('\n\n');
 }
 /** The same, for a cell of a table. */
 function describeShortly(known) {
-    return known.isScanned ? plain(tellShortly(known.now.counts)) : 'not scanned';
+    return known.isScanned ? plain(describeBriefly(known.now.counts)) : 'not scanned';
 }
 function compared({ before, gone, stayed, came }, against) {
     const line = `The ${against} one has ${before.total}: ${gone.length} went away, ${stayed.length} stayed, ${came.length === 0 ? 'none came' : `**${came.length} came**`}.`;
@@ -45668,8 +45220,8 @@ function compared({ before, gone, stayed, came }, against) {
 }
 /** Those that somebody should do something about, beside those that came. */
 function worst({ now, changes }) {
-    const told = new Set(changes?.came.map(keyOf));
-    const some = now.vulnerabilities.filter((one) => (one.exploited || one.fixed !== null) && !told.has(keyOf(one)));
+    const shown = new Set(changes?.came.map(keyOf));
+    const some = now.vulnerabilities.filter((one) => (one.exploited || one.fixed !== null) && !shown.has(keyOf(one)));
     return section('Exploited, or fixed by a newer package', some);
 }
 function section(title, some, open = false) {
@@ -45692,7 +45244,7 @@ function section(title, some, open = false) {
 ;// CONCATENATED MODULE: ./src/scan/known-text.ts
 
 
-/** So many of each kind are named; `--json` has all of them. */
+/** Maximum of each kind that are named; `--json` has all of them. */
 const known_text_SHOWN = 30;
 /** What is known of an image, for a terminal; all of it. */
 function scanText(name, result) {
@@ -45741,13 +45293,13 @@ function vulnerabilityTable(some) {
 }
 function footOf(name, result) {
     const { counts, notScanned, feeds, catalog } = result;
-    const urgencies = tellUrgencies(counts);
+    const urgencies = describeUrgencies(counts);
     return [
-        `${name}: ${tellCounts(counts)}`,
+        `${name}: ${describeCounts(counts)}`,
         ...(urgencies === '' ? [] : [`by urgency: ${urgencies}`]),
         ...(notScanned.length > 0 ? [`in no feed of this kind: ${notScanned.join(', ')}`] : []),
-        ...[...feeds, ...(catalog ? [catalog] : [])].map(tellDownload),
-        ...tellStale(result).map((line) => `stale: ${line}`),
+        ...[...feeds, ...(catalog ? [catalog] : [])].map(describeDownload),
+        ...describeStale(result).map((line) => `stale: ${line}`),
     ];
 }
 
@@ -45788,6 +45340,7 @@ async function readExploited(path) {
 
 
 
+
 /** What is known of an image. */
 const imageScanSchema = object({ image: schemas_string(), version: schemas_string(), ...scanResultSchema.unwrap().shape })
     .readonly();
@@ -45795,16 +45348,17 @@ const imageScanSchema = object({ image: schemas_string(), version: schemas_strin
 function registerScanCommand(program) {
     program
         .command('scan')
-        .description('look up an image’s packages in a feed of known vulnerabilities, without any network')
-        .argument('<dir>', 'the folder of a build or a download')
+        .description('Look up the packages of an image in a feed of known vulnerabilities, without any network.')
+        .argument('<dir>', 'folder of a build or a download')
         .addOption(feedOption().makeOptionMandatory())
         .addOption(exploitedOption())
-        .addOption(new option_Option('--fail-on <which>', 'exit 1 when there is such a one').choices([
+        .addOption(new option_Option('--fail-on <which>', 'exit with 1 when there is such a vulnerability').choices([
         'any',
         'fixable',
         'exploited',
     ]))
-        .option('--json', 'print it as JSON')
+        .option('--json', 'print JSON')
+        .addHelpText('after', examples('seeder scan out/haproxy --feed debian.json'))
         .action(async (folder, flags) => {
         const result = await scanCommand(folder, flags);
         const { image, version, ...found } = result;
@@ -45813,10 +45367,10 @@ function registerScanCommand(program) {
     });
 }
 function feedOption() {
-    return new option_Option('--feed <path>', 'the Debian security tracker’s JSON, or vulnerabilities in OSV’s form (file or folder); more than once, all count').argParser((path, before) => [...(before ?? []), path]);
+    return new option_Option('--feed <path>', 'read the JSON of Debian’s security tracker, or vulnerabilities in OSV’s form (file or folder); may be repeated').argParser((path, before) => [...(before ?? []), path]);
 }
 function exploitedOption() {
-    return new option_Option('--exploited <file>', 'CISA’s catalog of known exploited vulnerabilities');
+    return new option_Option('--exploited <file>', 'read CISA’s catalog of known exploited vulnerabilities');
 }
 /** Looks up what is in a build. Throws SeederError when it has no bill of materials, or no feed is about its release. */
 async function scanCommand(folder, options) {
@@ -45895,6 +45449,7 @@ function requireNone({ counts, image, version }, { failOn }) {
 
 
 
+
 /** What is different, and what the changed packages say of it themselves. */
 const diffSchema = object({
     ...differenceSchema.unwrap().shape,
@@ -45907,14 +45462,15 @@ const diffSchema = object({
 function registerDiffCommand(program, context) {
     program
         .command('diff')
-        .description('show what is different between two versions of an image: packages, files, sizes, ports, checks')
+        .description('Show the differences of two versions of an image: packages, files, sizes, ports, checks.')
         .argument('<a>', 'the older: the folder of a build or a download, a tag, IMAGE:promoted or IMAGE:candidate')
         .argument('<b>', 'the newer, in the same way')
-        .option('--repository <owner/name>', 'the repository with the releases (default: GITHUB_REPOSITORY)')
+        .option('--repository <owner/name>', 'read releases from this repository (default: $GITHUB_REPOSITORY)')
         .addOption(feedOption())
         .addOption(exploitedOption())
-        .option('--markdown', 'print it as Markdown')
-        .addOption(new option_Option('--json', 'print it as JSON').conflicts('markdown'))
+        .option('--markdown', 'print Markdown')
+        .addOption(new option_Option('--json', 'print JSON').conflicts('markdown'))
+        .addHelpText('after', examples('seeder diff haproxy:promoted out/haproxy'))
         .action(async (a, b, options) => {
         const result = await diffCommand(a, b, options, context());
         const shown = options.json
@@ -45939,7 +45495,7 @@ async function diffCommand(a, b, { repository, ...feeds }, context, env = proces
         requireKnown(vulnerabilities);
     return { ...compared, vulnerabilities };
 }
-/** Compares two versions, and asks the packages that changed what they say of it. Throws SeederError for two images. */
+/** Compares two versions, and reads what the changelogs of changed packages say. Throws SeederError for two images. */
 async function compareFinished(before, after, { cache }) {
     if (before.manifest.image !== after.manifest.image) {
         throw new SeederError(`the older is of ${before.manifest.image}, and the newer of ${after.manifest.image}`, {
@@ -46001,6 +45557,7 @@ function markdown(result) {
 
 
 
+
 /** What `inspect DIR --json` prints of a build. */
 const inspectedBuildSchema = object({
     manifest: manifestSchema,
@@ -46043,15 +45600,16 @@ const inspectedImageSchema = object({
         object({ problem: schemas_string() }),
     ]),
 });
-/** Adds `inspect IMAGE|DIR`: what a definition asks for and has locked, or what a finished build is. */
+/** Adds `inspect IMAGE|DIR`: what a definition requests and has locked, or what a finished build is. */
 function registerInspectCommand(program, context) {
     program
         .command('inspect')
-        .description('show a definition and its lock, or a finished build and whether its files are intact')
-        .argument('<image|dir>', 'an image’s name, or the folder of a build')
-        .option('--base <name>', 'with an image: on another base than its own')
-        .option('--line <minor>', 'with an image: another line than its newest')
-        .option('--json', 'print it as JSON')
+        .description('Show a definition and its lock, or a finished build and whether its files are intact.')
+        .argument('<image|dir>', 'name of an image, or folder of a build')
+        .option('--base <name>', 'with an image: show it on this base, not on its own')
+        .option('--line <minor>', 'with an image: show this line, not the newest')
+        .option('--json', 'print JSON')
+        .addHelpText('after', examples('seeder inspect haproxy', 'seeder inspect out/haproxy --json'))
         .action(async (subject, options) => {
         const isFolder = (0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_namespaceObject.join)(subject, 'SHA256SUMS'));
         if (!isFolder && /[/.]/.test(subject)) {
@@ -46081,10 +45639,10 @@ async function inspectImage(image, json) {
     const { packages, artifacts, version, epoch } = lock.found;
     print(`  version   ${version}`);
     print(`  lock      ${lockDigest(lock.found)}, ${new Date(epoch * 1000).toISOString()}`);
-    print(`  packages  ${packages.length}, of which these are asked for:\n`);
-    const asked = new Set(requestedPackages(image));
+    print(`  packages  ${packages.length}, of which these are requested:\n`);
+    const requested = new Set(requestedPackages(image));
     const rows = packages
-        .filter((one) => asked.has(one.name))
+        .filter((one) => requested.has(one.name))
         .map((one) => [one.name, one.version, one.archive])
         .concat(artifacts.map((one) => [one.name, one.version, 'artifact']));
     print(formatTable(['package', 'version', 'archive'], rows));
@@ -46204,10 +45762,10 @@ async function pinRepositories(apt, repositories) {
         const own = trimSlashes(apt.mirrors.get(name)?.mirror ?? '');
         const [, origin, label] = targets.find(([uri = '']) => trimSlashes(uri) === own) ?? [];
         // apt leaves the variable's name in place where an index does not say.
-        const told = [origin, label].every((one) => one !== undefined && /^[^$,]+$/.test(one));
+        const known = [origin, label].every((one) => one !== undefined && /^[^$,]+$/.test(one));
         const shared = targets.some(([uri = '', o, l]) => trimSlashes(uri) !== own && o === origin && l === label);
         // Without a name of its own it cannot be pinned; what comes from where is checked after resolving in any case.
-        if (!told || shared)
+        if (!known || shared)
             return [];
         const pin = `Pin: release o=${origin},l=${label}`;
         return [
@@ -46407,9 +45965,9 @@ async function fetchText(what, url) {
 
 
 /**
- * Asks the archives what is newest and resolves an image's packages, artifacts and tools to exact files. Works in
+ * Reads what is newest in the archives and resolves an image's packages, artifacts and tools to exact files. Works in
  * `scratch`, an empty folder. `mirrors` are base URLs per archive, ending in a slash. Needs the network; nothing else
- * in Seeder asks an archive.
+ * in Seeder reads an archive.
  * Throws SeederError when an index cannot be read, its signature does not verify, a package or an artifact does not
  * exist or is not what it should be.
  */
@@ -46463,7 +46021,7 @@ function upstreamVersion(version) {
         .replace(/-[^-]*$/, '')
         .replace(/[+~].*$/, '');
 }
-/** apt was told which packages a repository may provide; this makes sure that it kept to it. */
+/** apt is configured with the packages that a repository may provide; this checks the result. */
 function checkOrigins(image, packages) {
     for (const { name, packages: own } of image.repositories) {
         for (const one of packages) {
@@ -46521,6 +46079,7 @@ async function withScratch(parent, work) {
 
 
 
+
 /** What `lock --json` prints. */
 const lockResultSchema = object({
     file: schemas_string(),
@@ -46529,7 +46088,7 @@ const lockResultSchema = object({
     /** What differs from the lock that was there, a line each. */
     changes: array(schemas_string()).readonly(),
 });
-/** Asks the archives what is newest and writes the lock of an image. Throws as `loadImage` and `resolveLock` do. */
+/** Reads what is newest in the archives and writes the lock of an image. Throws as `loadImage` and `resolveLock` do. */
 async function lockCommand(request, context) {
     const image = await loadImage(context.project(), request.image, request);
     const progress = context.progress();
@@ -46544,15 +46103,16 @@ async function lockCommand(request, context) {
     progress.done();
     return { file: image.lockFile, lock, changes: describeChanges(before, lock) };
 }
-/** Adds `lock IMAGE`: asks the archives what is newest and writes the image's lock. */
+/** Adds `lock IMAGE`: reads what is newest in the archives and writes the image's lock. */
 function registerLockCommand(program, context) {
     program
         .command('lock')
-        .description('resolve an image to exact package files and write its lock')
-        .argument('<image>', 'the image’s name, a folder below images/')
-        .option('--base <name>', 'lock it on another base than its own')
-        .option('--line <minor>', 'lock another line than the newest, as in 3.6')
+        .description('Resolve an image to exact package files and write its lock.')
+        .argument('<image>', 'name of the image, a folder below images/')
+        .option('--base <name>', 'lock it on this base, not on its own')
+        .option('--line <minor>', 'lock this line, not the newest, for example 3.6')
         .option('--json', 'print the result as JSON')
+        .addHelpText('after', examples('seeder lock haproxy'))
         .action(async (image, options) => {
         const { file, lock, changes } = await lockCommand({ ...options, image }, context());
         if (options.json) {
@@ -46635,7 +46195,7 @@ function hostCommands(lock) {
         },
     };
 }
-/** So many bytes say why something failed. */
+/** Maximum bytes of the reason of a failure. */
 const MOST_WORDS = 500;
 /** What a failed command says about why. It may be one in a guest: all of it is in sight, on one line. */
 function lastWords({ code, stdout, stderr }) {
@@ -46643,7 +46203,7 @@ function lastWords({ code, stdout, stderr }) {
     // A wrong option is answered with the reason first, and then how the command is used.
     const usage = /^(400 Parameter verification failed\.|qm |pvesm |pvesh )/;
     const said = lines(stderr).findLast((line) => !usage.test(line)) ?? lines(stdout).at(-1) ?? `exit status ${code}`;
-    // A job tells how its tool ended, and the tool itself, among the progress, what was wrong.
+    // A job says how its tool ended, and the tool itself, among the progress, what was wrong.
     const tool = lines(`${stdout}\n${stderr}`).findLast((line) => line.startsWith('qemu-img: '));
     return bounded(oneLine(tool === undefined || tool === said ? said : `${said} (${tool})`), MOST_WORDS);
 }
@@ -46884,16 +46444,16 @@ async function readVolumes(host) {
     return found;
 }
 /**
- * The storage that snippets are kept on: the one that is asked for, else the only one there is, else `local`.
+ * The storage that snippets are kept on: the one that is named, else the only one there is, else `local`.
  * @throws UsageError when it is not there, or which one is meant is not clear
  */
-function chooseSnippetStorage(storages, asked) {
+function chooseSnippetStorage(storages, named) {
     const names = storages.map(({ name }) => name);
     const fix = 'allow it on one, as in: pvesm set local --content images,snippets,… (all that it holds already, too)';
-    if (asked !== undefined) {
-        if (names.includes(asked))
-            return asked;
-        throw new UsageError(`The storage ${asked} holds no snippets on this host`, {
+    if (named !== undefined) {
+        if (names.includes(named))
+            return named;
+        throw new UsageError(`The storage ${named} holds no snippets on this host`, {
             fix: names.length > 0 ? `use one of ${names.join(', ')}` : fix,
         });
     }
@@ -47003,7 +46563,7 @@ function currentTemplate(image, node, guests, entries) {
     const guest = guests.find((one) => one.vmid === template.vmid);
     if (![...(guest?.settings.values() ?? [])].some((value) => /[-:]cloudinit\b/.test(value))) {
         throw new SeederError(`The template of ${image}, VM ${template.vmid}, has no cloud-init drive`, {
-            fix: `deploy it anew, or add one: qm set ${template.vmid} --ide2 STORAGE:cloudinit`,
+            fix: `deploy it again, or add one: qm set ${template.vmid} --ide2 STORAGE:cloudinit`,
         });
     }
     return template;
@@ -47032,7 +46592,7 @@ function parseSize(text) {
 
 /** The tags of every node; its role is the third one. */
 const nodeTags = ['seeder', 'node'];
-/** The description of a node's VM, with the line that proves it ours. */
+/** The description of a node's VM, with the line that marks it as ours. */
 function describeNode(entry) {
     return [
         `${entry.role} ${entry.name}, a clone of template ${entry.template.vmid} (${entry.template.version}), made by \`seeder node\`.`,
@@ -47079,7 +46639,7 @@ function isHusk({ settings, description }) {
 
 
 
-/** Looks for an entry's VM anew. */
+/** Looks for the VM of an entry again. */
 async function findMachine(entry, node) {
     return sortOut(entry, node, await readGuests());
 }
@@ -47471,7 +47031,7 @@ function parseMembers(text) {
         return name !== undefined && address !== undefined && is !== undefined ? [{ name, address, is }] : [];
     });
 }
-/** Asks one node after the other for its cluster; undefined when none of them knows one. */
+/** Queries one node after the other for its cluster; undefined when none of them knows one. */
 async function findCluster(host, nodes) {
     for (const via of nodes) {
         const said = await guestExec(host, via.vmid, [etcd_program, 'members'], listSeconds).catch(() => undefined);
@@ -47480,7 +47040,7 @@ async function findCluster(host, nodes) {
     }
     return undefined;
 }
-/** The nodes that can be asked for a cluster. */
+/** The nodes that can be queried for a cluster. */
 function etcdNodes(entries, except) {
     return entries.filter(({ name, role, state }) => role === 'etcd' && ['created', 'starting'].includes(state) && !except.includes(name));
 }
@@ -47727,13 +47287,13 @@ async function leaveCluster(work, entries, chosen, force) {
         });
     }
 }
-/** When no other member can be asked, only the whole cluster may go, and only by force. */
+/** When no other member can be reached, only the whole cluster may go, and only by force. */
 async function requireWholeCluster(work, members, force) {
     const cluster = await findCluster(work.host, members);
     const others = cluster?.members.filter(({ address }) => !members.some((one) => mainAddress(one) === address)) ?? [];
     if (others.length > 0) {
         const names = others.map(({ name }) => name).join(', ');
-        throw new SeederError(`The cluster has other members that cannot be asked: ${names}`, {
+        throw new SeederError(`The cluster has other members that cannot be reached: ${names}`, {
             fix: 'start them, or destroy them with the others',
         });
     }
@@ -47765,11 +47325,11 @@ function proxmoxNode(pve = pveFolder) {
         fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
     });
 }
-/** Reads everything; nothing is changed. `asked` is the storage for snippets, if one was named. */
-async function readFacts(host, ledger, platform, asked) {
+/** Reads everything; nothing is changed. `named` is the storage for snippets, if one was named. */
+async function readFacts(host, ledger, platform, named) {
     const node = proxmoxNode();
     const storages = parseStorages(await host.output(['pvesm', 'status', '--content', 'snippets']));
-    const storage = chooseSnippetStorage(storages, asked);
+    const storage = chooseSnippetStorage(storages, named);
     return {
         node,
         platform,
@@ -48385,7 +47945,7 @@ function haproxyValues(sources) {
         }));
     };
     return {
-        // Only the cluster's CA tells an API server from another machine.
+        // Only the CA of the cluster distinguishes an API server from another machine.
         API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
         NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
         ...(peers.length > 0 && given.VIP !== ''
@@ -48433,7 +47993,7 @@ function kubernetesValues({ platform, role, self, fellows, given }) {
 
 const key = 'VRRP_PEERS';
 /**
- * Tells load balancers that are there who the others are: one that nobody talks to would take the VIPs, too. Their vendor
+ * Gives running load balancers their new peers: one that nobody talks to would take the VIPs, too. Their vendor
  * data is changed for the next boot, and what runs reloads keepalived. Those whose peers the operator chose stay as they
  * are, and so does the last one of a pair. May be called again at any time.
  */
@@ -48482,7 +48042,7 @@ async function changeRunning(work, entry, line, timeoutMs) {
     await guestOutput(host, entry.vmid, ['/bin/bash', '-euc', apply, 'seeder', line], 120);
     await awaitReady(host, entry, timeoutMs);
 }
-/** What a load balancer has told its pair about itself, for the one that takes its place. */
+/** What the pair of a load balancer has of it, for the one that replaces it. */
 async function ownPriority({ role, snippet }) {
     if (role !== 'haproxy')
         return {};
@@ -49102,17 +48662,17 @@ function dataDiskCommand(request, template, vmid, gib) {
 const neighbours = array(object({ dst: schemas_string(), lladdr: schemas_string().optional(), state: array(schemas_string()).default([]) }));
 /**
  * Which of these addresses somebody has, although nobody is known to: a machine that is not of this cluster. The host
- * asks on the bridge, where it needs no address of its own: it is enough that ARP finds somebody. Who does not answer
+ * sends its requests on the bridge, where it needs no address of its own: it is enough that ARP finds somebody. Who does not answer
  * within a second may still be there.
  */
 async function answeringAddresses(host, places) {
-    const asked = await Promise.all(places.map(async ({ bridge, address }) => {
-        // What the host remembers is used without asking again, and for some seconds it stays unclear whether it holds.
+    const answered = await Promise.all(places.map(async ({ bridge, address }) => {
+        // What the host remembers is used without another request, and for some seconds it stays unclear whether it holds.
         await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', bridge]);
         const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address]);
         return code === 0 || (await isReachable(host, bridge, address));
     }));
-    return places.filter((_, index) => asked[index]).map(({ address }) => address);
+    return places.filter((_, index) => answered[index]).map(({ address }) => address);
 }
 async function isReachable(host, bridge, address) {
     const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge]);
@@ -49125,7 +48685,7 @@ async function isReachable(host, bridge, address) {
 
 
 /**
- * What no request may ask for.
+ * What no request may contain.
  * @throws UsageError
  */
 function checkRequest(request) {
@@ -49255,7 +48815,7 @@ function parseCertificate(file, block) {
     }
     catch (cause) {
         throw new UsageError(`${file} has a certificate that cannot be read`, {
-            fix: 'export it anew, as PEM',
+            fix: 'export it again, as PEM',
             cause,
         });
     }
@@ -49452,7 +49012,7 @@ async function clusterFor(host, facts, request, names) {
         members: joinedMembers(cluster, placement),
     });
 }
-/** The members that a new one asks, and itself. */
+/** The members that a new one queries, and itself. */
 function joinedMembers(cluster, placement) {
     const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : [];
     const started = cluster.members.filter(({ name, address }) => name !== '-' && !own.some((one) => one.address === address || one.name === name));
@@ -49537,8 +49097,8 @@ function showPlan(plan, start) {
 function startCommands({ entry, start, joinsBy }) {
     if (joinsBy === undefined)
         return [start];
-    const ask = (argv) => guestCommand(joinsBy, argv, patienceSeconds);
-    return [ask(addCommand(entry)), start, ask(promoteCommand(entry.name))];
+    const inMember = (argv) => guestCommand(joinsBy, argv, patienceSeconds);
+    return [inMember(addCommand(entry)), start, inMember(promoteCommand(entry.name))];
 }
 /** The plan for a person: the file with its content, and the commands as they could be pasted. */
 function planText(shown) {
@@ -49672,7 +49232,7 @@ function hints(entry, old) {
         return [];
     return entry.role === 'etcd'
         ? [`Give the API servers ${mainAddress(entry)} in the place of ${old}: --etcd-servers.`]
-        : [`Load balancers that have ${old} as a backend keep asking for it: replace them when it suits.`];
+        : [`Load balancers that have ${old} as a backend keep sending to it: replace them when it suits.`];
 }
 
 ;// CONCATENATED MODULE: ./src/pki/privacy.ts
@@ -49805,7 +49365,7 @@ async function openFolder(named, create, uid) {
     }
     return folder;
 }
-/** Git itself would not tell: it does not look into a checkout that belongs to another user. */
+/** Git itself does not say so: it does not look into a checkout that belongs to another user. */
 function refuseCheckout(folder) {
     for (let at = folder;; at = (0,external_node_path_namespaceObject.dirname)(at)) {
         if ((0,external_node_fs_namespaceObject.existsSync)((0,external_node_path_namespaceObject.join)(at, '.git'))) {
@@ -49838,7 +49398,7 @@ const authorityNames = ['etcd-ca', 'kubernetes-ca', 'front-proxy-ca'];
 /** The kinds of certificates that the images take. */
 const kindNames = ['etcd-member', 'apiserver-etcd-client', 'etcd-client'];
 const profiles = {
-    // A member serves others, and asks others itself.
+    // A member serves others, and is a client of others itself.
     'etcd-member': {
         ...{ authority: 'etcd-ca', file: 'etcd', addressed: true },
         usages: ['serverAuth', 'clientAuth'],
@@ -49912,7 +49472,7 @@ function commonNameOf({ kind, name }) {
 }
 /** The subject's alternative names, DNS names first. None for a client, which nobody looks up. */
 function alternativeNames({ name, address }) {
-    // First boot and the operator's command ask the member on its own machine.
+    // First boot and the operator's command query the member on its own machine.
     return address === undefined ? [] : [name, 'localhost', address, '127.0.0.1'];
 }
 /** The X.509 extensions of a CA, as in openssl's configuration. It signs leaves and no other CA. */
@@ -50039,7 +49599,7 @@ function publicKeyHash(certificate) {
     return `sha256:${(0,external_node_crypto_namespaceObject.createHash)('sha256').update(key).digest('hex')}`;
 }
 /**
- * What a certificate was asked for with, read from itself.
+ * The request that a certificate was made for, read from itself.
  * @returns undefined when it is not what is issued under this name today
  */
 function requestOf({ name, kind, certificate }) {
@@ -50072,7 +49632,7 @@ function shortDate(date) {
 function daysLeft(certificate, now) {
     return Math.floor((certificate.validToDate.getTime() - now.getTime()) / judgement_day);
 }
-/** Whether a certificate has expired, or will before so many days are over. */
+/** Whether a certificate has expired, or will within this number of days. */
 function expiresWithin(certificate, now, days) {
     return certificate.validToDate.getTime() <= now.getTime() + days * judgement_day;
 }
@@ -50120,8 +49680,8 @@ function authorityFix({ exists, damage }) {
         ? 'see "Replacing a CA" in docs/operations.md'
         : 'restore the folder from a backup; without one remove it, and nothing that this CA has signed counts any more';
 }
-/** Looks at one certificate; one that expires within so many days is a problem. */
-function judgement_judge(entry, inventory, now, within) {
+/** Looks at one certificate; one that expires within this number of days is a problem. */
+function judge(entry, inventory, now, within) {
     const { name, kind, certificate } = entry;
     const left = certificate && daysLeft(certificate, now);
     const soon = certificate && expiresWithin(certificate, now, within)
@@ -50210,7 +49770,7 @@ async function makePair(plan, signer, scratch) {
     const made = await openssl(signArguments(plan, signer), scratch, request);
     return { certificate: readMade(made, plan, publicKey, serial), key };
 }
-/** The certificate as PEM, when it is the one that was asked for. */
+/** The certificate as PEM, when it is the requested one. */
 function readMade(text, plan, publicKey, serial) {
     let made;
     try {
@@ -50239,11 +49799,11 @@ function unexpected(found, cause) {
 const installFix = 'run scripts/setup.sh, which installs openssl 3, and see which one is the first on PATH';
 /** @throws SeederError when there is no openssl, or one that is older than 3.0 */
 async function requireOpenssl() {
-    const asked = await child_process_execa('openssl', ['version'], { reject: false, stdin: 'ignore' });
-    if (asked.exitCode === 0 && /^OpenSSL ([3-9]|\d\d)\./.test(asked.stdout))
+    const version = await child_process_execa('openssl', ['version'], { reject: false, stdin: 'ignore' });
+    if (version.exitCode === 0 && /^OpenSSL ([3-9]|\d\d)\./.test(version.stdout))
         return;
-    const found = asked.exitCode === 0 ? asked.stdout.trim() : (asked.stderr?.trim() ?? '');
-    throw new SeederError(`openssl 3 signs the certificates, and cannot be used here: ${found.split('\n').at(-1) || asked.shortMessage}`, { fix: installFix });
+    const found = version.exitCode === 0 ? version.stdout.trim() : (version.stderr?.trim() ?? '');
+    throw new SeederError(`openssl 3 signs the certificates, and cannot be used here: ${found.split('\n').at(-1) || version.shortMessage}`, { fix: installFix });
 }
 /** Runs openssl in the scratch folder, with no configuration but the one that is there; returns what it printed. */
 async function openssl(argv, scratch, input = '') {
@@ -50509,7 +50069,7 @@ async function issue(place, request, terms) {
     });
 }
 /**
- * Issues certificates anew, for the same names and addresses, each with a new key. Each old one stays until the new one
+ * Issues certificates again, for the same names and addresses, each with a new key. Each old one stays until the new one
  * is complete.
  * @throws UsageError for a name that nobody has
  * @throws SeederError when one of them cannot be renewed: then none is
@@ -50736,16 +50296,18 @@ async function node_options_readText(file, option) {
 
 
 
+
 /** Adds `node plan|create|list|destroy|replace`. */
 function registerNodeCommand(program, context) {
     const node = program
         .command('node')
-        .description('make nodes from templates; on the Proxmox VE host, as root');
-    withMakeOptions(node.command('plan').argument('<name...>', 'the nodes’ names'))
-        .description('print the files and commands that `create` would write and run; nothing is changed')
-        .requiredOption('--role <role>', `one of ${roleNames.join(', ')}`, roleName)
-        .option('--no-start', 'as with `create`')
-        .option('--json', 'print it as JSON')
+        .description('Create, replace and destroy nodes, on the Proxmox VE host, as root.');
+    withMakeOptions(node.command('plan').argument('<name...>', 'names of the nodes'))
+        .description('Print the files and commands that `create` would write and run; change nothing.')
+        .requiredOption('--role <role>', `give them this role: ${roleNames.join(', ')}`, roleName)
+        .option('--no-start', 'plan nodes that are left stopped')
+        .option('--json', 'print JSON')
+        .addHelpText('after', examples('seeder node plan w4 --role worker'))
         .action(async (names, flags) => {
         const { facts, host } = await survey(context(), flags, undefined);
         const request = await node_options_requestOf(names, flags.role, flags);
@@ -50755,11 +50317,12 @@ function registerNodeCommand(program, context) {
         const shown = making.plans.map((plan) => showPlan(plan, flags.start));
         print(flags.json ? shown : [...presentText(making), ...shown.map(planText)].join('\n\n'));
     });
-    withMakeOptions(node.command('create').argument('<name...>', 'the nodes’ names'))
-        .description('make nodes, start them, and wait until they are ready; run again, it goes on')
-        .requiredOption('--role <role>', `one of ${roleNames.join(', ')}`, roleName)
+    withMakeOptions(node.command('create').argument('<name...>', 'names of the nodes'))
+        .description('Create nodes, start them, and wait until they are ready. A second run continues.')
+        .requiredOption('--role <role>', `give them this role: ${roleNames.join(', ')}`, roleName)
         .option('--no-start', 'leave the nodes stopped')
         .option('--json', 'print the nodes as JSON')
+        .addHelpText('after', examples('seeder node create etcd1 etcd2 etcd3 --role etcd --new-cluster --data-disk 20'))
         .action(async (names, flags) => {
         await node_change(context(), async (work) => {
             const { facts, host, platform } = await survey(context(), flags, work);
@@ -50780,7 +50343,7 @@ function registerNodeCommand(program, context) {
     });
     node
         .command('list')
-        .description('show the nodes of this host, and which are behind the current template')
+        .description('List the nodes of this host, and which are behind the current template.')
         .option('--json', 'print JSON')
         .action(async ({ json }) => {
         requireRoot();
@@ -50796,16 +50359,18 @@ function registerNodeCommand(program, context) {
     });
     node
         .command('destroy')
-        .description('destroy nodes with all that belongs to them; refuses what `seeder node` did not make')
-        .argument('<name...>', 'the nodes’ names')
-        .option('--force', 'also nodes that run, and the last members of a cluster with its data')
+        .description('Destroy nodes with all that belongs to them. Refuses what `seeder node` did not create.')
+        .argument('<name...>', 'names of the nodes')
+        .option('--force', 'also destroy nodes that run, and the last members of a cluster with its data')
+        .addHelpText('after', examples('seeder node destroy w3'))
         .action(async (names, { force }) => {
         await node_change(context(), (work, gone) => destroyNodes(work, names, gone, force ?? false));
     });
-    withMakeOptions(node.command('replace').argument('<name>', 'the node that goes'))
-        .description('make a node of the current template, and when it is well let it take the place of another')
-        .requiredOption('--with <name>', 'the name of the node that comes')
-        .option('--drained', 'a worker or control plane: its pods have moved, it may go')
+    withMakeOptions(node.command('replace').argument('<name>', 'name of the node to replace'))
+        .description('Create a node from the current template and, once it is healthy, remove the one it replaces.')
+        .requiredOption('--with <name>', 'name the new node')
+        .option('--drained', 'confirm that the pods of the worker or control plane were moved')
+        .addHelpText('after', examples('seeder node replace w3 --with w4 --drained'))
         .action(async (name, flags) => {
         await node_change(context(), (work) => node_replace(work, context(), name, flags));
     });
@@ -50861,20 +50426,20 @@ async function node_change(context, run) {
 }
 function withMakeOptions(command) {
     return command
-        .option('--platform <file>', 'the platform file (default: platform.yaml of the project)')
-        .option('--new-cluster', 'etcd: these nodes are all members of a new cluster')
-        .option('--set <key=value>', 'a value for node.env; an empty one takes it away', collect, [])
-        .option('--env <file>', 'a file of such values; for those that are secret')
-        .option('--pki <dir>', 'the folder of `seeder pki`, which issues the certificates (default: its own)')
-        .option('--tls <dir>', 'instead, a folder with them: etcd-ca.crt, NAME.crt, NAME.key, …')
-        .option('--ssh-keys <file>', 'public keys of those who may log in')
-        .option('--user <name>', 'who may log in (default: the image’s)')
-        .option('--vmid-range <first-last>', 'ids for the VMs; one number for one node', `${defaultVmids.first}-${defaultVmids.last}`)
+        .option('--platform <file>', 'read this platform file (default: platform.yaml of the project)')
+        .option('--new-cluster', 'etcd: found a new cluster with these nodes as its members')
+        .option('--set <key=value>', 'set a value of node.env; an empty one removes it', collect, [])
+        .option('--env <file>', 'read values of node.env from this file, for secrets')
+        .option('--pki <dir>', 'issue certificates from this folder of `seeder pki` (default: its own)')
+        .option('--tls <dir>', 'take certificates from this folder instead: etcd-ca.crt, NAME.crt, NAME.key, …')
+        .option('--ssh-keys <file>', 'let the owners of these public keys log in')
+        .option('--user <name>', 'create this user for ssh (default: that of the image)')
+        .option('--vmid-range <first-last>', 'use ids of this range for the VMs; one number for one node', `${defaultVmids.first}-${defaultVmids.last}`)
         .option('--full', 'copy the template’s disk instead of building on it')
-        .option('--storage <name>', 'for a full clone and a data disk (default: the template’s)')
-        .option('--data-disk <gib>', 'etcd: a disk of its own for the data', positive)
-        .option('--snippets <storage>', 'where the vendor data is kept (default: the storage that can)')
-        .addOption(new option_Option('--wait <seconds>', 'how long a node may take to get ready')
+        .option('--storage <name>', 'put full clones and data disks on this storage (default: that of the template)')
+        .option('--data-disk <gib>', 'etcd: put the data on a disk of its own of this size', positive)
+        .option('--snippets <storage>', 'write the vendor data to this storage (default: the one that has snippets)')
+        .addOption(new option_Option('--wait <seconds>', 'wait this long for a node to become ready')
         .default(900)
         .argParser(positive));
 }
@@ -51106,7 +50671,7 @@ const listedSchema = object({
 /** `seeder pki check --json`. */
 const checkedSchema = object({
     ok: schemas_boolean(),
-    /** What expires within so many days counts as wrong. */
+    /** What expires within this number of days counts as wrong. */
     within: schemas_int(),
     certificates: array(certificate),
     permissions: array(object({ path: schemas_string(), problem: schemas_string() })),
@@ -51146,7 +50711,7 @@ function findingRecord({ name, kind, facts, entry, problem }) {
 function listRecord(findings, joinCaHash) {
     return { certificates: findings.map(findingRecord), joinCaHash: joinCaHash ?? null };
 }
-/** @param within in days, as it was asked for */
+/** @param within in days, as requested */
 function checkRecord(findings, exposures, within) {
     const permissions = exposures.map(({ path, problem }) => ({ path, problem }));
     const ok = permissions.length === 0 && findings.every(({ problem }) => problem === undefined);
@@ -51204,16 +50769,18 @@ function checkTable(findings) {
 
 
 
+
 /** Adds `pki init|issue|renew|list|check|export`: the operator's certificate authorities. */
 function registerPkiCommand(program, context) {
-    const pki = program.command('pki').description('make and keep the certificates of etcd and Kubernetes');
+    const pki = program.command('pki').description('Make and keep the certificates of etcd and Kubernetes.');
     const place = ({ dir }) => {
         const progress = context().progress();
         return { folder: defaultFolder(dir), note: (text) => progress.note(text) };
     };
     withCommonOptions(pki.command('init'))
-        .description('make the CAs that are missing: etcd-ca, kubernetes-ca and front-proxy-ca')
+        .description('Make the CAs that are missing: etcd-ca, kubernetes-ca and front-proxy-ca.')
         .addOption(daysOption(defaultDays.authority))
+        .addHelpText('after', examples('seeder pki init'))
         .action(async (options) => {
         const where = place(options);
         const { folder, authorities } = await initialize(where, { now: new Date(), days: options.days });
@@ -51227,11 +50794,12 @@ function registerPkiCommand(program, context) {
         }
     });
     withCommonOptions(pki.command('issue'))
-        .description('issue a certificate with a new key; the same one again for the same name and address')
-        .addArgument(new argument_Argument('<kind>', 'what it is for').choices(kindNames))
-        .argument('[name]', 'the member’s name, which is its VM’s; or whose certificate it is')
-        .option('--address <ip>', 'with etcd-member: the member’s IPv4 address')
+        .description('Issue a certificate with a new key. The same name and address give the same certificate again.')
+        .addArgument(new argument_Argument('<kind>', 'purpose of the certificate').choices(kindNames))
+        .argument('[name]', 'name of the member, which is that of its VM; or name of the client')
+        .option('--address <ip>', 'with etcd-member: IPv4 address of the member')
         .addOption(daysOption(defaultDays.leaf))
+        .addHelpText('after', examples('seeder pki issue etcd-member etcd1 --address 10.0.0.129'))
         .action(async (kind, name, options) => {
         const { days, address, json } = options;
         const request = parseRequest({
@@ -51243,10 +50811,11 @@ function registerPkiCommand(program, context) {
         print(json ? issuedRecord(issued) : describeIssued(issued));
     });
     withCommonOptions(pki.command('renew'))
-        .description('issue certificates anew, for the same names and addresses, with new keys')
-        .argument('[name...]', 'which ones')
-        .addOption(new option_Option('--within <days>', 'all that expire within so many days').argParser(parseDays))
+        .description('Renew certificates: the same names and addresses, with new keys.')
+        .argument('[name...]', 'names of the certificates')
+        .addOption(new option_Option('--within <days>', 'renew all that expire within this number of days').argParser(parseDays))
         .addOption(daysOption(defaultDays.leaf))
+        .addHelpText('after', examples('seeder pki renew --within 30'))
         .action(async (names, options) => {
         const { days, within, json } = options;
         if ((names.length === 0) === (within === undefined)) {
@@ -51264,7 +50833,7 @@ function registerPkiCommand(program, context) {
         print(renewed.map(describeIssued).join('\n') || `nothing expires within ${within} days`);
     });
     withCommonOptions(pki.command('list'))
-        .description('list the certificates and where they are')
+        .description('List the certificates and their files.')
         .action(async (options) => {
         const { findings, hash } = await look(place(options), 0);
         if (options.json)
@@ -51274,10 +50843,11 @@ function registerPkiCommand(program, context) {
             print(`\nkubernetes-ca is JOIN_CA_HASH=${hash}`);
     });
     withCommonOptions(pki.command('check'))
-        .description('check every certificate, key and permission; exit 1 when something is wrong or expires soon')
-        .addOption(new option_Option('--within <days>', 'what expires within so many days counts as wrong')
+        .description('Check every certificate, key and permission. Exits with 1 when something is wrong or expires soon.')
+        .addOption(new option_Option('--within <days>', 'report what expires within this number of days as wrong')
         .argParser(parseDays)
         .default(30))
+        .addHelpText('after', examples('seeder pki check'))
         .action(async (options) => {
         const { findings, exposures } = await look(place(options), options.within);
         const wrong = findings.filter(({ problem }) => problem !== undefined);
@@ -51292,8 +50862,9 @@ function registerPkiCommand(program, context) {
         pki_refuse(wrong, exposures);
     });
     withCommonOptions(pki.command('export'))
-        .description('write the CAs’ certificates, never keys, into the trust folders of the project’s images')
-        .addArgument(new argument_Argument('[ca...]', 'which ones (default: etcd-ca and kubernetes-ca)').choices(authorityNames))
+        .description('Write the certificates of the CAs, never keys, into the trust folders of the project’s images.')
+        .addArgument(new argument_Argument('[ca...]', 'names of CAs (default: etcd-ca and kubernetes-ca)').choices(authorityNames))
+        .addHelpText('after', examples('seeder pki export'))
         .action(async (names, options) => {
         const chosen = names.length > 0 ? names : ['etcd-ca', 'kubernetes-ca'];
         const exported = await exportTrust(place(options), context().project(), chosen);
@@ -51312,7 +50883,7 @@ async function look(place, within) {
         const { certificate } = inventory.authorities['kubernetes-ca'];
         return {
             exposures,
-            findings: entriesOf(inventory).map((entry) => judgement_judge(entry, inventory, now, within)),
+            findings: entriesOf(inventory).map((entry) => judge(entry, inventory, now, within)),
             hash: certificate && publicKeyHash(certificate),
         };
     });
@@ -51340,11 +50911,11 @@ function pki_refuse(wrong, exposures) {
 }
 function withCommonOptions(command) {
     return command
-        .option('--dir <dir>', 'the folder of the CAs (default: $SEEDER_PKI, or ~/.local/share/seeder/pki)')
+        .option('--dir <dir>', 'use the CAs in this folder (default: $SEEDER_PKI, or ~/.local/share/seeder/pki)')
         .option('--json', 'print JSON');
 }
 function daysOption(days) {
-    return new option_Option('--days <days>', 'how long it counts').argParser(parseDays).default(days);
+    return new option_Option('--days <days>', 'issue for this number of days').argParser(parseDays).default(days);
 }
 /** A hundred years at most: five digits are easily one too many. */
 function parseDays(text) {
@@ -51446,6 +51017,7 @@ function gitChanges(folder, since) {
 
 
 
+
 /**
  * Finds the images that have to be built.
  * @throws UsageError for an unknown image or a definition that is wrong, SeederError for a tag of a version that is not
@@ -51473,20 +51045,21 @@ async function planCommand(request, context) {
 function registerPlanCommand(program, context) {
     program
         .command('plan')
-        .description('which images a branch’s changes make different')
-        .requiredOption('--since <commit>', 'the branch or commit that it is compared with, as in main')
-        .option('--json', 'print the matrix of a workflow’s job')
+        .description('List the images that the changes of a branch affect.')
+        .requiredOption('--since <commit>', 'compare with this branch or commit, for example main')
+        .option('--json', 'print the matrix of a workflow job')
+        .addHelpText('after', examples('seeder plan --since main'))
         .action(async ({ since, json }) => {
         const made = context();
         const plan = await planCommand({ kind: 'changes', changes: gitChanges(made.project(), since) }, made);
         if (json)
             print(matrixOf(plan.images.map(({ image }) => image)), { indent: 0 });
         else
-            print(plan_describePlan(plan));
+            print(describePlan(plan));
     });
 }
 /** The plan for people: a row per image. */
-function plan_describePlan({ images, unlocked }) {
+function describePlan({ images, unlocked }) {
     const some = (paths) => paths.length > 3 ? `${paths.slice(0, 3).join(', ')} and ${paths.length - 3} more` : paths.join(', ');
     const rows = [
         ...images.map(({ image, paths }) => [image, 'build', some(paths)]),
@@ -51511,7 +51084,7 @@ async function sourcesOf(project) {
         lock: (await plan_textOf(image.lockFile)) === undefined ? undefined : (0,external_node_path_namespaceObject.basename)(image.lockFile),
     })));
 }
-/** Tells locks that were only written anew from those that lock something else. */
+/** Separates locks that were only written again from those that lock something else. */
 function lookAt(paths, changes, sources, project) {
     const locks = new Set(sources.map(({ name, lock }) => `images/${name}/${lock}`));
     const digest = (text) => (text === undefined ? undefined : digestOfLockText(text));
@@ -51648,6 +51221,7 @@ function nodeAddressCount(platform) {
 
 
 
+
 /** `seeder platform check --json`. */
 const platformCheckedSchema = object({
     file: schemas_string(),
@@ -51658,7 +51232,7 @@ const platformCheckedSchema = object({
     roles: schemas_int(),
     vips: schemas_int(),
     flows: schemas_int(),
-    /** Zones in which no firewall can tell these roles apart. */
+    /** Zones in which no firewall can distinguish these roles. */
     shared: array(object({ zone: schemas_string(), roles: array(schemas_enum(roleNames)) })),
 });
 /** `seeder platform ports --nft --json`. */
@@ -51668,13 +51242,13 @@ const rulesetSchema = object({ role: schemas_enum(roleNames), ruleset: schemas_s
  * unless --platform names another. Results go to stdout; a bad file is the UsageError of `loadPlatform`.
  */
 function registerPlatformCommand(program, project) {
-    const platform = program.command('platform').description('validate and print the platform file');
+    const platform = program.command('platform').description('Validate and print the platform file.');
     const load = async (options) => {
         const file = options.platform ?? platform_fromHere((0,external_node_path_namespaceObject.join)(project(), 'platform.yaml'));
         return [file, await loadPlatform(file)];
     };
     platform_withCommonOptions(platform.command('check'))
-        .description('validate the platform file')
+        .description('Validate the platform file.')
         .action(async (options) => {
         const [file, site] = await load(options);
         const checked = {
@@ -51692,9 +51266,10 @@ function registerPlatformCommand(program, project) {
         print(options.json ? checked : [`OK ${file}: ${counts}`, ...shared.map(sharedLine)].join('\n'));
     });
     platform_withCommonOptions(platform.command('ports'))
-        .description('print the port matrix, or the firewall of a role')
-        .addOption(roleOption('only what this role receives'))
+        .description('Print the port matrix, or the firewall of a role.')
+        .addOption(roleOption('print only what this role receives'))
         .option('--nft', 'print the nftables file of the role instead')
+        .addHelpText('after', examples('seeder platform ports --nft --role etcd'))
         .action(async (options) => {
         const { role, nft, json } = options;
         if (nft && !role) {
@@ -51714,8 +51289,9 @@ function registerPlatformCommand(program, project) {
         }
     });
     platform_withCommonOptions(platform.command('network'))
-        .description('print the zones, their addresses and who stands in them')
-        .addOption(roleOption('only the zones this role stands in, in the order of its network cards'))
+        .description('Print the zones, their addresses and their roles.')
+        .addOption(roleOption('print only the zones of this role, in the order of its network cards'))
+        .addHelpText('after', examples('seeder platform network --role worker'))
         .action(async (options) => {
         const [, site] = await load(options);
         const rows = networkRows(site, options.role);
@@ -51728,7 +51304,7 @@ function sharedLine({ zone, roles }) {
 }
 function platform_withCommonOptions(command) {
     return command
-        .option('--platform <file>', 'the platform file (default: platform.yaml of the project)')
+        .option('--platform <file>', 'read this platform file (default: platform.yaml of the project)')
         .option('--json', 'print JSON');
 }
 function roleOption(description) {
@@ -51875,17 +51451,19 @@ async function findRelease(releases, tag) {
 
 
 
+
 /** Adds `promote TAG`. */
 function registerPromoteCommand(program, context) {
     program
         .command('promote')
-        .description('make a candidate the promoted version of its image, after verifying it again')
-        .argument('<tag>', 'the release’s tag, IMAGE-VERSION')
-        .option('--demote', 'take a promoted version back: the one before it is promoted again')
-        .option('--allowed-signers <file>', 'who may sign images (default: allowed_signers of the project)')
-        .option('--allow-unsigned', 'take a release without a signature, or when nobody is known who may sign')
-        .option('--repository <owner/name>', 'the repository (default: GITHUB_REPOSITORY)')
+        .description('Promote a candidate: verify it again, and make it the promoted version of its image.')
+        .argument('<tag>', 'tag of the release, IMAGE-VERSION')
+        .option('--demote', 'take a promoted version back; the one before it is promoted again')
+        .option('--allowed-signers <file>', 'accept the signers in this file (default: allowed_signers of the project)')
+        .option('--allow-unsigned', 'accept a release without a signature, or without a file of signers')
+        .option('--repository <owner/name>', 'write to this repository (default: $GITHUB_REPOSITORY)')
         .option('--json', 'print the result as JSON')
+        .addHelpText('after', examples('seeder promote haproxy-3.0.12-1', 'seeder promote haproxy-3.0.12-1 --demote'))
         .action(async (tag, options) => {
         const result = await promote_promoteCommand({ ...options, tag }, context());
         print(options.json ? result : promote_describe(result, options.demote ?? false));
@@ -51896,7 +51474,7 @@ async function promote_promoteCommand(options, context, env = process.env) {
     requireTag(options.tag);
     const progress = context.progress();
     const { releases } = connectRepository(env, options.repository, progress);
-    // Taking something back asks for nobody's signature.
+    // Taking something back needs no signature.
     const policy = options.demote ? undefined : await policyOf(options, context);
     const result = policy
         ? await promote(releases, options.tag, policy, progress, interruption/* interruption */.Y)
@@ -51968,12 +51546,12 @@ async function verifyEvidence(folder, manifest, sums) {
         const problems = await verify_evidence_readJson((0,external_node_path_namespaceObject.join)(folder, name)).then((content) => safely(() => problemsOf(content)), (error) => [whyNot(error)]);
         findings.push(problems.length === 0
             ? { what, result: 'right', found: right }
-            : { what, result: 'wrong', found: problems.slice(0, MOST_TOLD).join('; ') });
+            : { what, result: 'wrong', found: problems.slice(0, verify_evidence_MOST_NAMED).join('; ') });
     }
     return findings;
 }
-/** So many problems of one file are told. */
-const MOST_TOLD = 3;
+/** Maximum problems of one file that are named. */
+const verify_evidence_MOST_NAMED = 3;
 async function verify_evidence_readJson(file) {
     return jsonOf(await readText(file));
 }
@@ -52128,7 +51706,7 @@ async function verifyFolder(folder, allowedSigners, elsewhere) {
 async function signature(folder, allowedSigners) {
     const what = 'signature';
     if (allowedSigners === undefined)
-        return { what, result: 'not checked', found: 'no signature was asked for' };
+        return { what, result: 'not checked', found: 'no signature was required' };
     try {
         return right(what, `by ${await verifySums(folder, allowedSigners)}`);
     }
@@ -56427,16 +56005,18 @@ function withoutPaths(findings, folder, allowedSigners) {
 
 
 
+
 /** Adds `report DIR`. */
 function registerReportCommand(program, context) {
     program
         .command('report')
-        .description('write one page about an image, to be read in a browser: what it is, whether it is proven, who signed it, what changed')
-        .argument('<dir>', 'the folder of a build or a download')
-        .option('--against <version>', 'an older version to compare with: a folder, a tag, IMAGE:promoted or IMAGE:candidate')
-        .option('--out <file>', 'the page (default: IMAGE-VERSION.report.html in the folder)')
+        .description('Write a page about an image for a browser: what it is, its test, who signed it, what changed.')
+        .argument('<dir>', 'folder of a build or a download')
+        .option('--against <version>', 'compare with an older version: a folder, a tag, IMAGE:promoted or IMAGE:candidate')
+        .option('--out <file>', 'write the page to this file (default: IMAGE-VERSION.report.html in the folder)')
         .option('--allowed-signers <file>', 'who may sign (default: allowed_signers of the project)')
-        .option('--repository <owner/name>', 'the repository with the releases (default: GITHUB_REPOSITORY)')
+        .option('--repository <owner/name>', 'read releases from this repository (default: $GITHUB_REPOSITORY)')
+        .addHelpText('after', examples('seeder report out/haproxy --against haproxy:promoted'))
         .action(async (folder, options) => {
         print(await reportCommand(folder, options, context()));
     });
@@ -56767,7 +56347,7 @@ function isDeployHost(exists = external_node_fs_namespaceObject.existsSync) {
     return exists(`${pveFolder}/local`) || exists(installedScript);
 }
 /**
- * The report of this host. Full clones of `seeder node` are in it when root asks: nobody else may read its ledger.
+ * The report of this host. Full clones of `seeder node` are in it when root runs it: nobody else may read its ledger.
  * @param script how deploy.sh is started
  * @throws SeederError when deploy.sh fails
  */
@@ -56952,6 +56532,7 @@ function status_text_escaped(cell) {
 
 
 
+
 /** Where every image stands. */
 const status_statusSchema = object({
     repository: schemas_string(),
@@ -56963,16 +56544,17 @@ const status_statusSchema = object({
 function registerStatusCommand(program, context) {
     program
         .command('status')
-        .description('show which version of each image is candidate, promoted and deployed, and who is behind')
-        .option('--host-report <file...>', 'what `status --host-only --json` printed on other hosts')
-        .option('--deploy-script <file>', 'the deploy.sh to ask on this host (default: the installed one)')
-        .option('--repository <owner/name>', 'the repository with the releases (default: $GITHUB_REPOSITORY)')
-        .option('--markdown', 'print the table for a job summary')
-        .addOption(new option_Option('--drift', 'ask every clone of this host whether it still is what it was made as, and read the templates again').conflicts(['hostReport', 'markdown', 'repository', 'hostOnly']))
-        .addOption(new option_Option('--host-only', 'print the templates of this host as JSON, without asking GitHub')
+        .description('Show which version of each image is candidate, promoted and deployed, and which nodes are behind.')
+        .option('--host-report <file...>', 'also read what `status --host-only` printed on other hosts')
+        .option('--deploy-script <file>', 'run this deploy.sh (default: the installed one)')
+        .option('--repository <owner/name>', 'read releases from this repository (default: $GITHUB_REPOSITORY)')
+        .option('--markdown', 'print the table as Markdown, for a job summary')
+        .addOption(new option_Option('--drift', 'check that every clone and template of this host still is what it was made as').conflicts(['hostReport', 'markdown', 'repository', 'hostOnly']))
+        .addOption(new option_Option('--host-only', 'print the templates of this host as JSON, without GitHub')
         .implies({ json: true })
         .conflicts(['hostReport', 'markdown', 'repository']))
-        .addOption(new option_Option('--json', 'print it as JSON').conflicts('markdown'))
+        .addOption(new option_Option('--json', 'print JSON').conflicts('markdown'))
+        .addHelpText('after', examples('seeder status', 'seeder status --drift'))
         .action(async ({ json, markdown, hostOnly, drift, ...options }) => {
         if (drift) {
             await showDrift(options, context(), json ?? false);
@@ -56996,7 +56578,7 @@ async function statusCommand(options, context, env = process.env) {
     const rows = statusRows(standings(await releases.list()), hosts);
     return { repository, rows, hosts };
 }
-/** Tells of drift on this host. Throws SeederError when there is any. */
+/** Reports drift on this host. Throws SeederError when there is any. */
 async function showDrift(options, context, json) {
     requireRoot('seeder status --drift');
     const report = await driftReport(hostCommands(undefined), deployScript(options.deployScript, context.checkout), () => hostReport(options, context));
@@ -57011,7 +56593,7 @@ async function showDrift(options, context, json) {
 /** The report of this host. */
 function hostReport(options, context) {
     const script = deployScript(options.deployScript, context.checkout);
-    // What deploy.sh tells beside its list is for a person who asked it, not us.
+    // What deploy.sh prints beside its list is for a person who runs it.
     return readHostReport(script, { note: () => { }, signal: interruption/* interruption */.Y });
 }
 
@@ -59279,7 +58861,7 @@ function meantAnswer(platform, role, from, port, protocol, served) {
  */
 async function checkProbes(probes) {
     const wrong = await pMap(probes, async (probe) => {
-        const answer = await port_matrix_ask(probe);
+        const answer = await ask(probe);
         if (answer === probe.meant)
             return [];
         return `${port_matrix_nameOf(probe)} from ${probe.asker} is ${answer}, meant to be ${probe.meant}`;
@@ -59293,7 +58875,7 @@ function port_matrix_nameOf({ port, protocol }) {
     return protocol === 'icmp' ? 'an echo request' : `${port}/${protocol}`;
 }
 const ways = { tcp: probePort, udp: probeDatagram, icmp: probeEcho };
-async function port_matrix_ask({ from, to, port, protocol, meant }) {
+async function ask({ from, to, port, protocol, meant }) {
     return ways[protocol]({ from, to, port, timeoutMs: meant === 'silent' ? silenceMs : answerMs });
 }
 
@@ -62391,6 +61973,7 @@ async function writeReport(report, file) {
 
 
 
+
 /**
  * Proves finished images. Undefined in the copy of this program inside the namespaces, whose caller has nothing to
  * tell: the one outside has the result.
@@ -62410,12 +61993,13 @@ async function testCommand(request, context) {
 function registerTestCommand(program, context) {
     program
         .command('test')
-        .description('boot clones of a finished image on a private network and prove that it fulfils its role; of one image of each kind, that they work together')
-        .argument('<image...>', 'the folder of a build, or a qcow2 file; one, or one of each kind')
-        .option('--platform <file>', 'the platform file (default: the one of the project)')
-        .option('--report <file>', 'where the report is written (default: test-report.json beside the image; of several, together-report.json beside haproxy)')
+        .description('Boot clones of a finished image on a private network and test its role; of one image of each kind, that they work together.')
+        .argument('<image...>', 'folder of a build, or a qcow2 file; one, or one of each kind')
+        .option('--platform <file>', 'read this platform file (default: that of the project)')
+        .option('--report <file>', 'write the report to this file (default: test-report.json beside the image; of several, together-report.json beside haproxy)')
         .option('--json', 'print the report as JSON')
-        .option('--keep', 'keep the console logs even when everything passes')
+        .option('--keep', 'keep the console logs, also when everything passes')
+        .addHelpText('after', examples('seeder test out/haproxy', 'seeder test out/haproxy out/etcd out/kubernetes-node'))
         .action(async (paths, options) => {
         const made = context();
         const proof = await testCommand({ ...options, paths }, made);
@@ -62447,57 +62031,6 @@ async function proveInside(request, folder, context) {
     return { ...proven, reportFile };
 }
 
-;// CONCATENATED MODULE: ./src/release/pack/verify.ts
-
-
-
-
-
-
-
-const PLACES = 'files of the bundle';
-const CONTENT = 'content of these files';
-/** Looks whether every file of a release's bundle is in some release's pack and, if asked for, whether it is that file. */
-async function verifyBundle(releases, { all, release, contents, files, download }, signal) {
-    const { bundle } = contents ?? {};
-    if (!files)
-        return [{ what: PLACES, result: 'not checked', found: 'there is no list of them' }];
-    if (!bundle)
-        return [{ what: PLACES, result: 'not checked', found: 'it was published without them' }];
-    const wanted = contentsOf(files);
-    const placement = await findMembers(releases, all, { release, bundle }, wanted, signal);
-    if (placement.missing.length > 0) {
-        return [{ what: PLACES, result: 'wrong', found: describeMissing(placement, files) }];
-    }
-    const places = { what: PLACES, result: 'right', found: describeBundle(bundle) };
-    return [places, download ? await verify_compare(releases, placement, wanted, signal) : unchecked];
-}
-const unchecked = {
-    what: CONTENT,
-    result: 'not checked',
-    found: '`seeder bundle TAG` compares each, and so does --bundle here',
-};
-async function verify_compare(releases, placement, wanted, signal) {
-    try {
-        await fetchMembers(releases, placement, {
-            signal,
-            note: () => undefined,
-            take: async (_span, bytes) => {
-                const hash = (0,external_node_crypto_namespaceObject.createHash)('sha256');
-                for await (const chunk of bytes)
-                    hash.update(chunk);
-                return hash.digest('hex');
-            },
-        });
-    }
-    catch (error) {
-        signal.throwIfAborted();
-        return { what: CONTENT, result: 'wrong', found: describeError(error).split('\n')[0] ?? '' };
-    }
-    const bytes = wanted.reduce((sum, { size }) => sum + size, 0);
-    return { what: CONTENT, result: 'right', found: `sha256 of ${wanted.length}, ${formatBytes(bytes)}` };
-}
-
 ;// CONCATENATED MODULE: ./src/release/verify-tag.ts
 
 
@@ -62513,12 +62046,16 @@ async function verify_compare(releases, placement, wanted, signal) {
 
 
 
+
+
+
+
 /**
- * Looks at a published release as `verifyFolder` does at a folder, and where the files of its bundle are. Of the disk, which
- * is not downloaded, the digests that GitHub itself has computed are compared.
+ * Looks at a published release as `verifyFolder` does at a folder, and at its bundle. Of the disk and the bundle, which
+ * are not downloaded, the digests that GitHub itself has computed are compared.
  * @throws SeederError when there is no such release, or it holds no image
  */
-async function verifyTag({ releases, repository }, tag, { allowedSigners, bundle: download }, signal) {
+async function verifyTag({ releases, repository }, tag, { allowedSigners, bundleInto }, signal) {
     const { image, version } = requireTag(tag);
     const all = await releases.list();
     const release = chooseRelease(all, image, version, repository);
@@ -62526,27 +62063,55 @@ async function verifyTag({ releases, repository }, tag, { allowedSigners, bundle
     const folder = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)((0,external_node_os_namespaceObject.tmpdir)(), 'seeder-verify-'));
     try {
         for (const asset of release.assets) {
-            const isDisk = /\.qcow2(\.part-\d+)?$/.test(asset.name);
-            if (isDisk || isPackAsset(asset.name))
+            if (/\.(qcow2|bundle\.tar)(\.part-\d+)?$/.test(asset.name))
                 continue;
             if (asset.name === CONTENTS_FILE || !FILE_NAME.test(asset.name))
                 continue;
             await (0,promises_namespaceObject.writeFile)((0,external_node_path_namespaceObject.join)(folder, asset.name), await readSmallAsset(releases, asset, signal));
         }
         const findings = await verifyFolder(folder, allowedSigners, (name, sha256) => diskFinding(name, sha256, release, contents));
-        const files = await readFiles((0,external_node_path_namespaceObject.join)(folder, bundleListName({ image, version })));
-        const bundle = await verifyBundle(releases, { all, release, contents, files, download }, signal);
+        const list = (0,external_node_path_namespaceObject.join)(folder, bundleListName({ image, version }));
+        const bundle = await bundleFindings(releases, release, contents, { list, into: bundleInto }, signal);
         return [contentsFinding(release, contents), ...findings, ...bundle];
     }
     finally {
         await (0,promises_namespaceObject.rm)(folder, { recursive: true, force: true });
     }
 }
-/** What the list of a bundle has, when it can be read: what is wrong with it otherwise is a finding of its own. */
-async function readFiles(list) {
-    return readSmall(list)
-        .then((text) => parseBundleList(text).index.files)
-        .catch(() => undefined);
+const BUNDLE = 'bundle';
+const CONTENT = 'content of the bundle';
+async function bundleFindings(releases, release, contents, { list, into }, signal) {
+    const { bundleFile } = contents ?? {};
+    if (!bundleFile)
+        return [{ what: BUNDLE, result: 'not checked', found: 'it was published without one' }];
+    const asset = digestFinding(BUNDLE, bundleFile, release);
+    if (into === undefined) {
+        const found = '`seeder bundle TAG` compares each file, and so does --bundle here';
+        return [asset, { what: CONTENT, result: 'not checked', found }];
+    }
+    const folder = await makeRunFolder((0,external_node_path_namespaceObject.join)(into, 'work'));
+    try {
+        // What is wrong with the list itself is a finding of its own.
+        const expected = parseBundleList(await readSmall(list));
+        const [path, journalFile] = [(0,external_node_path_namespaceObject.join)(folder, bundleFile.name), (0,external_node_path_namespaceObject.join)(folder, 'journal')];
+        const journal = await DownloadJournal.open(journalFile, bundleFile.sha256);
+        const progress = { note: () => undefined, bytes: () => undefined };
+        await fetchFile({ releases, release, journal }, bundleFile, path, {
+            ...{ progress, signal, announce: false },
+        }).finally(() => journal.close());
+        await verifyBundle(path, expected, release, into);
+        const { length } = expected.index.files;
+        const found = `sha256 of ${length} files, ${formatBytes(bundleFile.size)}`;
+        return [asset, { what: CONTENT, result: 'right', found }];
+    }
+    catch (error) {
+        signal.throwIfAborted();
+        const found = describeError(error).split('\n')[0] ?? '';
+        return [asset, { what: CONTENT, result: 'wrong', found }];
+    }
+    finally {
+        await (0,promises_namespaceObject.rm)(folder, { recursive: true, force: true });
+    }
 }
 function contentsFinding(release, contents) {
     const what = CONTENTS_FILE;
@@ -62569,6 +62134,10 @@ function diskFinding(name, sha256, release, contents) {
             found: `its sha256 is ${file.sha256} in ${CONTENTS_FILE}, not ${sha256}`,
         };
     }
+    return digestFinding(name, file, release);
+}
+/** What GitHub's own digests say of a file that is not downloaded. */
+function digestFinding(name, file, release) {
     const digests = file.parts.map((part) => release.assets.find((one) => one.name === part.name)?.sha256);
     if (digests.some((digest, index) => digest !== undefined && digest !== file.parts[index]?.sha256)) {
         return { what: name, result: 'wrong', found: 'GitHub has another digest of it' };
@@ -62596,17 +62165,19 @@ function diskFinding(name, sha256, release, contents) {
 
 
 
+
 /** Adds `verify DIR|TAG`. It exits 0 only when nothing was wrong. */
 function registerVerifyCommand(program, context) {
     program
         .command('verify')
-        .description('check an image’s files: digests, whether they belong together, evidence, signature')
-        .argument('<dir|tag>', 'the folder of a build or a download, or the tag of a release')
-        .addOption(new option_Option('--allowed-signers <file>', 'who may sign (default: allowed_signers of the project)').conflicts('allowUnsigned'))
-        .option('--allow-unsigned', 'check no signature')
-        .option('--bundle', 'with a tag: also download every file of its bundle, and compare it')
-        .option('--repository <owner/name>', 'with a tag: the repository (default: GITHUB_REPOSITORY)')
-        .option('--json', 'print it as JSON')
+        .description('Verify the files of an image: digests, whether they belong together, evidence, signature.')
+        .argument('<dir|tag>', 'folder of a build or a download, or tag of a release')
+        .addOption(new option_Option('--allowed-signers <file>', 'accept the signers in this file (default: allowed_signers of the project)').conflicts('allowUnsigned'))
+        .option('--allow-unsigned', 'verify no signature')
+        .option('--bundle', 'with a tag: also download its bundle, and compare every file of it')
+        .option('--repository <owner/name>', 'with a tag: read from this repository (default: $GITHUB_REPOSITORY)')
+        .option('--json', 'print JSON')
+        .addHelpText('after', examples('seeder verify out/haproxy', 'seeder verify haproxy-3.0.12-1 --bundle'))
         .action(async (folder, { json, ...options }) => {
         const findings = await verifyCommand({ ...options, folder }, context());
         print(json ? findings : describeFindings(findings));
@@ -62625,7 +62196,8 @@ async function verifyCommand(options, context, env = process.env) {
         });
     }
     const github = connectRepository(env, repository, context.progress());
-    return verifyTag(github, folder, { allowedSigners: signers, bundle }, interruption/* interruption */.Y);
+    const bundleInto = bundle ? context.cache : undefined;
+    return verifyTag(github, folder, { allowedSigners: signers, bundleInto }, interruption/* interruption */.Y);
 }
 /** Throws SeederError when something is wrong. */
 function requireRight(folder, findings) {
@@ -62671,11 +62243,11 @@ const ownCheckout = checkoutOf(import.meta.dirname);
  */
 async function runCommandLine(argv) {
     const program = new command_Command('seeder')
-        .description('Builds, proves and promotes the golden images of a Kubernetes platform on Proxmox VE.')
+        .description('Builds, tests and promotes the golden images of a Kubernetes platform on Proxmox VE.')
         .version(versionOf(ownCheckout))
-        .option('-C, --project <dir>', 'the folder with platform.yaml and images/ (default: found from the current one)')
-        .option('-q, --quiet', 'no progress, only results and errors')
-        .option('-v, --verbose', 'with an error: everything that led to it')
+        .option('-C, --project <dir>', 'use this folder with platform.yaml and images/ (default: found from the current one)')
+        .option('-q, --quiet', 'print only results and errors')
+        .option('-v, --verbose', 'print everything that led to an error')
         .configureOutput({ writeErr: (text) => process.stderr.write(harmless(text)) })
         .showHelpAfterError('(see --help)')
         .exitOverride();
