@@ -68,7 +68,7 @@ export function tallyVitest(report: string | undefined, exitCode: number): Tally
   return { passed, failed: failed + silent, skipped: statuses.length - passed - failedTests }
 }
 
-/** What failed in a vitest run and how long its tests took; empty without a usable report. `root` is left out of paths. */
+/** What failed in a vitest run and how long its tests took; empty without a usable report. Paths are below `root`. */
 export function detailsOf(report: string | undefined, root: string): Details {
   const parsed = Report.safeParse(parseJson(report))
   if (!parsed.success) return { failures: [], times: [] }

@@ -36288,18 +36288,31 @@ function manifestOf(release, text) {
 
 
 
+/** Bytes of a tar for each file beside its content: header, long name, folders above it, and what fills a block. */
+const TAR_OVERHEAD = 8192;
 /**
- * Downloads the bundle of a release to `out`, whole and verified or not at all: its list is the signed one, and every file
- * has the digest in it. What a killed run has downloaded is kept beside `out`, and the next run continues there.
- * @throws SeederError when the list is not signed by whom it should be, the release has no bundle, or it is not right
+ * Downloads the bundle of a release to `out` and verifies it: its list is the signed one, and every file has the digest in
+ * it.
+ * @throws SeederError when the list is not signed by whom it should be, or as `downloadBundle`
  */
-async function fetchBundle(releases, release, out, { trust, cache, progress, signal }) {
+async function fetchBundle(releases, release, out, { trust, ...options }) {
+    const { progress, signal } = options;
     progress.phase(`read the list of ${release.tag}`);
     const list = await readSignedList(releases, release, trust, signal);
+    await downloadBundle({ releases, release, list }, out, options);
+    return list;
+}
+/**
+ * Downloads a bundle to `out`, whole and verified against its list or not at all. What a run that was stopped or killed has
+ * downloaded stays beside `out`, and the next run continues there.
+ * @throws SeederError when the release has no bundle, it does not come, or it is not the one of the list
+ */
+async function downloadBundle({ releases, release, list }, out, { cache, progress, signal }) {
     const file = await bundleFileOf(releases, release, signal);
+    requirePlausible(file, list, release);
     progress.phase('download the bundle');
     const { partial, journal: journalFile, lock } = placesOf(out);
-    return workIn((0,external_node_path_namespaceObject.dirname)(out), () => withDownloadLock(lock, async () => {
+    await workIn((0,external_node_path_namespaceObject.dirname)(out), () => withDownloadLock(lock, async () => {
         const journal = await DownloadJournal.open(journalFile, file.sha256);
         try {
             if (journal.isNew)
@@ -36311,15 +36324,10 @@ async function fetchBundle(releases, release, out, { trust, cache, progress, sig
         finally {
             await journal.close();
         }
-        progress.phase('verify it');
-        await verifyBundle(partial, list, release, cache).catch(async (error) => {
-            // It is what the release has: another download brings the same.
-            await Promise.all([partial, journalFile].map((path) => (0,promises_namespaceObject.rm)(path, { force: true })));
-            throw error;
-        });
+        progress.phase('verify the bundle');
+        await verifyBundle(partial, list, release, cache);
         await (0,promises_namespaceObject.rename)(partial, out);
         await (0,promises_namespaceObject.rm)(journalFile, { force: true });
-        return list;
     }));
 }
 async function bundleFileOf(releases, release, signal) {
@@ -36332,10 +36340,16 @@ async function bundleFileOf(releases, release, signal) {
         fix: 'build the image at its commit, with a snapshot that still has the packages (SEEDER_SNAPSHOT_…), and give that folder: seeder bundle DIR',
     });
 }
-/**
- * Verifies a downloaded bundle against the signed list of its release.
- * @throws SeederError with the first thing that is wrong
- */
+/** Throws SeederError for a size that these files cannot have: nothing signed limits how much is downloaded. */
+function requirePlausible({ name, size }, { index, text }, { tag }) {
+    const content = index.files.reduce((sum, file) => sum + file.size + TAR_OVERHEAD, text.length);
+    const most = content + TAR_OVERHEAD;
+    if (size <= most)
+        return;
+    throw new SeederError(`${name} of ${tag} has ${size} bytes; with the files of its list it has at most ${most}`, {
+        fix: 'do not use it: publish a new version of the image',
+    });
+}
 async function verifyBundle(file, list, { tag }, cache) {
     const scratch = await makeRunFolder((0,external_node_path_namespaceObject.join)(cache, 'work'));
     try {
@@ -42315,7 +42329,7 @@ async function bundleCommand(options, context, env = process.env) {
     const tag = (0,external_node_fs_namespaceObject.existsSync)(of) ? undefined : parseTag(of);
     if (tag) {
         const file = await target(options.out, tag);
-        const { index } = await downloadBundle(tag, file, options, context, env);
+        const { index } = await bundle_downloadBundle(tag, file, options, context, env);
         return { index, file };
     }
     const manifest = await readIntactOutput(of);
@@ -42336,7 +42350,7 @@ async function target(out, version) {
         fix: 'name a file that does not exist, or an earlier bundle',
     });
 }
-async function downloadBundle({ image, version }, out, { repository: named, allowedSigners: file, allowUnsigned = false }, context, env) {
+async function bundle_downloadBundle({ image, version }, out, { repository: named, allowedSigners: file, allowUnsigned = false }, context, env) {
     const allowedSigners = allowUnsigned ? undefined : requireAllowedSigners(file, context.project);
     const progress = context.progress();
     const { releases, repository } = connectRepository(env, named, progress);
@@ -43099,7 +43113,8 @@ async function withBundleOf(local, { manifest, cache, partSize }, progress, use)
         await writeBundle(list, cache, path).catch((cause) => {
             if (!(cause instanceof SeederError))
                 throw cause;
-            throw new SeederError(cause.message, { fix: `${cause.fix}; or publish without it: --no-bundle`, cause });
+            const fix = [cause.fix, 'publish without it: --no-bundle'].filter(Boolean).join('; or ');
+            throw new SeederError(cause.message, { fix, cause });
         });
         return await use(await withBundleFile(local, path, partSize));
     }
@@ -43776,7 +43791,7 @@ const external_node_readline_namespaceObject = __WEBPACK_EXTERNAL_createRequire(
 const installedScript = '/usr/local/lib/seeder/deploy.sh';
 /**
  * How deploy.sh is started: as root directly, by anybody else through sudo, which needs no password.
- * @param named the script that was named
+ * @param named a script to run instead of the installed one
  * @param checkout the checkout of this program, whose script root may use where none is installed
  */
 function deployScript(named, checkout, isRoot = process.getuid?.() === 0, exists = external_node_fs_namespaceObject.existsSync) {
@@ -45217,7 +45232,8 @@ function day(date) {
 
 
 
-// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup. Maximum that are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds.
+// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup.
+/** Maximum that are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds. */
 const known_markdown_SHOWN = 20;
 /** What is known, in Markdown. `against` says what the older one is. */
 function describeKnown(known, against) {
@@ -62076,8 +62092,6 @@ async function proveInside(request, folder, context) {
 
 
 
-
-
 /**
  * Looks at a published release as `verifyFolder` does at a folder, and at its bundle. Of the disk and the bundle, which
  * are not downloaded, the digests that GitHub itself has computed are compared.
@@ -62108,6 +62122,7 @@ async function verifyTag({ releases, repository }, tag, { allowedSigners, bundle
 }
 const BUNDLE = 'bundle';
 const CONTENT = 'content of the bundle';
+const verify_tag_silent = { phase: () => undefined, note: () => undefined, bytes: () => undefined };
 async function bundleFindings(releases, release, contents, { list, into }, signal) {
     const { bundleFile } = contents ?? {};
     if (!bundleFile)
@@ -62121,13 +62136,8 @@ async function bundleFindings(releases, release, contents, { list, into }, signa
     try {
         // What is wrong with the list itself is a finding of its own.
         const expected = parseBundleList(await readSmall(list));
-        const [path, journalFile] = [(0,external_node_path_namespaceObject.join)(folder, bundleFile.name), (0,external_node_path_namespaceObject.join)(folder, 'journal')];
-        const journal = await DownloadJournal.open(journalFile, bundleFile.sha256);
-        const progress = { note: () => undefined, bytes: () => undefined };
-        await fetchFile({ releases, release, journal }, bundleFile, path, {
-            ...{ progress, signal, announce: false },
-        }).finally(() => journal.close());
-        await verifyBundle(path, expected, release, into);
+        const options = { cache: into, progress: verify_tag_silent, signal };
+        await downloadBundle({ releases, release, list: expected }, (0,external_node_path_namespaceObject.join)(folder, bundleFile.name), options);
         const { length } = expected.index.files;
         const found = `sha256 of ${length} files, ${formatBytes(bundleFile.size)}`;
         return [asset, { what: CONTENT, result: 'right', found }];

@@ -11,7 +11,7 @@ export const installedScript = '/usr/local/lib/seeder/deploy.sh'
 
 /**
  * How deploy.sh is started: as root directly, by anybody else through sudo, which needs no password.
- * @param named the script that was named
+ * @param named a script to run instead of the installed one
  * @param checkout the checkout of this program, whose script root may use where none is installed
  */
 export function deployScript(

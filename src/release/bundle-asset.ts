@@ -42,7 +42,8 @@ export async function withBundleOf<T>(
     const path = join(folder, bundleName(manifest))
     await writeBundle(list, cache, path).catch((cause: unknown) => {
       if (!(cause instanceof SeederError)) throw cause
-      throw new SeederError(cause.message, { fix: `${cause.fix}; or publish without it: --no-bundle`, cause })
+      const fix = [cause.fix, 'publish without it: --no-bundle'].filter(Boolean).join('; or ')
+      throw new SeederError(cause.message, { fix, cause })
     })
     return await use(await withBundleFile(local, path, partSize))
   } finally {

@@ -19,31 +19,49 @@ import { readSignedList } from './signed-list.ts'
 import type { Trust } from './signed-sums.ts'
 
 /** How a bundle is downloaded. */
-export interface FetchBundleOptions {
-  readonly trust: Trust
+export interface DownloadOptions {
   /** Seeder's cache folder: the bundle is unpacked below it to verify it. */
   readonly cache: string
-  readonly progress: Progress
+  readonly progress: Pick<Progress, 'phase' | 'note' | 'bytes'>
   readonly signal: AbortSignal
 }
 
+/** Bytes of a tar for each file beside its content: header, long name, folders above it, and what fills a block. */
+const TAR_OVERHEAD = 8192
+
 /**
- * Downloads the bundle of a release to `out`, whole and verified or not at all: its list is the signed one, and every file
- * has the digest in it. What a killed run has downloaded is kept beside `out`, and the next run continues there.
- * @throws SeederError when the list is not signed by whom it should be, the release has no bundle, or it is not right
+ * Downloads the bundle of a release to `out` and verifies it: its list is the signed one, and every file has the digest in
+ * it.
+ * @throws SeederError when the list is not signed by whom it should be, or as `downloadBundle`
  */
 export async function fetchBundle(
   releases: Releases,
   release: Release,
   out: string,
-  { trust, cache, progress, signal }: FetchBundleOptions,
+  { trust, ...options }: DownloadOptions & { readonly trust: Trust },
 ): Promise<BundleList> {
+  const { progress, signal } = options
   progress.phase(`read the list of ${release.tag}`)
   const list = await readSignedList(releases, release, trust, signal)
+  await downloadBundle({ releases, release, list }, out, options)
+  return list
+}
+
+/**
+ * Downloads a bundle to `out`, whole and verified against its list or not at all. What a run that was stopped or killed has
+ * downloaded stays beside `out`, and the next run continues there.
+ * @throws SeederError when the release has no bundle, it does not come, or it is not the one of the list
+ */
+export async function downloadBundle(
+  { releases, release, list }: { releases: Releases; release: Release; list: BundleList },
+  out: string,
+  { cache, progress, signal }: DownloadOptions,
+): Promise<void> {
   const file = await bundleFileOf(releases, release, signal)
+  requirePlausible(file, list, release)
   progress.phase('download the bundle')
   const { partial, journal: journalFile, lock } = placesOf(out)
-  return workIn(dirname(out), () =>
+  await workIn(dirname(out), () =>
     withDownloadLock(lock, async () => {
       const journal = await DownloadJournal.open(journalFile, file.sha256)
       try {
@@ -54,15 +72,10 @@ export async function fetchBundle(
       } finally {
         await journal.close()
       }
-      progress.phase('verify it')
-      await verifyBundle(partial, list, release, cache).catch(async (error: unknown) => {
-        // It is what the release has: another download brings the same.
-        await Promise.all([partial, journalFile].map((path) => rm(path, { force: true })))
-        throw error
-      })
+      progress.phase('verify the bundle')
+      await verifyBundle(partial, list, release, cache)
       await rename(partial, out)
       await rm(journalFile, { force: true })
-      return list
     }),
   )
 }
@@ -76,16 +89,20 @@ async function bundleFileOf(releases: Releases, release: Release, signal: AbortS
   })
 }
 
-/**
- * Verifies a downloaded bundle against the signed list of its release.
- * @throws SeederError with the first thing that is wrong
- */
-export async function verifyBundle(
-  file: string,
-  list: BundleList,
-  { tag }: Release,
-  cache: string,
-): Promise<void> {
+/** Throws SeederError for a size that these files cannot have: nothing signed limits how much is downloaded. */
+function requirePlausible({ name, size }: ReleaseFile, { index, text }: BundleList, { tag }: Release): void {
+  const content = index.files.reduce((sum, file) => sum + file.size + TAR_OVERHEAD, text.length)
+  const most = content + TAR_OVERHEAD
+  if (size <= most) return
+  throw new SeederError(
+    `${name} of ${tag} has ${size} bytes; with the files of its list it has at most ${most}`,
+    {
+      fix: 'do not use it: publish a new version of the image',
+    },
+  )
+}
+
+async function verifyBundle(file: string, list: BundleList, { tag }: Release, cache: string): Promise<void> {
   const scratch = await makeRunFolder(join(cache, 'work'))
   try {
     const unpacked = join(scratch, 'bundle')

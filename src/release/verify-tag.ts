@@ -12,9 +12,7 @@ import { contradictions } from './agreement.ts'
 import { chooseRelease } from './choice.ts'
 import { CONTENTS_FILE, type Contents, FILE_NAME, type ReleaseFile } from './contents.ts'
 import { readContents } from './contents-asset.ts'
-import { DownloadJournal } from './download-journal.ts'
-import { verifyBundle } from './fetch-bundle.ts'
-import { fetchFile } from './fetch-file.ts'
+import { downloadBundle } from './fetch-bundle.ts'
 import type { Finding } from './finding.ts'
 import { readSmallAsset } from './small-asset.ts'
 import { requireTag } from './tag.ts'
@@ -63,6 +61,7 @@ export async function verifyTag(
 
 const BUNDLE = 'bundle'
 const CONTENT = 'content of the bundle'
+const silent = { phase: () => undefined, note: () => undefined, bytes: () => undefined }
 
 async function bundleFindings(
   releases: Releases,
@@ -82,13 +81,8 @@ async function bundleFindings(
   try {
     // What is wrong with the list itself is a finding of its own.
     const expected = parseBundleList(await readSmall(list))
-    const [path, journalFile] = [join(folder, bundleFile.name), join(folder, 'journal')]
-    const journal = await DownloadJournal.open(journalFile, bundleFile.sha256)
-    const progress = { note: () => undefined, bytes: () => undefined }
-    await fetchFile({ releases, release, journal }, bundleFile, path, {
-      ...{ progress, signal, announce: false },
-    }).finally(() => journal.close())
-    await verifyBundle(path, expected, release, into)
+    const options = { cache: into, progress: silent, signal }
+    await downloadBundle({ releases, release, list: expected }, join(folder, bundleFile.name), options)
     const { length } = expected.index.files
     const found = `sha256 of ${length} files, ${formatBytes(bundleFile.size)}`
     return [asset, { what: CONTENT, result: 'right', found }]

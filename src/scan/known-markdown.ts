@@ -9,7 +9,9 @@ import {
   describeUrgencies,
 } from './summary.ts'
 
-// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup. Maximum that are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds.
+// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup.
+
+/** Maximum that are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds. */
 const SHOWN = 20
 
 /** What is known, in Markdown. `against` says what the older one is. */

@@ -168,7 +168,7 @@ describe('a pull request that breaks the image', () => {
   const part = join(workspace, 'images/haproxy/tree/etc/haproxy/haproxy.cfg')
   let whole = ''
 
-  it('is stopped by the boot, and told why in one comment', async () => {
+  it('is stopped by its boot, and one comment says why', async () => {
     whole = await readFile(part, 'utf8')
     await appendFile(part, '\nbackend of-nobody\n  mode nothing\n')
     commit = await commitAll()

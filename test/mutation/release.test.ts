@@ -27,14 +27,15 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'seeder-release-'))
   const build = await makeTestedBuild(join(root, 'build'), null, { evidence: true })
   github = await LocalGitHub.start()
+  const bundle = { name: `${tag}.bundle.tar`, size: 6, sha256: sha256(Buffer.from('bundle')) }
   release = await seedBuild(github, build, {
     signed: false,
     contents(contents) {
-      const [bundleFile] = contents.files
-      const bundled = { ...contents, ...(bundleFile && { bundleFile }) }
+      const bundled = { ...contents, bundleFile: { ...bundle, parts: [bundle] } }
       content = Buffer.from(JSON.stringify(bundled))
       return bundled
     },
+    assets: { [bundle.name]: 'bundle' },
   })
   const found = release.assets.find(({ name }) => name === CONTENTS_FILE)
   if (!found) throw new Error('the release has no release.json')
@@ -62,6 +63,10 @@ function spoil(text: Buffer, random: Random) {
   }
   return mutate(text, { ...BYTE_CHANGES, ...TEXT_CHANGES }, random)
 }
+
+test('as it is, each command takes it', async () => {
+  for (const argv of argvs()) expect(await commands.run(argv)).toMatchObject({ code: 0 })
+})
 
 test(CONTENTS_FILE, async () => {
   const failures = await failuresOf({

@@ -98,6 +98,26 @@ describe('what somebody changed', () => {
     expect(existsSync(at.never())).toBe(false)
   })
 
+  it('to a size that the files of the signed list cannot have is refused before a byte of it comes', async () => {
+    await changeable()
+    const bundle = at.stored(second).assets.find(({ name }) => name === `${second}.bundle.tar`)
+    const contents = at.stored(second).assets.find(({ name }) => name === 'release.json')
+    if (!bundle || !contents) return expect.fail('there is no bundle')
+    const size = 10 * bundle.size
+    const text = (await readFile(contents.file, 'utf8')).replaceAll(
+      `"size": ${bundle.size}`,
+      `"size": ${size}`,
+    )
+    await writeFile(contents.file, text)
+    Object.assign(contents, { size: text.length, sha256: sha256(Buffer.from(text)) })
+    Object.assign(bundle, { size })
+    await expect(at.downloaded(second, { out: at.never() })).rejects.toThrow(
+      `${second}.bundle.tar of ${second} has ${size} bytes; with the files of its list it has at most`,
+    )
+    expect(at.github.requests.filter(({ path }) => path.endsWith(`/assets/${bundle.id}`))).toEqual([])
+    expect(existsSync(at.never())).toBe(false)
+  })
+
   it('or was signed by nobody who may is not downloaded', async () => {
     await at.release(first, before)
     const stranger = await makeSigner(join(at.root, 'keys'), 'stranger')

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { PveHost } from '../pve/host.ts'
 import { inventory, mustDeploy, startHost } from './host.ts'
 
-/** A host on which some commands of deploy.sh have run, switched off. Tests get copies: that is faster than to run them again. */
+/** A host on which some commands of deploy.sh have run, switched off. Tests get copies, which are made faster. */
 export class PreparedHost {
   /** What is on it. */
   readonly inventory: string
