@@ -4,7 +4,7 @@ import { createStepProgress } from './action/progress.ts'
 import { hideSecrets, tellError, tellOutcome } from './action/runner.ts'
 import { takeSteps } from './action/sequence.ts'
 import { checkoutOf, createContext } from './commands/context.ts'
-import { interruption, listenForInterruption } from './interruption.ts'
+import { interruption, listenForInterruption } from './process/interruption.ts'
 import { visible } from './report/printable.ts'
 import type { Progress } from './report/progress.ts'
 

@@ -1,5 +1,5 @@
 import { runCommandLine } from './command-line.ts'
-import { listenForInterruption } from './interruption.ts'
+import { listenForInterruption } from './process/interruption.ts'
 
 /** The command line. */
 listenForInterruption()

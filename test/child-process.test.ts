@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { childEnvironment, execa } from '../src/child-process.ts'
+import { childEnvironment, execa } from '../src/process/child-process.ts'
 
 const source = join(import.meta.dirname, '../src')
 

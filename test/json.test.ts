@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { jsonOf, parseJson, readJson } from '../src/json.ts'
-import { jsonFault } from '../src/json-fault.ts'
+import { jsonOf, parseJson, readJson } from '../src/files/json.ts'
+import { jsonFault } from '../src/files/json-fault.ts'
+import { readText } from '../src/files/text-file.ts'
 import { UsageError } from '../src/report/error.ts'
-import { readText } from '../src/text-file.ts'
 
 let folder: string
 let file: string
@@ -104,5 +104,5 @@ describe('a file of JSON', () => {
 })
 
 const program = `
-  import { readText } from ${JSON.stringify(join(import.meta.dirname, '../src/text-file.ts'))}
+  import { readText } from ${JSON.stringify(join(import.meta.dirname, '../src/files/text-file.ts'))}
   process.stdout.write(await readText(process.argv[1], { pipes: true }))`

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { makeRunFolder } from '../src/run-folder.ts'
+import { makeRunFolder } from '../src/files/run-folder.ts'
 
 test('a run removes what killed runs left, and nothing else', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'seeder-'))

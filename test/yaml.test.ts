@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { UsageError } from '../src/report/error.ts'
-import { loadYaml, parseYaml } from '../src/yaml.ts'
+import { loadYaml, parseYaml } from '../src/yaml/yaml-file.ts'
 
 const schema = z.strictObject({
   name: z.string(),

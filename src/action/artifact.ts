@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path'
 import { type ArtifactClient, DefaultArtifactClient } from '@actions/artifact'
 import type { Manifest } from '../build/manifest.ts'
-import { interruption } from '../interruption.ts'
+import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 
 /** An artifact of the workflow's run. */

@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import { checkJson, jsonOf, whyNot } from '../json.ts'
-import { parseTag, type Tag } from '../release/tag.ts'
+import { checkJson, jsonOf, whyNot } from '../files/json.ts'
+import { readText } from '../files/text-file.ts'
+import { parseTag, type Tag } from '../release/format/tag.ts'
 import { SeederError } from '../report/error.ts'
-import { readText } from '../text-file.ts'
 
 /** What started a workflow, as far as it matters here. */
 export type WorkflowEvent =

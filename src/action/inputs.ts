@@ -1,7 +1,15 @@
 import { UsageError } from '../report/error.ts'
-import { describeIssue, dotted, quoteValue, suggestion } from '../yaml-issue.ts'
-import { type Command, commands, forms, type Inputs, type InputsOf, inputNames, inputsOf } from './forms.ts'
-import { disagreements, impliedTag, ownInputs } from './together.ts'
+import { describeIssue, dotted, quoteValue, suggestion } from '../report/schema-issue.ts'
+import { disagreements, impliedTag, ownInputs } from './cross-command-inputs.ts'
+import {
+  type Command,
+  commands,
+  forms,
+  type Inputs,
+  type InputsOf,
+  inputNames,
+  inputsOf,
+} from './input-schemas.ts'
 
 /**
  * Reads the inputs that the runner passes as INPUT_NAME variables: what each command of the step is to do, in their order.

@@ -1,11 +1,11 @@
 import { appendFile } from 'node:fs/promises'
 import { error as annotate, setFailed, setOutput, setSecret } from '@actions/core'
-import { interruption } from '../interruption.ts'
+import { interruption } from '../process/interruption.ts'
 import { causeChain, StoppedError } from '../report/error.ts'
 import { harmless } from '../report/print.ts'
 import { visible } from '../report/printable.ts'
 import { annotationsOf } from './annotations.ts'
-import type { Inputs } from './forms.ts'
+import type { Inputs } from './input-schemas.ts'
 import type { Outcome } from './step.ts'
 
 /** Hides the secrets among the inputs in everything that is printed from now on. */

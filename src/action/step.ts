@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { Context } from '../commands/context.ts'
 import { connectRepository } from '../commands/github.ts'
 import type { GitHub } from '../github/client.ts'
-import type { Inputs } from './forms.ts'
+import type { Inputs } from './input-schemas.ts'
 
 /** A step of a workflow while it runs. */
 export interface Step {

@@ -1,4 +1,4 @@
-import type { Inputs } from './forms.ts'
+import type { Inputs } from './input-schemas.ts'
 import type { Outcome, Step } from './step.ts'
 import { buildStep } from './steps/build.ts'
 import { commentStep } from './steps/comment.ts'

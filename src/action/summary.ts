@@ -1,12 +1,12 @@
 import type { Manifest } from '../build/manifest.ts'
-import type { Difference } from '../release/difference.ts'
-import { describeDifference, describeTally } from '../release/difference-markdown.ts'
-import { type TestRecord, tallyOf } from '../release/test-record.ts'
+import type { Difference } from '../release/difference/difference.ts'
+import { describeDifference, describeTally } from '../release/difference/difference-markdown.ts'
+import { type TestRecord, tallyOf } from '../release/format/test-record.ts'
 import { code, folded, plain, table } from '../report/markdown.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 import type { Known } from '../scan/known.ts'
 import { describeKnown } from '../scan/known-markdown.ts'
-import { drawWay, type Way } from './stages.ts'
+import { drawWay, type Way } from './progress-diagram.ts'
 
 /** What a step did with one version of an image; only what is known is told. */
 export interface Story {

@@ -1,11 +1,11 @@
 import { lstat, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { execa } from '../child-process.ts'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
-import { interruption } from '../interruption.ts'
+import { execa } from '../process/child-process.ts'
+import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
-import { type Store, sha256File } from './store.ts'
+import { type Store, sha256File } from '../store/store.ts'
 import type { TreeFile } from './tree.ts'
 
 /** A file of the image that is of an upstream artifact. */

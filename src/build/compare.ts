@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { z } from 'zod'
-import { parseJson } from '../json.ts'
+import { parseJson } from '../files/json.ts'
 import type { Enclosure } from './enclosure.ts'
 import { runInside } from './namespace.ts'
 

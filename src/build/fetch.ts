@@ -1,12 +1,12 @@
 import pMap from 'p-map'
-import { download, downloadFailure, HttpStatusError } from '../download.ts'
+import { download, downloadFailure, HttpStatusError } from '../http/download.ts'
 import type { LockedArtifact, LockedPackage } from '../image/lock.ts'
 import { type Mirrors, mirrorVariable, snapshotVariable } from '../image/mirrors.ts'
-import { interruption } from '../interruption.ts'
+import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
 import { formatBytes } from '../report/table.ts'
-import type { Store } from './store.ts'
+import type { Store } from '../store/store.ts'
 
 /** What a build fetches: a package from an archive, or an artifact from its own URLs. */
 export type LockedFile = LockedPackage | LockedArtifact

@@ -5,8 +5,8 @@ import { execa } from 'execa'
 import pMap from 'p-map'
 import type { LockedPackage } from '../image/lock.ts'
 import { SeederError } from '../report/error.ts'
+import type { Store } from '../store/store.ts'
 import { HOST_ENVIRONMENT } from './namespace.ts'
-import type { Store } from './store.ts'
 import { makeFolder, writeTexts } from './tree.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { execa } from 'execa'
 import { aptComplaint } from '../image/apt-complaint.ts'
-import { interruption } from '../interruption.ts'
+import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 import { type Enclosure, enclosureScript } from './enclosure.ts'
 

@@ -1,11 +1,11 @@
 import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { parseJson, whyNot } from '../json.ts'
+import { parseJson, whyNot } from '../files/json.ts'
+import { readText, unlessRead } from '../files/text-file.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { printable } from '../report/printable.ts'
-import { readText, unlessRead } from '../text-file.ts'
+import { sha256File } from '../store/store.ts'
 import { type Manifest, manifestSchema } from './manifest.ts'
-import { sha256File } from './store.ts'
 
 /** Files that a folder with an earlier build may hold: they are ours to replace. One `.sig.…` a killed `publish` has left. */
 const OURS =

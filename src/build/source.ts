@@ -1,4 +1,4 @@
-import { execa } from '../child-process.ts'
+import { execa } from '../process/child-process.ts'
 
 /** What an image is made of. Other files, such as finished builds, may lie beside it. */
 const SOURCES = ['platform.yaml', 'images', 'src', 'dist', 'package-lock.json']

@@ -2,11 +2,11 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import type { Lock } from '../image/lock.ts'
-import { interruption } from '../interruption.ts'
+import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
+import type { Store } from '../store/store.ts'
 import { type Layers, layerKey } from './layers.ts'
 import { HOST_ENVIRONMENT, runInside, unshareArgv } from './namespace.ts'
-import type { Store } from './store.ts'
 import { makeFolder, writeTexts } from './tree.ts'
 
 /** The tools tree: a root file system whose programs make the image. `key` stands for its content. */

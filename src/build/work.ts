@@ -1,8 +1,8 @@
 import { mkdir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeRunFolder } from '../files/run-folder.ts'
 import { SeederError } from '../report/error.ts'
 import { formatBytes } from '../report/table.ts'
-import { makeRunFolder } from '../run-folder.ts'
 import { removeTrees } from './namespace.ts'
 
 /** What the largest build here needs at once: the tree, its tar, the file systems, the raw disk and the qcow2. */

@@ -1,6 +1,6 @@
 import { connect, type GitHub } from '../github/client.ts'
 import { gitHubSettings } from '../github/settings.ts'
-import { interruption } from '../interruption.ts'
+import { interruption } from '../process/interruption.ts'
 import type { Progress } from '../report/progress.ts'
 
 /**

@@ -1,13 +1,13 @@
 import { resolve } from 'node:path'
+import { readText as readFileText } from '../files/text-file.ts'
+import { type NodeValues, parseNodeEnv } from '../guest/node-env.ts'
 import type { NodeRequest } from '../host/node/request.ts'
 import { type Certificates, certificatesIn, certificatesOfPki } from '../host/node/tls.ts'
 import { parseVmidRange } from '../host/node/vmids.ts'
-import { type NodeValues, parseNodeEnv } from '../host/values/node-env.ts'
 import { secretKeys } from '../host/values/role.ts'
 import { openAuthority } from '../pki/authority.ts'
 import type { RoleName } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
-import { readText as readFileText } from '../text-file.ts'
 
 /** The options of `node plan`, `create` and `replace`, as they are given. */
 export interface MakeFlags {

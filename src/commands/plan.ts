@@ -12,7 +12,7 @@ import {
 import { imageNames, loadImage } from '../image/definition.ts'
 import { gitChanges } from '../image/git-changes.ts'
 import { digestOfLockText, readLock } from '../image/lock.ts'
-import { formatTag, type Tag } from '../release/tag.ts'
+import { formatTag, type Tag } from '../release/format/tag.ts'
 import { SeederError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'

@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
-import { driftCount, driftText } from '../drift/judge.ts'
-import { driftReport } from '../drift/survey.ts'
 import { hostCommands, requireRoot } from '../host/commands.ts'
 import { deployScript } from '../host/deploy-script.ts'
+import { driftCount, driftText } from '../host/drift/comparison.ts'
+import { driftReport } from '../host/drift/survey.ts'
 import {
   type HostReport,
   hostReportSchema,
@@ -11,10 +11,10 @@ import {
   readHostReport,
   readReportFile,
 } from '../host/report.ts'
-import { interruption } from '../interruption.ts'
-import { standings } from '../release/standing.ts'
-import { statusRowSchema, statusRows } from '../release/status.ts'
-import { statusMarkdown, statusText } from '../release/status-text.ts'
+import { interruption } from '../process/interruption.ts'
+import { standings } from '../release/channel/channels.ts'
+import { statusRowSchema, statusRows } from '../release/deploy/status.ts'
+import { statusMarkdown, statusText } from '../release/deploy/status-text.ts'
 import { SeederError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'

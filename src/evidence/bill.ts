@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { saidLine } from '../printable.ts'
+import { saidLine } from '../report/text-schemas.ts'
 
 /** What a bill of materials says of one package or upstream tarball. */
 export interface BilledPackage {

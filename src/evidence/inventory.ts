@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { saidLine } from '../printable.ts'
 import { SeederError } from '../report/error.ts'
+import { saidLine } from '../report/text-schemas.ts'
 
 const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
 

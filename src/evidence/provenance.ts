@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Lock } from '../image/lock.ts'
-import { saidLine } from '../printable.ts'
+import { saidLine } from '../report/text-schemas.ts'
 
 const sha256 = z.object({ sha256: saidLine.regex(/^[0-9a-f]{64}$/) })
 

@@ -1,4 +1,4 @@
-import { stableUuid } from '../stable-uuid.ts'
+import { stableUuid } from '../image/stable-uuid.ts'
 
 /** The finished image that a piece of evidence is about. Digests are SHA-256, hex. */
 export interface Subject {

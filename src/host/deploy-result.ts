@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { parseJson, whyNot } from '../json.ts'
-import { saidLine } from '../printable.ts'
+import { parseJson, whyNot } from '../files/json.ts'
 import { SeederError } from '../report/error.ts'
+import { saidLine } from '../report/text-schemas.ts'
 
 const template = z.object({
   image: saidLine,

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { tryLock } from '../flock.ts'
+import { tryLock } from '../files/flock.ts'
 import { SeederError } from '../report/error.ts'
 
 /** One run of `seeder node` at a time changes anything on a host. */

@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { saidLine } from '../printable.ts'
 import { SeederError } from '../report/error.ts'
+import { saidLine } from '../report/text-schemas.ts'
 import { type Guest, propertyOf, tagsOf, uuidOf } from './guests.ts'
 
 /** Where `scripts/deploy.sh` keeps an entry for every template that it made: a file VMID of KEY=value lines. */

@@ -1,5 +1,5 @@
 import { UsageError } from '../report/error.ts'
-import type { YamlFile, YamlProblem } from '../yaml.ts'
+import type { YamlFile, YamlProblem } from '../yaml/yaml-file.ts'
 import type { ImageDefinition } from './schema.ts'
 
 /** An upstream file that is part of an image, of one version: a tarball, or a file that is taken as it is. */

@@ -1,4 +1,4 @@
-import { execa } from '../child-process.ts'
+import { execa } from '../process/child-process.ts'
 import { UsageError } from '../report/error.ts'
 import type { Changes } from './affected.ts'
 

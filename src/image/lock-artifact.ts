@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { download, downloadFailure } from '../download.ts'
-import { interruption } from '../interruption.ts'
+import { download, downloadFailure } from '../http/download.ts'
+import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 import type { Artifact } from './artifact.ts'
 import type { LockedArtifact } from './lock.ts'

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { anyJson, parseJson, whyNot } from '../json.ts'
-import { ownText } from '../printable.ts'
+import { anyJson, parseJson, whyNot } from '../files/json.ts'
+import { readText } from '../files/text-file.ts'
 import { SeederError } from '../report/error.ts'
-import { readText } from '../text-file.ts'
+import { ownText } from '../report/text-schemas.ts'
 import { type Image, requestedPackages } from './definition.ts'
 
 /** The last second of the year 9999: dates after it have no form that everybody reads. */

@@ -1,4 +1,4 @@
-import { execa } from '../child-process.ts'
+import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 import type { Image } from './definition.ts'
 

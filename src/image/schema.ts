@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { quoteValue } from '../yaml-issue.ts'
+import { quoteValue } from '../report/schema-issue.ts'
 
 /** Text of a certain form; `form` says in an error what would do. */
 function text(pattern: RegExp, form: string) {

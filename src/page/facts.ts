@@ -1,8 +1,8 @@
 import type { BilledPackage } from '../evidence/bill.ts'
-import type { PackageChanges } from '../release/changelog.ts'
-import type { Difference } from '../release/difference.ts'
-import type { Finding } from '../release/finding.ts'
-import type { Finished } from '../release/finished.ts'
+import type { PackageChanges } from '../release/difference/changelog.ts'
+import type { Difference } from '../release/difference/difference.ts'
+import type { Finished } from '../release/format/build-record.ts'
+import type { Finding } from '../release/verify/finding.ts'
 
 /** Everything that a page is made from. */
 export interface PageFacts {

@@ -1,6 +1,6 @@
 import type { Manifest } from '../build/manifest.ts'
 import { evidenceNames } from '../evidence/names.ts'
-import { SUMS_FILE } from '../release/sums.ts'
+import { SUMS_FILE } from '../release/format/sums.ts'
 import { formatBytes } from '../report/table.ts'
 import type { PageFacts } from './facts.ts'
 import { type Boot, bootOf } from './view/boot.ts'

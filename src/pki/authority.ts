@@ -1,10 +1,10 @@
 import { defaultFolder } from './folder.ts'
 import { publicKeyHash, readInventory } from './inventory.ts'
 import { type Issued, issue } from './issue.ts'
-import { requireAuthority } from './judgement.ts'
+import { defaultDays } from './lifetime.ts'
 import { type AuthorityName, parseRequest } from './profile.ts'
 import { type Place, readSession } from './session.ts'
-import { defaultDays } from './terms.ts'
+import { requireAuthority } from './validity.ts'
 
 /** The operator's CAs, as other parts of Seeder use them. Each call takes its turn with all others. */
 export interface Authority {

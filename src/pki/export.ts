@@ -2,12 +2,12 @@ import { X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { workIn } from '../disk-error.ts'
+import { workIn } from '../files/disk-error.ts'
 import { UsageError } from '../report/error.ts'
 import { readInventory } from './inventory.ts'
-import { requireAuthority } from './judgement.ts'
 import type { AuthorityName } from './profile.ts'
 import { type Place, readSession } from './session.ts'
+import { requireAuthority } from './validity.ts'
 
 /** The images that may bake a CA's certificate, which they then have as /etc/seeder/trust/NAME.crt. */
 const bakedInto: Readonly<Record<AuthorityName, readonly string[]>> = {

@@ -3,7 +3,7 @@ import { lstat, mkdir, readdir, realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { SeederError, UsageError } from '../report/error.ts'
-import { makePrivateFolder } from './privacy.ts'
+import { makePrivateFolder } from './permissions.ts'
 
 /** What is in the folder of a PKI. */
 export const parts = {

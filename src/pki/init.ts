@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import { parts } from './folder.ts'
 import { readInventory } from './inventory.ts'
-import { requireAuthority } from './judgement.ts'
+import { type Terms, validity } from './lifetime.ts'
 import { makePair } from './openssl.ts'
 import { writePair } from './pair.ts'
 import { type AuthorityName, authorityExtensions, authorityNames } from './profile.ts'
 import { changeSession, type Place } from './session.ts'
-import { type Terms, validity } from './terms.ts'
+import { requireAuthority } from './validity.ts'
 
 /** A CA after `initialize`. */
 export interface InitializedAuthority {

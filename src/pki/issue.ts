@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { SeederError, UsageError } from '../report/error.ts'
 import { parts } from './folder.ts'
 import { type Entry, type Inventory, namesOf, readInventory, requestOf } from './inventory.ts'
-import { expiresWithin, requireAuthority, uselessness } from './judgement.ts'
+import { requireOutlasting, type Terms, validity } from './lifetime.ts'
 import { type CertificatePlan, type KeyPair, makePair } from './openssl.ts'
 import { writePair } from './pair.ts'
 import { commonNameOf, leafExtensions, profiles, type Request } from './profile.ts'
 import { type ChangeSession, changeSession, type Place } from './session.ts'
-import { requireOutlasting, type Terms, validity } from './terms.ts'
+import { expiresWithin, requireAuthority, uselessness } from './validity.ts'
 
 /** A certificate that a CA has signed, with its key. */
 export interface Issued {

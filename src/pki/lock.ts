@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import { childEnvironment } from '../child-process.ts'
-import { interruption } from '../interruption.ts'
+import { childEnvironment } from '../process/child-process.ts'
+import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 
 // Seconds. Each holder works for one or two.

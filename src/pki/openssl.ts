@@ -2,8 +2,8 @@ import { generateKeyPair, type KeyObject, randomBytes, X509Certificate } from 'n
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { execa } from '../child-process.ts'
-import { interruption } from '../interruption.ts'
+import { execa } from '../process/child-process.ts'
+import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 
 /** A certificate and its private key (PEM). */

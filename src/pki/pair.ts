@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { KeyPair } from './openssl.ts'
-import { makePrivateFolder } from './privacy.ts'
+import { makePrivateFolder } from './permissions.ts'
 
 /**
  * A certificate and its key are two files, and have to change together: each pair has a folder of its own, which is

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isAddress } from '../platform/address.ts'
 import { UsageError } from '../report/error.ts'
-import { quoteValue } from '../yaml-issue.ts'
+import { quoteValue } from '../report/schema-issue.ts'
 
 /** The certificate authorities, by the names that their certificates have in the images: `trust/NAME.crt`. */
 export const authorityNames = ['etcd-ca', 'kubernetes-ca', 'front-proxy-ca'] as const

@@ -2,9 +2,9 @@ import { z } from 'zod'
 import type { Exported } from './export.ts'
 import type { InitializedAuthority } from './init.ts'
 import type { Issued } from './issue.ts'
-import type { Finding } from './judgement.ts'
-import type { Exposure } from './privacy.ts'
+import type { Exposure } from './permissions.ts'
 import { authorityNames, kindNames } from './profile.ts'
+import type { Finding } from './validity.ts'
 
 // What the commands print for a program: where keys are, and never a key. Points in time are ISO 8601, in UTC.
 const time = z.iso.datetime()

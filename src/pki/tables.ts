@@ -1,4 +1,4 @@
-import { type Finding, shortDate } from './judgement.ts'
+import { type Finding, shortDate } from './validity.ts'
 
 type Table = [header: string[], rows: string[][]]
 

@@ -1,6 +1,6 @@
 import { overlapCidr } from 'cidr-tools'
-import type { YamlProblem } from '../yaml.ts'
-import { suggestion } from '../yaml-issue.ts'
+import { suggestion } from '../report/schema-issue.ts'
+import type { YamlProblem } from '../yaml/yaml-file.ts'
 import {
   type AddressRange,
   addressNumber,

@@ -1,4 +1,4 @@
-import { loadYaml, parseYaml, type YamlFile } from '../yaml.ts'
+import { loadYaml, parseYaml, type YamlFile } from '../yaml/yaml-file.ts'
 import { checkPlatform } from './check.ts'
 import { type Platform, platformSchema } from './schema.ts'
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { quoteValue } from '../yaml-issue.ts'
+import { quoteValue } from '../report/schema-issue.ts'
 import { isAddress, isNetwork, networkFix } from './address.ts'
 
 /** The roles a machine can have: one image serves each, kubernetes-node serves the last two. */

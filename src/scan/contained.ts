@@ -1,7 +1,7 @@
 import { PackageURL } from 'packageurl-js'
 import type { z } from 'zod'
 import { billSchema } from '../evidence/bill.ts'
-import { checkJson, whyNot } from '../json.ts'
+import { checkJson, whyNot } from '../files/json.ts'
 import { SeederError } from '../report/error.ts'
 import { oneLine } from '../report/printable.ts'
 import type { Release } from './advisory.ts'

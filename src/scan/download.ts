@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
-import { jsonOf, whyNot } from '../json.ts'
+import { jsonOf, whyNot } from '../files/json.ts'
+import { readSmall } from '../files/text-file.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { printable } from '../report/printable.ts'
-import { readSmall } from '../text-file.ts'
 
 /** What somebody has downloaded, and what distinguishes it from another download. */
 export const downloadSchema = z

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { GuestAgent } from '../../src/boot/agent.ts'
+import { GuestAgent } from '../../src/vm/agent.ts'
 import { guestAgentPort } from '../support/boot/guest-agent.ts'
 
 test('runs a program with input and brings back its output and exit status', async () => {

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { findCandidate } from '../../src/boot/candidate.ts'
-import { reportFileOf, subjectOf } from '../../src/boot/prove.ts'
+import { findCandidate } from '../../src/boot-test/image-under-test.ts'
+import { reportFileOf, subjectOf } from '../../src/boot-test/run.ts'
 
 const digest = 'a'.repeat(64)
 const manifest = {

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Emulator } from '../../src/boot/accelerator.ts'
-import { Clone } from '../../src/boot/clone.ts'
-import { driveFiles } from '../../src/boot/cloudinit.ts'
+import type { Emulator } from '../../src/vm/accelerator.ts'
+import { Clone } from '../../src/vm/clone.ts'
+import { driveFiles } from '../../src/vm/cloud-init-drive.ts'
 
 /** Clones whose emulator is a script: it prints what it is told for each start, and runs until it is killed. */
 let folder: string

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { type CloudInit, driveFiles, makeDrive } from '../../src/boot/cloudinit.ts'
+import { type CloudInit, driveFiles, makeDrive } from '../../src/vm/cloud-init-drive.ts'
 
 const config: CloudInit = {
   hostname: 'lb1',

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
-import { Console } from '../../src/boot/console.ts'
-import { consoleFailures, isLostTimer } from '../../src/boot/console-failures.ts'
+import { Console } from '../../src/vm/console.ts'
+import { consoleFailures, isLostTimer } from '../../src/vm/console-failures.ts'
 
 test('finds a line that came already, and one that comes in pieces with colours', async () => {
   const port = new PassThrough()

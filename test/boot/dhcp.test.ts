@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { leaseAnswer, parseRequest } from '../../src/boot/dhcp.ts'
+import { leaseAnswer, parseRequest } from '../../src/vm/dhcp.ts'
 
 const lease = {
   mac: 'bc:24:11:5e:00:02',

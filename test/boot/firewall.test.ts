@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { comparableRules } from '../../src/boot/firewall.ts'
+import { comparableRules } from '../../src/boot-test/firewall.ts'
 
 const rule = (handle: number, packets: number, port = 22) => ({
   rule: {

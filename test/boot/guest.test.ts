@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseBootStages, parseUnitTimes } from '../../src/boot/guest.ts'
+import { parseBootStages, parseUnitTimes } from '../../src/boot-test/guest-facts.ts'
 
 test('reads systemd’s account of a boot', () => {
   expect(

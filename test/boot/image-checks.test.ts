@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { verityRootHash } from '../../src/boot/image-checks.ts'
+import { verityRootHash } from '../../src/boot-test/image-checks.ts'
 
 test('the root hash is the one the kernel was given', () => {
   const hash = 'ab'.repeat(32)

@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
-import { type Lan, lanScript, raiseLan, requireTun } from '../../src/boot/lan.ts'
-import { namespaceArguments, runInNamespaces } from '../../src/boot/namespace.ts'
+import { type Lan, lanScript, raiseLan, requireTun } from '../../src/vm/lan.ts'
+import { namespaceArguments, runInNamespaces } from '../../src/vm/namespace.ts'
 
 const lan: Lan = {
   bridges: [{ name: 'br-front', addresses: ['10.0.0.40/26', '10.0.0.41/26'] }],
@@ -51,11 +51,11 @@ test('the exit status comes out of the namespace, and the environment goes in', 
 test('when the program outside is killed, everything inside ends', async () => {
   const inside = `
     import { spawn } from 'node:child_process'
-    import { endWithParent } from '${new URL('../../src/boot/namespace.ts', import.meta.url)}'
+    import { endWithParent } from '${new URL('../../src/vm/namespace.ts', import.meta.url)}'
     endWithParent()
     spawn('sleep', ['4711'], { detached: true, stdio: 'ignore' }).on('spawn', () => console.log('started'))`
   const outside = `
-    import { runInNamespaces } from '${new URL('../../src/boot/namespace.ts', import.meta.url)}'
+    import { runInNamespaces } from '${new URL('../../src/vm/namespace.ts', import.meta.url)}'
     await runInNamespaces([process.execPath, '--input-type=module', '-e', ${JSON.stringify(inside)}], {})`
   for (const signal of ['SIGKILL', 'SIGINT'] as const) {
     const child = spawn(process.execPath, ['--input-type=module', '-e', outside], {

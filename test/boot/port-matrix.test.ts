@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
-import { checkProbes, meantAnswer, portsOf, probesOf } from '../../src/boot/port-matrix.ts'
-import { layOutSite, seatOf } from '../../src/boot/site.ts'
+import { checkProbes, meantAnswer, portsOf, probesOf } from '../../src/boot-test/port-matrix.ts'
+import { layOutSite, seatOf } from '../../src/boot-test/site.ts'
 import { loadPlatform } from '../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')

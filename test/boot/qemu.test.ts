@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { machineArguments, optionValue, overlayArguments } from '../../src/boot/qemu.ts'
+import { machineArguments, optionValue, overlayArguments } from '../../src/vm/qemu.ts'
 
 const machine = {
   name: 'lb1',

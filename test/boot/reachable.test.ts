@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { mayConnect } from '../../src/boot/reachable.ts'
+import { mayConnect } from '../../src/boot-test/reachable.ts'
 import { loadPlatform } from '../../src/platform/load.ts'
 
 test('who may connect is what the platform file opens', async () => {

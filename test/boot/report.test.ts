@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Abandoned, Checks } from '../../src/boot/checks.ts'
-import { describeReport, makeReport, makeTogetherReport } from '../../src/boot/report.ts'
+import { Abandoned, Checks } from '../../src/boot-test/checks.ts'
+import { describeReport, makeReport, makeTogetherReport } from '../../src/boot-test/report.ts'
 import { SeederError } from '../../src/report/error.ts'
 import { published } from '../support/schemas.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { addressFrom, addressIn, layOutSite, nodeAddress, seatOf } from '../../src/boot/site.ts'
+import { addressFrom, addressIn, layOutSite, nodeAddress, seatOf } from '../../src/boot-test/site.ts'
 import { loadPlatform } from '../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')

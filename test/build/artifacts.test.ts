@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { unpackArtifacts } from '../../src/build/artifacts.ts'
-import { Store, sha256File } from '../../src/build/store.ts'
 import { loadImage } from '../../src/image/definition.ts'
 import type { Lock } from '../../src/image/lock.ts'
+import { Store, sha256File } from '../../src/store/store.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder tarballs '))
 const definition = await loadImage(join(import.meta.dirname, '../..'), 'haproxy')

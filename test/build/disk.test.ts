@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { assemblyScript, kernelCommandLine, partitionsOf, partitionUuid } from '../../src/build/disk.ts'
 import type { Usr } from '../../src/build/usr.ts'
 import { loadImage } from '../../src/image/definition.ts'
-import { stableUuid } from '../../src/stable-uuid.ts'
+import { stableUuid } from '../../src/image/stable-uuid.ts'
 
 const image = await loadImage(join(import.meta.dirname, '../..'), 'haproxy')
 const roothash = `${'0123456789abcdef'.repeat(2)}${'fedcba9876543210'.repeat(2)}`

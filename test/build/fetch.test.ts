@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { fillStore, isDiskFull } from '../../src/build/fetch.ts'
-import { Store, sha256File } from '../../src/build/store.ts'
 import type { LockedPackage } from '../../src/image/lock.ts'
 import type { Mirrors } from '../../src/image/mirrors.ts'
 import { SeederError } from '../../src/report/error.ts'
 import type { Progress } from '../../src/report/progress.ts'
+import { Store, sha256File } from '../../src/store/store.ts'
 import { type Archive, createArchive } from '../support/archive/archive.ts'
 
 let archive: Archive

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { indexRecord, layOutMirror, releaseFile } from '../../src/build/mirror.ts'
-import { Store, sha256File } from '../../src/build/store.ts'
 import type { LockedPackage } from '../../src/image/lock.ts'
+import { Store, sha256File } from '../../src/store/store.ts'
 import { buildDeb } from '../support/archive/deb.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder mirror '))

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { publishOutput, readOutput, requireUsableOutput } from '../../src/build/output.ts'
-import { sha256File } from '../../src/build/store.ts'
+import { sha256File } from '../../src/store/store.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder output '))
 let folder = ''

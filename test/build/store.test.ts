@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeEach, expect, test } from 'vitest'
-import { Store } from '../../src/build/store.ts'
+import { Store } from '../../src/store/store.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder store '))
 let store: Store
@@ -111,7 +111,7 @@ test('a file that changed on the disk is noticed by its size or by its digest', 
 })
 
 test('a process that is killed while it writes leaves nothing under a digest', async () => {
-  const module = join(import.meta.dirname, '../../src/build/store.ts')
+  const module = join(import.meta.dirname, '../../src/store/store.ts')
   const script = `
     import { Store } from ${JSON.stringify(module)}
     async function* slow() {

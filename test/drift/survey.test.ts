@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import type { Clone } from '../../src/drift/judge.ts'
-import { askClones } from '../../src/drift/survey.ts'
 import type { Ended, Host } from '../../src/host/commands.ts'
+import type { Clone } from '../../src/host/drift/comparison.ts'
+import { askClones } from '../../src/host/drift/survey.ts'
 
 const clone: Clone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template: undefined }
 const clean = JSON.stringify({

@@ -4,8 +4,8 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compareDisks, describeDifferences, readDisk } from '../../src/build/compare.ts'
 import type { Manifest } from '../../src/build/manifest.ts'
-import { sha256File } from '../../src/build/store.ts'
 import { inventorySchema } from '../../src/evidence/inventory.ts'
+import { sha256File } from '../../src/store/store.ts'
 import {
   copyCache,
   copyProject,

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { confirmers } from '../../src/release/confirmation.ts'
+import { confirmers } from '../../src/release/promote/confirmation.ts'
 import { copyCache, copyProject, removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { makeSigner, type Signer, type SmallImage, sign } from '../support/deploy/image.ts'
 import { LocalGitHub } from '../support/github/local-github.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type DriftReport, driftReportSchema } from '../../src/drift/result.ts'
+import { type DriftReport, driftReportSchema } from '../../src/guest/drift-result.ts'
 import { removeFolder, testFolder } from '../support/builds.ts'
 import { mustDeploy, tagged } from '../support/deploy/host.ts'
 import { seederNode, seederOnHost } from '../support/nodes/host.ts'

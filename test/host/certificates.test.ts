@@ -8,7 +8,7 @@ import { readAuthorities, readPair } from '../../src/host/certificates.ts'
 import { certificateFiles, certificatesIn, certificatesOfPki } from '../../src/host/node/tls.ts'
 import { openAuthority } from '../../src/pki/authority.ts'
 import { initialize } from '../../src/pki/init.ts'
-import { defaultDays } from '../../src/pki/terms.ts'
+import { defaultDays } from '../../src/pki/lifetime.ts'
 import { Authority, future, past } from '../image/first-boot/etcd-certificates.ts'
 
 let folder = ''

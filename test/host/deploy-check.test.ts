@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type TemplateCheck, templateChecksSchema } from '../../src/drift/result.ts'
+import { type TemplateCheck, templateChecksSchema } from '../../src/guest/drift-result.ts'
 import { testFolder } from '../support/builds.ts'
 import { deploy, inventory, mustDeploy, startHost } from '../support/deploy/host.ts'
 import { makeSmallImage, type SmallImage } from '../support/deploy/image.ts'

@@ -2,7 +2,7 @@ import { chmod, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { compareVersions } from '../../src/release/tag.ts'
+import { compareVersions } from '../../src/release/format/tag.ts'
 import { testFolder } from '../support/builds.ts'
 import {
   configsOf,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { pageName, pageOf } from '../../src/page/page.ts'
 import { bootOf } from '../../src/page/view/boot.ts'
 import { sizesOf } from '../../src/page/view/sizes.ts'
-import { differenceOf } from '../../src/release/difference.ts'
+import { differenceOf } from '../../src/release/difference/difference.ts'
 import { someManifest, someRecord } from '../support/finished.ts'
 import { HOSTILE, rightFindings, someFacts, someImage } from '../support/page/facts.ts'
 

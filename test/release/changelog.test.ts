@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { execa } from 'execa'
 import { afterAll, expect, test, vi } from 'vitest'
-import { changesSince, entriesSince } from '../../src/release/changelog.ts'
+import { changesSince, entriesSince } from '../../src/release/difference/changelog.ts'
 import { removeFolder, testFolder } from '../support/builds.ts'
 
 const root = await testFolder('changelog')
@@ -59,7 +59,7 @@ test('are read the same for a user whose .bashrc prints', async () => {
   vi.stubEnv('HOME', root)
   // What programs get of the environment is settled when the module is loaded.
   vi.resetModules()
-  const { changesSince } = await import('../../src/release/changelog.ts')
+  const { changesSince } = await import('../../src/release/difference/changelog.ts')
   vi.unstubAllEnvs()
   const changes = await changesSince('tool', await deb('greeted', 'changelog.gz'), '1.2-1')
   expect(changes?.text).toMatch(/^tool \(1\.2-1\+deb13u2\)/)

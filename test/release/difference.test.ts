@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { differenceOf } from '../../src/release/difference.ts'
+import { differenceOf } from '../../src/release/difference/difference.ts'
 import { someManifest, someRecord } from '../support/finished.ts'
 
 const before = { manifest: someManifest(), record: someRecord() }

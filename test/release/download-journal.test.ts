@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { DownloadJournal, parseMarks } from '../../src/release/download-journal.ts'
+import { DownloadJournal, parseMarks } from '../../src/release/download/download-journal.ts'
 import { testFolder } from '../support/builds.ts'
 
 const root = await testFolder('journal')

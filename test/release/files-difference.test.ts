@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { FileEntry, Inventory } from '../../src/evidence/inventory.ts'
-import { compareInventories } from '../../src/release/files-difference.ts'
+import { compareInventories } from '../../src/release/difference/files-difference.ts'
 
 const file = (path: string, size = 0, other: Partial<FileEntry> = {}): FileEntry => ({
   ...{ path, type: 'file', mode: '0644', ids: '0:0', size, sha256: 'a'.repeat(64) },

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
-import { fetchRelease } from '../../src/release/fetch.ts'
-import { publish } from '../../src/release/publish.ts'
+import { fetchRelease } from '../../src/release/download/fetch.ts'
+import { publish } from '../../src/release/publish/publish.ts'
 import {
   after,
   BundledReleases,

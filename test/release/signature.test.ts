@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { signSums, verifySums } from '../../src/release/signature.ts'
+import { signSums, verifySums } from '../../src/release/signature/signature.ts'
 import { makeSigner, type Signer, sign } from '../support/deploy/image.ts'
 import { checkout } from '../support/seeder.ts'
 
@@ -69,7 +69,7 @@ describe('a signature of SHA256SUMS', () => {
   it('leaves nothing behind on a disk that is full, and says so', async () => {
     const program = `
       import { readdirSync } from 'node:fs'
-      import { signSums } from ${JSON.stringify(join(checkout, 'src/release/signature.ts'))}
+      import { signSums } from ${JSON.stringify(join(checkout, 'src/release/signature/signature.ts'))}
       const [, folder, key] = process.argv
       const failure = await signSums(folder, key).catch((error) => error)
       console.log(failure.name, failure.message, readdirSync(folder))`

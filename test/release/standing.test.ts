@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Release } from '../../src/github/release.ts'
-import { DEMOTED_MARKER, standings } from '../../src/release/standing.ts'
+import { DEMOTED_MARKER, standings } from '../../src/release/channel/channels.ts'
 
 let lastId = 0
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Release } from '../../src/github/release.ts'
 import type { HostReport } from '../../src/host/report.ts'
-import { standings } from '../../src/release/standing.ts'
-import { behind, statusRows } from '../../src/release/status.ts'
-import { statusMarkdown, statusText } from '../../src/release/status-text.ts'
+import { standings } from '../../src/release/channel/channels.ts'
+import { behind, statusRows } from '../../src/release/deploy/status.ts'
+import { statusMarkdown, statusText } from '../../src/release/deploy/status-text.ts'
 
 const release = (tag: string, prerelease = false): Release => ({
   ...{ id: 1, tag, title: tag, body: '', target: 'main', draft: false, prerelease, immutable: true },

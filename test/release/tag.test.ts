@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compareVersions, parseTag } from '../../src/release/tag.ts'
+import { compareVersions, parseTag } from '../../src/release/format/tag.ts'
 
 describe('the order of versions', () => {
   it.each([

@@ -1,7 +1,7 @@
 import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { verifyFolder } from '../../src/release/verify-folder.ts'
+import { verifyFolder } from '../../src/release/verify/verify-folder.ts'
 import { testFolder } from '../support/builds.ts'
 import { makeSigner, type SmallImage, sha256, sign } from '../support/deploy/image.ts'
 import { makeTestedBuild, reportOf, tamper, writeReport } from '../support/release/tested-build.ts'

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { ownText, saidLine, saidText } from '../../src/printable.ts'
 import { describeError, SeederError } from '../../src/report/error.ts'
 import { code, plain } from '../../src/report/markdown.ts'
 import { harmless } from '../../src/report/print.ts'
 import { bounded, firstUnprintable, oneLine, visible, visibleJson } from '../../src/report/printable.ts'
 import { createProgress } from '../../src/report/progress.ts'
 import { formatTable } from '../../src/report/table.ts'
+import { ownText, saidLine, saidText } from '../../src/report/text-schemas.ts'
 
 /** One of every kind that a terminal obeys, or does not show. */
 const hostile = [

@@ -25,5 +25,5 @@ test('circles are found, also long ones, and a file that is only imported is non
 })
 
 test('a file lies in the first folder below src', () => {
-  expect(['src/boot/etcd/client.ts', 'src/cli.ts'].map(folderOf)).toEqual(['boot', 'cli.ts'])
+  expect(['src/boot-test/etcd/client.ts', 'src/cli.ts'].map(folderOf)).toEqual(['boot', 'cli.ts'])
 })

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { driftReportSchema, driftResultSchema } from '../../src/drift/result.ts'
+import { driftReportSchema, driftResultSchema } from '../../src/guest/drift-result.ts'
 import { buildUbuntuImages } from '../e2e/ubuntu-images.ts'
 import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { mustDeploy } from '../support/deploy/host.ts'

@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseJson, readJson, whyNot } from '../../files/json.ts'
 import { writeStickyComment } from '../../github/comment.ts'
 import { matrixSchema } from '../../image/affected.ts'
-import { parseJson, readJson, whyNot } from '../../json.ts'
 import { UsageError } from '../../report/error.ts'
 import { readEvent } from '../event.ts'
-import type { InputsOf } from '../forms.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import {
   COMMENT_MARKER,
   type CommentEntry,

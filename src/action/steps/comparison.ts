@@ -1,8 +1,8 @@
 import { compareFinished } from '../../commands/diff.ts'
 import type { GitHub } from '../../github/client.ts'
-import { interruption } from '../../interruption.ts'
-import { type Finished, readFinishedRelease } from '../../release/finished.ts'
-import { standings } from '../../release/standing.ts'
+import { interruption } from '../../process/interruption.ts'
+import { standings } from '../../release/channel/channels.ts'
+import { type Finished, readFinishedRelease } from '../../release/format/build-record.ts'
 import { describeError } from '../../report/error.ts'
 import type { Step } from '../step.ts'
 

@@ -1,6 +1,6 @@
 import { confirmCommand } from '../../commands/confirm.ts'
-import { formatTag } from '../../release/tag.ts'
-import type { InputsOf } from '../forms.ts'
+import { formatTag } from '../../release/format/tag.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import type { Outcome, Step } from '../step.ts'
 import { describeStory } from '../summary.ts'
 

@@ -1,5 +1,5 @@
 import { deployCommand } from '../../commands/deploy.ts'
-import type { InputsOf } from '../forms.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import type { Outcome, Step } from '../step.ts'
 import { describeStory } from '../summary.ts'
 

@@ -1,7 +1,7 @@
 import { lockCommand } from '../../commands/lock.ts'
 import { lockDigest } from '../../image/lock.ts'
 import { code, plain } from '../../report/markdown.ts'
-import type { InputsOf } from '../forms.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import type { Outcome, Step } from '../step.ts'
 
 /** `command: lock`: writes the lock; committing it is the workflow's business. */

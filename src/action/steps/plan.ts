@@ -3,7 +3,7 @@ import { describePlan, type PlanRequest, planCommand } from '../../commands/plan
 import { gitHubChanges } from '../../github/changes.ts'
 import { matrixOf } from '../../image/affected.ts'
 import { readEvent } from '../event.ts'
-import type { InputsOf } from '../forms.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import { gitHubOf, type Outcome, type Step, workspaceOf } from '../step.ts'
 
 /** `command: plan`: which images this event is about, as the matrix of a job. */

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { manifestName } from '../../build/manifest.ts'
 import { publishCommand } from '../../commands/publish.ts'
-import { readFinishedFolder } from '../../release/finished.ts'
-import { formatTag, requireTag } from '../../release/tag.ts'
-import type { InputsOf } from '../forms.ts'
+import { readFinishedFolder } from '../../release/format/build-record.ts'
+import { formatTag, requireTag } from '../../release/format/tag.ts'
 import { expectedBuild, takeOver } from '../handover.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import { folderOf, type Outcome, type Step } from '../step.ts'
 import { describeStory } from '../summary.ts'
 

@@ -1,6 +1,6 @@
 import { statusCommand } from '../../commands/status.ts'
-import { statusMarkdown, statusText } from '../../release/status-text.ts'
-import type { InputsOf } from '../forms.ts'
+import { statusMarkdown, statusText } from '../../release/deploy/status-text.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import type { Outcome, Step } from '../step.ts'
 
 /** `command: status`: where every image stands, as a table in the summary. */

@@ -1,6 +1,6 @@
 import { verifyCommand } from '../../commands/verify.ts'
 import { plain, table } from '../../report/markdown.ts'
-import type { InputsOf } from '../forms.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import { folderOf, type Outcome, type Step } from '../step.ts'
 
 /** `command: verify`: whether the files of a build or a download are what they say, and who signed them. */

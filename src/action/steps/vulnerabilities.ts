@@ -1,7 +1,7 @@
 import { knownOf } from '../../commands/scan.ts'
-import type { Finished } from '../../release/finished.ts'
+import type { Finished } from '../../release/format/build-record.ts'
 import type { Known } from '../../scan/known.ts'
-import type { InputsOf } from '../forms.ts'
+import type { InputsOf } from '../input-schemas.ts'
 import type { Step } from '../step.ts'
 
 /** What is looked into, of the inputs of a step. */

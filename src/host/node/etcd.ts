@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { interruption } from '../../interruption.ts'
+import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
 import { type Argv, type Host, lastWords } from '../commands.ts'
 import { guestExec, guestOutput } from './guest.ts'

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { interruption } from '../../interruption.ts'
-import { anyJson } from '../../json.ts'
-import { saidLine } from '../../printable.ts'
+import { anyJson } from '../../files/json.ts'
+import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
+import { saidLine } from '../../report/text-schemas.ts'
 import { type Argv, type Host, lastWords } from '../commands.ts'
 import { isRunning } from './machine.ts'
 

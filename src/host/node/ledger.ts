@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { parseJson, whyNot } from '../../json.ts'
+import { makePrivateFolder, removeDurably, writeAtomically } from '../../files/atomic-file.ts'
+import { parseJson, whyNot } from '../../files/json.ts'
+import { readText } from '../../files/text-file.ts'
 import { roleNames } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
-import { readText } from '../../text-file.ts'
-import { makePrivateFolder, removeDurably, writeAtomically } from '../atomic-file.ts'
 
 /** Where this host has an entry for every node that it made or is about to make. */
 export const nodeLedger = '/var/lib/seeder/nodes'

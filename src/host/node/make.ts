@@ -1,12 +1,12 @@
-import { interruption } from '../../interruption.ts'
 import type { Platform } from '../../platform/schema.ts'
+import { interruption } from '../../process/interruption.ts'
 import { StoppedError, UsageError } from '../../report/error.ts'
 import { awaitNodes, finishNodes, prepareNodes, startNodes } from './create.ts'
 import { awaitHealth } from './etcd.ts'
 import type { NodeEntry } from './ledger.ts'
-import type { Making } from './making.ts'
 import { becomeVoter, joinCluster } from './membership.ts'
 import { introducePeers } from './peers.ts'
+import type { Making } from './plan-request.ts'
 import type { NodeWork } from './recover.ts'
 
 /** How far making goes, and how long it waits. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { anyJson } from '../../json.ts'
+import { anyJson } from '../../files/json.ts'
 import type { Host } from '../commands.ts'
 
 const neighbours = z.array(

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { partialOf, removeDurably } from '../../files/atomic-file.ts'
+import { isVendorDataOf } from '../../guest/vendor-data.ts'
 import { SeederError } from '../../report/error.ts'
-import { partialOf, removeDurably } from '../atomic-file.ts'
 import type { Host } from '../commands.ts'
-import { isVendorDataOf } from '../vendor-data.ts'
 import type { Ledger, NodeEntry } from './ledger.ts'
 import { awaitQuiet, destroyMachine, findMachine, freeStrays } from './machine.ts'
 

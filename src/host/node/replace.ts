@@ -6,9 +6,9 @@ import { requireEntry } from './destroy.ts'
 import { awaitReady, guestOutput } from './guest.ts'
 import { mainAddress, type NodeEntry } from './ledger.ts'
 import { findMachine } from './machine.ts'
-import type { Making } from './making.ts'
 import { becomeVoter, joinCluster, leaveCluster } from './membership.ts'
 import { introducePeers } from './peers.ts'
+import type { Making } from './plan-request.ts'
 import { discard, type NodeWork } from './recover.ts'
 
 /** One node that takes another one's place. */

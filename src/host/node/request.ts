@@ -1,6 +1,6 @@
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { RoleName } from '../../platform/schema.ts'
 import { UsageError } from '../../report/error.ts'
-import type { NodeValues } from '../values/node-env.ts'
 import { nodeName } from './ledger.ts'
 import type { VmidRange } from './vmids.ts'
 

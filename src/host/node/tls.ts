@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { VendorFile } from '../../boot/cloudinit.ts'
+import type { NodeValues } from '../../guest/node-env.ts'
+import type { VendorFile } from '../../guest/vendor-data.ts'
 import type { Authority } from '../../pki/authority.ts'
 import type { Issued } from '../../pki/issue.ts'
 import type { RoleName } from '../../platform/schema.ts'
 import { readAuthorities, readPair } from '../certificates.ts'
-import type { NodeValues } from '../values/node-env.ts'
 import { mainAddress } from './ledger.ts'
 import type { Placement } from './placement.ts'
 

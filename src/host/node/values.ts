@@ -1,7 +1,7 @@
-import { prefixOf, zoneOf } from '../../boot/site.ts'
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { Platform, RoleName } from '../../platform/schema.ts'
+import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { words } from '../values/checks.ts'
-import type { NodeValues } from '../values/node-env.ts'
 import type { Member, NodeEntry } from './ledger.ts'
 import type { Placement } from './placement.ts'
 

@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net'
+import { type NodeValues, shown, type ValueProblem } from '../../guest/node-env.ts'
 import { isNetwork, networkRange, rangeContains } from '../../platform/address.ts'
-import { type NodeValues, shown, type ValueProblem } from './node-env.ts'
 
 /** A list of a value: its words. */
 export function words(value: string | undefined): string[] {

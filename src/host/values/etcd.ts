@@ -1,5 +1,5 @@
+import { type NodeValues, shown, type ValueProblem } from '../../guest/node-env.ts'
 import { checkForms, checkNumber, checkServers, isDnsName, isSet, words } from './checks.ts'
-import { type NodeValues, shown, type ValueProblem } from './node-env.ts'
 
 /** The keys of a member of etcd. */
 export const etcdKeys = [

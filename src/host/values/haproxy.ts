@@ -1,3 +1,4 @@
+import { type NodeValues, shown, type ValueProblem } from '../../guest/node-env.ts'
 import { networkRange } from '../../platform/address.ts'
 import {
   checkForms,
@@ -10,7 +11,6 @@ import {
   isPort,
   words,
 } from './checks.ts'
-import { type NodeValues, shown, type ValueProblem } from './node-env.ts'
 
 /** The keys of a load balancer. */
 export const haproxyKeys = [

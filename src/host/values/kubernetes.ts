@@ -1,5 +1,5 @@
+import { type NodeValues, shown, type ValueProblem } from '../../guest/node-env.ts'
 import { checkChoice, checkForms, isDnsName, isHostAddress, isPort, isRange, isSet, words } from './checks.ts'
-import { type NodeValues, shown, type ValueProblem } from './node-env.ts'
 
 /** The keys of a Kubernetes node. */
 export const kubernetesKeys = [

@@ -1,9 +1,9 @@
+import { checkForm, type NodeValues, type ValueProblem } from '../../guest/node-env.ts'
 import { kubernetesRoles, type RoleName } from '../../platform/schema.ts'
 import { checkNtp } from './checks.ts'
 import { checkEtcdValues, etcdKeys } from './etcd.ts'
 import { checkHaproxyValues, haproxyKeys } from './haproxy.ts'
 import { checkKubernetesValues, kubernetesKeys } from './kubernetes.ts'
-import { checkForm, type NodeValues, type ValueProblem } from './node-env.ts'
 
 /** Values that are never shown, and not kept either. */
 export const secretKeys: readonly string[] = ['JOIN_TOKEN', 'CERTIFICATE_KEY']

@@ -1,5 +1,5 @@
-import type { Change, Difference } from '../../release/difference.ts'
-import type { FilesDifference } from '../../release/files-difference.ts'
+import type { Change, Difference } from '../../release/difference/difference.ts'
+import type { FilesDifference } from '../../release/difference/files-difference.ts'
 import { formatBytes, formatDuration } from '../../report/table.ts'
 import type { Comparison } from '../facts.ts'
 import type { Answer } from './mark.ts'

@@ -1,5 +1,5 @@
 import type { FileEntry } from '../../evidence/inventory.ts'
-import type { FilesDifference } from '../../release/files-difference.ts'
+import type { FilesDifference } from '../../release/difference/files-difference.ts'
 import type { Packed, PackedFile, PackedFolder, PackedSizes } from '../packed.ts'
 
 /** Where the bytes of an image are. */

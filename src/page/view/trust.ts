@@ -1,6 +1,6 @@
 import type { Manifest } from '../../build/manifest.ts'
 import type { Provenance } from '../../evidence/provenance.ts'
-import type { Finding } from '../../release/finding.ts'
+import type { Finding } from '../../release/verify/finding.ts'
 import type { PageFacts } from '../facts.ts'
 import type { Answer, Mark } from './mark.ts'
 import type { Proof } from './proof.ts'

@@ -4,9 +4,9 @@ import {
   joinerValues,
   memberSubject,
   printedMembers,
-} from '../../../src/boot/etcd/configuration.ts'
-import { agreedLeader, describeMembers, isWhole } from '../../../src/boot/etcd/membership.ts'
-import { longestPause, lost } from '../../../src/boot/etcd/writer.ts'
+} from '../../../src/boot-test/etcd/configuration.ts'
+import { agreedLeader, describeMembers, isWhole } from '../../../src/boot-test/etcd/membership.ts'
+import { longestPause, lost } from '../../../src/boot-test/etcd/writer.ts'
 
 const peers = [
   { name: 'etcd1', address: '10.0.0.139' },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { nodeValues, withBadValue } from '../../../src/boot/haproxy/configuration.ts'
-import { layOutPair } from '../../../src/boot/haproxy/site.ts'
-import { addressIn } from '../../../src/boot/site.ts'
+import { nodeValues, withBadValue } from '../../../src/boot-test/haproxy/configuration.ts'
+import { layOutPair } from '../../../src/boot-test/haproxy/site.ts'
+import { addressIn } from '../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 
 test('the site is the platform file’s: a bridge per zone, the pair on all of them, its VIP', async () => {

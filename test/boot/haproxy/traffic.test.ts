@@ -3,12 +3,12 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ApiServer } from '../../../src/boot/haproxy/api-server.ts'
-import { type ClusterCertificates, makeCertificates } from '../../../src/boot/haproxy/certificates.ts'
-import { parseServerStates, statesOf } from '../../../src/boot/haproxy/metrics.ts'
-import { ask, askTimes, askUntil, isBalanced, tally } from '../../../src/boot/haproxy/traffic.ts'
-import { Worker } from '../../../src/boot/haproxy/worker.ts'
-import { get, greeting, probePort } from '../../../src/boot/visitor.ts'
+import { ApiServer } from '../../../src/boot-test/haproxy/api-server.ts'
+import { type ClusterCertificates, makeCertificates } from '../../../src/boot-test/haproxy/certificates.ts'
+import { parseServerStates, statesOf } from '../../../src/boot-test/haproxy/metrics.ts'
+import { ask, askTimes, askUntil, isBalanced, tally } from '../../../src/boot-test/haproxy/traffic.ts'
+import { Worker } from '../../../src/boot-test/haproxy/worker.ts'
+import { get, greeting, probePort } from '../../../src/boot-test/probe.ts'
 
 const route = (port: number, to = '127.0.0.1') => ({ from: '127.0.0.1', to, port, timeoutMs: 2000 })
 let folder: string

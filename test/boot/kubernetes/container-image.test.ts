@@ -4,7 +4,11 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { containerImage, greetingProgram, imageName } from '../../../src/boot/kubernetes/container-image.ts'
+import {
+  containerImage,
+  greetingProgram,
+  imageName,
+} from '../../../src/boot-test/kubernetes/container-image.ts'
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'seeder-'))

@@ -5,10 +5,10 @@ import {
   initValues,
   joinValues,
   makeSecrets,
-} from '../../../src/boot/kubernetes/configuration.ts'
-import { judgeSecrets, parseKubeadmState } from '../../../src/boot/kubernetes/kubeadm-checks.ts'
-import { compareInitConfiguration } from '../../../src/boot/kubernetes/kubeadm-configuration.ts'
-import { layOutSite, seatOf } from '../../../src/boot/site.ts'
+} from '../../../src/boot-test/kubernetes/configuration.ts'
+import { judgeSecrets, parseKubeadmState } from '../../../src/boot-test/kubernetes/kubeadm-checks.ts'
+import { compareInitConfiguration } from '../../../src/boot-test/kubernetes/kubeadm-configuration.ts'
+import { layOutSite, seatOf } from '../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')

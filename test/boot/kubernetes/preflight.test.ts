@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { exposedPorts, listeningPorts } from '../../../src/boot/kubernetes/listening.ts'
-import { parseProbes } from '../../../src/boot/kubernetes/node-ports.ts'
+import { exposedPorts, listeningPorts } from '../../../src/boot-test/kubernetes/listening.ts'
+import { parseProbes } from '../../../src/boot-test/kubernetes/node-ports.ts'
 import {
   type PreflightCheck,
   preflightChecks,
   prerequisites,
-} from '../../../src/boot/kubernetes/preflight.ts'
-import { judgeContainerdSettings } from '../../../src/boot/kubernetes/runtime-checks.ts'
+} from '../../../src/boot-test/kubernetes/preflight.ts'
+import { judgeContainerdSettings } from '../../../src/boot-test/kubernetes/runtime-checks.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { layOutSite, seatOf } from '../../../src/boot/site.ts'
-import { misplaced } from '../../../src/boot/together/addresses.ts'
-import { apiVip, balancerValues } from '../../../src/boot/together/configuration.ts'
+import { layOutSite, seatOf } from '../../../src/boot-test/site.ts'
+import { misplaced } from '../../../src/boot-test/together/addresses.ts'
+import { apiVip, balancerValues } from '../../../src/boot-test/together/configuration.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')

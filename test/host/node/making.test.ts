@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { afterRecovery, planMaking } from '../../../src/host/node/making.ts'
+import { afterRecovery, planMaking } from '../../../src/host/node/plan-request.ts'
 import { showPlan } from '../../../src/host/node/plan-text.ts'
 import type { Certificates } from '../../../src/host/node/tls.ts'
 import { answeringHost, guestSaid } from './answers.ts'

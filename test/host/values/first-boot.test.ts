@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { formatNodeEnv, parseNodeEnv } from '../../../src/host/values/node-env.ts'
+import { formatNodeEnv, parseNodeEnv } from '../../../src/guest/node-env.ts'
 import { checkValues } from '../../../src/host/values/role.ts'
 import type { RoleName } from '../../../src/platform/schema.ts'
 

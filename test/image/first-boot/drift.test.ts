@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type DriftResult, driftResultSchema } from '../../../src/drift/result.ts'
+import { type DriftResult, driftResultSchema } from '../../../src/guest/drift-result.ts'
 import { Node } from './node.ts'
 
 /**

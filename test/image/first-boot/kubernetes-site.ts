@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { Authority, type KeyPair } from '../../../src/boot/certificates.ts'
+import { Authority, type KeyPair } from '../../../src/boot-test/certificates.ts'
 import { nftablesFor } from '../../../src/platform/nftables.ts'
 import { Node, platform } from './node.ts'
 

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type BundleFile, bundleListName, formatBundleList } from '../../../src/build/bundle/format.ts'
 import type { Manifest } from '../../../src/build/manifest.ts'
-import { type BundleFile, bundleListName, formatBundleList } from '../../../src/bundle/index.ts'
 import { cyclonedxDocument } from '../../../src/evidence/cyclonedx.ts'
 import { formatInventory } from '../../../src/evidence/inventory.ts'
 import { materialsOf } from '../../../src/evidence/materials.ts'

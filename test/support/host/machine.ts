@@ -3,7 +3,7 @@ import { access, mkdir, mkdtemp, readdir, readFile, rm, rmdir } from 'node:fs/pr
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
 import { execa, type Options, type Result } from 'execa'
-import { Authority } from '../../../src/boot/certificates.ts'
+import { Authority } from '../../../src/boot-test/certificates.ts'
 
 const CHECKOUT = path.resolve(import.meta.dirname, '../../..')
 const HOSTS = ['api.github.com', 'github.com', 'release-assets.githubusercontent.com']

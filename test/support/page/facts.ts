@@ -1,8 +1,8 @@
 import type { FileEntry, Inventory } from '../../../src/evidence/inventory.ts'
 import type { PageFacts } from '../../../src/page/facts.ts'
-import { differenceOf } from '../../../src/release/difference.ts'
-import type { Finding } from '../../../src/release/finding.ts'
-import type { Finished } from '../../../src/release/finished.ts'
+import { differenceOf } from '../../../src/release/difference/difference.ts'
+import type { Finished } from '../../../src/release/format/build-record.ts'
+import type { Finding } from '../../../src/release/verify/finding.ts'
 import { sha256 } from '../deploy/image.ts'
 import { someManifest, someRecord } from '../finished.ts'
 

@@ -8,7 +8,7 @@
  * Prints the number of changes when it comes to its end.
  */
 import { connect } from '../../../src/github/client.ts'
-import { fetchRelease } from '../../../src/release/fetch.ts'
+import { fetchRelease } from '../../../src/release/download/fetch.ts'
 import { watchChanges } from '../watch-changes.ts'
 
 const last = Number(process.env.DIE_BEFORE)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { BundleFile } from '../../../src/bundle/index.ts'
+import type { BundleFile } from '../../../src/build/bundle/format.ts'
 import { sha256 } from '../deploy/image.ts'
 
 /** What an image is built from: path in its bundle → content; of a locked file its name. */

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CONTENTS_FILE, type Contents, type ReleaseFile } from '../../../src/release/contents.ts'
+import { CONTENTS_FILE, type Contents, type ReleaseFile } from '../../../src/release/format/contents.ts'
 import { type SmallImage, sha256 } from '../deploy/image.ts'
 import type { LocalGitHub } from '../github/local-github.ts'
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import type { Manifest } from '../../../src/build/manifest.ts'
-import { CONTENTS_FILE, type Contents } from '../../../src/release/contents.ts'
-import { readLocalRelease } from '../../../src/release/local.ts'
+import { CONTENTS_FILE, type Contents } from '../../../src/release/format/contents.ts'
+import { readLocalRelease } from '../../../src/release/publish/local.ts'
 import type { LocalGitHub } from '../github/local-github.ts'
 import type { StoredRelease } from '../github/releases.ts'
 

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { BundleFile } from '../../../src/build/bundle/format.ts'
 import { type Manifest, templateConf } from '../../../src/build/manifest.ts'
-import type { BundleFile } from '../../../src/bundle/index.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 import { makeSmallImage, type SmallImage, writeSums } from '../deploy/image.ts'
 import { addEvidence } from '../evidence/folder.ts'
@@ -40,7 +40,7 @@ export async function makeTestedBuild(
   return { folder, manifest }
 }
 
-/** A report of the form that `test` writes (src/boot/report.ts). */
+/** A report of the form that `test` writes (src/boot-test/report.ts). */
 export function reportOf({ image, version, raw, qcow2 }: Manifest) {
   return {
     ...{ schema: 1, image, version, qcow2: qcow2.file, raw: { sha256: raw.sha256 as string | null } },

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { type Image, loadImage } from '../../../src/image/definition.ts'
 import { imageSchema } from '../../../src/image/schema.ts'
-import { loadYaml } from '../../../src/yaml.ts'
+import { loadYaml } from '../../../src/yaml/yaml-file.ts'
 import type { SigningKey } from '../archive/key.ts'
 import { checkout } from '../seeder.ts'
 import type { Debian } from './debian.ts'

@@ -1,5 +1,5 @@
-import { acceleratorArguments, type Emulator, processorsFor } from '../../../../../src/boot/accelerator.ts'
-import { optionValue } from '../../../../../src/boot/qemu.ts'
+import { acceleratorArguments, type Emulator, processorsFor } from '../../../../../src/vm/accelerator.ts'
+import { optionValue } from '../../../../../src/vm/qemu.ts'
 import { type Drive, drivesOf, hasVolume, isCdrom, volumeOf } from '../drives.ts'
 import { PveError } from '../failure.ts'
 import { readImageFile } from '../image-file.ts'

@@ -1,0 +1,33 @@
+import { addressIn } from '../site.ts'
+import type { NodeValues } from '../test-bed.ts'
+import type { PairSite } from './site.ts'
+
+/** The NodePorts of the proof; the first carries the traffic that is looked at. */
+export const nodePorts = [30080, 30443] as const
+/** kube-proxy's health port, the image's default. */
+export const healthPort = 10256
+export const apiPort = 6443
+/** The name API servers' certificates carry, the image's default. */
+export const apiName = 'kubernetes'
+/** An address no check may accept. */
+export const badAddress = '10.0.0.700'
+
+/** The values of one of the pair: the first has the higher priority, and they name each other as peers. */
+export function nodeValues(site: PairSite, index: 0 | 1): NodeValues {
+  const list = (peers: PairSite['workers']) =>
+    peers.map(({ name, address }) => `${name}=${address}`).join(' ')
+  return {
+    API_BACKENDS: list(site.apiServers),
+    NODEPORTS: nodePorts.join(' '),
+    NODEPORT_BACKENDS: list(site.workers),
+    VIP: site.vipCidr,
+    VRRP_PRIORITY: index === 0 ? '150' : '100',
+    VRRP_ROUTER_ID: '51',
+    VRRP_PEERS: addressIn(site.pair[index === 0 ? 1 : 0], site.edgeZone),
+  }
+}
+
+/** The values with a backend's address no check may accept. */
+export function withBadValue(values: NodeValues): NodeValues {
+  return { ...values, NODEPORT_BACKENDS: `w1=${badAddress}` }
+}

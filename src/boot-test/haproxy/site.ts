@@ -1,0 +1,75 @@
+import type { Platform, RoleName } from '../../platform/schema.ts'
+import { prefixOf, zoneOf } from '../../platform/zones.ts'
+import { SeederError } from '../../report/error.ts'
+import { layOutSite, nodeAddress, type Peer, type Seat, type Site } from '../site.ts'
+
+/** The part of the platform that a pair of load balancers lives in. */
+export interface PairSite extends Site {
+  /** The pair; the first is the one that holds the VIP. */
+  readonly pair: readonly [Seat, Seat]
+  /** Where the first one moves to when its addresses are edited. */
+  readonly moved: Seat
+  readonly apiServers: readonly Peer[]
+  readonly workers: readonly Peer[]
+  readonly edgeZone: string
+  readonly nodeZone: string
+  /** Without prefix length, and with. */
+  readonly vip: string
+  readonly vipCidr: string
+}
+
+/**
+ * Lays out the pair's site, with this process as every machine around it.
+ * @throws SeederError when the platform has no zone or VIP the contract needs
+ */
+export function layOutPair(platform: Platform): PairSite {
+  const { zones } = platform.roles.haproxy
+  const vips = Object.values(platform.vips).filter((one) => one.role === 'haproxy')
+  const nodeZone = platform.roles['control-plane'].zones.find((name) => zones.includes(name))
+  const edge = vips.find((one) => one.zone !== nodeZone) ?? vips[0]
+  if (!edge || !nodeZone) {
+    throw new SeederError(
+      'the platform file has no haproxy VIP, or no zone that haproxy shares with the nodes',
+      {
+        fix: 'see platform.yaml: vips and roles.haproxy.zones',
+      },
+    )
+  }
+  const peer = (name: string, role: RoleName, place: number) => ({
+    name,
+    zone: nodeZone,
+    address: nodeAddress(platform, nodeZone, place, role),
+  })
+  const apiServers = [1, 2, 3, 4].map((number) => peer(`cp${number}`, 'control-plane', number))
+  const workers = [1, 2, 3].map((number) => peer(`w${number}`, 'worker', 4 + number))
+  const balancer = { role: 'haproxy', routed: false } as const
+  const site = layOutSite(
+    platform,
+    [
+      { ...balancer, hostname: 'lb1', machine: 0 },
+      { ...balancer, hostname: 'lb2', machine: 1 },
+      { ...balancer, hostname: 'lb1', machine: 0, place: 2 },
+    ],
+    [...apiServers, ...workers],
+  )
+  const [first, second, moved] = site.seats
+  if (!first || !second || !moved) throw new SeederError('the site has no seats for a pair')
+  const operatorZone = platform.flows.ssh?.from.find((name) => zones.includes(name))
+  if (!operatorZone) {
+    throw new SeederError('load balancers have no card in a zone that the operator comes from', {
+      fix: 'see platform.yaml: flows.ssh and roles.haproxy.zones',
+    })
+  }
+  return {
+    ...site,
+    operatorZone,
+    pair: [first, second],
+    moved,
+    apiServers,
+    workers,
+    edgeZone: edge.zone,
+    nodeZone,
+    vip: edge.address,
+    vipCidr: `${edge.address}/${prefixOf(zoneOf(platform, edge.zone))}`,
+  }
+}

@@ -1,0 +1,81 @@
+import { readdir, realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { z } from 'zod'
+import { readJson } from '../files/json.ts'
+import { UsageError } from '../report/error.ts'
+import { saidLine } from '../report/text-schemas.ts'
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+
+/** The part of a manifest that a proof compares with. */
+const manifestSchema = z.object({
+  image: saidLine,
+  version: saidLine,
+  raw: z.object({ sha256, size: z.int().positive() }),
+  usr: z.object({ roothash: sha256 }),
+  qcow2: z.object({ file: saidLine, sha256, size: z.int().positive() }),
+})
+export type ProvenManifest = z.output<typeof manifestSchema>
+
+/** A finished image that is to be proven. Paths are absolute. */
+export interface Candidate {
+  /** The image's name, which says what role it has to fulfil. */
+  readonly image: string
+  readonly qcow2: string
+  /** Undefined for a bare file: there is nothing to compare its digests with. */
+  readonly manifest: ProvenManifest | undefined
+  /** Where the report goes unless another place is asked for. */
+  readonly reportFile: string
+}
+
+/**
+ * What `seeder test` was pointed at: the folder of a build, or a qcow2 file, with its manifest if that lies beside it.
+ * @throws UsageError when there is no such image, more than one, or a manifest that is none
+ */
+export async function findCandidate(path: string): Promise<Candidate> {
+  const found = await stat(path).catch(() => undefined)
+  if (!found) throw new UsageError(`looked for an image at ${path}; there is nothing`, { fix: buildFirst })
+  const absolute = await realpath(path)
+  const folder = found.isDirectory() ? absolute : dirname(absolute)
+  const manifests = await readManifests(folder)
+  if (!found.isDirectory()) {
+    const manifest = manifests.find((one) => one.qcow2.file === basename(absolute))
+    return candidate(absolute, manifest, `${absolute.replace(/\.qcow2$/, '')}.test-report.json`)
+  }
+  const [manifest, ...more] = manifests
+  if (!manifest) {
+    throw new UsageError(`looked in ${path} for an image; it has no *.manifest.json`, { fix: buildFirst })
+  }
+  if (more.length > 0) {
+    const names = manifests.map((one) => one.qcow2.file).join(', ')
+    throw new UsageError(`${path} holds more than one image: ${names}`, { fix: 'name one of the files' })
+  }
+  const qcow2 = join(folder, manifest.qcow2.file)
+  if (!(await stat(qcow2).catch(() => undefined))) {
+    throw new UsageError(`the manifest in ${path} names ${manifest.qcow2.file}; it is not there`, {
+      fix: buildFirst,
+    })
+  }
+  return candidate(qcow2, manifest, join(folder, 'test-report.json'))
+}
+
+const buildFirst = 'build one first: seeder build IMAGE --out DIR'
+
+function candidate(qcow2: string, manifest: ProvenManifest | undefined, reportFile: string): Candidate {
+  // Without a manifest only the file's name says what it is: NAME-VERSION.qcow2, versions begin with a digit.
+  const image = manifest?.image ?? basename(qcow2, '.qcow2').replace(/-\d.*$/, '')
+  return { image, qcow2, manifest, reportFile }
+}
+
+async function readManifests(folder: string): Promise<ProvenManifest[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.manifest.json')).sort()
+  return Promise.all(names.map((name) => readManifest(join(folder, name))))
+}
+
+async function readManifest(file: string): Promise<ProvenManifest> {
+  return readJson(file, manifestSchema, {
+    what: 'the manifest of an image',
+    fix: 'build or download the image again',
+    error: UsageError,
+  })
+}

@@ -1,0 +1,81 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { VendorFile } from '../../guest/vendor-data.ts'
+import type { Platform } from '../../platform/schema.ts'
+import type { Authority, KeyPair } from '../certificates.ts'
+import { addressIn, nodeAddress, type Seat } from '../site.ts'
+import type { NodeValues } from '../test-bed.ts'
+
+/** The name that API servers' certificates carry. */
+export const apiPort = 6443
+
+/** What an operator hands out once, and nobody may find on a node afterwards. */
+export interface Secrets {
+  readonly token: string
+  readonly certificateKey: string
+  /** Not secret: the digest of the cluster CA's public key. */
+  readonly caHash: string
+}
+
+/** Secrets of a cluster that nobody has. */
+export function makeSecrets(): Secrets {
+  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
+  const word = (length: number) =>
+    [...randomBytes(length)].map((byte) => letters[byte % letters.length]).join('')
+  return {
+    token: `${word(6)}.${word(16)}`,
+    certificateKey: randomBytes(32).toString('hex'),
+    caHash: `sha256:${createHash('sha256').update(randomBytes(32)).digest('hex')}`,
+  }
+}
+
+/** Where the cluster's API is asked: the load balancers' address among the nodes, or else the first control plane. */
+export function apiEndpoint(platform: Platform, controlPlane: Seat): string {
+  const zones = platform.roles['control-plane'].zones
+  const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
+  return `${vip?.address ?? addressIn(controlPlane, zones[0] ?? '')}:${apiPort}`
+}
+
+/** Where three members of etcd would be. */
+export function etcdEndpoints(platform: Platform): string[] {
+  const zone = platform.roles.etcd.zones[0] ?? ''
+  return [1, 2, 3].map((place) => nodeAddress(platform, zone, place, 'etcd'))
+}
+
+/** The values of a control plane that begins a cluster. */
+export function initValues(
+  platform: Platform,
+  seat: Seat,
+  secrets: Secrets,
+  endpoints: readonly string[],
+): NodeValues {
+  return {
+    NODE_ROLE: 'control-plane',
+    BOOTSTRAP: 'init',
+    CONTROL_PLANE_ENDPOINT: apiEndpoint(platform, seat),
+    NODE_ADDRESS: addressIn(seat, platform.roles['control-plane'].zones[0] ?? ''),
+    ETCD_ENDPOINTS: endpoints.join(' '),
+    JOIN_TOKEN: secrets.token,
+    CERTIFICATE_KEY: secrets.certificateKey,
+    CLUSTER_NAME: 'proof',
+  }
+}
+
+/** The values of a worker that joins. It has one card, so its address is plain. */
+export function joinValues(platform: Platform, controlPlane: Seat, secrets: Secrets): NodeValues {
+  return {
+    NODE_ROLE: 'worker',
+    BOOTSTRAP: 'join',
+    CONTROL_PLANE_ENDPOINT: apiEndpoint(platform, controlPlane),
+    JOIN_TOKEN: secrets.token,
+    JOIN_CA_HASH: secrets.caHash,
+  }
+}
+
+/** The files that a control plane gets beside node.env: what the API server shows to etcd. */
+export function controlPlaneFiles(etcd: Pick<Authority, 'cert'>, client: KeyPair): VendorFile[] {
+  return [
+    { path: '/etc/seeder/trust/etcd-ca.crt', permissions: '0644', content: etcd.cert },
+    { path: '/etc/seeder/tls/apiserver-etcd-client.crt', permissions: '0644', content: client.cert },
+    { path: '/etc/seeder/tls/apiserver-etcd-client.key', permissions: '0600', content: client.key },
+  ]
+}

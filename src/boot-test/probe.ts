@@ -1,0 +1,152 @@
+import { createSocket } from 'node:dgram'
+import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { connect } from 'node:net'
+import { execa } from '../process/child-process.ts'
+import { SeederError } from '../report/error.ts'
+
+/** Where a connection comes from and goes to. */
+export interface Route {
+  readonly from: string
+  readonly to: string
+  readonly port: number
+  readonly timeoutMs: number
+}
+
+/** How a client looks at a server's certificate. */
+export interface TlsClient {
+  /** The name the server must have. */
+  readonly name: string
+  /** The authority that must have signed for it (PEM); empty for a client that does not look. */
+  readonly ca: string
+}
+
+/**
+ * The body of a `GET` over a connection of its own.
+ * @param tls plain HTTP without
+ * @throws SeederError when there is no 200 within the time
+ */
+export async function get(route: Route, path: string, tls?: TlsClient): Promise<string> {
+  const options = { host: route.to, port: route.port, path, localAddress: route.from, agent: false as const }
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const request = tls
+    ? httpsRequest({ ...options, ...verification(tls), servername: tls.name, headers: { host: tls.name } })
+    : httpRequest(options)
+  const timer = setTimeout(
+    () => request.destroy(new Error(`no answer within ${route.timeoutMs} ms`)),
+    route.timeoutMs,
+  )
+  request.on('error', reject)
+  request.on('response', (response) => {
+    let body = ''
+    response.setEncoding('utf8')
+    response.on('data', (chunk: string) => {
+      body += chunk
+    })
+    response.on('error', reject)
+    response.on('end', () => {
+      if (response.statusCode === 200 && response.complete) resolve(body)
+      else reject(new Error(`status ${response.statusCode}`))
+    })
+  })
+  request.end()
+  try {
+    return await promise
+  } catch (cause) {
+    const found = cause instanceof Error ? cause.message : String(cause)
+    throw new SeederError(`asked ${route.to}:${route.port}${path} from ${route.from}; ${found}`, { cause })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function verification({ ca }: TlsClient): { ca: string } | { rejectUnauthorized: false } {
+  return ca === '' ? { rejectUnauthorized: false } : { ca }
+}
+
+/** How a port answers: `open`, `refused` (a reset or an ICMP error) or `silent` (dropped). */
+export type PortAnswer = 'open' | 'refused' | 'silent'
+
+/** How a TCP port answers to a connection. */
+export async function probePort(route: Route): Promise<PortAnswer> {
+  const socket = connect({ host: route.to, port: route.port, localAddress: route.from })
+  const { promise, resolve } = Promise.withResolvers<PortAnswer>()
+  const timer = setTimeout(() => resolve('silent'), route.timeoutMs)
+  socket.on('connect', () => resolve('open'))
+  socket.on('error', () => resolve('refused'))
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}
+
+// A kernel sends an address six ICMP errors at once, and then one each second: the others have to be asked for again.
+const datagramEveryMs = 1200
+
+/** How a UDP port answers to empty datagrams: `silent` is also one that is listened on. */
+export async function probeDatagram(route: Route): Promise<PortAnswer> {
+  const socket = createSocket('udp4')
+  const { promise, resolve } = Promise.withResolvers<PortAnswer>()
+  const timer = setTimeout(() => resolve('silent'), route.timeoutMs)
+  let again: NodeJS.Timeout | undefined
+  socket.on('message', () => resolve('open'))
+  // ECONNREFUSED, from the ICMP error that a closed port is answered with.
+  socket.on('error', () => resolve('refused'))
+  const send = () => socket.send('', (error) => error && resolve('refused'))
+  socket.bind({ address: route.from }, () =>
+    socket.connect(route.port, route.to, () => {
+      send()
+      again = setInterval(send, datagramEveryMs)
+    }),
+  )
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    clearInterval(again)
+    socket.close()
+  }
+}
+
+/**
+ * Whether a machine answers echo requests, one a second; their port is of no account. Only as root of its network
+ * namespace.
+ * @throws SeederError when they cannot be sent
+ */
+export async function probeEcho({ from, to, timeoutMs }: Route): Promise<PortAnswer> {
+  const deadline = String(Math.ceil(timeoutMs / 1000))
+  const { exitCode, stderr } = await execa('ping', ['-n', '-q', '-c', '1', '-w', deadline, '-I', from, to], {
+    reject: false,
+  })
+  if (exitCode === 0) return 'open'
+  if (exitCode === 1) return 'silent'
+  throw new SeederError(`could not ping ${to} from ${from}: ${stderr}`, { fix: 'run scripts/setup.sh' })
+}
+
+/**
+ * The first line a server sends by itself, such as ssh's greeting.
+ * @throws SeederError when it does not come within the time
+ */
+export async function greeting(route: Route): Promise<string> {
+  const socket = connect({ host: route.to, port: route.port, localAddress: route.from })
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const where = `${route.to}:${route.port} from ${route.from}`
+  const timer = setTimeout(
+    () => reject(new SeederError(`connected to ${where}; it did not greet within ${route.timeoutMs} ms`)),
+    route.timeoutMs,
+  )
+  socket.setEncoding('utf8')
+  socket.on('data', (text: string) => resolve(text.split('\r\n')[0] ?? ''))
+  socket.on('error', (cause) =>
+    reject(new SeederError(`could not connect to ${where}: ${cause.message}`, { cause })),
+  )
+  socket.on('close', () => reject(new SeederError(`connected to ${where}; it closed without a greeting`)))
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}

@@ -1,0 +1,147 @@
+import { z } from 'zod'
+import { oneLine } from '../report/printable.ts'
+import { formatDuration, formatTable } from '../report/table.ts'
+import type { Emulator } from '../vm/accelerator.ts'
+import { checkResultSchema } from './checks.ts'
+import type { ProofOutcome } from './contract.ts'
+import { unitTimeSchema } from './guest-facts.ts'
+import type { Candidate } from './image-under-test.ts'
+
+/** What every proof leaves behind. Times of day are ISO 8601, durations milliseconds. */
+const proofReportSchema = z.object({
+  schema: z.literal(1),
+  passed: z.boolean(),
+  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']), qemu: z.string(), reason: z.string() }).readonly(),
+  started: z.iso.datetime(),
+  duration: z.int().nonnegative(),
+  checks: z.array(checkResultSchema).readonly(),
+  measured: z.record(z.string(), z.number()).readonly(),
+})
+type ProofReport = Readonly<z.output<typeof proofReportSchema>>
+
+/** The version is null when there was no manifest. */
+const proven = z.object({ image: z.string(), version: z.string().nullable(), qcow2: z.string() })
+
+/** The result of an image's own proof as it is written to `test-report.json`. */
+export const testReportSchema = z
+  .object({
+    ...proven.shape,
+    raw: z.object({ sha256: z.string().nullable() }).readonly(),
+    /** Whether there was a manifest to compare with. */
+    manifest: z.boolean(),
+    ...proofReportSchema.shape,
+    /** From the start of QEMU to the first-boot marker, and the stages and the slowest units as systemd counts them. */
+    boot: z
+      .object({
+        readyMs: z.number().nullable(),
+        stages: z.record(z.string(), z.number()),
+        units: z.array(unitTimeSchema).readonly(),
+      })
+      .readonly(),
+    /** Answers that came through the image, in order: who answered, and which address it saw. */
+    balanced: z.array(z.object({ backend: z.string(), client: z.string() }).readonly()).readonly(),
+  })
+  .readonly()
+
+export type TestReport = z.output<typeof testReportSchema>
+
+/** The result of a proof of several images with each other as it is written to `together-report.json`. */
+export const togetherReportSchema = z
+  .object({ images: z.array(proven.readonly()).readonly(), ...proofReportSchema.shape })
+  .readonly()
+
+export type TogetherReport = z.output<typeof togetherReportSchema>
+
+/** When a proof began and how long it took. */
+export interface ProofTime {
+  readonly started: Date
+  readonly durationMs: number
+}
+
+/** Puts the report of an image's own proof together. A proof has passed when no check failed. */
+export function makeReport(
+  candidate: Candidate,
+  emulator: Emulator,
+  outcome: ProofOutcome,
+  time: ProofTime,
+): TestReport {
+  const { boot, balanced } = outcome
+  return {
+    ...imageOf(candidate),
+    raw: { sha256: outcome.rawSha256 },
+    manifest: candidate.manifest !== undefined,
+    ...proofReport(emulator, outcome, time),
+    boot,
+    balanced,
+  }
+}
+
+/** Puts the report of several images' proof with each other together. */
+export function makeTogetherReport(
+  candidates: readonly Candidate[],
+  emulator: Emulator,
+  outcome: ProofOutcome,
+  time: ProofTime,
+): TogetherReport {
+  return { images: candidates.map(imageOf), ...proofReport(emulator, outcome, time) }
+}
+
+function imageOf({ image, manifest, qcow2 }: Candidate) {
+  return { image, version: manifest?.version ?? null, qcow2: qcow2.split('/').at(-1) ?? '' }
+}
+
+function proofReport(emulator: Emulator, { checks, measured }: ProofOutcome, time: ProofTime): ProofReport {
+  return {
+    schema: 1,
+    passed: checks.every(({ status }) => status !== 'failed'),
+    accelerator: { kind: emulator.accelerator, qemu: emulator.version, reason: emulator.reason },
+    started: time.started.toISOString(),
+    duration: Math.round(time.durationMs),
+    checks,
+    measured,
+  }
+}
+
+// Longer ones are cut in the table; those of failures follow it in full.
+const seenWidth = 90
+
+/** The report for people: a row per check, and what was measured. */
+export function describeReport(report: TestReport | TogetherReport): string {
+  const rows = report.checks.map(({ group, title, status, detail, ms }) => [
+    group,
+    title,
+    status,
+    formatDuration(ms),
+    detail.length > seenWidth ? `${detail.slice(0, seenWidth - 1)}…` : detail,
+  ])
+  const failures = report.checks.filter(({ status }) => status === 'failed')
+  const count = (status: string) => report.checks.filter((check) => check.status === status).length
+  const { kind, qemu, reason } = report.accelerator
+  const measured = Object.entries(report.measured).map(
+    ([name, ms]) => `${name.replace(/Ms$/, '')} ${formatDuration(ms)}`,
+  )
+  const images = 'images' in report ? report.images : [report]
+  const names = images.map(({ image, version }) => `${image} ${version ?? ''}`.trimEnd()).join(', ')
+  return [
+    formatTable(['group', 'check', 'result', 'time', 'seen'], rows),
+    '',
+    ...failures.map(({ name, detail }) => oneLine(`${name}: ${detail}`)),
+    ...(measured.length === 0 ? [] : [`measured: ${measured.join(', ')}`]),
+    ...('images' in report ? [] : describeImage(report)),
+    `machine: QEMU ${qemu} with ${kind.toUpperCase()}${reason === '' ? '' : `, as KVM does not work: ${reason}`}`,
+    `${report.passed ? 'PASSED' : 'FAILED'}: ${names}` +
+      `, ${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped, in ${formatDuration(report.duration)}`,
+  ].join('\n')
+}
+
+function describeImage({ boot, balanced, manifest }: TestReport): string[] {
+  const answers = balanced.map(({ backend }) => backend).join(' ')
+  const stages = Object.entries(boot.stages).map(([name, ms]) => `${name} ${formatDuration(ms)}`)
+  return [
+    ...(answers === '' ? [] : [`answers in turn: ${answers}`]),
+    ...(boot.readyMs === null
+      ? []
+      : [`first boot: ready after ${formatDuration(boot.readyMs)} (${stages.join(', ')})`]),
+    ...(manifest ? [] : ['no manifest beside the image: its digests were compared with nothing']),
+  ]
+}

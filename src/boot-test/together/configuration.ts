@@ -1,0 +1,37 @@
+import type { Platform } from '../../platform/schema.ts'
+import { prefixOf, zoneOf } from '../../platform/zones.ts'
+import { SeederError } from '../../report/error.ts'
+import { addressIn, clonePlace, type Seat } from '../site.ts'
+import type { NodeValues } from '../test-bed.ts'
+
+// Where the other one of the pair would stand, which is not there: beyond the machines of the proof.
+const peerNumber = 9
+
+/** The address that moves between the load balancers where the control planes are: the API's. */
+export function apiVip(platform: Platform): { readonly zone: string; readonly address: string } {
+  const zones = platform.roles['control-plane'].zones
+  const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
+  if (vip) return vip
+  throw new SeederError('the platform file has no haproxy VIP in a zone of the control planes', {
+    fix: 'see platform.yaml: vips and roles.control-plane.zones',
+  })
+}
+
+/** The values of a load balancer that stands alone in front of one control plane and holds the platform's VIPs. */
+export function balancerValues(platform: Platform, balancer: Seat, controlPlane: Seat): NodeValues {
+  const first = apiVip(platform)
+  const vips = [
+    first,
+    ...Object.values(platform.vips).filter(
+      ({ role, zone, address }) =>
+        role === 'haproxy' && address !== first.address && balancer.nics.some((card) => card.zone === zone),
+    ),
+  ]
+  return {
+    API_BACKENDS: `${controlPlane.hostname}=${addressIn(controlPlane, first.zone)}`,
+    VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
+    VRRP_PRIORITY: '150',
+    VRRP_ROUTER_ID: '51',
+    VRRP_PEERS: clonePlace(platform, first.zone, 'haproxy', peerNumber),
+  }
+}

@@ -1,0 +1,85 @@
+import { z } from 'zod'
+import { jsonOf } from '../../files/json.ts'
+import { expect } from '../checks.ts'
+import { clientPort } from '../etcd/client.ts'
+import { memberOf } from '../etcd/configuration.ts'
+import { apiName } from '../haproxy/configuration.ts'
+import { apiPort } from '../kubernetes/configuration.ts'
+import type { TogetherStage } from './test-bed.ts'
+
+const folder = '/run/proof'
+
+// Every image has Python, which cloud-init is written in.
+const serverProgram = `
+import http.server, ssl
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        body = b'ok' if self.path == '/readyz' else b'{"server": "cp1"}'
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words): pass
+server = http.server.ThreadingHTTPServer(('', ${apiPort}), Answer)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('${folder}/api.crt', '${folder}/api.key')
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()
+`
+
+// argv: address:port, CA, certificate, key; the last two may be empty. Prints the answer's body.
+const healthProgram = `
+import ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=sys.argv[2])
+if sys.argv[3]: context.load_cert_chain(sys.argv[3], sys.argv[4])
+print(urllib.request.urlopen('https://' + sys.argv[1] + '/health', context=context, timeout=15).read().decode())
+`
+
+// argv: address, name, CA. Asks an API server by its address and takes it only by its name. Prints the answer's body.
+const apiProgram = `
+import http.client, socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[3])
+raw = socket.create_connection((sys.argv[1], ${apiPort}), timeout=15)
+connection = http.client.HTTPConnection(sys.argv[2])
+connection.sock = context.wrap_socket(raw, server_hostname=sys.argv[2])
+connection.request('GET', '/version')
+print(connection.getresponse().read().decode())
+`
+
+/** Plays the API server in the control plane's clone: TLS with the cluster's certificate, `/readyz` and `/version`. */
+export async function playApiServer({ controlPlane, apiServer, clusterCa }: TogetherStage): Promise<void> {
+  const { agent } = controlPlane.clone
+  const files = {
+    'api.crt': apiServer.cert,
+    'api.key': apiServer.key,
+    'ca.crt': clusterCa,
+    'api.py': serverProgram,
+  }
+  for (const [name, content] of Object.entries(files)) {
+    const script = 'umask 077; mkdir -p "$1"; cat >"$1/$0"'
+    await agent.output(['/bin/bash', '-euc', script, name, folder], content)
+  }
+  const run = ['--unit=proof-api-server', '--collect', '/usr/bin/python3', `${folder}/api.py`]
+  await agent.output(['/usr/bin/systemd-run', ...run])
+}
+
+/** The control plane reaches etcd with the certificate that its API server has for that, and not without. */
+export async function checkDatabase({ controlPlane, etcd }: TogetherStage): Promise<string> {
+  const { agent } = controlPlane.clone
+  const where = `${memberOf(etcd.seat).address}:${clientPort}`
+  const ca = '/etc/seeder/trust/etcd-ca.crt'
+  const pair = ['crt', 'key'].map((ending) => `/etc/seeder/tls/apiserver-etcd-client.${ending}`)
+  const health = await agent.output(['/usr/bin/python3', '-c', healthProgram, where, ca, ...pair])
+  const answer = z.object({ health: z.literal('true') }).safeParse(jsonOf(health))
+  expect(answer.success, `etcd says ${health.trim()}`)
+  const without = await agent.exec(['/usr/bin/python3', '-c', healthProgram, where, ca, '', ''])
+  expect(without.exitCode !== 0, 'etcd also answers without a certificate')
+  return `https://${where}/health: ${health.trim()}; without a certificate it is refused`
+}
+
+/** The control plane reaches its own API by way of the load balancer, as kubeadm's configuration has it. */
+export async function askOwnApi({ controlPlane }: TogetherStage, address: string): Promise<string> {
+  const ca = `${folder}/ca.crt`
+  return controlPlane.clone.agent.output(['/usr/bin/python3', '-c', apiProgram, address, apiName, ca])
+}

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import type { Image } from '../../image/definition.ts'
+import type { Lock } from '../../image/lock.ts'
+import { SeederError } from '../../report/error.ts'
+import type { Store } from '../../store/store.ts'
+import { holdsPrivateKey } from '../private-keys.ts'
+import { type BundleFile, FOLDERS } from './format.ts'
+
+/** What a build is made from. */
+export interface BuildInputs {
+  readonly image: Image
+  readonly lock: Lock
+  /** The folder with `images/` and `platform.yaml`. */
+  readonly project: string
+  /** The checkout that the program belongs to. */
+  readonly checkout: string
+}
+
+/** The bundled program: with Node.js alone it builds what is in a bundle. */
+const PROGRAM = ['package.json', 'dist/cli', 'LICENSE']
+
+/**
+ * Lists everything that a build is made from, as the files of a bundle, by path: definitions, program, locked files. What
+ * is not locked goes into the package store, so that the bundle can be written when the checkout has moved on.
+ * Throws SeederError for a link, and for a private key: a bundle is a public file.
+ */
+export async function collectInputs(inputs: BuildInputs, store: Store): Promise<BundleFile[]> {
+  const { image, lock, project, checkout } = inputs
+  const definitions = ['platform.yaml', 'images/base', 'images/common', `images/${image.name}`]
+  const files = lockedFiles(lock)
+  for (const [root, parts, folder] of [
+    [project, definitions, FOLDERS.project],
+    [checkout, PROGRAM, FOLDERS.program],
+  ] as const) {
+    for (const part of parts) {
+      for (const path of await filesBelow(root, part)) files.push(await keep(root, path, folder, store))
+    }
+  }
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1))
+}
+
+function lockedFiles({ packages, tools, artifacts }: Lock): BundleFile[] {
+  const locked = [...artifacts, ...tools, ...packages]
+  return [...new Map(locked.map((one) => [one.sha256, one])).values()].map(
+    ({ name, version, size, sha256 }) => ({
+      ...{ path: `${FOLDERS.store}/${sha256}`, size, sha256, name: `${name} ${version}` },
+    }),
+  )
+}
+
+/** The paths of the files at or below `part`, from `root` on. Hidden ones, as of an editor, are a definition's in a tree only. */
+async function filesBelow(root: string, part: string): Promise<string[]> {
+  const at = join(root, part)
+  const found = await stat(at).catch((cause: unknown) => {
+    const fix = part.startsWith('dist/') ? 'run npm run build there' : 'check it out again'
+    throw new SeederError(`${at} is not there, which a build is made from`, { fix, cause })
+  })
+  if (found.isFile()) return [part]
+  const entries = await readdir(at, { recursive: true, withFileTypes: true })
+  return entries.flatMap((entry) => {
+    const path = relative(root, join(entry.parentPath, entry.name))
+    if (entry.isDirectory() || (/(^|\/)\./.test(path) && !path.includes('/tree/'))) return []
+    if (entry.isFile()) return [path]
+    throw new SeederError(`${join(root, path)} is neither a file nor a folder`, {
+      fix: 'put the file itself there: a definition has plain files only',
+    })
+  })
+}
+
+async function keep(root: string, path: string, folder: string, store: Store): Promise<BundleFile> {
+  const place = join(root, path)
+  const content = await readFile(place)
+  if (folder === FOLDERS.project && holdsPrivateKey(content)) {
+    throw new SeederError(`${place} has a private key in it`, {
+      fix: 'remove it from the folder, and replace it if the folder was ever published: a build’s definitions are public files',
+    })
+  }
+  const sha256 = createHash('sha256').update(content).digest('hex')
+  const file = { size: content.length, sha256 }
+  if (!(await store.has(sha256, file.size)) || !(await store.verify(sha256))) {
+    await store.add(piece(content), file)
+  }
+  const executable = ((await stat(place)).mode & 0o100) !== 0
+  return { path: `${folder}/${path}`, ...file, ...(executable && { executable }) }
+}
+
+async function* piece(content: Buffer): AsyncGenerator<Buffer> {
+  yield content
+}

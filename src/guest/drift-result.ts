@@ -1,0 +1,111 @@
+import { z } from 'zod'
+import { saidLine } from '../report/text-schemas.ts'
+
+/** The ways in which a machine can differ from its image and its first boot, in the words of `seeder-drift`. */
+export const driftKinds = [
+  'usr-damaged',
+  'usr-replaced',
+  'kernel-changed',
+  'kernel-added',
+  'list-changed',
+  'file-changed',
+  'file-added',
+  'file-removed',
+  'unit-enabled',
+  'unit-disabled',
+  'unit-masked',
+  'unit-failed',
+  'unit-stopped',
+] as const
+
+/** So many a machine names at most (`most` of seeder-drift); the host adds what it knows better. */
+const MOST_FINDINGS = 200
+const MOST_ACCEPTED = 10_000
+
+const findingSchema = z.object({
+  kind: z.enum(driftKinds),
+  /** The file or unit. */
+  name: saidLine,
+  detail: saidLine,
+})
+
+/** What `seeder-drift check` prints in a machine. */
+export const driftResultSchema = z.object({
+  schema: z.literal(1),
+  image: saidLine,
+  version: saidLine,
+  /** pending: first boot is at work, or has not succeeded yet, so that nothing was compared. */
+  state: z.enum(['clean', 'drifted', 'pending']),
+  /** ISO 8601. */
+  taken: z.iso.datetime(),
+  /** dm-verity's root hash of /usr as the kernel has it, and SHA-256 of the UKI on the disk; empty when not compared. */
+  roothash: saidLine.regex(/^([0-9a-f]{64})?$/),
+  uki: saidLine.regex(/^([0-9a-f]{64})?$/),
+  /** SHA-256 of the image's list of files. */
+  list: saidLine,
+  /** Paths that somebody has accepted as they are. */
+  accepted: z.array(saidLine).max(MOST_ACCEPTED),
+  /** How many findings there are; not all of very many are in `findings`. */
+  total: z.int().nonnegative(),
+  findings: z.array(findingSchema).max(MOST_FINDINGS),
+})
+
+export type DriftResult = z.output<typeof driftResultSchema>
+export type DriftFinding = z.output<typeof findingSchema>
+
+const templateSchema = z.object({
+  image: saidLine,
+  version: saidLine,
+  vmid: z.int(),
+  node: saidLine,
+  /**
+   * intact      its disk has the digest that was recorded when it was made
+   * changed     it has another one
+   * foreign     the VM of this number is not the one that was made
+   * missing     there is no such VM
+   * unreadable  its disk cannot be read
+   */
+  state: z.enum(['intact', 'changed', 'foreign', 'missing', 'unreadable']),
+  sha256: saidLine,
+  found: saidLine.nullable(),
+})
+
+/** What `deploy.sh --check --json` prints. */
+export const templateChecksSchema = z.object({ templates: z.array(templateSchema) })
+
+export type TemplateCheck = z.output<typeof templateSchema>
+
+/** A clone, and what it says of itself. */
+export const nodeDriftSchema = z.object({
+  /** The VM's name. */
+  name: saidLine,
+  vmid: z.int(),
+  /** What the template is of which it was made. */
+  image: saidLine,
+  version: saidLine,
+  /**
+   * clean, drifted, pending  as it says, and as the host knows better
+   * unasked                  it does not run, or not on this host
+   * unknown                  it runs, and did not say
+   */
+  state: z.enum(['clean', 'drifted', 'pending', 'unasked', 'unknown']),
+  /** Why it was not asked, or is unknown; else empty. */
+  reason: saidLine,
+  total: z.int().nonnegative(),
+  findings: z.array(findingSchema),
+  accepted: z.array(saidLine),
+})
+
+export type NodeDrift = z.output<typeof nodeDriftSchema>
+
+/** What `seeder status --drift --json` prints. */
+export const driftReportSchema = z.object({
+  schema: z.literal(1),
+  /** The Proxmox node, and when it was asked; ISO 8601. */
+  host: saidLine,
+  taken: z.iso.datetime(),
+  nodes: z.array(nodeDriftSchema),
+  templates: z.array(templateSchema),
+})
+
+export type DriftReport = z.output<typeof driftReportSchema>

@@ -1,0 +1,42 @@
+import { parse, stringify } from 'yaml'
+import { z } from 'zod'
+
+/** The path of a node's values on the node. */
+export const nodeEnvPath = '/etc/seeder/node.env'
+
+/** The vendor data of a cloud-init drive that writes these files; its second line says whose it is. */
+export function vendorData(token: string, files: readonly VendorFile[]): string {
+  const write_files = files.map(({ path, permissions, content }) => ({ path, permissions, content }))
+  // No line is folded: what is in a file is what was put in.
+  const body = stringify({ write_files }, { lineWidth: 0, blockQuote: 'literal' })
+  return `#cloud-config\n${tokenLine(token)}\n${body}`
+}
+
+/** Whether a snippet was written for the node with this token. */
+export function isVendorDataOf(token: string, text: string): boolean {
+  return text.split('\n', 2)[1] === tokenLine(token)
+}
+
+const written = z.object({
+  write_files: z.array(z.object({ path: z.string(), permissions: z.string(), content: z.string() })),
+})
+
+/**
+ * The files that vendor data of ours writes.
+ * @throws Error when it is none
+ */
+export function filesOf(text: string): VendorFile[] {
+  return written.parse(parse(text)).write_files
+}
+
+function tokenLine(token: string): string {
+  return `# seeder-node: ${token}`
+}
+/** A file that vendor data puts on the node. */
+
+export interface VendorFile {
+  readonly path: string
+  /** Octal, for example `0640`. */
+  readonly permissions: string
+  readonly content: string
+}

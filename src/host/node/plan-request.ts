@@ -1,0 +1,197 @@
+import { randomBytes } from 'node:crypto'
+import type { VendorFile } from '../../guest/vendor-data.ts'
+import { SeederError, UsageError } from '../../report/error.ts'
+import type { Host } from '../commands.ts'
+import { type EtcdCluster, etcdNodes, findCluster } from './etcd.ts'
+import type { HostFacts } from './facts.ts'
+import { type Member, mainAddress, type NodeEntry } from './ledger.ts'
+import { foundersOf, type Placement, placeNodes } from './placement.ts'
+import { type NodePlan, planNodes } from './plan.ts'
+import { answeringAddresses } from './probe.ts'
+import { checkRequest, type NodeRequest } from './request.ts'
+import { type Certificates, certificateFiles } from './tls.ts'
+import type { ValueSources } from './values.ts'
+
+/** What a request comes to: some of its nodes may be there already. */
+export interface Making {
+  /** Those that are to be made. */
+  readonly plans: readonly NodePlan[]
+  /** Those that an earlier run has made, and that are not ready yet. */
+  readonly waiting: readonly NodeEntry[]
+  /** Those that are done. */
+  readonly done: readonly NodeEntry[]
+}
+
+/** The states of nodes that the values of others may name. */
+const hasMachine = ['starting', 'created']
+
+/** What else making depends on. */
+export interface MakingOptions {
+  readonly certificates: Certificates
+  readonly replaces?: string
+}
+
+/**
+ * Finds out what has to be done for a request. Nothing is changed.
+ * @throws UsageError for what cannot be meant, SeederError for what is missing on the host
+ */
+export async function planMaking(
+  host: Host,
+  facts: HostFacts,
+  request: NodeRequest,
+  options: MakingOptions,
+): Promise<Making> {
+  checkRequest(request)
+  const here = facts.entries.filter((entry) => request.names.includes(entry.name))
+  for (const { name, role } of here) {
+    if (role === request.role) continue
+    throw new UsageError(`${name} is there already, as ${role}`, { fix: 'choose another name' })
+  }
+  const waiting = here.filter(({ state }) => state === 'starting')
+  const done = here.filter(({ state }) => state === 'created')
+  const names = request.names.filter((name) => ![...waiting, ...done].some((entry) => entry.name === name))
+  if (names.length === 0) return { plans: [], waiting, done }
+
+  const missing = { ...request, names }
+  const cluster = request.role === 'etcd' ? await clusterFor(host, facts, request, names) : undefined
+  const placements = await place(host, facts, missing)
+  const files = new Map<string, VendorFile[]>()
+  for (const placement of placements) {
+    const own = await certificateFiles(options.certificates, request.role, request.values, placement)
+    files.set(placement.name, own)
+  }
+  const plans = planNodes(facts, missing, {
+    placements,
+    fellows: facts.entries.filter(({ name, state }) => !names.includes(name) && hasMachine.includes(state)),
+    files,
+    cluster: cluster?.(placements),
+    replaces: options.replaces,
+  })
+  requirePair(facts, request, plans)
+  return { plans, waiting, done }
+}
+
+/** A load balancer alone cannot share the VIPs, and nobody should find that out later. */
+function requirePair(
+  { platform }: HostFacts,
+  { role, values }: NodeRequest,
+  plans: readonly NodePlan[],
+): void {
+  const vips = Object.entries(platform.vips).filter(([, vip]) => vip.role === 'haproxy')
+  const alone = plans.find((plan) => role === 'haproxy' && plan.values.VIP === undefined)
+  if (!alone || vips.length === 0 || values.VIP !== undefined) return
+  const names = vips.map(([name]) => name).join(', ')
+  throw new UsageError(
+    `${alone.entry.name} would be alone, and not serve the VIPs of the platform file: ${names}`,
+    {
+      fix: 'name both of a pair at once; or say that it is to have none: --set VIP=',
+    },
+  )
+}
+
+/** Places nodes where nobody answers, although nobody is known to be there. */
+async function place(host: Host, facts: HostFacts, request: NodeRequest): Promise<Placement[]> {
+  const { zones } = facts.platform
+  const answering: string[] = []
+  const makeToken = () => randomBytes(16).toString('hex')
+  for (;;) {
+    const placements = placeNodes(facts, request, { makeToken, answering })
+    const found = await answeringAddresses(
+      host,
+      placements.flatMap(({ addresses }) =>
+        Object.entries(addresses).map(([zone, address]) => ({ bridge: zones[zone]?.bridge ?? '', address })),
+      ),
+    )
+    const fresh = found.filter((address) => !answering.includes(address))
+    if (fresh.length === 0) return refuseAnswering(placements, found)
+    answering.push(...fresh)
+  }
+}
+
+/** An address that is kept for a node cannot be exchanged for another one. */
+function refuseAnswering(placements: Placement[], found: readonly string[]): Placement[] {
+  const [address] = found
+  if (address === undefined) return placements
+  const holder = placements.find(({ addresses }) => Object.values(addresses).includes(address))
+  throw new SeederError(`${address}, which is kept for ${holder?.name}, answers: somebody else has it`, {
+    fix: 'find out who, and take the address away from there',
+  })
+}
+
+type ClusterOf = (placements: readonly Placement[]) => ValueSources['cluster']
+
+/** The cluster of etcd that new members found or join. */
+async function clusterFor(
+  host: Host,
+  facts: HostFacts,
+  request: NodeRequest,
+  names: readonly string[],
+): Promise<ClusterOf> {
+  if (request.newCluster) return founding(facts, request, names)
+  const [name = ''] = names
+  const cluster = await findCluster(host, etcdNodes(facts.entries, [name]))
+  if (!cluster) {
+    throw new UsageError(`${name} has no cluster to join: no member on this host answers`, {
+      fix: 'start the members; or, to found a cluster, name all of its members and add --new-cluster',
+    })
+  }
+  return ([placement]) => ({
+    ...{ state: 'existing', via: cluster.via.vmid },
+    members: joinedMembers(cluster, placement),
+  })
+}
+
+/** The members that a new one queries, and itself. */
+function joinedMembers(cluster: EtcdCluster, placement: Placement | undefined): Member[] {
+  const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : []
+  const started = cluster.members.filter(
+    ({ name, address }) => name !== '-' && !own.some((one) => one.address === address || one.name === name),
+  )
+  return [...started.map(({ name, address }) => ({ name, address })), ...own]
+}
+
+function founding(facts: HostFacts, request: NodeRequest, names: readonly string[]): ClusterOf {
+  const founders = foundersOf(request.names, facts.entries)
+  const others = etcdNodes(facts.entries, founders ? request.names : []).map(({ name }) => name)
+  if (others.length > 0) {
+    throw new UsageError(`There is a cluster of etcd on this host already: ${others.join(', ')}`, {
+      fix: 'leave --new-cluster out to add a member to it; or destroy its members first',
+    })
+  }
+  const stranger = founders && names.find((name) => !founders.members.some((member) => member.name === name))
+  if (stranger !== undefined) {
+    const known = founders?.members.map(({ name }) => name).join(' ')
+    throw new UsageError(`${stranger} is not one of the cluster that an earlier run began to found`, {
+      fix: `finish that first: seeder node create ${known} --role etcd --new-cluster`,
+    })
+  }
+  const given = request.values.ETCD_TOKEN ?? ''
+  if (founders && given !== '' && given !== founders.token) {
+    throw new UsageError(`The cluster that an earlier run began to found has the token ${founders.token}`, {
+      fix: 'leave ETCD_TOKEN out, or give that one',
+    })
+  }
+  return (placements) => ({
+    state: 'new',
+    token: founders?.token ?? (given || `seeder-${randomBytes(4).toString('hex')}`),
+    members:
+      founders?.members ??
+      placements.map((placement) => ({ name: placement.name, address: mainAddress(placement) })),
+  })
+}
+
+/** The facts as they will be when what a killed run left has been put right, for a plan that changes nothing. */
+export function afterRecovery(facts: HostFacts): HostFacts {
+  const undone = facts.entries.filter(({ state }) => state === 'creating' || state === 'destroying')
+  const isUndone = ({ vmid }: { readonly vmid: number }) =>
+    undone.some((entry) => entry.vmid === vmid && entry.cloned)
+  return {
+    ...facts,
+    guests: facts.guests.filter((guest) => !isUndone(guest)),
+    volumes: facts.volumes.filter((volume) => !isUndone(volume)),
+    entries: facts.entries.flatMap((entry) => {
+      if (!undone.includes(entry)) return [entry]
+      return entry.state === 'creating' && entry.joins ? [{ ...entry, state: 'reserved' as const }] : []
+    }),
+  }
+}

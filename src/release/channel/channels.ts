@@ -1,0 +1,59 @@
+import type { Release } from '../../github/release.ts'
+import { compareVersions, parseTag } from '../format/tag.ts'
+
+/** In the body of a release that was promoted once and is not to be a candidate again by itself. */
+export const DEMOTED_MARKER = '<!-- seeder: demoted -->'
+
+/** A published version of an image. */
+export interface PublishedVersion {
+  readonly version: string
+  readonly release: Release
+}
+
+/** Where an image stands on GitHub. Drafts are not in it: they are not published. */
+export interface Standing {
+  readonly image: string
+  /** The highest version that is a full release. */
+  readonly promoted?: Release
+  /** The highest pre-release that is newer than the promoted version and was not demoted. */
+  readonly candidate?: Release
+  /** All of them, newest version first. */
+  readonly versions: readonly PublishedVersion[]
+}
+
+/** Image → where it stands, by name, of the images that have a published release. */
+export function standings(releases: readonly Release[]): Map<string, Standing> {
+  const images = new Map<string, PublishedVersion[]>()
+  for (const release of releases) {
+    const tag = parseTag(release.tag)
+    if (release.draft || !tag) continue
+    images.set(tag.image, [...(images.get(tag.image) ?? []), { version: tag.version, release }])
+  }
+  return new Map(
+    [...images]
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .map(([image, versions]) => [image, standingOf(image, versions)]),
+  )
+}
+
+function standingOf(image: string, published: readonly PublishedVersion[]): Standing {
+  const versions = published.toSorted((left, right) => compareVersions(right.version, left.version))
+  const promoted = versions.find(({ release }) => !release.prerelease)
+  const candidate = versions.find(
+    ({ version, release }) =>
+      release.prerelease &&
+      !isDemoted(release) &&
+      (promoted === undefined || compareVersions(version, promoted.version) > 0),
+  )
+  return {
+    image,
+    ...(promoted && { promoted: promoted.release }),
+    ...(candidate && { candidate: candidate.release }),
+    versions,
+  }
+}
+
+/** Whether a release was taken back after it had been promoted. */
+export function isDemoted(release: Release): boolean {
+  return release.prerelease && release.body.includes(DEMOTED_MARKER)
+}

@@ -1,0 +1,61 @@
+import type { Release } from '../../github/release.ts'
+import { SeederError, UsageError } from '../../report/error.ts'
+import { formatTag, parseTag } from '../format/tag.ts'
+import { type Standing, standings } from './channels.ts'
+
+/**
+ * The requested release of an image: `promoted`, `candidate`, or a version.
+ * @throws UsageError for a version that is not one
+ * @throws SeederError when there is no such release, or it is a draft
+ */
+export function chooseRelease(
+  releases: readonly Release[],
+  image: string,
+  which: string,
+  repository: string,
+): Release {
+  const standing = standings(releases).get(image)
+  if (which === 'promoted') return requirePromoted(standing, image, repository)
+  if (which === 'candidate') return requireCandidate(standing, image, repository)
+  const tag = formatTag({ image, version: which })
+  const parsed = parseTag(tag)
+  if (parsed?.image !== image || parsed.version !== which) {
+    throw new UsageError(`${which} is not a version of ${image}`, {
+      fix: 'give `promoted`, `candidate` or a version, as in 3.0.11-1',
+    })
+  }
+  const found = releases.filter((release) => release.tag === tag)
+  const published = found.find(({ draft }) => !draft)
+  if (published) return published
+  if (found.length > 0) {
+    throw new SeederError(`the release ${tag} of ${repository} is a draft: it was never published`, {
+      fix: 'let `seeder publish` finish it; nothing that is a draft is deployed',
+    })
+  }
+  throw new SeederError(`${repository} has no release ${tag}`, { fix: availableFix(standing) })
+}
+
+function requirePromoted(standing: Standing | undefined, image: string, repository: string): Release {
+  if (standing?.promoted) return standing.promoted
+  const candidate = standing?.candidate
+  throw new SeederError(`no release of ${image} in ${repository} is promoted`, {
+    fix: candidate
+      ? `promote the candidate: seeder promote ${candidate.tag}; or deploy it as it is: seeder deploy ${image} candidate`
+      : availableFix(standing),
+  })
+}
+
+function requireCandidate(standing: Standing | undefined, image: string, repository: string): Release {
+  if (standing?.candidate) return standing.candidate
+  const promoted = standing?.promoted ? `, and nothing is newer than ${standing.promoted.tag}` : ''
+  throw new SeederError(`${repository} has no candidate of ${image}${promoted}`, {
+    fix: standing?.promoted ? `deploy that: seeder deploy ${image}` : availableFix(standing),
+  })
+}
+
+function availableFix(standing: Standing | undefined): string {
+  const versions = standing?.versions.slice(0, 5).map(({ version }) => version) ?? []
+  return versions.length === 0
+    ? 'publish one: seeder publish DIR'
+    : `these are published: ${versions.join(', ')}`
+}

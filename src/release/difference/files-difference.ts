@@ -1,0 +1,106 @@
+import { z } from 'zod'
+import type { FileEntry, Inventory } from '../../evidence/inventory.ts'
+import { saidLine } from '../../report/text-schemas.ts'
+
+const change = z.object({ before: z.number(), after: z.number() })
+
+/** What differs between the files of two versions of an image. Paths and units are sorted, sizes are bytes. */
+export const filesDifferenceSchema = z.object({
+  added: z.array(saidLine),
+  removed: z.array(saidLine),
+  /** With what of them differs. */
+  changed: z.array(z.object({ path: saidLine, what: z.array(saidLine) })),
+  /** Folders whose files together are larger or smaller, the largest change first. */
+  folders: z.array(z.object({ path: saidLine, ...change.shape })),
+  /** systemd units that are started by another one, and those that can never be started. */
+  units: z.object({
+    enabled: z.array(saidLine),
+    disabled: z.array(saidLine),
+    masked: z.array(saidLine),
+    unmasked: z.array(saidLine),
+  }),
+})
+
+export type FilesDifference = z.output<typeof filesDifferenceSchema>
+
+/** Compares the files of two versions. Directories count by what is in them. */
+export function compareInventories(before: Inventory, after: Inventory): FilesDifference {
+  const [was, is] = [filesOf(before), filesOf(after)]
+  const changed = [...is].flatMap(([path, entry]) => {
+    const old = was.get(path)
+    const what = old ? differing(old, entry) : []
+    return what.length > 0 ? [{ path, what }] : []
+  })
+  const [old, now] = [unitsOf(before), unitsOf(after)]
+  return {
+    added: missing(is.keys(), was),
+    removed: missing(was.keys(), is),
+    changed,
+    folders: folderChanges(before, after),
+    units: {
+      enabled: missing(now.enabled, old.enabled),
+      disabled: missing(old.enabled, now.enabled),
+      masked: missing(now.masked, old.masked),
+      unmasked: missing(old.masked, now.masked),
+    },
+  }
+}
+
+function filesOf({ files }: Inventory): Map<string, FileEntry> {
+  return new Map(files.filter(({ type }) => type !== 'directory').map((one) => [one.path, one]))
+}
+
+/** What is in the first and not in the second. */
+function missing(some: Iterable<string>, others: { has(one: string): boolean }): string[] {
+  return [...some].filter((one) => !others.has(one)).sort()
+}
+
+function differing(before: FileEntry, after: FileEntry): string[] {
+  return [
+    ...(before.type === after.type ? [] : ['type']),
+    ...(before.sha256 === after.sha256 ? [] : ['content']),
+    ...(before.target === after.target ? [] : ['target']),
+    ...(before.mode === after.mode ? [] : ['mode']),
+    ...(before.ids === after.ids ? [] : ['owner']),
+  ]
+}
+
+/** Folders this deep are distinguished: `/usr/lib`, `/usr/share/perl5`. */
+const DEPTH = 3
+
+function folderChanges(before: Inventory, after: Inventory): FilesDifference['folders'] {
+  const [was, is] = [sizesOf(before), sizesOf(after)]
+  return [...new Set([...was.keys(), ...is.keys()])]
+    .map((path) => ({ path, before: was.get(path) ?? 0, after: is.get(path) ?? 0 }))
+    .filter((one) => one.before !== one.after)
+    .sort((a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before) || (a.path < b.path ? -1 : 1))
+}
+
+/** The bytes of the files below each folder, of those that are `DEPTH` names deep or hold files themselves. */
+function sizesOf({ files }: Inventory): Map<string, number> {
+  const sizes = new Map<string, number>()
+  for (const { path, size = 0 } of files) {
+    const folder =
+      path
+        .split('/')
+        .slice(0, -1)
+        .slice(0, DEPTH + 1)
+        .join('/') || '/'
+    if (size > 0) sizes.set(folder, (sizes.get(folder) ?? 0) + size)
+  }
+  return sizes
+}
+
+/** The units that a list of files makes systemd start, and those that it forbids. */
+function unitsOf({ files }: Inventory): { enabled: Set<string>; masked: Set<string> } {
+  const links = files.filter(({ type }) => type === 'link')
+  const named = (pattern: RegExp, test: (entry: FileEntry) => boolean) =>
+    new Set(links.filter(test).flatMap(({ path }) => pattern.exec(path)?.[1] ?? []))
+  return {
+    enabled: named(
+      /^\/(?:etc|usr\/lib)\/systemd\/system\/[^/]+\.(?:wants|requires|upholds)\/([^/]+)$/,
+      ({ target }) => target !== '/dev/null',
+    ),
+    masked: named(/^\/etc\/systemd\/system\/([^/]+)$/, ({ target }) => target === '/dev/null'),
+  }
+}

@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto'
+import type { Asset, Releases } from '../../github/release.ts'
+import { SeederError } from '../../report/error.ts'
+
+/** What a file other than the disk may have, in bytes: enough for a manifest of a big image and a long test report. */
+export const MOST_BYTES = 16 * 1024 ** 2
+
+/** So often a download that broke off is begun again. */
+const ATTEMPTS = 3
+
+/**
+ * Downloads an asset that fits into memory.
+ * @throws SeederError when it is too big, cannot be downloaded, or is not what GitHub has the digest of
+ */
+export async function readSmallAsset(releases: Releases, asset: Asset, signal: AbortSignal): Promise<Buffer> {
+  if (asset.size > MOST_BYTES) {
+    throw new SeederError(`${asset.name} has ${asset.size} bytes; at most ${MOST_BYTES} are expected`, {
+      fix: 'see who made that release: it is not as Seeder makes them',
+    })
+  }
+  const content = await readWhole(releases, asset, signal)
+  const found = createHash('sha256').update(content).digest('hex')
+  if (asset.sha256 !== undefined && found !== asset.sha256) {
+    throw new SeederError(
+      `${asset.name} came as something else than GitHub has (sha256 ${found}, not ${asset.sha256})`,
+      { fix: 'run it again; if it stays so, something between here and GitHub changes files' },
+    )
+  }
+  return content
+}
+
+async function readWhole(releases: Releases, asset: Asset, signal: AbortSignal): Promise<Buffer> {
+  for (let attempt = 1; ; attempt++) {
+    const { bytes } = await releases.download(asset)
+    try {
+      return Buffer.concat(await bytes.toArray())
+    } catch (cause) {
+      signal.throwIfAborted()
+      if (attempt < ATTEMPTS) continue
+      throw new SeederError(`could not download ${asset.name}: it broke off ${ATTEMPTS} times`, {
+        fix: 'see whether this machine reaches GitHub, then run it again',
+        cause,
+      })
+    }
+  }
+}

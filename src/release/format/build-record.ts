@@ -1,0 +1,104 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Manifest, manifestName, manifestSchema } from '../../build/manifest.ts'
+import { readOutput } from '../../build/output.ts'
+import { type Inventory, inventorySchema } from '../../evidence/inventory.ts'
+import { cyclonedxName, inventoryName, provenanceName } from '../../evidence/names.ts'
+import { type Provenance, provenanceSchema } from '../../evidence/provenance.ts'
+import { checkJson, jsonOf, UnreadableJson, whyNot } from '../../files/json.ts'
+import { decoded, readText } from '../../files/text-file.ts'
+import type { Release, Releases } from '../../github/release.ts'
+import { SeederError } from '../../report/error.ts'
+import { type Contained, readContained } from '../../scan/contained.ts'
+import { readSmallAsset } from './asset-text.ts'
+import { requireTag } from './tag.ts'
+import { type TestRecord, testRecordSchema } from './test-record.ts'
+import { REPORT_FILE } from './test-report.ts'
+
+/** A finished image: what it is made of and, when it was tested, how that went. */
+export interface Finished {
+  readonly manifest: Manifest
+  readonly record?: TestRecord | undefined
+  /** Its files; undefined for an image of an older version of Seeder. */
+  readonly inventory?: Inventory | undefined
+  /** Where it comes from; undefined for the same. */
+  readonly provenance?: Provenance | undefined
+  /** Reads what its bill of materials says is in it; undefined for the same. */
+  readonly contained?: (() => Promise<Contained | undefined>) | undefined
+}
+
+/** Reads a build or a download. Throws SeederError when the folder holds none. Its files' digests are not looked at. */
+export async function readFinishedFolder(folder: string): Promise<Finished> {
+  const { manifest } = await readOutput(folder)
+  const read = async (name: string) => {
+    const file = join(folder, name)
+    if (!existsSync(file)) return undefined
+    return wholeJson(file, await readText(file))
+  }
+  return finished(manifest, read)
+}
+
+/**
+ * Reads a release's small files; undefined when it has no manifest.
+ * Throws SeederError when GitHub cannot be reached or the release is not as Seeder makes them.
+ */
+export async function readFinishedRelease(
+  releases: Releases,
+  release: Release,
+  signal: AbortSignal,
+): Promise<Finished | undefined> {
+  const version = requireTag(release.tag)
+  const read = async (name: string) => {
+    const asset = release.assets.find((one) => one.name === name)
+    if (asset === undefined) return undefined
+    const content = await readSmallAsset(releases, asset, signal)
+    return wholeJson(`${name} of ${release.tag}`, decoded(content, `${name} of ${release.tag}`))
+  }
+  const manifest = await read(manifestName(version))
+  if (manifest === undefined) return undefined
+  try {
+    return await finished(checkJson(manifest, manifestSchema), read)
+  } catch (cause) {
+    if (!(cause instanceof UnreadableJson)) throw cause
+    throw new SeederError(`the manifest of ${release.tag} is not one: ${cause.message}`, {
+      fix: `see ${release.url}: it is not as Seeder makes them`,
+      cause,
+    })
+  }
+}
+
+/** What is cut short or damaged is not passed over: who compares would not know what is missing. */
+function wholeJson(name: string, text: string): unknown {
+  try {
+    return jsonOf(text)
+  } catch (cause) {
+    throw new SeederError(`${name} cannot be read: ${whyNot(cause)}`, {
+      fix: 'build or download the image again',
+      cause,
+    })
+  }
+}
+
+/** A report or a list of an older program may look otherwise: then that part is not compared. */
+async function finished(manifest: Manifest, read: (name: string) => Promise<unknown>): Promise<Finished> {
+  return {
+    manifest,
+    record: testRecordSchema.safeParse(await read(REPORT_FILE)).data,
+    inventory: inventorySchema.safeParse(await read(inventoryName(manifest))).data,
+    provenance: provenanceSchema.safeParse(await read(provenanceName(manifest))).data,
+    contained: () => readBill(cyclonedxName(manifest), read),
+  }
+}
+
+async function readBill(
+  name: string,
+  read: (name: string) => Promise<unknown>,
+): Promise<Contained | undefined> {
+  const bill = await read(name)
+  try {
+    return bill === undefined ? undefined : readContained(bill, name)
+  } catch (error) {
+    if (error instanceof SeederError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,33 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Releases } from '../../github/release.ts'
+import { SeederError } from '../../report/error.ts'
+
+/** GitHub makes the tag with the release; its copies may know of it a moment later. */
+const WAITS_MS = [1000, 2000, 4000]
+
+/**
+ * Checks that a tag, when there is one, is of this commit; with `exists`, that there is one.
+ * Throws SeederError when it is of another.
+ */
+export async function requireTagOf(
+  releases: Releases,
+  tag: string,
+  commit: string,
+  required?: { exists: true; signal: AbortSignal },
+): Promise<void> {
+  let found = await releases.tagCommit(tag)
+  for (const ms of required ? WAITS_MS : []) {
+    if (found !== undefined) break
+    await delay(ms, undefined, { signal: required?.signal })
+    found = await releases.tagCommit(tag)
+  }
+  if (found === commit || (found === undefined && required === undefined)) return
+  if (found === undefined) {
+    throw new SeederError(`${tag} was published, and there is no such tag in ${releases.repository}`, {
+      fix: 'see whether somebody deleted it',
+    })
+  }
+  throw new SeederError(`the tag ${tag} is of commit ${found}; the image was built from ${commit}`, {
+    fix: 'build at the commit of the tag, or raise the revision; a tag that was pushed by mistake can be deleted',
+  })
+}

@@ -1,0 +1,167 @@
+import { z } from 'zod'
+import type { Release, ReleaseChange, Releases } from '../../github/release.ts'
+import { SeederError, StoppedError, UsageError } from '../../report/error.ts'
+import type { Progress } from '../../report/progress.ts'
+import { DEMOTED_MARKER, isDemoted, type Standing, standings } from '../channel/channels.ts'
+import { compareVersions, requireTag } from '../format/tag.ts'
+import type { Trust } from '../signature/signed-sums.ts'
+import { verifyRelease } from '../verify/verify.ts'
+import { confirmers, requireBuilders } from './confirmation.ts'
+
+/** What a release has to have to be promoted. */
+export interface PromotionPolicy extends Trust {
+  /** The number of builders that have to have made the same disk; whoever signed the release is one of them. */
+  readonly builders: number
+}
+
+export const promoteResultSchema = z
+  .object({
+    tag: z.string(),
+    /** The page for people. */
+    url: z.string(),
+    /** False when it was so already. */
+    changed: z.boolean(),
+    /** The tag of the version that is promoted now, which is to be deployed; null when there is none. */
+    promoted: z.string().nullable(),
+    /** Who signed it, where that was checked. */
+    signer: z.string().nullable(),
+  })
+  .readonly()
+
+export type PromoteResult = z.output<typeof promoteResultSchema>
+
+/**
+ * Makes a candidate the promoted version of its image, after everything about it was verified again. One that is
+ * promoted already is verified too.
+ * Throws SeederError when it is not fit for that, and UsageError when there is no such release.
+ */
+export async function promote(
+  releases: Releases,
+  tag: string,
+  policy: PromotionPolicy,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<PromoteResult> {
+  progress.phase('look at the releases')
+  const { release, standing, version } = await findRelease(releases, tag)
+  if (!release.prerelease) {
+    if (standing.promoted?.id !== release.id) {
+      progress.note(`${tag} was promoted before; ${standing.promoted?.tag} is newer, and is the promoted one`)
+    }
+    // Anybody who may write could have made it a full release.
+    progress.phase(`verify ${tag}`)
+    const signer = await verify(releases, release, policy, signal)
+    return { ...resultOf(release, standing, false), signer: signer ?? null }
+  }
+  const newer = standing.versions.find(
+    (one) => one.release.id === standing.promoted?.id && compareVersions(version, one.version) < 0,
+  )
+  if (newer) {
+    throw new SeederError(`${tag} is older than ${newer.release.tag}, which is promoted`, {
+      fix: `take that back first: seeder promote ${newer.release.tag} --demote`,
+    })
+  }
+  progress.phase(`verify ${tag}`)
+  const signer = await verify(releases, release, policy, signal)
+
+  progress.phase(`promote ${tag}`)
+  const body = release.body.replaceAll(`${DEMOTED_MARKER}\n`, '').replaceAll(DEMOTED_MARKER, '')
+  const change = { body, prerelease: false, makeLatest: true }
+  return { ...(await changed(releases, release, change, signal)), signer: signer ?? null }
+}
+
+/** Verifies a release, and that enough builders have got its disk. Returns who signed it, where that was checked. */
+async function verify(
+  releases: Releases,
+  release: Release,
+  policy: PromotionPolicy,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { manifest, signer } = await verifyRelease(releases, release, policy, signal)
+  if (policy.builders > 1) {
+    const { allowedSigners } = policy
+    const confirmed =
+      allowedSigners === undefined ? [] : await confirmers(release, manifest, allowedSigners, signer)
+    requireBuilders(release.tag, policy.builders, signer, confirmed)
+  }
+  return signer
+}
+
+/**
+ * Takes a promoted version back: the newest of the other promoted ones takes its place, if there is one.
+ * Throws SeederError when it was never promoted, and UsageError when there is no such release.
+ */
+export async function demote(
+  releases: Releases,
+  tag: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<PromoteResult> {
+  progress.phase('look at the releases')
+  const { release, standing } = await findRelease(releases, tag)
+  if (isDemoted(release)) return resultOf(release, standing, false)
+  if (release.prerelease) {
+    throw new SeederError(`${tag} is not promoted, so it cannot be taken back`, {
+      fix: `promoted is ${standing.promoted?.tag ?? 'no version of it'}`,
+    })
+  }
+  progress.phase(`demote ${tag}`)
+  const body = `${release.body.trimEnd()}\n${DEMOTED_MARKER}\n`
+  return changed(releases, release, { body, prerelease: true, makeLatest: false }, signal)
+}
+
+/**
+ * Promotes or demotes, and says where the image stands then. GitHub's answer to the change is what counts of this
+ * release: a list may be some seconds old.
+ * Throws SeederError when the answer does not show the change, StoppedError when it may be or is made and `signal` ended it.
+ */
+async function changed(
+  releases: Releases,
+  before: Release,
+  change: ReleaseChange & { readonly prerelease: boolean },
+  signal: AbortSignal,
+): Promise<PromoteResult> {
+  const { id, tag, url } = before
+  const done = change.prerelease ? 'demoted' : 'promoted'
+  let release: Release | undefined
+  try {
+    release = await releases.update(id, change)
+    if (release.prerelease !== change.prerelease || isDemoted(release) !== change.prerelease) {
+      throw new SeederError(`${tag} was changed, and GitHub shows it as it was before`, {
+        fix: `run it again; see ${url}`,
+      })
+    }
+    const others = (await releases.list()).filter((one) => one.id !== id)
+    const standing = standings([...others, release]).get(requireTag(tag).image)
+    return resultOf(release, standing, true)
+  } catch (cause) {
+    if (!signal.aborted) throw cause
+    const found = release ? `${tag} is ${done}, and was not checked` : `${tag} may be ${done} already`
+    throw new StoppedError(`stopped; ${found}: ${url}`, { fix: 'run it again: it says what is so', cause })
+  }
+}
+
+function resultOf({ tag, url }: Release, standing: Standing | undefined, changed: boolean): PromoteResult {
+  return { tag, url, changed, promoted: standing?.promoted?.tag ?? null, signer: null }
+}
+
+async function findRelease(
+  releases: Releases,
+  tag: string,
+): Promise<{ release: Release; standing: Standing; version: string }> {
+  const { image, version } = requireTag(tag)
+  const all = await releases.list()
+  const standing = standings(all).get(image)
+  const release = standing?.versions.find((one) => one.release.tag === tag)?.release
+  if (standing && release) return { release, standing, version }
+  const draft = all.find((one) => one.tag === tag)
+  if (draft) {
+    throw new SeederError(`${tag} is a draft, which is not finished: ${draft.url}`, {
+      fix: 'run publish again: it goes on with that draft',
+    })
+  }
+  const known = standing?.versions.map((one) => one.release.tag) ?? []
+  throw new UsageError(`${releases.repository} has no release ${tag}`, {
+    fix: known.length === 0 ? `publish ${image} first` : `there is ${known.slice(0, 5).join(', ')}`,
+  })
+}

@@ -1,0 +1,94 @@
+import { bundleName } from '../../build/bundle/format.ts'
+import type { Manifest } from '../../build/manifest.ts'
+import { formatBytes } from '../../report/table.ts'
+import type { Contents } from '../format/contents.ts'
+import { SIGNATURE_FILE, SUMS_FILE } from '../format/sums.ts'
+import { formatTag } from '../format/tag.ts'
+import type { TestRecord } from '../format/test-record.ts'
+import { countChecks } from '../format/test-report.ts'
+
+/** In the body of every release that Seeder makes: a draft without it is somebody's own. */
+export const OURS_MARKER = '<!-- seeder: release -->'
+
+/** What the notes of a release are about. */
+export interface Described {
+  /** `owner/name`. */
+  readonly repository: string
+  readonly manifest: Manifest
+  readonly report: TestRecord
+  readonly contents: Contents
+  readonly commit: string
+  /** The name of who signed it, where that is known. */
+  readonly signer: string | undefined
+}
+
+/** The title of a release. */
+export function releaseTitle({ image, version }: Manifest): string {
+  return `${image} ${version}`
+}
+
+/** The body of a release, in Markdown. */
+export function releaseNotes(described: Described): string {
+  const { manifest, report, contents, commit } = described
+  const disk = contents.files.find(({ name }) => name === manifest.qcow2.file)
+  const parts = disk?.parts ?? []
+  const rows = [
+    ['Disk (raw) sha256', `\`${manifest.raw.sha256}\``],
+    ['Image (qcow2) sha256', `\`${manifest.qcow2.sha256}\``],
+    ['`/usr` root hash', `\`${manifest.usr.roothash}\``],
+    ['Size', `${formatBytes(manifest.qcow2.size)}, as a disk ${formatBytes(manifest.raw.size)}`],
+    ['Roles', manifest.roles.join(', ')],
+    ['Base, kernel', `${manifest.base}, ${manifest.kernel.version}`],
+    ['Source', `${commit}${manifest.source.dirty ? ', with changes that were not committed' : ''}`],
+    ['Lock sha256', `\`${manifest.lock.sha256}\``],
+    ...(contents.bundleFile ? [['Bundle', formatBytes(contents.bundleFile.size)]] : []),
+    ['Test', `${countChecks(report)} (${report.accelerator.kind.toUpperCase()})`],
+  ]
+  return [
+    manifest.description,
+    '',
+    '| | |',
+    '|---|---|',
+    ...rows.map(([name, value]) => `| ${name} | ${value} |`),
+    '',
+    '**Deploy** it on a Proxmox VE host:',
+    '',
+    ...block([`seeder deploy ${manifest.image} ${manifest.version}`]),
+    '',
+    ...rebuild(contents),
+    '**Verify** it by hand:',
+    '',
+    ...block(verifyCommands(described, parts.length > 1)),
+    OURS_MARKER,
+    '',
+  ].join('\n')
+}
+
+function rebuild(contents: Contents): string[] {
+  if (!contents.bundleFile) return []
+  const tag = formatTag(contents)
+  const commands = [
+    `seeder bundle ${tag} --out ${bundleName(contents)}`,
+    `seeder build --from-bundle ${bundleName(contents)} --out DIR`,
+  ]
+  return ['**Build** it again, from nothing but its files:', '', ...block(commands), '']
+}
+
+function verifyCommands({ repository, manifest, contents, signer }: Described, inParts: boolean): string[] {
+  const signed = contents.files.some(({ name }) => name === SIGNATURE_FILE)
+  const file = manifest.qcow2.file
+  return [
+    `gh release download ${formatTag(manifest)} --repo ${repository}`,
+    ...(inParts ? [`cat ${file}.part-* > ${file}`] : []),
+    ...(signed
+      ? [
+          `ssh-keygen -Y verify -f allowed_signers -I ${signer ?? 'SIGNER'} -n seeder -s ${SIGNATURE_FILE} < ${SUMS_FILE}`,
+        ]
+      : []),
+    `sha256sum --check ${SUMS_FILE}`,
+  ]
+}
+
+function block(lines: readonly string[]): string[] {
+  return ['```sh', ...lines, '```']
+}

@@ -1,0 +1,87 @@
+import type { Release, Releases } from '../../github/release.ts'
+import { SeederError, StoppedError } from '../../report/error.ts'
+import type { Progress } from '../../report/progress.ts'
+import { compareAssets, describeDifference } from '../format/assets.ts'
+import { requireTagOf } from '../format/tag-commit.ts'
+import { fillDraft } from './draft.ts'
+import type { LocalRelease } from './local.ts'
+
+const GO_ON = 'run publish again: it goes on with that draft'
+const CHECK = 'run publish again: it checks what is published'
+
+/**
+ * Fills a draft and publishes it. Whatever goes wrong before that names the draft, which stays for the next run; what is
+ * said is what there is on GitHub then, as far as that can be known.
+ */
+export async function publishDraft(
+  releases: Releases,
+  draft: Release,
+  assets: LocalRelease['assets'],
+  notes: { title: string; body: string; target: string },
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<{ release: Release; uploadedBytes: number }> {
+  let filled: { uploadedBytes: number } | undefined
+  try {
+    filled = await fillDraft(releases, draft.id, assets, {
+      onBytes: (done, total) => progress.bytes('sent', done, total),
+      signal,
+    })
+    progress.phase('publish the draft')
+    const change = { ...notes, draft: false, prerelease: true, makeLatest: false }
+    return { release: await releases.update(draft.id, change), uploadedBytes: filled.uploadedBytes }
+  } catch (cause) {
+    if (signal.aborted) throw stopped(draft, filled !== undefined, cause)
+    const now = await releases.get(draft.id).catch(() => undefined)
+    if (now?.draft !== false) throw unpublished(draft, cause)
+    // The request was sent, and only the answer was lost.
+    if (filled) return { release: now, uploadedBytes: filled.uploadedBytes }
+    throw new SeederError(`${now.tag} was published by somebody else meanwhile: ${now.url}`, {
+      fix: CHECK,
+      cause,
+    })
+  }
+}
+
+function stopped({ tag, url }: Release, sent: boolean, cause: unknown): StoppedError {
+  return sent
+    ? new StoppedError(`stopped while ${tag} was being published: it may be published, or a draft: ${url}`, {
+        fix: 'run publish again: it goes on with the draft, or checks what is published',
+        cause,
+      })
+    : new StoppedError(`stopped; the draft of ${tag} is not finished: ${url}`, { fix: GO_ON, cause })
+}
+
+function unpublished({ tag, url }: Release, cause: unknown): SeederError {
+  const { message, fix } = cause instanceof SeederError ? cause : { message: String(cause), fix: undefined }
+  return new SeederError(`${message}; the draft of ${tag} is not published: ${url}`, {
+    fix: fix === undefined ? GO_ON : `${fix}\n    then ${GO_ON}`,
+    cause,
+  })
+}
+
+/** Looks at a release that was just published. Throws SeederError when it, or its tag, is not what it should be. */
+export async function checkPublished(
+  releases: Releases,
+  { id, url }: Release,
+  { tag, commit, assets }: { tag: string; commit: string; assets: LocalRelease['assets'] },
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    requirePublished(await releases.get(id), tag, assets)
+    await requireTagOf(releases, tag, commit, { exists: true, signal })
+  } catch (cause) {
+    if (!signal.aborted) throw cause
+    throw new StoppedError(`stopped; ${tag} is published, and was not checked: ${url}`, { fix: CHECK, cause })
+  }
+}
+
+function requirePublished(release: Release, tag: string, assets: LocalRelease['assets']): void {
+  const different = describeDifference(compareAssets(assets, release.assets))
+  if (release.draft) different.push('it is a draft still')
+  if (release.tag !== tag) different.push(`its tag is ${release.tag}`)
+  if (different.length === 0) return
+  throw new SeederError(`${tag} was published, and is not what it should be: ${different.join('; ')}`, {
+    fix: `do not promote it; see ${release.url}`,
+  })
+}

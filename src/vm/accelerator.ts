@@ -1,0 +1,130 @@
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { childEnvironment, execa } from '../process/child-process.ts'
+import { SeederError } from '../report/error.ts'
+import { type Firmware, findFirmware } from './firmware.ts'
+
+/** How a guest's instructions are executed: by the processor (KVM) or emulated by QEMU (TCG). */
+export type Accelerator = 'kvm' | 'tcg'
+
+/** The machine every VM of a proof runs on. */
+export interface Emulator {
+  readonly binary: string
+  /** As QEMU prints it, for example `10.0.2`. */
+  readonly version: string
+  readonly accelerator: Accelerator
+  /** Why KVM is not used; empty with KVM. */
+  readonly reason: string
+  readonly firmware: Firmware
+}
+
+// QEMU 7.2's emulation panics in the guest's virtio-scsi code under a 6.12 kernel; 10.0 boots it.
+const oldestEmulation = 9
+// Firmware under working KVM prints within two seconds; a hang in it never ends.
+const probeTimeoutMs = 10_000
+
+/**
+ * Finds QEMU and its firmware and decides whether KVM can be used by running the firmware under it.
+ * @throws SeederError without QEMU or firmware, or when only an emulation that is too old is left
+ */
+export async function findEmulator(): Promise<Emulator> {
+  const { binary, version } = await findQemu()
+  const firmware = await findFirmware()
+  const probe = await probeAccelerator(binary, firmware, 'kvm')
+  if (probe.works) return { binary, version, accelerator: 'kvm', reason: '', firmware }
+  requireEmulation(version, probe.reason)
+  return { binary, version, accelerator: 'tcg', reason: probe.reason, firmware }
+}
+
+/**
+ * Refuses a QEMU whose emulation cannot run the images' kernels.
+ * @throws SeederError below version 9
+ */
+export function requireEmulation(version: string, kvmReason: string): void {
+  if (Number.parseInt(version, 10) >= oldestEmulation) return
+  throw new SeederError(
+    `QEMU ${version} cannot emulate a machine for a 6.12 kernel, and KVM cannot be used (${kvmReason})`,
+    { fix: `install QEMU ${oldestEmulation} or newer (Debian 12: from backports; scripts/setup.sh does it)` },
+  )
+}
+
+/** The version in the first line of `qemu-system-x86_64 --version`, or undefined when there is none. */
+export function parseQemuVersion(output: string): string | undefined {
+  return /version (\d+\.\d+(?:\.\d+)?)/.exec(output)?.[1]
+}
+
+/** The arguments that choose an accelerator and the processor that goes with it. */
+export function acceleratorArguments(accelerator: Accelerator): string[] {
+  return accelerator === 'kvm'
+    ? ['-accel', 'kvm', '-cpu', 'host']
+    : ['-accel', 'tcg,thread=multi', '-cpu', 'max']
+}
+
+/**
+ * How many processors a clone gets. Emulated, it is one: with several on a crowded runner, QEMU 10.0 was seen to lose
+ * the wake-up of a guest's second processor, and that boot stood still for good.
+ */
+export function processorsFor(accelerator: Accelerator): number {
+  return accelerator === 'kvm' ? 2 : 1
+}
+
+/**
+ * Runs the firmware under an accelerator and waits for its first words on the serial port. That `/dev/kvm`
+ * exists says little: nested virtualisation often fails at the first model register or hangs in firmware.
+ */
+export async function probeAccelerator(
+  binary: string,
+  firmware: Firmware,
+  accelerator: Accelerator,
+  timeoutMs = probeTimeoutMs,
+): Promise<{ works: boolean; reason: string }> {
+  const args = [
+    ...acceleratorArguments(accelerator),
+    ...['-machine', 'q35,smm=off', '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none'],
+    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${firmware.code}`],
+    ...['-drive', `if=pflash,unit=1,format=raw,snapshot=on,file=${firmware.vars}`],
+    ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+  ]
+  const child = spawn(binary, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+    env: childEnvironment(),
+  })
+  const errors: string[] = []
+  createInterface({ input: child.stderr }).on('line', (line) => errors.push(line))
+  const { promise, resolve } = Promise.withResolvers<{ works: boolean; reason: string }>()
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    if (line.includes('BdsDxe')) resolve({ works: true, reason: '' })
+  })
+  child.on('error', (error) => resolve({ works: false, reason: error.message }))
+  child.on('close', () =>
+    resolve({ works: false, reason: shortReason(errors[0] ?? 'QEMU ended without a word') }),
+  )
+  const timer = setTimeout(
+    () => resolve({ works: false, reason: `the firmware did not start within ${timeoutMs / 1000} s` }),
+    timeoutMs,
+  )
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    child.kill('SIGKILL')
+  }
+}
+
+/** QEMU's own first complaint, without the program's name in front. */
+function shortReason(line: string): string {
+  return line.replace(/^\S+: (?:-accel kvm: )?(?:error: )?/, '').trim()
+}
+
+async function findQemu(): Promise<{ binary: string; version: string }> {
+  // Proxmox VE also installs its QEMU under the name kvm.
+  for (const binary of ['qemu-system-x86_64', 'kvm']) {
+    const result = await execa(binary, ['--version'], { reject: false })
+    const version = parseQemuVersion(result.stdout ?? '')
+    if (version !== undefined) return { binary, version }
+  }
+  throw new SeederError('no QEMU for x86-64 was found (qemu-system-x86_64, kvm)', {
+    fix: 'run scripts/setup.sh, which installs qemu-system-x86',
+  })
+}
