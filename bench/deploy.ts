@@ -7,8 +7,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatTable } from '../src/report/table.ts'
+import { PveHost } from '../test/stand-ins/proxmox/host.ts'
 import { deploy } from '../test/support/deploy/host.ts'
-import { PveHost } from '../test/support/pve/host.ts'
 
 const rounds = 5
 

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type BuiltImage, buildUbuntuImages } from '../support/build/ubuntu-images.ts'
 import { removeFolder, testFolder } from '../support/builds.ts'
 import { published } from '../support/schemas.ts'
 import { seeder } from '../support/seeder.ts'
-import { type BuiltImage, buildUbuntuImages } from './ubuntu-images.ts'
 
 /** Real boots of the finished etcd image: a cluster of three, up to eight clones. */
 const root = await testFolder('etcd')

@@ -2,12 +2,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DriftReport, driftReportSchema } from '../../src/guest/drift-result.ts'
+import { PveHost } from '../stand-ins/proxmox/host.ts'
+import { type BuiltImage, buildUbuntuImages } from '../support/build/ubuntu-images.ts'
 import { removeFolder, testFolder } from '../support/builds.ts'
 import { mustDeploy, tagged } from '../support/deploy/host.ts'
 import { seederNode, seederOnHost } from '../support/nodes/host.ts'
-import { PveHost } from '../support/pve/host.ts'
 import { seeder } from '../support/seeder.ts'
-import { type BuiltImage, buildUbuntuImages } from './ubuntu-images.ts'
 
 /**
  * From an image to a cluster, as an operator does it: the etcd image is deployed on a stand-in Proxmox VE host, three nodes

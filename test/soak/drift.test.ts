@@ -2,11 +2,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { driftReportSchema, driftResultSchema } from '../../src/guest/drift-result.ts'
-import { buildUbuntuImages } from '../e2e/ubuntu-images.ts'
+import { PveHost } from '../stand-ins/proxmox/host.ts'
+import { buildUbuntuImages } from '../support/build/ubuntu-images.ts'
 import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { mustDeploy } from '../support/deploy/host.ts'
 import { seederOnHost } from '../support/nodes/host.ts'
-import { PveHost } from '../support/pve/host.ts'
 import { seeder } from '../support/seeder.ts'
 
 /**

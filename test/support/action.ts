@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import type { LocalGitHub } from './github/local-github.ts'
+import type { LocalGitHub } from '../stand-ins/github/local-github.ts'
 import { checkout } from './seeder.ts'
 
 /** How a step ended, and what it left for the runner. */

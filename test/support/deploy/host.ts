@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { type HostResult, PveHost, type RunOptions } from '../pve/host.ts'
+import { type HostResult, PveHost, type RunOptions } from '../../stand-ins/proxmox/host.ts'
 import { checkout } from '../seeder.ts'
 
 /** The script under test, where the host sees it. */

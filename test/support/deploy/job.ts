@@ -1,4 +1,4 @@
-import type { HostResult, PveHost } from '../pve/host.ts'
+import type { HostResult, PveHost } from '../../stand-ins/proxmox/host.ts'
 import { deployScript } from './host.ts'
 
 const installed = '/usr/local/lib/seeder/deploy.sh'

@@ -1,5 +1,5 @@
-import type { HostResult, PveHost } from '../pve/host.ts'
-import { clusterMount } from '../pve/layout.ts'
+import type { HostResult, PveHost } from '../../stand-ins/proxmox/host.ts'
+import { clusterMount } from '../../stand-ins/proxmox/layout.ts'
 import { checkout } from '../seeder.ts'
 
 const script = `${checkout}/scripts/deploy.sh`

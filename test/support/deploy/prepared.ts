@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { PveHost } from '../pve/host.ts'
+import type { PveHost } from '../../stand-ins/proxmox/host.ts'
 import { inventory, mustDeploy, startHost } from './host.ts'
 
 /** A host on which some commands of deploy.sh have run, switched off. Tests get copies, which are made faster. */

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { type HostResult, PveHost } from '../pve/host.ts'
+import { type HostResult, PveHost } from '../../stand-ins/proxmox/host.ts'
 import { checkout } from '../seeder.ts'
 import { must } from './template.ts'
 

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import type { PveHost } from '../pve/host.ts'
+import type { PveHost } from '../../stand-ins/proxmox/host.ts'
 
 /** A template that is made by hand, as `scripts/deploy.sh` would make it. */
 export interface TemplatePlan {

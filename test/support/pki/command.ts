@@ -7,7 +7,7 @@ import { checkout, type Ended } from '../seeder.ts'
 
 /**
  * Runs `seeder pki` in this process, which takes a tenth of the time of one of its own. How it ends and what it prints is
- * as src/cli.ts would have it, of which test/pki/command.test.ts sees some for itself.
+ * as src/cli.ts would have it, of which test/unit/pki/command.test.ts sees some for itself.
  */
 export async function pkiCommand(argv: readonly string[], project = checkout): Promise<Ended> {
   const printed = { stdout: '', stderr: '' }

@@ -1,7 +1,7 @@
 import { connect } from '../../../src/github/client.ts'
 import type { Releases } from '../../../src/github/release.ts'
 import { createProgress, type Progress } from '../../../src/report/progress.ts'
-import type { LocalGitHub } from '../github/local-github.ts'
+import type { LocalGitHub } from '../../stand-ins/github/local-github.ts'
 
 /** The client of the product, of the local GitHub's repository. */
 export function releasesOf(

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import type { PveHost } from '../pve/host.ts'
-import { type HostResult, outcome, runningHolder } from '../pve/host-process.ts'
-import { Layout } from '../pve/layout.ts'
+import type { PveHost } from '../../stand-ins/proxmox/host.ts'
+import { type HostResult, outcome, runningHolder } from '../../stand-ins/proxmox/host-process.ts'
+import { Layout } from '../../stand-ins/proxmox/layout.ts'
 import { checkout } from '../seeder.ts'
 
 /**

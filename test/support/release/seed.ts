@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CONTENTS_FILE, type Contents, type ReleaseFile } from '../../../src/release/format/contents.ts'
+import type { LocalGitHub } from '../../stand-ins/github/local-github.ts'
 import { type SmallImage, sha256 } from '../deploy/image.ts'
-import type { LocalGitHub } from '../github/local-github.ts'
 
 /** How a release is made of an image. */
 export interface Seed {

@@ -3,8 +3,8 @@ import { buffer } from 'node:stream/consumers'
 import type { Manifest } from '../../../src/build/manifest.ts'
 import { CONTENTS_FILE, type Contents } from '../../../src/release/format/contents.ts'
 import { readLocalRelease } from '../../../src/release/publish/local.ts'
-import type { LocalGitHub } from '../github/local-github.ts'
-import type { StoredRelease } from '../github/releases.ts'
+import type { LocalGitHub } from '../../stand-ins/github/local-github.ts'
+import type { StoredRelease } from '../../stand-ins/github/releases.ts'
 
 /** What a release has instead of what a build has. */
 export interface Seeded {

@@ -10,7 +10,7 @@ export interface RealPrograms {
   readonly plugins: string
 }
 
-const STAND_INS = join(import.meta.dirname, '../kubernetes')
+const STAND_INS = join(import.meta.dirname, '../../stand-ins/kubernetes')
 
 const CNI_VERSION = '1.9.1-1.1'
 

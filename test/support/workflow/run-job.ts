@@ -2,9 +2,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { execa } from 'execa'
 import { parse } from 'yaml'
+import type { LocalGitHub } from '../../stand-ins/github/local-github.ts'
 import { type EndedStep, runStep } from '../action.ts'
 import { evaluate, fill, type Value } from '../expression.ts'
-import type { LocalGitHub } from '../github/local-github.ts'
 import type { Workflow, WorkflowStep } from './file.ts'
 
 type Contexts = { readonly [key: string]: Value }

@@ -1,0 +1,46 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Manifest } from '../../src/build/manifest.ts'
+import { PveHost } from '../stand-ins/proxmox/host.ts'
+import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
+import { deploy, inventory, mustDeploy } from '../support/deploy/host.ts'
+
+/** A clone of a template really boots before it is current: here one that says the wrong thing; release.test.ts has the right one. */
+const root = await testFolder('deploy')
+const out = join(root, 'haproxy')
+let host: PveHost
+let manifest: Manifest
+
+beforeAll(async () => {
+  manifest = await warmUp(out)
+  host = await PveHost.create(join(root, 'host'))
+  await host.start()
+})
+afterAll(async () => {
+  await host.remove()
+  await removeFolder(root)
+})
+
+it(
+  'takes all of it back when the clone does not come up',
+  async () => {
+    // A template is there, which stays the current one.
+    await mustDeploy(host, ['--storage', 'local-lvm', '--allow-unsigned', '--no-smoke', out])
+    const before = await inventory(host)
+    // The same image under another version: what its clone says of itself is not what the manifest says.
+    const other = join(root, 'other')
+    const script = `mkdir "$1" && cd "$1"
+for name in "$0"/*; do new=\${name##*/}; cp "$name" "\${new//$2/$3}"; done
+sed -i "s/$2/$3/g" *.manifest.json template.conf
+sha256sum *.manifest.json *.qcow2 template.conf > SHA256SUMS`
+    const next = manifest.version.replace(/-\d+$/, '-99')
+    const copied = await host.run(['bash', '-euc', script, out, other, manifest.version, next])
+    expect(copied.code, copied.stderr).toBe(0)
+    const { code, stderr } = await deploy(host, ['--storage', 'local-lvm', '--allow-unsigned', other])
+    expect(stderr).toContain(`is not haproxy ${next}: {"image":"haproxy","version":"${manifest.version}"`)
+    expect(stderr).toContain('it is undone, nothing has changed')
+    expect(code).toBe(1)
+    expect(await inventory(host)).toBe(before)
+  },
+  15 * 60_000,
+)

@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest'
+import { comparableRules } from '../../../src/boot-test/firewall.ts'
+
+const rule = (handle: number, packets: number, port = 22) => ({
+  rule: {
+    family: 'inet',
+    table: 'seeder',
+    chain: 'input',
+    handle,
+    expr: [
+      { match: { op: '==', left: { payload: { protocol: 'tcp', field: 'dport' } }, right: port } },
+      { counter: { packets, bytes: packets * 60 } },
+      { accept: null },
+    ],
+  },
+})
+const listing = (...entries: object[]) =>
+  JSON.stringify({
+    nftables: [{ metainfo: { version: '1.1.3' } }, { table: { name: 'seeder', handle: 4 } }, ...entries],
+  })
+
+test('handles and counted packets make no difference, a port does', () => {
+  const meant = comparableRules(listing(rule(3, 0)))
+  expect(comparableRules(listing(rule(17, 240)))).toEqual(meant)
+  expect(comparableRules(listing(rule(3, 0, 23)))).not.toEqual(meant)
+  expect(comparableRules(listing())).not.toEqual(meant)
+  expect(meant).toHaveLength(2)
+})

@@ -1,0 +1,87 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type MakeFlags, requestOf } from '../../../src/commands/node-options.ts'
+
+let folder = ''
+const at = (name: string) => join(folder, name)
+const flags = (more: Partial<MakeFlags> = {}): MakeFlags => ({
+  set: [],
+  vmidRange: '200-999',
+  wait: 900,
+  ...more,
+})
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'seeder options '))
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'ops; reboot', '-f', at('id')])
+  await writeFile(at('values.env'), '# secret\nJOIN_TOKEN=abcdef.0123456789abcdef\nNODEPORTS="30080 30443"\n')
+  await writeFile(at('bad.env'), 'export A=1\nB="\n')
+  await writeFile(at('empty'), '\n# nothing\n')
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+describe('the options of `seeder node`', () => {
+  it('make a request', async () => {
+    const set = ['BOOTSTRAP=join', 'CLUSTER_NAME= a=b ', 'POD_CIDR=']
+    const more = { set, env: at('values.env'), sshKeys: at('id.pub'), vmidRange: '300-310' }
+    expect(
+      await requestOf(['w1'], 'worker', flags(more), { BOOTSTRAP: 'none', KUBE_PROXY_MODE: 'nftables' }),
+    ).toEqual({
+      names: ['w1'],
+      role: 'worker',
+      newCluster: false,
+      vmids: { first: 300, last: 310 },
+      full: false,
+      storage: undefined,
+      dataDisk: undefined,
+      sshKeys: at('id.pub'),
+      user: undefined,
+      values: {
+        KUBE_PROXY_MODE: 'nftables',
+        JOIN_TOKEN: 'abcdef.0123456789abcdef',
+        NODEPORTS: '30080 30443',
+        BOOTSTRAP: 'join',
+        CLUSTER_NAME: 'a=b',
+        POD_CIDR: '',
+      },
+    })
+  })
+
+  it.each([
+    [{ set: ['NODEPORTS'] }, '--set: "NODEPORTS" is not KEY=VALUE'],
+    [{ set: ['A B=1'] }, '--set: "A B=1" is not KEY=VALUE'],
+    [
+      { set: ['JOIN_TOKEN=abcdef.0123456789abcdef'] },
+      '--set JOIN_TOKEN: everybody on this host can read a command line',
+    ],
+    [{ env: 'none.env' }, '--env: none.env cannot be read'],
+    [{ sshKeys: 'none.pub' }, '--ssh-keys: none.pub cannot be read'],
+    [{ vmidRange: '1-2' }, '"1-2" is not a range of VM ids'],
+  ])('are refused when they cannot be meant', async (more, message) => {
+    await expect(requestOf(['w1'], 'worker', flags(more))).rejects.toMatchObject({
+      name: 'UsageError',
+      message,
+    })
+  })
+
+  it('name every line of a file that is none of values', async () => {
+    await expect(requestOf(['w1'], 'worker', flags({ env: at('bad.env') }))).rejects.toThrow(
+      /bad\.env: line 1: is not KEY=value\n.*bad\.env: B: has a quote/,
+    )
+  })
+
+  it('take public keys and nothing else', async () => {
+    await expect(requestOf(['w1'], 'worker', flags({ sshKeys: at('id') }))).rejects.toMatchObject({
+      message: `${at('id')} is a private key`,
+      fix: `name the public one: ${at('id')}.pub`,
+    })
+    for (const file of ['empty', 'values.env']) {
+      await expect(requestOf(['w1'], 'worker', flags({ sshKeys: at(file) }))).rejects.toThrow(
+        'is not a file of ssh public keys',
+      )
+    }
+  })
+})

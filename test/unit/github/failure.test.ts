@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import { gitHubFailure, RefusedError } from '../../../src/github/failure.ts'
+import { waitBeforeRetry } from '../../../src/github/retry.ts'
+
+function refused(status: number, message: string, headers: Record<string, string> = {}): RefusedError {
+  return new RefusedError({ status, message, headers })
+}
+
+function failure(status: number, message: string, headers: Record<string, string> = {}) {
+  return gitHubFailure('make a draft', refused(status, message, headers), 'contents: write')
+}
+
+describe('a refusal of GitHub', () => {
+  it('of a right is answered with the lines to add', () => {
+    const told = failure(403, 'Resource not accessible by integration')
+    expect(told.message).toBe(
+      'could not make a draft: GitHub answered 403 (Resource not accessible by integration)',
+    )
+    expect(told.fix).toContain('      permissions:\n        contents: write\n')
+  })
+
+  it('that names the rights itself is taken at its word', () => {
+    const accepting = (rights: string) =>
+      failure(403, 'Resource not accessible by integration', { 'x-accepted-github-permissions': rights }).fix
+    const fix = accepting('issues=write,pull_requests=read; checks=write')
+    expect(fix).toContain('        issues: write\n        pull-requests: read\n')
+    expect(fix).not.toContain('contents')
+    // No job can have this one.
+    expect(accepting('contents=write,workflows=write')).toMatch(/newest commit/)
+    // Of several ways the one that the job was meant to have.
+    expect(accepting('issues=write; contents=write')).not.toContain('issues')
+  })
+
+  it.each([
+    [401, 'Bad credentials', /token that is valid/],
+    [404, 'Not Found', /named right.*contents: write/s],
+    [403, 'You have exceeded a secondary rate limit', /wait some minutes/],
+    [429, 'Too many requests', /wait some minutes/],
+    [502, 'Server Error', /githubstatus/],
+    [422, 'Validation Failed: tag_name was used by an immutable release', /raise the revision/],
+  ])('%i (%s) says what to do', (status, message, fix) => {
+    expect(failure(status, message).fix).toMatch(fix)
+  })
+
+  it('that did not come tells why there was no connection', () => {
+    const cause = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:9'), { code: 'ECONNREFUSED' })
+    const told = gitHubFailure('list', new TypeError('fetch failed', { cause }), 'contents: read')
+    expect(told.message).toBe('could not list: connect ECONNREFUSED 127.0.0.1:9')
+  })
+})
+
+describe('whether a transfer is tried again', () => {
+  it('waits longer each time, and not for ever', () => {
+    const waits = [1, 2, 3, 4, 5].map((attempt) => waitBeforeRetry(refused(502, ''), attempt))
+    expect(waits).toEqual([1000, 2000, 4000, 8000, undefined])
+  })
+
+  it('waits as long as it is asked to, within minutes', () => {
+    expect(waitBeforeRetry(refused(429, '', { 'retry-after': '7' }), 1)).toBe(7000)
+    expect(waitBeforeRetry(refused(503, '', { 'retry-after': '0' }), 1)).toBe(0)
+    expect(waitBeforeRetry(refused(429, '', { 'retry-after': '3600' }), 1)).toBeUndefined()
+    const date = new Date(Date.now() + 60_000).toUTCString()
+    expect(waitBeforeRetry(refused(429, '', { 'retry-after': date }), 1)).toBeGreaterThan(50_000)
+  })
+
+  it('does not ask again for what was refused', () => {
+    for (const status of [400, 401, 403, 404, 413, 422]) {
+      expect(waitBeforeRetry(refused(status, 'no'), 1), String(status)).toBeUndefined()
+    }
+    expect(waitBeforeRetry(refused(403, 'secondary rate limit'), 1)).toBe(1000)
+    expect(waitBeforeRetry(new Error('socket hang up'), 1)).toBe(1000)
+  })
+})

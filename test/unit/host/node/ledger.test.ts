@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Ledger } from '../../../../src/host/node/ledger.ts'
+import { describeNode, ownership } from '../../../../src/host/node/ownership.ts'
+import { entry, guest } from '../../../support/nodes/site.ts'
+
+let folder = ''
+beforeEach(async () => {
+  folder = join(await mkdtemp(join(tmpdir(), 'seeder ledger ')), 'lib', 'nodes')
+})
+afterEach(() => rm(join(folder, '../..'), { recursive: true }))
+
+describe('the ledger', () => {
+  it('gives back what was written, to root alone', async () => {
+    const ledger = new Ledger(folder)
+    expect(await ledger.read()).toEqual([])
+    const two = entry('etcd2', {
+      founders: { token: 't', members: [{ name: 'etcd2', address: '10.0.0.130' }] },
+    })
+    await ledger.write(two)
+    await ledger.write(entry('etcd1'))
+    await ledger.write(entry('etcd1', { state: 'destroying' }))
+    expect(await ledger.read()).toEqual([entry('etcd1', { state: 'destroying' }), two])
+    expect(((await stat(folder)).mode & 0o777).toString(8)).toBe('700')
+    expect(((await stat(join(folder, 'etcd1.json'))).mode & 0o777).toString(8)).toBe('600')
+    expect(await readdir(folder)).toEqual(['etcd1.json', 'etcd2.json'])
+  })
+
+  it('forgets a node, and one that it never knew', async () => {
+    const ledger = new Ledger(folder)
+    await ledger.write(entry('etcd1'))
+    await ledger.remove('etcd1')
+    await ledger.remove('etcd1')
+    expect(await ledger.read()).toEqual([])
+  })
+
+  it('takes no name that leads elsewhere', async () => {
+    const ledger = new Ledger(folder)
+    await expect(ledger.write(entry('../../etcd1'))).rejects.toThrow()
+    await expect(ledger.remove('../x')).rejects.toThrow()
+    expect(existsSync(folder)).toBe(true)
+  })
+
+  it('stops at an entry that cannot be read, as its addresses are not known', async () => {
+    const ledger = new Ledger(folder)
+    await ledger.write(entry('etcd1'))
+    await writeFile(join(folder, 'etcd2.json'), JSON.stringify(entry('etcd3')))
+    await expect(ledger.read()).rejects.toThrow('etcd2.json is not an entry that `seeder node` wrote')
+    await writeFile(join(folder, 'etcd2.json'), '{')
+    await expect(ledger.read()).rejects.toThrow('etcd2.json is not an entry')
+  })
+
+  it('is swept of what a killed run left half written', async () => {
+    const ledger = new Ledger(folder)
+    await ledger.write(entry('etcd1'))
+    await writeFile(join(folder, 'etcd2.json.partial'), '{"schema"')
+    await ledger.sweep()
+    expect(await readdir(folder)).toEqual(['etcd1.json'])
+  })
+})
+
+describe('whose a VM is', () => {
+  const own = entry('etcd1')
+  const tags = 'etcd;node;seeder'
+  const described = { description: describeNode(own) }
+
+  it('is ours with tags, token and entry', () => {
+    expect(ownership(own, guest(201, { tags }, described))).toBe('ours')
+  })
+
+  it.each([
+    ['with another id', guest(202, { tags }, described)],
+    ['without the tag node', guest(201, { tags: 'etcd;seeder' }, described)],
+    ['without the tag seeder', guest(201, { tags: 'etcd;node' }, described)],
+    ['without the token', guest(201, { tags }, { description: 'seeder-node: ' })],
+    ['with another token', guest(201, { tags }, { description: `seeder-node: ${'b'.repeat(32)}` })],
+    [
+      'with the token in the middle of a line',
+      guest(201, { tags }, { description: `x seeder-node: ${own.token}` }),
+    ],
+    ['that is a container', guest(201, { tags }, { ...described, kind: 'lxc' })],
+    ['that is a husk', guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })],
+  ])('is somebody else’s %s', (_, other) => {
+    expect(ownership(own, other)).toBe('foreign')
+  })
+
+  it('has the template’s tags until it gets its own', () => {
+    const clone = guest(201, { tags: 'current;etcd;seeder', lock: 'clone' }, described)
+    expect(ownership({ ...own, state: 'creating' }, clone)).toBe('ours')
+    expect(ownership(own, clone)).toBe('foreign')
+  })
+
+  it('is a husk after a killed clone or destroy of ours', () => {
+    const clone = guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })
+    const unlocked = guest(201, {}, { description: ' qmclone temporary file' })
+    const destroyed = guest(201, { lock: 'destroyed' })
+    for (const husk of [clone, unlocked, destroyed, guest(201)]) {
+      expect(ownership({ ...own, state: 'creating' }, husk)).toBe('husk')
+      expect(ownership({ ...own, state: 'destroying' }, husk)).toBe('husk')
+      expect(ownership({ ...own, state: 'creating', cloned: false }, husk)).toBe('foreign')
+      expect(ownership(own, husk)).toBe('foreign')
+    }
+  })
+
+  it('is somebody else’s when it is being made or has anything in it', () => {
+    const creating = { ...own, state: 'creating' } as const
+    expect(ownership(creating, guest(201, { lock: 'create' }))).toBe('foreign')
+    expect(ownership(creating, guest(201, { lock: 'backup' }))).toBe('foreign')
+    expect(ownership(creating, guest(201, { lock: 'clone', scsi0: 'local:201/vm-201-disk-0.raw' }))).toBe(
+      'foreign',
+    )
+    expect(ownership(creating, guest(201, {}, { description: 'my VM' }))).toBe('foreign')
+  })
+})

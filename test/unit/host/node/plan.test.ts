@@ -1,0 +1,262 @@
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { placeNodes } from '../../../../src/host/node/placement.ts'
+import { type PlanSources, planNodes } from '../../../../src/host/node/plan.ts'
+import { planText, showPlan } from '../../../../src/host/node/plan-text.ts'
+import type { NodeRequest } from '../../../../src/host/node/request.ts'
+import { currentTemplate } from '../../../../src/host/templates.ts'
+import { entry, facts, platform, request, template } from '../../../support/nodes/site.ts'
+
+const token = '0123456789abcdef0123456789abcdef'
+const key = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAbc\n-----END PRIVATE KEY-----\n'
+
+function plan(asked: NodeRequest, more: Partial<PlanSources> = {}, site = facts()) {
+  const placements = placeNodes(site, asked, { makeToken: () => token, answering: [] })
+  const sources = {
+    placements,
+    fellows: [],
+    files: new Map(),
+    cluster: undefined,
+    replaces: undefined,
+    ...more,
+  }
+  return planNodes(site, asked, sources)
+}
+
+const argvs = (plans: ReturnType<typeof plan>) =>
+  plans.map(({ prepare, start }) => [...prepare.map(({ argv }) => argv), start])
+
+describe('the plan for a member of etcd', () => {
+  const members = [1, 2, 3].map((number) => ({ name: `etcd${number}`, address: `10.0.0.${128 + number}` }))
+  const files = new Map([
+    ['etcd1', [{ path: '/etc/seeder/tls/etcd.key', permissions: '0600', content: key }]],
+  ])
+  const asked = request(['etcd1', 'etcd2', 'etcd3'], 'etcd', {
+    newCluster: true,
+    sshKeys: '/root/my keys.pub',
+    user: 'ops',
+    dataDisk: 8,
+  })
+  const plans = plan(asked, { files, cluster: { state: 'new', token: 'prod', members } })
+
+  it('has exactly these commands', () => {
+    expect(argvs(plans)[0]).toEqual([
+      [
+        ...['qm', 'clone', '9001', '200', '--name', 'etcd1', '--description'],
+        [
+          'etcd etcd1, a clone of template 9001 (3.7.2-1), made by `seeder node`.',
+          'It is replaced rather than changed. Without the next line Seeder does not touch it any more.',
+          '',
+          `seeder-node: ${token}`,
+        ].join('\n'),
+      ],
+      [
+        ...['qm', 'set', '200', '--tags', 'seeder;node;etcd'],
+        ...['--net0', 'virtio,bridge=vmbr13,firewall=1', '--cores', '2', '--memory', '4096'],
+        ...['--onboot', '1', '--protection', '0', '--ipconfig0', 'ip=10.0.0.129/26'],
+        ...['--nameserver', '9.9.9.9 149.112.112.112', '--ciuser', 'ops'],
+        ...['--cicustom', 'vendor=local:snippets/seeder-etcd1.yaml', '--sshkeys', '/root/my keys.pub'],
+      ],
+      ['qm', 'disk', 'resize', '200', 'scsi0', '20G'],
+      ['qm', 'set', '200', '--scsi1', 'local:8,discard=on,iothread=1'],
+      ['qm', 'start', '200'],
+    ])
+  })
+
+  it('looks at what the commands did where they do not say it themselves', () => {
+    const [, configure, grow, disk] = plans[0]?.prepare ?? []
+    expect(configure?.sets).toMatchObject({ memory: '4096', ipconfig0: 'ip=10.0.0.129/26' })
+    expect(grow?.grows).toEqual({ slot: 'scsi0', bytes: 20 * 1024 ** 3 })
+    expect(disk?.grows).toEqual({ slot: 'scsi1', bytes: 8 * 1024 ** 3 })
+  })
+
+  it('has exactly this vendor data', () => {
+    expect(plans[0]?.snippet).toBe(
+      [
+        '#cloud-config',
+        `# seeder-node: ${token}`,
+        'write_files:',
+        '  - path: /etc/seeder/node.env',
+        '    permissions: "0600"',
+        '    content: |',
+        '      ETCD_STATE=new',
+        '      ETCD_TOKEN=prod',
+        '      ETCD_MEMBERS="etcd1=10.0.0.129 etcd2=10.0.0.130 etcd3=10.0.0.131"',
+        '      ETCD_DATA_DISK=etcd-data',
+        '  - path: /etc/seeder/tls/etcd.key',
+        '    permissions: "0600"',
+        '    content: |',
+        ...key
+          .trimEnd()
+          .split('\n')
+          .map((line) => `      ${line}`),
+        '',
+      ].join('\n'),
+    )
+  })
+
+  it('gives each of the founders the same list, and keeps it in each entry', () => {
+    expect(plans.map(({ values }) => values.ETCD_MEMBERS)).toEqual(
+      Array(3).fill(plans[0]?.values.ETCD_MEMBERS),
+    )
+    expect(plans.map(({ entry: { vmid, founders } }) => [vmid, founders])).toEqual(
+      [200, 201, 202].map((vmid) => [vmid, { token: 'prod', members }]),
+    )
+  })
+
+  it('is shown without the key, and with commands that can be pasted', () => {
+    const text = planText(showPlan(plans[0] ?? expect.fail(), true))
+    expect(text).toContain('etcd1: etcd, VM 200, a clone of template 9001 (3.7.2-1), 10.0.0.129 (back)')
+    expect(text).toContain('/var/lib/vz/snippets/seeder-etcd1.yaml, mode 0600:')
+    expect(text).toContain('(a private key of 3 lines)')
+    expect(text).not.toContain('MC4CAQ')
+    expect(text).toContain("--sshkeys '/root/my keys.pub'")
+    expect(text).toMatch(/\n {2}qm start 200$/)
+    expect(planText(showPlan(plans[0] ?? expect.fail(), false))).not.toContain('qm start')
+  })
+})
+
+describe('the plan for load balancers', () => {
+  it('makes a pair of two: all cards in the order of the zones, VIPs, peers', () => {
+    const plans = plan(request(['lb1', 'lb2'], 'haproxy'))
+    expect(argvs(plans)[1]?.[1]).toEqual([
+      ...['qm', 'set', '201', '--tags', 'seeder;node;haproxy'],
+      ...['--net0', 'virtio,bridge=vmbr11,firewall=1', '--net1', 'virtio,bridge=vmbr12,firewall=1'],
+      ...['--net2', 'virtio,bridge=vmbr0,firewall=1', '--net3', 'virtio,bridge=vmbr1,firewall=1'],
+      ...['--cores', '2', '--memory', '1024', '--onboot', '1', '--protection', '0'],
+      ...['--ipconfig0', 'ip=10.0.0.2/26', '--ipconfig1', 'ip=10.0.0.106/26'],
+      ...['--ipconfig2', 'ip=dhcp', '--ipconfig3', 'ip=dhcp'],
+      ...['--nameserver', '9.9.9.9 149.112.112.112', '--cicustom', 'vendor=local:snippets/seeder-lb2.yaml'],
+    ])
+    expect(plans.map(({ values }) => values)).toEqual([
+      { VIP: '10.0.0.115/26 10.0.0.51/26', VRRP_PEERS: '10.0.0.106', VRRP_PRIORITY: '150' },
+      { VIP: '10.0.0.115/26 10.0.0.51/26', VRRP_PEERS: '10.0.0.105', VRRP_PRIORITY: '100' },
+    ])
+  })
+
+  it('names the control planes and workers that are there, as far as it may', () => {
+    const fellows = [
+      entry('cp1', { role: 'control-plane', addresses: { middle: '10.0.0.70', back: '10.0.0.140' } }),
+      entry('w1', { role: 'worker', addresses: { middle: '10.0.0.80' } }),
+      entry('lb1', { role: 'haproxy', addresses: { front: '10.0.0.1', middle: '10.0.0.65' } }),
+    ]
+    const asked = request(['lb2'], 'haproxy', { values: { NODEPORTS: '30080' } })
+    const [without] = plan(asked, { fellows })
+    expect(without?.values.API_BACKENDS).toBeUndefined()
+    const ca = [{ path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: 'x\n' }]
+    const [plain] = plan(asked, { fellows, files: new Map([['lb2', ca]]) })
+    expect(plain?.values).toMatchObject({
+      API_BACKENDS: 'cp1=10.0.0.70',
+      NODEPORTS: '30080',
+      NODEPORT_BACKENDS: 'w1=10.0.0.80',
+      VRRP_PEERS: '10.0.0.65',
+      VRRP_PRIORITY: '100',
+    })
+  })
+
+  it('lets the operator take a value away', () => {
+    const [one] = plan(
+      request(['lb1', 'lb2'], 'haproxy', { values: { VIP: '', VRRP_PEERS: '', VRRP_PRIORITY: '' } }),
+    )
+    expect(one?.values).toEqual({})
+  })
+})
+
+describe('the plan for a Kubernetes node', () => {
+  it('of a control plane that begins a cluster', () => {
+    const fellows = [entry('etcd1'), entry('etcd2', { addresses: { back: '10.0.0.130' } })]
+    const values = { BOOTSTRAP: 'init', JOIN_TOKEN: 'abcdef.0123456789abcdef' }
+    const [one] = plan(request(['cp1'], 'control-plane', { values }), { fellows })
+    expect(one?.values).toEqual({
+      NODE_ROLE: 'control-plane',
+      BOOTSTRAP: 'init',
+      NODE_ADDRESS: '10.0.0.65',
+      CONTROL_PLANE_ENDPOINT: '10.0.0.115:6443',
+      ETCD_ENDPOINTS: '10.0.0.129 10.0.0.130',
+      JOIN_TOKEN: 'abcdef.0123456789abcdef',
+    })
+    expect(one?.entry.values).toEqual({ BOOTSTRAP: 'init' })
+    expect(JSON.stringify(showPlan(one ?? expect.fail(), true))).not.toContain('abcdef.')
+  })
+
+  it('takes the cards away that its template has and it has not', () => {
+    const guests = [
+      template(9003, 'kubernetes-node', {
+        net1: 'virtio=BC:24:11:00:00:02,bridge=vmbr13',
+        ipconfig1: 'ip=dhcp',
+      }),
+    ]
+    const [one] = plan(request(['w1'], 'worker'), {}, facts({ guests }))
+    expect(one?.prepare[1]?.argv.slice(-2)).toEqual(['--delete', 'ipconfig1,net1'])
+  })
+
+  it('leaves a disk that is large enough, and finds out how large it is', () => {
+    const large = [template(9003, 'kubernetes-node', { scsi0: 'local:9003/base-9003-disk-0.raw,size=80G' })]
+    expect(
+      argvs(plan(request(['w1'], 'worker'), {}, facts({ guests: large })))[0]?.map((argv) => argv[1]),
+    ).toEqual(['clone', 'set', 'start'])
+    const unsaid = [template(9003, 'kubernetes-node', { scsi0: 'local:9003/base-9003-disk-0.raw' })]
+    const volumes = [{ id: 'local:9003/base-9003-disk-0.raw', bytes: 1024 ** 3, vmid: 9003 }]
+    expect(argvs(plan(request(['w1'], 'worker'), {}, facts({ guests: unsaid, volumes })))[0]?.[2]).toEqual([
+      ...['qm', 'disk', 'resize', '200', 'scsi0', '80G'],
+    ])
+    expect(() => plan(request(['w1'], 'worker'), {}, facts({ guests: unsaid }))).toThrow(
+      'How large the disk of template 9003 is cannot be found out',
+    )
+  })
+
+  it('says every value that first boot would refuse', () => {
+    const values = { BOOTSTRAP: 'join', POD_CIDR: '10.0.0.1/12', NODE_NAME: 'x' }
+    expect(() => plan(request(['w1'], 'worker', { values }))).toThrow(
+      'w1: NODE_NAME: is not a key of this role',
+    )
+    const { NODE_NAME: _unknown, ...known } = values
+    expect(() => plan(request(['w1'], 'worker', { values: known }))).toThrow(
+      /w1: POD_CIDR: .*\nw1: JOIN_TOKEN: is not set; .*\nw1: JOIN_CA_HASH: is not set/,
+    )
+  })
+})
+
+describe('any plan', () => {
+  it('has the gateway of the first zone that has one', () => {
+    const middle = { title: 'Middle', bridge: 'vmbr12', cidr: '10.0.0.64/26', gateway: '10.0.0.126' }
+    const range = { first: '10.0.0.65', last: '10.0.0.114' }
+    const zones = { ...platform.zones, middle: { ...middle, range } }
+    const [one] = plan(request(['lb1', 'lb2'], 'haproxy'), {}, facts({ platform: { ...platform, zones } }))
+    expect(one?.prepare[1]?.sets).toMatchObject({
+      ipconfig0: 'ip=10.0.0.1/26',
+      ipconfig1: 'ip=10.0.0.105/26,gw=10.0.0.126',
+    })
+  })
+
+  it('switches the agent on where the template does not say anything about it', () => {
+    const { settings, ...others } = template(9003, 'kubernetes-node')
+    const silent = { ...others, settings: new Map([...settings].filter(([name]) => name !== 'agent')) }
+    expect(plan(request(['w1'], 'worker'))[0]?.prepare[1]?.argv).not.toContain('--agent')
+    const [one] = plan(request(['w1'], 'worker'), {}, facts({ guests: [silent] }))
+    expect(one?.prepare[1]?.sets).toMatchObject({ agent: 'enabled=1' })
+  })
+
+  it('copies the disk when that is asked for', () => {
+    const [one] = plan(request(['w1'], 'worker', { full: true, storage: 'local-lvm' }))
+    expect(one?.prepare[0]?.argv.slice(-4)).toEqual(['--full', '1', '--storage', 'local-lvm'])
+  })
+
+  it('keeps what is odd inside its argument and inside the YAML', () => {
+    const odd = 'x\n  - path: /etc/shadow\n    content: "\u0000$(reboot)"\n---\n%TAG\t'
+    const content = `${odd}\n`
+    const [one] = plan(request(['w1'], 'worker', { sshKeys: '/root/$(reboot) ; .pub' }), {
+      files: new Map([['w1', [{ path: '/etc/x', permissions: '0644', content }]]]),
+    })
+    const written = parse(one?.snippet ?? '').write_files
+    expect(written).toHaveLength(2)
+    expect(written[1]).toEqual({ path: '/etc/x', permissions: '0644', content })
+    expect(one?.prepare[1]?.argv).toContain('/root/$(reboot) ; .pub')
+  })
+
+  it('is of the current template', () => {
+    const site = facts({ guests: [] })
+    expect(() => currentTemplate('etcd', 'pve1', site.guests, site.templates)).toThrow('no template of etcd')
+    expect(() => plan(request(['w1'], 'worker'), {}, site)).toThrow('no template of kubernetes-node')
+  })
+})
