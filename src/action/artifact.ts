@@ -5,7 +5,7 @@ import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 
 /** An artifact of the workflow's run. */
-export interface Artifact {
+export interface WorkflowArtifact {
   readonly id: number
   readonly name: string
   /** Bytes. */
@@ -27,7 +27,7 @@ export async function uploadImage(
   folder: string,
   { qcow2 }: Pick<Manifest, 'qcow2'>,
   settings: ArtifactSettings,
-): Promise<Artifact> {
+): Promise<WorkflowArtifact> {
   const { artifact, digest } = await upload(qcow2.file, [join(folder, qcow2.file)], folder, settings, {
     skipArchive: true,
   })
@@ -41,7 +41,7 @@ export async function uploadImage(
 }
 
 /** Uploads one file as it is, not zipped: a browser can show a page. Throws as `uploadImage`. */
-export async function uploadFile(file: string, settings: ArtifactSettings): Promise<Artifact> {
+export async function uploadFile(file: string, settings: ArtifactSettings): Promise<WorkflowArtifact> {
   const { artifact } = await upload(basename(file), [file], dirname(file), settings, { skipArchive: true })
   return artifact
 }
@@ -52,7 +52,7 @@ export async function uploadFiles(
   folder: string,
   files: readonly string[],
   settings: ArtifactSettings,
-): Promise<Artifact> {
+): Promise<WorkflowArtifact> {
   const { artifact } = await upload(
     name,
     files.map((file) => join(folder, file)),
@@ -106,7 +106,7 @@ async function upload(
   folder: string,
   { env, retentionDays }: ArtifactSettings,
   how: { skipArchive?: boolean },
-): Promise<{ artifact: Artifact; digest: string | undefined }> {
+): Promise<{ artifact: WorkflowArtifact; digest: string | undefined }> {
   requireService(env)
   const client = new DefaultArtifactClient()
   const options = { ...how, ...(retentionDays === undefined ? {} : { retentionDays }) }

@@ -6,7 +6,7 @@ import { harmless } from '../report/print.ts'
 import { visible } from '../report/printable.ts'
 import { annotationsOf } from './annotations.ts'
 import type { Inputs } from './input-schemas.ts'
-import type { Outcome } from './step.ts'
+import type { StepOutcome } from './step.ts'
 
 /** Hides the secrets among the inputs in everything that is printed from now on. */
 export function hideSecrets(all: readonly Inputs[]): void {
@@ -18,7 +18,7 @@ export function hideSecrets(all: readonly Inputs[]): void {
 }
 
 /** Passes on what a step found: outputs, summary and, when the job is to fail, why. */
-export async function tellOutcome({ outputs, summary, failures = [] }: Outcome): Promise<void> {
+export async function tellOutcome({ outputs, summary, failures = [] }: StepOutcome): Promise<void> {
   for (const [name, value] of Object.entries(outputs)) setOutput(name, value)
   const file = process.env.GITHUB_STEP_SUMMARY
   if (file && summary !== undefined) await appendFile(file, summary)

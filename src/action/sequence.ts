@@ -1,10 +1,10 @@
-import { proofFolder } from '../boot-test/test-process.ts'
+import { testFolder } from '../boot-test/test-process.ts'
 import { readFinishedFolder } from '../release/format/build-record.ts'
 import { formatTag } from '../release/format/tag.ts'
 import { UsageError } from '../report/error.ts'
 import { readEvent } from './event.ts'
 import type { Inputs, InputsOf } from './input-schemas.ts'
-import { folderOf, type Outcome, type Step } from './step.ts'
+import { folderOf, type Step, type StepOutcome } from './step.ts'
 import { takeFromOtherJob } from './steps/publish.ts'
 import { takeStep } from './steps.ts'
 
@@ -15,10 +15,10 @@ import { takeStep } from './steps.ts'
 export async function takeSteps(
   all: readonly Inputs[],
   step: Step,
-  tell: (outcome: Outcome) => Promise<void>,
+  tell: (outcome: StepOutcome) => Promise<void>,
 ): Promise<void> {
   // The copy of this program that proves an image does nothing else again.
-  const own = proofFolder() === undefined ? all : all.filter(({ command }) => command === 'test')
+  const own = testFolder() === undefined ? all : all.filter(({ command }) => command === 'test')
   let [failed, changed] = [false, false]
   for (const inputs of own) {
     if (inputs.command === 'comment' ? await isLeftOut(all, step) : failed) continue

@@ -33,7 +33,7 @@ export interface Outputs {
 }
 
 /** How a step came out. */
-export interface Outcome {
+export interface StepOutcome {
   readonly outputs: Outputs
   /** Markdown for the job summary. */
   readonly summary?: string

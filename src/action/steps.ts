@@ -1,5 +1,5 @@
 import type { Inputs } from './input-schemas.ts'
-import type { Outcome, Step } from './step.ts'
+import type { Step, StepOutcome } from './step.ts'
 import { buildStep } from './steps/build.ts'
 import { commentStep } from './steps/comment.ts'
 import { confirmStep } from './steps/confirm.ts'
@@ -16,7 +16,7 @@ import { verifyStep } from './steps/verify.ts'
  * Does what the inputs ask for. Undefined in the copy of the program that proves inside namespaces: it has nothing to
  * tell. Throws as the command does.
  */
-export function takeStep(inputs: Inputs, step: Step): Promise<Outcome | undefined> {
+export function takeStep(inputs: Inputs, step: Step): Promise<StepOutcome | undefined> {
   switch (inputs.command) {
     case 'lock':
       return lockStep(inputs, step)

@@ -4,13 +4,13 @@ import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /** A certificate and its key (PEM). */
-export interface KeyPair {
+export interface TestKeyPair {
   readonly cert: string
   readonly key: string
 }
 
 /** What a certificate is for, and who it is. */
-export interface Subject {
+export interface CertificateRequest {
   readonly commonName: string
   readonly organization?: string
   readonly dnsNames?: readonly string[]
@@ -30,7 +30,12 @@ export function authorityArguments(name: string, folder: string): string[] {
 }
 
 /** `openssl` arguments for a certificate and its key, `name`.crt and .key, signed by an authority in the same folder. */
-export function leafArguments(name: string, subject: Subject, authority: string, folder: string): string[] {
+export function leafArguments(
+  name: string,
+  subject: CertificateRequest,
+  authority: string,
+  folder: string,
+): string[] {
   const { commonName, organization, dnsNames = [], addresses = [], usages } = subject
   const names = [...dnsNames.map((one) => `DNS:${one}`), ...addresses.map((one) => `IP:${one}`)]
   return [
@@ -45,7 +50,7 @@ export function leafArguments(name: string, subject: Subject, authority: string,
 }
 
 /** Signs certificates for a proof, in a folder of its own. */
-export class Authority {
+export class TestAuthority {
   readonly name: string
   /** Its own certificate (PEM). */
   readonly cert: string
@@ -61,10 +66,10 @@ export class Authority {
    * Makes an authority in a folder, in which others may be.
    * @throws SeederError without openssl 3
    */
-  static async make(name: string, folder: string): Promise<Authority> {
+  static async make(name: string, folder: string): Promise<TestAuthority> {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await openssl(authorityArguments(name, folder))
-    return new Authority(name, folder, await readFile(join(folder, `${name}.crt`), 'utf8'))
+    return new TestAuthority(name, folder, await readFile(join(folder, `${name}.crt`), 'utf8'))
   }
 
   /**
@@ -72,7 +77,7 @@ export class Authority {
    * @param name of its files in the authority's folder
    * @throws SeederError without openssl 3
    */
-  async issue(name: string, subject: Subject): Promise<KeyPair> {
+  async issue(name: string, subject: CertificateRequest): Promise<TestKeyPair> {
     await openssl(leafArguments(name, subject, this.name, this.folder))
     return {
       cert: await readFile(join(this.folder, `${name}.crt`), 'utf8'),

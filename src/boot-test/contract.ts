@@ -2,26 +2,26 @@ import type { Platform } from '../platform/schema.ts'
 import type { Emulator } from '../vm/accelerator.ts'
 import type { CheckPlan, CheckResult } from './checks.ts'
 import type { BootTimes } from './image-checks.ts'
-import type { Candidate } from './image-under-test.ts'
+import type { ImageUnderTest } from './image-under-test.ts'
 
 /** Tells a person how far a proof is. */
-export interface ProofProgress {
+export interface TestProgress {
   phase(name: string): void
   note(text: string): void
 }
 
 /** Where any proof takes place. */
-export interface ProofGround {
+export interface TestSetting {
   readonly platform: Platform
   readonly emulator: Emulator
   /** A folder of its own for disks, drives and logs; the caller removes it. */
   readonly folder: string
-  readonly progress: ProofProgress
+  readonly progress: TestProgress
 }
 
 /** What a contract works with. */
-export interface Proof extends ProofGround {
-  readonly candidate: Candidate
+export interface TestRun extends TestSetting {
+  readonly candidate: ImageUnderTest
 }
 
 /** What was seen of roles at work, beside the checks. */
@@ -36,7 +36,7 @@ export interface Observations {
 }
 
 /** How a proof came out. */
-export interface ProofOutcome extends Readonly<Observations> {
+export interface TestOutcome extends Readonly<Observations> {
   readonly checks: readonly CheckResult[]
 }
 
@@ -44,5 +44,5 @@ export interface ProofOutcome extends Readonly<Observations> {
 export interface Contract {
   readonly checks: readonly CheckPlan[]
   /** Runs inside namespaces of its own: it may make bridges and bind any address. */
-  prove(proof: Proof): Promise<ProofOutcome>
+  run(proof: TestRun): Promise<TestOutcome>
 }

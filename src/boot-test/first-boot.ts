@@ -1,3 +1,4 @@
+import { formatNodeEnv, type NodeValues } from '../guest/node-env.ts'
 import type { VendorFile } from '../guest/vendor-data.ts'
 import { describeError, SeederError } from '../report/error.ts'
 import type { Accelerator } from '../vm/accelerator.ts'
@@ -8,8 +9,7 @@ import type { Observations } from './contract.ts'
 import { type GuestStatus, guestStatus } from './guest-facts.ts'
 import type { ImageCheck } from './image-checks.ts'
 import { greeting } from './probe.ts'
-import { addressFrom, type Seat, type Site, visitorIn } from './site.ts'
-import { type NodeValues, nodeEnvironment } from './test-bed.ts'
+import { addressFrom, type MachineSpec, probeIn, type Site } from './site.ts'
 
 // Under emulation on two cores a pair that boots together needs about a minute, and three need two; a runner that does
 // other things at the same time makes that a multiple.
@@ -88,7 +88,7 @@ export async function tryValues(
   files: readonly VendorFile[],
 ): Promise<GuestStatus> {
   const { agent } = clone
-  const node = { path: '/etc/seeder/node.env', permissions: '0640', content: nodeEnvironment(values) }
+  const node = { path: '/etc/seeder/node.env', permissions: '0640', content: formatNodeEnv(values) }
   for (const { path, permissions, content } of [node, ...files]) {
     const script = 'umask 077; cat >"$0"; chmod "$1" "$0"'
     await agent.output(['/bin/bash', '-euc', script, path, permissions], content)
@@ -145,11 +145,11 @@ export function expectRefusal({ state, reason }: GuestStatus, named: readonly st
 export async function checkReachable(
   clone: Clone,
   site: Site,
-  seat: Seat,
+  seat: MachineSpec,
   service: { readonly unit: string; readonly name: string },
 ): Promise<string> {
   const { operatorZone } = site
-  const route = { from: visitorIn(site, operatorZone), to: addressFrom(seat, operatorZone), port: 22 }
+  const route = { from: probeIn(site, operatorZone), to: addressFrom(seat, operatorZone), port: 22 }
   const words = await greeting({ ...route, timeoutMs: 20_000 })
   expect(words.startsWith('SSH-2.0-'), `port 22 says "${words}"`)
   const serving = (await clone.agent.exec(['/bin/systemctl', 'is-active', service.unit])).stdout.trim()

@@ -1,6 +1,6 @@
 import { expect } from './checks.ts'
 import type { Identity } from './guest-facts.ts'
-import type { Stage } from './test-bed.ts'
+import type { TestBed } from './test-bed.ts'
 
 /**
  * Clones of one image have nothing in common that says who they are; where they ask for addresses by DHCP, not there
@@ -24,9 +24,9 @@ export function compareIdentities(identities: readonly Identity[], duids: readon
  * How the clones with these names called themselves to the DHCP server.
  * @throws SeederError when one of them never asked
  */
-export function duidsOf(stage: Pick<Stage, 'site' | 'dhcp'>, hostnames: readonly string[]): string[] {
+export function duidsOf(stage: Pick<TestBed, 'site' | 'dhcp'>, hostnames: readonly string[]): string[] {
   return hostnames.map((hostname) => {
-    const macs = stage.site.seats
+    const macs = stage.site.machines
       .filter((seat) => seat.hostname === hostname)
       .flatMap(({ nics }) => nics.map(({ mac }) => mac))
     const [id] = macs.flatMap((mac) => stage.dhcp.clients.get(mac) ?? [])

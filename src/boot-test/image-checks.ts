@@ -11,7 +11,7 @@ import {
   SHOW_UNIT_TIMES,
   type UnitTime,
 } from './guest-facts.ts'
-import type { Candidate } from './image-under-test.ts'
+import type { ImageUnderTest } from './image-under-test.ts'
 
 /** What every image has to fulfil, whatever its role. */
 export const imageChecks = [
@@ -46,7 +46,7 @@ export interface BootTimes {
 export async function checkImage(
   checks: Recorder<ImageCheck>,
   clone: Clone,
-  expected: { candidate: Candidate; firewall: string; sshKey: string; diskBytes: number },
+  expected: { candidate: ImageUnderTest; firewall: string; sshKey: string; diskBytes: number },
 ): Promise<void> {
   const { agent } = clone
   const { manifest, image } = expected.candidate
@@ -201,7 +201,7 @@ export async function checkConsoles(
 /** Reads the image once more and compares it with its manifest. The raw digest, if it could be made. */
 export async function checkArtifact(
   checks: Recorder<ImageCheck>,
-  candidate: Candidate,
+  candidate: ImageUnderTest,
   scratch: string,
 ): Promise<string | null> {
   const { manifest, qcow2 } = candidate

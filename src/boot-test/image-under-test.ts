@@ -15,15 +15,15 @@ const manifestSchema = z.object({
   usr: z.object({ roothash: sha256 }),
   qcow2: z.object({ file: saidLine, sha256, size: z.int().positive() }),
 })
-export type ProvenManifest = z.output<typeof manifestSchema>
+export type ExpectedManifest = z.output<typeof manifestSchema>
 
 /** A finished image that is to be proven. Paths are absolute. */
-export interface Candidate {
+export interface ImageUnderTest {
   /** The image's name, which says what role it has to fulfil. */
   readonly image: string
   readonly qcow2: string
   /** Undefined for a bare file: there is nothing to compare its digests with. */
-  readonly manifest: ProvenManifest | undefined
+  readonly manifest: ExpectedManifest | undefined
   /** Where the report goes unless another place is asked for. */
   readonly reportFile: string
 }
@@ -32,7 +32,7 @@ export interface Candidate {
  * What `seeder test` was pointed at: the folder of a build, or a qcow2 file, with its manifest if that lies beside it.
  * @throws UsageError when there is no such image, more than one, or a manifest that is none
  */
-export async function findCandidate(path: string): Promise<Candidate> {
+export async function findImage(path: string): Promise<ImageUnderTest> {
   const found = await stat(path).catch(() => undefined)
   if (!found) throw new UsageError(`looked for an image at ${path}; there is nothing`, { fix: buildFirst })
   const absolute = await realpath(path)
@@ -61,18 +61,22 @@ export async function findCandidate(path: string): Promise<Candidate> {
 
 const buildFirst = 'build one first: seeder build IMAGE --out DIR'
 
-function candidate(qcow2: string, manifest: ProvenManifest | undefined, reportFile: string): Candidate {
+function candidate(
+  qcow2: string,
+  manifest: ExpectedManifest | undefined,
+  reportFile: string,
+): ImageUnderTest {
   // Without a manifest only the file's name says what it is: NAME-VERSION.qcow2, versions begin with a digit.
   const image = manifest?.image ?? basename(qcow2, '.qcow2').replace(/-\d.*$/, '')
   return { image, qcow2, manifest, reportFile }
 }
 
-async function readManifests(folder: string): Promise<ProvenManifest[]> {
+async function readManifests(folder: string): Promise<ExpectedManifest[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.manifest.json')).sort()
   return Promise.all(names.map((name) => readManifest(join(folder, name))))
 }
 
-async function readManifest(file: string): Promise<ProvenManifest> {
+async function readManifest(file: string): Promise<ExpectedManifest> {
   return readJson(file, manifestSchema, {
     what: 'the manifest of an image',
     fix: 'build or download the image again',

@@ -2,17 +2,17 @@ import type { Clone } from '../vm/clone.ts'
 import { ssh } from '../vm/ssh.ts'
 import { expect } from './checks.ts'
 import { readIdentity } from './guest-facts.ts'
-import { addressFrom, type Seat, visitorIn } from './site.ts'
-import { operatorUser, type Stage } from './test-bed.ts'
+import { addressFrom, type MachineSpec, probeIn } from './site.ts'
+import { operatorUser, type TestBed } from './test-bed.ts'
 
 /** The operator logs in to a clone with a key, and is offered no other way. */
 export async function checkLogin(
-  { site, sshKey, folder }: Pick<Stage, 'site' | 'sshKey' | 'folder'>,
+  { site, sshKey, folder }: Pick<TestBed, 'site' | 'sshKey' | 'folder'>,
   clone: Clone,
-  seat: Seat,
+  seat: MachineSpec,
 ): Promise<string> {
   const target = {
-    from: visitorIn(site, site.operatorZone),
+    from: probeIn(site, site.operatorZone),
     to: addressFrom(seat, site.operatorZone),
     user: operatorUser,
     hostKeys: (await readIdentity(clone.agent)).hostKeys,

@@ -3,7 +3,7 @@ import type { Platform, RoleName } from '../platform/schema.ts'
 import { expect } from './checks.ts'
 import { type PortAnswer, probeDatagram, probeEcho, probePort } from './probe.ts'
 import { mayConnect } from './reachable.ts'
-import { addressFrom, type Seat, type Site } from './site.ts'
+import { addressFrom, type MachineSpec, type Site } from './site.ts'
 
 /** One question to a clone's firewall, and the answer that the platform file means it to give. */
 export interface Probe {
@@ -58,11 +58,17 @@ export function portsOf(platform: Platform): Ports {
  * every zone from which the clone is reached, and from a pod's address that comes in by the wrong way.
  * @param serving what listens on the clone's own addresses
  */
-export function probesOf(platform: Platform, site: Site, seat: Seat, ports: Ports, serving: Ports): Probe[] {
+export function probesOf(
+  platform: Platform,
+  site: Site,
+  seat: MachineSpec,
+  ports: Ports,
+  serving: Ports,
+): Probe[] {
   const askers = Object.keys(platform.zones).flatMap((zone) => {
     if (!seat.routed && !seat.nics.some((card) => card.zone === zone)) return []
     const to = addressFrom(seat, zone)
-    const [node, stranger] = [site.visitors[zone], site.strangers[zone]]
+    const [node, stranger] = [site.probes[zone], site.strangers[zone]]
     return [
       ...(node === undefined ? [] : [{ asker: zone, from: node, to }]),
       ...(stranger === undefined ? [] : [{ asker: `${zone} outside its nodes`, from: stranger, to }]),

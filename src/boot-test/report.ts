@@ -3,12 +3,12 @@ import { oneLine } from '../report/printable.ts'
 import { formatDuration, formatTable } from '../report/table.ts'
 import type { Emulator } from '../vm/accelerator.ts'
 import { checkResultSchema } from './checks.ts'
-import type { ProofOutcome } from './contract.ts'
+import type { TestOutcome } from './contract.ts'
 import { unitTimeSchema } from './guest-facts.ts'
-import type { Candidate } from './image-under-test.ts'
+import type { ImageUnderTest } from './image-under-test.ts'
 
 /** What every proof leaves behind. Times of day are ISO 8601, durations milliseconds. */
-const proofReportSchema = z.object({
+const reportBaseSchema = z.object({
   schema: z.literal(1),
   passed: z.boolean(),
   accelerator: z.object({ kind: z.enum(['kvm', 'tcg']), qemu: z.string(), reason: z.string() }).readonly(),
@@ -17,19 +17,19 @@ const proofReportSchema = z.object({
   checks: z.array(checkResultSchema).readonly(),
   measured: z.record(z.string(), z.number()).readonly(),
 })
-type ProofReport = Readonly<z.output<typeof proofReportSchema>>
+type ReportBase = Readonly<z.output<typeof reportBaseSchema>>
 
 /** The version is null when there was no manifest. */
-const proven = z.object({ image: z.string(), version: z.string().nullable(), qcow2: z.string() })
+const testedImageSchema = z.object({ image: z.string(), version: z.string().nullable(), qcow2: z.string() })
 
 /** The result of an image's own proof as it is written to `test-report.json`. */
 export const testReportSchema = z
   .object({
-    ...proven.shape,
+    ...testedImageSchema.shape,
     raw: z.object({ sha256: z.string().nullable() }).readonly(),
     /** Whether there was a manifest to compare with. */
     manifest: z.boolean(),
-    ...proofReportSchema.shape,
+    ...reportBaseSchema.shape,
     /** From the start of QEMU to the first-boot marker, and the stages and the slowest units as systemd counts them. */
     boot: z
       .object({
@@ -47,30 +47,30 @@ export type TestReport = z.output<typeof testReportSchema>
 
 /** The result of a proof of several images with each other as it is written to `together-report.json`. */
 export const togetherReportSchema = z
-  .object({ images: z.array(proven.readonly()).readonly(), ...proofReportSchema.shape })
+  .object({ images: z.array(testedImageSchema.readonly()).readonly(), ...reportBaseSchema.shape })
   .readonly()
 
 export type TogetherReport = z.output<typeof togetherReportSchema>
 
 /** When a proof began and how long it took. */
-export interface ProofTime {
+export interface TestTime {
   readonly started: Date
   readonly durationMs: number
 }
 
 /** Puts the report of an image's own proof together. A proof has passed when no check failed. */
 export function makeReport(
-  candidate: Candidate,
+  candidate: ImageUnderTest,
   emulator: Emulator,
-  outcome: ProofOutcome,
-  time: ProofTime,
+  outcome: TestOutcome,
+  time: TestTime,
 ): TestReport {
   const { boot, balanced } = outcome
   return {
     ...imageOf(candidate),
     raw: { sha256: outcome.rawSha256 },
     manifest: candidate.manifest !== undefined,
-    ...proofReport(emulator, outcome, time),
+    ...reportBase(emulator, outcome, time),
     boot,
     balanced,
   }
@@ -78,19 +78,19 @@ export function makeReport(
 
 /** Puts the report of several images' proof with each other together. */
 export function makeTogetherReport(
-  candidates: readonly Candidate[],
+  candidates: readonly ImageUnderTest[],
   emulator: Emulator,
-  outcome: ProofOutcome,
-  time: ProofTime,
+  outcome: TestOutcome,
+  time: TestTime,
 ): TogetherReport {
-  return { images: candidates.map(imageOf), ...proofReport(emulator, outcome, time) }
+  return { images: candidates.map(imageOf), ...reportBase(emulator, outcome, time) }
 }
 
-function imageOf({ image, manifest, qcow2 }: Candidate) {
+function imageOf({ image, manifest, qcow2 }: ImageUnderTest) {
   return { image, version: manifest?.version ?? null, qcow2: qcow2.split('/').at(-1) ?? '' }
 }
 
-function proofReport(emulator: Emulator, { checks, measured }: ProofOutcome, time: ProofTime): ProofReport {
+function reportBase(emulator: Emulator, { checks, measured }: TestOutcome, time: TestTime): ReportBase {
   return {
     schema: 1,
     passed: checks.every(({ status }) => status !== 'failed'),

@@ -3,19 +3,19 @@ import { basename, dirname, join } from 'node:path'
 import { loadPlatform } from '../platform/load.ts'
 import { UsageError } from '../report/error.ts'
 import { type Emulator, findEmulator } from '../vm/accelerator.ts'
-import type { Contract, ProofGround, ProofOutcome, ProofProgress } from './contract.ts'
+import type { Contract, TestOutcome, TestProgress, TestSetting } from './contract.ts'
 import { etcdContract } from './etcd/contract.ts'
 import { haproxyContract } from './haproxy/contract.ts'
-import type { Candidate } from './image-under-test.ts'
+import type { ImageUnderTest } from './image-under-test.ts'
 import { kubernetesContract } from './kubernetes/contract.ts'
 import {
   makeReport,
   makeTogetherReport,
-  type ProofTime,
   type TestReport,
+  type TestTime,
   type TogetherReport,
 } from './report.ts'
-import { proveTogether } from './together/contract.ts'
+import { testTogether } from './together/contract.ts'
 import type { Images } from './together/test-bed.ts'
 
 const contracts: Readonly<Record<keyof Images, Contract>> = {
@@ -25,15 +25,15 @@ const contracts: Readonly<Record<keyof Images, Contract>> = {
 }
 
 /** What is to be proven: one image by its own contract, or one of each with the others. */
-export type Subject =
-  | { readonly kind: 'image'; readonly candidate: Candidate }
+export type TestSubject =
+  | { readonly kind: 'image'; readonly candidate: ImageUnderTest }
   | { readonly kind: 'together'; readonly images: Images }
 
 /**
  * What a command was pointed at.
  * @throws UsageError for an image without a contract, and for several that are not one of each
  */
-export function subjectOf(candidates: readonly Candidate[]): Subject {
+export function subjectOf(candidates: readonly ImageUnderTest[]): TestSubject {
   for (const candidate of candidates) contractFor(candidate)
   const [first] = candidates
   if (first && candidates.length === 1) return { kind: 'image', candidate: first }
@@ -51,7 +51,7 @@ export function subjectOf(candidates: readonly Candidate[]): Subject {
   })
 }
 
-function contractFor({ image, qcow2 }: Candidate): Contract {
+function contractFor({ image, qcow2 }: ImageUnderTest): Contract {
   const name = Object.keys(contracts).find((one): one is keyof Images => one === image)
   if (name) return contracts[name]
   throw new UsageError(`there is no contract for the image ${image} (${basename(qcow2)})`, {
@@ -60,13 +60,13 @@ function contractFor({ image, qcow2 }: Candidate): Contract {
 }
 
 /** Where the report of a proof goes unless another place is asked for. */
-export function reportFileOf(subject: Subject): string {
+export function reportFileOf(subject: TestSubject): string {
   if (subject.kind === 'image') return subject.candidate.reportFile
   return join(dirname(subject.images.haproxy.reportFile), 'together-report.json')
 }
 
 /** Where a proof works and what it leaves behind. */
-export interface ProofPlaces {
+export interface TestPlaces {
   readonly platformFile: string
   /** Removed by the caller. */
   readonly folder: string
@@ -76,7 +76,7 @@ export interface ProofPlaces {
 }
 
 /** A written report, and the folder of the logs if they were kept. */
-export interface Proven {
+export interface WrittenReport {
   readonly report: TestReport | TogetherReport
   readonly logs: string | undefined
 }
@@ -85,7 +85,11 @@ export interface Proven {
  * Proves a subject, in namespaces of its own, and writes the report, and beside it the console logs when something
  * failed.
  */
-export async function prove(subject: Subject, places: ProofPlaces, progress: ProofProgress): Promise<Proven> {
+export async function runTest(
+  subject: TestSubject,
+  places: TestPlaces,
+  progress: TestProgress,
+): Promise<WrittenReport> {
   const platform = await loadPlatform(places.platformFile)
   const [started, began] = [new Date(), performance.now()]
   progress.phase('looking for the emulator, and whether KVM works')
@@ -110,17 +114,17 @@ export async function prove(subject: Subject, places: ProofPlaces, progress: Pro
   return { report, logs: logFolder }
 }
 
-async function play(subject: Subject, ground: ProofGround): Promise<ProofOutcome> {
-  if (subject.kind === 'together') return proveTogether({ ...ground, images: subject.images })
+async function play(subject: TestSubject, ground: TestSetting): Promise<TestOutcome> {
+  if (subject.kind === 'together') return testTogether({ ...ground, images: subject.images })
   const { candidate } = subject
-  return contractFor(candidate).prove({ ...ground, candidate })
+  return contractFor(candidate).run({ ...ground, candidate })
 }
 
 function reportOn(
-  subject: Subject,
+  subject: TestSubject,
   emulator: Emulator,
-  outcome: ProofOutcome,
-  time: ProofTime,
+  outcome: TestOutcome,
+  time: TestTime,
 ): TestReport | TogetherReport {
   return subject.kind === 'image'
     ? makeReport(subject.candidate, emulator, outcome, time)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Clone } from '../vm/clone.ts'
 import { type AllowedLine, consoleFailures, harmlessLines } from '../vm/console-failures.ts'
 import { Abandoned, type CheckPlan, type CheckResult, Checks, type Recorder } from './checks.ts'
-import type { Observations, Proof, ProofOutcome, ProofProgress } from './contract.ts'
+import type { Observations, TestOutcome, TestProgress, TestRun } from './contract.ts'
 import { checkArtifact, checkConsoles, type ImageCheck } from './image-checks.ts'
 
 /** What a scenario takes place on, and what may be said on its consoles. */
@@ -10,7 +10,7 @@ export interface Scene {
   /** Every clone that was made, those that are gone included. */
   readonly clones: readonly Clone[]
   /** Ends everything that runs. */
-  strike(): Promise<void>
+  tearDown(): Promise<void>
   /** Console lines that a step provokes, by clone and start: `lb2 start 1`. */
   readonly provoked: Readonly<Record<string, readonly AllowedLine[]>>
 }
@@ -23,11 +23,11 @@ export interface Scene {
  */
 export async function play<Name extends string>(
   plan: readonly (CheckPlan & { readonly name: Name | 'console' })[],
-  progress: ProofProgress,
+  progress: TestProgress,
   scene: Scene,
   scenario: (checks: Checks<Name | 'console'>, seen: Observations) => Promise<void>,
   afterwards: (checks: Checks<Name | 'console'>, seen: Observations) => Promise<void>,
-): Promise<ProofOutcome> {
+): Promise<TestOutcome> {
   const checks = new Checks<Name | 'console'>(plan, (result) => progress.note(describeResult(result)))
   // Kept outside of the scenario, so that a failure half-way loses nothing.
   const seen: Observations = {
@@ -42,7 +42,7 @@ export async function play<Name extends string>(
     if (!(error instanceof Abandoned)) throw error
   } finally {
     if (checks.anyFailed()) await Promise.all(scene.clones.map((clone) => clone.saveJournal()))
-    await scene.strike()
+    await scene.tearDown()
   }
   await scanConsoles(checks, scene)
   await afterwards(checks, seen)
@@ -51,11 +51,11 @@ export async function play<Name extends string>(
 
 /** Plays the scenario of one image's contract. The image is read once more at the end where the scenario has not done it. */
 export function playImage<Name extends string>(
-  proof: Proof,
+  proof: TestRun,
   plan: readonly (CheckPlan & { readonly name: Name | ImageCheck })[],
   scene: Scene,
   scenario: (checks: Checks<Name | ImageCheck>, seen: Observations) => Promise<void>,
-): Promise<ProofOutcome> {
+): Promise<TestOutcome> {
   return play<Name | ImageCheck>(plan, proof.progress, scene, scenario, (checks, seen) =>
     readImage(checks, proof, seen),
   )
@@ -64,7 +64,7 @@ export function playImage<Name extends string>(
 /** Compares the image with its manifest after all that was done with its clones, once. */
 export async function readImage(
   checks: Recorder<ImageCheck>,
-  proof: Proof,
+  proof: TestRun,
   seen: Observations,
 ): Promise<void> {
   seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw'))

@@ -21,7 +21,7 @@ export interface Peer {
 }
 
 /** Which clone is to stand in the site. */
-export interface SeatPlan {
+export interface MachinePlan {
   readonly hostname: string
   readonly role: RoleName
   /** Its number among the proof's machines, from 0: whose TAP devices and hardware addresses it has. */
@@ -40,7 +40,7 @@ export interface Card extends Nic, CloudNic {
 }
 
 /** A clone's place in the site. */
-export interface Seat {
+export interface MachineSpec {
   readonly hostname: string
   readonly role: RoleName
   readonly routed: boolean
@@ -51,9 +51,9 @@ export interface Seat {
 export interface Site {
   readonly lan: Lan
   /** In the order they were asked for. */
-  readonly seats: readonly Seat[]
+  readonly machines: readonly MachineSpec[]
   /** An address in each zone to come from, by zone name: one that a node could have. */
-  readonly visitors: Readonly<Record<string, string>>
+  readonly probes: Readonly<Record<string, string>>
   /** One that no node has, in each zone that keeps some for other uses. */
   readonly strangers: Readonly<Record<string, string>>
   /** An address of the pod network, where no pod has any business. */
@@ -69,7 +69,7 @@ export interface Site {
  */
 export function layOutSite(
   platform: Platform,
-  plans: readonly SeatPlan[],
+  plans: readonly MachinePlan[],
   played: readonly { readonly zone: string; readonly address: string }[] = [],
 ): Site {
   const zones = Object.entries(platform.zones)
@@ -88,7 +88,7 @@ export function layOutSite(
       return address === undefined ? [] : [[name, address]]
     }),
   )
-  const seats = plans.map((plan) => makeSeat(platform, plan, visitors))
+  const seats = plans.map((plan) => makeMachine(platform, plan, visitors))
   const strayPod = dotted(parseCidr(platform.cluster.pods.cidr).start + 10n)
   const cards = new Map(seats.flatMap(({ nics }) => nics.map((card) => [card.tap ?? '', card])))
   return {
@@ -104,15 +104,19 @@ export function layOutSite(
       })),
       taps: [...cards].map(([name, { zone }]) => ({ name, bridge: bridgeName(zone) })),
     },
-    seats,
-    visitors,
+    machines: seats,
+    probes: visitors,
     strangers,
     strayPod,
     operatorZone,
   }
 }
 
-function makeSeat(platform: Platform, plan: SeatPlan, visitors: Readonly<Record<string, string>>): Seat {
+function makeMachine(
+  platform: Platform,
+  plan: MachinePlan,
+  visitors: Readonly<Record<string, string>>,
+): MachineSpec {
   const { hostname, role, machine, routed } = plan
   const nics = platform.roles[role].zones.map((name, card): Card => {
     const zone = zoneOf(platform, name)
@@ -133,29 +137,29 @@ function makeSeat(platform: Platform, plan: SeatPlan, visitors: Readonly<Record<
 }
 
 /** A clone's seat by its host name. */
-export function seatOf(site: Pick<Site, 'seats'>, hostname: string): Seat {
-  const seat = site.seats.find((one) => one.hostname === hostname)
+export function machineOf(site: Pick<Site, 'machines'>, hostname: string): MachineSpec {
+  const seat = site.machines.find((one) => one.hostname === hostname)
   if (!seat) throw new SeederError(`the site has no seat for ${hostname}`)
   return seat
 }
 
 /** A clone's address in a zone, without prefix length. */
-export function addressIn(seat: Seat, zone: string): string {
+export function addressIn(seat: MachineSpec, zone: string): string {
   const card = seat.nics.find((one) => one.zone === zone)
   if (!card) throw new SeederError(`${seat.hostname} has no card in the zone ${zone}`)
   return card.ip
 }
 
 /** Where a clone is reached from a zone: on its card there, or else through the router on its first one. */
-export function addressFrom(seat: Seat, zone: string): string {
+export function addressFrom(seat: MachineSpec, zone: string): string {
   const card = seat.nics.find((one) => one.zone === zone) ?? (seat.routed ? seat.nics[0] : undefined)
   if (!card) throw new SeederError(`${seat.hostname} cannot be reached from the zone ${zone}`)
   return card.ip
 }
 
 /** This process's address in a zone. */
-export function visitorIn(site: Pick<Site, 'visitors'>, zone: string): string {
-  const address = site.visitors[zone]
+export function probeIn(site: Pick<Site, 'probes'>, zone: string): string {
+  const address = site.probes[zone]
   if (!address) throw new SeederError(`the site has no zone ${zone}`)
   return address
 }

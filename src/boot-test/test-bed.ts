@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { formatNodeEnv, type NodeValues } from '../guest/node-env.ts'
 import type { VendorFile } from '../guest/vendor-data.ts'
+import { nodeEnvPath } from '../guest/vendor-data.ts'
 import type { Platform } from '../platform/schema.ts'
 import { type Emulator, processorsFor } from '../vm/accelerator.ts'
 import { Clone } from '../vm/clone.ts'
@@ -7,8 +9,8 @@ import { type DriveFiles, driveFiles } from '../vm/cloud-init-drive.ts'
 import { DhcpServer } from '../vm/dhcp.ts'
 import { raiseLan } from '../vm/lan.ts'
 import { makeSshKey, type SshKey } from '../vm/ssh.ts'
-import type { ProofGround } from './contract.ts'
-import type { Seat, Site } from './site.ts'
+import type { TestSetting } from './contract.ts'
+import type { MachineSpec, Site } from './site.ts'
 
 /** Size of a clone's disk: well above any image, so that growing shows. */
 export const diskBytes = 8 * 1024 ** 3
@@ -16,7 +18,7 @@ export const diskBytes = 8 * 1024 ** 3
 export const operatorUser = 'seeder'
 
 /** Everything around the clones of a proof: networks, the operator, and the clones made so far. */
-export interface Stage {
+export interface TestBed {
   readonly folder: string
   readonly platform: Platform
   readonly emulator: Emulator
@@ -26,14 +28,14 @@ export interface Stage {
   readonly clones: Clone[]
 }
 
-/** The role's values in `/etc/seeder/node.env`. */
-export type NodeValues = Readonly<Record<string, string>>
-
 /** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
-export async function buildStage({ folder, platform, emulator }: ProofGround, site: Site): Promise<Stage> {
+export async function buildTestBed(
+  { folder, platform, emulator }: TestSetting,
+  site: Site,
+): Promise<TestBed> {
   await raiseLan(site.lan)
   const sshKey = await makeSshKey(folder)
-  const dhcp = new DhcpServer(site.seats.flatMap(({ nics }) => nics.flatMap(({ lease }) => lease ?? [])))
+  const dhcp = new DhcpServer(site.machines.flatMap(({ nics }) => nics.flatMap(({ lease }) => lease ?? [])))
   await dhcp.start()
   return { folder, platform, emulator, site, sshKey, dhcp, clones: [] }
 }
@@ -43,8 +45,8 @@ export async function buildStage({ folder, platform, emulator }: ProofGround, si
  * @param dataDiskBytes the size of a second, blank disk, if it is to have one
  */
 export async function makeClone(
-  stage: Stage,
-  seat: Seat,
+  stage: TestBed,
+  seat: MachineSpec,
   image: string,
   mostMiB: number,
   dataDiskBytes?: number,
@@ -65,8 +67,8 @@ export async function makeClone(
 
 /** A clone's cloud-init drive: its addresses, the operator's key, its role's values, and further files. */
 export function nodeDrive(
-  { platform, sshKey }: Pick<Stage, 'platform' | 'sshKey'>,
-  seat: Seat,
+  { platform, sshKey }: Pick<TestBed, 'platform' | 'sshKey'>,
+  seat: MachineSpec,
   values: NodeValues,
   files: readonly VendorFile[],
 ): DriveFiles {
@@ -77,22 +79,12 @@ export function nodeDrive(
     nics: seat.nics,
     nameservers: platform.dns,
     searchDomain: 'example.internal',
-    files: [
-      { path: '/etc/seeder/node.env', permissions: '0640', content: nodeEnvironment(values) },
-      ...files,
-    ],
+    files: [{ path: nodeEnvPath, permissions: '0640', content: formatNodeEnv(values) }, ...files],
   })
 }
 
-/** The text of `/etc/seeder/node.env`. */
-export function nodeEnvironment(values: NodeValues): string {
-  return Object.entries(values)
-    .map(([key, value]) => `${key}="${value}"\n`)
-    .join('')
-}
-
 /** Ends every VM and server of a stage. */
-export async function strikeStage(stage: Stage): Promise<void> {
+export async function tearDown(stage: TestBed): Promise<void> {
   await Promise.all(stage.clones.map((clone) => clone.kill()))
   await stage.dhcp.stop()
 }

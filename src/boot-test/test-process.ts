@@ -9,7 +9,7 @@ import { causeChain, SeederError, UsageError } from '../report/error.ts'
 import { requireTun } from '../vm/lan.ts'
 import { endWithParent, requireNamespaces, runInNamespaces } from '../vm/namespace.ts'
 import type { TestReport, TogetherReport } from './report.ts'
-import type { Proven } from './run.ts'
+import type { WrittenReport } from './run.ts'
 
 /**
  * A proof wants a network of its own, so this program runs once more inside namespaces: the same script with the same
@@ -35,17 +35,17 @@ const answerSchema = z.union([
 type Answer = z.output<typeof answerSchema>
 
 /** A finished proof and where its report is. */
-export interface Proof extends Proven {
+export interface FinishedTest extends WrittenReport {
   readonly reportFile: string
 }
 
 /** The folder of the proof when this process is the copy inside the namespaces; undefined outside. */
-export function proofFolder(env: NodeJS.ProcessEnv = process.env): string | undefined {
+export function testFolder(env: NodeJS.ProcessEnv = process.env): string | undefined {
   return env[VARIABLE]
 }
 
 /** Inside: runs `prove` and leaves what came of it, also a failure, for the process outside. */
-export async function answerProof(folder: string, prove: () => Promise<Proof>): Promise<void> {
+export async function runInside(folder: string, prove: () => Promise<FinishedTest>): Promise<void> {
   endWithParent()
   try {
     const { reportFile, logs } = await prove()
@@ -63,7 +63,7 @@ export async function answerProof(folder: string, prove: () => Promise<Proof>): 
  * the proof is made; it is removed again.
  * @throws SeederError when the machine cannot make namespaces, and whatever the proof itself threw
  */
-export async function runProof(parent: string): Promise<Proof> {
+export async function runOutside(parent: string): Promise<FinishedTest> {
   await requireTun()
   await requireNamespaces()
   const folder = await makeRunFolder(parent)
@@ -79,7 +79,7 @@ export async function runProof(parent: string): Promise<Proof> {
 }
 
 /** What the copy left in `folder`. Throws what it threw, or SeederError when it ended before it left anything. */
-export async function readAnswer(folder: string, status: number): Promise<Proof> {
+export async function readAnswer(folder: string, status: number): Promise<FinishedTest> {
   const file = join(folder, ANSWER)
   if (!existsSync(file)) {
     throw new SeederError(`the proof ended with exit status ${status} before it had a result`, {

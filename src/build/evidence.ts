@@ -7,7 +7,7 @@ import { INSTALLED_FORMAT, materialsOf, readInstalled } from '../evidence/materi
 import { cyclonedxName, inventoryName, spdxName } from '../evidence/names.ts'
 import { readPackageLists, withOwners } from '../evidence/owners.ts'
 import { spdxDocument } from '../evidence/spdx.ts'
-import type { Subject } from '../evidence/subject.ts'
+import type { EvidenceSubject } from '../evidence/subject.ts'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import type { ArtifactFile } from './artifacts.ts'
@@ -55,7 +55,11 @@ export interface Evidence {
 }
 
 /** Puts together what is in a finished image: the list of its files with their owners, and its bills of materials. */
-export async function gatherEvidence(subject: Subject, origins: Origins, scratch: string): Promise<Evidence> {
+export async function gatherEvidence(
+  subject: EvidenceSubject,
+  origins: Origins,
+  scratch: string,
+): Promise<Evidence> {
   const { image, lock, usr, artifacts, tree, generated } = origins
   const read = (name: string) => readFile(join(usr.folder, name), 'utf8')
   const entries = [

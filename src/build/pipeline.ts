@@ -2,7 +2,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { provenanceName } from '../evidence/names.ts'
 import { type Builder, provenanceStatement } from '../evidence/provenance.ts'
-import type { Subject } from '../evidence/subject.ts'
+import type { EvidenceSubject } from '../evidence/subject.ts'
 import type { Image } from '../image/definition.ts'
 import { type Lock, readLock } from '../image/lock.ts'
 import { mirrorsOf } from '../image/mirrors.ts'
@@ -28,7 +28,7 @@ import { requireNamespaces, runInside } from './namespace.ts'
 import { publishOutput, requireUsableOutput } from './output.ts'
 import { makeRoot } from './root.ts'
 import { installPackages, type Rootfs } from './rootfs.ts'
-import { readSource, type Source } from './source.ts'
+import { readSource, type SourceCommit } from './source.ts'
 import { type Tools, unpackTools } from './tools.ts'
 import { overlay, readTrees, splitTree, writeTexts } from './tree.ts'
 import { makeUsr } from './usr.ts'
@@ -48,7 +48,7 @@ export interface BuildOptions {
   readonly reuseLayers: boolean
   readonly progress: Progress
   /** Where the definitions come from; by default what git says of `project`. */
-  readonly source?: Source | undefined
+  readonly source?: SourceCommit | undefined
   /** Who builds: for the provenance. */
   readonly builder: Builder
   /** The program that builds, and its version. */
@@ -171,7 +171,7 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
   })
 }
 
-function subjectOf(image: Image, lock: Lock, rawSha256: string, qcow2Sha256: string): Subject {
+function subjectOf(image: Image, lock: Lock, rawSha256: string, qcow2Sha256: string): EvidenceSubject {
   const { name, description, base } = image
   const { version, epoch } = lock
   return {

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { openBundle } from '../build/bundle/open.ts'
 import type { Manifest } from '../build/manifest.ts'
 import { buildImage } from '../build/pipeline.ts'
-import type { Source } from '../build/source.ts'
+import type { SourceCommit } from '../build/source.ts'
 import { builderOf } from '../evidence/provenance.ts'
 import { makeRunFolder } from '../files/run-folder.ts'
 import { loadImage, type Variant } from '../image/definition.ts'
@@ -23,7 +23,7 @@ export interface BuildRequest extends Variant {
   /** False: every layer is built again. */
   readonly cache: boolean
   /** Where the definitions come from; by default what git says of the project. */
-  readonly source?: Source | undefined
+  readonly source?: SourceCommit | undefined
 }
 
 /** Builds an image from its lock into a folder; throws as `buildImage` and `loadImage` do. */

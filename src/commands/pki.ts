@@ -11,7 +11,7 @@ import { type AuthorityName, authorityNames, kindNames, parseRequest } from '../
 import { checkRecord, exportRecord, initializedRecord, issuedRecord, listRecord } from '../pki/records.ts'
 import { type Place, readSession } from '../pki/session.ts'
 import { checkTable, listTable } from '../pki/tables.ts'
-import { authorityFix, type Finding, judge, shortDate } from '../pki/validity.ts'
+import { authorityFix, type CertificateFinding, judge, shortDate } from '../pki/validity.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
@@ -163,7 +163,7 @@ async function look(place: Place, within: number) {
 }
 
 /** Makes the command end with 1 when something is wrong. */
-function refuse(wrong: readonly Finding[], exposures: readonly Exposure[]): void {
+function refuse(wrong: readonly CertificateFinding[], exposures: readonly Exposure[]): void {
   const [first] = wrong
   if (first) {
     const names = wrong.map(({ name }) => name).join(' ')

@@ -38,7 +38,7 @@ export const statusSchema = z
   })
   .readonly()
 
-export type Status = z.output<typeof statusSchema>
+export type StatusReport = z.output<typeof statusSchema>
 
 /** Adds `status`. */
 export function registerStatusCommand(program: Command, context: () => Context): void {
@@ -91,7 +91,7 @@ export async function statusCommand(
   options: StatusOptions,
   context: Context,
   env: NodeJS.ProcessEnv = process.env,
-): Promise<Status> {
+): Promise<StatusReport> {
   const progress = context.progress()
   const { releases, repository } = connectRepository(env, options.repository, progress)
   const given = await Promise.all((options.hostReport ?? []).map(readReportFile))

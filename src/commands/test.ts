@@ -1,10 +1,10 @@
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { ProofProgress } from '../boot-test/contract.ts'
-import { findCandidate } from '../boot-test/image-under-test.ts'
+import type { TestProgress } from '../boot-test/contract.ts'
+import { findImage } from '../boot-test/image-under-test.ts'
 import { describeReport } from '../boot-test/report.ts'
-import { prove, reportFileOf, type Subject, subjectOf } from '../boot-test/run.ts'
-import { answerProof, type Proof, proofFolder, runProof } from '../boot-test/test-process.ts'
+import { reportFileOf, runTest, subjectOf, type TestSubject } from '../boot-test/run.ts'
+import { type FinishedTest, runInside, runOutside, testFolder } from '../boot-test/test-process.ts'
 import { print } from '../report/print.ts'
 import { examples } from './examples.ts'
 
@@ -14,7 +14,7 @@ export interface TestContext {
   project(): string
   /** The folder of this program's caches. */
   readonly cache: string
-  progress(): ProofProgress & { done(): void }
+  progress(): TestProgress & { done(): void }
 }
 
 interface TestOptions {
@@ -33,15 +33,18 @@ export interface TestRequest extends TestOptions {
  * tell: the one outside has the result.
  * @throws UsageError for what cannot be proven, SeederError for a machine that cannot prove
  */
-export async function testCommand(request: TestRequest, context: TestContext): Promise<Proof | undefined> {
-  const folder = proofFolder()
+export async function testCommand(
+  request: TestRequest,
+  context: TestContext,
+): Promise<FinishedTest | undefined> {
+  const folder = testFolder()
   if (folder !== undefined) {
-    await answerProof(folder, () => proveInside(request, folder, context))
+    await runInside(folder, () => testInside(request, folder, context))
     return undefined
   }
   // Refused before a process is started for it.
   await findSubject(request.paths)
-  return runProof(join(context.cache, 'test'))
+  return runOutside(join(context.cache, 'test'))
 }
 
 /** Adds `test DIR|FILE...` to `program`. It exits 0 only when no check failed. */
@@ -76,15 +79,15 @@ export function registerTestCommand(program: Command, context: () => TestContext
     })
 }
 
-async function findSubject(paths: readonly string[]): Promise<Subject> {
-  return subjectOf(await Promise.all(paths.map(findCandidate)))
+async function findSubject(paths: readonly string[]): Promise<TestSubject> {
+  return subjectOf(await Promise.all(paths.map(findImage)))
 }
 
-async function proveInside(request: TestRequest, folder: string, context: TestContext): Promise<Proof> {
+async function testInside(request: TestRequest, folder: string, context: TestContext): Promise<FinishedTest> {
   const subject = await findSubject(request.paths)
   const progress = context.progress()
   const reportFile = resolve(request.report ?? reportFileOf(subject))
-  const proven = await prove(
+  const proven = await runTest(
     subject,
     {
       platformFile: request.platform ?? join(context.project(), 'platform.yaml'),

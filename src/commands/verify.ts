@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import { interruption } from '../process/interruption.ts'
 import { parseTag } from '../release/format/tag.ts'
 import { requireAllowedSigners } from '../release/signature/signers.ts'
-import type { Finding } from '../release/verify/finding.ts'
+import type { Verification } from '../release/verify/finding.ts'
 import { verifyFolder } from '../release/verify/verify-folder.ts'
 import { verifyTag } from '../release/verify/verify-tag.ts'
 import { SeederError, UsageError } from '../report/error.ts'
@@ -58,7 +58,7 @@ export async function verifyCommand(
   options: VerifyOptions,
   context: Context,
   env: NodeJS.ProcessEnv = process.env,
-): Promise<Finding[]> {
+): Promise<Verification[]> {
   const { folder, repository, allowedSigners, allowUnsigned, bundle = false } = options
   const signers = allowUnsigned ? undefined : requireAllowedSigners(allowedSigners, context.project)
   if (existsSync(folder) || parseTag(folder) === undefined) {
@@ -73,7 +73,7 @@ export async function verifyCommand(
 }
 
 /** Throws SeederError when something is wrong. */
-export function requireRight(folder: string, findings: readonly Finding[]): void {
+export function requireRight(folder: string, findings: readonly Verification[]): void {
   const wrong = findings.filter(({ result }) => result === 'wrong')
   if (wrong.length === 0) return
   throw new SeederError(`${folder} is not to be used: ${wrong.map(({ what }) => what).join(', ')}`, {
@@ -81,7 +81,7 @@ export function requireRight(folder: string, findings: readonly Finding[]): void
   })
 }
 
-function describeFindings(findings: readonly Finding[]): string {
+function describeFindings(findings: readonly Verification[]): string {
   return formatTable(
     ['what', 'result', 'found'],
     findings.map(({ what, result, found }) => [what, result, found]),

@@ -3,7 +3,7 @@ import * as Models from '@cyclonedx/cyclonedx-library/Models'
 import * as Serialize from '@cyclonedx/cyclonedx-library/Serialize'
 import * as Spec from '@cyclonedx/cyclonedx-library/Spec'
 import type { Material } from './materials.ts'
-import { type Subject, timeOf, uuidOf } from './subject.ts'
+import { type EvidenceSubject, timeOf, uuidOf } from './subject.ts'
 
 const { ComponentType, ExternalReferenceType, HashAlgorithm, LicenseAcknowledgement } = Enums
 
@@ -19,7 +19,7 @@ const TYPES = {
  * the same one.
  */
 export function cyclonedxDocument(
-  subject: Subject,
+  subject: EvidenceSubject,
   materials: readonly Material[],
   tool: { readonly name: string; readonly version: string },
 ): string {
@@ -49,7 +49,14 @@ export function cyclonedxDocument(
   return `${serializer.serialize(bom, { sortLists: true, space: 1 })}\n`
 }
 
-function imageComponent({ image, version, description, base, rawSha256, qcow2 }: Subject): Models.Component {
+function imageComponent({
+  image,
+  version,
+  description,
+  base,
+  rawSha256,
+  qcow2,
+}: EvidenceSubject): Models.Component {
   return new Models.Component(ComponentType.OperatingSystem, image, {
     bomRef: 'image',
     version,

@@ -42,7 +42,7 @@ export const inventorySchema = z.object({
   files: z.array(entrySchema),
 })
 
-export type Inventory = z.output<typeof inventorySchema>
+export type FileInventory = z.output<typeof inventorySchema>
 export type FileEntry = z.output<typeof entrySchema>
 
 /**
@@ -89,7 +89,7 @@ function absolute(path: string): string {
 }
 
 /** The inventory as text: one entry a line, so that two of them can be compared by any tool. */
-export function formatInventory({ files, ...head }: Inventory): string {
+export function formatInventory({ files, ...head }: FileInventory): string {
   const fields = Object.entries(head).map(
     ([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},\n`,
   )
@@ -97,6 +97,6 @@ export function formatInventory({ files, ...head }: Inventory): string {
 }
 
 /** Paths, without directories, that belong to nobody. */
-export function unownedOf({ files }: Pick<Inventory, 'files'>): string[] {
+export function unownedOf({ files }: Pick<FileInventory, 'files'>): string[] {
   return files.filter(({ type, owner }) => type !== 'directory' && owner == null).map(({ path }) => path)
 }

@@ -1,5 +1,5 @@
 import type { Material } from './materials.ts'
-import { type Subject, timeOf, uuidOf } from './subject.ts'
+import { type EvidenceSubject, timeOf, uuidOf } from './subject.ts'
 
 const IMAGE = 'SPDXRef-image'
 
@@ -8,7 +8,11 @@ const IMAGE = 'SPDXRef-image'
  * of the same disk have the same one.
  * @param tool the program that made it, as `NAME-VERSION`
  */
-export function spdxDocument(subject: Subject, materials: readonly Material[], tool: string): unknown {
+export function spdxDocument(
+  subject: EvidenceSubject,
+  materials: readonly Material[],
+  tool: string,
+): unknown {
   const references = new Map(materials.flatMap(({ licence }) => [...(licence?.references ?? [])]))
   return {
     spdxVersion: 'SPDX-2.3',
@@ -37,7 +41,7 @@ export function spdxDocument(subject: Subject, materials: readonly Material[], t
   }
 }
 
-function imagePackage({ image, version, description, rawSha256, qcow2 }: Subject): unknown {
+function imagePackage({ image, version, description, rawSha256, qcow2 }: EvidenceSubject): unknown {
   return {
     SPDXID: IMAGE,
     name: image,

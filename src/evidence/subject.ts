@@ -1,7 +1,7 @@
 import { stableUuid } from '../image/stable-uuid.ts'
 
 /** The finished image that a piece of evidence is about. Digests are SHA-256, hex. */
-export interface Subject {
+export interface EvidenceSubject {
   readonly image: string
   readonly version: string
   readonly description: string
@@ -13,11 +13,11 @@ export interface Subject {
 }
 
 /** The image's time, as bills of materials want it: the same for every build of the same lock. */
-export function timeOf({ epoch }: Subject): string {
+export function timeOf({ epoch }: EvidenceSubject): string {
   return new Date(epoch * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
 /** A UUID that only depends on the disk. */
-export function uuidOf({ rawSha256 }: Subject): string {
+export function uuidOf({ rawSha256 }: EvidenceSubject): string {
   return stableUuid(`${rawSha256} bill of materials`)
 }

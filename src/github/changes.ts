@@ -3,7 +3,7 @@ import type { GitHub } from './client.ts'
 import { placeOf, request, unlessGone } from './request.ts'
 
 /** Two states of a repository to be compared. */
-export type Comparison =
+export type CommitRange =
   | { readonly kind: 'pull-request'; readonly number: number; readonly base: string }
   | { readonly kind: 'push'; readonly before: string; readonly after: string }
 
@@ -22,7 +22,7 @@ const COMPARISON_FILES = 300
 /** What is changed between two states of a repository, as GitHub knows it. */
 export function gitHubChanges(
   github: GitHub,
-  comparison: Comparison,
+  comparison: CommitRange,
   { prefix, workflow }: Standpoint,
 ): Changes {
   return {
@@ -46,7 +46,7 @@ interface ChangedFiles {
   readonly complete: boolean
 }
 
-async function changedFiles(github: GitHub, comparison: Comparison): Promise<ChangedFiles> {
+async function changedFiles(github: GitHub, comparison: CommitRange): Promise<ChangedFiles> {
   const { octokit, repository } = github
   if (comparison.kind === 'pull-request') {
     const { number } = comparison

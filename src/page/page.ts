@@ -3,14 +3,14 @@ import { evidenceNames } from '../evidence/names.ts'
 import { SUMS_FILE } from '../release/format/sums.ts'
 import { formatBytes } from '../report/table.ts'
 import type { PageFacts } from './facts.ts'
-import { type Boot, bootOf } from './view/boot.ts'
-import { type Changes, changesOf } from './view/changes.ts'
+import { type BootCourse, bootOf } from './view/boot.ts'
+import { changesOf, type VersionChanges } from './view/changes.ts'
 import type { Answer } from './view/mark.ts'
 import { type Owner, packagesOf } from './view/packages.ts'
-import { type Proof, proofOf } from './view/proof.ts'
+import { type BootTest, bootTestOf } from './view/proof.ts'
 import { type Sizes, sizesOf } from './view/sizes.ts'
 import { shownTime } from './view/time.ts'
-import { type Trust, trustOf } from './view/trust.ts'
+import { type Origin, trustOf } from './view/trust.ts'
 
 /** Everything that a page shows, in the order in which it does. */
 export interface Page {
@@ -22,10 +22,10 @@ export interface Page {
   /** The questions of whoever decides about the image. */
   readonly answers: readonly Answer[]
   readonly identity: readonly Fact[]
-  readonly trust: Trust
-  readonly proof: Proof
-  readonly boot: Boot | undefined
-  readonly changes: Changes
+  readonly trust: Origin
+  readonly proof: BootTest
+  readonly boot: BootCourse | undefined
+  readonly changes: VersionChanges
   /** Undefined when the image's files are not known. */
   readonly sizes: Sizes | undefined
   readonly packages: readonly Owner[]
@@ -56,7 +56,7 @@ export function pageName({ image, version }: Pick<Manifest, 'image' | 'version'>
 /** What the page of an image shows. It depends on nothing else: not on the time, the machine or the folder. */
 export function pageOf(facts: PageFacts): Page {
   const { manifest, record, inventory } = facts.finished
-  const proof = proofOf(manifest, record)
+  const proof = bootTestOf(manifest, record)
   const trust = trustOf(facts, proof)
   const changes = changesOf(facts.comparison)
   return {

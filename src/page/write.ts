@@ -9,11 +9,11 @@ import { readText } from '../files/text-file.ts'
 import type { Finished } from '../release/format/build-record.ts'
 import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../release/format/sums.ts'
 import { formatTag, parseTag } from '../release/format/tag.ts'
-import type { Finding } from '../release/verify/finding.ts'
+import type { Verification } from '../release/verify/finding.ts'
 import { verifyFolder } from '../release/verify/verify-folder.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { readPageAssets } from './assets.ts'
-import type { Comparison, PageFacts } from './facts.ts'
+import type { OlderVersion, PageFacts } from './facts.ts'
 import { pageName, pageOf } from './page.ts'
 import { renderPage } from './render/document.ts'
 
@@ -22,7 +22,7 @@ export interface PageRequest {
   /** Of a build or a download, and what is in it. */
   readonly folder: string
   readonly finished: Finished
-  readonly comparison: Comparison | undefined
+  readonly comparison: OlderVersion | undefined
   /** The file with those who may sign; undefined when there is none to go by. */
   readonly allowedSigners: string | undefined
   /** Where the page goes; undefined for its own place in the folder. */
@@ -88,10 +88,10 @@ async function gatherFacts(
 
 /** Where the folder is on this machine is nobody's business, and another machine has to write the same page. */
 function withoutPaths(
-  findings: readonly Finding[],
+  findings: readonly Verification[],
   folder: string,
   allowedSigners: string | undefined,
-): Finding[] {
+): Verification[] {
   return findings.map((finding) => ({
     ...finding,
     found: [

@@ -17,7 +17,7 @@ import {
 } from './profile.ts'
 
 /** A certificate with its key as they are in the folder of a PKI, whole or not. */
-export interface Entry {
+export interface CertificateEntry {
   readonly name: string
   /** `unknown` for what holds no certificate of any kind. */
   readonly kind: KindName | 'ca' | 'unknown'
@@ -35,14 +35,14 @@ export interface Entry {
 }
 
 /** Everything in a PKI. Of the CAs there is always one entry each. */
-export interface Inventory {
-  readonly authorities: Readonly<Record<AuthorityName, Entry>>
+export interface PkiInventory {
+  readonly authorities: Readonly<Record<AuthorityName, CertificateEntry>>
   /** By name. */
-  readonly issued: readonly Entry[]
+  readonly issued: readonly CertificateEntry[]
 }
 
 /** Reads what is in the folder of a PKI; what is damaged is an entry that says so. */
-export async function readInventory(folder: string): Promise<Inventory> {
+export async function readInventory(folder: string): Promise<PkiInventory> {
   const [etcd, kubernetes, frontProxy] = await Promise.all([
     readAuthority(folder, 'etcd-ca'),
     readAuthority(folder, 'kubernetes-ca'),
@@ -56,7 +56,7 @@ export async function readInventory(folder: string): Promise<Inventory> {
 }
 
 /** All entries, the CAs first. */
-export function entriesOf({ authorities, issued }: Inventory): Entry[] {
+export function entriesOf({ authorities, issued }: PkiInventory): CertificateEntry[] {
   return [...authorityNames.map((name) => authorities[name]), ...issued]
 }
 
@@ -65,11 +65,11 @@ function byName(a: string, b: string): number {
   return a.localeCompare(b, 'en', { numeric: true })
 }
 
-async function readAuthority(root: string, name: AuthorityName): Promise<Entry> {
+async function readAuthority(root: string, name: AuthorityName): Promise<CertificateEntry> {
   return await readEntry(join(root, parts.authorities, name), name, { name, kind: 'ca', authority: name })
 }
 
-async function readIssued(root: string, name: string): Promise<Entry> {
+async function readIssued(root: string, name: string): Promise<CertificateEntry> {
   const folder = join(root, parts.issued, name)
   const kind = kindNames.find((one) =>
     ['crt', 'key'].some((ending) => existsSync(join(folder, `${profiles[one].file}.${ending}`))),
@@ -95,8 +95,8 @@ async function readIssued(root: string, name: string): Promise<Entry> {
 async function readEntry(
   folder: string,
   file: string,
-  who: Pick<Entry, 'name' | 'kind' | 'authority'>,
-): Promise<Entry> {
+  who: Pick<CertificateEntry, 'name' | 'kind' | 'authority'>,
+): Promise<CertificateEntry> {
   const certificateFile = join(folder, `${file}.crt`)
   const keyFile = join(folder, `${file}.key`)
   const certificate = await readPem(certificateFile, (text) => new X509Certificate(text))
@@ -153,7 +153,7 @@ export function publicKeyHash(certificate: X509Certificate): string {
  * The request that a certificate was made for, read from itself.
  * @returns undefined when it is not what is issued under this name today
  */
-export function requestOf({ name, kind, certificate }: Entry): Request | undefined {
+export function requestOf({ name, kind, certificate }: CertificateEntry): Request | undefined {
   if (certificate === undefined || kind === 'ca' || kind === 'unknown') return undefined
   const names = namesOf(certificate)
   const address = names.find((one) => isAddress(one) && one !== '127.0.0.1')

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { SeederError, UsageError } from '../report/error.ts'
 import { parts } from './folder.ts'
-import { type Entry, type Inventory, namesOf, readInventory, requestOf } from './inventory.ts'
+import { type CertificateEntry, namesOf, type PkiInventory, readInventory, requestOf } from './inventory.ts'
 import { requireOutlasting, type Terms, validity } from './lifetime.ts'
 import { type CertificatePlan, type KeyPair, makePair } from './openssl.ts'
 import { writePair } from './pair.ts'
@@ -57,7 +57,7 @@ export async function renew(place: Place, choice: Choice, terms: Terms): Promise
   })
 }
 
-function kept(entry: Entry, request: Request, inventory: Inventory, now: Date): Issued {
+function kept(entry: CertificateEntry, request: Request, inventory: PkiInventory, now: Date): Issued {
   const found = requestOf(entry)
   if (entry.certificate && (found === undefined || describe(found) !== describe(request))) {
     throw new UsageError(
@@ -91,7 +91,7 @@ function describeFound(certificate: X509Certificate): string {
   return `a certificate for ${[certificate.subject, ...namesOf(certificate)].join(', ')}`
 }
 
-function choose(inventory: Inventory, choice: Choice, now: Date): Entry[] {
+function choose(inventory: PkiInventory, choice: Choice, now: Date): CertificateEntry[] {
   if ('within' in choice) {
     return inventory.issued.filter(
       ({ certificate }) => certificate && expiresWithin(certificate, now, choice.within),
@@ -111,7 +111,7 @@ function choose(inventory: Inventory, choice: Choice, now: Date): Entry[] {
   })
 }
 
-function requestAgain(entry: Entry): Request {
+function requestAgain(entry: CertificateEntry): Request {
   const request = requestOf(entry)
   if (request) return request
   throw new SeederError(
@@ -124,7 +124,7 @@ function requestAgain(entry: Entry): Request {
   )
 }
 
-function requireSigner(request: Request, inventory: Inventory, terms: Terms): void {
+function requireSigner(request: Request, inventory: PkiInventory, terms: Terms): void {
   const { authority } = profiles[request.kind]
   requireOutlasting(authority, requireAuthority(authority, inventory, terms.now), terms)
 }

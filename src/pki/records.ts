@@ -4,7 +4,7 @@ import type { InitializedAuthority } from './init.ts'
 import type { Issued } from './issue.ts'
 import type { Exposure } from './permissions.ts'
 import { authorityNames, kindNames } from './profile.ts'
-import type { Finding } from './validity.ts'
+import type { CertificateFinding } from './validity.ts'
 
 // What the commands print for a program: where keys are, and never a key. Points in time are ISO 8601, in UTC.
 const time = z.iso.datetime()
@@ -97,7 +97,13 @@ export function issuedRecord(issued: Issued): z.output<typeof issuedSchema> {
   }
 }
 
-function findingRecord({ name, kind, facts, entry, problem }: Finding): z.output<typeof certificate> {
+function findingRecord({
+  name,
+  kind,
+  facts,
+  entry,
+  problem,
+}: CertificateFinding): z.output<typeof certificate> {
   return {
     ...{ name, kind, authority: entry.authority ?? null },
     subject: facts?.subject ?? null,
@@ -113,7 +119,7 @@ function findingRecord({ name, kind, facts, entry, problem }: Finding): z.output
 }
 
 export function listRecord(
-  findings: readonly Finding[],
+  findings: readonly CertificateFinding[],
   joinCaHash: string | undefined,
 ): z.output<typeof listedSchema> {
   return { certificates: findings.map(findingRecord), joinCaHash: joinCaHash ?? null }
@@ -121,7 +127,7 @@ export function listRecord(
 
 /** @param within in days, as requested */
 export function checkRecord(
-  findings: readonly Finding[],
+  findings: readonly CertificateFinding[],
   exposures: readonly Exposure[],
   within: number,
 ): z.output<typeof checkedSchema> {

@@ -1,9 +1,9 @@
-import { type Finding, shortDate } from './validity.ts'
+import { type CertificateFinding, shortDate } from './validity.ts'
 
 type Table = [header: string[], rows: string[][]]
 
 /** What is there: one row per certificate. */
-export function listTable(findings: readonly Finding[]): Table {
+export function listTable(findings: readonly CertificateFinding[]): Table {
   return [
     ['name', 'kind', 'CA', 'expires', 'folder'],
     findings.map(({ name, kind, facts, entry }) => [
@@ -17,7 +17,7 @@ export function listTable(findings: readonly Finding[]): Table {
 }
 
 /** How it is: one row per certificate. */
-export function checkTable(findings: readonly Finding[]): Table {
+export function checkTable(findings: readonly CertificateFinding[]): Table {
   return [
     ['name', 'subject', 'names', 'CA', 'expires', 'days left', 'state'],
     findings.map(({ name, kind, facts, entry, problem }) => [

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { SeederError } from '../report/error.ts'
-import { type Entry, type Inventory, namesOf, requestOf } from './inventory.ts'
+import { type CertificateEntry, namesOf, type PkiInventory, requestOf } from './inventory.ts'
 import type { AuthorityName } from './profile.ts'
 
 /** Milliseconds. */
@@ -22,7 +22,11 @@ export function expiresWithin(certificate: X509Certificate, now: Date, days: num
 }
 
 /** What makes a certificate useless, in words; undefined when it can be used now. */
-export function uselessness(entry: Entry, { authorities }: Inventory, now: Date): string | undefined {
+export function uselessness(
+  entry: CertificateEntry,
+  { authorities }: PkiInventory,
+  now: Date,
+): string | undefined {
   const { certificate, kind, authority, damage } = entry
   if (damage !== undefined || certificate === undefined || authority === undefined) return damage
   const issuer = authorities[authority].certificate
@@ -47,7 +51,7 @@ export function uselessness(entry: Entry, { authorities }: Inventory, now: Date)
  * The certificate of a CA that can be used.
  * @throws SeederError when it cannot
  */
-export function requireAuthority(name: AuthorityName, inventory: Inventory, now: Date): X509Certificate {
+export function requireAuthority(name: AuthorityName, inventory: PkiInventory, now: Date): X509Certificate {
   const entry = inventory.authorities[name]
   const problem = uselessness(entry, inventory, now)
   if (problem === undefined && entry.certificate) return entry.certificate
@@ -55,7 +59,7 @@ export function requireAuthority(name: AuthorityName, inventory: Inventory, now:
 }
 
 /** What to do about a CA that is not as it should be. */
-export function authorityFix({ exists, damage }: Entry): string {
+export function authorityFix({ exists, damage }: CertificateEntry): string {
   if (!exists) return 'restore it from a backup, or make a new one with: seeder pki init'
   return damage === undefined
     ? 'see "Replacing a CA" in docs/operations.md'
@@ -63,9 +67,9 @@ export function authorityFix({ exists, damage }: Entry): string {
 }
 
 /** A certificate, and what is to be said about it. */
-export interface Finding {
+export interface CertificateFinding {
   readonly name: string
-  readonly kind: Entry['kind']
+  readonly kind: CertificateEntry['kind']
   /** Null where there is no certificate to be read. */
   readonly facts: {
     readonly subject: string
@@ -75,13 +79,18 @@ export interface Finding {
     readonly notAfter: Date
     readonly daysLeft: number
   } | null
-  readonly entry: Entry
+  readonly entry: CertificateEntry
   /** Undefined when all is well. */
   readonly problem: string | undefined
 }
 
 /** Looks at one certificate; one that expires within this number of days is a problem. */
-export function judge(entry: Entry, inventory: Inventory, now: Date, within: number): Finding {
+export function judge(
+  entry: CertificateEntry,
+  inventory: PkiInventory,
+  now: Date,
+  within: number,
+): CertificateFinding {
   const { name, kind, certificate } = entry
   const left = certificate && daysLeft(certificate, now)
   const soon =

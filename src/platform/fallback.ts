@@ -1,4 +1,4 @@
-import { inboundFlows, type Source } from './flows.ts'
+import { type FlowSource, inboundFlows } from './flows.ts'
 import { closedForwardChain } from './forwarding.ts'
 import { inputHead, tableText } from './nftables.ts'
 import type { Platform, PortRange, RoleName } from './schema.ts'
@@ -42,7 +42,7 @@ export function fallbackFor(platform: Platform, roles: readonly RoleName[]): str
   ])
 }
 
-function originsOf(source: Source): string[] {
+function originsOf(source: FlowSource): string[] {
   if (source.kind === 'any') return ['']
   return source.kind === 'addresses' ? source.addresses.map((addresses) => `ip saddr ${addresses} `) : []
 }

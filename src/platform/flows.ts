@@ -3,7 +3,7 @@ import { roleRange } from './ranges.ts'
 import { asRole, type Flow, formatPort, type Platform, type RoleName } from './schema.ts'
 
 /** Where a flow comes from, as a machine that receives it can tell. */
-export type Source =
+export type FlowSource =
   | { kind: 'any'; name: string }
   /** Packets from these CIDRs or ranges (`10.0.0.1-10.0.0.50`), which do not overlap. */
   | { kind: 'addresses'; name: string; addresses: string[] }
@@ -13,7 +13,7 @@ export type Source =
 /** An enabled flow as the role it goes to has to let it in. */
 export interface InboundFlow extends Flow {
   name: string
-  sources: Source[]
+  sources: FlowSource[]
 }
 
 /**
@@ -51,7 +51,7 @@ export function openPorts(platform: Platform, roles: readonly string[]): Record<
 }
 
 /** What the word `from` means to a machine of role `to`. */
-export function sourceOf(platform: Platform, from: string, to: RoleName | undefined): Source {
+export function sourceOf(platform: Platform, from: string, to: RoleName | undefined): FlowSource {
   if (from === 'any') return { kind: 'any', name: from }
   if (from === 'pods') return { kind: 'pods', name: from, ...platform.cluster.pods }
   const role = asRole(from)
@@ -73,7 +73,7 @@ function roleAddresses(platform: Platform, from: RoleName, to: RoleName | undefi
 }
 
 /** A source's addresses as text: ranges, the pod network, or `any`. */
-export function sourceAddresses(source: Source): string {
+export function sourceAddresses(source: FlowSource): string {
   if (source.kind === 'any') return 'any'
   return source.kind === 'pods'
     ? `${source.cidr} on ${source.interface.join(', ')}`

@@ -1,10 +1,10 @@
-import type { InboundFlow, Source } from './flows.ts'
+import type { FlowSource, InboundFlow } from './flows.ts'
 import { asRole, formatPort } from './schema.ts'
 
 /** The rules that let a flow in from one of its sources; with a destination, only what is sent there. */
 export function rules(
   flow: Pick<InboundFlow, 'name' | 'protocols' | 'ports'> & { destination?: string },
-  source: Source,
+  source: FlowSource,
 ): string[] {
   // Pods and services have addresses of IPv4 only.
   const matches = protocolMatches(flow, source).filter(
@@ -15,13 +15,13 @@ export function rules(
   )
 }
 
-function rule(matches: readonly string[], flow: Pick<InboundFlow, 'name'>, source: Source): string {
+function rule(matches: readonly string[], flow: Pick<InboundFlow, 'name'>, source: FlowSource): string {
   const comment = `comment "${flow.name} from ${source.name}"`
   return [...matches, 'accept', comment].filter((part) => part !== '').join(' ')
 }
 
 /** Of the machines of a role only the peers speak VRRP, by the card that leads to them. */
-function originMatch(flow: Pick<InboundFlow, 'protocols'>, source: Source): string {
+function originMatch(flow: Pick<InboundFlow, 'protocols'>, source: FlowSource): string {
   if (!isVrrp(flow)) return sourceMatch(source)
   const origin = source.kind === 'addresses' && asRole(source.name) ? '' : sourceMatch(source)
   return [origin, 'ip saddr @vrrp_peers fib saddr . iif oif exists'].filter((part) => part !== '').join(' ')
@@ -33,7 +33,7 @@ export function isVrrp({ protocols }: Pick<InboundFlow, 'protocols'>): boolean {
 }
 
 /** The packets of a source. */
-export function sourceMatch(source: Source): string {
+export function sourceMatch(source: FlowSource): string {
   if (source.kind === 'any') return ''
   if (source.kind === 'pods') {
     return `iifname ${listOf(source.interface.map((name) => `"${name}"`))} ip saddr ${source.cidr}`
@@ -43,7 +43,7 @@ export function sourceMatch(source: Source): string {
 
 function protocolMatches(
   { protocols, ports = [] }: Pick<InboundFlow, 'protocols' | 'ports'>,
-  source: Source,
+  source: FlowSource,
 ): string[] {
   const protocol = protocols[0]
   if (protocol === 'all') return ['']
@@ -66,17 +66,17 @@ function listOf(values: readonly string[]): string {
 }
 
 /** A CIDR that stands in the flow itself; it needs no set. */
-export function isLiteral(source: Source): boolean {
+export function isLiteral(source: FlowSource): boolean {
   return source.name.includes('/')
 }
 
 /** Set names allow no hyphens and no word of nftables; role and zone names have no underscores, so no two of them meet. */
-export function setName(source: Source): string {
+export function setName(source: FlowSource): string {
   return `from_${source.name.replaceAll('-', '_')}`
 }
 
 /** Rules for what was sent to a port of this machine and has another destination by now. */
-export function rewrittenRules(flow: InboundFlow, source: Source): string[] {
+export function rewrittenRules(flow: InboundFlow, source: FlowSource): string[] {
   const { protocols, ports = [] } = flow
   const sent = protocols.filter((protocol) => protocol === 'tcp' || protocol === 'udp')
   if (sent.length === 0 && protocols[0] !== 'all') return []

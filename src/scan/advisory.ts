@@ -30,4 +30,4 @@ export const releaseSchema = z
   })
   .readonly()
 
-export type Release = z.output<typeof releaseSchema>
+export type DistributionRelease = z.output<typeof releaseSchema>

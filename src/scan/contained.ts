@@ -4,7 +4,7 @@ import { billSchema } from '../evidence/bill.ts'
 import { checkJson, whyNot } from '../files/json.ts'
 import { SeederError } from '../report/error.ts'
 import { oneLine } from '../report/printable.ts'
-import type { Release } from './advisory.ts'
+import type { DistributionRelease } from './advisory.ts'
 
 /** A source package that something in an image was built from. */
 export interface SourcePackage {
@@ -14,7 +14,7 @@ export interface SourcePackage {
 
 /** What an image contains, as its bill of materials says. */
 export interface Contained {
-  readonly release: Release
+  readonly release: DistributionRelease
   /** The distribution's source packages, each once. */
   readonly sources: readonly SourcePackage[]
   /** Packages of other archives, and upstream tarballs: `NAME VERSION`. */
@@ -24,7 +24,7 @@ export interface Contained {
 /** Reads a CycloneDX bill of materials of ours, as JSON has it; `file` is for errors. Throws SeederError. */
 export function readContained(bill: unknown, file: string): Contained {
   const parsed = readBill(bill, file)
-  let release: Release | undefined
+  let release: DistributionRelease | undefined
   const sources = new Map<string, SourcePackage>()
   const others: string[] = []
   for (const { 'bom-ref': id, name, version, purl, properties } of parsed.components) {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Advisory, Release } from './advisory.ts'
+import type { Advisory, DistributionRelease } from './advisory.ts'
 
 /** Source package → vulnerability → what is known of it, by release. The rest of the feed is not looked at. */
 export const debianTrackerSchema = z.record(
@@ -24,7 +24,7 @@ export const debianTrackerSchema = z.record(
 /** Reads Debian's own feed. `0` as the version that mends it is how it says that a release never had it. */
 export function readDebianTracker(
   feed: z.output<typeof debianTrackerSchema>,
-  { suite }: Release,
+  { suite }: DistributionRelease,
 ): Advisory[] {
   return Object.entries(feed).flatMap(([source, vulnerabilities]) =>
     Object.entries(vulnerabilities).flatMap(([id, { releases }]) => {

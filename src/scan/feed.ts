@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { SeederError } from '../report/error.ts'
-import type { Advisory, Release } from './advisory.ts'
+import type { Advisory, DistributionRelease } from './advisory.ts'
 import { debianTrackerSchema, readDebianTracker } from './debian-tracker.ts'
 import { downloadSchema, newestDate, readDownload } from './download.ts'
 import { osvSchema, readOsv } from './osv.ts'
@@ -19,7 +19,7 @@ export type Feed = z.output<typeof feedSchema>
 
 /** What feeds know of one release. */
 export interface Feeds {
-  readonly release: Release
+  readonly release: DistributionRelease
   readonly feeds: readonly Feed[]
   readonly advisories: readonly Advisory[]
 }
@@ -29,7 +29,7 @@ export interface Feeds {
  * each line, or a folder of such files). Nothing of another release is kept: a whole tracker is large.
  * @throws UsageError when one cannot be read, SeederError for what is neither
  */
-export async function readFeeds(paths: readonly string[], release: Release): Promise<Feeds> {
+export async function readFeeds(paths: readonly string[], release: DistributionRelease): Promise<Feeds> {
   const feeds: Feed[] = []
   const advisories: Advisory[] = []
   for (const path of paths) {
@@ -49,7 +49,7 @@ export async function readFeeds(paths: readonly string[], release: Release): Pro
 
 function advisoriesOf(
   documents: readonly unknown[],
-  release: Release,
+  release: DistributionRelease,
 ): (Pick<Feed, 'kind' | 'date'> & { found: Advisory[] }) | undefined {
   const osv = z.array(osvSchema).safeParse(documents)
   if (osv.success && documents.length > 0) {

@@ -1,5 +1,5 @@
 import { code, folded, plain, table } from '../report/markdown.ts'
-import { type Changes, type Known, keyOf, type Scanned } from './known.ts'
+import { type Known, keyOf, type Scanned, type VulnerabilityChanges } from './known.ts'
 import type { Vulnerability } from './scan.ts'
 import {
   describeBriefly,
@@ -38,7 +38,7 @@ export function describeShortly(known: Known): string {
   return known.isScanned ? plain(describeBriefly(known.now.counts)) : 'not scanned'
 }
 
-function compared({ before, gone, stayed, came }: Changes, against: string): string {
+function compared({ before, gone, stayed, came }: VulnerabilityChanges, against: string): string {
   const line = `The ${against} one has ${before.total}: ${gone.length} went away, ${stayed.length} stayed, ${came.length === 0 ? 'none came' : `**${came.length} came**`}.`
   return [line, ...section('Came', came, true), ...section('Went away', gone)].join('\n\n')
 }

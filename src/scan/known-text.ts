@@ -1,5 +1,5 @@
 import { formatTable } from '../report/table.ts'
-import type { Changes, Known } from './known.ts'
+import type { Known, VulnerabilityChanges } from './known.ts'
 import type { ScanResult, Vulnerability } from './scan.ts'
 import { describeCounts, describeDownload, describeStale, describeUrgencies } from './summary.ts'
 
@@ -29,7 +29,7 @@ export function knownText(known: Known, before: string, after: string): string {
   ].join('\n\n')
 }
 
-function changesText({ before, gone, stayed, came }: Changes, name: string): string[] {
+function changesText({ before, gone, stayed, came }: VulnerabilityChanges, name: string): string[] {
   return [
     `known vulnerabilities of ${name}: ${before.total}; ${gone.length} went away, ${stayed.length} stayed, ${came.length} came`,
     ...section('vulnerabilities that came', came),

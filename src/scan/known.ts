@@ -23,7 +23,7 @@ export const changesSchema = z
   })
   .readonly()
 
-export type Changes = z.output<typeof changesSchema>
+export type VulnerabilityChanges = z.output<typeof changesSchema>
 
 /** What is known of an image, beside an older one where there is one; or why nothing is known. */
 export const knownSchema = z.discriminatedUnion('isScanned', [
@@ -79,7 +79,7 @@ export function lookUp(
 export function changesOf(
   before: readonly Vulnerability[],
   after: readonly Vulnerability[],
-): Omit<Changes, 'before'> {
+): Omit<VulnerabilityChanges, 'before'> {
   const [old, now] = [new Set(before.map(keyOf)), new Set(after.map(keyOf))]
   return {
     gone: before.filter((one) => !now.has(keyOf(one))),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Advisory, Release } from './advisory.ts'
+import type { Advisory, DistributionRelease } from './advisory.ts'
 
 /** One vulnerability in OSV's form, as far as it is looked at. */
 export const osvSchema = z.object({
@@ -32,7 +32,7 @@ const ECOSYSTEMS: Readonly<Record<string, string>> = { trixie: 'Debian:13', reso
 /** Reads OSV's vulnerabilities. Throws nothing: what is about another release is left out. */
 export function readOsv(
   vulnerabilities: readonly z.output<typeof osvSchema>[],
-  { suite }: Release,
+  { suite }: DistributionRelease,
 ): Advisory[] {
   const ecosystem = ECOSYSTEMS[suite]
   if (ecosystem === undefined) return []

@@ -4,7 +4,7 @@ import { buildCommand } from '../../commands/build.ts'
 import { readFinishedFolder } from '../../release/format/build-record.ts'
 import { uploadImage } from '../artifact.ts'
 import type { InputsOf } from '../input-schemas.ts'
-import { folderOf, gitHubOf, type Outcome, type Step } from '../step.ts'
+import { folderOf, gitHubOf, type Step, type StepOutcome } from '../step.ts'
 import { describeStory } from '../summary.ts'
 import { compareWithPromoted } from './comparison.ts'
 
@@ -12,7 +12,7 @@ import { compareWithPromoted } from './comparison.ts'
  * `command: build`: builds an image and, with `artifact`, uploads the qcow2 file. What may become a release is made without
  * the layers of a cache; only a pull request gets those.
  */
-export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<Outcome> {
+export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<StepOutcome> {
   const out = folderOf(step, inputs)
   const { image, base, line } = inputs
   const cache = inputs.cache ?? step.env.GITHUB_EVENT_NAME === 'pull_request'

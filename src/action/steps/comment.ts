@@ -12,10 +12,10 @@ import {
   commentEntrySchema,
   describePullRequest,
 } from '../pull-comment.ts'
-import { folderOf, gitHubOf, type Outcome, runUrl, type Step } from '../step.ts'
+import { folderOf, gitHubOf, runUrl, type Step, type StepOutcome } from '../step.ts'
 
 /** `command: comment`: the one comment of a pull request, from what the jobs that built its images have left. */
-export async function commentStep(inputs: InputsOf<'comment'>, step: Step): Promise<Outcome> {
+export async function commentStep(inputs: InputsOf<'comment'>, step: Step): Promise<StepOutcome> {
   const event = await readEvent(step.env)
   if (event.kind !== 'pull-request') {
     throw new UsageError(

@@ -7,7 +7,7 @@ import { describeError } from '../../report/error.ts'
 import type { Step } from '../step.ts'
 
 /** A finished image beside the promoted one, where there is one. */
-export interface Comparison {
+export interface PromotedComparison {
   readonly promoted: Finished | undefined
   /** With what its packages say of their changes. */
   readonly difference: Awaited<ReturnType<typeof compareFinished>> | undefined
@@ -18,7 +18,7 @@ export async function compareWithPromoted(
   finished: Finished,
   github: () => GitHub,
   step: Step,
-): Promise<Comparison> {
+): Promise<PromotedComparison> {
   try {
     const { releases } = github()
     const release = standings(await releases.list()).get(finished.manifest.image)?.promoted

@@ -1,11 +1,11 @@
 import { confirmCommand } from '../../commands/confirm.ts'
 import { formatTag } from '../../release/format/tag.ts'
 import type { InputsOf } from '../input-schemas.ts'
-import type { Outcome, Step } from '../step.ts'
+import type { Step, StepOutcome } from '../step.ts'
 import { describeStory } from '../summary.ts'
 
 /** `command: confirm`: signs that a second build, of which it gets no more than two digests, has the disk of a release. */
-export async function confirmStep(inputs: InputsOf<'confirm'>, step: Step): Promise<Outcome> {
+export async function confirmStep(inputs: InputsOf<'confirm'>, step: Step): Promise<StepOutcome> {
   const { tag, digest: disk, 'lock-digest': lock, 'signing-key': key, repository } = inputs
   const { url, builder, rawSha256, changed } = await confirmCommand(
     { tag: formatTag(tag), build: { disk, lock }, repository },

@@ -1,10 +1,10 @@
 import { deployCommand } from '../../commands/deploy.ts'
 import type { InputsOf } from '../input-schemas.ts'
-import type { Outcome, Step } from '../step.ts'
+import type { Step, StepOutcome } from '../step.ts'
 import { describeStory } from '../summary.ts'
 
 /** `command: deploy`: on a Proxmox VE host, makes a template of a release. */
-export async function deployStep(inputs: InputsOf<'deploy'>, step: Step): Promise<Outcome> {
+export async function deployStep(inputs: InputsOf<'deploy'>, step: Step): Promise<StepOutcome> {
   const { image = inputs.tag?.image ?? '', tag, version, storage, repository } = inputs
   const dryRun = inputs['dry-run'] ?? false
   const which = version ?? tag?.version ?? 'promoted'

@@ -2,10 +2,10 @@ import { lockCommand } from '../../commands/lock.ts'
 import { lockDigest } from '../../image/lock.ts'
 import { code, plain } from '../../report/markdown.ts'
 import type { InputsOf } from '../input-schemas.ts'
-import type { Outcome, Step } from '../step.ts'
+import type { Step, StepOutcome } from '../step.ts'
 
 /** `command: lock`: writes the lock; committing it is the workflow's business. */
-export async function lockStep(inputs: InputsOf<'lock'>, step: Step): Promise<Outcome> {
+export async function lockStep(inputs: InputsOf<'lock'>, step: Step): Promise<StepOutcome> {
   const { lock, changes } = await lockCommand(inputs, step.context)
   const list = changes.map((change) => `- ${plain(change)}`).join('\n')
   return {

@@ -4,10 +4,10 @@ import { gitHubChanges } from '../../github/changes.ts'
 import { matrixOf } from '../../image/affected.ts'
 import { readEvent } from '../event.ts'
 import type { InputsOf } from '../input-schemas.ts'
-import { gitHubOf, type Outcome, type Step, workspaceOf } from '../step.ts'
+import { gitHubOf, type Step, type StepOutcome, workspaceOf } from '../step.ts'
 
 /** `command: plan`: which images this event is about, as the matrix of a job. */
-export async function planStep(inputs: InputsOf<'plan'>, step: Step): Promise<Outcome> {
+export async function planStep(inputs: InputsOf<'plan'>, step: Step): Promise<StepOutcome> {
   const plan = await planCommand(await requestOf(inputs, step), step.context)
   step.context.progress().note(describePlan(plan))
   for (const image of plan.unlocked) {

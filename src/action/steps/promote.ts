@@ -1,14 +1,14 @@
 import { promoteCommand } from '../../commands/promote.ts'
 import { formatTag, parseTag } from '../../release/format/tag.ts'
 import type { InputsOf } from '../input-schemas.ts'
-import type { Outcome, Step } from '../step.ts'
+import type { Step, StepOutcome } from '../step.ts'
 import { describeStory } from '../summary.ts'
 
 /** `command: promote` and `command: demote`: which version of an image is to be deployed. */
 export async function promoteStep(
   inputs: InputsOf<'promote'> | InputsOf<'demote'>,
   step: Step,
-): Promise<Outcome> {
+): Promise<StepOutcome> {
   const demote = inputs.command === 'demote'
   const { url, changed, promoted, signer } = await promoteCommand(
     {

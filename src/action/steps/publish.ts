@@ -5,7 +5,7 @@ import { readFinishedFolder } from '../../release/format/build-record.ts'
 import { formatTag, requireTag } from '../../release/format/tag.ts'
 import { expectedBuild, takeOver } from '../handover.ts'
 import type { InputsOf } from '../input-schemas.ts'
-import { folderOf, type Outcome, type Step } from '../step.ts'
+import { folderOf, type Step, type StepOutcome } from '../step.ts'
 import { describeStory } from '../summary.ts'
 
 /** With `artifact` the build is fetched from the artifacts of the run first. Throws as `takeOver`. */
@@ -21,7 +21,7 @@ export async function takeFromOtherJob(inputs: InputsOf<'publish'>, step: Step):
 }
 
 /** `command: publish`: makes a tested build the candidate of its image. */
-export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Promise<Outcome> {
+export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Promise<StepOutcome> {
   const { unsigned, repository, bundle } = inputs
   const folder = folderOf(step, inputs)
   const key = inputs['signing-key']

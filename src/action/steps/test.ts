@@ -1,6 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
-import { type Proof, proofFolder } from '../../boot-test/test-process.ts'
+import { type FinishedTest, testFolder } from '../../boot-test/test-process.ts'
 import { readOutput } from '../../build/output.ts'
 import { testCommand } from '../../commands/test.ts'
 import { writePage } from '../../page/write.ts'
@@ -8,26 +8,26 @@ import { type Finished, readFinishedFolder } from '../../release/format/build-re
 import { type TestRecord, tallyOf, testRecordSchema } from '../../release/format/test-record.ts'
 import { findAllowedSigners } from '../../release/signature/signers.ts'
 import { SeederError } from '../../report/error.ts'
-import { type Artifact, uploadFile, uploadFiles, uploadImage } from '../artifact.ts'
+import { uploadFile, uploadFiles, uploadImage, type WorkflowArtifact } from '../artifact.ts'
 import { readEvent } from '../event.ts'
 import { handOverBundle } from '../handover.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import { type CommentEntry, commentName } from '../pull-comment.ts'
-import { folderOf, gitHubOf, type Outcome, runUrl, type Step } from '../step.ts'
+import { folderOf, gitHubOf, runUrl, type Step, type StepOutcome } from '../step.ts'
 import { describeStory } from '../summary.ts'
-import { type Comparison, compareWithPromoted } from './comparison.ts'
+import { compareWithPromoted, type PromotedComparison } from './comparison.ts'
 import { knownVulnerabilities } from './vulnerabilities.ts'
 
 /**
  * `command: test`: proves an image or, of several, that they work together, and writes the page of an image. With
  * `artifact` it uploads the files of the image, what was found, and what the comment of a pull request needs. Undefined in the process that does the proving.
  */
-export async function testStep(inputs: InputsOf<'test'>, step: Step): Promise<Outcome | undefined> {
+export async function testStep(inputs: InputsOf<'test'>, step: Step): Promise<StepOutcome | undefined> {
   const folders = inputs.directory?.map((one) => folderOf(step, { directory: [one] })) ?? [
     folderOf(step, inputs),
   ]
   // Feeds that cannot be read are told before minutes of proof, and not in the copy of this program that does the proving.
-  if (inputs['vulnerability-feed'] !== undefined && proofFolder() === undefined) {
+  if (inputs['vulnerability-feed'] !== undefined && testFolder() === undefined) {
     const unsaid = { warn: () => {} }
     await knownVulnerabilities(await readFinishedFolder(folders[0] ?? ''), undefined, inputs, unsaid)
   }
@@ -40,10 +40,10 @@ export async function testStep(inputs: InputsOf<'test'>, step: Step): Promise<Ou
 /** What comes of the proof of one image in `folder`. Throws SeederError when its files changed meanwhile. */
 export async function tellOfImage(
   folder: string,
-  proof: Proof,
+  proof: FinishedTest,
   inputs: Omit<InputsOf<'test'>, 'command'>,
   step: Step,
-): Promise<Outcome> {
+): Promise<StepOutcome> {
   const record = testRecordSchema.parse(proof.report)
   const { manifest, damaged } = await readOutput(folder)
   if (damaged.length > 0) {
@@ -58,7 +58,7 @@ export async function tellOfImage(
   const settings = { env: step.env, retentionDays: inputs['retention-days'] }
   const temporary = step.env.RUNNER_TEMP || dirname(folder)
   const page = await pageOf(folder, finished, difference, step)
-  let artifact: Artifact | undefined
+  let artifact: WorkflowArtifact | undefined
   if (inputs.artifact) {
     await uploadFiles(`${image}-${version}`, folder, await smallFiles(folder, proof), settings)
     // What failed is not offered to anybody as an image.
@@ -69,7 +69,7 @@ export async function tellOfImage(
         await handOverBundle(folder, manifest, temporary, settings, step.context)
       }
     }
-    const address = ({ id }: Artifact) => `${runUrl(step)}/artifacts/${id}`
+    const address = ({ id }: WorkflowArtifact) => `${runUrl(step)}/artifacts/${id}`
     await leaveForComment({
       ...{ schema: 1, manifest, record, artifact: artifact ? address(artifact) : null },
       page: address(await uploadFile(page, settings)),
@@ -104,7 +104,7 @@ export async function tellOfImage(
 async function pageOf(
   folder: string,
   finished: Finished,
-  difference: Comparison['difference'],
+  difference: PromotedComparison['difference'],
   { context }: Step,
 ): Promise<string> {
   return writePage({
@@ -114,7 +114,7 @@ async function pageOf(
   })
 }
 
-function tellOfSeveral({ report }: Proof): Outcome {
+function tellOfSeveral({ report }: FinishedTest): StepOutcome {
   if (!('images' in report)) throw new SeederError('the proof of several images left the report of one')
   const names = report.images.map(({ image, version }) => `${image} ${version ?? ''}`.trimEnd()).join(', ')
   const record = testRecordSchema.parse({
@@ -143,7 +143,7 @@ function failuresOf(names: string, record: TestRecord): string[] {
 }
 
 /** Everything of a build but the image itself, and what the proof left. */
-async function smallFiles(folder: string, { reportFile, logs }: Proof): Promise<string[]> {
+async function smallFiles(folder: string, { reportFile, logs }: FinishedTest): Promise<string[]> {
   const files = (await readdir(folder, { withFileTypes: true }))
     .filter((entry) => entry.isFile() && !entry.name.endsWith('.qcow2'))
     .map(({ name }) => name)

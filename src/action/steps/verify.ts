@@ -1,10 +1,10 @@
 import { verifyCommand } from '../../commands/verify.ts'
 import { plain, table } from '../../report/markdown.ts'
 import type { InputsOf } from '../input-schemas.ts'
-import { folderOf, type Outcome, type Step } from '../step.ts'
+import { folderOf, type Step, type StepOutcome } from '../step.ts'
 
 /** `command: verify`: whether the files of a build or a download are what they say, and who signed them. */
-export async function verifyStep(inputs: InputsOf<'verify'>, step: Step): Promise<Outcome> {
+export async function verifyStep(inputs: InputsOf<'verify'>, step: Step): Promise<StepOutcome> {
   const folder = folderOf(step, inputs)
   const { 'allowed-signers': allowedSigners, 'allow-unsigned': allowUnsigned } = inputs
   const findings = await verifyCommand(

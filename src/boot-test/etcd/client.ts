@@ -2,7 +2,7 @@ import { Agent, request } from 'node:https'
 import { z } from 'zod'
 import { jsonOf } from '../../files/json.ts'
 import { SeederError } from '../../report/error.ts'
-import type { KeyPair } from '../certificates.ts'
+import type { TestKeyPair } from '../certificates.ts'
 
 /** The port members answer their clients on, and the one they answer each other on. */
 export const clientPort = 2379
@@ -12,11 +12,11 @@ export const peerPort = 2380
 export interface Credentials {
   readonly from: string
   readonly ca: string
-  readonly pair: KeyPair | undefined
+  readonly pair: TestKeyPair | undefined
 }
 
 /** A member as the cluster lists it. */
-export interface ListedMember {
+export interface EtcdMember {
   /** Decimal, as the API gives it. */
   readonly id: string
   /** Empty until it was started. */
@@ -101,7 +101,7 @@ export class EtcdClient {
     }
   }
 
-  async members(member: string, timeoutMs: number): Promise<ListedMember[]> {
+  async members(member: string, timeoutMs: number): Promise<EtcdMember[]> {
     const answer = membersAnswer.parse(await this.call(member, '/v3/cluster/member/list', {}, timeoutMs))
     return answer.members.map(({ ID, name, isLearner }) => ({ id: ID, name, learner: isLearner }))
   }

@@ -1,7 +1,7 @@
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { VendorFile } from '../../guest/vendor-data.ts'
-import type { Authority, KeyPair, Subject } from '../certificates.ts'
-import { addressIn, type Peer, type Seat } from '../site.ts'
-import type { NodeValues } from '../test-bed.ts'
+import type { CertificateRequest, TestAuthority, TestKeyPair } from '../certificates.ts'
+import { addressIn, type MachineSpec, type Peer } from '../site.ts'
 
 /** The label of the data disk, which one of the clones has. */
 export const dataLabel = 'etcd-data'
@@ -9,7 +9,7 @@ export const dataLabel = 'etcd-data'
 export const token = 'proof-1'
 
 /** A member's name and the address the others know it by. */
-export function memberOf(seat: Seat): Peer {
+export function memberOf(seat: MachineSpec): Peer {
   return { name: seat.hostname, address: addressIn(seat, seat.nics[0]?.zone ?? '') }
 }
 
@@ -39,7 +39,7 @@ export function printedMembers(output: string): string | undefined {
 }
 
 /** What a member's certificate has to say: its name, its address, and that it serves and asks. */
-export function memberSubject({ name, address }: Peer): Subject {
+export function memberSubject({ name, address }: Peer): CertificateRequest {
   return {
     commonName: name,
     dnsNames: [name, 'localhost'],
@@ -49,7 +49,7 @@ export function memberSubject({ name, address }: Peer): Subject {
 }
 
 /** The files that a member gets beside node.env. */
-export function memberFiles(authority: Authority, pair: KeyPair): VendorFile[] {
+export function memberFiles(authority: TestAuthority, pair: TestKeyPair): VendorFile[] {
   return [
     { path: '/etc/seeder/trust/etcd-ca.crt', permissions: '0644', content: authority.cert },
     { path: '/etc/seeder/tls/etcd.crt', permissions: '0644', content: pair.cert },

@@ -1,7 +1,7 @@
 import { nftablesFor } from '../../platform/nftables.ts'
 import type { AllowedLine } from '../../vm/console-failures.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
-import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
+import type { Contract, Observations, TestOutcome, TestRun } from '../contract.ts'
 import { checkUndrifted, driftChecks } from '../drift-checks.ts'
 import {
   awaitFirstBoot,
@@ -25,9 +25,9 @@ import { loseLeader, replaceLost, rollOver } from './replacement.ts'
 import {
   bootMember,
   buildCluster,
+  type ClusterMember,
   type ClusterStage,
   cast,
-  type Member,
   peersOf,
   strikeCluster,
 } from './test-bed.ts'
@@ -62,7 +62,7 @@ const roleChecks = [
 ] as const satisfies readonly CheckPlan[]
 
 const plan = [...imageChecks, ...driftChecks, ...roleChecks]
-export type ContractCheck = (typeof plan)[number]['name']
+export type EtcdCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
@@ -70,18 +70,18 @@ const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
 }
 
 /** A cluster of three that loses its leader, refuses a second cluster, and is replaced member by member. */
-export const etcdContract: Contract = { checks: plan, prove }
+export const etcdContract: Contract = { checks: plan, run: prove }
 
-async function prove(proof: Proof): Promise<ProofOutcome> {
+async function prove(proof: TestRun): Promise<TestOutcome> {
   const stage = await buildCluster(proof)
-  const scene = { clones: stage.clones, strike: () => strikeCluster(stage), provoked }
-  return playImage<ContractCheck>(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen))
+  const scene = { clones: stage.clones, tearDown: () => strikeCluster(stage), provoked }
+  return playImage<EtcdCheck>(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen))
 }
 
 async function scenario(
-  proof: Proof,
+  proof: TestRun,
   stage: ClusterStage,
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<EtcdCheck>,
   seen: Observations,
 ): Promise<void> {
   const { progress, candidate } = proof
@@ -101,7 +101,7 @@ async function scenario(
   )
 
   progress.phase(`the leader is lost and replaced; ${stray.name} is given bad values meanwhile`)
-  let members: readonly Member[] = founders
+  let members: readonly ClusterMember[] = founders
   await together(
     (async () => {
       members = await loseAndReplace(checks, stage, image, founders, seen)
@@ -121,12 +121,12 @@ async function scenario(
 
 /** Three clones boot at once, one of them with a disk for its data. */
 async function found(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<EtcdCheck>,
   stage: ClusterStage,
   image: string,
   seen: Observations,
   timeoutMs: number,
-): Promise<Member[]> {
+): Promise<ClusterMember[]> {
   const peers = peersOf(stage, cast.founders)
   const founders = await Promise.all(
     cast.founders.map((name, at) => bootMember(stage, image, name, founderValues(peers, at === 0))),
@@ -150,10 +150,10 @@ async function found(
 }
 
 async function examine(
-  checks: Recorder<ContractCheck>,
-  proof: Proof,
+  checks: Recorder<EtcdCheck>,
+  proof: TestRun,
   stage: ClusterStage,
-  founders: readonly Member[],
+  founders: readonly ClusterMember[],
   seen: Observations,
 ): Promise<void> {
   const [first] = founders
@@ -172,10 +172,10 @@ async function examine(
 }
 
 async function checkStray(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<EtcdCheck>,
   stage: ClusterStage,
-  stray: Member,
-  founders: readonly Member[],
+  stray: ClusterMember,
+  founders: readonly ClusterMember[],
   timeoutMs: number,
 ): Promise<void> {
   await checks.run('no-second-cluster', async () => {
@@ -189,21 +189,21 @@ async function checkStray(
 }
 
 async function loseAndReplace(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<EtcdCheck>,
   stage: ClusterStage,
   image: string,
-  founders: readonly Member[],
+  founders: readonly ClusterMember[],
   seen: Observations,
-): Promise<Member[]> {
-  let lost: Member | undefined
-  let left: Member[] = []
+): Promise<ClusterMember[]> {
+  let lost: ClusterMember | undefined
+  let left: ClusterMember[] = []
   await checks.require('leader-lost', async () => {
     const found = await loseLeader(stage, founders, seen.measured)
     lost = found.lost
     left = found.left
     return found.seen
   })
-  let members: Member[] = []
+  let members: ClusterMember[] = []
   await checks.require('replacement', async () => {
     expect(lost !== undefined, 'no leader was lost')
     members = await replaceLost(stage, image, lost, left, cast.replacement)
@@ -214,15 +214,15 @@ async function loseAndReplace(
 }
 
 async function replaceAll(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<EtcdCheck>,
   stage: ClusterStage,
   image: string,
-  old: readonly Member[],
+  old: readonly ClusterMember[],
   seen: Observations,
 ): Promise<void> {
   const began = performance.now()
   const { writer } = stage
-  let members: readonly Member[] = []
+  let members: readonly ClusterMember[] = []
   let shutDowns: readonly Promise<number>[] = []
   await checks.require('rolling', async () => {
     const rolled = await rollOver(stage, image, old, cast.successors)

@@ -9,9 +9,9 @@ import { checkProbes, portsOf, probesOf } from '../port-matrix.ts'
 import { get } from '../probe.ts'
 import { clientPort, EtcdClient, peerPort } from './client.ts'
 import { dataLabel } from './configuration.ts'
-import type { ContractCheck } from './contract.ts'
+import type { EtcdCheck } from './contract.ts'
 import { operate, patienceMs } from './membership.ts'
-import type { ClusterStage, Member } from './test-bed.ts'
+import type { ClusterMember, ClusterStage } from './test-bed.ts'
 
 const serving = { tcp: [22, clientPort, peerPort], udp: [] }
 // What a server says to a client that shows no certificate, or one it does not know: TLS's alert, or an end.
@@ -20,9 +20,9 @@ const snapshotStatus = z.object({ revision: z.number(), totalKey: z.number(), to
 
 /** Asks one member of a cluster that serves for everything its role promises. */
 export async function checkMember(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<EtcdCheck>,
   stage: ClusterStage,
-  member: Member,
+  member: ClusterMember,
 ): Promise<void> {
   const { platform, site } = stage
   const { clone, seat } = member
@@ -35,7 +35,7 @@ export async function checkMember(
   await checks.run('idempotent', () => checkIdempotent(member))
 }
 
-async function checkStrangers(stage: ClusterStage, member: Member): Promise<string> {
+async function checkStrangers(stage: ClusterStage, member: ClusterMember): Promise<string> {
   const { authority, foreign, clientAddress: from } = stage
   const unknown = await foreign.issue('unknown', { commonName: 'proof', usages: ['clientAuth'] })
   const clients = {
@@ -61,7 +61,7 @@ async function checkStrangers(stage: ClusterStage, member: Member): Promise<stri
   return `${Object.keys(clients).join(' and ')}: turned away, as a peer too; with the right one ${members.length} members are listed`
 }
 
-async function checkHealth(member: Member): Promise<string> {
+async function checkHealth(member: ClusterMember): Promise<string> {
   const health = (await operate(member, 'health')).trim()
   parseJson(health, z.record(z.string(), z.unknown()))
   const members = await operate(member, 'members')
@@ -69,7 +69,7 @@ async function checkHealth(member: Member): Promise<string> {
   return health
 }
 
-async function checkDataDisk({ clone }: Member): Promise<string> {
+async function checkDataDisk({ clone }: ClusterMember): Promise<string> {
   const mounted = await clone.agent.shell(
     'findmnt --noheadings --raw --output SOURCE,LABEL,FSTYPE --target /var/lib/etcd/data && findmnt --noheadings --output SOURCE /',
   )
@@ -80,7 +80,7 @@ async function checkDataDisk({ clone }: Member): Promise<string> {
   return `${device}, ${fileSystem}, found by its label ${label}`
 }
 
-async function checkSnapshot(stage: ClusterStage, member: Member): Promise<string> {
+async function checkSnapshot(stage: ClusterStage, member: ClusterMember): Promise<string> {
   const before = await stage.client.status(member.address, patienceMs)
   await operate(member, 'snapshot')
   const { agent } = member.clone
@@ -100,7 +100,7 @@ async function checkSnapshot(stage: ClusterStage, member: Member): Promise<strin
   return `${newest.split('/').at(-1)}: revision ${status.revision}, ${status.totalKey} keys; the timer is active`
 }
 
-async function checkIdempotent({ clone }: Member): Promise<string> {
+async function checkIdempotent({ clone }: ClusterMember): Promise<string> {
   const { agent } = clone
   const state = async () => {
     const process = await agent.shell('systemctl show --property=MainPID --value etcd.service')

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError } from '../../report/error.ts'
 import { expect } from '../checks.ts'
-import type { ListedMember, MemberStatus } from './client.ts'
-import type { ClusterStage, Member } from './test-bed.ts'
+import type { EtcdMember, MemberStatus } from './client.ts'
+import type { ClusterMember, ClusterStage } from './test-bed.ts'
 
 // One question; emulated members that share two cores with a booting clone take their time.
 export const patienceMs = 8000
@@ -14,7 +14,7 @@ const commandMs = 330_000
  * Runs the operator's command on a member, as `qm guest exec` would. What it printed.
  * @throws SeederError when it fails
  */
-export async function operate({ clone, name }: Member, ...argv: readonly string[]): Promise<string> {
+export async function operate({ clone, name }: ClusterMember, ...argv: readonly string[]): Promise<string> {
   const result = await clone.agent.exec(['/usr/lib/seeder/etcd', ...argv], { timeoutMs: commandMs })
   const words = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-4).join(' / ')
   expect(
@@ -32,7 +32,7 @@ const changePauseMs = 2500
 
 /** As `operate`, for what changes the cluster: as an operator would, it tries again while nothing was done. */
 export async function change(
-  by: Member,
+  by: ClusterMember,
   command: 'add' | 'promote' | 'remove',
   ...argv: readonly string[]
 ): Promise<string> {
@@ -52,9 +52,9 @@ export async function change(
  */
 export async function awaitQuorum(
   stage: ClusterStage,
-  members: readonly Member[],
+  members: readonly ClusterMember[],
   timeoutMs: number,
-): Promise<Member> {
+): Promise<ClusterMember> {
   let seen = 'nothing'
   for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(500)) {
     try {
@@ -82,7 +82,7 @@ export function agreedLeader<M>(members: readonly M[], statuses: readonly Member
 
 /** Whether a list has exactly these names, all of them with a vote. */
 export function isWhole(
-  listed: readonly ListedMember[],
+  listed: readonly EtcdMember[],
   members: readonly { readonly name: string }[],
 ): boolean {
   return (
@@ -92,7 +92,7 @@ export function isWhole(
 }
 
 /** `etcd1, etcd2 (learner)`. */
-export function describeMembers(listed: readonly ListedMember[]): string {
+export function describeMembers(listed: readonly EtcdMember[]): string {
   return listed
     .map(({ name, learner }) => `${name || 'one that never started'}${learner ? ' (learner)' : ''}`)
     .sort()
@@ -100,7 +100,10 @@ export function describeMembers(listed: readonly ListedMember[]): string {
 }
 
 /** Fails when a member does not have something that was acknowledged. How many writes it was asked for. */
-export async function expectNothingLost(stage: ClusterStage, members: readonly Member[]): Promise<number> {
+export async function expectNothingLost(
+  stage: ClusterStage,
+  members: readonly ClusterMember[],
+): Promise<number> {
   for (const { name, address } of members) {
     const missing = await stage.writer.missing(address, patienceMs * 4)
     expect(

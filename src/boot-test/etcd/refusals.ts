@@ -1,7 +1,7 @@
+import type { NodeValues } from '../../guest/node-env.ts'
 import { type BadValue, refuseAll } from '../first-boot.ts'
-import type { NodeValues } from '../test-bed.ts'
 import { founderValues, memberFiles, memberList, memberOf, memberSubject } from './configuration.ts'
-import { type ClusterStage, cast, type Member, peersOf } from './test-bed.ts'
+import { type ClusterMember, type ClusterStage, cast, peersOf } from './test-bed.ts'
 
 /** What a founder that is too late is told: the founders and itself. */
 export function strayValues(stage: ClusterStage): NodeValues {
@@ -9,7 +9,7 @@ export function strayValues(stage: ClusterStage): NodeValues {
 }
 
 /** Gives a clone that is no member every value and file it must not accept. */
-export async function checkBadValues(stage: ClusterStage, stray: Member): Promise<string> {
+export async function checkBadValues(stage: ClusterStage, stray: ClusterMember): Promise<string> {
   const { authority, foreign, pairs } = stage
   const own = pairs.get(stray.name) ?? { cert: '', key: '' }
   const others = pairs.get(cast.founders[0]) ?? own

@@ -3,7 +3,7 @@ import { expect } from '../checks.ts'
 import { awaitReady, bootTimeoutMs, seconds } from '../first-boot.ts'
 import { joinerValues, printedMembers } from './configuration.ts'
 import { awaitQuorum, change, describeMembers, expectNothingLost, patienceMs } from './membership.ts'
-import { bootMember, type ClusterStage, type Member, peersOf } from './test-bed.ts'
+import { bootMember, type ClusterMember, type ClusterStage, peersOf } from './test-bed.ts'
 import { longestPause } from './writer.ts'
 
 /** How long a cluster without its leader may take to go on, in milliseconds: an election and a client's new attempts. */
@@ -13,7 +13,12 @@ const electionLimitMs = { kvm: 10_000, tcg: 45_000 }
  * Brings a new clone into the cluster as the runbook says: added as a learner, booted, promoted once it has all data.
  * @param by the member on which the operator's commands are run
  */
-export async function join(stage: ClusterStage, image: string, by: Member, name: string): Promise<Member> {
+export async function join(
+  stage: ClusterStage,
+  image: string,
+  by: ClusterMember,
+  name: string,
+): Promise<ClusterMember> {
   const [peer] = peersOf(stage, [name])
   const printed = await change(by, 'add', name, peer?.address ?? '')
   const members = printedMembers(printed)
@@ -36,9 +41,9 @@ export async function join(stage: ClusterStage, image: string, by: Member, name:
  */
 export async function loseLeader(
   stage: ClusterStage,
-  members: readonly Member[],
+  members: readonly ClusterMember[],
   measured: Record<string, number>,
-): Promise<{ lost: Member; left: Member[]; seen: string }> {
+): Promise<{ lost: ClusterMember; left: ClusterMember[]; seen: string }> {
   const { writer } = stage
   const limitMs = electionLimitMs[stage.emulator.accelerator]
   const lost = await awaitQuorum(stage, members, limitMs)
@@ -58,7 +63,11 @@ export async function loseLeader(
   }
 }
 
-async function awaitLeader(stage: ClusterStage, left: readonly Member[], timeoutMs: number): Promise<Member> {
+async function awaitLeader(
+  stage: ClusterStage,
+  left: readonly ClusterMember[],
+  timeoutMs: number,
+): Promise<ClusterMember> {
   for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(200)) {
     const statuses = await Promise.all(
       left.map(({ address }) => stage.client.status(address, patienceMs).catch(() => undefined)),
@@ -77,10 +86,10 @@ async function awaitLeader(stage: ClusterStage, left: readonly Member[], timeout
 export async function replaceLost(
   stage: ClusterStage,
   image: string,
-  lost: Member,
-  left: readonly Member[],
+  lost: ClusterMember,
+  left: readonly ClusterMember[],
   name: string,
-): Promise<Member[]> {
+): Promise<ClusterMember[]> {
   const [by] = left
   expect(by !== undefined, 'nobody is left')
   await change(by, 'remove', lost.name)
@@ -92,7 +101,7 @@ export async function replaceLost(
 
 /** What became of a rolling replacement. */
 export interface Rolled {
-  readonly members: readonly Member[]
+  readonly members: readonly ClusterMember[]
   /** How long the VMs that were replaced take to power off, in milliseconds. */
   readonly shutDowns: readonly Promise<number>[]
 }
@@ -104,7 +113,7 @@ export interface Rolled {
 export async function rollOver(
   stage: ClusterStage,
   image: string,
-  old: readonly Member[],
+  old: readonly ClusterMember[],
   names: readonly string[],
 ): Promise<Rolled> {
   let members = [...old]

@@ -1,9 +1,18 @@
 import { join } from 'node:path'
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { Clone } from '../../vm/clone.ts'
-import { Authority, type KeyPair } from '../certificates.ts'
-import type { Proof } from '../contract.ts'
-import { clonePlace, layOutSite, type Peer, type Seat, type SeatPlan, seatOf, visitorIn } from '../site.ts'
-import { buildStage, makeClone, type NodeValues, nodeDrive, type Stage, strikeStage } from '../test-bed.ts'
+import { TestAuthority, type TestKeyPair } from '../certificates.ts'
+import type { TestRun } from '../contract.ts'
+import {
+  clonePlace,
+  layOutSite,
+  type MachinePlan,
+  type MachineSpec,
+  machineOf,
+  type Peer,
+  probeIn,
+} from '../site.ts'
+import { buildTestBed, makeClone, nodeDrive, type TestBed, tearDown } from '../test-bed.ts'
 import { EtcdClient } from './client.ts'
 import { dataLabel, memberFiles, memberOf, memberSubject } from './configuration.ts'
 import { Writer } from './writer.ts'
@@ -27,20 +36,20 @@ const mostMemoryMiB = 1024
 const dataDiskBytes = 4 * 1024 ** 3
 
 /** A clone as a member of the cluster. */
-export interface Member extends Peer {
-  readonly seat: Seat
+export interface ClusterMember extends Peer {
+  readonly seat: MachineSpec
   readonly clone: Clone
 }
 
 /** The stage of a cluster: its authority, a client that writes, and a way to add clones. */
-export interface ClusterStage extends Stage {
-  readonly authority: Authority
+export interface ClusterStage extends TestBed {
+  readonly authority: TestAuthority
   /** An authority the cluster has never heard of. */
-  readonly foreign: Authority
+  readonly foreign: TestAuthority
   readonly client: EtcdClient
   readonly writer: Writer
   /** Every member's certificate, by its name. */
-  readonly pairs: ReadonlyMap<string, KeyPair>
+  readonly pairs: ReadonlyMap<string, TestKeyPair>
   /** This process's own address where the members are, which is one that a control plane could have. */
   readonly clientAddress: string
   /** Another one there, which only a member could have: the firewall lets nobody else reach members as a peer. */
@@ -48,26 +57,26 @@ export interface ClusterStage extends Stage {
 }
 
 /** Builds the stage in this process's network namespace. `strikeCluster` takes it down. */
-export async function buildCluster(proof: Proof): Promise<ClusterStage> {
+export async function buildCluster(proof: TestRun): Promise<ClusterStage> {
   const names = [...cast.founders, cast.replacement, ...cast.successors, cast.stray]
   const plans = names.map(
-    (hostname, machine): SeatPlan => ({ hostname, role: 'etcd', machine, routed: true }),
+    (hostname, machine): MachinePlan => ({ hostname, role: 'etcd', machine, routed: true }),
   )
   const zone = proof.platform.roles.etcd.zones[0] ?? ''
   const peerAddress = clonePlace(proof.platform, zone, 'etcd', names.length)
   const site = layOutSite(proof.platform, plans, [{ zone, address: peerAddress }])
-  const stage = await buildStage(proof, site)
+  const stage = await buildTestBed(proof, site)
   const folder = join(proof.folder, 'certificates')
-  const authority = await Authority.make('etcd-ca', folder)
-  const foreign = await Authority.make('foreign-ca', folder)
+  const authority = await TestAuthority.make('etcd-ca', folder)
+  const foreign = await TestAuthority.make('foreign-ca', folder)
   const pairs = await Promise.all(
-    site.seats.map(async (seat) => {
+    site.machines.map(async (seat) => {
       const member = memberOf(seat)
       return [member.name, await authority.issue(member.name, memberSubject(member))] as const
     }),
   )
   const own = await authority.issue('client', { commonName: 'proof', usages: ['clientAuth'] })
-  const clientAddress = visitorIn(site, zone)
+  const clientAddress = probeIn(site, zone)
   const client = new EtcdClient({ from: clientAddress, ca: authority.cert, pair: own })
   const writer = new Writer(client, [], pauseMs[proof.emulator.accelerator])
   return { ...stage, authority, foreign, client, writer, pairs: new Map(pairs), clientAddress, peerAddress }
@@ -75,7 +84,7 @@ export async function buildCluster(proof: Proof): Promise<ClusterStage> {
 
 /** The peers that clones with these names are to the others. */
 export function peersOf(stage: ClusterStage, names: readonly string[]): Peer[] {
-  return names.map((name) => memberOf(seatOf(stage.site, name)))
+  return names.map((name) => memberOf(machineOf(stage.site, name)))
 }
 
 /** Clones the image for a member and starts it with these values. One with a data disk gets a blank one. */
@@ -84,8 +93,8 @@ export async function bootMember(
   image: string,
   name: string,
   values: NodeValues,
-): Promise<Member> {
-  const seat = seatOf(stage.site, name)
+): Promise<ClusterMember> {
+  const seat = machineOf(stage.site, name)
   const pair = stage.pairs.get(name) ?? { cert: '', key: '' }
   const disk = values.ETCD_DATA_DISK === dataLabel ? dataDiskBytes : undefined
   const clone = await makeClone(stage, seat, image, mostMemoryMiB, disk)
@@ -100,5 +109,5 @@ export async function bootMember(
 export async function strikeCluster(stage: ClusterStage): Promise<void> {
   await stage.writer.stop()
   stage.client.close()
-  await strikeStage(stage)
+  await tearDown(stage)
 }

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:https'
-import type { KeyPair } from '../certificates.ts'
+import type { TestKeyPair } from '../certificates.ts'
 import type { Peer } from '../site.ts'
 
 /** Stands in for a Kubernetes API server: TLS with a certificate of its cluster, `/readyz`, and `/version`. */
@@ -11,7 +11,7 @@ export class ApiServer {
   handshakes = 0
   private readonly server: Server
 
-  constructor(peer: Peer, pair: KeyPair) {
+  constructor(peer: Peer, pair: TestKeyPair) {
     this.peer = peer
     this.server = createServer({ cert: pair.cert, key: pair.key }, (request, response) => {
       if (request.url === '/readyz') response.end('ok')

@@ -1,14 +1,14 @@
-import { Authority, type KeyPair, type Subject } from '../certificates.ts'
+import { type CertificateRequest, TestAuthority, type TestKeyPair } from '../certificates.ts'
 
 /** What stands behind the API servers of a proof. */
 export interface ClusterCertificates {
   readonly ca: string
   /** Signed by the cluster's CA for the right name. */
-  readonly good: KeyPair
+  readonly good: TestKeyPair
   /** Signed by the cluster's CA for another name. */
-  readonly wrongName: KeyPair
+  readonly wrongName: TestKeyPair
   /** The right name, signed by another CA. */
-  readonly otherCa: KeyPair
+  readonly otherCa: TestKeyPair
 }
 
 /**
@@ -17,9 +17,13 @@ export interface ClusterCertificates {
  * @throws SeederError without openssl 3
  */
 export async function makeCertificates(folder: string, dnsName: string): Promise<ClusterCertificates> {
-  const cluster = await Authority.make('kubernetes-ca', folder)
-  const other = await Authority.make('other-ca', folder)
-  const server = (name: string): Subject => ({ commonName: name, dnsNames: [name], usages: ['serverAuth'] })
+  const cluster = await TestAuthority.make('kubernetes-ca', folder)
+  const other = await TestAuthority.make('other-ca', folder)
+  const server = (name: string): CertificateRequest => ({
+    commonName: name,
+    dnsNames: [name],
+    usages: ['serverAuth'],
+  })
   return {
     ca: cluster.cert,
     good: await cluster.issue('good', server(dnsName)),

@@ -1,5 +1,5 @@
+import type { NodeValues } from '../../guest/node-env.ts'
 import { addressIn } from '../site.ts'
-import type { NodeValues } from '../test-bed.ts'
 import type { PairSite } from './site.ts'
 
 /** The NodePorts of the proof; the first carries the traffic that is looked at. */

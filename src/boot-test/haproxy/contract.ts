@@ -1,7 +1,7 @@
 import { nftablesFor, vrrpPeersText } from '../../platform/nftables.ts'
 import type { AllowedLine } from '../../vm/console-failures.ts'
 import type { CheckPlan, Recorder } from '../checks.ts'
-import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
+import type { Contract, Observations, TestOutcome, TestRun } from '../contract.ts'
 import { checkDriftNamed, checkUndrifted, driftChecks, driftNamedChecks } from '../drift-checks.ts'
 import { checkFirewallLost, firewallLostChecks, firewallLostLine } from '../firewall-lost.ts'
 import { awaitFirstBoot, awaitReady, bootTimeoutMs, refusedLine, seconds } from '../first-boot.ts'
@@ -38,7 +38,7 @@ const roleChecks = [
 ] as const satisfies readonly CheckPlan[]
 
 const plan = [...imageChecks, ...firewallLostChecks, ...driftChecks, ...driftNamedChecks, ...roleChecks]
-export type ContractCheck = (typeof plan)[number]['name']
+export type HaproxyCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
@@ -47,18 +47,18 @@ const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
 }
 
 /** The load balancer: a pair of clones with a VIP, three workers, and four API servers of which two are impostors. */
-export const haproxyContract: Contract = { checks: plan, prove }
+export const haproxyContract: Contract = { checks: plan, run: prove }
 
-async function prove(proof: Proof): Promise<ProofOutcome> {
+async function prove(proof: TestRun): Promise<TestOutcome> {
   const stage = await buildPair(proof)
-  const scene = { clones: stage.clones, strike: () => strikePair(stage), provoked }
-  return playImage<ContractCheck>(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen))
+  const scene = { clones: stage.clones, tearDown: () => strikePair(stage), provoked }
+  return playImage<HaproxyCheck>(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen))
 }
 
 async function scenario(
-  proof: Proof,
+  proof: TestRun,
   stage: PairStage,
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<HaproxyCheck>,
   seen: Observations,
 ): Promise<void> {
   const { site } = stage

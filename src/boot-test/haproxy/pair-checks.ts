@@ -2,9 +2,9 @@ import type { Clone } from '../../vm/clone.ts'
 import { expect, type Recorder } from '../checks.ts'
 import { awaitRefusal, checkReachable, seconds } from '../first-boot.ts'
 import { type Identity, readIdentity } from '../guest-facts.ts'
-import { addressIn, type Seat, visitorIn } from '../site.ts'
+import { addressIn, type MachineSpec, probeIn } from '../site.ts'
 import { badAddress, nodePorts } from './configuration.ts'
-import type { ContractCheck } from './contract.ts'
+import type { HaproxyCheck } from './contract.ts'
 import { settled } from './role-checks.ts'
 import type { PairStage } from './test-bed.ts'
 import { askTimes, askUntil, type Sample, tally } from './traffic.ts'
@@ -16,10 +16,10 @@ const patienceMs = { kvm: 30_000, tcg: 60_000 }
 
 /** A clone was given a value its role cannot use: it has to say so and stay reachable. */
 export async function checkRefusal(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<HaproxyCheck>,
   stage: PairStage,
   clone: Clone,
-  seat: Seat,
+  seat: MachineSpec,
   timeoutMs: number,
 ): Promise<void> {
   const named = ['NODEPORT_BACKENDS', badAddress]
@@ -32,7 +32,7 @@ export async function checkRefusal(
 
 /** The first of the pair holds the VIP; when its VM dies, the other one takes it. */
 export async function checkFailover(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<HaproxyCheck>,
   stage: PairStage,
   measured: Record<string, number>,
 ): Promise<void> {
@@ -41,7 +41,7 @@ export async function checkFailover(
   const limitMs = takeoverLimitMs[accelerator]
   const [master, backup] = [site.pair[0], site.pair[1]].map((seat) => addressIn(seat, site.nodeZone))
   const route = {
-    from: visitorIn(site, site.edgeZone),
+    from: probeIn(site, site.edgeZone),
     to: site.vip,
     port: nodePorts[0],
     timeoutMs: 1000,
@@ -77,7 +77,7 @@ function tallyClients(samples: readonly Sample[]): string {
 
 /** After its address was edited, and once it is `ready`, a clone serves on the new one and is still the same host to ssh. */
 export async function checkReaddressed(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<HaproxyCheck>,
   stage: PairStage,
   clone: Clone,
   before: Identity,
@@ -99,7 +99,7 @@ export async function checkReaddressed(
     expect(same, 'its ssh host keys are new: every operator would be warned of an attack')
     expect(now.machineId === before.machineId, 'its machine id has changed')
     const [old, moved] = [site.pair[0], site.moved].map((seat) => addressIn(seat, site.edgeZone))
-    const route = { from: visitorIn(site, site.edgeZone), port: nodePorts[0], timeoutMs: 3000 }
+    const route = { from: probeIn(site, site.edgeZone), port: nodePorts[0], timeoutMs: 3000 }
     const answers = await askTimes({ ...route, to: moved ?? '' }, 3)
     expect(
       answers.every(({ error }) => !error),

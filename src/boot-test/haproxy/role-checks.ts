@@ -9,9 +9,9 @@ import { seconds } from '../first-boot.ts'
 import { checkLogin } from '../login.ts'
 import { checkProbes, probesOf } from '../port-matrix.ts'
 import { get } from '../probe.ts'
-import { addressIn, type Seat, visitorIn } from '../site.ts'
+import { addressIn, type MachineSpec, probeIn } from '../site.ts'
 import { apiName, apiPort, nodePorts } from './configuration.ts'
-import type { ContractCheck } from './contract.ts'
+import type { HaproxyCheck } from './contract.ts'
 import { serverStates, statesOf } from './metrics.ts'
 import type { PairStage } from './test-bed.ts'
 import { askTimes, askUntil, isBalanced, type Sample, tally } from './traffic.ts'
@@ -25,16 +25,16 @@ const patienceMs = { kvm: 20_000, tcg: 45_000 }
 
 /** Asks one ready load balancer, through its own addresses, for everything its role promises. */
 export async function checkRole(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<HaproxyCheck>,
   stage: PairStage,
   clone: Clone,
-  seat: Seat,
+  seat: MachineSpec,
   seen: Observations,
 ): Promise<void> {
   const { site } = stage
   const names = site.workers.map(({ name }) => name)
   const route = (port: number) => ({
-    from: visitorIn(site, site.edgeZone),
+    from: probeIn(site, site.edgeZone),
     to: addressIn(seat, site.edgeZone),
     port,
     timeoutMs: 8000,
@@ -90,10 +90,10 @@ export async function checkRole(
 }
 
 async function checkApi(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<HaproxyCheck>,
   stage: PairStage,
   clone: Clone,
-  seat: Seat,
+  seat: MachineSpec,
 ): Promise<void> {
   const { site, apiServers } = stage
   const [good, wrong] = [apiServers.slice(0, 2), apiServers.slice(2)]
@@ -105,7 +105,7 @@ async function checkApi(
       'UP',
     )
     const route = {
-      from: visitorIn(site, site.nodeZone),
+      from: probeIn(site, site.nodeZone),
       to: addressIn(seat, site.nodeZone),
       port: apiPort,
       timeoutMs: 8000,
@@ -148,10 +148,10 @@ async function checkApi(
  * A client of the API that looks at no certificate and does not wait for anybody to be ready: from now on, until it
  * is told to stop, it takes whatever the load balancer gives it.
  */
-export function hastyApiClient(stage: PairStage, seat: Seat): { stop(): Promise<void> } {
+export function hastyApiClient(stage: PairStage, seat: MachineSpec): { stop(): Promise<void> } {
   const { site } = stage
   const route = {
-    from: visitorIn(site, site.nodeZone),
+    from: probeIn(site, site.nodeZone),
     to: addressIn(seat, site.nodeZone),
     port: apiPort,
     timeoutMs: 1000,

@@ -1,14 +1,14 @@
 import type { Platform, RoleName } from '../../platform/schema.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError } from '../../report/error.ts'
-import { layOutSite, nodeAddress, type Peer, type Seat, type Site } from '../site.ts'
+import { layOutSite, type MachineSpec, nodeAddress, type Peer, type Site } from '../site.ts'
 
 /** The part of the platform that a pair of load balancers lives in. */
 export interface PairSite extends Site {
   /** The pair; the first is the one that holds the VIP. */
-  readonly pair: readonly [Seat, Seat]
+  readonly pair: readonly [MachineSpec, MachineSpec]
   /** Where the first one moves to when its addresses are edited. */
-  readonly moved: Seat
+  readonly moved: MachineSpec
   readonly apiServers: readonly Peer[]
   readonly workers: readonly Peer[]
   readonly edgeZone: string
@@ -52,7 +52,7 @@ export function layOutPair(platform: Platform): PairSite {
     ],
     [...apiServers, ...workers],
   )
-  const [first, second, moved] = site.seats
+  const [first, second, moved] = site.machines
   if (!first || !second || !moved) throw new SeederError('the site has no seats for a pair')
   const operatorZone = platform.flows.ssh?.from.find((name) => zones.includes(name))
   if (!operatorZone) {

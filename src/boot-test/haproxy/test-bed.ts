@@ -1,9 +1,10 @@
 import { join } from 'node:path'
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { Clone } from '../../vm/clone.ts'
 import type { DriveFiles } from '../../vm/cloud-init-drive.ts'
-import type { Proof } from '../contract.ts'
-import type { Seat } from '../site.ts'
-import { buildStage, makeClone, type NodeValues, nodeDrive, type Stage, strikeStage } from '../test-bed.ts'
+import type { TestRun } from '../contract.ts'
+import type { MachineSpec } from '../site.ts'
+import { buildTestBed, makeClone, nodeDrive, type TestBed, tearDown } from '../test-bed.ts'
 import { ApiServer } from './api-server.ts'
 import { type ClusterCertificates, makeCertificates } from './certificates.ts'
 import { apiName, apiPort, healthPort, nodePorts } from './configuration.ts'
@@ -14,21 +15,21 @@ import { Worker } from './worker.ts'
 const mostMemoryMiB = 1024
 
 /** The stage of the pair that is proven, with its backends and API servers. */
-export interface PairStage extends Stage {
+export interface PairStage extends TestBed {
   readonly site: PairSite
   readonly certificates: ClusterCertificates
   readonly workers: readonly Worker[]
   /** In the order of `site.apiServers`: two good ones, one with a wrong name, one of another authority. */
   readonly apiServers: readonly ApiServer[]
   readonly pair: readonly [Clone, Clone]
-  drive(seat: Seat, values: NodeValues): DriveFiles
+  drive(seat: MachineSpec, values: NodeValues): DriveFiles
 }
 
 /** Builds the stage in this process's network namespace. `strikePair` takes it down. */
-export async function buildPair(proof: Proof): Promise<PairStage> {
+export async function buildPair(proof: TestRun): Promise<PairStage> {
   const { folder, platform, candidate } = proof
   const site = layOutPair(platform)
-  const stage = await buildStage(proof, site)
+  const stage = await buildTestBed(proof, site)
   const certificates = await makeCertificates(join(folder, 'certificates'), apiName)
   const workers = site.workers.map((peer) => new Worker(peer, { services: nodePorts, health: healthPort }))
   const { good, wrongName, otherCa } = certificates
@@ -36,7 +37,7 @@ export async function buildPair(proof: Proof): Promise<PairStage> {
   const apiServers = site.apiServers.map((peer, at) => new ApiServer(peer, pairs[at] ?? otherCa))
   await Promise.all(workers.map((worker) => worker.start()))
   await Promise.all(apiServers.map((server) => server.start(apiPort)))
-  const clone = (seat: Seat) => makeClone(stage, seat, candidate.qcow2, mostMemoryMiB)
+  const clone = (seat: MachineSpec) => makeClone(stage, seat, candidate.qcow2, mostMemoryMiB)
   const ca = { path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: certificates.ca }
   return {
     ...stage,
@@ -51,6 +52,6 @@ export async function buildPair(proof: Proof): Promise<PairStage> {
 
 /** Ends every VM and server of a stage. */
 export async function strikePair(stage: PairStage): Promise<void> {
-  await strikeStage(stage)
+  await tearDown(stage)
   await Promise.all([...stage.workers, ...stage.apiServers].map((server) => server.stop()))
 }

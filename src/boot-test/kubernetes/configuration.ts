@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { VendorFile } from '../../guest/vendor-data.ts'
 import type { Platform } from '../../platform/schema.ts'
-import type { Authority, KeyPair } from '../certificates.ts'
-import { addressIn, nodeAddress, type Seat } from '../site.ts'
-import type { NodeValues } from '../test-bed.ts'
+import type { TestAuthority, TestKeyPair } from '../certificates.ts'
+import { addressIn, type MachineSpec, nodeAddress } from '../site.ts'
 
 /** The name that API servers' certificates carry. */
 export const apiPort = 6443
@@ -29,7 +29,7 @@ export function makeSecrets(): Secrets {
 }
 
 /** Where the cluster's API is asked: the load balancers' address among the nodes, or else the first control plane. */
-export function apiEndpoint(platform: Platform, controlPlane: Seat): string {
+export function apiEndpoint(platform: Platform, controlPlane: MachineSpec): string {
   const zones = platform.roles['control-plane'].zones
   const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
   return `${vip?.address ?? addressIn(controlPlane, zones[0] ?? '')}:${apiPort}`
@@ -44,7 +44,7 @@ export function etcdEndpoints(platform: Platform): string[] {
 /** The values of a control plane that begins a cluster. */
 export function initValues(
   platform: Platform,
-  seat: Seat,
+  seat: MachineSpec,
   secrets: Secrets,
   endpoints: readonly string[],
 ): NodeValues {
@@ -61,7 +61,7 @@ export function initValues(
 }
 
 /** The values of a worker that joins. It has one card, so its address is plain. */
-export function joinValues(platform: Platform, controlPlane: Seat, secrets: Secrets): NodeValues {
+export function joinValues(platform: Platform, controlPlane: MachineSpec, secrets: Secrets): NodeValues {
   return {
     NODE_ROLE: 'worker',
     BOOTSTRAP: 'join',
@@ -72,7 +72,7 @@ export function joinValues(platform: Platform, controlPlane: Seat, secrets: Secr
 }
 
 /** The files that a control plane gets beside node.env: what the API server shows to etcd. */
-export function controlPlaneFiles(etcd: Pick<Authority, 'cert'>, client: KeyPair): VendorFile[] {
+export function controlPlaneFiles(etcd: Pick<TestAuthority, 'cert'>, client: TestKeyPair): VendorFile[] {
   return [
     { path: '/etc/seeder/trust/etcd-ca.crt', permissions: '0644', content: etcd.cert },
     { path: '/etc/seeder/tls/apiserver-etcd-client.crt', permissions: '0644', content: client.cert },

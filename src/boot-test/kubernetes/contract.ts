@@ -1,7 +1,7 @@
 import { nftablesFor } from '../../platform/nftables.ts'
 import type { AllowedLine } from '../../vm/console-failures.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
-import type { Contract, Observations, Proof, ProofOutcome } from '../contract.ts'
+import type { Contract, Observations, TestOutcome, TestRun } from '../contract.ts'
 import { checkDriftNamed, checkUndrifted, driftChecks, driftNamedChecks } from '../drift-checks.ts'
 import { compareFirewall } from '../firewall.ts'
 import { checkFirewallLost, firewallLostChecks, firewallLostLine } from '../firewall-lost.ts'
@@ -20,7 +20,7 @@ import { compareIdentities } from '../identity.ts'
 import { bootCourse, checkImage, checkTampering, imageChecks, tamperedLine } from '../image-checks.ts'
 import { checkLogin } from '../login.ts'
 import { playImage, readImage, together } from '../scenario.ts'
-import { diskBytes, strikeStage } from '../test-bed.ts'
+import { diskBytes, tearDown } from '../test-bed.ts'
 import { etcdEndpoints, initValues, joinValues } from './configuration.ts'
 import {
   awaitKubeadm,
@@ -71,7 +71,7 @@ const plan = [
   ...roleChecks,
   ...preflightChecks,
 ]
-export type ContractCheck = (typeof plan)[number]['name']
+export type KubernetesCheck = (typeof plan)[number]['name']
 
 /** Console lines that a step provokes, by clone and start. */
 const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
@@ -79,18 +79,20 @@ const provoked: Readonly<Record<string, readonly AllowedLine[]>> = {
 }
 
 /** A control plane that begins a cluster, a worker that joins it, and a spare that is prepared and examined. */
-export const kubernetesContract: Contract = { checks: plan, prove }
+export const kubernetesContract: Contract = { checks: plan, run: prove }
 
-async function prove(proof: Proof): Promise<ProofOutcome> {
+async function prove(proof: TestRun): Promise<TestOutcome> {
   const stage = await buildNodes(proof)
-  const scene = { clones: stage.clones, strike: () => strikeStage(stage), provoked }
-  return playImage<ContractCheck>(proof, plan, scene, (checks, seen) => scenario(proof, stage, checks, seen))
+  const scene = { clones: stage.clones, tearDown: () => tearDown(stage), provoked }
+  return playImage<KubernetesCheck>(proof, plan, scene, (checks, seen) =>
+    scenario(proof, stage, checks, seen),
+  )
 }
 
 async function scenario(
-  proof: Proof,
+  proof: TestRun,
   stage: NodeStage,
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<KubernetesCheck>,
   seen: Observations,
 ): Promise<void> {
   const { progress, platform } = proof
@@ -126,7 +128,7 @@ async function scenario(
 }
 
 async function checkRefusal(
-  checks: Recorder<ContractCheck>,
+  checks: Recorder<KubernetesCheck>,
   stage: NodeStage,
   timeoutMs: number,
 ): Promise<void> {
@@ -141,8 +143,8 @@ async function checkRefusal(
 
 /** The two that have been told to become members. */
 async function examineMembers(
-  checks: Recorder<ContractCheck>,
-  proof: Proof,
+  checks: Recorder<KubernetesCheck>,
+  proof: TestRun,
   stage: NodeStage,
   seen: Observations,
 ): Promise<void> {
@@ -191,7 +193,7 @@ async function examineMembers(
 }
 
 /** The one that had bad values: all of them, then none and no cluster, then what kubeadm would be given. */
-async function examineSpare(checks: Recorder<ContractCheck>, stage: NodeStage): Promise<void> {
+async function examineSpare(checks: Recorder<KubernetesCheck>, stage: NodeStage): Promise<void> {
   const { spare, platform, emulator } = stage
   const { agent } = spare.clone
   const values = spareValues(stage)

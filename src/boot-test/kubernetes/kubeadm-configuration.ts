@@ -1,9 +1,9 @@
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { formatPort } from '../../platform/schema.ts'
 import { expect } from '../checks.ts'
-import type { NodeValues } from '../test-bed.ts'
 
 const api = 'kubeadm.k8s.io/v1beta4'
 const nameValue = z.object({ name: z.string(), value: z.string() })

@@ -1,5 +1,5 @@
+import type { NodeValues } from '../../guest/node-env.ts'
 import { type BadValue, refuseAll } from '../first-boot.ts'
-import type { NodeValues } from '../test-bed.ts'
 import { etcdEndpoints, initValues } from './configuration.ts'
 import type { NodeStage } from './test-bed.ts'
 

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { VendorFile } from '../../guest/vendor-data.ts'
 import type { Clone } from '../../vm/clone.ts'
-import { Authority, type KeyPair } from '../certificates.ts'
-import type { Proof } from '../contract.ts'
-import { layOutSite, type Seat } from '../site.ts'
-import { buildStage, makeClone, type NodeValues, nodeDrive, type Stage } from '../test-bed.ts'
+import { TestAuthority, type TestKeyPair } from '../certificates.ts'
+import type { TestRun } from '../contract.ts'
+import { layOutSite, type MachineSpec } from '../site.ts'
+import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts'
 import { controlPlaneFiles, makeSecrets, type Secrets } from './configuration.ts'
 
 // kubeadm wants 1700 MiB for a control plane; a worker of the proof runs one container.
@@ -14,14 +15,14 @@ const workerMiB = 1024
 /** A clone and its place. */
 export interface Node {
   readonly clone: Clone
-  readonly seat: Seat
+  readonly seat: MachineSpec
 }
 
 /** The stage of a small cluster: one that begins it, one that joins it, and one that is prepared only. */
-export interface NodeStage extends Stage {
+export interface NodeStage extends TestBed {
   readonly secrets: Secrets
-  readonly etcdAuthority: Authority
-  readonly etcdClient: KeyPair
+  readonly etcdAuthority: TestAuthority
+  readonly etcdClient: TestKeyPair
   /** Begins the cluster. */
   readonly controlPlane: Node
   /** Joins it. */
@@ -33,21 +34,21 @@ export interface NodeStage extends Stage {
 }
 
 /** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
-export async function buildNodes(proof: Proof): Promise<NodeStage> {
+export async function buildNodes(proof: TestRun): Promise<NodeStage> {
   const { platform, candidate, folder } = proof
   const site = layOutSite(platform, [
     { hostname: 'cp1', role: 'control-plane', machine: 0, routed: true },
     { hostname: 'w1', role: 'worker', machine: 1, routed: true },
     { hostname: 'cp2', role: 'control-plane', machine: 2, routed: true },
   ])
-  const stage = await buildStage(proof, site)
-  const etcdAuthority = await Authority.make('etcd-ca', join(folder, 'certificates'))
+  const stage = await buildTestBed(proof, site)
+  const etcdAuthority = await TestAuthority.make('etcd-ca', join(folder, 'certificates'))
   const etcdClient = await etcdAuthority.issue('apiserver-etcd-client', {
     commonName: 'kube-apiserver-etcd-client',
     usages: ['clientAuth'],
   })
   const nodes: Node[] = []
-  for (const seat of site.seats) {
+  for (const seat of site.machines) {
     const mostMiB = seat.role === 'worker' ? workerMiB : controlPlaneMiB
     nodes.push({ seat, clone: await makeClone(stage, seat, candidate.qcow2, mostMiB) })
   }

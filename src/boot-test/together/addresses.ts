@@ -4,7 +4,7 @@ import { networkRange, rangeContains } from '../../platform/address.ts'
 import { roleRange } from '../../platform/ranges.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { zoneOf } from '../../platform/zones.ts'
-import type { Machine } from './test-bed.ts'
+import type { PlacedClone } from './test-bed.ts'
 
 const listing = z.array(
   z.object({
@@ -30,7 +30,7 @@ export function addressesByCard(json: string): Map<string, string[]> {
  * What of a machine's addresses is not where the network table has it: each card has an address of its zone's node
  * range (the role's own, if it has one; the zone, where DHCP gives them), and besides that only the role's VIPs.
  */
-export function misplaced(platform: Platform, { seat }: Pick<Machine, 'seat'>, json: string): string[] {
+export function misplaced(platform: Platform, { seat }: Pick<PlacedClone, 'seat'>, json: string): string[] {
   const byCard = addressesByCard(json)
   const vips = Object.values(platform.vips).filter(({ role }) => role === seat.role)
   return seat.nics.flatMap(({ zone: name, mac }) => {

@@ -1,8 +1,8 @@
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError } from '../../report/error.ts'
-import { addressIn, clonePlace, type Seat } from '../site.ts'
-import type { NodeValues } from '../test-bed.ts'
+import { addressIn, clonePlace, type MachineSpec } from '../site.ts'
 
 // Where the other one of the pair would stand, which is not there: beyond the machines of the proof.
 const peerNumber = 9
@@ -18,7 +18,11 @@ export function apiVip(platform: Platform): { readonly zone: string; readonly ad
 }
 
 /** The values of a load balancer that stands alone in front of one control plane and holds the platform's VIPs. */
-export function balancerValues(platform: Platform, balancer: Seat, controlPlane: Seat): NodeValues {
+export function balancerValues(
+  platform: Platform,
+  balancer: MachineSpec,
+  controlPlane: MachineSpec,
+): NodeValues {
   const first = apiVip(platform)
   const vips = [
     first,

@@ -4,7 +4,7 @@ import { parseJson } from '../../files/json.ts'
 import { describeError } from '../../report/error.ts'
 import { fileDigest } from '../../store/disk-digest.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
-import type { Observations, ProofOutcome } from '../contract.ts'
+import type { Observations, TestOutcome } from '../contract.ts'
 import { checkUndrifted, driftChecks } from '../drift-checks.ts'
 import { clientPort } from '../etcd/client.ts'
 import { awaitReady, bootTimeoutMs, seconds } from '../first-boot.ts'
@@ -13,15 +13,15 @@ import { serverStates, statesOf } from '../haproxy/metrics.ts'
 import { apiPort } from '../kubernetes/configuration.ts'
 import { get, probePort } from '../probe.ts'
 import { play, together } from '../scenario.ts'
-import { addressFrom, visitorIn } from '../site.ts'
-import { strikeStage } from '../test-bed.ts'
+import { addressFrom, probeIn } from '../site.ts'
+import { tearDown } from '../test-bed.ts'
 import { misplaced } from './addresses.ts'
 import { apiVip } from './configuration.ts'
 import { askOwnApi, checkDatabase, playApiServer } from './control-plane.ts'
 import {
   buildTogether,
   type Images,
-  type Machine,
+  type PlacedClone,
   type TogetherProof,
   type TogetherStage,
 } from './test-bed.ts'
@@ -64,9 +64,9 @@ const settleMs = 60_000
 const version = z.object({ server: z.string() })
 
 /** Proves that one clone of each image makes a platform: HAProxy, the API's port behind it, etcd behind that. */
-export async function proveTogether(proof: TogetherProof): Promise<ProofOutcome> {
+export async function testTogether(proof: TogetherProof): Promise<TestOutcome> {
   const stage = await buildTogether(proof)
-  const scene = { clones: stage.clones, strike: () => strikeStage(stage), provoked: {} }
+  const scene = { clones: stage.clones, tearDown: () => tearDown(stage), provoked: {} }
   return play<TogetherCheck>(
     togetherChecks,
     proof.progress,
@@ -88,7 +88,7 @@ async function scenario(
   proof.progress.phase('a load balancer, a control plane and a member of etcd boot')
   for (const { clone, drive } of [etcd, controlPlane, balancer]) await clone.start(drive)
   const timeoutMs = bootTimeoutMs(proof.emulator.accelerator)
-  const ready = async (name: TogetherCheck, { clone }: Machine) =>
+  const ready = async (name: TogetherCheck, { clone }: PlacedClone) =>
     checks.require(name, async () => {
       const ms = await awaitReady(clone, timeoutMs)
       await clone.agent.ready(60_000)
@@ -106,7 +106,7 @@ async function scenario(
   await checks.require('balanced', () => awaitBackend(stage))
   await checks.run('api-from-home', async () => {
     const route = {
-      from: visitorIn(site, site.operatorZone),
+      from: probeIn(site, site.operatorZone),
       to: vip.address,
       port: apiPort,
       timeoutMs: 8000,
@@ -168,7 +168,7 @@ async function checkNoWayAround({ controlPlane, etcd, site }: TogetherStage): Pr
     { seat: etcd.seat, port: clientPort },
   ]
   for (const { seat, port } of doors) {
-    const route = { from: visitorIn(site, zone), to: addressFrom(seat, zone), timeoutMs: 4000 }
+    const route = { from: probeIn(site, zone), to: addressFrom(seat, zone), timeoutMs: 4000 }
     const answer = await probePort({ ...route, port })
     expect(answer === 'silent', `${port} of ${seat.hostname} is ${answer} from ${zone}`)
     // Otherwise the silence would say nothing.

@@ -1,43 +1,44 @@
 import { join } from 'node:path'
+import type { NodeValues } from '../../guest/node-env.ts'
 import type { Clone } from '../../vm/clone.ts'
 import type { DriveFiles } from '../../vm/cloud-init-drive.ts'
-import { Authority, type KeyPair } from '../certificates.ts'
-import type { ProofGround } from '../contract.ts'
+import { TestAuthority, type TestKeyPair } from '../certificates.ts'
+import type { TestSetting } from '../contract.ts'
 import { founderValues, memberFiles, memberOf, memberSubject } from '../etcd/configuration.ts'
 import { apiName } from '../haproxy/configuration.ts'
-import type { Candidate } from '../image-under-test.ts'
+import type { ImageUnderTest } from '../image-under-test.ts'
 import { controlPlaneFiles, initValues, makeSecrets } from '../kubernetes/configuration.ts'
-import { layOutSite, type Seat, seatOf } from '../site.ts'
-import { buildStage, makeClone, type NodeValues, nodeDrive, type Stage } from '../test-bed.ts'
+import { layOutSite, type MachineSpec, machineOf } from '../site.ts'
+import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts'
 import { balancerValues } from './configuration.ts'
 
 /** One finished image of each kind. */
 export interface Images {
-  readonly haproxy: Candidate
-  readonly etcd: Candidate
-  readonly 'kubernetes-node': Candidate
+  readonly haproxy: ImageUnderTest
+  readonly etcd: ImageUnderTest
+  readonly 'kubernetes-node': ImageUnderTest
 }
 
 /** What the proof of all images together works with. */
-export interface TogetherProof extends ProofGround {
+export interface TogetherProof extends TestSetting {
   readonly images: Images
 }
 
 /** A clone, its place, and the drive it starts with. */
-export interface Machine {
+export interface PlacedClone {
   readonly clone: Clone
-  readonly seat: Seat
+  readonly seat: MachineSpec
   readonly drive: DriveFiles
 }
 
 /** The stage of a whole small platform: a load balancer, a control plane, and its etcd. */
-export interface TogetherStage extends Stage {
-  readonly balancer: Machine
-  readonly controlPlane: Machine
-  readonly etcd: Machine
+export interface TogetherStage extends TestBed {
+  readonly balancer: PlacedClone
+  readonly controlPlane: PlacedClone
+  readonly etcd: PlacedClone
   /** The Kubernetes cluster's authority (PEM), and the API server's certificate by it. */
   readonly clusterCa: string
-  readonly apiServer: KeyPair
+  readonly apiServer: TestKeyPair
 }
 
 // As in each image's own contract.
@@ -51,12 +52,12 @@ export async function buildTogether(proof: TogetherProof): Promise<TogetherStage
     { hostname: 'cp1', role: 'control-plane', machine: 1, routed: true },
     { hostname: 'etcd1', role: 'etcd', machine: 2, routed: true },
   ])
-  const [balancer, controlPlane, etcd] = ['lb1', 'cp1', 'etcd1'].map((name) => seatOf(site, name))
+  const [balancer, controlPlane, etcd] = ['lb1', 'cp1', 'etcd1'].map((name) => machineOf(site, name))
   if (!balancer || !controlPlane || !etcd) throw new Error('three seats were laid out')
-  const stage = await buildStage(proof, site)
+  const stage = await buildTestBed(proof, site)
   const folder = join(proof.folder, 'certificates')
-  const cluster = await Authority.make('kubernetes-ca', folder)
-  const database = await Authority.make('etcd-ca', folder)
+  const cluster = await TestAuthority.make('kubernetes-ca', folder)
+  const database = await TestAuthority.make('etcd-ca', folder)
   const member = memberOf(etcd)
   const memberPair = await database.issue(member.name, memberSubject(member))
   const etcdClient = await database.issue('apiserver-etcd-client', {
@@ -69,11 +70,11 @@ export async function buildTogether(proof: TogetherProof): Promise<TogetherStage
     usages: ['serverAuth'],
   })
   const make = async (
-    seat: Seat,
+    seat: MachineSpec,
     image: keyof Images,
     values: NodeValues,
     files: Parameters<typeof nodeDrive>[3],
-  ): Promise<Machine> => ({
+  ): Promise<PlacedClone> => ({
     seat,
     clone: await makeClone(stage, seat, images[image].qcow2, memoryMiB[image]),
     drive: nodeDrive(stage, seat, values, files),

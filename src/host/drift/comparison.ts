@@ -3,7 +3,7 @@ import { formatTable } from '../../report/table.ts'
 import type { TemplateEntry } from '../templates.ts'
 
 /** A clone that is to be asked. */
-export interface Clone {
+export interface KnownClone {
   readonly name: string
   readonly vmid: number
   readonly image: string
@@ -16,7 +16,7 @@ export interface Clone {
  * What a clone says of itself, held against what this host knows of its template: what a clone cannot know, or could lie
  * about without knowing what it should say.
  */
-export function judge(clone: Clone, said: DriftResult): NodeDrift {
+export function compareClone(clone: KnownClone, said: DriftResult): NodeDrift {
   const findings = [...compare(clone, said), ...said.findings]
   // What it counts wrongly does not hide what it names.
   const unnamed = Math.max(said.total - said.findings.length, 0)
@@ -29,7 +29,7 @@ export function judge(clone: Clone, said: DriftResult): NodeDrift {
   }
 }
 
-function compare({ image, version, template }: Clone, said: DriftResult): DriftFinding[] {
+function compare({ image, version, template }: KnownClone, said: DriftResult): DriftFinding[] {
   const findings: DriftFinding[] = []
   const is = `${said.image} ${said.version}`
   if (is !== `${image} ${version}`) {
@@ -55,7 +55,7 @@ function compare({ image, version, template }: Clone, said: DriftResult): DriftF
 const ukiPath = 'EFI/BOOT/BOOTX64.EFI'
 
 /** A clone of which nothing is known, and why. */
-export function notCompared(clone: Clone, state: 'unasked' | 'unknown', reason: string): NodeDrift {
+export function notCompared(clone: KnownClone, state: 'unasked' | 'unknown', reason: string): NodeDrift {
   const { name, vmid, image, version } = clone
   return { name, vmid, image, version, state, reason, total: 0, findings: [], accepted: [] }
 }

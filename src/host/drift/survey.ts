@@ -16,7 +16,7 @@ import { Ledger, type NodeEntry } from '../node/ledger.ts'
 import { readStates } from '../node/list.ts'
 import type { HostReport } from '../report.ts'
 import { readTemplateEntries, type TemplateEntry } from '../templates.ts'
-import { type Clone, judge, notCompared } from './comparison.ts'
+import { compareClone, type KnownClone, notCompared } from './comparison.ts'
 
 /** Each reads its whole /usr, and all of them may lie on one disk. */
 const atOnce = 3
@@ -53,7 +53,7 @@ export function clonesOf(
   nodes: readonly NodeEntry[],
   guests: readonly Guest[],
   entries: readonly TemplateEntry[],
-): Clone[] {
+): KnownClone[] {
   const ofTemplates = report.templates.flatMap(({ image, version, vmid, clones }) =>
     clones.map((clone) => ({
       ...{ vmid: clone.vmid, image, version },
@@ -76,19 +76,19 @@ function nameOf(guests: readonly Guest[], vmid: number): string | undefined {
 /** Asks every clone, a few at a time. One that does not answer is in the result as unknown. */
 export function askClones(
   host: Host,
-  clones: readonly Clone[],
+  clones: readonly KnownClone[],
   states: ReadonlyMap<number, string>,
 ): Promise<NodeDrift[]> {
   return pMap(clones, (clone) => askClone(host, clone, states.get(clone.vmid)), { concurrency: atOnce })
 }
 
-async function askClone(host: Host, clone: Clone, state: string | undefined): Promise<NodeDrift> {
+async function askClone(host: Host, clone: KnownClone, state: string | undefined): Promise<NodeDrift> {
   if (state !== 'running') return notCompared(clone, 'unasked', state ?? 'it is not on this Proxmox node')
   try {
     const command: Argv = ['/usr/sbin/seeder-drift', 'check', '--gently']
     const { code, stdout, stderr } = await guestExec(host, clone.vmid, command, timeoutSeconds)
     if (code > 2) throw new SeederError(lastWords({ code, stdout, stderr }))
-    return judge(clone, parseJson(stdout, driftResultSchema))
+    return compareClone(clone, parseJson(stdout, driftResultSchema))
   } catch (error) {
     if (error instanceof UnreadableJson) {
       const reason = `what it says cannot be read (${error.message}): it may be of a version before seeder-drift`

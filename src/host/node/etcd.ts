@@ -3,7 +3,7 @@ import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
 import { type Argv, type Host, lastWords } from '../commands.ts'
 import { guestExec, guestOutput } from './guest.ts'
-import { type Member, mainAddress, type NodeEntry } from './ledger.ts'
+import { type LedgerMember, mainAddress, type NodeEntry } from './ledger.ts'
 
 /** The operator's command in every member: see images/etcd/README.md. */
 const program = '/usr/lib/seeder/etcd'
@@ -15,7 +15,7 @@ const listSeconds = 90
 const pauseMs = 3000
 
 /** A member as the cluster lists it. */
-export interface ListedMember extends Member {
+export interface LiveMember extends LedgerMember {
   /** `-` as long as it was never started and nobody knows its name. */
   readonly name: string
   readonly is: string
@@ -25,11 +25,11 @@ export interface ListedMember extends Member {
 export interface EtcdCluster {
   /** The nodes to query. */
   readonly via: NodeEntry
-  readonly members: readonly ListedMember[]
+  readonly members: readonly LiveMember[]
 }
 
 /** What `etcd members` prints. */
-export function parseMembers(text: string): ListedMember[] {
+export function parseMembers(text: string): LiveMember[] {
   return text.split('\n').flatMap((line) => {
     const [name, address, , is] = line.trim().split(/\s+/)
     return name !== undefined && address !== undefined && is !== undefined ? [{ name, address, is }] : []
@@ -54,7 +54,7 @@ export function etcdNodes(entries: readonly NodeEntry[], except: readonly string
 }
 
 /** A node's place in a cluster, by its address, which it has before its name is known. */
-export function placeOf(cluster: EtcdCluster, entry: Pick<NodeEntry, 'addresses'>): ListedMember | undefined {
+export function placeOf(cluster: EtcdCluster, entry: Pick<NodeEntry, 'addresses'>): LiveMember | undefined {
   return cluster.members.find(({ address }) => address === mainAddress(entry))
 }
 

@@ -22,7 +22,7 @@ const reply = z.object({
 })
 
 /** What first boot has come to, as /usr/lib/seeder/status prints it. */
-export interface Status {
+export interface FirstBootStatus {
   readonly state: 'ready' | 'failed' | 'pending'
   readonly reason: string
 }
@@ -69,7 +69,7 @@ export async function guestOutput(
 }
 
 /** What first boot has come to; undefined while the agent does not answer. */
-export async function readStatus(host: Host, vmid: number): Promise<Status | undefined> {
+export async function readStatus(host: Host, vmid: number): Promise<FirstBootStatus | undefined> {
   const ended = await guestExec(host, vmid, ['/usr/lib/seeder/status'], 30).catch(() => undefined)
   return statusSchema.safeParse(anyJson(ended?.stdout ?? '')).data
 }

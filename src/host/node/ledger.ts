@@ -48,7 +48,7 @@ const entrySchema = z.strictObject({
 })
 
 export type NodeEntry = z.output<typeof entrySchema>
-export type Member = z.output<typeof member>
+export type LedgerMember = z.output<typeof member>
 
 /** The entries of this host, one file each, written as a whole or not at all. */
 export class Ledger {

@@ -4,7 +4,7 @@ import { SeederError, UsageError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
 import { type EtcdCluster, etcdNodes, findCluster } from './etcd.ts'
 import type { HostFacts } from './facts.ts'
-import { type Member, mainAddress, type NodeEntry } from './ledger.ts'
+import { type LedgerMember, mainAddress, type NodeEntry } from './ledger.ts'
 import { foundersOf, type Placement, placeNodes } from './placement.ts'
 import { type NodePlan, planNodes } from './plan.ts'
 import { answeringAddresses } from './probe.ts'
@@ -142,7 +142,7 @@ async function clusterFor(
 }
 
 /** The members that a new one queries, and itself. */
-function joinedMembers(cluster: EtcdCluster, placement: Placement | undefined): Member[] {
+function joinedMembers(cluster: EtcdCluster, placement: Placement | undefined): LedgerMember[] {
   const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : []
   const started = cluster.members.filter(
     ({ name, address }) => name !== '-' && !own.some((one) => one.address === address || one.name === name),

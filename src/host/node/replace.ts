@@ -26,7 +26,7 @@ export interface Replacement {
 }
 
 /** What is left to be done by a person; before that the old node may have to be kept. */
-export interface Outcome {
+export interface ReplacementOutcome {
   readonly oldIsGone: boolean
   readonly hints: readonly string[]
 }
@@ -35,7 +35,7 @@ export interface Outcome {
  * Replaces a node: the new one is made and has to be well before the old one goes. It may be killed at any point, and
  * called again.
  */
-export async function replaceNode(work: NodeWork, replacement: Replacement): Promise<Outcome> {
+export async function replaceNode(work: NodeWork, replacement: Replacement): Promise<ReplacementOutcome> {
   const { platform, making, old, timeoutMs } = replacement
   await prepareNodes(work, making.plans)
   const [entry] = [...making.plans.map((plan) => plan.entry), ...making.waiting, ...making.done]

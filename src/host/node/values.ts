@@ -2,7 +2,7 @@ import type { NodeValues } from '../../guest/node-env.ts'
 import type { Platform, RoleName } from '../../platform/schema.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { words } from '../values/checks.ts'
-import type { Member, NodeEntry } from './ledger.ts'
+import type { LedgerMember, NodeEntry } from './ledger.ts'
 import type { Placement } from './placement.ts'
 
 /** Another node: one that is there, or one that is made at the same time. */
@@ -22,8 +22,8 @@ export interface ValueSources {
   readonly files: readonly string[]
   /** The cluster of etcd that it founds, or the one that it joins: its members with this one, and the VM that queries it. */
   readonly cluster:
-    | { readonly state: 'new'; readonly token: string; readonly members: readonly Member[] }
-    | { readonly state: 'existing'; readonly members: readonly Member[]; readonly via: number }
+    | { readonly state: 'new'; readonly token: string; readonly members: readonly LedgerMember[] }
+    | { readonly state: 'existing'; readonly members: readonly LedgerMember[]; readonly via: number }
     | undefined
   readonly dataDisk: boolean
 }
@@ -56,7 +56,7 @@ function etcdValues({ cluster, dataDisk }: ValueSources): NodeValues {
 }
 
 /** `NAME=ADDRESS …` */
-export function memberList(members: readonly Member[]): string {
+export function memberList(members: readonly LedgerMember[]): string {
   return members.map(({ name, address }) => `${name}=${address}`).join(' ')
 }
 

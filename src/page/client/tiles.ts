@@ -1,5 +1,5 @@
 import { hierarchy, treemap } from 'd3-hierarchy'
-import { type Entry, gathered } from './tree.ts'
+import { gathered, type TreeEntry } from './tree.ts'
 
 /** A rectangle, in pixels of the map. */
 export interface Box {
@@ -11,14 +11,14 @@ export interface Box {
 
 /** One entry of the folder that the map shows. */
 export interface Tile extends Box {
-  readonly entry: Entry
+  readonly entry: TreeEntry
   /** What is in it. */
   readonly inner: readonly InnerTile[]
 }
 
 /** An entry of an entry: only drawn. Its place is one within the map. */
 export interface InnerTile extends Box {
-  readonly entry: Entry
+  readonly entry: TreeEntry
 }
 
 /** Anything with less area, in square pixels, is too small to be pointed at, or to be seen inside of a tile. */
@@ -29,19 +29,19 @@ const LABEL = 22
 const GAP = 2
 
 interface Node {
-  readonly entry: Entry
+  readonly entry: TreeEntry
   readonly weight: number
   readonly children: readonly Node[]
 }
 
 /** The tiles of a folder in a map of this size, largest first. */
-export function tilesOf(shown: Entry, width: number, height: number): Tile[] {
+export function tilesOf(shown: TreeEntry, width: number, height: number): Tile[] {
   if (shown.size === 0 || width <= 0 || height <= 0) return []
   const perPixel = shown.size / (width * height)
   const least = LEAST_TILE * perPixel
   // What is left over gets the least area as well, so that it can be pointed at.
-  const leaf = (entry: Entry, weight = entry.size): Node => ({ entry, weight, children: [] })
-  const branch = (entry: Entry): Node => {
+  const leaf = (entry: TreeEntry, weight = entry.size): Node => ({ entry, weight, children: [] })
+  const branch = (entry: TreeEntry): Node => {
     const inner = entry.size < least ? [] : gathered(entry, LEAST_INNER * perPixel)
     if (inner.length === 0) return leaf(entry, Math.max(entry.size, least))
     return { entry, weight: 0, children: inner.map((one) => leaf(one)) }

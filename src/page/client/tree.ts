@@ -1,14 +1,14 @@
 import { CHANGES, type Packed, type PackedFile, type PackedSizes } from '../packed.ts'
 
 /** A folder, a file, or several small ones together, in one of the ways to look at an image. */
-export interface Entry {
+export interface TreeEntry {
   readonly kind: 'folder' | 'file' | 'rest'
   readonly name: string
   /** In the image; of an owner, its name. */
   readonly path: string
   readonly size: number
   /** Undefined for a file. Largest first. */
-  readonly entries: readonly Entry[] | undefined
+  readonly entries: readonly TreeEntry[] | undefined
   /** Of a file, as `package:NAME`. */
   readonly owner: string | undefined
   /** How many files of it are changed or new; of a file its own state is in `state`. */
@@ -17,13 +17,13 @@ export interface Entry {
 }
 
 /** The image by folders, the root first. */
-export function byFolder({ owners, root }: PackedSizes): Entry {
+export function byFolder({ owners, root }: PackedSizes): TreeEntry {
   return entryOf(root, '', owners)
 }
 
 /** The image by who owns its files; each owner by folders. */
-export function byOwner({ owners, root }: PackedSizes): Entry {
-  const trees = owners.map((owner, place): Entry => {
+export function byOwner({ owners, root }: PackedSizes): TreeEntry {
+  const trees = owners.map((owner, place): TreeEntry => {
     const own = only(root, place)
     const tree = own ? entryOf(own, '', owners) : folder('', '', [])
     return { ...tree, name: owner.replace(/^package:/, ''), path: owner, owner }
@@ -31,7 +31,7 @@ export function byOwner({ owners, root }: PackedSizes): Entry {
   return folder('all owners', '', trees)
 }
 
-function entryOf(packed: Packed, parent: string, owners: readonly string[]): Entry {
+function entryOf(packed: Packed, parent: string, owners: readonly string[]): TreeEntry {
   if (isFile(packed)) return fileOf(packed, parent, owners)
   const [name, inner] = packed
   const path = name === '' ? '' : `${parent}/${name}`
@@ -48,7 +48,11 @@ function entryOf(packed: Packed, parent: string, owners: readonly string[]): Ent
   )
 }
 
-function fileOf([name, size, place, change]: PackedFile, parent: string, owners: readonly string[]): Entry {
+function fileOf(
+  [name, size, place, change]: PackedFile,
+  parent: string,
+  owners: readonly string[],
+): TreeEntry {
   const state = change === undefined ? undefined : CHANGES[change]
   return {
     ...{
@@ -64,7 +68,7 @@ function fileOf([name, size, place, change]: PackedFile, parent: string, owners:
   }
 }
 
-function folder(name: string, path: string, entries: readonly Entry[]): Entry {
+function folder(name: string, path: string, entries: readonly TreeEntry[]): TreeEntry {
   return {
     ...{ kind: 'folder', name, path, owner: undefined, state: undefined },
     size: entries.reduce((sum, one) => sum + one.size, 0),
@@ -88,16 +92,16 @@ function isFile(packed: Packed): packed is PackedFile {
 }
 
 /** The entries that are large enough to be seen, and all others together as one more. */
-export function gathered(entry: Entry, leastSize: number): readonly Entry[] {
+export function gathered(entry: TreeEntry, leastSize: number): readonly TreeEntry[] {
   const { entries = [], path } = entry
   const small = entries.filter(({ size }) => size < leastSize)
   if (small.length < 2 || small.length === entries.length) return entries
-  const rest: Entry = { ...folder(`${small.length} smaller`, path, small), kind: 'rest' }
+  const rest: TreeEntry = { ...folder(`${small.length} smaller`, path, small), kind: 'rest' }
   return [...entries.filter(({ size }) => size >= leastSize), rest]
 }
 
 /** The way from a root to the first folder in which no single entry has nearly everything: there a map shows something. */
-export function wayToVariety(root: Entry): Entry[] {
+export function wayToVariety(root: TreeEntry): TreeEntry[] {
   const [largest] = root.entries ?? []
   if (largest?.entries === undefined || largest.size < root.size * NEARLY_ALL) return [root]
   return [root, ...wayToVariety(largest)]

@@ -1,6 +1,6 @@
 import { formatDuration } from '../../report/table.ts'
 import { type Html, html } from '../html.ts'
-import type { Boot, Span } from '../view/boot.ts'
+import type { BootCourse, Span } from '../view/boot.ts'
 import { prose, section } from './section.ts'
 
 const KINDS: Readonly<Record<Span['kind'], string>> = {
@@ -10,7 +10,7 @@ const KINDS: Readonly<Record<Span['kind'], string>> = {
 }
 
 /** The course of the first boot: a table whose last column is a time line. */
-export function bootSection(boot: Boot | undefined): Html {
+export function bootSection(boot: BootCourse | undefined): Html {
   if (boot === undefined) return section('boot', prose('No proof of this disk has measured its boot.'))
   const emulated = boot.emulated
     ? 'The processor was emulated, which takes several times as long as KVM. '
@@ -24,7 +24,7 @@ export function bootSection(boot: Boot | undefined): Html {
   )
 }
 
-function timeline({ spans, endMs, ticksMs }: Boot): Html {
+function timeline({ spans, endMs, ticksMs }: BootCourse): Html {
   const at = (ms: number) => ((ms / endMs) * 100).toFixed(2)
   const axis = ticksMs.map((ms) => {
     const anchor = ms === 0 ? 'start' : ms === endMs ? 'end' : 'middle'

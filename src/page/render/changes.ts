@@ -1,10 +1,10 @@
 import { type Html, html } from '../html.ts'
-import type { Changes, FoundChanges, NameList, PackageChange } from '../view/changes.ts'
+import type { FoundChanges, NameList, PackageChange, VersionChanges } from '../view/changes.ts'
 import { prose, section } from './section.ts'
 import { table } from './table.ts'
 
 /** What changed since the version that it was compared with. */
-export function changesSection({ answer, found }: Changes): Html {
+export function changesSection({ answer, found }: VersionChanges): Html {
   return section('changes', prose(`${answer.words}. ${answer.because}`), found && comparison(found))
 }
 

@@ -8,7 +8,7 @@ import { changesSection } from './changes.ts'
 import { documentsSection, identitySection } from './identity.ts'
 import { contents, overview } from './overview.ts'
 import { packagesSection } from './packages.ts'
-import { proofSection } from './proof.ts'
+import { bootTestSection } from './proof.ts'
 import { sizesSection } from './sizes.ts'
 import { trustSection } from './trust.ts'
 
@@ -36,7 +36,7 @@ export function renderPage(page: Page, { script, style }: PageAssets): string {
 `
   const body = html`<a class="skip" href="#main">Skip to the report</a>
 ${overview(page)}${contents()}<main id="main" tabindex="-1">
-${changesSection(page.changes)}${proofSection(page.proof)}${bootSection(page.boot)}${trustSection(page.trust)}${identitySection(page.identity)}${sizesSection(page.sizes)}${packagesSection(page.packages)}${documentsSection(page.documents)}</main>
+${changesSection(page.changes)}${bootTestSection(page.proof)}${bootSection(page.boot)}${trustSection(page.trust)}${identitySection(page.identity)}${sizesSection(page.sizes)}${packagesSection(page.packages)}${documentsSection(page.documents)}</main>
 <footer><p>Written by <code>seeder report</code> from the files of the build. It loads nothing and sends nothing.</p></footer>
 `
   const data = page.sizes === undefined ? '' : jsonText(page.sizes.packed)

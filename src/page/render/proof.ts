@@ -2,13 +2,13 @@ import type { RecordedCheck } from '../../release/format/test-record.ts'
 import { formatDuration } from '../../report/table.ts'
 import { type Html, html } from '../html.ts'
 import type { Mark } from '../view/mark.ts'
-import type { Proof } from '../view/proof.ts'
+import type { BootTest } from '../view/proof.ts'
 import { sign } from './mark.ts'
 import { prose, section } from './section.ts'
 import { table } from './table.ts'
 
 /** What was checked of clones of the image, and what was seen. */
-export function proofSection({ answer, groups, measured }: Proof): Html {
+export function bootTestSection({ answer, groups, measured }: BootTest): Html {
   return section(
     'proof',
     prose(`${answer.words}. ${answer.because}`),

@@ -1,11 +1,11 @@
 import { type Html, html } from '../html.ts'
-import type { Link, Trust } from '../view/trust.ts'
+import type { Link, Origin } from '../view/trust.ts'
 import { sign } from './mark.ts'
 import { prose, section } from './section.ts'
 import { table } from './table.ts'
 
 /** From the source to the signature, with what was checked and what is only said. */
-export function trustSection({ chain, findings }: Trust): Html {
+export function trustSection({ chain, findings }: Origin): Html {
   const rows = findings.map(({ what, result, found }) => [
     { content: what },
     { content: html`${sign(result === 'not checked' ? 'open' : result, '')} ${result}` },

@@ -10,7 +10,7 @@ export interface Span {
 }
 
 /** The course of a first boot. */
-export interface Boot {
+export interface BootCourse {
   readonly spans: readonly Span[]
   /** The end of the axis, and where its marks are. */
   readonly endMs: number
@@ -21,7 +21,7 @@ export interface Boot {
 const STAGES = ['firmware', 'loader', 'kernel', 'initrd', 'userspace']
 
 /** The course of the boot that a proof has measured; undefined when it has measured none. */
-export function bootOf({ boot, accelerator }: TestRecord): Boot | undefined {
+export function bootOf({ boot, accelerator }: TestRecord): BootCourse | undefined {
   const spans: Span[] = []
   let at = 0
   for (const name of STAGES) {

@@ -1,7 +1,7 @@
 import type { Change, Difference } from '../../release/difference/difference.ts'
 import type { FilesDifference } from '../../release/difference/files-difference.ts'
 import { formatBytes, formatDuration } from '../../report/table.ts'
-import type { Comparison } from '../facts.ts'
+import type { OlderVersion } from '../facts.ts'
 import type { Answer } from './mark.ts'
 
 /** A number before and now. */
@@ -21,7 +21,7 @@ export interface NameList {
 }
 
 /** What is different from an older version. */
-export interface Changes {
+export interface VersionChanges {
   readonly answer: Answer
   /** Everything below is of a comparison that was made; undefined when there was none, or the disks are the same. */
   readonly found: FoundChanges | undefined
@@ -53,7 +53,7 @@ const NAMED = 250
 const FOLDERS = 12
 
 /** What changed since the version that an image was compared with. */
-export function changesOf(comparison: Comparison | undefined): Changes {
+export function changesOf(comparison: OlderVersion | undefined): VersionChanges {
   if (comparison === undefined) {
     const because = 'It was compared with no other version: `--against` names one.'
     return { answer: { question: 'Changed', mark: 'open', words: 'Not compared', because }, found: undefined }
@@ -93,7 +93,7 @@ function summaryOf(difference: Difference, older: string): Answer {
   }
 }
 
-function foundOf({ difference, changelogs }: Comparison): FoundChanges {
+function foundOf({ difference, changelogs }: OlderVersion): FoundChanges {
   const { sizes, boot, checks, changed, added, removed, files, commandLine } = difference
   const told = new Map(changelogs.map(({ name, text }) => [name, text]))
   const amount = (name: string, change: Change, format: (amount: number) => string): Amount => ({

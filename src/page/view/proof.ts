@@ -5,7 +5,7 @@ import type { Answer } from './mark.ts'
 import { shownTime } from './time.ts'
 
 /** How the image's proof came out. */
-export interface Proof {
+export interface BootTest {
   readonly answer: Answer
   /** In their order; none when there is no report of this disk. */
   readonly groups: readonly { readonly title: string; readonly checks: readonly RecordedCheck[] }[]
@@ -27,7 +27,7 @@ const GROUPS: Readonly<Record<string, string>> = {
 }
 
 /** What a test report proves about the disk of a manifest. */
-export function proofOf(manifest: Manifest, record: TestRecord | undefined): Proof {
+export function bootTestOf(manifest: Manifest, record: TestRecord | undefined): BootTest {
   const none = { groups: [], measured: [], record: undefined }
   if (record === undefined) {
     const because = 'There is no test-report.json. `seeder test` boots clones of the image and writes one.'

@@ -1,9 +1,9 @@
 import type { Manifest } from '../../build/manifest.ts'
 import type { Provenance } from '../../evidence/provenance.ts'
-import type { Finding } from '../../release/verify/finding.ts'
+import type { Verification } from '../../release/verify/finding.ts'
 import type { PageFacts } from '../facts.ts'
 import type { Answer, Mark } from './mark.ts'
-import type { Proof } from './proof.ts'
+import type { BootTest } from './proof.ts'
 import { shownTime } from './time.ts'
 
 /** One link of the chain from a source to a disk on a host. */
@@ -17,15 +17,15 @@ export interface Link {
 }
 
 /** Where an image comes from, and what of it was checked. */
-export interface Trust {
+export interface Origin {
   readonly signed: Answer
   readonly intact: Answer
   readonly chain: readonly Link[]
-  readonly findings: readonly Finding[]
+  readonly findings: readonly Verification[]
 }
 
 /** What can be said of an image's origin. Nothing is called right that was not looked at when the page was written. */
-export function trustOf(facts: PageFacts, proof: Proof): Trust {
+export function trustOf(facts: PageFacts, proof: BootTest): Origin {
   const { findings, finished, hasSignature } = facts
   const { manifest, provenance } = finished
   const signed = signatureOf(findings, hasSignature)
@@ -50,7 +50,7 @@ export function trustOf(facts: PageFacts, proof: Proof): Trust {
   }
 }
 
-function signatureOf(findings: readonly Finding[], hasSignature: boolean): Answer {
+function signatureOf(findings: readonly Verification[], hasSignature: boolean): Answer {
   const answer = (mark: Mark, words: string, because: string) => ({
     ...{ question: 'Signed', mark, words, because },
   })
@@ -76,7 +76,7 @@ function signatureOf(findings: readonly Finding[], hasSignature: boolean): Answe
 }
 
 /** Digests and agreement: everything that was looked at but the signature, which has an answer of its own. */
-function intactOf(findings: readonly Finding[]): Answer {
+function intactOf(findings: readonly Verification[]): Answer {
   const own = findings.filter(({ what }) => what !== 'signature')
   const wrong = own.filter(({ result }) => result === 'wrong')
   const right = own.filter(({ result }) => result === 'right')
@@ -129,7 +129,7 @@ function builderOf(provenance: Provenance | undefined): Link {
   }
 }
 
-function diskOf({ qcow2, raw }: Manifest, findings: readonly Finding[]): Link {
+function diskOf({ qcow2, raw }: Manifest, findings: readonly Verification[]): Link {
   const mark = markOf(findings, [qcow2.file, 'qcow2', 'content of the manifest'])
   const text =
     mark === 'right'
@@ -139,7 +139,7 @@ function diskOf({ qcow2, raw }: Manifest, findings: readonly Finding[]): Link {
 }
 
 /** How all of these findings together stand. */
-function markOf(findings: readonly Finding[], names: readonly string[]): Mark {
+function markOf(findings: readonly Verification[], names: readonly string[]): Mark {
   const results = names.map((name) => findings.find(({ what }) => what === name)?.result)
   if (results.includes('wrong')) return 'wrong'
   return results.every((result) => result === 'right') ? 'right' : 'open'

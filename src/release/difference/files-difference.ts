@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { FileEntry, Inventory } from '../../evidence/inventory.ts'
+import type { FileEntry, FileInventory } from '../../evidence/inventory.ts'
 import { saidLine } from '../../report/text-schemas.ts'
 
 const change = z.object({ before: z.number(), after: z.number() })
@@ -24,7 +24,7 @@ export const filesDifferenceSchema = z.object({
 export type FilesDifference = z.output<typeof filesDifferenceSchema>
 
 /** Compares the files of two versions. Directories count by what is in them. */
-export function compareInventories(before: Inventory, after: Inventory): FilesDifference {
+export function compareInventories(before: FileInventory, after: FileInventory): FilesDifference {
   const [was, is] = [filesOf(before), filesOf(after)]
   const changed = [...is].flatMap(([path, entry]) => {
     const old = was.get(path)
@@ -46,7 +46,7 @@ export function compareInventories(before: Inventory, after: Inventory): FilesDi
   }
 }
 
-function filesOf({ files }: Inventory): Map<string, FileEntry> {
+function filesOf({ files }: FileInventory): Map<string, FileEntry> {
   return new Map(files.filter(({ type }) => type !== 'directory').map((one) => [one.path, one]))
 }
 
@@ -68,7 +68,7 @@ function differing(before: FileEntry, after: FileEntry): string[] {
 /** Folders this deep are distinguished: `/usr/lib`, `/usr/share/perl5`. */
 const DEPTH = 3
 
-function folderChanges(before: Inventory, after: Inventory): FilesDifference['folders'] {
+function folderChanges(before: FileInventory, after: FileInventory): FilesDifference['folders'] {
   const [was, is] = [sizesOf(before), sizesOf(after)]
   return [...new Set([...was.keys(), ...is.keys()])]
     .map((path) => ({ path, before: was.get(path) ?? 0, after: is.get(path) ?? 0 }))
@@ -77,7 +77,7 @@ function folderChanges(before: Inventory, after: Inventory): FilesDifference['fo
 }
 
 /** The bytes of the files below each folder, of those that are `DEPTH` names deep or hold files themselves. */
-function sizesOf({ files }: Inventory): Map<string, number> {
+function sizesOf({ files }: FileInventory): Map<string, number> {
   const sizes = new Map<string, number>()
   for (const { path, size = 0 } of files) {
     const folder =
@@ -92,7 +92,7 @@ function sizesOf({ files }: Inventory): Map<string, number> {
 }
 
 /** The units that a list of files makes systemd start, and those that it forbids. */
-function unitsOf({ files }: Inventory): { enabled: Set<string>; masked: Set<string> } {
+function unitsOf({ files }: FileInventory): { enabled: Set<string>; masked: Set<string> } {
   const links = files.filter(({ type }) => type === 'link')
   const named = (pattern: RegExp, test: (entry: FileEntry) => boolean) =>
     new Set(links.filter(test).flatMap(({ path }) => pattern.exec(path)?.[1] ?? []))

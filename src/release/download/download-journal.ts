@@ -3,14 +3,14 @@ import { readText } from '../../files/text-file.ts'
 import type { Part } from '../format/contents.ts'
 
 /** What is known of a part that an earlier run worked on. */
-export interface Mark {
+export interface PartProgress {
   /** Bytes of it on the disk. */
   readonly bytes: number
   /** They are all of them, and their digest was right. */
   readonly done: boolean
 }
 
-const nothing: Mark = { bytes: 0, done: false }
+const nothing: PartProgress = { bytes: 0, done: false }
 
 /**
  * How far a download has come, in a small file beside it: a first line with the digest of the release's contents, and
@@ -18,9 +18,9 @@ const nothing: Mark = { bytes: 0, done: false }
  */
 export class DownloadJournal {
   readonly #handle: FileHandle
-  readonly #marks: Map<string, Mark>
+  readonly #marks: Map<string, PartProgress>
 
-  private constructor(handle: FileHandle, marks: Map<string, Mark>) {
+  private constructor(handle: FileHandle, marks: Map<string, PartProgress>) {
     this.#handle = handle
     this.#marks = marks
   }
@@ -47,11 +47,11 @@ export class DownloadJournal {
     return this.#marks.size === 0
   }
 
-  of(part: Part): Mark {
+  of(part: Part): PartProgress {
     return this.#marks.get(part.name) ?? nothing
   }
 
-  async mark(part: Part, mark: Mark): Promise<void> {
+  async mark(part: Part, mark: PartProgress): Promise<void> {
     this.#marks.set(part.name, mark)
     // One write of a few bytes at the end of the file: parts that are written at once do not mix.
     await this.#handle.write(`${mark.done ? 'done' : mark.bytes} ${part.name}\n`)
@@ -64,10 +64,10 @@ export class DownloadJournal {
 }
 
 /** The marks by part; undefined for a journal of other contents, or none. */
-export function parseMarks(text: string, contentsDigest: string): Map<string, Mark> | undefined {
+export function parseMarks(text: string, contentsDigest: string): Map<string, PartProgress> | undefined {
   const [first, ...lines] = text.split('\n')
   if (first !== heading(contentsDigest) || lines.length === 0) return undefined
-  const marks = new Map<string, Mark>()
+  const marks = new Map<string, PartProgress>()
   // What stands behind the last line break was cut short.
   for (const line of lines.slice(0, -1)) {
     const [, bytes, name] = /^(done|\d{1,15}) (\S+)$/.exec(line) ?? []

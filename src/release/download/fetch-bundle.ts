@@ -11,7 +11,7 @@ import { requireAgreement } from '../format/agreement.ts'
 import type { ReleaseFile } from '../format/contents.ts'
 import { readContents } from '../format/contents-asset.ts'
 import { readSignedList } from '../signature/signed-list.ts'
-import type { Trust } from '../signature/signed-sums.ts'
+import type { SignatureCheck } from '../signature/signed-sums.ts'
 import { requireRoomFor } from './disk-space.ts'
 import { placesOf } from './download-folder.ts'
 import { DownloadJournal } from './download-journal.ts'
@@ -38,7 +38,7 @@ export async function fetchBundle(
   releases: Releases,
   release: Release,
   out: string,
-  { trust, ...options }: DownloadOptions & { readonly trust: Trust },
+  { trust, ...options }: DownloadOptions & { readonly trust: SignatureCheck },
 ): Promise<BundleList> {
   const { progress, signal } = options
   progress.phase(`read the list of ${release.tag}`)

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Manifest, manifestName, manifestSchema } from '../../build/manifest.ts'
 import { readOutput } from '../../build/output.ts'
-import { type Inventory, inventorySchema } from '../../evidence/inventory.ts'
+import { type FileInventory, inventorySchema } from '../../evidence/inventory.ts'
 import { cyclonedxName, inventoryName, provenanceName } from '../../evidence/names.ts'
 import { type Provenance, provenanceSchema } from '../../evidence/provenance.ts'
 import { checkJson, jsonOf, UnreadableJson, whyNot } from '../../files/json.ts'
@@ -20,7 +20,7 @@ export interface Finished {
   readonly manifest: Manifest
   readonly record?: TestRecord | undefined
   /** Its files; undefined for an image of an older version of Seeder. */
-  readonly inventory?: Inventory | undefined
+  readonly inventory?: FileInventory | undefined
   /** Where it comes from; undefined for the same. */
   readonly provenance?: Provenance | undefined
   /** Reads what its bill of materials says is in it; undefined for the same. */

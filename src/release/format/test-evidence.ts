@@ -7,7 +7,7 @@ import { formatTag } from './tag.ts'
 import { requireGreenReport } from './test-report.ts'
 
 /** The texts of a release's manifest and of its test report. */
-export interface Proof {
+export interface TestEvidence {
   readonly manifest: string
   readonly report: string
 }
@@ -18,7 +18,7 @@ type Place = Pick<Release, 'tag' | 'url'>
  * Checks that the manifest and the test report of a release are about the disk that `release.json` names, and that the
  * report is green. Throws SeederError with the first that is not so.
  */
-export function requireTested(release: Place, contents: Contents, proof: Proof): Manifest {
+export function requireTested(release: Place, contents: Contents, proof: TestEvidence): Manifest {
   const manifest = parseManifest(release, proof.manifest)
   if (formatTag(manifest) !== release.tag) {
     throw notAsPublished(release, `its manifest is of ${formatTag(manifest)}`)

@@ -4,12 +4,12 @@ import { SeederError, StoppedError, UsageError } from '../../report/error.ts'
 import type { Progress } from '../../report/progress.ts'
 import { DEMOTED_MARKER, isDemoted, type Standing, standings } from '../channel/channels.ts'
 import { compareVersions, requireTag } from '../format/tag.ts'
-import type { Trust } from '../signature/signed-sums.ts'
+import type { SignatureCheck } from '../signature/signed-sums.ts'
 import { verifyRelease } from '../verify/verify.ts'
 import { confirmers, requireBuilders } from './confirmation.ts'
 
 /** What a release has to have to be promoted. */
-export interface PromotionPolicy extends Trust {
+export interface PromotionPolicy extends SignatureCheck {
   /** The number of builders that have to have made the same disk; whoever signed the release is one of them. */
   readonly builders: number
 }

@@ -9,7 +9,7 @@ import { readBundleList } from '../format/bundle-list.ts'
 import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../format/sums.ts'
 import { formatTag, requireTag } from '../format/tag.ts'
 import { notAsPublished } from '../format/test-evidence.ts'
-import { type Trust, verifySigned } from './signed-sums.ts'
+import { type SignatureCheck, verifySigned } from './signed-sums.ts'
 
 /**
  * Reads the list of a release's bundle. SHA256SUMS has to have it, and to be signed by whom it should be.
@@ -18,7 +18,7 @@ import { type Trust, verifySigned } from './signed-sums.ts'
 export async function readSignedList(
   releases: Releases,
   release: Release,
-  trust: Trust,
+  trust: SignatureCheck,
   signal: AbortSignal,
 ): Promise<BundleList> {
   const version = requireTag(release.tag)

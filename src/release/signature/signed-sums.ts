@@ -7,7 +7,7 @@ import { SIGNATURE_FILE, SUMS_FILE } from '../format/sums.ts'
 import { verifySums } from './signature.ts'
 
 /** Who may have signed a release. Without a file a signature is not looked at. */
-export interface Trust {
+export interface SignatureCheck {
   readonly allowedSigners: string | undefined
   readonly allowUnsigned: boolean
 }
@@ -20,7 +20,7 @@ export async function verifySigned(
   release: Release,
   sums: Buffer,
   signature: Buffer | undefined,
-  { allowedSigners, allowUnsigned }: Trust,
+  { allowedSigners, allowUnsigned }: SignatureCheck,
 ): Promise<string | undefined> {
   if (signature === undefined) {
     if (allowUnsigned) return undefined

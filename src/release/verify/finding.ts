@@ -10,4 +10,4 @@ export const findingSchema = z
   })
   .readonly()
 
-export type Finding = z.output<typeof findingSchema>
+export type Verification = z.output<typeof findingSchema>

@@ -9,7 +9,7 @@ import { checkJson, jsonOf, UnreadableJson, whyNot } from '../../files/json.ts'
 import { readText } from '../../files/text-file.ts'
 import { saidLine } from '../../report/text-schemas.ts'
 import { bundleListProblems } from '../format/bundle-list.ts'
-import type { Finding } from './finding.ts'
+import type { Verification } from './finding.ts'
 
 /** Digests by file name, as SHA256SUMS has them. */
 type Sums = ReadonlyMap<string, string>
@@ -18,7 +18,11 @@ type Sums = ReadonlyMap<string, string>
  * Looks at what the files of evidence say: whether they are about this image, and agree with its manifest and with the
  * digests of its files. Their own digests are not looked at here.
  */
-export async function verifyEvidence(folder: string, manifest: Manifest, sums: Sums): Promise<Finding[]> {
+export async function verifyEvidence(
+  folder: string,
+  manifest: Manifest,
+  sums: Sums,
+): Promise<Verification[]> {
   const checks: readonly (readonly [string, (content: unknown) => string[], string])[] = [
     [
       inventoryName(manifest),
@@ -42,7 +46,7 @@ export async function verifyEvidence(folder: string, manifest: Manifest, sums: S
       'lists what this image was built from',
     ],
   ]
-  const findings: Finding[] = []
+  const findings: Verification[] = []
   for (const [name, problemsOf, right] of checks) {
     const what = `content of ${name}`
     if (!sums.has(name)) {

@@ -9,7 +9,7 @@ import { sha256File } from '../../store/store.ts'
 import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../format/sums.ts'
 import { countChecks, REPORT_FILE, requireGreenReport } from '../format/test-report.ts'
 import { verifySums } from '../signature/signature.ts'
-import type { Finding } from './finding.ts'
+import type { Verification } from './finding.ts'
 import { verifyEvidence } from './verify-evidence.ts'
 
 /**
@@ -22,8 +22,8 @@ import { verifyEvidence } from './verify-evidence.ts'
 export async function verifyFolder(
   folder: string,
   allowedSigners: string | undefined,
-  elsewhere?: (name: string, sha256: string) => Finding,
-): Promise<Finding[]> {
+  elsewhere?: (name: string, sha256: string) => Verification,
+): Promise<Verification[]> {
   const text = await readText(join(folder, SUMS_FILE)).catch(
     unlessRead(
       (cause) =>
@@ -58,7 +58,7 @@ export async function verifyFolder(
   return findings
 }
 
-async function signature(folder: string, allowedSigners: string | undefined): Promise<Finding> {
+async function signature(folder: string, allowedSigners: string | undefined): Promise<Verification> {
   const what = 'signature'
   if (allowedSigners === undefined) return { what, result: 'not checked', found: 'no signature was required' }
   try {
@@ -68,7 +68,7 @@ async function signature(folder: string, allowedSigners: string | undefined): Pr
   }
 }
 
-async function digestOf(folder: string, name: string, digest: string): Promise<Finding> {
+async function digestOf(folder: string, name: string, digest: string): Promise<Verification> {
   const isFile = await lstat(join(folder, name)).then(
     (found) => found.isFile(),
     () => undefined,
@@ -116,7 +116,7 @@ async function disk(
   folder: string,
   { qcow2, raw }: Manifest,
   sums: ReadonlyMap<string, string>,
-): Promise<Finding> {
+): Promise<Verification> {
   const what = 'qcow2'
   // A name that SHA256SUMS has is one of this folder.
   if (!sums.has(qcow2.file)) return wrong(what, `${SUMS_FILE} does not name it`)
@@ -139,7 +139,7 @@ async function disk(
   return agreement(what, problems)
 }
 
-async function report(folder: string, manifest: Manifest): Promise<Finding> {
+async function report(folder: string, manifest: Manifest): Promise<Verification> {
   if (!existsSync(join(folder, REPORT_FILE))) {
     return { what: REPORT_FILE, result: 'not checked', found: 'there is none: the image was not tested' }
   }
@@ -152,22 +152,22 @@ async function report(folder: string, manifest: Manifest): Promise<Finding> {
 }
 
 /** Files that nothing vouches for. */
-async function others(folder: string, sums: ReadonlyMap<string, string>): Promise<Finding[]> {
+async function others(folder: string, sums: ReadonlyMap<string, string>): Promise<Verification[]> {
   const known = [...sums.keys(), SUMS_FILE, SIGNATURE_FILE, REPORT_FILE]
   return (await readdir(folder))
     .filter((name) => !known.includes(name))
     .map((what) => ({ what, result: 'not checked', found: `${SUMS_FILE} does not name it` }))
 }
 
-function agreement(what: string, problems: readonly string[]): Finding {
+function agreement(what: string, problems: readonly string[]): Verification {
   return problems.length === 0 ? right(what, 'agrees') : wrong(what, problems.join('; '))
 }
 
-function right(what: string, found: string): Finding {
+function right(what: string, found: string): Verification {
   return { what, result: 'right', found }
 }
 
-function wrong(what: string, found: string): Finding {
+function wrong(what: string, found: string): Verification {
   return { what, result: 'wrong', found }
 }
 

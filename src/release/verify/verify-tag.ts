@@ -15,7 +15,7 @@ import { readSmallAsset } from '../format/asset-text.ts'
 import { CONTENTS_FILE, type Contents, FILE_NAME, type ReleaseFile } from '../format/contents.ts'
 import { readContents } from '../format/contents-asset.ts'
 import { requireTag } from '../format/tag.ts'
-import type { Finding } from './finding.ts'
+import type { Verification } from './finding.ts'
 import { verifyFolder } from './verify-folder.ts'
 
 /** What is looked at of a release. */
@@ -36,7 +36,7 @@ export async function verifyTag(
   tag: string,
   { allowedSigners, bundleInto }: TagCheck,
   signal: AbortSignal,
-): Promise<Finding[]> {
+): Promise<Verification[]> {
   const { image, version } = requireTag(tag)
   const all = await releases.list()
   const release = chooseRelease(all, image, version, repository)
@@ -69,7 +69,7 @@ async function bundleFindings(
   contents: Contents | undefined,
   { list, into }: { readonly list: string; readonly into: string | undefined },
   signal: AbortSignal,
-): Promise<Finding[]> {
+): Promise<Verification[]> {
   const { bundleFile } = contents ?? {}
   if (!bundleFile) return [{ what: BUNDLE, result: 'not checked', found: 'it was published without one' }]
   const asset = digestFinding(BUNDLE, bundleFile, release)
@@ -95,7 +95,7 @@ async function bundleFindings(
   }
 }
 
-function contentsFinding(release: Release, contents: Contents | undefined): Finding {
+function contentsFinding(release: Release, contents: Contents | undefined): Verification {
   const what = CONTENTS_FILE
   if (!contents) return { what, result: 'wrong', found: 'the release has none' }
   const problems = contradictions(contents, release)
@@ -110,7 +110,7 @@ function diskFinding(
   sha256: string,
   release: Release,
   contents: Contents | undefined,
-): Finding {
+): Verification {
   const file = contents?.files.find((one) => one.name === name)
   if (!file) return { what: name, result: 'wrong', found: `${CONTENTS_FILE} does not name it` }
   if (file.sha256 !== sha256) {
@@ -124,7 +124,7 @@ function diskFinding(
 }
 
 /** What GitHub's own digests say of a file that is not downloaded. */
-function digestFinding(name: string, file: ReleaseFile, release: Release): Finding {
+function digestFinding(name: string, file: ReleaseFile, release: Release): Verification {
   const digests = file.parts.map((part) => release.assets.find((one) => one.name === part.name)?.sha256)
   if (digests.some((digest, index) => digest !== undefined && digest !== file.parts[index]?.sha256)) {
     return { what: name, result: 'wrong', found: 'GitHub has another digest of it' }

@@ -10,7 +10,7 @@ import { formatTag } from '../format/tag.ts'
 import { requireTagOf } from '../format/tag-commit.ts'
 import { notAsPublished, requireTested } from '../format/test-evidence.ts'
 import { REPORT_FILE } from '../format/test-report.ts'
-import { type Trust, verifySigned } from '../signature/signed-sums.ts'
+import { type SignatureCheck, verifySigned } from '../signature/signed-sums.ts'
 
 /** What is known of a release after it was verified. */
 export interface Verified {
@@ -28,7 +28,7 @@ export interface Verified {
 export async function verifyRelease(
   releases: Releases,
   release: Release,
-  trust: Trust,
+  trust: SignatureCheck,
   signal: AbortSignal,
 ): Promise<Verified> {
   const at = await untilDigested(releases, release, signal)

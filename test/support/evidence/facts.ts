@@ -1,5 +1,5 @@
 import type { MaterialFacts } from '../../../src/evidence/materials.ts'
-import type { Subject } from '../../../src/evidence/subject.ts'
+import type { EvidenceSubject } from '../../../src/evidence/subject.ts'
 import type { Lock } from '../../../src/image/lock.ts'
 
 const digest = (letter: string) => letter.repeat(64)
@@ -33,7 +33,7 @@ export const lock: Lock = {
   ],
 }
 
-export const subject: Subject = {
+export const subject: EvidenceSubject = {
   ...{ image: 'etcd', version: '3.7.2-1', description: 'a member', base: 'ubuntu-resolute' },
   ...{ epoch: lock.epoch, rawSha256: digest('a') },
   qcow2: { file: 'etcd-3.7.2-1.qcow2', sha256: digest('b') },

@@ -2,18 +2,18 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { Authority, type KeyPair } from '../../../src/boot-test/certificates.ts'
+import { TestAuthority, type TestKeyPair } from '../../../src/boot-test/certificates.ts'
 import { nftablesFor } from '../../../src/platform/nftables.ts'
 import { Node, platform } from './node.ts'
 
 /** What a control plane is given to talk to etcd with, and what will not do (PEM). */
 export interface EtcdFiles {
   readonly ca: string
-  readonly client: KeyPair
+  readonly client: TestKeyPair
   readonly caKey: string
   readonly otherCa: string
   /** Of a server: it does not identify a client. */
-  readonly server: KeyPair
+  readonly server: TestKeyPair
   /** The client's, which was good until yesterday. */
   readonly expired: string
 }
@@ -22,8 +22,8 @@ export interface EtcdFiles {
 export async function makeEtcdFiles(): Promise<EtcdFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'seeder-etcd-files-'))
   try {
-    const ca = await Authority.make('ca', folder)
-    const other = await Authority.make('other', folder)
+    const ca = await TestAuthority.make('ca', folder)
+    const other = await TestAuthority.make('other', folder)
     const client = await ca.issue('client', { commonName: 'kube-apiserver', usages: ['clientAuth'] })
     const server = await ca.issue('server', { commonName: 'server', usages: ['serverAuth'] })
     // Of all of openssl's commands, only this one takes a day of the past; what it signs again must be self-signed.

@@ -3,7 +3,7 @@ import { access, mkdir, mkdtemp, readdir, readFile, rm, rmdir } from 'node:fs/pr
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
 import { execa, type Options, type Result } from 'execa'
-import { Authority } from '../../../src/boot-test/certificates.ts'
+import { TestAuthority } from '../../../src/boot-test/certificates.ts'
 
 const CHECKOUT = path.resolve(import.meta.dirname, '../../..')
 const HOSTS = ['api.github.com', 'github.com', 'release-assets.githubusercontent.com']
@@ -37,7 +37,7 @@ export class Machine {
     const folder = await mkdtemp(path.join(tmpdir(), 'seeder-machine-'))
     const [root, shared] = ['root', 'shared'].map((name) => path.join(folder, name)) as [string, string]
     for (const one of [root, shared]) await mkdir(one)
-    const authority = await Authority.make('authority', shared)
+    const authority = await TestAuthority.make('authority', shared)
     await authority.issue('server', { commonName: 'github.com', dnsNames: HOSTS, usages: ['serverAuth'] })
 
     const group = await ownControlGroup()

@@ -1,8 +1,8 @@
-import type { FileEntry, Inventory } from '../../../src/evidence/inventory.ts'
+import type { FileEntry, FileInventory } from '../../../src/evidence/inventory.ts'
 import type { PageFacts } from '../../../src/page/facts.ts'
 import { differenceOf } from '../../../src/release/difference/difference.ts'
 import type { Finished } from '../../../src/release/format/build-record.ts'
-import type { Finding } from '../../../src/release/verify/finding.ts'
+import type { Verification } from '../../../src/release/verify/finding.ts'
 import { sha256 } from '../deploy/image.ts'
 import { someManifest, someRecord } from '../finished.ts'
 
@@ -51,7 +51,7 @@ function filesOf(packages: Readonly<Record<string, string>>): FileEntry[] {
 /** A finished image of this version. */
 export function someImage(version: string, packages: Readonly<Record<string, string>> = PACKAGES): Finished {
   const files = filesOf(packages)
-  const inventory: Inventory = { schema: 1, image: 'haproxy', version, files }
+  const inventory: FileInventory = { schema: 1, image: 'haproxy', version, files }
   const raw = { sha256: sha256(version), size: 465_000_000 }
   return {
     manifest: someManifest({
@@ -82,7 +82,7 @@ export function someImage(version: string, packages: Readonly<Record<string, str
 }
 
 /** What was found in a folder in which everything is right. */
-export function rightFindings({ manifest }: Finished): Finding[] {
+export function rightFindings({ manifest }: Finished): Verification[] {
   return [
     { what: 'signature', result: 'right', found: 'by release@acme.example' },
     ...[manifest.qcow2.file, 'qcow2', 'content of the manifest'].map(

@@ -6,7 +6,7 @@ import { createStepProgress } from '../../../src/action/progress.ts'
 import { commentEntrySchema } from '../../../src/action/pull-comment.ts'
 import type { Step } from '../../../src/action/step.ts'
 import { tellOfImage } from '../../../src/action/steps/test.ts'
-import type { Proof } from '../../../src/boot-test/test-process.ts'
+import type { FinishedTest } from '../../../src/boot-test/test-process.ts'
 import { LocalGitHub } from '../../stand-ins/github/local-github.ts'
 import { seedImage } from '../../support/release/seed.ts'
 import { makeTestedBuild, reportOf, tamper } from '../../support/release/tested-build.ts'
@@ -51,7 +51,7 @@ async function tested(
   version: string,
   passed = true,
   evidence = false,
-): Promise<{ folder: string; proof: Proof }> {
+): Promise<{ folder: string; proof: FinishedTest }> {
   const folder = join(root, version)
   const { manifest } = await makeTestedBuild(folder, commit, { image: 'haproxy', version, evidence })
   const report = reportOf(manifest)
@@ -59,7 +59,7 @@ async function tested(
     ? report.checks
     : report.checks.map((check) => ({ ...check, status: 'failed', detail: 'no' }))
   const proof = { report: { ...report, passed, checks }, reportFile: join(folder, 'test-report.json') }
-  return { folder, proof: { ...proof, logs: undefined } as Proof }
+  return { folder, proof: { ...proof, logs: undefined } as FinishedTest }
 }
 
 it('uploads the image, its small files, and what the comment needs, beside the promoted version', async () => {

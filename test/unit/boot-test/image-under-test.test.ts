@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { findCandidate } from '../../../src/boot-test/image-under-test.ts'
+import { findImage } from '../../../src/boot-test/image-under-test.ts'
 import { reportFileOf, subjectOf } from '../../../src/boot-test/run.ts'
 
 const digest = 'a'.repeat(64)
@@ -24,18 +24,18 @@ const put = (name: string, content: unknown) =>
 test('the folder of a build holds one image and its manifest', async () => {
   await put('haproxy-3.0.11-1.manifest.json', { ...manifest, more: 1 })
   await put('haproxy-3.0.11-1.qcow2', 'disk')
-  expect(await findCandidate(folder)).toEqual({
+  expect(await findImage(folder)).toEqual({
     image: 'haproxy',
     qcow2: join(folder, 'haproxy-3.0.11-1.qcow2'),
     manifest,
     reportFile: join(folder, 'test-report.json'),
   })
-  expect((await findCandidate(join(folder, 'haproxy-3.0.11-1.qcow2'))).manifest).toEqual(manifest)
+  expect((await findImage(join(folder, 'haproxy-3.0.11-1.qcow2'))).manifest).toEqual(manifest)
 })
 
 test('a file alone is known by its name', async () => {
   await put('kubernetes-node-1.37.1-1.qcow2', 'disk')
-  expect(await findCandidate(join(folder, 'kubernetes-node-1.37.1-1.qcow2'))).toEqual({
+  expect(await findImage(join(folder, 'kubernetes-node-1.37.1-1.qcow2'))).toEqual({
     image: 'kubernetes-node',
     qcow2: join(folder, 'kubernetes-node-1.37.1-1.qcow2'),
     manifest: undefined,
@@ -44,18 +44,18 @@ test('a file alone is known by its name', async () => {
 })
 
 test('what cannot be proven is refused with what was found', async () => {
-  await expect(findCandidate(join(folder, 'nothing'))).rejects.toThrow('there is nothing')
-  await expect(findCandidate(folder)).rejects.toThrow('it has no *.manifest.json')
+  await expect(findImage(join(folder, 'nothing'))).rejects.toThrow('there is nothing')
+  await expect(findImage(folder)).rejects.toThrow('it has no *.manifest.json')
   await put('haproxy.manifest.json', manifest)
-  await expect(findCandidate(folder)).rejects.toThrow('names haproxy-3.0.11-1.qcow2; it is not there')
+  await expect(findImage(folder)).rejects.toThrow('names haproxy-3.0.11-1.qcow2; it is not there')
   await put('other.manifest.json', manifest)
-  await expect(findCandidate(folder)).rejects.toThrow('holds more than one image')
+  await expect(findImage(folder)).rejects.toThrow('holds more than one image')
   await put('other.manifest.json', { ...manifest, raw: { sha256: 'zz', size: 1 } })
-  await expect(findCandidate(folder)).rejects.toThrow(
+  await expect(findImage(folder)).rejects.toThrow(
     /other\.manifest\.json is not the manifest of an image: raw\.sha256: found "zz"; write it as /,
   )
   await put('other.manifest.json', '{"image":')
-  await expect(findCandidate(folder)).rejects.toThrow(
+  await expect(findImage(folder)).rejects.toThrow(
     'other.manifest.json is not the manifest of an image: it is no JSON: at line 1, column',
   )
 })
@@ -63,7 +63,7 @@ test('what cannot be proven is refused with what was found', async () => {
 test('an image without a contract is refused', async () => {
   await mkdir(join(folder, 'x'))
   await put('x/debian-13.qcow2', 'disk')
-  const candidate = await findCandidate(join(folder, 'x/debian-13.qcow2'))
+  const candidate = await findImage(join(folder, 'x/debian-13.qcow2'))
   expect(() => subjectOf([candidate])).toThrow('there is no contract for the image debian (debian-13.qcow2)')
 })
 

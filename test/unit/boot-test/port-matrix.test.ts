@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { checkProbes, meantAnswer, portsOf, probesOf } from '../../../src/boot-test/port-matrix.ts'
-import { layOutSite, seatOf } from '../../../src/boot-test/site.ts'
+import { layOutSite, machineOf } from '../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')
@@ -18,7 +18,7 @@ test('every port of the platform file is asked, whosever it is, and the neighbou
 test('only members and control planes reach etcd, and nobody who merely stands in their zone', () => {
   const site = layOutSite(platform, [{ hostname: 'etcd1', role: 'etcd', machine: 0, routed: true }])
   const ports = { tcp: [22, 2379, 2380], udp: [53] }
-  const probes = probesOf(platform, site, seatOf(site, 'etcd1'), ports, { tcp: [22, 2379, 2380], udp: [] })
+  const probes = probesOf(platform, site, machineOf(site, 'etcd1'), ports, { tcp: [22, 2379, 2380], udp: [] })
   const open = probes.filter(({ meant }) => meant === 'open').map(({ asker, port }) => `${port} ${asker}`)
   const echoes = ['home', 'front', 'middle', 'back'].flatMap((zone) => {
     return zone === 'home' ? [`0 ${zone}`] : [`0 ${zone}`, `0 ${zone} outside its nodes`]
@@ -37,7 +37,7 @@ test('a machine without a router is asked from the zones it stands in', () => {
   const probes = probesOf(
     platform,
     site,
-    seatOf(site, 'lb1'),
+    machineOf(site, 'lb1'),
     { tcp: [6443], udp: [] },
     { tcp: [6443], udp: [] },
   )

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { addressFrom, addressIn, layOutSite, nodeAddress, seatOf } from '../../../src/boot-test/site.ts'
+import { addressFrom, addressIn, layOutSite, machineOf, nodeAddress } from '../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')
@@ -26,11 +26,11 @@ test('machines of any role stand in the zones of their role, each in a place of 
     ],
     [{ zone: 'back', address: '10.0.0.150' }],
   )
-  expect(seatOf(site, 'cp1').nics.map(({ tap, address, gateway }) => [tap, address, gateway])).toEqual([
+  expect(machineOf(site, 'cp1').nics.map(({ tap, address, gateway }) => [tap, address, gateway])).toEqual([
     ['tap0-0', '10.0.0.65/26', '10.0.0.104'],
     ['tap0-1', '10.0.0.154/26', undefined],
   ])
-  expect(seatOf(site, 'etcd1').nics.map(({ address, gateway }) => [address, gateway])).toEqual([
+  expect(machineOf(site, 'etcd1').nics.map(({ address, gateway }) => [address, gateway])).toEqual([
     ['10.0.0.130/26', '10.0.0.168'],
   ])
   expect(site.lan.taps.map(({ name, bridge }) => `${name} ${bridge}`)).toEqual([
@@ -43,7 +43,7 @@ test('machines of any role stand in the zones of their role, each in a place of 
     'tap2-3 br-public',
   ])
   expect(site.lan.bridges.find(({ name }) => name === 'br-back')?.addresses).toContain('10.0.0.150/26')
-  expect(() => seatOf(site, 'etcd2')).toThrow('no seat for etcd2')
+  expect(() => machineOf(site, 'etcd2')).toThrow('no seat for etcd2')
 })
 
 test('a zone that a machine does not stand in reaches it through the router, if it has one', () => {
@@ -51,9 +51,9 @@ test('a zone that a machine does not stand in reaches it through the router, if 
     { hostname: 'etcd1', role: 'etcd', machine: 0, routed: true },
     { hostname: 'lb1', role: 'haproxy', machine: 1, routed: false },
   ])
-  expect(addressFrom(seatOf(site, 'etcd1'), 'home')).toBe('10.0.0.129')
-  expect(() => addressIn(seatOf(site, 'etcd1'), 'home')).toThrow('no card in the zone home')
-  expect(() => addressFrom(seatOf(site, 'lb1'), 'back')).toThrow('cannot be reached from the zone back')
+  expect(addressFrom(machineOf(site, 'etcd1'), 'home')).toBe('10.0.0.129')
+  expect(() => addressIn(machineOf(site, 'etcd1'), 'home')).toThrow('no card in the zone home')
+  expect(() => addressFrom(machineOf(site, 'lb1'), 'back')).toThrow('cannot be reached from the zone back')
 })
 
 test('a place is one of the node range, and a small zone says so', () => {

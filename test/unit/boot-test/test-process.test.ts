@@ -15,13 +15,13 @@ async function proveBy(name: string, prove: string) {
   await writeFile(
     script,
     `import { readlink, writeFile } from 'node:fs/promises'
-     import { answerProof, proofFolder, runProof } from '${source('boot/proof-process.ts')}'
+     import { runInside, testFolder, runOutside } from '${source('boot-test/test-process.ts')}'
      import { SeederError, UsageError } from '${source('report/error.ts')}'
-     const folder = proofFolder()
-     if (folder) await answerProof(folder, async () => { ${prove} })
+     const folder = testFolder()
+     if (folder) await runInside(folder, async () => { ${prove} })
      else {
        const show = (value) => console.log(JSON.stringify(value))
-       await runProof('${join(root, 'runs')}').then(show, (error) => show({
+       await runOutside('${join(root, 'runs')}').then(show, (error) => show({
          type: error.constructor.name, message: error.message, fix: error.fix, cause: error.cause?.message,
        }))
      }`,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { Authority } from '../../../../src/boot-test/certificates.ts'
+import { TestAuthority } from '../../../../src/boot-test/certificates.ts'
 import { clientPort, EtcdClient } from '../../../../src/boot-test/etcd/client.ts'
 import { memberSubject } from '../../../../src/boot-test/etcd/configuration.ts'
 import { Writer } from '../../../../src/boot-test/etcd/writer.ts'
@@ -12,7 +12,7 @@ import { etcdPrograms } from '../../../support/etcd.ts'
 /** A real etcd of one member, over mTLS. */
 const address = '127.0.23.79'
 let folder: string
-let authority: Authority
+let authority: TestAuthority
 let client: EtcdClient
 let server: ReturnType<typeof startEtcd>
 
@@ -41,7 +41,7 @@ function startEtcd(program: string) {
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'seeder etcd '))
-  authority = await Authority.make('etcd-ca', folder)
+  authority = await TestAuthority.make('etcd-ca', folder)
   await authority.issue('etcd1', memberSubject({ name: 'etcd1', address }))
   const pair = await authority.issue('client', { commonName: 'client', usages: ['clientAuth'] })
   client = new EtcdClient({ from: '127.0.0.1', ca: authority.cert, pair })
@@ -77,7 +77,7 @@ test('writes, reads, and says who leads and who belongs to it', async () => {
 })
 
 test('nobody is answered without a certificate of the authority', async () => {
-  const foreign = await Authority.make('foreign', folder)
+  const foreign = await TestAuthority.make('foreign', folder)
   const pair = await foreign.issue('unknown', { commonName: 'unknown', usages: ['clientAuth'] })
   for (const own of [undefined, pair]) {
     const stranger = new EtcdClient({ from: '127.0.0.1', ca: authority.cert, pair: own })

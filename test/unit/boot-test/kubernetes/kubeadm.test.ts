@@ -8,12 +8,12 @@ import {
 } from '../../../../src/boot-test/kubernetes/configuration.ts'
 import { judgeSecrets, parseKubeadmState } from '../../../../src/boot-test/kubernetes/kubeadm-checks.ts'
 import { compareInitConfiguration } from '../../../../src/boot-test/kubernetes/kubeadm-configuration.ts'
-import { layOutSite, seatOf } from '../../../../src/boot-test/site.ts'
+import { layOutSite, machineOf } from '../../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')
 const site = layOutSite(platform, [{ hostname: 'cp1', role: 'control-plane', machine: 0, routed: true }])
-const seat = seatOf(site, 'cp1')
+const seat = machineOf(site, 'cp1')
 const secrets = makeSecrets()
 const values = initValues(platform, seat, secrets, etcdEndpoints(platform))
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { layOutSite, seatOf } from '../../../../src/boot-test/site.ts'
+import { layOutSite, machineOf } from '../../../../src/boot-test/site.ts'
 import { misplaced } from '../../../../src/boot-test/together/addresses.ts'
 import { apiVip, balancerValues } from '../../../../src/boot-test/together/configuration.ts'
 import { loadPlatform } from '../../../../src/platform/load.ts'
@@ -9,7 +9,7 @@ const site = layOutSite(platform, [
   { hostname: 'lb1', role: 'haproxy', machine: 0, routed: false },
   { hostname: 'cp1', role: 'control-plane', machine: 1, routed: true },
 ])
-const [balancer, controlPlane] = [seatOf(site, 'lb1'), seatOf(site, 'cp1')]
+const [balancer, controlPlane] = [machineOf(site, 'lb1'), machineOf(site, 'cp1')]
 
 test('the load balancer holds every VIP of its role, the API’s first, in front of the control plane', () => {
   expect(balancerValues(platform, balancer, controlPlane)).toEqual({

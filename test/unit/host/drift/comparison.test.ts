@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { DriftReport, DriftResult } from '../../../../src/guest/drift-result.ts'
 import {
-  type Clone,
+  compareClone,
   driftCount,
   driftText,
-  judge,
+  type KnownClone,
   notCompared,
 } from '../../../../src/host/drift/comparison.ts'
 import { clonesOf } from '../../../../src/host/drift/survey.ts'
@@ -15,7 +15,7 @@ import type { HostReport } from '../../../../src/host/report.ts'
 const roothash = 'ab'.repeat(32)
 const uki = 'cd'.repeat(32)
 const template = { vmid: 9000, image: 'etcd', version: '3.7.2-1', uuid: 'u', promoted: 1, roothash, uki }
-const clone: Clone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template }
+const clone: KnownClone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template }
 const clean: DriftResult = {
   ...{ schema: 1, image: 'etcd', version: '3.7.2-1', state: 'clean', taken: '2026-01-02T03:04:05Z' },
   ...{ roothash, uki, list: 'ef'.repeat(32), accepted: [], total: 0, findings: [] },
@@ -24,7 +24,7 @@ const finding = { kind: 'file-changed', name: '/etc/motd', detail: 'mode 0600 in
 
 describe('a clone', () => {
   it('that says it is clean, and is what its template is, is clean', () => {
-    expect(judge(clone, clean)).toMatchObject({ state: 'clean', total: 0, findings: [] })
+    expect(compareClone(clone, clean)).toMatchObject({ state: 'clean', total: 0, findings: [] })
   })
 
   it.each([
@@ -34,15 +34,15 @@ describe('a clone', () => {
     ['another version', { version: '3.6.1-1' }, 'usr-replaced', '/usr'],
     ['another image', { image: 'haproxy' }, 'usr-replaced', '/usr'],
   ] as const)('that says it is clean, but has %s, has drifted', (_, said, kind, name) => {
-    const found = judge(clone, { ...clean, ...said })
+    const found = compareClone(clone, { ...clean, ...said })
     expect(found).toMatchObject({ state: 'drifted', total: 1, findings: [{ kind, name }] })
   })
 
   it('whose template is gone is compared with nothing that is not known', () => {
     const orphan = { ...clone, template: undefined }
-    expect(judge(orphan, { ...clean, uki: '11'.repeat(32) })).toMatchObject({ state: 'clean' })
+    expect(compareClone(orphan, { ...clean, uki: '11'.repeat(32) })).toMatchObject({ state: 'clean' })
     const old = { ...clone, template: { ...template, roothash: undefined, uki: undefined } }
-    expect(judge(old, clean)).toMatchObject({ state: 'clean' })
+    expect(compareClone(old, clean)).toMatchObject({ state: 'clean' })
   })
 
   it('whose kernel was changed has that named once', () => {
@@ -54,11 +54,11 @@ describe('a clone', () => {
       total: 1,
       findings: [changed],
     }
-    expect(judge(clone, said)).toMatchObject({ total: 1, findings: [changed] })
+    expect(compareClone(clone, said)).toMatchObject({ total: 1, findings: [changed] })
   })
 
   it('that is still at its first boot is pending', () => {
-    expect(judge(clone, { ...clean, state: 'pending', roothash: '', uki: '' })).toMatchObject({
+    expect(compareClone(clone, { ...clean, state: 'pending', roothash: '', uki: '' })).toMatchObject({
       state: 'pending',
       total: 0,
     })
@@ -97,12 +97,12 @@ describe('the report', () => {
   const report: DriftReport = {
     ...{ schema: 1, host: 'pve1', taken: '2026-01-02T03:04:05Z' },
     nodes: [
-      judge(clone, clean),
-      judge(
+      compareClone(clone, clean),
+      compareClone(
         { ...clone, name: 'etcd2', vmid: 201 },
         { ...clean, state: 'drifted', total: 3, findings: [finding] },
       ),
-      judge({ ...clone, name: 'etcd3', vmid: 202 }, { ...clean, accepted: ['/etc/hosts'] }),
+      compareClone({ ...clone, name: 'etcd3', vmid: 202 }, { ...clean, accepted: ['/etc/hosts'] }),
       notCompared({ ...clone, name: 'etcd4', vmid: 203 }, 'unasked', 'stopped'),
       notCompared({ ...clone, name: 'etcd5', vmid: 204 }, 'unknown', 'no answer'),
     ],

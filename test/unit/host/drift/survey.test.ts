@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import type { Ended, Host } from '../../../../src/host/commands.ts'
-import type { Clone } from '../../../../src/host/drift/comparison.ts'
+import type { KnownClone } from '../../../../src/host/drift/comparison.ts'
 import { askClones } from '../../../../src/host/drift/survey.ts'
 
-const clone: Clone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template: undefined }
+const clone: KnownClone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template: undefined }
 const clean = JSON.stringify({
   ...{ schema: 1, image: 'etcd', version: '3.7.2-1', state: 'clean', taken: '2026-01-02T03:04:05Z' },
   ...{ roothash: '', uki: '', list: '', accepted: [], total: 0, findings: [] },

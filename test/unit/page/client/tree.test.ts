@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { byFolder, byOwner, type Entry, gathered, wayToVariety } from '../../../../src/page/client/tree.ts'
+import {
+  byFolder,
+  byOwner,
+  gathered,
+  type TreeEntry,
+  wayToVariety,
+} from '../../../../src/page/client/tree.ts'
 import type { PackedSizes } from '../../../../src/page/packed.ts'
 
 const sizes: PackedSizes = {
@@ -31,7 +37,7 @@ const sizes: PackedSizes = {
 }
 
 /** A tree as names and sizes. */
-function shape({ name, size, entries }: Entry): unknown {
+function shape({ name, size, entries }: TreeEntry): unknown {
   return entries === undefined ? [name, size] : [name, size, entries.map(shape)]
 }
 
@@ -84,7 +90,7 @@ describe('an image', () => {
 })
 
 describe('small entries', () => {
-  const folder = (...all: number[]): Entry =>
+  const folder = (...all: number[]): TreeEntry =>
     byFolder({ owners: ['definition'], root: ['', all.map((size, at) => [`f${at}`, size, 0])] })
 
   it('are put together, and nothing of them is lost', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { FileEntry, Inventory } from '../../../../src/evidence/inventory.ts'
+import type { FileEntry, FileInventory } from '../../../../src/evidence/inventory.ts'
 import { compareInventories } from '../../../../src/release/difference/files-difference.ts'
 
 const file = (path: string, size = 0, other: Partial<FileEntry> = {}): FileEntry => ({
@@ -13,7 +13,7 @@ const link = (path: string, target: string): FileEntry => ({
   ids: '0:0',
   target,
 })
-const inventory = (...files: FileEntry[]): Inventory => ({
+const inventory = (...files: FileEntry[]): FileInventory => ({
   schema: 1,
   image: 'haproxy',
   version: '1-1',
