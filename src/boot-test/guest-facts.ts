@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseJson } from '../files/json.ts'
+import { type GuestStatus, statusSchema } from '../guest/status.ts'
 import { SeederError } from '../report/error.ts'
 import { saidLine } from '../report/text-schemas.ts'
 import type { GuestAgent } from '../vm/agent.ts'
@@ -13,16 +14,6 @@ export const identitySchema = z.object({
   randomSeed: saidLine.regex(/^[0-9a-f]{64}$/),
 })
 export type Identity = z.output<typeof identitySchema>
-
-/** What `/usr/lib/seeder/status` prints in a guest. */
-export const statusSchema = z.object({
-  image: saidLine,
-  version: saidLine,
-  role: saidLine,
-  state: z.enum(['ready', 'failed', 'pending']),
-  reason: saidLine,
-})
-export type GuestStatus = z.output<typeof statusSchema>
 
 /** Asks a guest for its own account of its first boot. */
 export async function guestStatus(agent: GuestAgent): Promise<GuestStatus> {

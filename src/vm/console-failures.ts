@@ -1,4 +1,8 @@
-import type { ConsoleLine } from './console.ts'
+/** A line of a serial console and when it arrived, in milliseconds since the VM was started. */
+export interface ConsoleLine {
+  readonly ms: number
+  readonly text: string
+}
 
 /** A known kind of failure that a console shows. */
 export interface ConsoleFailure {

@@ -1,13 +1,7 @@
 import type { Readable } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
 import { SeederError } from '../report/error.ts'
-import { isFatal } from './console-failures.ts'
-
-/** A line of a serial console and when it came, in milliseconds since the VM was started. */
-export interface ConsoleLine {
-  readonly ms: number
-  readonly text: string
-}
+import { type ConsoleLine, isFatal } from './console-failures.ts'
 
 /** Listens to a VM's serial console. */
 export class Console {
