@@ -32,7 +32,7 @@ it(
     expect(detail('init-called')).toBe('done: kubeadm init of a control-plane, attempt 1')
     expect(detail('join-called')).toBe('done: kubeadm join of a worker, attempt 1')
     expect(detail('secrets')).toContain('gone from node.env')
-    expect(detail('container')).toContain('a container of the proof has run')
+    expect(detail('container')).toContain('a container of the test has run')
   },
   20 * 60_000,
 )

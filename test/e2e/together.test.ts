@@ -40,5 +40,5 @@ it(
 it('two images are not enough, and nothing is booted for them', async () => {
   const { code, stderr } = await seeder(['test', haproxy, images.etcd?.out ?? ''])
   expect(code).toBe(2)
-  expect(stderr).toContain('haproxy, etcd are no proof together')
+  expect(stderr).toContain('haproxy, etcd cannot be tested together')
 })

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 
 /** The image's name, as containerd writes it. */
-export const imageName = 'docker.io/seeder/proof:1'
-/** What a container of it says. */
-export const greetingLine = 'a container of the proof has run'
+export const imageName = 'docker.io/seeder/test:1'
+/** What a container of it prints. */
+export const greetingLine = 'a container of the test has run'
 
 const blockSize = 512
 
 /**
- * An OCI archive of an image made here, from nothing: one layer with one program, which writes a line and ends with 0.
+ * An OCI archive of an image with one layer and one program, which prints a line and ends with 0.
  * https://github.com/opencontainers/image-spec, image layout in a tar.
  */
 export function containerImage(): Buffer {
@@ -90,7 +90,7 @@ interface TarFile {
   readonly content: Buffer
 }
 
-/** A tar archive (ustar) of regular files that belong to root and are from the beginning of time. */
+/** A tar archive (ustar) of regular files that belong to root, with the time 0. */
 function tar(files: readonly TarFile[]): Buffer {
   const blocks = files.flatMap(({ path, mode, content }) => {
     const header = Buffer.alloc(blockSize)

@@ -5,11 +5,11 @@ import { clientPort } from '../etcd/client.ts'
 import { memberOf } from '../etcd/configuration.ts'
 import { apiName } from '../haproxy/configuration.ts'
 import { apiPort } from '../kubernetes/configuration.ts'
-import type { TogetherStage } from './test-bed.ts'
+import type { TogetherTestBed } from './test-bed.ts'
 
-const folder = '/run/proof'
+const folder = '/run/test'
 
-// Every image has Python, which cloud-init is written in.
+// Python is in every image, because cloud-init needs it.
 const serverProgram = `
 import http.server, ssl
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -28,7 +28,7 @@ server.socket = context.wrap_socket(server.socket, server_side=True, do_handshak
 server.serve_forever()
 `
 
-// argv: address:port, CA, certificate, key; the last two may be empty. Prints the answer's body.
+// argv: address:port, CA, certificate, key; the last two may be empty. Prints the response's body.
 const healthProgram = `
 import ssl, sys, urllib.request
 context = ssl.create_default_context(cafile=sys.argv[2])
@@ -36,7 +36,7 @@ if sys.argv[3]: context.load_cert_chain(sys.argv[3], sys.argv[4])
 print(urllib.request.urlopen('https://' + sys.argv[1] + '/health', context=context, timeout=15).read().decode())
 `
 
-// argv: address, name, CA. Asks an API server by its address and takes it only by its name. Prints the answer's body.
+// argv: address, name, CA. Connects to an API server by its address and verifies its name. Prints the response's body.
 const apiProgram = `
 import http.client, socket, ssl, sys
 context = ssl.create_default_context(cafile=sys.argv[3])
@@ -47,8 +47,8 @@ connection.request('GET', '/version')
 print(connection.getresponse().read().decode())
 `
 
-/** Plays the API server in the control plane's clone: TLS with the cluster's certificate, `/readyz` and `/version`. */
-export async function playApiServer({ controlPlane, apiServer, clusterCa }: TogetherStage): Promise<void> {
+/** Starts a simulated API server in the control plane's clone: TLS with the cluster's certificate, `/readyz`, `/version`. */
+export async function startApiServer({ controlPlane, apiServer, clusterCa }: TogetherTestBed): Promise<void> {
   const { agent } = controlPlane.clone
   const files = {
     'api.crt': apiServer.cert,
@@ -60,26 +60,26 @@ export async function playApiServer({ controlPlane, apiServer, clusterCa }: Toge
     const script = 'umask 077; mkdir -p "$1"; cat >"$1/$0"'
     await agent.output(['/bin/bash', '-euc', script, name, folder], content)
   }
-  const run = ['--unit=proof-api-server', '--collect', '/usr/bin/python3', `${folder}/api.py`]
+  const run = ['--unit=test-api-server', '--collect', '/usr/bin/python3', `${folder}/api.py`]
   await agent.output(['/usr/bin/systemd-run', ...run])
 }
 
-/** The control plane reaches etcd with the certificate that its API server has for that, and not without. */
-export async function checkDatabase({ controlPlane, etcd }: TogetherStage): Promise<string> {
+/** The control plane reaches etcd with the API server's certificate for it, and not without one. */
+export async function checkDatabase({ controlPlane, etcd }: TogetherTestBed): Promise<string> {
   const { agent } = controlPlane.clone
-  const where = `${memberOf(etcd.seat).address}:${clientPort}`
+  const address = `${memberOf(etcd.machine).address}:${clientPort}`
   const ca = '/etc/seeder/trust/etcd-ca.crt'
   const pair = ['crt', 'key'].map((ending) => `/etc/seeder/tls/apiserver-etcd-client.${ending}`)
-  const health = await agent.output(['/usr/bin/python3', '-c', healthProgram, where, ca, ...pair])
+  const health = await agent.output(['/usr/bin/python3', '-c', healthProgram, address, ca, ...pair])
   const answer = z.object({ health: z.literal('true') }).safeParse(jsonOf(health))
   expect(answer.success, `etcd says ${health.trim()}`)
-  const without = await agent.exec(['/usr/bin/python3', '-c', healthProgram, where, ca, '', ''])
-  expect(without.exitCode !== 0, 'etcd also answers without a certificate')
-  return `https://${where}/health: ${health.trim()}; without a certificate it is refused`
+  const without = await agent.exec(['/usr/bin/python3', '-c', healthProgram, address, ca, '', ''])
+  expect(without.exitCode !== 0, 'etcd also responds without a certificate')
+  return `https://${address}/health: ${health.trim()}; without a certificate it is refused`
 }
 
-/** The control plane reaches its own API by way of the load balancer, as kubeadm's configuration has it. */
-export async function askOwnApi({ controlPlane }: TogetherStage, address: string): Promise<string> {
+/** The control plane requests its own API through the load balancer, as with kubeadm's configuration. */
+export async function requestOwnApi({ controlPlane }: TogetherTestBed, address: string): Promise<string> {
   const ca = `${folder}/ca.crt`
   return controlPlane.clone.agent.output(['/usr/bin/python3', '-c', apiProgram, address, apiName, ca])
 }
