@@ -38,7 +38,7 @@ export function authorityArguments(name: string, folder: string): string[] {
   ]
 }
 
-/** `openssl` arguments for a certificate and its key, `name`.crt and .key, signed by an authority in the same folder. */
+/** `openssl` arguments for a certificate and its key, signed by an authority in the same folder. */
 export function leafArguments(
   name: string,
   subject: CertificateRequest,

@@ -11,8 +11,8 @@ import { expect, type Recorder } from './checks.ts'
 import { readGreeting } from './probe.ts'
 import { addressFrom, type MachineSpec, probeIn, type Site } from './site.ts'
 
-// Under emulation on two cores two clones that boot together need about a minute, and three need two; a runner that does
-// other work at the same time needs a multiple of that.
+// Under emulation on two cores, two clones that boot together need about a minute, and three need two; on a busy runner
+// they need a multiple of that.
 const bootTimeouts = { kvm: 180_000, tcg: 600_000 }
 const ready = /seeder-first-boot: ready/
 // A role may print progress before it is ready; systemd reports when first boot has failed.

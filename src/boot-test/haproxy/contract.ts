@@ -13,7 +13,7 @@ import { checkFailover, checkReaddressed, checkRefusal } from './pair-checks.ts'
 import { checkRole, startApiClient } from './role-checks.ts'
 import { buildHaproxyTestBed, type HaproxyTestBed, tearDownHaproxy } from './test-bed.ts'
 
-/** Tests a pair of load balancers with a VIP, three workers, and four API servers of which two have wrong certificates. */
+/** Tests a pair of load balancers with a VIP, three workers, and good and bad API servers. */
 export async function testHaproxy(run: TestRun): Promise<TestOutcome> {
   const bed = await buildHaproxyTestBed(run)
   return runScenario<HaproxyCheck>(bed, {

@@ -8,8 +8,8 @@ import { awaitServers } from './role-checks.ts'
 import type { HaproxyTestBed } from './test-bed.ts'
 import { type Sample, sendRequests, sendRequestsUntil, tally } from './traffic.ts'
 
-// keepalived's peer takes over after three missed advertisements of a second each and a part of one more. The seconds of
-// an emulated machine that shares the processor are longer.
+// keepalived's peer takes over after three missed advertisements of a second each and a part of one more. An emulated
+// machine that shares the processor is slower.
 const takeoverLimitMs = { kvm: 6000, tcg: 15_000 }
 const timeoutsMs = { kvm: 30_000, tcg: 60_000 }
 
@@ -60,7 +60,7 @@ export async function checkFailover(checks: Recorder<HaproxyCheck>, bed: Haproxy
   })
 }
 
-/** Once the first clone is `ready` after an edit of its address, it serves on the new one with the same ssh host keys. */
+/** Once the first clone is `ready` after an edit of its address, it serves there with the same ssh host keys. */
 export async function checkReaddressed(
   checks: Recorder<HaproxyCheck>,
   bed: HaproxyTestBed,

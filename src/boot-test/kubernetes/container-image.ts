@@ -51,16 +51,18 @@ export function greetingProgram(text: string): Buffer {
   const message = Buffer.from(text)
   const base = 0x400000
   const headers = 64 + 56
-  const code = Buffer.from([
-    ...[0xb8, 1, 0, 0, 0], // mov eax, 1 (write)
-    ...[0xbf, 1, 0, 0, 0], // mov edi, 1 (standard output)
-    ...[0x48, 0x8d, 0x35, 16, 0, 0, 0], // lea rsi, [rip + 16]: past the 16 bytes of code that follow
-    ...[0xba, ...int32(message.length)], // mov edx, length
-    ...[0x0f, 0x05], // syscall
-    ...[0xb8, 60, 0, 0, 0], // mov eax, 60 (exit)
-    ...[0x31, 0xff], // xor edi, edi
-    ...[0x0f, 0x05], // syscall
-  ])
+  const code = Buffer.from(
+    [
+      [0xb8, 1, 0, 0, 0], // mov eax, 1 (write)
+      [0xbf, 1, 0, 0, 0], // mov edi, 1 (standard output)
+      [0x48, 0x8d, 0x35, 16, 0, 0, 0], // lea rsi, [rip + 16]: past the 16 bytes of code that follow
+      [0xba, ...int32(message.length)], // mov edx, length
+      [0x0f, 0x05], // syscall
+      [0xb8, 60, 0, 0, 0], // mov eax, 60 (exit)
+      [0x31, 0xff], // xor edi, edi
+      [0x0f, 0x05], // syscall
+    ].flat(),
+  )
   const size = headers + code.length + message.length
   const elf = Buffer.alloc(headers)
   // The file's header: 64 bits, little endian, System V, executable, x86-64.

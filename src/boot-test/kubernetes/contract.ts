@@ -34,7 +34,7 @@ import { badAddress, checkBadValues, spareValues } from './refusals.ts'
 import { checkContainer, checkContainerd } from './runtime-checks.ts'
 import { buildKubernetesTestBed, type KubernetesTestBed, type Node, startNode } from './test-bed.ts'
 
-/** Tests a control plane that begins a cluster, a worker that joins it, and a spare control plane that is only prepared. */
+/** Tests a control plane that begins a cluster, a worker that joins it, and a spare control plane. */
 export async function testKubernetes(run: TestRun): Promise<TestOutcome> {
   const bed = await buildKubernetesTestBed(run)
   return runScenario<KubernetesCheck>(bed, {

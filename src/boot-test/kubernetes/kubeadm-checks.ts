@@ -94,8 +94,8 @@ export async function checkIdempotent({ clone }: Node, before: KubeadmState): Pr
   return `kubeadm was not called again: ${status.reason}`
 }
 
-// Prints every file that holds one of the secrets, with its mode. Reads the secrets from standard input, which keeps them
-// out of command lines and of the agent's log.
+// Prints every file that holds one of the secrets, with its mode. Reads the secrets from standard input, so that command
+// lines and the agent's log do not have them.
 const searchScript = `
 secrets=$(cat)
 { grep --recursive --files-with-matches --fixed-strings --devices=skip --no-messages --file=<(echo "$secrets") \\

@@ -47,7 +47,7 @@ connection.request('GET', '/version')
 print(connection.getresponse().read().decode())
 `
 
-/** Starts a simulated API server in the control plane's clone: TLS with the cluster's certificate, `/readyz`, `/version`. */
+/** Starts a simulated API server in the control plane's clone: TLS, `/readyz` and `/version`. */
 export async function startApiServer({ controlPlane, apiServer, clusterCa }: TogetherTestBed): Promise<void> {
   const { agent } = controlPlane.clone
   const files = {
