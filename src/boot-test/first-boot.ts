@@ -3,7 +3,6 @@ import { formatNodeEnv, type NodeValues } from '../guest/node-env.ts'
 import { type GuestStatus, statusSchema } from '../guest/status.ts'
 import { nodeEnvPath, type VendorFile } from '../guest/vendor-data.ts'
 import { describeError, SeederError } from '../report/error.ts'
-import type { Accelerator } from '../vm/accelerator.ts'
 import type { GuestAgent } from '../vm/agent.ts'
 import type { Clone } from '../vm/clone.ts'
 import type { AllowedLine } from '../vm/console-failures.ts'
@@ -11,17 +10,9 @@ import { expect, type Recorder } from './checks.ts'
 import { readGreeting } from './probe.ts'
 import { addressFrom, type MachineSpec, probeIn, type Site } from './site.ts'
 
-// Under emulation on two cores, two clones that boot together need about a minute, and three need two; on a busy runner
-// they need a multiple of that.
-const bootTimeouts = { kvm: 180_000, tcg: 600_000 }
 const ready = /seeder-first-boot: ready/
 // A role may print progress before it is ready; systemd reports when first boot has failed.
 const settled = /seeder-first-boot: ready|Failed to start .*seeder-first-boot/
-
-/** The maximum time for the boot of a clone, in milliseconds. */
-export function bootTimeoutMs(accelerator: Accelerator): number {
-  return bootTimeouts[accelerator]
-}
 
 /** Reads the state of a guest's first boot. */
 export async function readStatus(agent: GuestAgent): Promise<GuestStatus> {
@@ -41,6 +32,13 @@ export async function awaitReady(clone: Clone, timeoutMs: number): Promise<numbe
     .catch(() => undefined)
   expect(later !== undefined && ready.test(later.text), `first boot says: ${line.text.trim()}`)
   return later.ms
+}
+
+/** As `awaitReady`, and waits until the agent answers. */
+export async function awaitNode(clone: Clone, timeoutMs: number): Promise<number> {
+  const ms = await awaitReady(clone, timeoutMs)
+  await clone.agent.ready(60_000)
+  return ms
 }
 
 /** Waits until the first clone of an image is ready and its agent answers, which all other checks need. */
@@ -105,6 +103,11 @@ export async function tryValues(
   }
   // Without reset-failed, systemd's start limit (5 in 10 s) applies.
   await agent.exec(['/bin/systemctl', 'reset-failed', 'seeder-first-boot.service'])
+  return repeatFirstBoot(agent)
+}
+
+/** Runs first boot again on a running clone. */
+export async function repeatFirstBoot(agent: GuestAgent): Promise<GuestStatus> {
   await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 300_000 })
   return readStatus(agent)
 }
@@ -166,9 +169,14 @@ export async function checkReachable(
   const route = { from: probeIn(site, operatorZone), to: addressFrom(machine, operatorZone), port: 22 }
   const greeting = await readGreeting({ ...route, timeoutMs: 20_000 })
   expect(greeting.startsWith('SSH-2.0-'), `port 22 says "${greeting}"`)
-  const state = (await clone.agent.exec(['/bin/systemctl', 'is-active', service.unit])).stdout.trim()
+  const state = await unitState(clone.agent, service.unit)
   expect(state !== 'active', `${service.name} serves although its values were refused`)
   return `ssh answers (${greeting}), ${service.name} is ${state}`
+}
+
+/** What `systemctl is-active` prints for a unit. */
+export async function unitState(agent: GuestAgent, unit: string): Promise<string> {
+  return (await agent.exec(['/bin/systemctl', 'is-active', unit])).stdout.trim()
 }
 
 /** Milliseconds as seconds with one decimal. */

@@ -70,13 +70,10 @@ function imageOf(qcow2: string, manifest: ExpectedManifest | undefined, reportFi
 
 async function readManifests(folder: string): Promise<ExpectedManifest[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.manifest.json')).sort()
-  return Promise.all(names.map((name) => readManifest(join(folder, name))))
-}
-
-async function readManifest(file: string): Promise<ExpectedManifest> {
-  return readJson(file, manifestSchema, {
+  const options = {
     what: 'the manifest of an image',
     fix: 'build or download the image again',
     error: UsageError,
-  })
+  }
+  return Promise.all(names.map((name) => readJson(join(folder, name), manifestSchema, options)))
 }

@@ -1,7 +1,8 @@
 import { createSocket } from 'node:dgram'
-import { request as httpRequest } from 'node:http'
+import { type ClientRequest, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 
@@ -28,35 +29,33 @@ export interface TlsClient {
  */
 export async function get(route: Route, path: string, tls?: TlsClient): Promise<string> {
   const options = { host: route.to, port: route.port, path, localAddress: route.from, agent: false as const }
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
   const request = tls
     ? httpsRequest({ ...options, ...verification(tls), servername: tls.name, headers: { host: tls.name } })
     : httpRequest(options)
-  const timer = setTimeout(
-    () => request.destroy(new Error(`no answer within ${route.timeoutMs} ms`)),
-    route.timeoutMs,
-  )
+  request.end()
+  return readResponse(request, `${route.to}:${route.port}${path} from ${route.from}`, route.timeoutMs)
+}
+
+/**
+ * The body of the response to a request.
+ * @param name of the requested resource, for messages
+ * @throws SeederError when there is no response with status 200 within the time
+ */
+export async function readResponse(request: ClientRequest, name: string, timeoutMs: number): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
   request.on('error', reject)
   request.on('response', (response) => {
-    let body = ''
-    response.setEncoding('utf8')
-    response.on('data', (chunk: string) => {
-      body += chunk
-    })
-    response.on('error', reject)
-    response.on('end', () => {
+    text(response).then((body) => {
       if (response.statusCode === 200 && response.complete) resolve(body)
-      else reject(new Error(`status ${response.statusCode}`))
-    })
+      else reject(new Error(`status ${response.statusCode}: ${body.slice(0, 200)}`))
+    }, reject)
   })
-  request.end()
   try {
     return await promise
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause)
-    throw new SeederError(`requested ${route.to}:${route.port}${path} from ${route.from}; ${found}`, {
-      cause,
-    })
+    throw new SeederError(`requested ${name}; ${found}`, { cause })
   } finally {
     clearTimeout(timer)
   }
@@ -139,7 +138,7 @@ export async function readGreeting(route: Route): Promise<string> {
     route.timeoutMs,
   )
   socket.setEncoding('utf8')
-  socket.on('data', (text: string) => resolve(text.split('\r\n')[0] ?? ''))
+  socket.on('data', (data: string) => resolve(data.split('\r\n')[0] ?? ''))
   socket.on('error', (cause) =>
     reject(new SeederError(`could not connect to ${where}: ${cause.message}`, { cause })),
   )

@@ -12,6 +12,9 @@ import type { MachineSpec, Site } from './site.ts'
 
 /** Size of a clone's disk: well above any image, so that a file system that did not grow is noticed. */
 export const diskBytes = 8 * 1024 ** 3
+// Under emulation on two cores, two clones that boot together need about a minute, and three need two; on a busy runner
+// they need a multiple of that.
+const bootTimeouts = { kvm: 180_000, tcg: 600_000 }
 /** The user that the operator logs in as. */
 export const operatorUser = 'seeder'
 
@@ -22,6 +25,8 @@ export interface TestBed extends TestSetting {
   readonly dhcp: DhcpServer
   /** Every clone that was made, whether it still runs or not. */
   readonly clones: Clone[]
+  /** The maximum time for the boot of a clone. */
+  readonly bootTimeoutMs: number
 }
 
 /** Builds a test bed in this process's network namespace. `tearDown` removes it. */
@@ -33,7 +38,8 @@ export async function buildTestBed<Setting extends TestSetting>(
   const sshKey = await makeSshKey(setting.folder)
   const dhcp = new DhcpServer(site.machines.flatMap(({ nics }) => nics.flatMap(({ lease }) => lease ?? [])))
   await dhcp.start()
-  return { ...setting, site, sshKey, dhcp, clones: [] }
+  const bootTimeoutMs = bootTimeouts[setting.emulator.accelerator]
+  return { ...setting, site, sshKey, dhcp, clones: [], bootTimeoutMs }
 }
 
 /** What a clone is made of. */

@@ -1,8 +1,8 @@
 import { Agent, request } from 'node:https'
 import { z } from 'zod'
 import { jsonOf } from '../../files/json.ts'
-import { SeederError } from '../../report/error.ts'
 import type { TestKeyPair } from '../certificates.ts'
+import { readResponse } from '../probe.ts'
 
 /** The ports for clients and for other members. */
 export const clientPort = 2379
@@ -117,7 +117,6 @@ export class EtcdClient {
 
   private async call(member: string, path: string, body: object, timeoutMs: number): Promise<unknown> {
     const { from, ca, pair } = this.credentials
-    const { promise, resolve, reject } = Promise.withResolvers<string>()
     const call = request({
       host: member,
       port: clientPort,
@@ -130,29 +129,8 @@ export class EtcdClient {
       key: pair?.key,
       headers: { 'content-type': 'application/json' },
     })
-    const timer = setTimeout(() => call.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
-    call.on('error', reject)
-    call.on('response', (response) => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => {
-        text += chunk
-      })
-      response.on('error', reject)
-      response.on('end', () => {
-        if (response.statusCode === 200 && response.complete) resolve(text)
-        else reject(new Error(`status ${response.statusCode}: ${text.slice(0, 200)}`))
-      })
-    })
     call.end(JSON.stringify(body))
-    try {
-      return jsonOf(await promise)
-    } catch (cause) {
-      const found = cause instanceof Error ? cause.message : String(cause)
-      throw new SeederError(`requested ${path} of etcd on ${member}; ${found}`, { cause })
-    } finally {
-      clearTimeout(timer)
-    }
+    return jsonOf(await readResponse(call, `${path} of etcd on ${member}`, timeoutMs))
   }
 }
 

@@ -4,9 +4,8 @@ import type { TestOutcome, TestRun } from '../contract.ts'
 import { checkUndrifted } from '../drift-checks.ts'
 import {
   awaitFirstBoot,
-  awaitReady,
+  awaitNode,
   awaitRefusal,
-  bootTimeoutMs,
   checkReachable,
   refusedLine,
   seconds,
@@ -74,7 +73,6 @@ async function testCluster(checks: Recorder<EtcdCheck>, bed: EtcdTestBed): Promi
 
 /** Boots three clones at once, of which the first has a disk for its data. */
 async function foundCluster(checks: Recorder<EtcdCheck>, bed: EtcdTestBed): Promise<ClusterMember[]> {
-  const timeoutMs = bootTimeoutMs(bed.emulator.accelerator)
   const peers = peersOf(bed, hostnames.founders)
   const founders = await Promise.all(
     hostnames.founders.map((name, index) => bootMember(bed, name, founderValues(peers, index === 0))),
@@ -82,11 +80,8 @@ async function foundCluster(checks: Recorder<EtcdCheck>, bed: EtcdTestBed): Prom
   const [first, ...others] = founders
   expect(first !== undefined, 'there are no founders')
   await settleAll(
-    awaitFirstBoot(checks, first.clone, timeoutMs),
-    ...others.map(async ({ clone }) => {
-      await awaitReady(clone, timeoutMs)
-      await clone.agent.ready(60_000)
-    }),
+    awaitFirstBoot(checks, first.clone, bed.bootTimeoutMs),
+    ...others.map(({ clone }) => awaitNode(clone, bed.bootTimeoutMs)),
   )
   await checks.require('cluster', async () => {
     const leader = await awaitCluster(bed, founders, 60_000)
@@ -122,7 +117,7 @@ async function checkLateFounder(
       pattern: /first-boot: ETCD_STATE: /,
       named: ['ETCD_STATE', 'a cluster runs already'],
     }
-    const line = await awaitRefusal(clone, refusal, bootTimeoutMs(bed.emulator.accelerator))
+    const line = await awaitRefusal(clone, refusal, bed.bootTimeoutMs)
     await awaitCluster(bed, founders, 30_000)
     return line
   })

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { parseJson } from '../../files/json.ts'
 import { describeError } from '../../report/error.ts'
 import { expect, type Recorder } from '../checks.ts'
-import { expectReady, readStatus } from '../first-boot.ts'
+import { expectReady, repeatFirstBoot, unitState } from '../first-boot.ts'
 import { checkLogin } from '../login.ts'
 import { checkProbes, planProbes } from '../port-matrix.ts'
 import { get } from '../probe.ts'
@@ -92,8 +92,8 @@ async function checkSnapshot(bed: EtcdTestBed, member: ClusterMember): Promise<s
     status.revision >= before.revision,
     `the snapshot has revision ${status.revision}; the cluster had ${before.revision} before it`,
   )
-  const timer = await agent.exec(['/bin/systemctl', 'is-active', 'seeder-etcd-snapshot.timer'])
-  expect(timer.stdout.trim() === 'active', `the timer of the hourly snapshots is ${timer.stdout.trim()}`)
+  const timer = await unitState(agent, 'seeder-etcd-snapshot.timer')
+  expect(timer === 'active', `the timer of the hourly snapshots is ${timer}`)
   return `${newest.split('/').at(-1)}: revision ${status.revision}, ${status.totalKey} keys; the timer is active`
 }
 
@@ -104,10 +104,9 @@ async function checkIdempotent({ clone }: ClusterMember): Promise<string> {
     return `${process.trim()} ${(await agent.shell('cat /var/lib/etcd/seeder-member')).trim()}`
   }
   const before = await state()
-  await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 120_000 })
-  // When it returns, a service that it started may still be starting.
+  const status = await repeatFirstBoot(agent)
+  // A service that first boot restarted may still be starting.
   await sleep(500)
-  const status = await readStatus(agent)
   expectReady(status)
   const after = await state()
   expect(before === after, `run again, first boot changed a running member: ${before} became ${after}`)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from '../checks.ts'
-import { awaitReady, bootTimeoutMs, seconds } from '../first-boot.ts'
+import { awaitNode, seconds } from '../first-boot.ts'
 import { joinerValues, printedMembers } from './configuration.ts'
 import {
   awaitCluster,
@@ -25,8 +25,7 @@ async function join(bed: EtcdTestBed, by: ClusterMember, name: string): Promise<
   const members = printedMembers(printed)
   expect(members !== undefined, `\`etcd add\` did not print ETCD_MEMBERS: ${printed.trim()}`)
   const joined = await bootMember(bed, name, joinerValues(members))
-  await awaitReady(joined.clone, bootTimeoutMs(bed.emulator.accelerator))
-  await joined.clone.agent.ready(60_000)
+  await awaitNode(joined.clone, bed.bootTimeoutMs)
   const listed = await bed.client.members(by.address, REQUEST_TIMEOUT_MS)
   expect(
     listed.some((member) => member.name === name && member.learner),

@@ -1,4 +1,5 @@
 import type { NodeValues } from '../../guest/node-env.ts'
+import type { VendorFile } from '../../guest/vendor-data.ts'
 import { addressIn } from '../site.ts'
 import type { PairSite } from './site.ts'
 
@@ -25,6 +26,11 @@ export function nodeValues(site: PairSite, index: 0 | 1): NodeValues {
     VRRP_ROUTER_ID: '51',
     VRRP_PEERS: addressIn(site.pair[index === 0 ? 1 : 0], site.edgeZone),
   }
+}
+
+/** The files of a load balancer beside node.env. */
+export function balancerFiles(clusterCa: string): VendorFile[] {
+  return [{ path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: clusterCa }]
 }
 
 /** The values with an invalid address of a backend. */

@@ -3,7 +3,7 @@ import type { Recorder } from '../checks.ts'
 import type { TestOutcome, TestRun } from '../contract.ts'
 import { checkDriftNamed, checkUndrifted } from '../drift-checks.ts'
 import { checkFirewallLost, firewallLostLine } from '../firewall-lost.ts'
-import { awaitFirstBoot, awaitReady, bootTimeoutMs, refusedLine, seconds } from '../first-boot.ts'
+import { awaitFirstBoot, awaitReady, refusedLine, seconds } from '../first-boot.ts'
 import { compareIdentities, duidsOf, readIdentity } from '../identity.ts'
 import { checkImage, checkTampering, tamperedLine } from '../image-checks.ts'
 import { checkImageUnchanged, runScenario, settleAll } from '../scenario.ts'
@@ -26,22 +26,21 @@ export async function testHaproxy(run: TestRun): Promise<TestOutcome> {
 }
 
 async function testPair(checks: Recorder<HaproxyCheck>, bed: HaproxyTestBed): Promise<void> {
-  const { site, progress } = bed
+  const { site, progress, bootTimeoutMs } = bed
   const [first, second] = bed.pair
-  const timeoutMs = bootTimeoutMs(bed.emulator.accelerator)
 
   progress.phase('two clones boot, one of them with a bad value')
   await first.start(bed.drive(site.pair[0], nodeValues(site, 0)))
   await second.start(bed.drive(site.pair[1], withBadValue(nodeValues(site, 1))))
   const client = startApiClient(bed)
-  await settleAll(awaitFirstBoot(checks, first, timeoutMs), checkRefusal(checks, bed)).finally(() =>
+  await settleAll(awaitFirstBoot(checks, first, bootTimeoutMs), checkRefusal(checks, bed)).finally(() =>
     client.stop(),
   )
 
   progress.phase('the value is corrected; meanwhile the other clone is checked')
   await checks.require('shutdown', async () => `off after ${seconds(await second.shutDown(90_000))}`)
   await second.start(bed.drive(site.pair[1], nodeValues(site, 1)))
-  const corrected = awaitReady(second, timeoutMs)
+  const corrected = awaitReady(second, bootTimeoutMs)
   // It is awaited below; until then a failure must not count as unhandled.
   corrected.catch(() => undefined)
   const { VRRP_PEERS: peers = '' } = nodeValues(site, 0)
@@ -60,7 +59,7 @@ async function testPair(checks: Recorder<HaproxyCheck>, bed: HaproxyTestBed): Pr
 
   progress.phase('the killed clone returns with another address; the image is read again')
   await first.start(bed.drive(site.moved, nodeValues(site, 0)))
-  const returned = awaitReady(first, timeoutMs)
+  const returned = awaitReady(first, bootTimeoutMs)
   returned.catch(() => undefined)
   await checkUndrifted(checks, [second])
   await checkFirewallLost(checks, second)

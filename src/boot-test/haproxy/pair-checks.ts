@@ -1,5 +1,5 @@
 import { expect, type Recorder } from '../checks.ts'
-import { awaitRefusal, bootTimeoutMs, checkReachable, seconds } from '../first-boot.ts'
+import { awaitRefusal, checkReachable, seconds } from '../first-boot.ts'
 import { type Identity, readIdentity } from '../identity.ts'
 import { addressIn, probeIn } from '../site.ts'
 import type { HaproxyCheck } from './checks.ts'
@@ -20,7 +20,7 @@ export async function checkRefusal(checks: Recorder<HaproxyCheck>, bed: HaproxyT
     pattern: /first-boot: NODEPORT_BACKENDS: /,
     named: ['NODEPORT_BACKENDS', badAddress],
   }
-  await checks.run('bad-value', () => awaitRefusal(clone, refusal, bootTimeoutMs(bed.emulator.accelerator)))
+  await checks.run('bad-value', () => awaitRefusal(clone, refusal, bed.bootTimeoutMs))
   const service = { unit: 'haproxy.service', name: 'HAProxy' }
   await checks.run('bad-value-reachable', () => checkReachable(clone, bed.site, bed.site.pair[1], service))
 }

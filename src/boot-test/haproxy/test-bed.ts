@@ -7,7 +7,7 @@ import type { TestRun } from '../contract.ts'
 import type { MachineSpec } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type TestBed, tearDown } from '../test-bed.ts'
 import { ApiServer, Worker } from './backends.ts'
-import { apiName, apiPort, healthPort, nodePorts } from './configuration.ts'
+import { apiName, apiPort, balancerFiles, healthPort, nodePorts } from './configuration.ts'
 import { layOutPair, type PairSite } from './site.ts'
 
 // As much as the platform's load balancers have; a pair has to fit on the runner.
@@ -47,7 +47,6 @@ export async function buildHaproxyTestBed(run: TestRun): Promise<HaproxyTestBed>
   await Promise.all(workers.map((worker) => worker.start()))
   await Promise.all(apiServers.map((server) => server.start(apiPort)))
   const clone = (machine: MachineSpec) => makeClone(bed, machine, { qcow2: run.image.qcow2, maximumMiB })
-  const ca = { path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: certificates.ca }
   return {
     ...bed,
     site,
@@ -55,7 +54,7 @@ export async function buildHaproxyTestBed(run: TestRun): Promise<HaproxyTestBed>
     workers,
     apiServers,
     pair: [await clone(site.pair[0]), await clone(site.pair[1])],
-    drive: (machine, values) => nodeDrive(bed, machine, values, [ca]),
+    drive: (machine, values) => nodeDrive(bed, machine, values, balancerFiles(certificates.ca)),
   }
 }
 

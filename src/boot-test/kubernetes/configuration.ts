@@ -29,11 +29,14 @@ export function makeSecrets(): Secrets {
 
 /** The endpoint of the cluster's API: the load balancers' VIP among the nodes, or else the first control plane. */
 export function apiEndpoint(platform: Platform, controlPlane: MachineSpec): string {
+  const zone = platform.roles['control-plane'].zones[0] ?? ''
+  return `${findApiVip(platform)?.address ?? addressIn(controlPlane, zone)}:${apiPort}`
+}
+
+/** The VIP of the API: the one of the load balancers in a zone of the control planes. */
+export function findApiVip(platform: Platform): Platform['vips'][string] | undefined {
   const zones = platform.roles['control-plane'].zones
-  const vip = Object.values(platform.vips).find(
-    ({ role, zone }) => role === 'haproxy' && zones.includes(zone),
-  )
-  return `${vip?.address ?? addressIn(controlPlane, zones[0] ?? '')}:${apiPort}`
+  return Object.values(platform.vips).find(({ role, zone }) => role === 'haproxy' && zones.includes(zone))
 }
 
 /** The addresses of three members of etcd, which do not exist. */
@@ -70,6 +73,12 @@ export function joinValues(platform: Platform, controlPlane: MachineSpec, secret
     JOIN_TOKEN: secrets.token,
     JOIN_CA_HASH: secrets.caHash,
   }
+}
+
+/** Issues the API server's certificate for etcd. */
+export function issueEtcdClient(etcd: TestAuthority): Promise<TestKeyPair> {
+  const request = { commonName: 'kube-apiserver-etcd-client', usages: ['clientAuth'] } as const
+  return etcd.issue('apiserver-etcd-client', request)
 }
 
 /** The files of a control plane beside node.env: the API server's certificate for etcd. */

@@ -6,14 +6,14 @@ import { compareFirewall } from '../firewall.ts'
 import { checkFirewallLost, firewallLostLine } from '../firewall-lost.ts'
 import {
   awaitFirstBoot,
-  awaitReady,
+  awaitNode,
   awaitRefusal,
-  bootTimeoutMs,
   checkReachable,
   expectReady,
   refusedLine,
   seconds,
   tryValues,
+  unitState,
 } from '../first-boot.ts'
 import { compareIdentities, readIdentity } from '../identity.ts'
 import { checkImage, checkTampering, tamperedLine } from '../image-checks.ts'
@@ -47,7 +47,6 @@ export async function testKubernetes(run: TestRun): Promise<TestOutcome> {
 
 async function testNodes(checks: Recorder<KubernetesCheck>, bed: KubernetesTestBed): Promise<void> {
   const { progress, platform, controlPlane, worker, spare, secrets } = bed
-  const timeoutMs = bootTimeoutMs(bed.emulator.accelerator)
 
   progress.phase('a control plane, a worker and a control plane with a bad value boot')
   const endpoints = etcdEndpoints(platform)
@@ -55,8 +54,8 @@ async function testNodes(checks: Recorder<KubernetesCheck>, bed: KubernetesTestB
   await startNode(bed, worker, joinValues(platform, controlPlane.machine, secrets))
   await startNode(bed, spare, { ...spareValues(bed), ETCD_ENDPOINTS: badAddress })
   await settleAll(
-    awaitFirstBoot(checks, controlPlane.clone, timeoutMs),
-    awaitReady(worker.clone, timeoutMs).then(() => worker.clone.agent.ready(60_000)),
+    awaitFirstBoot(checks, controlPlane.clone, bed.bootTimeoutMs),
+    awaitNode(worker.clone, bed.bootTimeoutMs),
     checkRefusal(checks, bed),
   )
 
@@ -80,7 +79,7 @@ async function testNodes(checks: Recorder<KubernetesCheck>, bed: KubernetesTestB
 async function checkRefusal(checks: Recorder<KubernetesCheck>, bed: KubernetesTestBed): Promise<void> {
   const { clone, machine } = bed.spare
   const refusal = { pattern: /first-boot: ETCD_ENDPOINTS: /, named: ['ETCD_ENDPOINTS', badAddress] }
-  await checks.run('bad-value', () => awaitRefusal(clone, refusal, bootTimeoutMs(bed.emulator.accelerator)))
+  await checks.run('bad-value', () => awaitRefusal(clone, refusal, bed.bootTimeoutMs))
   const service = { unit: 'seeder-kubeadm.service', name: 'kubeadm' }
   await checks.run('reachable', () => checkReachable(clone, bed.site, machine, service))
 }
@@ -131,7 +130,7 @@ async function checkSpare(checks: Recorder<KubernetesCheck>, bed: KubernetesTest
   await checks.require('prepared', async () => {
     const status = await tryValues(spare.clone, { NODE_ROLE: 'control-plane', BOOTSTRAP: 'none' }, bed.files)
     expectReady(status)
-    const unit = (await agent.exec(['/bin/systemctl', 'is-active', 'seeder-kubeadm.service'])).stdout.trim()
+    const unit = await unitState(agent, 'seeder-kubeadm.service')
     expect(unit === 'inactive', `seeder-kubeadm.service is ${unit}`)
     const count = await compareFirewall(agent, nftablesFor(platform, 'control-plane'))
     return `${status.reason}; ${count} rules of its firewall are equal`

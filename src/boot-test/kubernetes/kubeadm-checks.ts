@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeValues } from '../../guest/node-env.ts'
 import { expect } from '../checks.ts'
-import { expectReady, readStatus, tryValues } from '../first-boot.ts'
+import { expectReady, repeatFirstBoot, tryValues } from '../first-boot.ts'
 import type { Secrets } from './configuration.ts'
 import { compareInitConfiguration } from './kubeadm-configuration.ts'
 import type { KubernetesTestBed, Node } from './test-bed.ts'
@@ -59,7 +59,7 @@ export async function checkConfiguration(
   const folder = `/run/systemd/system/${unit}.d`
   await agent.output(
     ['/bin/bash', '-euc', `mkdir -p ${folder}; cat >${folder}/hold.conf; systemctl daemon-reload`],
-    '[Unit]\nConditionPathExists=/run/seeder/test-releases\n',
+    '[Unit]\nConditionPathExists=/run/seeder/kubeadm-allowed\n',
   )
   expectReady(await tryValues(node.clone, values, []))
   const mode = (await agent.output(['/usr/bin/stat', '--format=%a %U', config])).trim()
@@ -85,8 +85,7 @@ export async function checkIdempotent({ clone }: Node, before: KubeadmState): Pr
       ),
     )
   const counted = await calls()
-  await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 120_000 })
-  const status = await readStatus(agent)
+  const status = await repeatFirstBoot(agent)
   expectReady(status)
   if (before.state !== 'done') return status.reason
   const again = await calls()

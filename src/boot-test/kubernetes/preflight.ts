@@ -15,7 +15,7 @@ interface Prerequisite extends CheckPlan {
   /** Runs in the guest. */
   readonly script: string
   /**
-   * The detail of the check.
+   * The detail of the check, from the trimmed output.
    * @throws SeederError when the output does not fulfil the requirement
    */
   check(output: string, context: PreflightContext): string
@@ -28,11 +28,10 @@ const ownPorts = [6443, 10250, 10257, 10259]
 const MINIMUM_MEMORY_MIB = 1700
 const MINIMUM_PROCESSORS = 2
 
-/** For a script that prints what is missing: passes when there is no output. */
-function nothing(fine: string): (output: string) => string {
+/** For a script that prints the lines with a problem. */
+function nothing(fine: string, problem = 'not there'): (output: string) => string {
   return (output) => {
-    const missing = output.trim().split('\n').join(', ')
-    expect(missing === '', `not there: ${missing}`)
+    expect(output === '', `${problem}: ${output.split('\n').join(', ')}`)
     return fine
   }
 }
@@ -54,10 +53,9 @@ export const prerequisites = [
     check: (output, { platform, accelerator }) => {
       const { cores } = platform.roles['control-plane']
       expect(cores >= MINIMUM_PROCESSORS, `the platform file gives a control plane ${cores}`)
-      if (accelerator === 'tcg')
-        return `${cores} by the platform file; an emulated clone has ${output.trim()}`
-      expect(Number(output) >= MINIMUM_PROCESSORS, `it has ${output.trim()}`)
-      return `${output.trim()}; ${cores} by the platform file`
+      if (accelerator === 'tcg') return `${cores} by the platform file; an emulated clone has ${output}`
+      expect(Number(output) >= MINIMUM_PROCESSORS, `it has ${output}`)
+      return `${output}; ${cores} by the platform file`
     },
   },
   {
@@ -67,25 +65,22 @@ export const prerequisites = [
     check: (output, { platform }) => {
       const { memory } = platform.roles['control-plane']
       expect(memory >= MINIMUM_MEMORY_MIB, `the platform file gives a control plane ${memory} MiB`)
-      expect(Number(output) >= MINIMUM_MEMORY_MIB, `it has ${output.trim()} MiB`)
-      return `${output.trim()} MiB; ${memory} by the platform file`
+      expect(Number(output) >= MINIMUM_MEMORY_MIB, `it has ${output} MiB`)
+      return `${output} MiB; ${memory} by the platform file`
     },
   },
   {
     name: 'preflight-swap',
     title: 'no swap',
     script: 'tail -n +2 /proc/swaps',
-    check: (output) => {
-      expect(output.trim() === '', `it swaps to ${output.trim()}`)
-      return 'off'
-    },
+    check: nothing('off', 'it swaps to'),
   },
   {
     name: 'preflight-cgroups',
     title: 'cgroup v2 with the controllers Kubernetes needs',
     script: 'stat --file-system --format=%T /sys/fs/cgroup; cat /sys/fs/cgroup/cgroup.controllers',
     check: (output) => {
-      const [kind, list = ''] = output.trim().split('\n')
+      const [kind, list = ''] = output.split('\n')
       expect(kind === 'cgroup2fs', `/sys/fs/cgroup is ${kind}`)
       const missing = ['cpu', 'cpuset', 'io', 'memory', 'pids'].filter(
         (controller) => !list.split(' ').includes(controller),
@@ -99,7 +94,7 @@ export const prerequisites = [
     title: 'forwards IPv4',
     script: 'cat /proc/sys/net/ipv4/ip_forward',
     check: (output) => {
-      expect(output.trim() === '1', `net.ipv4.ip_forward is ${output.trim()}`)
+      expect(output === '1', `net.ipv4.ip_forward is ${output}`)
       return 'net.ipv4.ip_forward = 1'
     },
   },
@@ -117,19 +112,13 @@ export const prerequisites = [
     name: 'preflight-manifests',
     title: 'no static pods',
     script: present('/etc/kubernetes/manifests/*'),
-    check: (output) => {
-      expect(output.trim() === '', `there are ${output.trim()}`)
-      return 'none'
-    },
+    check: nothing('none', 'there are'),
   },
   {
     name: 'preflight-kubeconfigs',
     title: 'no credentials or keys of another cluster',
     script: present('/etc/kubernetes/*.conf /etc/kubernetes/pki/* /var/lib/kubelet/pki/*'),
-    check: (output) => {
-      expect(output.trim() === '', `there are ${output.trim().split('\n').join(', ')}`)
-      return 'none'
-    },
+    check: nothing('none', 'there are'),
   },
   {
     name: 'preflight-tools',
@@ -148,7 +137,7 @@ export const prerequisites = [
     title: 'the kubelet’s unit is enabled, and waits for kubeadm',
     script: 'systemctl is-enabled kubelet.service || true; systemctl is-active kubelet.service || true',
     check: (output) => {
-      const [enabled, active] = output.trim().split('\n')
+      const [enabled, active] = output.split('\n')
       expect(enabled === 'enabled', `it is ${enabled}`)
       expect(active === 'inactive', `it is ${active} before there is a configuration`)
       return `${enabled}, ${active}`
@@ -159,8 +148,8 @@ export const prerequisites = [
     title: 'the host name can be resolved',
     script: 'getent ahosts "$(cat /proc/sys/kernel/hostname)" | head -n 1',
     check: (output) => {
-      expect(output.trim() !== '', 'it cannot')
-      return output.trim().replace(/\s+/g, ' ')
+      expect(output !== '', 'it cannot')
+      return output.replace(/\s+/g, ' ')
     },
   },
   {
@@ -169,7 +158,7 @@ export const prerequisites = [
     script:
       "stat --format='%a %U %n' /etc/seeder/trust/etcd-ca.crt /etc/seeder/tls/apiserver-etcd-client.crt /etc/seeder/tls/apiserver-etcd-client.key",
     check: (output) => {
-      const lines = output.trim().split('\n')
+      const lines = output.split('\n')
       expect(lines.length === 3, `found ${lines.join('; ')}`)
       const key = lines.find((line) => line.endsWith('.key')) ?? ''
       expect(/^[46]00 root /.test(key), `the key is ${key}`)
@@ -188,7 +177,7 @@ export const prerequisites = [
     title: 'traffic on bridges passes the firewall’s rules',
     script: 'cat /proc/sys/net/bridge/bridge-nf-call-iptables /proc/sys/net/bridge/bridge-nf-call-ip6tables',
     check: (output) => {
-      expect(output.trim() === '1\n1', `it is ${output.trim().replace('\n', ', ')}`)
+      expect(output === '1\n1', `it is ${output.replace('\n', ', ')}`)
       return 'for IPv4 and IPv6'
     },
   },
@@ -230,7 +219,7 @@ export const prerequisites = [
     title: 'kubeadm and the kubelet are of one release',
     script: 'kubeadm version -o short; kubelet --version; kubectl version --client | head -n 1',
     check: (output) => {
-      const [kubeadm = '', kubelet = '', kubectl = ''] = output.trim().split('\n')
+      const [kubeadm = '', kubelet = '', kubectl = ''] = output.split('\n')
       expect(/^v1\.\d+\.\d+/.test(kubeadm), `kubeadm says "${kubeadm}"`)
       expect(kubelet === `Kubernetes ${kubeadm}`, `kubeadm is ${kubeadm}, the kubelet says "${kubelet}"`)
       expect(kubectl !== '', 'kubectl says nothing')
@@ -250,5 +239,5 @@ export async function checkPrerequisite(
   { script, check }: Pick<Prerequisite, 'script' | 'check'>,
   context: PreflightContext,
 ): Promise<string> {
-  return check(await agent.shell(script), context)
+  return check((await agent.shell(script)).trim(), context)
 }

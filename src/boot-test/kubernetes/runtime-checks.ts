@@ -1,13 +1,14 @@
 import type { GuestAgent } from '../../vm/agent.ts'
 import { expect } from '../checks.ts'
+import { unitState } from '../first-boot.ts'
 import { containerImage, greetingLine, imageName } from './container-image.ts'
 
 const archive = '/run/test-image.tar'
 
 /** containerd runs with the version and the settings that the kubelet needs. */
 export async function checkContainerd(agent: GuestAgent): Promise<string> {
-  const active = (await agent.exec(['/bin/systemctl', 'is-active', 'containerd.service'])).stdout.trim()
-  expect(active === 'active', `containerd.service is ${active}`)
+  const state = await unitState(agent, 'containerd.service')
+  expect(state === 'active', `containerd.service is ${state}`)
   const version =
     /Server:\s+Version:\s+v?(\S+)/.exec(await agent.output(['/usr/bin/ctr', 'version']))?.[1] ?? ''
   expect(Number.parseInt(version, 10) >= 2, `the version of containerd is ${version || 'unknown'}`)

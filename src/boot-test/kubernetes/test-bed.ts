@@ -6,7 +6,7 @@ import { TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestRun } from '../contract.ts'
 import { layOutSite, type MachineSpec } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts'
-import { controlPlaneFiles, makeSecrets, type Secrets } from './configuration.ts'
+import { controlPlaneFiles, issueEtcdClient, makeSecrets, type Secrets } from './configuration.ts'
 
 // kubeadm needs 1700 MiB for a control plane; the worker of the test runs one container.
 const controlPlaneMiB = 2048
@@ -42,10 +42,7 @@ export async function buildKubernetesTestBed(run: TestRun): Promise<KubernetesTe
   ])
   const bed = await buildTestBed(run, site)
   const etcdAuthority = await TestAuthority.make('etcd-ca', join(run.folder, 'certificates'))
-  const etcdClient = await etcdAuthority.issue('apiserver-etcd-client', {
-    commonName: 'kube-apiserver-etcd-client',
-    usages: ['clientAuth'],
-  })
+  const etcdClient = await issueEtcdClient(etcdAuthority)
   const nodes: Node[] = []
   for (const machine of site.machines) {
     const maximumMiB = machine.role === 'worker' ? workerMiB : controlPlaneMiB

@@ -2,17 +2,18 @@ import type { NodeValues } from '../../guest/node-env.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError } from '../../report/error.ts'
+import { findApiVip } from '../kubernetes/configuration.ts'
 import { addressIn, cloneAddress, type MachineSpec } from '../site.ts'
 
 // The number of the second load balancer, which does not exist: above those of the test's machines.
 const peerNumber = 9
 
-/** The VIP of the API: the one of the load balancers in a zone of the control planes. */
+/**
+ * The VIP of the API.
+ * @throws SeederError when the platform has none
+ */
 export function apiVip(platform: Platform): { readonly zone: string; readonly address: string } {
-  const zones = platform.roles['control-plane'].zones
-  const vip = Object.values(platform.vips).find(
-    ({ role, zone }) => role === 'haproxy' && zones.includes(zone),
-  )
+  const vip = findApiVip(platform)
   if (vip) return vip
   throw new SeederError('the platform file has no haproxy VIP in a zone of the control planes', {
     fix: 'see platform.yaml: vips and roles.control-plane.zones',

@@ -7,7 +7,7 @@ import { type CheckPlan, expect, type Recorder } from '../checks.ts'
 import type { TestOutcome } from '../contract.ts'
 import { checkUndrifted, driftChecks } from '../drift-checks.ts'
 import { clientPort } from '../etcd/client.ts'
-import { awaitReady, bootTimeoutMs, seconds } from '../first-boot.ts'
+import { awaitNode, seconds } from '../first-boot.ts'
 import { apiName } from '../haproxy/configuration.ts'
 import { serverStates, statesOf } from '../haproxy/metrics.ts'
 import { apiPort } from '../kubernetes/configuration.ts'
@@ -78,13 +78,8 @@ async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBe
   const { balancer, controlPlane, etcd, site, platform } = bed
   bed.progress.phase('a load balancer, a control plane and a member of etcd boot')
   for (const { clone, drive } of [etcd, controlPlane, balancer]) await clone.start(drive)
-  const timeoutMs = bootTimeoutMs(bed.emulator.accelerator)
   const ready = async (name: TogetherCheck, { clone }: PlacedClone) =>
-    checks.require(name, async () => {
-      const ms = await awaitReady(clone, timeoutMs)
-      await clone.agent.ready(60_000)
-      return `ready after ${seconds(ms)}`
-    })
+    checks.require(name, async () => `ready after ${seconds(await awaitNode(clone, bed.bootTimeoutMs))}`)
   await settleAll(
     ready('load-balancer', balancer),
     ready('control-plane', controlPlane).then(() => startApiServer(bed)),

@@ -6,9 +6,9 @@ import type { DriveFiles } from '../../vm/cloud-init-drive.ts'
 import { TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestSetting } from '../contract.ts'
 import { founderValues, memberFiles, memberOf, memberSubject } from '../etcd/configuration.ts'
-import { apiName } from '../haproxy/configuration.ts'
+import { apiName, balancerFiles } from '../haproxy/configuration.ts'
 import type { ImageUnderTest } from '../image-under-test.ts'
-import { controlPlaneFiles, initValues, makeSecrets } from '../kubernetes/configuration.ts'
+import { controlPlaneFiles, initValues, issueEtcdClient, makeSecrets } from '../kubernetes/configuration.ts'
 import { layOutSite, type MachineSpec, machineOf } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts'
 import { balancerValues } from './configuration.ts'
@@ -61,10 +61,7 @@ export async function buildTogetherTestBed(run: TogetherRun): Promise<TogetherTe
   const database = await TestAuthority.make('etcd-ca', folder)
   const member = memberOf(etcd)
   const memberPair = await database.issue(member.name, memberSubject(member))
-  const etcdClient = await database.issue('apiserver-etcd-client', {
-    commonName: 'kube-apiserver-etcd-client',
-    usages: ['clientAuth'],
-  })
+  const etcdClient = await issueEtcdClient(database)
   const apiServer = await cluster.issue('apiserver', {
     commonName: 'kube-apiserver',
     dnsNames: [apiName],
@@ -80,14 +77,14 @@ export async function buildTogetherTestBed(run: TogetherRun): Promise<TogetherTe
     clone: await makeClone(bed, machine, { qcow2: images[image].qcow2, maximumMiB: maximumMiB[image] }),
     drive: nodeDrive(bed, machine, values, files),
   })
-  const clusterCa = {
-    path: '/etc/seeder/trust/kubernetes-ca.crt',
-    permissions: '0644',
-    content: cluster.cert,
-  }
   return {
     ...bed,
-    balancer: await make(balancer, 'haproxy', balancerValues(platform, balancer, controlPlane), [clusterCa]),
+    balancer: await make(
+      balancer,
+      'haproxy',
+      balancerValues(platform, balancer, controlPlane),
+      balancerFiles(cluster.cert),
+    ),
     controlPlane: await make(
       controlPlane,
       'kubernetes-node',

@@ -13,7 +13,7 @@ const platform = await loadPlatform('platform.yaml')
 function check(name: PreflightCheck, output: string, accelerator: 'kvm' | 'tcg' = 'kvm'): string {
   const found = prerequisites.find((prerequisite) => prerequisite.name === name)
   if (!found) throw new Error(`no ${name}`)
-  return found.check(output, { platform, accelerator })
+  return found.check(output.trim(), { platform, accelerator })
 }
 
 const listening = `LISTEN 0 4096 127.0.0.1:10248 0.0.0.0:*
@@ -41,7 +41,7 @@ test('processors are those of the guest, or of the platform file when an emulate
 test('finds what makes kubeadm fail', () => {
   expect(check('preflight-memory', '1967')).toContain('1967 MiB')
   expect(() => check('preflight-memory', '1600')).toThrow('1600 MiB')
-  expect(() => check('preflight-swap', '/dev/vda2 partition 1 0 -2')).toThrow('swaps to /dev/vda2')
+  expect(() => check('preflight-swap', '/dev/vda2 partition 1 0 -2')).toThrow('it swaps to: /dev/vda2')
   expect(check('preflight-cgroups', 'cgroup2fs\ncpuset cpu io memory hugetlb pids rdma')).toContain(
     'cgroup2fs',
   )

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { parseJson } from '../files/json.ts'
-import { execa } from '../process/child-process.ts'
-import type { Emulator } from './accelerator.ts'
-import { Clone } from './clone.ts'
-import { driveFiles } from './cloud-init-drive.ts'
+import { parseJson } from '../src/files/json.ts'
+import { execa } from '../src/process/child-process.ts'
+import type { Emulator } from '../src/vm/accelerator.ts'
+import { Clone } from '../src/vm/clone.ts'
+import { driveFiles } from '../src/vm/cloud-init-drive.ts'
 
 /** The image to boot, and the console lines to wait for. */
 export interface ReadyOptions {
