@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { parseJson } from '../src/files/json.ts'
 import { execa } from '../src/process/child-process.ts'
-import type { Emulator } from '../src/vm/accelerator.ts'
 import { Clone } from '../src/vm/clone.ts'
 import { driveFiles } from '../src/vm/cloud-init-drive.ts'
+import type { Emulator } from '../src/vm/emulator.ts'
 
 /** The image to boot, and the console lines to wait for. */
 export interface ReadyOptions {

@@ -1,5 +1,5 @@
 import type { Platform } from '../platform/schema.ts'
-import type { Emulator } from '../vm/accelerator.ts'
+import type { Emulator } from '../vm/emulator.ts'
 import type { CheckResult, Observations } from './checks.ts'
 import type { ImageUnderTest } from './image-under-test.ts'
 

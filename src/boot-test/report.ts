@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { oneLine } from '../report/printable.ts'
 import { formatDuration, formatTable } from '../report/table.ts'
-import type { Emulator } from '../vm/accelerator.ts'
+import type { Emulator } from '../vm/emulator.ts'
 import { bootTimesSchema } from './boot-times.ts'
 import { checkResultSchema } from './checks.ts'
 import type { TestOutcome } from './contract.ts'

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { Duplex, type Readable, type Writable } from 'node:stream'
 import { childEnvironment, execa } from '../process/child-process.ts'
 import { describeError, SeederError } from '../report/error.ts'
-import type { Emulator } from './accelerator.ts'
 import { GuestAgent } from './agent.ts'
 import { type DriveFiles, makeDrive } from './cloud-init-drive.ts'
 import { Console } from './console.ts'
 import { isLostTimer } from './console-failures.ts'
+import type { Emulator } from './emulator.ts'
 import { agentDescriptor, type Machine, machineArguments, type Nic, overlayArguments } from './qemu.ts'
 
 /** The properties of one clone of an image. */

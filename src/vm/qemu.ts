@@ -1,5 +1,4 @@
-import { type Accelerator, acceleratorArguments } from './accelerator.ts'
-import type { Firmware } from './firmware.ts'
+import { type Accelerator, acceleratorArguments, type Firmware } from './emulator.ts'
 
 /** A network card. */
 export interface Nic {

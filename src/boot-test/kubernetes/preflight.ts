@@ -1,6 +1,6 @@
 import type { Platform } from '../../platform/schema.ts'
-import type { Accelerator } from '../../vm/accelerator.ts'
 import type { GuestAgent } from '../../vm/agent.ts'
+import type { Accelerator } from '../../vm/emulator.ts'
 import { type CheckPlan, expect } from '../checks.ts'
 import { listeningPorts } from './ports.ts'
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Emulator } from '../../../src/vm/accelerator.ts'
 import { Clone } from '../../../src/vm/clone.ts'
 import { driveFiles } from '../../../src/vm/cloud-init-drive.ts'
+import type { Emulator } from '../../../src/vm/emulator.ts'
 
 /** Clones whose emulator is a script: it prints the text for each start, and runs until it is killed. */
 let folder: string

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
-import { parseQemuVersion, probeAccelerator, requireEmulation } from '../../../src/vm/accelerator.ts'
-import { findFirmware } from '../../../src/vm/firmware.ts'
+import {
+  findFirmware,
+  parseQemuVersion,
+  probeAccelerator,
+  requireEmulation,
+} from '../../../src/vm/emulator.ts'
 
 test('reads QEMU’s version', () => {
   expect(parseQemuVersion('QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\n')).toBe(
