@@ -167,13 +167,13 @@ async function checkNoWayAround({ controlPlane, etcd, site }: TogetherTestBed): 
 
 async function checkDigests(images: Images): Promise<string> {
   const seen: string[] = []
-  for (const { image, qcow2, manifest } of Object.values(images)) {
+  for (const { name, qcow2, manifest } of Object.values(images)) {
     const { sha256 } = await fileDigest(qcow2)
     if (manifest) {
       const wanted = manifest.qcow2.sha256
-      expect(sha256 === wanted, `${image} is ${sha256}; its manifest says ${wanted}`)
+      expect(sha256 === wanted, `${name} is ${sha256}; its manifest says ${wanted}`)
     }
-    seen.push(`${image} ${sha256.slice(0, 16)}…${manifest ? '' : ' (no manifest to compare with)'}`)
+    seen.push(`${name} ${sha256.slice(0, 16)}…${manifest ? '' : ' (no manifest to compare with)'}`)
   }
   return seen.join(', ')
 }

@@ -14,11 +14,7 @@ import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts
 import { balancerValues } from './configuration.ts'
 
 /** One finished image of each kind. */
-export interface Images {
-  readonly haproxy: ImageUnderTest
-  readonly etcd: ImageUnderTest
-  readonly 'kubernetes-node': ImageUnderTest
-}
+export type Images = Readonly<Record<'haproxy' | 'etcd' | 'kubernetes-node', ImageUnderTest>>
 
 /** What the test of all images together needs. */
 export interface TogetherRun extends TestSetting {
