@@ -42,7 +42,7 @@ function describeFinding({ kind, name, detail }: DriftFinding): string {
 }
 
 // One change of each kind.
-const driftScript = `
+const DRIFT_SCRIPT = `
 set -e
 echo '# changed' >> /etc/sysctl.d/60-seeder.conf
 chmod 0666 /etc/fstab
@@ -85,7 +85,7 @@ const expected: readonly Pick<DriftFinding, 'kind' | 'name'>[] = [
  */
 export async function checkDriftNamed(checks: Recorder<'drift'>, clone: Clone): Promise<void> {
   await checks.run('drift', async () => {
-    const changed = await clone.agent.exec(['/bin/bash', '-c', driftScript], { timeoutMs: 300_000 })
+    const changed = await clone.agent.exec(['/bin/bash', '-c', DRIFT_SCRIPT], { timeoutMs: 300_000 })
     expect(changed.exitCode === 0, `the clone could not be changed: ${changed.stderr.trim()}`)
     const { findings } = await readDrift(clone)
     const includes = (list: typeof expected, { kind, name }: (typeof expected)[number]) =>

@@ -18,16 +18,16 @@ export const firewallLostLine: AllowedLine = {
   reason: 'its firewall is removed on purpose',
 }
 
-const rules = '/etc/seeder/firewall.nft'
+const RULES_FILE = '/etc/seeder/firewall.nft'
 
 /** Ways to damage the file of the rules. */
 const damages = [
   {
     how: 'cut off',
-    script: `head -c 300 ${rules} >${rules}.new; cat ${rules}.new >${rules}; rm ${rules}.new`,
+    script: `head -c 300 ${RULES_FILE} >${RULES_FILE}.new; cat ${RULES_FILE}.new >${RULES_FILE}; rm ${RULES_FILE}.new`,
   },
-  { how: 'empty', script: `: >${rules}` },
-  { how: 'gone', script: `rm ${rules}` },
+  { how: 'empty', script: `: >${RULES_FILE}` },
+  { how: 'gone', script: `rm ${RULES_FILE}` },
 ]
 
 /** Removes a clone's firewall in every way. Its status has to report each of them, and only ssh may stay open. */
@@ -40,7 +40,7 @@ export async function checkFirewallLost(checks: Recorder<'firewall-lost'>, clone
     expect(state === 'failed' && reason.includes('firewall: '), `${how}: the status is ${state}: ${reason}`)
   }
   await checks.run('firewall-lost', async () => {
-    await agent.shell(`cp ${rules} /run/firewall.nft; nft delete table inet seeder`)
+    await agent.shell(`cp ${RULES_FILE} /run/firewall.nft; nft delete table inet seeder`)
     await expectFailed('its table was deleted')
     for (const { how, script } of damages) {
       await agent.shell(`nft delete table inet seeder 2>/dev/null || true; ${script}`)
@@ -50,7 +50,7 @@ export async function checkFirewallLost(checks: Recorder<'firewall-lost'>, clone
       const ports = await agent.shell('nft list chain inet seeder input | grep -o "dport [0-9]*" | sort -u')
       expect(ports.trim().split('\n').join() === 'dport 22,dport 546', `${how}: open ports are ${ports}`)
     }
-    await agent.shell(`cat /run/firewall.nft >${rules}; rm /run/seeder/firewall`)
+    await agent.shell(`cat /run/firewall.nft >${RULES_FILE}; rm /run/seeder/firewall`)
     expect(
       !(await restart('systemd-networkd.service')),
       'the network started although no firewall was loaded',

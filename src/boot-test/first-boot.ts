@@ -10,9 +10,9 @@ import { expect, type Recorder } from './checks.ts'
 import { readGreeting } from './probe.ts'
 import { addressFrom, type MachineSpec, probeIn, type Site } from './site.ts'
 
-const ready = /seeder-first-boot: ready/
+const READY = /seeder-first-boot: ready/
 // A role may print progress before it is ready; systemd reports when first boot has failed.
-const settled = /seeder-first-boot: ready|Failed to start .*seeder-first-boot/
+const SETTLED = /seeder-first-boot: ready|Failed to start .*seeder-first-boot/
 
 /** Reads the state of a guest's first boot. */
 export async function readStatus(agent: GuestAgent): Promise<GuestStatus> {
@@ -26,11 +26,11 @@ export async function readStatus(agent: GuestAgent): Promise<GuestStatus> {
  */
 export async function awaitReady(clone: Clone, timeoutMs: number): Promise<number> {
   const line = await clone.console.waitFor(/seeder-first-boot: /, 'first boot', timeoutMs)
-  if (ready.test(line.text)) return line.ms
+  if (READY.test(line.text)) return line.ms
   const later = await clone.console
-    .waitFor(settled, 'first boot to be ready', Math.max(timeoutMs - line.ms, 30_000))
+    .waitFor(SETTLED, 'first boot to be ready', Math.max(timeoutMs - line.ms, 30_000))
     .catch(() => undefined)
-  expect(later !== undefined && ready.test(later.text), `first boot says: ${line.text.trim()}`)
+  expect(later !== undefined && READY.test(later.text), `first boot says: ${line.text.trim()}`)
   return later.ms
 }
 
@@ -111,6 +111,9 @@ export async function repeatFirstBoot(agent: GuestAgent): Promise<GuestStatus> {
   await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 300_000 })
   return readStatus(agent)
 }
+
+/** An invalid address. */
+export const BAD_ADDRESS = '10.0.0.700'
 
 /** Values or files that must be refused, and what the reason has to name. */
 export interface BadValue {

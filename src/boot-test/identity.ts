@@ -16,7 +16,7 @@ const identitySchema = z.object({
 export type Identity = z.output<typeof identitySchema>
 
 // The random seed is written at shutdown and at boot; only its digest leaves the guest.
-const identityScript = `
+const IDENTITY_SCRIPT = `
 echo "hostname=$(cat /proc/sys/kernel/hostname)"
 echo "machineId=$(cat /etc/machine-id)"
 shopt -s nullglob
@@ -29,7 +29,7 @@ echo "randomSeed=$(sha256sum /var/lib/systemd/random-seed | cut -d' ' -f1)"
  * @throws SeederError when a part of it is missing
  */
 export async function readIdentity(agent: GuestAgent): Promise<Identity> {
-  const lines = (await agent.shell(identityScript)).trim().split('\n')
+  const lines = (await agent.shell(IDENTITY_SCRIPT)).trim().split('\n')
   const values = (key: string) =>
     lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1))
   const identity = identitySchema.safeParse({

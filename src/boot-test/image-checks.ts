@@ -8,7 +8,7 @@ import type { TestRun } from './contract.ts'
 import { compareFirewall } from './firewall.ts'
 import { readStatus } from './first-boot.ts'
 import type { ImageUnderTest } from './image-under-test.ts'
-import { diskBytes, type TestBed } from './test-bed.ts'
+import { DISK_BYTES, type TestBed } from './test-bed.ts'
 
 /** What every image has to fulfil, whatever its role. */
 export const imageChecks = [
@@ -87,10 +87,10 @@ export async function checkImage(
   })
   await checks.run('root-grew', async () => {
     const bytes = Number((await agent.shell('findmnt --noheadings --bytes --output SIZE /')).trim())
-    const maximum = diskBytes - (manifest?.raw.size ?? 0)
+    const maximum = DISK_BYTES - (manifest?.raw.size ?? 0)
     // ext4 needs a few per cent for its own tables; a file system that did not grow is far below 90 %.
-    expect(bytes > maximum * 0.9, `/ has ${formatBytes(bytes)} of a disk of ${formatBytes(diskBytes)}`)
-    return `${formatBytes(bytes)} of a disk of ${formatBytes(diskBytes)}`
+    expect(bytes > maximum * 0.9, `/ has ${formatBytes(bytes)} of a disk of ${formatBytes(DISK_BYTES)}`)
+    return `${formatBytes(bytes)} of a disk of ${formatBytes(DISK_BYTES)}`
   })
   await checks.run('hygiene', () => checkHygiene(clone, bed.sshKey.publicKey))
   Object.assign(checks.observed.boot, await readBootTimes(agent))
@@ -136,7 +136,7 @@ async function checkHygiene({ agent }: Clone, sshKey: string): Promise<string> {
 }
 
 // Changes the last data block of /usr. Of the mapping's two partitions the small one has the hash tree.
-const tamperScript = `
+const TAMPER_SCRIPT = `
 verity=$(basename "$(readlink -f "/sys/dev/block/$(mountpoint -d /usr)")")
 data=$(for part in /sys/block/$verity/slaves/*; do echo "$(cat "$part/size") \${part##*/}"; done | sort -n | tail -n 1 | cut -d' ' -f2)
 block=$(( $(cat "/sys/block/$verity/size") / 8 - 1 ))
@@ -154,7 +154,7 @@ export const tamperedLine: AllowedLine = {
 /** Changes a block of `/usr` on a clone that is no longer needed, and reads it. */
 export async function checkTampering(checks: Recorder<ImageCheck>, clone: Clone): Promise<void> {
   await checks.run('tampering', async () => {
-    const result = (await clone.agent.shell(tamperScript)).trim()
+    const result = (await clone.agent.shell(TAMPER_SCRIPT)).trim()
     expect(result !== 'read', 'the changed block was read without an error')
     expect(result.includes('Input/output error'), `reading the changed block failed with: ${result}`)
     return 'reading it back: Input/output error'

@@ -35,7 +35,7 @@ export interface ImageUnderTest {
  */
 export async function findImage(path: string): Promise<ImageUnderTest> {
   const found = await stat(path).catch(() => undefined)
-  if (!found) throw new UsageError(`looked for an image at ${path}; there is nothing`, { fix: buildFirst })
+  if (!found) throw new UsageError(`looked for an image at ${path}; there is nothing`, { fix: BUILD_FIRST })
   const absolute = await realpath(path)
   const folder = found.isDirectory() ? absolute : dirname(absolute)
   const manifests = await readManifests(folder)
@@ -45,7 +45,7 @@ export async function findImage(path: string): Promise<ImageUnderTest> {
   }
   const [manifest, ...more] = manifests
   if (!manifest) {
-    throw new UsageError(`looked in ${path} for an image; it has no *.manifest.json`, { fix: buildFirst })
+    throw new UsageError(`looked in ${path} for an image; it has no *.manifest.json`, { fix: BUILD_FIRST })
   }
   if (more.length > 0) {
     const names = manifests.map(({ qcow2 }) => qcow2.file).join(', ')
@@ -54,13 +54,13 @@ export async function findImage(path: string): Promise<ImageUnderTest> {
   const qcow2 = join(folder, manifest.qcow2.file)
   if (!(await stat(qcow2).catch(() => undefined))) {
     throw new UsageError(`the manifest in ${path} names ${manifest.qcow2.file}; it is not there`, {
-      fix: buildFirst,
+      fix: BUILD_FIRST,
     })
   }
   return imageOf(qcow2, manifest, join(folder, 'test-report.json'))
 }
 
-const buildFirst = 'build one first: seeder build IMAGE --out DIR'
+const BUILD_FIRST = 'build one first: seeder build IMAGE --out DIR'
 
 function imageOf(qcow2: string, manifest: ExpectedManifest | undefined, reportFile: string): ImageUnderTest {
   // Without a manifest, the file's name decides: NAME-VERSION.qcow2, where versions begin with a digit.

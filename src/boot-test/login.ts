@@ -3,7 +3,7 @@ import { ssh } from '../vm/ssh.ts'
 import { expect } from './checks.ts'
 import { readIdentity } from './identity.ts'
 import { addressFrom, type MachineSpec, probeIn } from './site.ts'
-import { operatorUser, type TestBed } from './test-bed.ts'
+import { OPERATOR_USER, type TestBed } from './test-bed.ts'
 
 /** The operator logs in to a clone with a key, and ssh offers no other method. */
 export async function checkLogin(
@@ -14,7 +14,7 @@ export async function checkLogin(
   const target = {
     from: probeIn(site, site.operatorZone),
     to: addressFrom(machine, site.operatorZone),
-    user: operatorUser,
+    user: OPERATOR_USER,
     hostKeys: (await readIdentity(clone.agent)).hostKeys,
   }
   const login = await ssh(target, folder, [`IdentityFile=${sshKey.privateFile}`], 'hostname')

@@ -36,8 +36,8 @@ const others: Ports = {
   udp: [53, 68, 123, 4789, 5353, 8472],
 }
 // In this time three attempts to connect reach a clone that is slow because it is emulated.
-const silenceMs = 3500
-const answerMs = 12_000
+const SILENCE_MS = 3500
+const ANSWER_MS = 12_000
 
 /**
  * Every port of the platform file (of a range both ends and their neighbours outside), of every role and whether its
@@ -153,5 +153,5 @@ function nameOf({ port, protocol }: Packet): string {
 const senders = { tcp: probePort, udp: probeDatagram, icmp: probeEcho }
 
 async function send({ from, to, port, protocol, expected }: Probe): Promise<PortAnswer> {
-  return senders[protocol]({ from, to, port, timeoutMs: expected === 'silent' ? silenceMs : answerMs })
+  return senders[protocol]({ from, to, port, timeoutMs: expected === 'silent' ? SILENCE_MS : ANSWER_MS })
 }

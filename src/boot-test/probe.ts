@@ -84,7 +84,7 @@ export async function probePort(route: Route): Promise<PortAnswer> {
 }
 
 // A kernel sends an address six ICMP errors at once and then one each second, so that datagrams have to be repeated.
-const datagramEveryMs = 1200
+const DATAGRAM_INTERVAL_MS = 1200
 
 /** Sends empty datagrams to a UDP port. One that is open may be `silent` as well. */
 export async function probeDatagram(route: Route): Promise<PortAnswer> {
@@ -99,7 +99,7 @@ export async function probeDatagram(route: Route): Promise<PortAnswer> {
   socket.bind({ address: route.from }, () =>
     socket.connect(route.port, route.to, () => {
       send()
-      again = setInterval(send, datagramEveryMs)
+      again = setInterval(send, DATAGRAM_INTERVAL_MS)
     }),
   )
   try {

@@ -11,8 +11,8 @@ import type { Nic } from '../vm/qemu.ts'
 
 // Places in a zone, counted from its first node address: simulated machines from 1, clones after 10. A role that has
 // addresses of its own is either simulated or cloned, and counts from its own first address.
-const firstClonePlace = 11
-const probePlace = 40
+const FIRST_CLONE_PLACE = 11
+const PROBE_PLACE = 40
 
 /** A machine's name and the address that others know it by. */
 export interface Peer {
@@ -79,7 +79,7 @@ export function layOutSite(
       fix: 'see platform.yaml: flows.ssh',
     })
   }
-  const probes = Object.fromEntries(zones.map(([name]) => [name, nodeAddress(platform, name, probePlace)]))
+  const probes = Object.fromEntries(zones.map(([name]) => [name, nodeAddress(platform, name, PROBE_PLACE)]))
   const unusedAddresses = Object.fromEntries(
     zones.flatMap(([name, zone]) => {
       const address = unusedAddress(platform, name, zone)
@@ -123,7 +123,7 @@ function makeMachine(platform: Platform, plan: MachinePlan, probes: Site['probes
       return { ...common, ip, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined }
     }
     // In a zone without a range the address depends on the machine alone, whatever the operator edits.
-    const ip = nodeAddress(platform, name, firstClonePlace - 1 + number)
+    const ip = nodeAddress(platform, name, FIRST_CLONE_PLACE - 1 + number)
     const lease = { mac, address: ip, ...subnetOf(zone), server }
     return { ...common, ip, address: 'dhcp', gateway: undefined, lease }
   })
@@ -161,7 +161,7 @@ export function probeIn(site: Pick<Site, 'probes'>, zone: string): string {
 /** The nth address, from 0, for clones of a role in a zone with a range. */
 export function cloneAddress(platform: Platform, zone: string, role: RoleName, number: number): string {
   const own = platform.roles[role].addresses[zone] !== undefined
-  return nodeAddress(platform, zone, number + (own ? 1 : firstClonePlace), role)
+  return nodeAddress(platform, zone, number + (own ? 1 : FIRST_CLONE_PLACE), role)
 }
 
 /**
@@ -176,7 +176,7 @@ export function nodeAddress(platform: Platform, zoneName: string, place: number,
   const address = (range ? addressNumber(range.first) : start + 1n) + BigInt(place - 1)
   if (address > (range ? addressNumber(range.last) : end - 1n)) {
     throw new SeederError(`the zone ${zone.title} (${zone.cidr}) is too small for a test`, {
-      fix: `give it room for ${probePlace} nodes`,
+      fix: `give it room for ${PROBE_PLACE} nodes`,
     })
   }
   return dotted(address)

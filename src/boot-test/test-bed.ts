@@ -11,12 +11,12 @@ import type { TestSetting } from './contract.ts'
 import type { MachineSpec, Site } from './site.ts'
 
 /** Size of a clone's disk: well above any image, so that a file system that did not grow is noticed. */
-export const diskBytes = 8 * 1024 ** 3
+export const DISK_BYTES = 8 * 1024 ** 3
 // Under emulation on two cores, two clones that boot together need about a minute, and three need two; on a busy runner
 // they need a multiple of that.
 const bootTimeouts = { kvm: 180_000, tcg: 600_000 }
 /** The user that the operator logs in as. */
-export const operatorUser = 'seeder'
+export const OPERATOR_USER = 'seeder'
 
 /** Everything around the clones of a test: networks, the operator's key, and the clones made so far. */
 export interface TestBed extends TestSetting {
@@ -64,7 +64,7 @@ export async function makeClone(
     uuid: randomUUID(),
     memoryMiB: Math.min(platform.roles[machine.role].memory, maximumMiB),
     cpus: processorsFor(emulator.accelerator),
-    diskBytes,
+    diskBytes: DISK_BYTES,
     dataDiskBytes,
     nics: machine.nics,
   })
@@ -81,7 +81,7 @@ export function nodeDrive(
 ): DriveFiles {
   return driveFiles({
     hostname: machine.hostname,
-    user: operatorUser,
+    user: OPERATOR_USER,
     sshKeys: [sshKey.publicKey],
     nics: machine.nics,
     nameservers: platform.dns,

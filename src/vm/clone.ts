@@ -10,7 +10,7 @@ import { type DriveFiles, makeDrive } from './cloud-init-drive.ts'
 import { Console } from './console.ts'
 import { isLostTimer } from './console-failures.ts'
 import type { Emulator } from './emulator.ts'
-import { agentDescriptor, type Machine, machineArguments, type Nic, overlayArguments } from './qemu.ts'
+import { AGENT_DESCRIPTOR, type Machine, machineArguments, type Nic, overlayArguments } from './qemu.ts'
 
 /** The properties of one clone of an image. */
 export interface CloneSpec {
@@ -175,7 +175,7 @@ export class Clone {
       env: childEnvironment(),
     })
     this.process = child
-    const port = child.stdio[agentDescriptor]
+    const port = child.stdio[AGENT_DESCRIPTOR]
     if (!(port instanceof Duplex))
       throw new SeederError(`the agent's descriptor of ${this.name} is no socket`)
     const output = [child.stdout, child.stderr]

@@ -26,7 +26,7 @@ export interface Machine {
 }
 
 /** QEMU's file descriptor of the guest agent's socket. */
-export const agentDescriptor = 3
+export const AGENT_DESCRIPTOR = 3
 
 /**
  * QEMU's arguments for a VM like the one that Proxmox VE makes for these images: q35, OVMF, one virtio-scsi controller
@@ -58,7 +58,7 @@ export function machineArguments(machine: Machine): string[] {
     ['-device', 'ide-cd,bus=ide.1,unit=0,drive=drive-ide2,id=ide2'],
     ...machine.nics.map(nicArguments),
     ['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
-    ['-chardev', `socket,id=qga0,fd=${agentDescriptor}`],
+    ['-chardev', `socket,id=qga0,fd=${AGENT_DESCRIPTOR}`],
     ['-device', 'virtio-serial-pci,id=qga0'],
     ['-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0'],
     ['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],

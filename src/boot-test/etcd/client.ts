@@ -5,8 +5,8 @@ import type { TestKeyPair } from '../certificates.ts'
 import { readResponse } from '../probe.ts'
 
 /** The ports for clients and for other members. */
-export const clientPort = 2379
-export const peerPort = 2380
+export const CLIENT_PORT = 2379
+export const PEER_PORT = 2380
 
 /** How a client connects. */
 export interface Credentials {
@@ -119,7 +119,7 @@ export class EtcdClient {
     const { from, ca, pair } = this.credentials
     const call = request({
       host: member,
-      port: clientPort,
+      port: CLIENT_PORT,
       path,
       method: 'POST',
       agent: this.agent,

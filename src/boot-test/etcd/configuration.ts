@@ -4,9 +4,9 @@ import type { CertificateRequest, TestAuthority, TestKeyPair } from '../certific
 import { addressIn, type MachineSpec, type Peer } from '../site.ts'
 
 /** The label of the data disk of one clone. */
-export const dataLabel = 'etcd-data'
+export const DATA_LABEL = 'etcd-data'
 /** The token of the test's cluster. */
-const token = 'test-1'
+const CLUSTER_TOKEN = 'test-1'
 
 /** A machine as a member: its name and the address that the others use. */
 export function memberOf(machine: MachineSpec): Peer {
@@ -23,8 +23,8 @@ export function founderValues(members: readonly Peer[], dataDisk = false): NodeV
   return {
     ETCD_STATE: 'new',
     ETCD_MEMBERS: memberList(members),
-    ETCD_TOKEN: token,
-    ...(dataDisk ? { ETCD_DATA_DISK: dataLabel } : {}),
+    ETCD_TOKEN: CLUSTER_TOKEN,
+    ...(dataDisk ? { ETCD_DATA_DISK: DATA_LABEL } : {}),
   }
 }
 

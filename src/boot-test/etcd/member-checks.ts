@@ -8,12 +8,12 @@ import { checkLogin } from '../login.ts'
 import { checkProbes, planProbes } from '../port-matrix.ts'
 import { get } from '../probe.ts'
 import type { EtcdCheck } from './checks.ts'
-import { clientPort, EtcdClient, peerPort } from './client.ts'
-import { dataLabel } from './configuration.ts'
+import { CLIENT_PORT, EtcdClient, PEER_PORT } from './client.ts'
+import { DATA_LABEL } from './configuration.ts'
 import { REQUEST_TIMEOUT_MS, runCommand } from './membership.ts'
 import type { ClusterMember, EtcdTestBed } from './test-bed.ts'
 
-const serving = { tcp: [22, clientPort, peerPort], udp: [] }
+const serving = { tcp: [22, CLIENT_PORT, PEER_PORT], udp: [] }
 // A server refuses a client without a trusted certificate by a TLS alert, or it closes the connection.
 const REFUSED = /alert|ECONNRESET|EPIPE|socket hang up|disconnected/i
 const snapshotStatus = z.object({ revision: z.number(), totalKey: z.number(), totalSize: z.number() })
@@ -46,7 +46,7 @@ async function checkCertificateRequired(bed: EtcdTestBed, member: ClusterMember)
     await expectRefused(`a client ${kind}`, client.members(member.address, REQUEST_TIMEOUT_MS))
     client.close()
   }
-  const route = { from: bed.peerAddress, to: member.address, port: peerPort, timeoutMs: REQUEST_TIMEOUT_MS }
+  const route = { from: bed.peerAddress, to: member.address, port: PEER_PORT, timeoutMs: REQUEST_TIMEOUT_MS }
   const tls = { name: member.name, ca: authority.cert }
   await expectRefused('a peer without a certificate', get(route, '/members', tls))
   const members = await bed.client.members(member.address, REQUEST_TIMEOUT_MS)
@@ -72,7 +72,10 @@ async function checkDataDisk({ clone }: ClusterMember): Promise<string> {
   )
   const [data = '', root = ''] = mounted.trim().split('\n')
   const [device = '', label, fileSystem] = data.split(' ')
-  expect(label === dataLabel, `the data is on ${device} with the label ${label || 'none'}, not ${dataLabel}`)
+  expect(
+    label === DATA_LABEL,
+    `the data is on ${device} with the label ${label || 'none'}, not ${DATA_LABEL}`,
+  )
   expect(device !== root.trim(), `the data is on ${device}, which is also /`)
   return `${device}, ${fileSystem}, found by its label ${label}`
 }

@@ -1,5 +1,5 @@
 import type { NodeValues } from '../../guest/node-env.ts'
-import { type BadValue, checkRefusals } from '../first-boot.ts'
+import { BAD_ADDRESS, type BadValue, checkRefusals } from '../first-boot.ts'
 import { founderValues, memberFiles, memberList, memberOf, memberSubject } from './configuration.ts'
 import { type ClusterMember, type EtcdTestBed, hostnames, peersOf } from './test-bed.ts'
 
@@ -34,8 +34,8 @@ export async function checkBadValues(bed: EtcdTestBed, late: ClusterMember): Pro
     },
     {
       what: 'an invalid address',
-      values: { ETCD_MEMBERS: `${good.ETCD_MEMBERS} etcd9=10.0.0.700` },
-      named: ['ETCD_MEMBERS', '10.0.0.700'],
+      values: { ETCD_MEMBERS: `${good.ETCD_MEMBERS} etcd9=${BAD_ADDRESS}` },
+      named: ['ETCD_MEMBERS', BAD_ADDRESS],
     },
     { what: 'too large a quota', values: { ETCD_QUOTA_MIB: '9000' }, named: ['ETCD_QUOTA_MIB', '9000'] },
     {

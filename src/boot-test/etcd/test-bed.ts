@@ -14,7 +14,7 @@ import {
 } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type TestBed, tearDown } from '../test-bed.ts'
 import { EtcdClient } from './client.ts'
-import { dataLabel, memberFiles, memberOf, memberSubject } from './configuration.ts'
+import { DATA_LABEL, memberFiles, memberOf, memberSubject } from './configuration.ts'
 import { Writer } from './writer.ts'
 
 /** The host names of the test's clones, by their part in it. */
@@ -31,9 +31,9 @@ export const hostnames = {
 // Ten writes a second keep three emulated members busy with half of two cores, which a booting clone needs.
 const pauseMs = { kvm: 50, tcg: 400 }
 // Enough for an empty cluster; the platform's members have four times as much.
-const maximumMiB = 1024
+const MAXIMUM_MIB = 1024
 // Sparse. Snapshots leave as much room on it as the quota, 2 GiB.
-const dataDiskBytes = 4 * 1024 ** 3
+const DATA_DISK_BYTES = 4 * 1024 ** 3
 
 /** A clone as a member of the cluster. */
 export interface ClusterMember extends Peer {
@@ -93,8 +93,8 @@ export async function bootMember(bed: EtcdTestBed, name: string, values: NodeVal
   const pair = bed.pairs.get(name) ?? { cert: '', key: '' }
   const clone = await makeClone(bed, machine, {
     qcow2: bed.image.qcow2,
-    maximumMiB,
-    dataDiskBytes: values.ETCD_DATA_DISK === dataLabel ? dataDiskBytes : undefined,
+    maximumMiB: MAXIMUM_MIB,
+    dataDiskBytes: values.ETCD_DATA_DISK === DATA_LABEL ? DATA_DISK_BYTES : undefined,
   })
   // Emulated members on a busy machine receive messages late: with etcd's default times they would elect for ever.
   const slow = { ETCD_HEARTBEAT_MS: '500', ETCD_ELECTION_MS: '5000' }

@@ -1,17 +1,15 @@
 import type { NodeValues } from '../../guest/node-env.ts'
 import type { VendorFile } from '../../guest/vendor-data.ts'
+import { BAD_ADDRESS } from '../first-boot.ts'
 import { addressIn } from '../site.ts'
 import type { PairSite } from './site.ts'
 
 /** The NodePorts of the test; most checks use the first. */
 export const nodePorts = [30080, 30443] as const
 /** kube-proxy's health port, the image's default. */
-export const healthPort = 10256
-export const apiPort = 6443
+export const HEALTH_PORT = 10256
 /** The name in the certificates of API servers, the image's default. */
-export const apiName = 'kubernetes'
-/** An invalid address. */
-export const badAddress = '10.0.0.700'
+export const API_NAME = 'kubernetes'
 
 /** The values of one of the pair. The first has the higher priority, and they are each other's peers. */
 export function nodeValues(site: PairSite, index: 0 | 1): NodeValues {
@@ -35,5 +33,5 @@ export function balancerFiles(clusterCa: string): VendorFile[] {
 
 /** The values with an invalid address of a backend. */
 export function withBadValue(values: NodeValues): NodeValues {
-  return { ...values, NODEPORT_BACKENDS: `w1=${badAddress}` }
+  return { ...values, NODEPORT_BACKENDS: `w1=${BAD_ADDRESS}` }
 }

@@ -2,7 +2,7 @@ import { SeederError } from '../../report/error.ts'
 import type { GuestAgent } from '../../vm/agent.ts'
 
 // Bash can open TCP connections, so that the image needs no curl.
-const script = `
+const METRICS_SCRIPT = `
 set -e
 exec 3<>/dev/tcp/127.0.0.1/8405
 printf 'GET /metrics?scope=server HTTP/1.0\\r\\n\\r\\n' >&3
@@ -14,7 +14,7 @@ grep '^haproxy_server_status{' <&3
  * @throws SeederError when it does not respond
  */
 export async function serverStates(agent: GuestAgent): Promise<Map<string, string>> {
-  const result = await agent.exec(['/bin/bash', '-c', script])
+  const result = await agent.exec(['/bin/bash', '-c', METRICS_SCRIPT])
   if (result.exitCode === 0) return parseServerStates(result.stdout)
   throw new SeederError(`requested the metrics of HAProxy; ${result.stderr.trim() || 'it has no servers'}`)
 }

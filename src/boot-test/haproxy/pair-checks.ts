@@ -1,9 +1,9 @@
 import { expect, type Recorder } from '../checks.ts'
-import { awaitRefusal, checkReachable, seconds } from '../first-boot.ts'
+import { awaitRefusal, BAD_ADDRESS, checkReachable, seconds } from '../first-boot.ts'
 import { type Identity, readIdentity } from '../identity.ts'
 import { addressIn, probeIn } from '../site.ts'
 import type { HaproxyCheck } from './checks.ts'
-import { badAddress, nodePorts } from './configuration.ts'
+import { nodePorts } from './configuration.ts'
 import { awaitServers } from './role-checks.ts'
 import type { HaproxyTestBed } from './test-bed.ts'
 import { type Sample, sendRequests, sendRequestsUntil, tally } from './traffic.ts'
@@ -18,7 +18,7 @@ export async function checkRefusal(checks: Recorder<HaproxyCheck>, bed: HaproxyT
   const clone = bed.pair[1]
   const refusal = {
     pattern: /first-boot: NODEPORT_BACKENDS: /,
-    named: ['NODEPORT_BACKENDS', badAddress],
+    named: ['NODEPORT_BACKENDS', BAD_ADDRESS],
   }
   await checks.run('bad-value', () => awaitRefusal(clone, refusal, bed.bootTimeoutMs))
   const service = { unit: 'haproxy.service', name: 'HAProxy' }

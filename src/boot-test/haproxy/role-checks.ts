@@ -5,12 +5,13 @@ import { describeError } from '../../report/error.ts'
 import type { Clone } from '../../vm/clone.ts'
 import { expect, type Recorder } from '../checks.ts'
 import { seconds } from '../first-boot.ts'
+import { API_PORT } from '../kubernetes/configuration.ts'
 import { checkLogin } from '../login.ts'
 import { checkProbes, planProbes } from '../port-matrix.ts'
 import { get, type Route } from '../probe.ts'
 import { addressIn, probeIn } from '../site.ts'
 import type { HaproxyCheck } from './checks.ts'
-import { apiName, apiPort, nodePorts } from './configuration.ts'
+import { API_NAME, nodePorts } from './configuration.ts'
 import { serverStates, statesOf } from './metrics.ts'
 import type { HaproxyTestBed } from './test-bed.ts'
 import { isBalanced, type Sample, sendRequests, sendRequestsUntil, tally } from './traffic.ts'
@@ -18,7 +19,7 @@ import { isBalanced, type Sample, sendRequests, sendRequestsUntil, tally } from 
 // inter 2s, fall 2, rise 2 in the image's configuration: the second check that disagrees decides, at most 4 s after the
 // change. The rest is for queries of HAProxy through the guest agent, which are slow under emulation, where the seconds
 // of a machine are longer as well when six of them share two cores.
-const checkTimeMs = 4000
+const CHECK_TIME_MS = 4000
 const measuringMs = { kvm: 2500, tcg: 12_000 }
 const timeoutsMs = { kvm: 20_000, tcg: 45_000 }
 
@@ -49,12 +50,12 @@ export async function checkRole(checks: Recorder<HaproxyCheck>, bed: HaproxyTest
     const began = performance.now()
     const [leftMs, during] = await Promise.all([
       awaitServers(bed, clone, [lost.peer.name], 'DOWN').then(() => performance.now() - began),
-      sendRequestsUntil(route(nodePorts[0]), () => false, checkTimeMs),
+      sendRequestsUntil(route(nodePorts[0]), () => false, CHECK_TIME_MS),
     ])
     measured.workerLostMs = Math.round(leftMs)
     expect(
-      measured.workerLostMs <= checkTimeMs + measuringMs[bed.emulator.accelerator],
-      `it left after ${measured.workerLostMs} ms; its check time is ${checkTimeMs} ms`,
+      measured.workerLostMs <= CHECK_TIME_MS + measuringMs[bed.emulator.accelerator],
+      `it left after ${measured.workerLostMs} ms; its check time is ${CHECK_TIME_MS} ms`,
     )
     const others = names.filter((name) => name !== lost.peer.name)
     const after = await sendRequests(route(nodePorts[0]), others.length * 3)
@@ -79,7 +80,7 @@ export async function checkRole(checks: Recorder<HaproxyCheck>, bed: HaproxyTest
 }
 
 // The ports on which a load balancer listens, and others on which it could, some of which would be dangerous.
-const serving = { tcp: [22, apiPort, ...nodePorts], udp: [] }
+const serving = { tcp: [22, API_PORT, ...nodePorts], udp: [] }
 const probed = {
   tcp: [22, 25, 53, 80, 111, 443, 5355, 6443, 8405, 9100, 10250, 10256, 30080, 30443],
   udp: [],
@@ -97,11 +98,11 @@ async function checkApi(checks: Recorder<HaproxyCheck>, bed: HaproxyTestBed): Pr
   const names = good.map(({ peer }) => peer.name)
   await checks.run('api', async () => {
     await awaitServers(bed, clone, names, 'UP')
-    const route = routeTo(bed, site.nodeZone, apiPort, 8000)
+    const route = routeTo(bed, site.nodeZone, API_PORT, 8000)
     const samples: Pick<Sample, 'backend' | 'error'>[] = []
     for (let sent = 0; sent < 12; sent++) {
       samples.push(
-        await get(route, '/version', { ca: certificates.ca, name: apiName }).then(
+        await get(route, '/version', { ca: certificates.ca, name: API_NAME }).then(
           (body) => ({
             backend: parseJson(body, z.object({ server: z.string() })).server,
             error: undefined,
@@ -111,7 +112,7 @@ async function checkApi(checks: Recorder<HaproxyCheck>, bed: HaproxyTestBed): Pr
       )
     }
     expect(isBalanced(samples, names), tally(samples))
-    return `over TLS as ${apiName}: ${tally(samples)}`
+    return `over TLS as ${API_NAME}: ${tally(samples)}`
   })
   await checks.run('api-wrong-certificate', async () => {
     const states = await serverStates(clone.agent)
@@ -131,11 +132,11 @@ async function checkApi(checks: Recorder<HaproxyCheck>, bed: HaproxyTestBed): Pr
  * is stopped, it uses any server that the load balancer connects it to.
  */
 export function startApiClient(bed: HaproxyTestBed): { stop(): Promise<void> } {
-  const route = routeTo(bed, bed.site.nodeZone, apiPort, 1000)
+  const route = routeTo(bed, bed.site.nodeZone, API_PORT, 1000)
   let stopped = false
   const loop = async () => {
     while (!stopped) {
-      await get(route, '/version', { name: apiName, ca: '' }).catch(() => undefined)
+      await get(route, '/version', { name: API_NAME, ca: '' }).catch(() => undefined)
       await sleep(200)
     }
   }

@@ -4,14 +4,15 @@ import type { Clone } from '../../vm/clone.ts'
 import type { DriveFiles } from '../../vm/cloud-init-drive.ts'
 import { type CertificateRequest, TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestRun } from '../contract.ts'
+import { API_PORT } from '../kubernetes/configuration.ts'
 import type { MachineSpec } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type TestBed, tearDown } from '../test-bed.ts'
 import { ApiServer, Worker } from './backends.ts'
-import { apiName, apiPort, balancerFiles, healthPort, nodePorts } from './configuration.ts'
+import { API_NAME, balancerFiles, HEALTH_PORT, nodePorts } from './configuration.ts'
 import { layOutPair, type PairSite } from './site.ts'
 
 // As much as the platform's load balancers have; a pair has to fit on the runner.
-const maximumMiB = 1024
+const MAXIMUM_MIB = 1024
 
 /** The certificates of the API servers. */
 export interface ClusterCertificates {
@@ -39,14 +40,15 @@ export interface HaproxyTestBed extends TestBed, TestRun {
 export async function buildHaproxyTestBed(run: TestRun): Promise<HaproxyTestBed> {
   const site = layOutPair(run.platform)
   const bed = await buildTestBed(run, site)
-  const certificates = await makeCertificates(join(run.folder, 'certificates'), apiName)
-  const workers = site.workers.map((peer) => new Worker(peer, { services: nodePorts, health: healthPort }))
+  const certificates = await makeCertificates(join(run.folder, 'certificates'), API_NAME)
+  const workers = site.workers.map((peer) => new Worker(peer, { services: nodePorts, health: HEALTH_PORT }))
   const { good, wrongName, otherCa } = certificates
   const pairs = [good, good, wrongName, otherCa]
   const apiServers = site.apiServers.map((peer, index) => new ApiServer(peer, pairs[index] ?? otherCa))
   await Promise.all(workers.map((worker) => worker.start()))
-  await Promise.all(apiServers.map((server) => server.start(apiPort)))
-  const clone = (machine: MachineSpec) => makeClone(bed, machine, { qcow2: run.image.qcow2, maximumMiB })
+  await Promise.all(apiServers.map((server) => server.start(API_PORT)))
+  const clone = (machine: MachineSpec) =>
+    makeClone(bed, machine, { qcow2: run.image.qcow2, maximumMiB: MAXIMUM_MIB })
   return {
     ...bed,
     site,

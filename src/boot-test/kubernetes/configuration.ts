@@ -5,7 +5,7 @@ import type { Platform } from '../../platform/schema.ts'
 import type { TestAuthority, TestKeyPair } from '../certificates.ts'
 import { addressIn, type MachineSpec, nodeAddress } from '../site.ts'
 
-export const apiPort = 6443
+export const API_PORT = 6443
 
 /** What a node needs once, and must not keep. */
 export interface Secrets {
@@ -30,7 +30,7 @@ export function makeSecrets(): Secrets {
 /** The endpoint of the cluster's API: the load balancers' VIP among the nodes, or else the first control plane. */
 export function apiEndpoint(platform: Platform, controlPlane: MachineSpec): string {
   const zone = platform.roles['control-plane'].zones[0] ?? ''
-  return `${findApiVip(platform)?.address ?? addressIn(controlPlane, zone)}:${apiPort}`
+  return `${findApiVip(platform)?.address ?? addressIn(controlPlane, zone)}:${API_PORT}`
 }
 
 /** The VIP of the API: the one of the load balancers in a zone of the control planes. */

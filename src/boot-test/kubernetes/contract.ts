@@ -8,6 +8,7 @@ import {
   awaitFirstBoot,
   awaitNode,
   awaitRefusal,
+  BAD_ADDRESS,
   checkReachable,
   expectReady,
   refusedLine,
@@ -30,7 +31,7 @@ import {
 } from './kubeadm-checks.ts'
 import { checkFromClone, checkMatrix } from './ports.ts'
 import { checkPrerequisite, prerequisites } from './preflight.ts'
-import { badAddress, checkBadValues, spareValues } from './refusals.ts'
+import { checkBadValues, spareValues } from './refusals.ts'
 import { checkContainer, checkContainerd } from './runtime-checks.ts'
 import { buildKubernetesTestBed, type KubernetesTestBed, type Node, startNode } from './test-bed.ts'
 
@@ -52,7 +53,7 @@ async function testNodes(checks: Recorder<KubernetesCheck>, bed: KubernetesTestB
   const endpoints = etcdEndpoints(platform)
   await startNode(bed, controlPlane, initValues(platform, controlPlane.machine, secrets, endpoints))
   await startNode(bed, worker, joinValues(platform, controlPlane.machine, secrets))
-  await startNode(bed, spare, { ...spareValues(bed), ETCD_ENDPOINTS: badAddress })
+  await startNode(bed, spare, { ...spareValues(bed), ETCD_ENDPOINTS: BAD_ADDRESS })
   await settleAll(
     awaitFirstBoot(checks, controlPlane.clone, bed.bootTimeoutMs),
     awaitNode(worker.clone, bed.bootTimeoutMs),
@@ -78,7 +79,7 @@ async function testNodes(checks: Recorder<KubernetesCheck>, bed: KubernetesTestB
 
 async function checkRefusal(checks: Recorder<KubernetesCheck>, bed: KubernetesTestBed): Promise<void> {
   const { clone, machine } = bed.spare
-  const refusal = { pattern: /first-boot: ETCD_ENDPOINTS: /, named: ['ETCD_ENDPOINTS', badAddress] }
+  const refusal = { pattern: /first-boot: ETCD_ENDPOINTS: /, named: ['ETCD_ENDPOINTS', BAD_ADDRESS] }
   await checks.run('bad-value', () => awaitRefusal(clone, refusal, bed.bootTimeoutMs))
   const service = { unit: 'seeder-kubeadm.service', name: 'kubeadm' }
   await checks.run('reachable', () => checkReachable(clone, bed.site, machine, service))

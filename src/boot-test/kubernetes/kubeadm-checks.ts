@@ -6,8 +6,8 @@ import type { Secrets } from './configuration.ts'
 import { compareInitConfiguration } from './kubeadm-configuration.ts'
 import type { KubernetesTestBed, Node } from './test-bed.ts'
 
-const config = '/run/seeder/kubeadm.yaml'
-const unit = 'seeder-kubeadm.service'
+const CONFIGURATION_FILE = '/run/seeder/kubeadm.yaml'
+const KUBEADM_UNIT = 'seeder-kubeadm.service'
 // kubeadm looks for the API server, the registry and the internet before an attempt fails.
 const CALL_LIMIT_MS = 240_000
 
@@ -38,9 +38,9 @@ export async function awaitKubeadm({ clone, machine }: Node, action: 'init' | 'j
     if (state !== undefined && state.state !== 'running') break
   }
   expect(state !== undefined && state.state !== 'running', `kubeadm is "${line.trim() || 'not called'}"`)
-  const journal = await clone.agent.shell(`journalctl --boot --no-pager --output=cat --unit=${unit}`)
+  const journal = await clone.agent.shell(`journalctl --boot --no-pager --output=cat --unit=${KUBEADM_UNIT}`)
   const call = `calling kubeadm ${action} for a ${machine.role}, attempt 1`
-  expect(journal.includes(call), `the journal of ${unit} does not say "${call}"`)
+  expect(journal.includes(call), `the journal of ${KUBEADM_UNIT} does not say "${call}"`)
   if (state.state === 'done') {
     const sentinel = (await clone.agent.shell('cat /var/lib/seeder/kubeadm.done')).trim()
     expect(sentinel.startsWith(`${machine.role} ${action} `), `the sentinel says "${sentinel}"`)
@@ -56,22 +56,22 @@ export async function checkConfiguration(
 ): Promise<string> {
   const { agent } = node.clone
   // A condition that is not met keeps systemd from calling kubeadm, without a failed unit.
-  const folder = `/run/systemd/system/${unit}.d`
+  const folder = `/run/systemd/system/${KUBEADM_UNIT}.d`
   await agent.output(
     ['/bin/bash', '-euc', `mkdir -p ${folder}; cat >${folder}/hold.conf; systemctl daemon-reload`],
     '[Unit]\nConditionPathExists=/run/seeder/kubeadm-allowed\n',
   )
   expectReady(await tryValues(node.clone, values, []))
-  const mode = (await agent.output(['/usr/bin/stat', '--format=%a %U', config])).trim()
-  expect(mode === '600 root', `${config} is ${mode}: secrets are in it`)
-  const text = await agent.output(['/bin/cat', config])
+  const mode = (await agent.output(['/usr/bin/stat', '--format=%a %U', CONFIGURATION_FILE])).trim()
+  expect(mode === '600 root', `${CONFIGURATION_FILE} is ${mode}: secrets are in it`)
+  const text = await agent.output(['/bin/cat', CONFIGURATION_FILE])
   const files = compareInitConfiguration(text, {
     platform: bed.platform,
     hostname: node.machine.hostname,
     values,
   })
   await agent.output(['/usr/bin/stat', '--format=%n', ...files] as [string, ...string[]])
-  await agent.output(['/usr/bin/kubeadm', 'config', 'validate', '--config', config])
+  await agent.output(['/usr/bin/kubeadm', 'config', 'validate', '--config', CONFIGURATION_FILE])
   return `kubeadm accepts it, and it agrees with node.env and the platform file; the ${files.length} files that it names are there`
 }
 
@@ -81,7 +81,7 @@ export async function checkIdempotent({ clone }: Node, before: KubeadmState): Pr
   const calls = async () =>
     Number(
       await agent.shell(
-        `journalctl --boot --no-pager --output=cat --unit=${unit} | grep --count 'calling kubeadm' || true`,
+        `journalctl --boot --no-pager --output=cat --unit=${KUBEADM_UNIT} | grep --count 'calling kubeadm' || true`,
       ),
     )
   const counted = await calls()
@@ -93,9 +93,9 @@ export async function checkIdempotent({ clone }: Node, before: KubeadmState): Pr
   return `kubeadm was not called again: ${status.reason}`
 }
 
-// Prints every file that holds one of the secrets, with its mode. Reads the secrets from standard input, so that command
-// lines and the agent's log do not have them.
-const searchScript = `
+// Prints every file that holds one of the secrets, with its mode. Reads the secrets from standard input, to keep them out
+// of command lines and the agent's log.
+const SEARCH_SCRIPT = `
 secrets=$(cat)
 { grep --recursive --files-with-matches --fixed-strings --devices=skip --no-messages --file=<(echo "$secrets") \\
     /etc /home /root /run /tmp /var || true; } |
@@ -106,7 +106,7 @@ echo "journal $(journalctl --no-pager --output=cat | grep --count --fixed-string
 /** Only root can read the secrets, and node.env and kubeadm's configuration do not hold them once they were used. */
 export async function checkSecrets(node: Node, secrets: Secrets, state: KubeadmState): Promise<string> {
   const input = `${secrets.token}\n${secrets.certificateKey}\n`
-  const found = await node.clone.agent.output(['/bin/bash', '-euc', searchScript], input)
+  const found = await node.clone.agent.output(['/bin/bash', '-euc', SEARCH_SCRIPT], input)
   return checkSecretFiles(found, state.state === 'done')
 }
 

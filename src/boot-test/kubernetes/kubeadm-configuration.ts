@@ -5,13 +5,13 @@ import type { Platform } from '../../platform/schema.ts'
 import { formatPort } from '../../platform/schema.ts'
 import { expect } from '../checks.ts'
 
-const api = 'kubeadm.k8s.io/v1beta4'
+const KUBEADM_API = 'kubeadm.k8s.io/v1beta4'
 const nameValue = z.object({ name: z.string(), value: z.string() })
 
 /** The parts of kubeadm's configuration that a control plane needs. */
 const schemas = {
   InitConfiguration: z.object({
-    apiVersion: z.literal(api),
+    apiVersion: z.literal(KUBEADM_API),
     localAPIEndpoint: z.object({ advertiseAddress: z.string(), bindPort: z.literal(6443) }),
     nodeRegistration: z.object({
       name: z.string(),
@@ -20,7 +20,7 @@ const schemas = {
     }),
   }),
   ClusterConfiguration: z.object({
-    apiVersion: z.literal(api),
+    apiVersion: z.literal(KUBEADM_API),
     clusterName: z.string(),
     kubernetesVersion: z.string().regex(/^v1\.\d+\.\d+/),
     controlPlaneEndpoint: z.string(),

@@ -21,7 +21,7 @@ export async function checkMatrix(bed: KubernetesTestBed): Promise<string> {
 }
 
 // The exit status of `timeout` is 124 when there was no answer.
-const probeScript = `
+const PROBE_SCRIPT = `
 probe() {
     timeout 6 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && code=0 || code=$?
     echo "$2 $code"
@@ -42,7 +42,7 @@ export async function checkFromClone(
   const { tcp } = portsToProbe(platform)
   const serving = await servingPorts(to)
   const result = await from.clone.agent.exec(
-    ['/bin/bash', '-c', probeScript, 'probe', target, ...tcp.map(String)],
+    ['/bin/bash', '-c', PROBE_SCRIPT, 'probe', target, ...tcp.map(String)],
     { timeoutMs: 120_000 },
   )
   const answers = parseAttempts(result.stdout)

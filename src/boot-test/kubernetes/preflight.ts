@@ -21,7 +21,7 @@ interface Prerequisite extends CheckPlan {
   check(output: string, context: PreflightContext): string
 }
 
-const group = 'preflight'
+const GROUP = 'preflight'
 /** The ports of a control plane, whose etcd is on other machines. */
 const ownPorts = [6443, 10250, 10257, 10259]
 // kubeadm's own minimum (1700 MB of 2^20 bytes) and number of processors for a control plane.
@@ -231,7 +231,7 @@ export const prerequisites = [
 export type PreflightCheck = (typeof prerequisites)[number]['name']
 
 /** The prerequisites as checks of a contract. */
-export const preflightChecks = prerequisites.map(({ name, title }) => ({ name, group, title }))
+export const preflightChecks = prerequisites.map(({ name, title }) => ({ name, group: GROUP, title }))
 
 /** Checks a guest for one prerequisite. */
 export async function checkPrerequisite(

@@ -3,9 +3,6 @@ import { type BadValue, checkRefusals } from '../first-boot.ts'
 import { etcdEndpoints, initValues } from './configuration.ts'
 import type { KubernetesTestBed } from './test-bed.ts'
 
-/** An invalid address. */
-export const badAddress = '10.0.0.700'
-
 /** The values with which the spare control plane would begin the cluster. */
 export function spareValues({ platform, spare, secrets }: KubernetesTestBed): NodeValues {
   return initValues(platform, spare.machine, secrets, etcdEndpoints(platform))

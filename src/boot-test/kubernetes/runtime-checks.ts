@@ -1,9 +1,9 @@
 import type { GuestAgent } from '../../vm/agent.ts'
 import { expect } from '../checks.ts'
 import { unitState } from '../first-boot.ts'
-import { containerImage, greetingLine, imageName } from './container-image.ts'
+import { containerImage, GREETING_LINE, IMAGE_NAME } from './container-image.ts'
 
-const archive = '/run/test-image.tar'
+const ARCHIVE_FILE = '/run/test-image.tar'
 
 /** containerd runs with the version and the settings that the kubelet needs. */
 export async function checkContainerd(agent: GuestAgent): Promise<string> {
@@ -39,10 +39,10 @@ export function checkContainerdSettings(dump: string): string {
 /** A container of `containerImage` runs. */
 export async function checkContainer(agent: GuestAgent): Promise<string> {
   const image = containerImage()
-  await agent.output(['/bin/bash', '-euc', `base64 --decode >${archive}`], image.toString('base64'))
-  await agent.output(['/usr/bin/ctr', 'images', 'import', archive])
-  const output = await agent.output(['/usr/bin/ctr', 'run', '--rm', imageName, 'test'])
-  expect(output.trim() === greetingLine, `the container printed "${output.trim()}"`)
-  await agent.output(['/usr/bin/ctr', 'images', 'remove', imageName])
+  await agent.output(['/bin/bash', '-euc', `base64 --decode >${ARCHIVE_FILE}`], image.toString('base64'))
+  await agent.output(['/usr/bin/ctr', 'images', 'import', ARCHIVE_FILE])
+  const output = await agent.output(['/usr/bin/ctr', 'run', '--rm', IMAGE_NAME, 'test'])
+  expect(output.trim() === GREETING_LINE, `the container printed "${output.trim()}"`)
+  await agent.output(['/usr/bin/ctr', 'images', 'remove', IMAGE_NAME])
   return `an image of ${image.length} bytes was imported; its container printed "${output.trim()}"`
 }

@@ -9,8 +9,8 @@ import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts
 import { controlPlaneFiles, issueEtcdClient, makeSecrets, type Secrets } from './configuration.ts'
 
 // kubeadm needs 1700 MiB for a control plane; the worker of the test runs one container.
-const controlPlaneMiB = 2048
-const workerMiB = 1024
+const CONTROL_PLANE_MIB = 2048
+const WORKER_MIB = 1024
 
 /** A machine and its clone. */
 export interface Node {
@@ -45,7 +45,7 @@ export async function buildKubernetesTestBed(run: TestRun): Promise<KubernetesTe
   const etcdClient = await issueEtcdClient(etcdAuthority)
   const nodes: Node[] = []
   for (const machine of site.machines) {
-    const maximumMiB = machine.role === 'worker' ? workerMiB : controlPlaneMiB
+    const maximumMiB = machine.role === 'worker' ? WORKER_MIB : CONTROL_PLANE_MIB
     nodes.push({ machine, clone: await makeClone(bed, machine, { qcow2: run.image.qcow2, maximumMiB }) })
   }
   const [controlPlane, worker, spare] = nodes

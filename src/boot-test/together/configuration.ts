@@ -6,7 +6,7 @@ import { findApiVip } from '../kubernetes/configuration.ts'
 import { addressIn, cloneAddress, type MachineSpec } from '../site.ts'
 
 // The number of the second load balancer, which does not exist: above those of the test's machines.
-const peerNumber = 9
+const PEER_NUMBER = 9
 
 /**
  * The VIP of the API.
@@ -39,6 +39,6 @@ export function balancerValues(
     VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
     VRRP_PRIORITY: '150',
     VRRP_ROUTER_ID: '51',
-    VRRP_PEERS: cloneAddress(platform, first.zone, 'haproxy', peerNumber),
+    VRRP_PEERS: cloneAddress(platform, first.zone, 'haproxy', PEER_NUMBER),
   }
 }

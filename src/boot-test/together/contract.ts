@@ -6,11 +6,11 @@ import { fileDigest } from '../../store/disk-digest.ts'
 import { type CheckPlan, expect, type Recorder } from '../checks.ts'
 import type { TestOutcome } from '../contract.ts'
 import { checkUndrifted, driftChecks } from '../drift-checks.ts'
-import { clientPort } from '../etcd/client.ts'
+import { CLIENT_PORT } from '../etcd/client.ts'
 import { awaitNode, seconds } from '../first-boot.ts'
-import { apiName } from '../haproxy/configuration.ts'
+import { API_NAME } from '../haproxy/configuration.ts'
 import { serverStates, statesOf } from '../haproxy/metrics.ts'
-import { apiPort } from '../kubernetes/configuration.ts'
+import { API_PORT } from '../kubernetes/configuration.ts'
 import { get, probePort } from '../probe.ts'
 import { runScenario, settleAll } from '../scenario.ts'
 import { addressFrom, type MachineSpec, probeIn } from '../site.ts'
@@ -59,7 +59,7 @@ const togetherChecks = [
 type TogetherCheck = (typeof togetherChecks)[number]['name']
 
 // HAProxy uses a server after two checks, and keepalived waits for a peer that does not exist.
-const settleMs = 60_000
+const SETTLE_MS = 60_000
 const versionSchema = z.object({ server: z.string() })
 
 /** Tests that one clone of each image makes a platform: HAProxy, the API's port behind it, etcd behind that. */
@@ -94,11 +94,11 @@ async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBe
     const route = {
       from: probeIn(site, site.operatorZone),
       to: vip.address,
-      port: apiPort,
+      port: API_PORT,
       timeoutMs: 8000,
     }
     const began = performance.now()
-    const body = await retry(() => get(route, '/version', { name: apiName, ca: bed.clusterCa }))
+    const body = await retry(() => get(route, '/version', { name: API_NAME, ca: bed.clusterCa }))
     checks.observed.measured.apiFromHomeMs = Math.round(performance.now() - began)
     return `from ${route.from} in ${site.operatorZone} to ${vip.address}: ${parseJson(body, versionSchema).server} answers`
   })
@@ -126,7 +126,7 @@ async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBe
 async function awaitBackend({ balancer, controlPlane }: TogetherTestBed): Promise<string> {
   const { hostname } = controlPlane.machine
   let found: string[] = []
-  for (const deadline = performance.now() + settleMs; performance.now() < deadline; await sleep(500)) {
+  for (const deadline = performance.now() + SETTLE_MS; performance.now() < deadline; await sleep(500)) {
     found = statesOf(await serverStates(balancer.clone.agent), hostname)
     if (found.length > 0 && found.every((state) => state === 'UP')) {
       return `${hostname} answers /readyz with the cluster’s certificate: UP`
@@ -137,7 +137,7 @@ async function awaitBackend({ balancer, controlPlane }: TogetherTestBed): Promis
 
 /** Repeats an attempt until it succeeds: keepalived takes the VIP a few seconds after HAProxy is ready. */
 async function retry<T>(attempt: () => Promise<T>): Promise<T> {
-  for (const deadline = performance.now() + settleMs; ; await sleep(500)) {
+  for (const deadline = performance.now() + SETTLE_MS; ; await sleep(500)) {
     try {
       return await attempt()
     } catch (error) {
@@ -149,8 +149,8 @@ async function retry<T>(attempt: () => Promise<T>): Promise<T> {
 async function checkNoWayAround({ controlPlane, etcd, site }: TogetherTestBed): Promise<string> {
   const zone = site.operatorZone
   const targets = [
-    { machine: controlPlane.machine, port: apiPort },
-    { machine: etcd.machine, port: clientPort },
+    { machine: controlPlane.machine, port: API_PORT },
+    { machine: etcd.machine, port: CLIENT_PORT },
   ]
   for (const { machine, port } of targets) {
     const route = { from: probeIn(site, zone), to: addressFrom(machine, zone), timeoutMs: 4000 }

@@ -6,7 +6,7 @@ import type { DriveFiles } from '../../vm/cloud-init-drive.ts'
 import { TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestSetting } from '../contract.ts'
 import { founderValues, memberFiles, memberOf, memberSubject } from '../etcd/configuration.ts'
-import { apiName, balancerFiles } from '../haproxy/configuration.ts'
+import { API_NAME, balancerFiles } from '../haproxy/configuration.ts'
 import type { ImageUnderTest } from '../image-under-test.ts'
 import { controlPlaneFiles, initValues, issueEtcdClient, makeSecrets } from '../kubernetes/configuration.ts'
 import { layOutSite, type MachineSpec, machineOf } from '../site.ts'
@@ -60,7 +60,7 @@ export async function buildTogetherTestBed(run: TogetherRun): Promise<TogetherTe
   const etcdClient = await issueEtcdClient(database)
   const apiServer = await cluster.issue('apiserver', {
     commonName: 'kube-apiserver',
-    dnsNames: [apiName],
+    dnsNames: [API_NAME],
     usages: ['serverAuth'],
   })
   const make = async (

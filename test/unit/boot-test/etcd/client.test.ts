@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { TestAuthority } from '../../../../src/boot-test/certificates.ts'
-import { clientPort, EtcdClient } from '../../../../src/boot-test/etcd/client.ts'
+import { CLIENT_PORT, EtcdClient } from '../../../../src/boot-test/etcd/client.ts'
 import { memberSubject } from '../../../../src/boot-test/etcd/configuration.ts'
 import { Writer } from '../../../../src/boot-test/etcd/writer.ts'
 import { etcdPrograms } from '../../../support/etcd.ts'
@@ -26,8 +26,8 @@ function startEtcd(program: string) {
       '--name=etcd1',
       `--data-dir=${join(folder, 'data')}`,
       '--log-level=error',
-      `--listen-client-urls=https://${address}:${clientPort}`,
-      `--advertise-client-urls=https://${address}:${clientPort}`,
+      `--listen-client-urls=https://${address}:${CLIENT_PORT}`,
+      `--advertise-client-urls=https://${address}:${CLIENT_PORT}`,
       `--listen-peer-urls=https://${address}:2380`,
       `--initial-advertise-peer-urls=https://${address}:2380`,
       `--initial-cluster=etcd1=https://${address}:2380`,

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import {
   containerImage,
   greetingProgram,
-  imageName,
+  IMAGE_NAME,
 } from '../../../../src/boot-test/kubernetes/container-image.ts'
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
@@ -34,7 +34,7 @@ test('the archive is an OCI image layout with correct digests', () =>
       .object({ manifests: z.array(part.extend({ annotations: z.record(z.string(), z.string()) })) })
       .parse(await read('index.json'))
     const [manifestPart] = index.manifests
-    expect(manifestPart?.annotations['io.containerd.image.name']).toBe(imageName)
+    expect(manifestPart?.annotations['io.containerd.image.name']).toBe(IMAGE_NAME)
     const blob = (digest: string) => `blobs/${digest.replace(':', '/')}`
     const manifest = z
       .object({ config: part, layers: z.array(part) })
