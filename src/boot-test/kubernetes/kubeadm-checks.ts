@@ -93,7 +93,7 @@ export async function checkIdempotent({ clone }: Node, before: KubeadmState): Pr
   return `kubeadm was not called again: ${status.reason}`
 }
 
-// Prints every file that holds one of the secrets, with its mode. Reads the secrets from standard input, to keep them out
+// Prints every file that holds a secret, with its mode. Reads the secrets from standard input, to keep them out
 // of command lines and the agent's log.
 const SEARCH_SCRIPT = `
 secrets=$(cat)
