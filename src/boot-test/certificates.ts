@@ -9,7 +9,7 @@ export interface TestKeyPair {
   readonly key: string
 }
 
-/** What a certificate is for, and who it is. */
+/** The subject and the usages of a certificate. */
 export interface CertificateRequest {
   readonly commonName: string
   readonly organization?: string
@@ -18,18 +18,27 @@ export interface CertificateRequest {
   readonly usages: readonly ('serverAuth' | 'clientAuth')[]
 }
 
-const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+/** A certificate for three days with a new key, `name`.crt and .key in a folder. */
+function newCertificate(name: string, folder: string): string[] {
+  const options = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3'.split(' ')
+  return [...options, '-keyout', join(folder, `${name}.key`), '-out', join(folder, `${name}.crt`)]
+}
+
+function addExtension(value: string): string[] {
+  return ['-addext', value]
+}
 
 /** `openssl` arguments for a certificate authority that signs for a few days. */
 export function authorityArguments(name: string, folder: string): string[] {
   return [
-    ...['req', '-x509', ...curve, '-days', '3', '-subj', `/CN=${name}`],
-    ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign'],
-    ...['-keyout', join(folder, `${name}.key`), '-out', join(folder, `${name}.crt`)],
+    ...newCertificate(name, folder),
+    ...addExtension('keyUsage=critical,keyCertSign,cRLSign'),
+    '-subj',
+    `/CN=${name}`,
   ]
 }
 
-/** `openssl` arguments for a certificate and its key, `name`.crt and .key, signed by an authority in the same folder. */
+/** `openssl` arguments for a certificate and its key, signed by an authority in the same folder. */
 export function leafArguments(
   name: string,
   subject: CertificateRequest,
@@ -37,19 +46,22 @@ export function leafArguments(
   folder: string,
 ): string[] {
   const { commonName, organization, dnsNames = [], addresses = [], usages } = subject
-  const names = [...dnsNames.map((one) => `DNS:${one}`), ...addresses.map((one) => `IP:${one}`)]
+  const names = [...dnsNames.map((dns) => `DNS:${dns}`), ...addresses.map((address) => `IP:${address}`)]
   return [
-    ...['req', '-x509', ...curve, '-days', '3'],
-    ...['-subj', `${organization === undefined ? '' : `/O=${organization}`}/CN=${commonName}`],
-    ...['-addext', `extendedKeyUsage=${usages.join(',')}`],
-    ...(names.length === 0 ? [] : ['-addext', `subjectAltName=${names.join(',')}`]),
-    ...['-addext', 'basicConstraints=critical,CA:FALSE'],
-    ...['-CA', join(folder, `${authority}.crt`), '-CAkey', join(folder, `${authority}.key`)],
-    ...['-keyout', join(folder, `${name}.key`), '-out', join(folder, `${name}.crt`)],
+    ...newCertificate(name, folder),
+    '-subj',
+    `${organization === undefined ? '' : `/O=${organization}`}/CN=${commonName}`,
+    ...addExtension(`extendedKeyUsage=${usages.join(',')}`),
+    ...(names.length === 0 ? [] : addExtension(`subjectAltName=${names.join(',')}`)),
+    ...addExtension('basicConstraints=critical,CA:FALSE'),
+    '-CA',
+    join(folder, `${authority}.crt`),
+    '-CAkey',
+    join(folder, `${authority}.key`),
   ]
 }
 
-/** Signs certificates for a proof, in a folder of its own. */
+/** A certificate authority whose files are in a folder. */
 export class TestAuthority {
   readonly name: string
   /** Its own certificate (PEM). */
@@ -63,8 +75,8 @@ export class TestAuthority {
   }
 
   /**
-   * Makes an authority in a folder, in which others may be.
-   * @throws SeederError without openssl 3
+   * Makes an authority in a folder, which may hold others.
+   * @throws SeederError when openssl 3 is missing
    */
   static async make(name: string, folder: string): Promise<TestAuthority> {
     await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -75,7 +87,7 @@ export class TestAuthority {
   /**
    * Signs a certificate for a new key.
    * @param name of its files in the authority's folder
-   * @throws SeederError without openssl 3
+   * @throws SeederError when openssl 3 is missing
    */
   async issue(name: string, subject: CertificateRequest): Promise<TestKeyPair> {
     await openssl(leafArguments(name, subject, this.name, this.folder))
@@ -90,7 +102,7 @@ async function openssl(argv: readonly string[]): Promise<void> {
   try {
     await execa('openssl', argv)
   } catch (cause) {
-    throw new SeederError('could not make the certificates of a proof with openssl', {
+    throw new SeederError('could not make the certificates of a test with openssl', {
       fix: 'run scripts/setup.sh, which installs openssl 3',
       cause,
     })

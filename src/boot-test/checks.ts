@@ -1,23 +1,24 @@
 import { z } from 'zod'
 import { describeError, SeederError } from '../report/error.ts'
 import { visible } from '../report/printable.ts'
+import type { BootTimes } from './boot-times.ts'
 
-const planned = z.object({
+const planSchema = z.object({
   name: z.string(),
   group: z.string(),
-  /** What is claimed, for people. */
+  /** The claim, for people. */
   title: z.string(),
 })
 
-/** What a check is about, known before anything runs. */
-export type CheckPlan = Readonly<z.output<typeof planned>>
+/** A check before it runs. */
+export type CheckPlan = Readonly<z.output<typeof planSchema>>
 
-/** A check and how it ended. */
+/** A check and its result. */
 export const checkResultSchema = z
   .object({
-    ...planned.shape,
+    ...planSchema.shape,
     status: z.enum(['passed', 'failed', 'skipped']),
-    /** What was seen, or why not. */
+    /** What was found, or why the check failed or was skipped. */
     detail: z.string(),
     ms: z.int().nonnegative(),
   })
@@ -25,21 +26,40 @@ export const checkResultSchema = z
 
 export type CheckResult = z.output<typeof checkResultSchema>
 
-/** Where the outcome of checks with these names goes. */
+/** What was measured beside the checks. */
+export interface Observations {
+  readonly boot: BootTimes
+  /** The digest of the disk inside the image, if it could be read. */
+  rawSha256: string | null
+  /** Responses that came through the image, in order: the backend, and the client address that it saw. */
+  balanced: readonly { readonly backend: string; readonly client: string }[]
+  /** Durations in milliseconds, by name. */
+  readonly measured: Record<string, number>
+}
+
+/** Records the results of the checks with these names. */
 export interface Recorder<Name extends string> {
+  readonly observed: Observations
   /**
-   * Runs one check. Its result is the text it returns; what it throws makes it failed and is not thrown on.
+   * Runs one check. Its detail is the text that `work` returns; an error of `work` makes it failed and is not thrown.
    * @returns whether it passed
    */
   run(name: Name, work: () => Promise<string>): Promise<boolean>
-  /** As `run`, for what everything after it stands on: the scenario ends when it fails. */
+  /** As `run`, for a check that all later ones depend on: when it fails, the scenario ends. */
   require(name: Name, work: () => Promise<string>): Promise<void>
-  /** A check that cannot be made here, and why. */
+  /** Records a check that cannot be made. */
   skip(name: Name, reason: string): void
 }
 
-/** Collects the outcome of a fixed list of checks, so that a report always has the same ones. */
+/** Collects the results of a fixed list of checks, so that every report has the same ones. */
 export class Checks<Name extends string> implements Recorder<Name> {
+  // Kept outside of the scenario, so that a failure half-way loses nothing.
+  readonly observed: Observations = {
+    boot: { readyMs: null, stages: {}, units: [] },
+    rawSha256: null,
+    balanced: [],
+    measured: {},
+  }
   private readonly plan: readonly (CheckPlan & { readonly name: Name })[]
   private abandonedAt: Name | undefined
   private readonly done = new Map<Name, CheckResult>()
@@ -79,7 +99,7 @@ export class Checks<Name extends string> implements Recorder<Name> {
     return [...this.done.values()].some(({ status }) => status === 'failed')
   }
 
-  /** Every planned check in its order; those that were not reached are skipped. */
+  /** Every planned check in order; those that were not reached are skipped. */
   results(): CheckResult[] {
     const reason = this.abandonedAt ? `not reached: ${this.abandonedAt} failed` : 'not reached'
     return this.plan.map(
@@ -88,23 +108,23 @@ export class Checks<Name extends string> implements Recorder<Name> {
   }
 
   private record(name: Name, status: CheckResult['status'], detail: string, ms: number): void {
-    const plan = this.plan.find((one) => one.name === name)
+    const plan = this.plan.find((check) => check.name === name)
     if (!plan) throw new SeederError(`the check ${name} is not planned`)
-    // What a guest says is in it.
+    // The detail may hold output of the guest.
     const result = { ...plan, status, detail: visible(detail), ms: Math.round(ms) }
     this.done.set(name, result)
     this.onResult(result)
   }
 }
 
-/** A check failed that the rest of the scenario needs. Its result is recorded already. */
+/** Ends a scenario after a required check, whose result is recorded, has failed. */
 export class Abandoned extends Error {
   constructor(name: string) {
     super(`${name} failed`)
   }
 }
 
-/** Fails a check unless `holds`. */
-export function expect(holds: boolean, found: string): asserts holds {
-  if (!holds) throw new SeederError(found)
+/** Fails a check unless `condition` holds. */
+export function expect(condition: boolean, found: string): asserts condition {
+  if (!condition) throw new SeederError(found)
 }

@@ -1,16 +1,15 @@
 import type { Platform } from '../platform/schema.ts'
-import type { Emulator } from '../vm/accelerator.ts'
-import type { CheckPlan, CheckResult } from './checks.ts'
-import type { BootTimes } from './image-checks.ts'
+import type { Emulator } from '../vm/emulator.ts'
+import type { CheckResult, Observations } from './checks.ts'
 import type { ImageUnderTest } from './image-under-test.ts'
 
-/** Tells a person how far a proof is. */
+/** Shows how far a test is. */
 export interface TestProgress {
   phase(name: string): void
   note(text: string): void
 }
 
-/** Where any proof takes place. */
+/** What every test needs. */
 export interface TestSetting {
   readonly platform: Platform
   readonly emulator: Emulator
@@ -19,30 +18,18 @@ export interface TestSetting {
   readonly progress: TestProgress
 }
 
-/** What a contract works with. */
+/** What the test of one image needs. */
 export interface TestRun extends TestSetting {
-  readonly candidate: ImageUnderTest
+  readonly image: ImageUnderTest
 }
 
-/** What was seen of roles at work, beside the checks. */
-export interface Observations {
-  boot: BootTimes
-  /** The digest of the disk inside the image, if it could be read. */
-  rawSha256: string | null
-  /** Answers that came through the image, in order: who answered, and which address it saw. */
-  balanced: readonly { readonly backend: string; readonly client: string }[]
-  /** Measured durations in milliseconds, by name. */
-  readonly measured: Record<string, number>
-}
-
-/** How a proof came out. */
+/** The results of a test. */
 export interface TestOutcome extends Readonly<Observations> {
   readonly checks: readonly CheckResult[]
 }
 
-/** What an image has to fulfil in its role, proven on clones of it. */
-export interface Contract {
-  readonly checks: readonly CheckPlan[]
-  /** Runs inside namespaces of its own: it may make bridges and bind any address. */
-  run(proof: TestRun): Promise<TestOutcome>
-}
+/**
+ * Tests what an image has to fulfil in its role on clones of it. Runs inside namespaces of its own: it may make bridges
+ * and bind any address.
+ */
+export type Contract = (run: TestRun) => Promise<TestOutcome>

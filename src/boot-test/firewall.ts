@@ -6,8 +6,8 @@ import type { GuestAgent } from '../vm/agent.ts'
 const listing = z.object({ nftables: z.array(z.record(z.string(), z.unknown())) })
 
 /**
- * nft's JSON listing of a table with what differs between two loads of the same rules taken away: handles, the
- * counters' values, and the listing's own header. One JSON text per object, in the kernel's order.
+ * The objects of nft's JSON listing of a table, one JSON text each, in the kernel's order. Without what differs between
+ * two loads of the same rules: handles, values of counters, and the header of the listing.
  */
 export function comparableRules(json: string): string[] {
   return parseJson(json, listing)
@@ -26,23 +26,23 @@ function withoutState(value: unknown): unknown {
 }
 
 /**
- * Compares the guest's live table `inet seeder` with the rules it should have. The expected text goes through the
- * same guest's nft and kernel, in a network namespace of its own, so that both sides are spelled the same way.
- * @returns how many objects were compared
+ * Compares the guest's table `inet seeder` with the expected rules. Those go through the nft and the kernel of the same
+ * guest, in a network namespace of their own, so that both listings have the same form.
+ * @returns the number of compared objects
  * @throws SeederError with the first rule that differs
  */
 export async function compareFirewall(agent: GuestAgent, expected: string): Promise<number> {
   const list = 'nft -j list table inet seeder'
   const live = comparableRules(await agent.shell(list))
-  const meant = comparableRules(
+  const wanted = comparableRules(
     await agent.output(['/usr/bin/unshare', '--net', '/bin/bash', '-euc', `nft -f - && ${list}`], expected),
   )
-  const at = Array.from({ length: Math.max(live.length, meant.length) }).findIndex(
-    (_, index) => live[index] !== meant[index],
+  const index = Array.from({ length: Math.max(live.length, wanted.length) }).findIndex(
+    (_, position) => live[position] !== wanted[position],
   )
-  if (at < 0) return live.length
+  if (index < 0) return live.length
   throw new SeederError(
-    `the firewall differs from the platform file: it has ${live[at] ?? 'nothing'} where ${meant[at] ?? 'nothing'} is meant`,
+    `the firewall differs from the platform file: found ${live[index] ?? 'nothing'}, expected ${wanted[index] ?? 'nothing'}`,
     { fix: 'build the image again from this platform.yaml' },
   )
 }

@@ -1,52 +1,56 @@
+import { parseJson } from '../files/json.ts'
 import { formatNodeEnv, type NodeValues } from '../guest/node-env.ts'
-import type { VendorFile } from '../guest/vendor-data.ts'
+import { type GuestStatus, statusSchema } from '../guest/status.ts'
+import { nodeEnvPath, type VendorFile } from '../guest/vendor-data.ts'
 import { describeError, SeederError } from '../report/error.ts'
-import type { Accelerator } from '../vm/accelerator.ts'
+import type { GuestAgent } from '../vm/agent.ts'
 import type { Clone } from '../vm/clone.ts'
 import type { AllowedLine } from '../vm/console-failures.ts'
 import { expect, type Recorder } from './checks.ts'
-import type { Observations } from './contract.ts'
-import { type GuestStatus, guestStatus } from './guest-facts.ts'
-import type { ImageCheck } from './image-checks.ts'
-import { greeting } from './probe.ts'
+import { readGreeting } from './probe.ts'
 import { addressFrom, type MachineSpec, probeIn, type Site } from './site.ts'
 
-// Under emulation on two cores a pair that boots together needs about a minute, and three need two; a runner that does
-// other things at the same time makes that a multiple.
-const bootTimes = { kvm: 180_000, tcg: 600_000 }
-const ready = /seeder-first-boot: ready/
-// Roles may say what they do before they are ready; systemd says when they never will be.
-const settled = /seeder-first-boot: ready|Failed to start .*seeder-first-boot/
+const READY = /seeder-first-boot: ready/
+// A role may print progress before it is ready; systemd reports when first boot has failed.
+const SETTLED = /seeder-first-boot: ready|Failed to start .*seeder-first-boot/
 
-/** How long a clone may take to boot, in milliseconds. */
-export function bootTimeoutMs(accelerator: Accelerator): number {
-  return bootTimes[accelerator]
+/** Reads the state of a guest's first boot. */
+export async function readStatus(agent: GuestAgent): Promise<GuestStatus> {
+  return parseJson(await agent.shell('/usr/lib/seeder/status || true'), statusSchema)
 }
 
 /**
- * Waits for the first-boot marker, or for the refusal that comes in its place. Milliseconds from QEMU's start.
- * @throws SeederError with what first boot says instead
+ * Waits for the marker that first boot prints at its end.
+ * @returns milliseconds since the start of QEMU
+ * @throws SeederError with the message of a first boot that fails
  */
 export async function awaitReady(clone: Clone, timeoutMs: number): Promise<number> {
   const line = await clone.console.waitFor(/seeder-first-boot: /, 'first boot', timeoutMs)
-  if (ready.test(line.text)) return line.ms
+  if (READY.test(line.text)) return line.ms
   const later = await clone.console
-    .waitFor(settled, 'first boot to be ready', Math.max(timeoutMs - line.ms, 30_000))
+    .waitFor(SETTLED, 'first boot to be ready', Math.max(timeoutMs - line.ms, 30_000))
     .catch(() => undefined)
-  expect(later !== undefined && ready.test(later.text), `first boot says: ${line.text.trim()}`)
+  expect(later !== undefined && READY.test(later.text), `first boot says: ${line.text.trim()}`)
   return later.ms
 }
 
-/** The first clone of an image comes up, and its agent answers. Nothing can be shown without. */
+/** As `awaitReady`, and waits until the agent answers. */
+export async function awaitNode(clone: Clone, timeoutMs: number): Promise<number> {
+  const ms = await awaitReady(clone, timeoutMs)
+  await clone.agent.ready(60_000)
+  return ms
+}
+
+/** Waits until the first clone of an image is ready and its agent answers, which all other checks need. */
 export async function awaitFirstBoot(
-  checks: Recorder<ImageCheck>,
+  checks: Recorder<'boots' | 'agent'>,
   clone: Clone,
-  seen: Observations,
   timeoutMs: number,
 ): Promise<void> {
   await checks.require('boots', async () => {
-    seen.boot.readyMs = await awaitReady(clone, timeoutMs)
-    return `ready after ${seconds(seen.boot.readyMs)}`
+    const readyMs = await awaitReady(clone, timeoutMs)
+    checks.observed.boot.readyMs = readyMs
+    return `ready after ${seconds(readyMs)}`
   })
   await checks.require('agent', async () => {
     await clone.agent.ready(60_000)
@@ -54,66 +58,78 @@ export async function awaitFirstBoot(
   })
 }
 
-/** What the console of a clone may say that is given bad values. */
+/** What the console of a clone with bad values may show. */
 export const refusedLine: AllowedLine = {
   pattern: /seeder-first-boot/i,
   reason: 'its values are bad on purpose',
 }
 
+/** What a clone with bad values has to report. */
+export interface ExpectedRefusal {
+  /** On the console. */
+  readonly pattern: RegExp
+  /** Parts of the reason in the status, such as the key and the value. */
+  readonly named: readonly string[]
+}
+
 /**
- * A clone was given a value its role cannot use: it has to say so, on the console and to the agent.
- * @param named what has to be in the reason, such as the key and the value
+ * Waits until a clone refuses its values, on the console and in its status.
  * @returns the console's line
  */
 export async function awaitRefusal(
   clone: Clone,
-  said: RegExp,
-  named: readonly string[],
+  { pattern, named }: ExpectedRefusal,
   timeoutMs: number,
 ): Promise<string> {
   const line = await clone.console.waitFor(/seeder-first-boot: /, 'the refusal', timeoutMs)
-  expect(said.test(line.text), `the console says: ${line.text.trim()}`)
+  expect(pattern.test(line.text), `the console says: ${line.text.trim()}`)
   await clone.agent.ready(timeoutMs)
-  expectRefusal(await settledStatus(clone), named)
+  // The line is printed before the unit has ended; --wait returns once every job has.
+  await clone.agent.exec(['/bin/systemctl', 'is-system-running', '--wait'], { timeoutMs: 180_000 })
+  expectRefusal(await readStatus(clone.agent), named)
   return line.text.trim()
 }
 
-/**
- * Gives a running clone other values, as an operator does who tries them before they go on the drive: writes files
- * and runs first boot again. What it has come to.
- */
+/** Writes other values and files on a running clone and runs first boot again. */
 export async function tryValues(
-  clone: Clone,
+  { agent }: Clone,
   values: NodeValues,
   files: readonly VendorFile[],
 ): Promise<GuestStatus> {
-  const { agent } = clone
-  const node = { path: '/etc/seeder/node.env', permissions: '0640', content: formatNodeEnv(values) }
+  const node = { path: nodeEnvPath, permissions: '0640', content: formatNodeEnv(values) }
   for (const { path, permissions, content } of [node, ...files]) {
     const script = 'umask 077; cat >"$0"; chmod "$1" "$0"'
     await agent.output(['/bin/bash', '-euc', script, path, permissions], content)
   }
-  // Without the first, systemd has had enough after five starts in ten seconds.
+  // Without reset-failed, systemd's start limit (5 in 10 s) applies.
   await agent.exec(['/bin/systemctl', 'reset-failed', 'seeder-first-boot.service'])
-  await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 300_000 })
-  return guestStatus(agent)
+  return repeatFirstBoot(agent)
 }
 
-/** A value that must not be accepted, and what the refusal has to name. */
+/** Runs first boot again on a running clone. */
+export async function repeatFirstBoot(agent: GuestAgent): Promise<GuestStatus> {
+  await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 300_000 })
+  return readStatus(agent)
+}
+
+/** An invalid address. */
+export const BAD_ADDRESS = '10.0.0.700'
+
+/** Values or files that must be refused, and what the reason has to name. */
 export interface BadValue {
-  /** For people: what is wrong. */
+  /** What is wrong, for people. */
   readonly what: string
-  /** Over good ones; an empty one is left out. */
+  /** They replace good ones; an empty value is left out. */
   readonly values: NodeValues
   readonly files?: readonly VendorFile[]
   readonly named: readonly string[]
 }
 
 /**
- * Tries one bad value after the other on a clone that has no role yet. How many there were.
- * @throws SeederError with the first that is accepted, or that the refusal does not name
+ * Tries bad values, one set after the other, on a clone that has no role yet.
+ * @throws SeederError with the first that is accepted, or that the reason does not name
  */
-export async function refuseAll(
+export async function checkRefusals(
   clone: Clone,
   good: NodeValues,
   goodFiles: readonly VendorFile[],
@@ -134,33 +150,36 @@ export async function refuseAll(
   return `${bad.length} refused and named: ${bad.map(({ what }) => what).join(', ')}`
 }
 
-/** Fails unless a status is a refusal that names all of these. */
-export function expectRefusal({ state, reason }: GuestStatus, named: readonly string[]): void {
-  expect(state === 'failed', `the agent is told "${state}" (${reason})`)
+function expectRefusal({ state, reason }: GuestStatus, named: readonly string[]): void {
+  expect(state === 'failed', `the status is "${state}" (${reason})`)
   const missing = named.filter((part) => !reason.includes(part))
-  expect(missing.length === 0, `the agent is told "${reason}", which does not name ${missing.join(' and ')}`)
+  expect(missing.length === 0, `the status is "${reason}", which does not name ${missing.join(' and ')}`)
 }
 
-/** A clone whose role was refused is reached by ssh, and its service does not run. */
+/** Fails unless first boot, run again, left the clone ready. */
+export function expectReady({ state, reason }: GuestStatus): void {
+  expect(state === 'ready', `run again, first boot reports ${state}: ${reason}`)
+}
+
+/** A clone that refused its values answers to ssh, and its service does not run. */
 export async function checkReachable(
   clone: Clone,
   site: Site,
-  seat: MachineSpec,
+  machine: MachineSpec,
   service: { readonly unit: string; readonly name: string },
 ): Promise<string> {
   const { operatorZone } = site
-  const route = { from: probeIn(site, operatorZone), to: addressFrom(seat, operatorZone), port: 22 }
-  const words = await greeting({ ...route, timeoutMs: 20_000 })
-  expect(words.startsWith('SSH-2.0-'), `port 22 says "${words}"`)
-  const serving = (await clone.agent.exec(['/bin/systemctl', 'is-active', service.unit])).stdout.trim()
-  expect(serving !== 'active', `${service.name} serves although its values were refused`)
-  return `ssh answers (${words}), ${service.name} is ${serving}`
+  const route = { from: probeIn(site, operatorZone), to: addressFrom(machine, operatorZone), port: 22 }
+  const greeting = await readGreeting({ ...route, timeoutMs: 20_000 })
+  expect(greeting.startsWith('SSH-2.0-'), `port 22 says "${greeting}"`)
+  const state = await unitState(clone.agent, service.unit)
+  expect(state !== 'active', `${service.name} serves although its values were refused`)
+  return `ssh answers (${greeting}), ${service.name} is ${state}`
 }
 
-async function settledStatus(clone: Clone): Promise<GuestStatus> {
-  // The console line is printed before the unit has ended; --wait returns once every job has.
-  await clone.agent.exec(['/bin/systemctl', 'is-system-running', '--wait'], { timeoutMs: 180_000 })
-  return guestStatus(clone.agent)
+/** What `systemctl is-active` prints for a unit. */
+export async function unitState(agent: GuestAgent, unit: string): Promise<string> {
+  return (await agent.exec(['/bin/systemctl', 'is-active', unit])).stdout.trim()
 }
 
 /** Milliseconds as seconds with one decimal. */

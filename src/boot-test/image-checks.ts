@@ -1,17 +1,14 @@
 import { formatBytes } from '../report/table.ts'
-import { fileDigest, rawDigest } from '../store/disk-digest.ts'
+import { type Digest, fileDigest, rawDigest } from '../store/disk-digest.ts'
 import type { Clone } from '../vm/clone.ts'
 import { type AllowedLine, type ConsoleFailure, consoleFailures } from '../vm/console-failures.ts'
+import { readBootTimes } from './boot-times.ts'
 import { type CheckPlan, expect, type Recorder } from './checks.ts'
+import type { TestRun } from './contract.ts'
 import { compareFirewall } from './firewall.ts'
-import {
-  guestStatus,
-  parseBootStages,
-  parseUnitTimes,
-  SHOW_UNIT_TIMES,
-  type UnitTime,
-} from './guest-facts.ts'
+import { readStatus } from './first-boot.ts'
 import type { ImageUnderTest } from './image-under-test.ts'
+import { DISK_BYTES, type TestBed } from './test-bed.ts'
 
 /** What every image has to fulfil, whatever its role. */
 export const imageChecks = [
@@ -32,35 +29,29 @@ export const imageChecks = [
 ] as const satisfies readonly CheckPlan[]
 export type ImageCheck = (typeof imageChecks)[number]['name']
 
-/** Times of a first boot, in milliseconds. */
-export interface BootTimes {
-  /** From the start of QEMU to the first-boot marker on the console. */
-  readyMs: number | null
-  /** As systemd counts them: firmware, loader, kernel, initrd, userspace. */
-  stages: Record<string, number>
-  /** The units that took longest, in the order in which they began. */
-  units: readonly UnitTime[]
-}
-
-/** Asks a ready clone everything that concerns any image. */
+/**
+ * Checks on a ready clone what holds for every image, and records the times of its boot.
+ * @param firewall the rules that the platform file gives its role
+ */
 export async function checkImage(
   checks: Recorder<ImageCheck>,
+  bed: TestBed & TestRun,
   clone: Clone,
-  expected: { candidate: ImageUnderTest; firewall: string; sshKey: string; diskBytes: number },
+  firewall: string,
 ): Promise<void> {
   const { agent } = clone
-  const { manifest, image } = expected.candidate
+  const { manifest, name } = bed.image
   await checks.run('status', async () => {
-    const status = await guestStatus(agent)
-    expect(status.state === 'ready', `it says ${status.state}: ${status.reason}`)
-    expect(status.image === image, `it says it is ${status.image}; the file says ${image}`)
+    const status = await readStatus(agent)
+    expect(status.state === 'ready', `the status is ${status.state}: ${status.reason}`)
+    expect(status.image === name, `the status names ${status.image}; the file says ${name}`)
     const version = manifest?.version ?? status.version
-    expect(status.version === version, `it says version ${status.version}; the manifest says ${version}`)
+    expect(status.version === version, `the status names ${status.version}; the manifest says ${version}`)
     return `${status.image} ${status.version}, role ${status.role}`
   })
   await checks.run('verity', () => checkVerity(clone, manifest?.usr.roothash))
   await checks.run('read-only', async () => {
-    for (const attempt of ['touch /usr/.seeder-proof', 'mount -o remount,rw /usr']) {
+    for (const attempt of ['touch /usr/.seeder-test', 'mount -o remount,rw /usr']) {
       const result = await agent.exec(['/bin/bash', '-c', attempt])
       expect(result.exitCode !== 0, `\`${attempt}\` succeeded`)
     }
@@ -71,18 +62,18 @@ export async function checkImage(
     const failed = (await agent.shell('systemctl list-units --failed --plain --no-legend')).trim()
     expect(failed === '', failed.split('\n').join('; '))
     expect(state === 'running', `the system is ${state}`)
-    // A service that dies and is restarted again and again is never "failed".
+    // A service that systemd restarts each time it dies is never "failed".
     const restarted = await agent.shell(
       'systemctl show --property=Id,NRestarts \'*.service\' | awk -F= \'$1 == "Id" { id = $2 } $1 == "NRestarts" && $2 > 0 { print id, $2 }\'',
     )
     expect(
       restarted.trim() === '',
-      `restarted by systemd, how often: ${restarted.trim().split('\n').join(', ')}`,
+      `restarted by systemd (number of times): ${restarted.trim().split('\n').join(', ')}`,
     )
     return state
   })
   await checks.run('journal', async () => {
-    // A quiet console does not show everything that the kernel and systemd have to say.
+    // A quiet console does not show every message of the kernel and systemd.
     const lines = (await agent.shell('journalctl --boot --no-pager --output=short-monotonic'))
       .trim()
       .split('\n')
@@ -91,17 +82,18 @@ export async function checkImage(
     return `${lines.length} lines`
   })
   await checks.run('firewall', async () => {
-    const count = await compareFirewall(agent, expected.firewall)
+    const count = await compareFirewall(agent, firewall)
     return `${count} rules, sets and chains are equal`
   })
   await checks.run('root-grew', async () => {
     const bytes = Number((await agent.shell('findmnt --noheadings --bytes --output SIZE /')).trim())
-    const most = expected.diskBytes - (manifest?.raw.size ?? 0)
-    // ext4 keeps a few per cent for its own tables; a file system that did not grow is far below that.
-    expect(bytes > most * 0.9, `/ has ${formatBytes(bytes)} of a disk of ${formatBytes(expected.diskBytes)}`)
-    return `${formatBytes(bytes)} of a disk of ${formatBytes(expected.diskBytes)}`
+    const maximum = DISK_BYTES - (manifest?.raw.size ?? 0)
+    // ext4 needs a few per cent for its own tables; a file system that did not grow is far below 90 %.
+    expect(bytes > maximum * 0.9, `/ has ${formatBytes(bytes)} of a disk of ${formatBytes(DISK_BYTES)}`)
+    return `${formatBytes(bytes)} of a disk of ${formatBytes(DISK_BYTES)}`
   })
-  await checks.run('hygiene', () => checkHygiene(clone, expected.sshKey))
+  await checks.run('hygiene', () => checkHygiene(clone, bed.sshKey.publicKey))
+  Object.assign(checks.observed.boot, await readBootTimes(agent))
 }
 
 async function checkVerity({ agent }: Clone, roothash: string | undefined): Promise<string> {
@@ -137,22 +129,14 @@ async function checkHygiene({ agent }: Clone, sshKey: string): Promise<string> {
     `cat /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys 2>/dev/null | grep -v '^ *\\(#\\|$\\)' || true`,
   )
   const foreign = keys.split('\n').filter((line) => line.trim() !== '' && !line.includes(sshKey))
-  expect(foreign.length === 0, `ssh keys nobody gave it: ${foreign.join('; ')}`)
+  expect(foreign.length === 0, `ssh keys that it was not given: ${foreign.join('; ')}`)
   const id = (await agent.shell('cat /etc/machine-id')).trim()
   expect(/^[0-9a-f]{32}$/.test(id) && !/^0+$/.test(id), `the machine id is "${id}"`)
   return 'no password, only the ssh key it was given'
 }
 
-/** How a boot went, as the guest's systemd tells it. */
-export async function bootCourse({ agent }: Clone): Promise<Pick<BootTimes, 'stages' | 'units'>> {
-  return {
-    stages: parseBootStages(await agent.shell('systemd-analyze time')),
-    units: parseUnitTimes(await agent.shell(SHOW_UNIT_TIMES)),
-  }
-}
-
-// The last data block under /usr. Of the two partitions of the mapping the hash tree is the small one.
-const tamperScript = `
+// Changes the last data block of /usr. Of the mapping's two partitions the small one has the hash tree.
+const TAMPER_SCRIPT = `
 verity=$(basename "$(readlink -f "/sys/dev/block/$(mountpoint -d /usr)")")
 data=$(for part in /sys/block/$verity/slaves/*; do echo "$(cat "$part/size") \${part##*/}"; done | sort -n | tail -n 1 | cut -d' ' -f2)
 block=$(( $(cat "/sys/block/$verity/size") / 8 - 1 ))
@@ -161,23 +145,23 @@ head -c 4096 /dev/urandom | dd of="/dev/$data" bs=4096 seek="$block" count=1 ifl
 if dd if="/dev/$verity" of=/dev/null bs=4096 skip="$block" count=1 iflag=direct status=none 2>/run/tampering; then echo read; else cat /run/tampering; fi
 `
 
-/** What the console of such a clone may say. */
+/** What the console of such a clone may show. */
 export const tamperedLine: AllowedLine = {
   pattern: /device-mapper: verity|I\/O error,? (?:on )?dev dm-|erofs: \(device dm-/,
   reason: 'a block of /usr is changed on purpose',
 }
 
-/** Changes a block under `/usr` of a clone that is not needed any more, and reads it. */
+/** Changes a block of `/usr` on a clone that is no longer needed, and reads it. */
 export async function checkTampering(checks: Recorder<ImageCheck>, clone: Clone): Promise<void> {
   await checks.run('tampering', async () => {
-    const answer = (await clone.agent.shell(tamperScript)).trim()
-    expect(answer !== 'read', 'the changed block was read as if nothing had happened')
-    expect(answer.includes('Input/output error'), `reading the changed block failed otherwise: ${answer}`)
+    const result = (await clone.agent.shell(TAMPER_SCRIPT)).trim()
+    expect(result !== 'read', 'the changed block was read without an error')
+    expect(result.includes('Input/output error'), `reading the changed block failed with: ${result}`)
     return 'reading it back: Input/output error'
   })
 }
 
-/** Passes when none of the consoles showed a failure. */
+/** Passes when no console showed a failure. */
 export async function checkConsoles(
   checks: Recorder<'console'>,
   consoles: readonly {
@@ -198,44 +182,31 @@ export async function checkConsoles(
   })
 }
 
-/** Reads the image once more and compares it with its manifest. The raw digest, if it could be made. */
+/** Compares the image with its manifest. Returns the digest of the disk inside it, if that could be read. */
 export async function checkArtifact(
   checks: Recorder<ImageCheck>,
-  candidate: ImageUnderTest,
+  { manifest, qcow2 }: ImageUnderTest,
   scratch: string,
 ): Promise<string | null> {
-  const { manifest, qcow2 } = candidate
-  if (!manifest) {
-    checks.skip('qcow2-digest', `no manifest to compare with; it is ${(await fileDigest(qcow2)).sha256}`)
-    const raw = await rawDigest(qcow2, scratch)
-    checks.skip('raw-digest', `no manifest to compare with; it is ${raw.sha256}`)
-    return raw.sha256
+  const compare = async (
+    name: 'qcow2-digest' | 'raw-digest',
+    wanted: Digest | undefined,
+    read: () => Promise<Digest>,
+  ) => {
+    if (!wanted) return checks.skip(name, `no manifest to compare with; it is ${(await read()).sha256}`)
+    await checks.run(name, async () => {
+      const { size, sha256 } = await read()
+      expect(size === wanted.size, `it has ${size} bytes; the manifest says ${wanted.size}`)
+      expect(sha256 === wanted.sha256, `it is ${sha256}; the manifest says ${wanted.sha256}`)
+      return `${sha256.slice(0, 16)}…, ${formatBytes(size)}`
+    })
   }
-  await checks.run('qcow2-digest', async () => {
-    const found = await fileDigest(qcow2)
-    expect(
-      found.size === manifest.qcow2.size,
-      `it has ${found.size} bytes; the manifest says ${manifest.qcow2.size}`,
-    )
-    expect(
-      found.sha256 === manifest.qcow2.sha256,
-      `it is ${found.sha256}; the manifest says ${manifest.qcow2.sha256}`,
-    )
-    return `${found.sha256.slice(0, 16)}…, ${formatBytes(found.size)}`
-  })
-  let raw: string | null = null
-  await checks.run('raw-digest', async () => {
+  let rawSha256: string | null = null
+  await compare('qcow2-digest', manifest?.qcow2, () => fileDigest(qcow2))
+  await compare('raw-digest', manifest?.raw, async () => {
     const found = await rawDigest(qcow2, scratch)
-    raw = found.sha256
-    expect(
-      found.size === manifest.raw.size,
-      `it has ${found.size} bytes; the manifest says ${manifest.raw.size}`,
-    )
-    expect(
-      found.sha256 === manifest.raw.sha256,
-      `it is ${found.sha256}; the manifest says ${manifest.raw.sha256}`,
-    )
-    return `${found.sha256.slice(0, 16)}…, ${formatBytes(found.size)}`
+    rawSha256 = found.sha256
+    return found
   })
-  return raw
+  return rawSha256
 }

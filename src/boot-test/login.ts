@@ -1,26 +1,27 @@
 import type { Clone } from '../vm/clone.ts'
 import { ssh } from '../vm/ssh.ts'
 import { expect } from './checks.ts'
-import { readIdentity } from './guest-facts.ts'
+import { readIdentity } from './identity.ts'
 import { addressFrom, type MachineSpec, probeIn } from './site.ts'
-import { operatorUser, type TestBed } from './test-bed.ts'
+import { OPERATOR_USER, type TestBed } from './test-bed.ts'
 
-/** The operator logs in to a clone with a key, and is offered no other way. */
+/** The operator logs in to a clone with a key, and ssh offers no other method. */
 export async function checkLogin(
   { site, sshKey, folder }: Pick<TestBed, 'site' | 'sshKey' | 'folder'>,
   clone: Clone,
-  seat: MachineSpec,
+  machine: MachineSpec,
 ): Promise<string> {
   const target = {
     from: probeIn(site, site.operatorZone),
-    to: addressFrom(seat, site.operatorZone),
-    user: operatorUser,
+    to: addressFrom(machine, site.operatorZone),
+    user: OPERATOR_USER,
     hostKeys: (await readIdentity(clone.agent)).hostKeys,
   }
-  const inside = await ssh(target, folder, [`IdentityFile=${sshKey.privateFile}`], 'hostname')
-  expect(inside.exitCode === 0, `the operator's key was refused: ${inside.stderr.trim()}`)
-  expect(inside.stdout.trim() === seat.hostname, `logged in to ${inside.stdout.trim()}`)
+  const login = await ssh(target, folder, [`IdentityFile=${sshKey.privateFile}`], 'hostname')
+  expect(login.exitCode === 0, `the operator's key was refused: ${login.stderr.trim()}`)
+  const hostname = login.stdout.trim()
+  expect(hostname === machine.hostname, `logged in to ${hostname}`)
   const without = await ssh(target, folder, ['IdentityFile=none', 'PreferredAuthentications=none'], 'true')
   expect(without.stderr.includes('(publickey)'), `without a key ssh offers: ${without.stderr.trim()}`)
-  return `the key opens ${inside.stdout.trim()} from ${site.operatorZone}; nothing but a key is accepted`
+  return `the key opens ${hostname} from ${site.operatorZone}; nothing but a key is accepted`
 }

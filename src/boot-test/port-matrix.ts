@@ -1,22 +1,27 @@
 import pMap from 'p-map'
+import { networkRange, rangeContains } from '../platform/address.ts'
+import { inboundFlows } from '../platform/flows.ts'
 import type { Platform, RoleName } from '../platform/schema.ts'
 import { expect } from './checks.ts'
 import { type PortAnswer, probeDatagram, probeEcho, probePort } from './probe.ts'
-import { mayConnect } from './reachable.ts'
 import { addressFrom, type MachineSpec, type Site } from './site.ts'
 
-/** One question to a clone's firewall, and the answer that the platform file means it to give. */
-export interface Probe {
-  /** Who asks, for people. */
-  readonly asker: string
+/** A packet to a clone, as a firewall sees it. */
+export interface Packet {
   readonly from: string
-  readonly to: string
   /** 0 with icmp. */
   readonly port: number
   /** icmp: an echo request. */
   readonly protocol: 'tcp' | 'udp' | 'icmp'
-  /** `refused`: the firewall lets it in, and nothing listens. */
-  readonly meant: 'open' | 'refused' | 'silent'
+}
+
+/** One packet to a clone's firewall, and the answer that follows from the platform file. */
+export interface Probe extends Packet {
+  /** Where the packet comes from, for people. */
+  readonly source: string
+  readonly to: string
+  /** `refused`: the firewall accepts it, and nothing listens. */
+  readonly expected: 'open' | 'refused' | 'silent'
 }
 
 /** Ports by protocol. */
@@ -25,20 +30,20 @@ export interface Ports {
   readonly udp: readonly number[]
 }
 
-// In no flow of any role, but what a machine could be listening on, or what would be bad if it did.
+// In no flow of any role: ports on which a machine could listen, some of which would be dangerous.
 const others: Ports = {
   tcp: [25, 53, 80, 111, 443, 5355, 8405, 9100, 10248, 10249, 10255, 10257, 10259],
   udp: [53, 68, 123, 4789, 5353, 8472],
 }
-// Within this time three tries of a connection reach a clone that is slow because it is emulated.
-const silenceMs = 3500
-const answerMs = 12_000
+// In this time three attempts to connect reach a clone that is slow because it is emulated.
+const SILENCE_MS = 3500
+const ANSWER_MS = 12_000
 
 /**
- * Every port of the platform file (of a range both ends, and their neighbours outside), of whatever role and whether
- * it is enabled or not, and some that are in no flow. In ascending order.
+ * Every port of the platform file (of a range both ends and their neighbours outside), of every role and whether its
+ * flow is enabled or not, and some that are in no flow. In ascending order.
  */
-export function portsOf(platform: Platform): Ports {
+export function portsToProbe(platform: Platform): Ports {
   const named = (protocol: 'tcp' | 'udp') => {
     const ranges = Object.values(platform.flows).flatMap(({ protocols, ports = [] }) =>
       protocols.includes(protocol) ? ports : [],
@@ -54,83 +59,99 @@ export function portsOf(platform: Platform): Ports {
 }
 
 /**
- * The whole matrix of one clone: an echo request and each port from an address that a node could have and from one that no node has, in
- * every zone from which the clone is reached, and from a pod's address that comes in by the wrong way.
- * @param serving what listens on the clone's own addresses
+ * All probes of one clone: an echo request and each port, in every zone from which the clone can be reached, from an
+ * address that a node could have and from an unused one; and from a pod's address that arrives through the wrong zone.
+ * @param serving the ports on which the clone listens
  */
-export function probesOf(
-  platform: Platform,
-  site: Site,
-  seat: MachineSpec,
-  ports: Ports,
+export function planProbes(
+  { platform, site }: { readonly platform: Platform; readonly site: Site },
+  machine: MachineSpec,
   serving: Ports,
+  ports = portsToProbe(platform),
 ): Probe[] {
-  const askers = Object.keys(platform.zones).flatMap((zone) => {
-    if (!seat.routed && !seat.nics.some((card) => card.zone === zone)) return []
-    const to = addressFrom(seat, zone)
-    const [node, stranger] = [site.probes[zone], site.strangers[zone]]
+  const routes = Object.keys(platform.zones).flatMap((zone) => {
+    if (!machine.routed && !machine.nics.some((card) => card.zone === zone)) return []
+    const to = addressFrom(machine, zone)
+    const [node, unused] = [site.probes[zone], site.unusedAddresses[zone]]
     return [
-      ...(node === undefined ? [] : [{ asker: zone, from: node, to }]),
-      ...(stranger === undefined ? [] : [{ asker: `${zone} outside its nodes`, from: stranger, to }]),
+      ...(node === undefined ? [] : [{ source: zone, from: node, to }]),
+      ...(unused === undefined ? [] : [{ source: `${zone} outside its nodes`, from: unused, to }]),
     ]
   })
-  const stray = seat.routed
-    ? [{ asker: 'a pod’s address', from: site.strayPod, to: seat.nics[0]?.ip ?? '' }]
-    : []
-  // What answers an echo request is the kernel: it is always served.
-  const asked = { ...ports, icmp: [0] }
+  if (machine.routed) {
+    routes.push({ source: 'a pod’s address', from: site.podAddress, to: machine.nics[0]?.ip ?? '' })
+  }
+  const probed = { ...ports, icmp: [0] }
+  // The kernel itself answers echo requests.
   const served = { ...serving, icmp: [0] }
-  return [...askers, ...stray].flatMap((asker) =>
+  return routes.flatMap((route) =>
     (['icmp', 'tcp', 'udp'] as const).flatMap((protocol) =>
-      asked[protocol].map((port) => ({
-        ...asker,
-        port,
-        protocol,
-        meant: meantAnswer(platform, seat.role, asker.from, port, protocol, served[protocol]),
-      })),
+      probed[protocol].map((port) => {
+        const packet = { from: route.from, port, protocol }
+        const expected = expectedAnswer(platform, machine.role, packet, served[protocol])
+        return { ...route, ...packet, expected }
+      }),
     ),
   )
 }
 
-/** What a port of a role answers to an address, by the platform file; `served` are the ports that something listens on. */
-export function meantAnswer(
+/** The answer of a role to a packet, by the platform file, when it listens on the ports in `served`. */
+export function expectedAnswer(
   platform: Platform,
   role: RoleName,
-  from: string,
-  port: number,
-  protocol: Probe['protocol'],
+  packet: Packet,
   served: readonly number[],
-): Probe['meant'] {
-  if (!mayConnect(platform, role, from, port, protocol)) return 'silent'
-  return served.includes(port) ? 'open' : 'refused'
+): Probe['expected'] {
+  if (!mayConnect(platform, role, packet)) return 'silent'
+  return served.includes(packet.port) ? 'open' : 'refused'
+}
+
+/** Whether the platform file lets a packet in to a role, unless it comes from a pod of the machine itself. */
+export function mayConnect(platform: Platform, role: RoleName, { from, port, protocol }: Packet): boolean {
+  return inboundFlows(platform, role).some(
+    ({ protocols, ports = [], sources }) =>
+      (protocols.includes(protocol) || protocols.includes('all')) &&
+      (ports.length === 0 || ports.some(({ first, last }) => first <= port && port <= last)) &&
+      sources.some(
+        (source) =>
+          source.kind === 'any' ||
+          (source.kind === 'addresses' && source.addresses.some((text) => includes(text, from))),
+      ),
+  )
+}
+
+/** Whether a CIDR or a range, `10.0.0.1-10.0.0.50`, includes an address. */
+function includes(text: string, address: string): boolean {
+  const [first = '', last] = text.split('-')
+  return rangeContains(last === undefined ? networkRange(first) : { first, last }, address)
 }
 
 /**
- * Asks all of it and compares.
- * @throws SeederError with every port that answers otherwise than meant
+ * Sends all probes and compares the answers.
+ * @throws SeederError with the ports that answer otherwise than expected
  */
 export async function checkProbes(probes: readonly Probe[]): Promise<string> {
   const wrong = await pMap(
     probes,
     async (probe) => {
-      const answer = await ask(probe)
-      if (answer === probe.meant) return []
-      return `${nameOf(probe)} from ${probe.asker} is ${answer}, meant to be ${probe.meant}`
+      const answer = await send(probe)
+      if (answer === probe.expected) return []
+      return `${nameOf(probe)} from ${probe.source} is ${answer}, expected ${probe.expected}`
     },
     { concurrency: 160 },
   )
   expect(wrong.flat().length === 0, wrong.flat().slice(0, 8).join('; '))
-  const count = (meant: Probe['meant']) => probes.filter((probe) => probe.meant === meant).length
-  const askers = [...new Set(probes.map(({ asker }) => asker))]
-  return `${probes.length} probes, ${count('open')} open, ${count('refused')} let in, ${count('silent')} dropped, from ${askers.join(', ')}`
+  const count = (answer: PortAnswer) => probes.filter(({ expected }) => expected === answer).length
+  const sources = [...new Set(probes.map(({ source }) => source))]
+  return `${probes.length} probes, ${count('open')} open, ${count('refused')} let in, ${count('silent')} dropped, from ${sources.join(', ')}`
 }
 
-function nameOf({ port, protocol }: Probe): string {
+function nameOf({ port, protocol }: Packet): string {
   return protocol === 'icmp' ? 'an echo request' : `${port}/${protocol}`
 }
 
-const ways = { tcp: probePort, udp: probeDatagram, icmp: probeEcho }
+const senders = { tcp: probePort, udp: probeDatagram, icmp: probeEcho }
 
-async function ask({ from, to, port, protocol, meant }: Probe): Promise<PortAnswer> {
-  return ways[protocol]({ from, to, port, timeoutMs: meant === 'silent' ? silenceMs : answerMs })
+async function send({ from, to, port, protocol, expected }: Probe): Promise<PortAnswer> {
+  return senders[protocol]({ from, to, port, timeoutMs: expected === 'silent' ? SILENCE_MS : ANSWER_MS })
 }

@@ -1,7 +1,8 @@
 import { createSocket } from 'node:dgram'
-import { request as httpRequest } from 'node:http'
+import { type ClientRequest, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 
@@ -13,48 +14,48 @@ export interface Route {
   readonly timeoutMs: number
 }
 
-/** How a client looks at a server's certificate. */
+/** How a client checks a server's certificate. */
 export interface TlsClient {
   /** The name the server must have. */
   readonly name: string
-  /** The authority that must have signed for it (PEM); empty for a client that does not look. */
+  /** The authority that must have signed it (PEM); empty for a client that does not verify. */
   readonly ca: string
 }
 
 /**
- * The body of a `GET` over a connection of its own.
- * @param tls plain HTTP without
- * @throws SeederError when there is no 200 within the time
+ * The body of the response to a `GET` over a connection of its own.
+ * @param tls plain HTTP when absent
+ * @throws SeederError when there is no response with status 200 within the time
  */
 export async function get(route: Route, path: string, tls?: TlsClient): Promise<string> {
   const options = { host: route.to, port: route.port, path, localAddress: route.from, agent: false as const }
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
   const request = tls
     ? httpsRequest({ ...options, ...verification(tls), servername: tls.name, headers: { host: tls.name } })
     : httpRequest(options)
-  const timer = setTimeout(
-    () => request.destroy(new Error(`no answer within ${route.timeoutMs} ms`)),
-    route.timeoutMs,
-  )
+  request.end()
+  return readResponse(request, `${route.to}:${route.port}${path} from ${route.from}`, route.timeoutMs)
+}
+
+/**
+ * The body of the response to a request.
+ * @param name of the requested resource, for messages
+ * @throws SeederError when there is no response with status 200 within the time
+ */
+export async function readResponse(request: ClientRequest, name: string, timeoutMs: number): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
   request.on('error', reject)
   request.on('response', (response) => {
-    let body = ''
-    response.setEncoding('utf8')
-    response.on('data', (chunk: string) => {
-      body += chunk
-    })
-    response.on('error', reject)
-    response.on('end', () => {
+    text(response).then((body) => {
       if (response.statusCode === 200 && response.complete) resolve(body)
-      else reject(new Error(`status ${response.statusCode}`))
-    })
+      else reject(new Error(`status ${response.statusCode}: ${body.slice(0, 200)}`))
+    }, reject)
   })
-  request.end()
   try {
     return await promise
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause)
-    throw new SeederError(`asked ${route.to}:${route.port}${path} from ${route.from}; ${found}`, { cause })
+    throw new SeederError(`requested ${name}; ${found}`, { cause })
   } finally {
     clearTimeout(timer)
   }
@@ -64,10 +65,10 @@ function verification({ ca }: TlsClient): { ca: string } | { rejectUnauthorized:
   return ca === '' ? { rejectUnauthorized: false } : { ca }
 }
 
-/** How a port answers: `open`, `refused` (a reset or an ICMP error) or `silent` (dropped). */
+/** How a port answers: `refused` is a reset or an ICMP error, `silent` no answer at all. */
 export type PortAnswer = 'open' | 'refused' | 'silent'
 
-/** How a TCP port answers to a connection. */
+/** Tries to connect to a TCP port. */
 export async function probePort(route: Route): Promise<PortAnswer> {
   const socket = connect({ host: route.to, port: route.port, localAddress: route.from })
   const { promise, resolve } = Promise.withResolvers<PortAnswer>()
@@ -82,23 +83,23 @@ export async function probePort(route: Route): Promise<PortAnswer> {
   }
 }
 
-// A kernel sends an address six ICMP errors at once, and then one each second: the others have to be asked for again.
-const datagramEveryMs = 1200
+// A kernel sends an address six ICMP errors at once and then one each second, so that datagrams have to be repeated.
+const DATAGRAM_INTERVAL_MS = 1200
 
-/** How a UDP port answers to empty datagrams: `silent` is also one that is listened on. */
+/** Sends empty datagrams to a UDP port. One that is open may be `silent` as well. */
 export async function probeDatagram(route: Route): Promise<PortAnswer> {
   const socket = createSocket('udp4')
   const { promise, resolve } = Promise.withResolvers<PortAnswer>()
   const timer = setTimeout(() => resolve('silent'), route.timeoutMs)
   let again: NodeJS.Timeout | undefined
   socket.on('message', () => resolve('open'))
-  // ECONNREFUSED, from the ICMP error that a closed port is answered with.
+  // ECONNREFUSED, from the ICMP error of a closed port.
   socket.on('error', () => resolve('refused'))
   const send = () => socket.send('', (error) => error && resolve('refused'))
   socket.bind({ address: route.from }, () =>
     socket.connect(route.port, route.to, () => {
       send()
-      again = setInterval(send, datagramEveryMs)
+      again = setInterval(send, DATAGRAM_INTERVAL_MS)
     }),
   )
   try {
@@ -111,8 +112,7 @@ export async function probeDatagram(route: Route): Promise<PortAnswer> {
 }
 
 /**
- * Whether a machine answers echo requests, one a second; their port is of no account. Only as root of its network
- * namespace.
+ * Sends echo requests, one a second, for which the route's port is ignored. Needs root in the network namespace.
  * @throws SeederError when they cannot be sent
  */
 export async function probeEcho({ from, to, timeoutMs }: Route): Promise<PortAnswer> {
@@ -126,19 +126,19 @@ export async function probeEcho({ from, to, timeoutMs }: Route): Promise<PortAns
 }
 
 /**
- * The first line a server sends by itself, such as ssh's greeting.
- * @throws SeederError when it does not come within the time
+ * The first line that a server sends by itself, such as that of ssh.
+ * @throws SeederError when it does not arrive within the time
  */
-export async function greeting(route: Route): Promise<string> {
+export async function readGreeting(route: Route): Promise<string> {
   const socket = connect({ host: route.to, port: route.port, localAddress: route.from })
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const where = `${route.to}:${route.port} from ${route.from}`
   const timer = setTimeout(
-    () => reject(new SeederError(`connected to ${where}; it did not greet within ${route.timeoutMs} ms`)),
+    () => reject(new SeederError(`connected to ${where}; it sent no greeting within ${route.timeoutMs} ms`)),
     route.timeoutMs,
   )
   socket.setEncoding('utf8')
-  socket.on('data', (text: string) => resolve(text.split('\r\n')[0] ?? ''))
+  socket.on('data', (data: string) => resolve(data.split('\r\n')[0] ?? ''))
   socket.on('error', (cause) =>
     reject(new SeederError(`could not connect to ${where}: ${cause.message}`, { cause })),
   )

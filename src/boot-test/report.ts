@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { oneLine } from '../report/printable.ts'
 import { formatDuration, formatTable } from '../report/table.ts'
-import type { Emulator } from '../vm/accelerator.ts'
+import type { Emulator } from '../vm/emulator.ts'
+import { bootTimesSchema } from './boot-times.ts'
 import { checkResultSchema } from './checks.ts'
 import type { TestOutcome } from './contract.ts'
-import { unitTimeSchema } from './guest-facts.ts'
 import type { ImageUnderTest } from './image-under-test.ts'
 
-/** What every proof leaves behind. Times of day are ISO 8601, durations milliseconds. */
+/** The part that all reports share. Times of day are ISO 8601, durations milliseconds. */
 const reportBaseSchema = z.object({
   schema: z.literal(1),
   passed: z.boolean(),
@@ -19,10 +19,10 @@ const reportBaseSchema = z.object({
 })
 type ReportBase = Readonly<z.output<typeof reportBaseSchema>>
 
-/** The version is null when there was no manifest. */
+/** The version is null without a manifest. */
 const testedImageSchema = z.object({ image: z.string(), version: z.string().nullable(), qcow2: z.string() })
 
-/** The result of an image's own proof as it is written to `test-report.json`. */
+/** `test-report.json`: the result of the test of one image. */
 export const testReportSchema = z
   .object({
     ...testedImageSchema.shape,
@@ -30,64 +30,57 @@ export const testReportSchema = z
     /** Whether there was a manifest to compare with. */
     manifest: z.boolean(),
     ...reportBaseSchema.shape,
-    /** From the start of QEMU to the first-boot marker, and the stages and the slowest units as systemd counts them. */
-    boot: z
-      .object({
-        readyMs: z.number().nullable(),
-        stages: z.record(z.string(), z.number()),
-        units: z.array(unitTimeSchema).readonly(),
-      })
-      .readonly(),
-    /** Answers that came through the image, in order: who answered, and which address it saw. */
+    boot: bootTimesSchema.readonly(),
+    /** Responses that came through the image, in order: the backend, and the client address that it saw. */
     balanced: z.array(z.object({ backend: z.string(), client: z.string() }).readonly()).readonly(),
   })
   .readonly()
 
 export type TestReport = z.output<typeof testReportSchema>
 
-/** The result of a proof of several images with each other as it is written to `together-report.json`. */
+/** `together-report.json`: the result of the test of several images with each other. */
 export const togetherReportSchema = z
   .object({ images: z.array(testedImageSchema.readonly()).readonly(), ...reportBaseSchema.shape })
   .readonly()
 
 export type TogetherReport = z.output<typeof togetherReportSchema>
 
-/** When a proof began and how long it took. */
+/** When a test began and how long it took. */
 export interface TestTime {
   readonly started: Date
   readonly durationMs: number
 }
 
-/** Puts the report of an image's own proof together. A proof has passed when no check failed. */
+/** Makes the report of one image. A test has passed when no check failed. */
 export function makeReport(
-  candidate: ImageUnderTest,
+  image: ImageUnderTest,
   emulator: Emulator,
   outcome: TestOutcome,
   time: TestTime,
 ): TestReport {
   const { boot, balanced } = outcome
   return {
-    ...imageOf(candidate),
+    ...testedImage(image),
     raw: { sha256: outcome.rawSha256 },
-    manifest: candidate.manifest !== undefined,
+    manifest: image.manifest !== undefined,
     ...reportBase(emulator, outcome, time),
     boot,
     balanced,
   }
 }
 
-/** Puts the report of several images' proof with each other together. */
+/** Makes the report of several images. */
 export function makeTogetherReport(
-  candidates: readonly ImageUnderTest[],
+  images: readonly ImageUnderTest[],
   emulator: Emulator,
   outcome: TestOutcome,
   time: TestTime,
 ): TogetherReport {
-  return { images: candidates.map(imageOf), ...reportBase(emulator, outcome, time) }
+  return { images: images.map(testedImage), ...reportBase(emulator, outcome, time) }
 }
 
-function imageOf({ image, manifest, qcow2 }: ImageUnderTest) {
-  return { image, version: manifest?.version ?? null, qcow2: qcow2.split('/').at(-1) ?? '' }
+function testedImage({ name, manifest, qcow2 }: ImageUnderTest) {
+  return { image: name, version: manifest?.version ?? null, qcow2: qcow2.split('/').at(-1) ?? '' }
 }
 
 function reportBase(emulator: Emulator, { checks, measured }: TestOutcome, time: TestTime): ReportBase {
@@ -102,17 +95,17 @@ function reportBase(emulator: Emulator, { checks, measured }: TestOutcome, time:
   }
 }
 
-// Longer ones are cut in the table; those of failures follow it in full.
-const seenWidth = 90
+// Longer details are cut in the table; those of failures follow it in full.
+const MAXIMUM_DETAIL = 90
 
-/** The report for people: a row per check, and what was measured. */
+/** Formats a report for people: a row per check, failures, and measurements. */
 export function describeReport(report: TestReport | TogetherReport): string {
   const rows = report.checks.map(({ group, title, status, detail, ms }) => [
     group,
     title,
     status,
     formatDuration(ms),
-    detail.length > seenWidth ? `${detail.slice(0, seenWidth - 1)}…` : detail,
+    detail.length > MAXIMUM_DETAIL ? `${detail.slice(0, MAXIMUM_DETAIL - 1)}…` : detail,
   ])
   const failures = report.checks.filter(({ status }) => status === 'failed')
   const count = (status: string) => report.checks.filter((check) => check.status === status).length
@@ -142,6 +135,6 @@ function describeImage({ boot, balanced, manifest }: TestReport): string[] {
     ...(boot.readyMs === null
       ? []
       : [`first boot: ready after ${formatDuration(boot.readyMs)} (${stages.join(', ')})`]),
-    ...(manifest ? [] : ['no manifest beside the image: its digests were compared with nothing']),
+    ...(manifest ? [] : ['no manifest beside the image: its digests were not compared']),
   ]
 }

@@ -1,74 +1,66 @@
-import { copyFile, glob, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { copyFile, glob, mkdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { writeAtomically } from '../files/atomic-file.ts'
 import { loadPlatform } from '../platform/load.ts'
 import { UsageError } from '../report/error.ts'
-import { type Emulator, findEmulator } from '../vm/accelerator.ts'
-import type { Contract, TestOutcome, TestProgress, TestSetting } from './contract.ts'
-import { etcdContract } from './etcd/contract.ts'
-import { haproxyContract } from './haproxy/contract.ts'
+import { findEmulator } from '../vm/emulator.ts'
+import type { Contract, TestProgress } from './contract.ts'
+import { testEtcd } from './etcd/contract.ts'
+import { testHaproxy } from './haproxy/contract.ts'
 import type { ImageUnderTest } from './image-under-test.ts'
-import { kubernetesContract } from './kubernetes/contract.ts'
-import {
-  makeReport,
-  makeTogetherReport,
-  type TestReport,
-  type TestTime,
-  type TogetherReport,
-} from './report.ts'
+import { testKubernetes } from './kubernetes/contract.ts'
+import { makeReport, makeTogetherReport, type TestReport, type TogetherReport } from './report.ts'
 import { testTogether } from './together/contract.ts'
 import type { Images } from './together/test-bed.ts'
 
 const contracts: Readonly<Record<keyof Images, Contract>> = {
-  haproxy: haproxyContract,
-  etcd: etcdContract,
-  'kubernetes-node': kubernetesContract,
+  haproxy: testHaproxy,
+  etcd: testEtcd,
+  'kubernetes-node': testKubernetes,
 }
 
-/** What is to be proven: one image by its own contract, or one of each with the others. */
+/** What is tested: one image by its own contract, or one of each with the others. */
 export type TestSubject =
-  | { readonly kind: 'image'; readonly candidate: ImageUnderTest }
+  | { readonly kind: 'image'; readonly image: ImageUnderTest }
   | { readonly kind: 'together'; readonly images: Images }
 
 /**
- * What a command was pointed at.
- * @throws UsageError for an image without a contract, and for several that are not one of each
+ * Decides how images are tested.
+ * @throws UsageError for an image without a contract, and for several images that are not one of each
  */
-export function subjectOf(candidates: readonly ImageUnderTest[]): TestSubject {
-  for (const candidate of candidates) contractFor(candidate)
-  const [first] = candidates
-  if (first && candidates.length === 1) return { kind: 'image', candidate: first }
-  const by = (image: keyof Images) => candidates.filter((one) => one.image === image)
-  const [[haproxy, ...balancers], [etcd, ...members], [node, ...nodes]] = [
-    by('haproxy'),
-    by('etcd'),
-    by('kubernetes-node'),
-  ]
-  if (haproxy && etcd && node && [...balancers, ...members, ...nodes].length === 0) {
+export function subjectOf(images: readonly ImageUnderTest[]): TestSubject {
+  for (const image of images) contractFor(image)
+  const [first] = images
+  if (first && images.length === 1) return { kind: 'image', image: first }
+  const [haproxy, etcd, node] = (['haproxy', 'etcd', 'kubernetes-node'] as const).map((name) =>
+    images.find((image) => image.name === name),
+  )
+  if (haproxy && etcd && node && images.length === 3) {
     return { kind: 'together', images: { haproxy, etcd, 'kubernetes-node': node } }
   }
-  throw new UsageError(`${candidates.map(({ image }) => image).join(', ')} are no proof together`, {
+  throw new UsageError(`${images.map(({ name }) => name).join(', ')} cannot be tested together`, {
     fix: `name one image, or one of each: ${Object.keys(contracts).join(', ')}`,
   })
 }
 
-function contractFor({ image, qcow2 }: ImageUnderTest): Contract {
-  const name = Object.keys(contracts).find((one): one is keyof Images => one === image)
-  if (name) return contracts[name]
-  throw new UsageError(`there is no contract for the image ${image} (${basename(qcow2)})`, {
+function contractFor({ name, qcow2 }: ImageUnderTest): Contract {
+  const known = Object.keys(contracts).find((image): image is keyof Images => image === name)
+  if (known) return contracts[known]
+  throw new UsageError(`there is no contract for the image ${name} (${basename(qcow2)})`, {
     fix: `images with a contract: ${Object.keys(contracts).join(', ')}; a file without a manifest is recognised by its name, NAME-VERSION.qcow2`,
   })
 }
 
-/** Where the report of a proof goes unless another place is asked for. */
+/** Where the report of a test is written by default. */
 export function reportFileOf(subject: TestSubject): string {
-  if (subject.kind === 'image') return subject.candidate.reportFile
+  if (subject.kind === 'image') return subject.image.reportFile
   return join(dirname(subject.images.haproxy.reportFile), 'together-report.json')
 }
 
-/** Where a proof works and what it leaves behind. */
+/** The files that a test reads and writes. */
 export interface TestPlaces {
   readonly platformFile: string
-  /** Removed by the caller. */
+  /** For disks, drives and logs; the caller removes it. */
   readonly folder: string
   readonly reportFile: string
   /** Keep the console logs even when everything passes. */
@@ -81,16 +73,13 @@ export interface WrittenReport {
   readonly logs: string | undefined
 }
 
-/**
- * Proves a subject, in namespaces of its own, and writes the report, and beside it the console logs when something
- * failed.
- */
+/** Runs a test inside namespaces of its own. Writes the report, and the console logs beside it when a check failed. */
 export async function runTest(
   subject: TestSubject,
-  places: TestPlaces,
+  { platformFile, folder, reportFile, keepLogs }: TestPlaces,
   progress: TestProgress,
 ): Promise<WrittenReport> {
-  const platform = await loadPlatform(places.platformFile)
+  const platform = await loadPlatform(platformFile)
   const [started, began] = [new Date(), performance.now()]
   progress.phase('looking for the emulator, and whether KVM works')
   const emulator = await findEmulator()
@@ -99,48 +88,32 @@ export async function runTest(
       ? `QEMU ${emulator.version} with KVM`
       : `QEMU ${emulator.version} emulates the processor: KVM does not work (${emulator.reason})`,
   )
-  const logFolder = `${places.reportFile.replace(/\.json$/, '')}.logs`
-  await rm(logFolder, { recursive: true, force: true })
-  const outcome = await play(subject, { platform, emulator, folder: places.folder, progress }).catch(
-    async (error: unknown) => {
-      await keepLogs(places.folder, logFolder)
-      throw error
-    },
-  )
-  const report = reportOn(subject, emulator, outcome, { started, durationMs: performance.now() - began })
-  await writeReport(report, places.reportFile)
-  if (report.passed && !places.keepLogs) return { report, logs: undefined }
-  await keepLogs(places.folder, logFolder)
-  return { report, logs: logFolder }
-}
-
-async function play(subject: TestSubject, ground: TestSetting): Promise<TestOutcome> {
-  if (subject.kind === 'together') return testTogether({ ...ground, images: subject.images })
-  const { candidate } = subject
-  return contractFor(candidate).run({ ...ground, candidate })
-}
-
-function reportOn(
-  subject: TestSubject,
-  emulator: Emulator,
-  outcome: TestOutcome,
-  time: TestTime,
-): TestReport | TogetherReport {
-  return subject.kind === 'image'
-    ? makeReport(subject.candidate, emulator, outcome, time)
-    : makeTogetherReport(Object.values(subject.images), emulator, outcome, time)
+  const logs = `${reportFile.replace(/\.json$/, '')}.logs`
+  await rm(logs, { recursive: true, force: true })
+  const setting = { platform, emulator, folder, progress }
+  const outcome = await (subject.kind === 'image'
+    ? contractFor(subject.image)({ ...setting, image: subject.image })
+    : testTogether({ ...setting, images: subject.images })
+  ).catch(async (error: unknown) => {
+    await copyLogs(folder, logs)
+    throw error
+  })
+  const time = { started, durationMs: performance.now() - began }
+  const report =
+    subject.kind === 'image'
+      ? makeReport(subject.image, emulator, outcome, time)
+      : makeTogetherReport(Object.values(subject.images), emulator, outcome, time)
+  await mkdir(dirname(reportFile), { recursive: true })
+  await writeAtomically(reportFile, `${JSON.stringify(report, null, 2)}\n`, 0o666)
+  if (report.passed && !keepLogs) return { report, logs: undefined }
+  await copyLogs(folder, logs)
+  return { report, logs }
 }
 
 /** Copies every clone's logs, CLONE/NAME.log in the folder of a run, to `target`/CLONE-NAME.log. */
-async function keepLogs(folder: string, target: string): Promise<void> {
+async function copyLogs(folder: string, target: string): Promise<void> {
   await mkdir(target, { recursive: true })
   for await (const log of glob('*/*.log', { cwd: folder })) {
     await copyFile(join(folder, log), join(target, log.replace('/', '-')))
   }
-}
-
-async function writeReport(report: TestReport | TogetherReport, file: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true })
-  await writeFile(`${file}.part`, `${JSON.stringify(report, null, 2)}\n`)
-  await rename(`${file}.part`, file)
 }

@@ -1,92 +1,70 @@
 import { join } from 'node:path'
-import type { Clone } from '../vm/clone.ts'
 import { type AllowedLine, consoleFailures, harmlessLines } from '../vm/console-failures.ts'
 import { Abandoned, type CheckPlan, type CheckResult, Checks, type Recorder } from './checks.ts'
-import type { Observations, TestOutcome, TestProgress, TestRun } from './contract.ts'
+import type { TestOutcome, TestRun } from './contract.ts'
 import { checkArtifact, checkConsoles, type ImageCheck } from './image-checks.ts'
+import { type TestBed, tearDown } from './test-bed.ts'
 
-/** What a scenario takes place on, and what may be said on its consoles. */
-export interface Scene {
-  /** Every clone that was made, those that are gone included. */
-  readonly clones: readonly Clone[]
-  /** Ends everything that runs. */
-  tearDown(): Promise<void>
+/** The steps of a test on a test bed that is built already. */
+export interface Scenario<Name extends string> {
+  readonly plan: readonly (CheckPlan & { readonly name: Name | 'console' })[]
   /** Console lines that a step provokes, by clone and start: `lb2 start 1`. */
-  readonly provoked: Readonly<Record<string, readonly AllowedLine[]>>
+  readonly provoked?: Readonly<Record<string, readonly AllowedLine[]>>
+  run(checks: Recorder<Name | 'console'>): Promise<void>
+  /** Ends every VM and server, where `tearDown` is not enough. */
+  tearDown?(): Promise<void>
+  /** The checks that need no running VM. */
+  afterwards(checks: Recorder<Name | 'console'>): Promise<void>
 }
 
 /**
- * Plays a scenario to its end or to the check that ends it, saves the journals when something failed, clears the
- * scene, and reads every console. Every planned check is in the outcome.
- * @param afterwards what is left to check when no VM runs any more
- * @throws what the scenario throws, except that a check it needs has failed
+ * Runs a scenario to its end or to the first required check that fails, saves the journals if a check failed, tears the
+ * test bed down, and checks every console. Every planned check is in the outcome.
+ * @throws any error of the scenario outside of a check
  */
-export async function play<Name extends string>(
-  plan: readonly (CheckPlan & { readonly name: Name | 'console' })[],
-  progress: TestProgress,
-  scene: Scene,
-  scenario: (checks: Checks<Name | 'console'>, seen: Observations) => Promise<void>,
-  afterwards: (checks: Checks<Name | 'console'>, seen: Observations) => Promise<void>,
+export async function runScenario<Name extends string>(
+  bed: TestBed,
+  scenario: Scenario<Name>,
 ): Promise<TestOutcome> {
-  const checks = new Checks<Name | 'console'>(plan, (result) => progress.note(describeResult(result)))
-  // Kept outside of the scenario, so that a failure half-way loses nothing.
-  const seen: Observations = {
-    boot: { readyMs: null, stages: {}, units: [] },
-    rawSha256: null,
-    balanced: [],
-    measured: {},
-  }
+  const checks = new Checks<Name | 'console'>(scenario.plan, (result) =>
+    bed.progress.note(describeResult(result)),
+  )
   try {
-    await scenario(checks, seen)
+    await scenario.run(checks)
   } catch (error) {
     if (!(error instanceof Abandoned)) throw error
   } finally {
-    if (checks.anyFailed()) await Promise.all(scene.clones.map((clone) => clone.saveJournal()))
-    await scene.tearDown()
+    if (checks.anyFailed()) await Promise.all(bed.clones.map((clone) => clone.saveJournal()))
+    await (scenario.tearDown?.() ?? tearDown(bed))
   }
-  await scanConsoles(checks, scene)
-  await afterwards(checks, seen)
-  return { checks: checks.results(), ...seen }
-}
-
-/** Plays the scenario of one image's contract. The image is read once more at the end where the scenario has not done it. */
-export function playImage<Name extends string>(
-  proof: TestRun,
-  plan: readonly (CheckPlan & { readonly name: Name | ImageCheck })[],
-  scene: Scene,
-  scenario: (checks: Checks<Name | ImageCheck>, seen: Observations) => Promise<void>,
-): Promise<TestOutcome> {
-  return play<Name | ImageCheck>(plan, proof.progress, scene, scenario, (checks, seen) =>
-    readImage(checks, proof, seen),
-  )
-}
-
-/** Compares the image with its manifest after all that was done with its clones, once. */
-export async function readImage(
-  checks: Recorder<ImageCheck>,
-  proof: TestRun,
-  seen: Observations,
-): Promise<void> {
-  seen.rawSha256 ??= await checkArtifact(checks, proof.candidate, join(proof.folder, 'disk.raw'))
-}
-
-async function scanConsoles(checks: Parameters<typeof checkConsoles>[0], scene: Scene): Promise<void> {
-  const consoles = scene.clones.flatMap((clone) =>
-    clone.boots.map(({ console }, at) => {
-      const name = `${clone.name} start ${at + 1}`
-      const allowed = [...harmlessLines, ...(scene.provoked[name] ?? [])]
+  const consoles = bed.clones.flatMap((clone) =>
+    clone.boots.map(({ console }, index) => {
+      const name = `${clone.name} start ${index + 1}`
+      const allowed = [...harmlessLines, ...(scenario.provoked?.[name] ?? [])]
       return { name, failures: consoleFailures(console.lines, allowed), lines: console.lines.length }
     }),
   )
   await checkConsoles(checks, consoles)
+  await scenario.afterwards(checks)
+  return { checks: checks.results(), ...checks.observed }
+}
+
+/** Compares the image with its manifest once, after all that was done with its clones. */
+export async function checkImageUnchanged(
+  checks: Recorder<ImageCheck>,
+  { image, folder }: TestRun,
+): Promise<void> {
+  checks.observed.rawSha256 ??= await checkArtifact(checks, image, join(folder, 'disk.raw'))
 }
 
 /**
- * Waits for everything that was begun, and only then tells what failed, so that nothing works on in the background.
+ * Waits until all of these have settled, so that nothing continues in the background after a failure.
  * @throws the first failure
  */
-export async function together(...begun: readonly Promise<unknown>[]): Promise<void> {
-  for (const one of await Promise.allSettled(begun)) if (one.status === 'rejected') throw one.reason
+export async function settleAll(...started: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(started)) {
+    if (result.status === 'rejected') throw result.reason
+  }
 }
 
 function describeResult({ status, title, detail }: CheckResult): string {

@@ -9,26 +9,26 @@ import type { Lease } from '../vm/dhcp.ts'
 import type { Lan } from '../vm/lan.ts'
 import type { Nic } from '../vm/qemu.ts'
 
-// Places in a zone, counted from its first node address: played machines begin at 1, clones after 10. A role that has
-// addresses of its own is either played or cloned, and counts from its own first one.
-const firstClonePlace = 11
-const visitorPlace = 40
+// Places in a zone, counted from its first node address: simulated machines from 1, clones after 10. A role that has
+// addresses of its own is either simulated or cloned, and counts from its own first address.
+const FIRST_CLONE_PLACE = 11
+const PROBE_PLACE = 40
 
-/** A machine that this process plays: a name and the address it answers on. */
+/** A machine's name and the address that others know it by. */
 export interface Peer {
   readonly name: string
   readonly address: string
 }
 
-/** Which clone is to stand in the site. */
+/** A clone that the site has to make room for. */
 export interface MachinePlan {
   readonly hostname: string
   readonly role: RoleName
-  /** Its number among the proof's machines, from 0: whose TAP devices and hardware addresses it has. */
-  readonly machine: number
-  /** Which address it has where the zone has a node range: the machine's own number without. */
+  /** Its number among the test's machines, from 0, which gives its TAP devices and hardware addresses. */
+  readonly number: number
+  /** Its place in zones with a node range; by default its number. */
   readonly place?: number
-  /** Its first card leads to a router, which is this process, so that every zone of the platform reaches it. */
+  /** Its first card leads to a router, which is this process, so that every zone of the platform can reach it. */
   readonly routed: boolean
 }
 
@@ -39,7 +39,7 @@ export interface Card extends Nic, CloudNic {
   readonly lease: Lease | undefined
 }
 
-/** A clone's place in the site. */
+/** The network identity of a clone. */
 export interface MachineSpec {
   readonly hostname: string
   readonly role: RoleName
@@ -47,30 +47,30 @@ export interface MachineSpec {
   readonly nics: readonly Card[]
 }
 
-/** The platform's zones as bridges of our own, the clones that stand in them, and this process in all of them. */
+/** The platform's zones as bridges, the clones on them, and the addresses of this process in each zone. */
 export interface Site {
   readonly lan: Lan
-  /** In the order they were asked for. */
+  /** In the order of the plans. */
   readonly machines: readonly MachineSpec[]
-  /** An address in each zone to come from, by zone name: one that a node could have. */
+  /** This process's address in each zone, by zone name: one that a node could have. */
   readonly probes: Readonly<Record<string, string>>
-  /** One that no node has, in each zone that keeps some for other uses. */
-  readonly strangers: Readonly<Record<string, string>>
-  /** An address of the pod network, where no pod has any business. */
-  readonly strayPod: string
-  /** Where the operator logs in from. */
+  /** Another one outside the node range, in each zone that has one. */
+  readonly unusedAddresses: Readonly<Record<string, string>>
+  /** An address of the pod network, which this process has in the operator's zone. */
+  readonly podAddress: string
+  /** The zone that the operator logs in from. */
   readonly operatorZone: string
 }
 
 /**
- * Lays out a site from the platform file: a bridge per zone, on them the clones with a card in each zone of their
- * role, and this process with the addresses of the machines it plays.
+ * Lays out a site from the platform file: a bridge per zone, and clones with a card in each zone of their role.
+ * @param simulated machines whose addresses this process has
  * @throws SeederError when a zone is too small or no zone may log in
  */
 export function layOutSite(
   platform: Platform,
   plans: readonly MachinePlan[],
-  played: readonly { readonly zone: string; readonly address: string }[] = [],
+  simulated: readonly { readonly zone: string; readonly address: string }[] = [],
 ): Site {
   const zones = Object.entries(platform.zones)
   const operatorZone = platform.flows.ssh?.from.find((name) => platform.zones[name])
@@ -79,81 +79,75 @@ export function layOutSite(
       fix: 'see platform.yaml: flows.ssh',
     })
   }
-  const visitors = Object.fromEntries(
-    zones.map(([name]) => [name, nodeAddress(platform, name, visitorPlace)]),
-  )
-  const strangers = Object.fromEntries(
+  const probes = Object.fromEntries(zones.map(([name]) => [name, nodeAddress(platform, name, PROBE_PLACE)]))
+  const unusedAddresses = Object.fromEntries(
     zones.flatMap(([name, zone]) => {
-      const address = spareAddress(platform, name, zone)
+      const address = unusedAddress(platform, name, zone)
       return address === undefined ? [] : [[name, address]]
     }),
   )
-  const seats = plans.map((plan) => makeMachine(platform, plan, visitors))
-  const strayPod = dotted(parseCidr(platform.cluster.pods.cidr).start + 10n)
-  const cards = new Map(seats.flatMap(({ nics }) => nics.map((card) => [card.tap ?? '', card])))
+  const machines = plans.map((plan) => makeMachine(platform, plan, probes))
+  const podAddress = dotted(parseCidr(platform.cluster.pods.cidr).start + 10n)
+  const cards = new Map(machines.flatMap(({ nics }) => nics.map((card) => [card.tap ?? '', card])))
   return {
     lan: {
       bridges: zones.map(([name, zone]) => ({
         name: bridgeName(name),
         addresses: [
-          ...[visitors[name] ?? [], strangers[name] ?? []].flat(),
-          ...played.filter((peer) => peer.zone === name).map(({ address }) => address),
+          ...[probes[name] ?? [], unusedAddresses[name] ?? []].flat(),
+          ...simulated.filter((machine) => machine.zone === name).map(({ address }) => address),
         ]
           .map((address) => `${address}/${prefixOf(zone)}`)
-          .concat(name === operatorZone ? [`${strayPod}/32`] : []),
+          .concat(name === operatorZone ? [`${podAddress}/32`] : []),
       })),
       taps: [...cards].map(([name, { zone }]) => ({ name, bridge: bridgeName(zone) })),
     },
-    machines: seats,
-    probes: visitors,
-    strangers,
-    strayPod,
+    machines,
+    probes,
+    unusedAddresses,
+    podAddress,
     operatorZone,
   }
 }
 
-function makeMachine(
-  platform: Platform,
-  plan: MachinePlan,
-  visitors: Readonly<Record<string, string>>,
-): MachineSpec {
-  const { hostname, role, machine, routed } = plan
+function makeMachine(platform: Platform, plan: MachinePlan, probes: Site['probes']): MachineSpec {
+  const { hostname, role, number, routed } = plan
   const nics = platform.roles[role].zones.map((name, card): Card => {
     const zone = zoneOf(platform, name)
-    const mac = `bc:24:11:5e:${hex(machine)}:${hex(card)}`
-    const common = { zone: name, tap: `tap${machine}-${card}`, mac }
-    const server = visitors[name] ?? ''
+    const mac = `bc:24:11:5e:${hex(number)}:${hex(card)}`
+    const common = { zone: name, tap: `tap${number}-${card}`, mac }
+    const server = probes[name] ?? ''
     if (zone.range) {
-      const ip = clonePlace(platform, name, role, plan.place ?? machine)
+      const ip = cloneAddress(platform, name, role, plan.place ?? number)
       const gateway = routed && card === 0 ? server : undefined
       return { ...common, ip, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined }
     }
-    // Zones without a range give their nodes the same address whatever the operator edits.
-    const ip = nodeAddress(platform, name, firstClonePlace - 1 + machine)
+    // In a zone without a range the address depends on the machine alone, whatever the operator edits.
+    const ip = nodeAddress(platform, name, FIRST_CLONE_PLACE - 1 + number)
     const lease = { mac, address: ip, ...subnetOf(zone), server }
     return { ...common, ip, address: 'dhcp', gateway: undefined, lease }
   })
   return { hostname, role, routed, nics }
 }
 
-/** A clone's seat by its host name. */
+/** The machine with a host name. */
 export function machineOf(site: Pick<Site, 'machines'>, hostname: string): MachineSpec {
-  const seat = site.machines.find((one) => one.hostname === hostname)
-  if (!seat) throw new SeederError(`the site has no seat for ${hostname}`)
-  return seat
+  const machine = site.machines.find((spec) => spec.hostname === hostname)
+  if (!machine) throw new SeederError(`the site has no machine ${hostname}`)
+  return machine
 }
 
 /** A clone's address in a zone, without prefix length. */
-export function addressIn(seat: MachineSpec, zone: string): string {
-  const card = seat.nics.find((one) => one.zone === zone)
-  if (!card) throw new SeederError(`${seat.hostname} has no card in the zone ${zone}`)
+export function addressIn(machine: MachineSpec, zone: string): string {
+  const card = machine.nics.find((nic) => nic.zone === zone)
+  if (!card) throw new SeederError(`${machine.hostname} has no card in the zone ${zone}`)
   return card.ip
 }
 
-/** Where a clone is reached from a zone: on its card there, or else through the router on its first one. */
-export function addressFrom(seat: MachineSpec, zone: string): string {
-  const card = seat.nics.find((one) => one.zone === zone) ?? (seat.routed ? seat.nics[0] : undefined)
-  if (!card) throw new SeederError(`${seat.hostname} cannot be reached from the zone ${zone}`)
+/** The address of a machine for a zone: that of its card there, or of its first card behind the router. */
+export function addressFrom(machine: MachineSpec, zone: string): string {
+  const card = machine.nics.find((nic) => nic.zone === zone) ?? (machine.routed ? machine.nics[0] : undefined)
+  if (!card) throw new SeederError(`${machine.hostname} cannot be reached from the zone ${zone}`)
   return card.ip
 }
 
@@ -164,16 +158,16 @@ export function probeIn(site: Pick<Site, 'probes'>, zone: string): string {
   return address
 }
 
-/** The nth address, from 0, that a clone of a role has in a zone with a range. */
-export function clonePlace(platform: Platform, zone: string, role: RoleName, number: number): string {
+/** The nth address, from 0, for clones of a role in a zone with a range. */
+export function cloneAddress(platform: Platform, zone: string, role: RoleName, number: number): string {
   const own = platform.roles[role].addresses[zone] !== undefined
-  return nodeAddress(platform, zone, number + (own ? 1 : firstClonePlace), role)
+  return nodeAddress(platform, zone, number + (own ? 1 : FIRST_CLONE_PLACE), role)
 }
 
 /**
- * The nth address, from 1, that a node may have in a zone, or one of that role: of its range, or of the whole zone
- * without one.
- * @throws SeederError when the zone has fewer
+ * The nth address, from 1, for nodes in a zone, or for those of a role: of its range, or of the whole zone when it has
+ * none.
+ * @throws SeederError when there are fewer
  */
 export function nodeAddress(platform: Platform, zoneName: string, place: number, role?: RoleName): string {
   const zone = zoneOf(platform, zoneName)
@@ -181,15 +175,15 @@ export function nodeAddress(platform: Platform, zoneName: string, place: number,
   const range = role ? roleRange(platform, role, zoneName) : zone.range
   const address = (range ? addressNumber(range.first) : start + 1n) + BigInt(place - 1)
   if (address > (range ? addressNumber(range.last) : end - 1n)) {
-    throw new SeederError(`the zone ${zone.title} (${zone.cidr}) is too small for a proof`, {
-      fix: `give it room for ${visitorPlace} nodes`,
+    throw new SeederError(`the zone ${zone.title} (${zone.cidr}) is too small for a test`, {
+      fix: `give it room for ${PROBE_PLACE} nodes`,
     })
   }
   return dotted(address)
 }
 
-/** An address outside the node range that nothing else has. */
-function spareAddress(platform: Platform, name: string, zone: Zone): string | undefined {
+/** An address outside the node range that the platform file gives to nothing else. */
+function unusedAddress(platform: Platform, name: string, zone: Zone): string | undefined {
   if (!zone.range) return undefined
   const vips = Object.values(platform.vips).filter((vip) => vip.zone === name)
   const taken = [zone.host ?? [], zone.gateway ?? [], vips.map(({ address }) => address)].flat()

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { writeAtomically } from '../files/atomic-file.ts'
 import { parseJson } from '../files/json.ts'
 import { makeRunFolder } from '../files/run-folder.ts'
 import { interruption } from '../process/interruption.ts'
@@ -12,13 +13,13 @@ import type { TestReport, TogetherReport } from './report.ts'
 import type { WrittenReport } from './run.ts'
 
 /**
- * A proof wants a network of its own, so this program runs once more inside namespaces: the same script with the same
- * arguments and environment, and a variable by which the copy knows what it is. The copy leaves its answer in the
- * folder of the proof, and tells nobody anything but its progress; the one outside reads the answer.
+ * A test needs a network of its own, so this program runs itself inside namespaces: the same script with the same
+ * arguments and environment. An environment variable makes it the inner process, which prints its progress and writes
+ * its answer to the folder of the test; the outer process reads the answer.
  */
 
-// Set for the copy: the folder of the proof.
-const VARIABLE = 'SEEDER_PROOF_FOLDER'
+// Set for the inner process: the folder of the test.
+const FOLDER_VARIABLE = 'SEEDER_TEST_FOLDER'
 const ANSWER = 'answer.json'
 
 const answerSchema = z.union([
@@ -34,34 +35,34 @@ const answerSchema = z.union([
 ])
 type Answer = z.output<typeof answerSchema>
 
-/** A finished proof and where its report is. */
+/** A finished test and the file of its report. */
 export interface FinishedTest extends WrittenReport {
   readonly reportFile: string
 }
 
-/** The folder of the proof when this process is the copy inside the namespaces; undefined outside. */
+/** The folder of the test in the inner process; undefined in the outer one. */
 export function testFolder(env: NodeJS.ProcessEnv = process.env): string | undefined {
-  return env[VARIABLE]
+  return env[FOLDER_VARIABLE]
 }
 
-/** Inside: runs `prove` and leaves what came of it, also a failure, for the process outside. */
-export async function runInside(folder: string, prove: () => Promise<FinishedTest>): Promise<void> {
+/** The inner process: runs a test and writes its result or its error for the outer process. */
+export async function runInside(folder: string, run: () => Promise<FinishedTest>): Promise<void> {
   endWithParent()
   try {
-    const { reportFile, logs } = await prove()
-    await leave(folder, { reportFile, ...(logs === undefined ? {} : { logs }) })
+    const { reportFile, logs } = await run()
+    await writeAnswer(folder, { reportFile, ...(logs === undefined ? {} : { logs }) })
   } catch (error) {
-    await leave(folder, { failed: describeFailure(error) })
+    await writeAnswer(folder, { failed: describeFailure(error) })
   } finally {
-    // Standard input is still watched; nothing else is left to do, whether it went well or not.
+    // `endWithParent` still reads standard input, which would keep the process alive.
     process.stdin.pause().unref()
   }
 }
 
 /**
- * Outside: runs this program once more, inside namespaces, and returns what it left. `parent` is where the folder of
- * the proof is made; it is removed again.
- * @throws SeederError when the machine cannot make namespaces, and whatever the proof itself threw
+ * The outer process: runs this program inside namespaces and returns its result.
+ * @param parent where the folder of the test is made, which is removed again
+ * @throws SeederError when the machine cannot make namespaces, and any error of the test
  */
 export async function runOutside(parent: string): Promise<FinishedTest> {
   await requireTun()
@@ -70,7 +71,7 @@ export async function runOutside(parent: string): Promise<FinishedTest> {
   try {
     const [, script = '', ...rest] = process.argv
     const command = [process.execPath, ...process.execArgv, script, ...rest]
-    const status = await runInNamespaces(command, { [VARIABLE]: folder })
+    const status = await runInNamespaces(command, { [FOLDER_VARIABLE]: folder })
     interruption.throwIfAborted()
     return await readAnswer(folder, status)
   } finally {
@@ -78,12 +79,15 @@ export async function runOutside(parent: string): Promise<FinishedTest> {
   }
 }
 
-/** What the copy left in `folder`. Throws what it threw, or SeederError when it ended before it left anything. */
-export async function readAnswer(folder: string, status: number): Promise<FinishedTest> {
+/**
+ * Reads the answer of an inner process.
+ * @throws SeederError with the error of the test, or when the process ended before it had an answer
+ */
+async function readAnswer(folder: string, status: number): Promise<FinishedTest> {
   const file = join(folder, ANSWER)
   if (!existsSync(file)) {
-    throw new SeederError(`the proof ended with exit status ${status} before it had a result`, {
-      fix: 'see what was said above; if nothing was, the machine may have run out of memory (dmesg)',
+    throw new SeederError(`the test ended with exit status ${status} before it had a result`, {
+      fix: 'see the output above; without any, the machine may have run out of memory (dmesg)',
     })
   }
   const answer = parseJson(await readFile(file, 'utf8'), answerSchema)
@@ -92,10 +96,8 @@ export async function readAnswer(folder: string, status: number): Promise<Finish
   return { report, reportFile: answer.reportFile, logs: answer.logs }
 }
 
-async function leave(folder: string, answer: Answer): Promise<void> {
-  const file = join(folder, ANSWER)
-  await writeFile(`${file}.part`, JSON.stringify(answer))
-  await rename(`${file}.part`, file)
+async function writeAnswer(folder: string, answer: Answer): Promise<void> {
+  await writeAtomically(join(folder, ANSWER), JSON.stringify(answer))
 }
 
 type Failure = Extract<Answer, { failed: unknown }>['failed']
@@ -105,7 +107,7 @@ function describeFailure(error: unknown): Failure {
     message: error instanceof Error ? error.message : String(error),
     ...(error instanceof SeederError && error.fix !== undefined ? { fix: error.fix } : {}),
     usage: error instanceof UsageError,
-    // An error of ours says all there is to say; of any other the place is worth knowing.
+    // The message of a SeederError is enough; of any other error, the stack is needed.
     chain: [
       ...(error instanceof SeederError || !(error instanceof Error) ? [] : [error.stack ?? error.message]),
       ...causeChain(error),

@@ -8,7 +8,7 @@ import { type FinishedTest, runInside, runOutside, testFolder } from '../boot-te
 import { print } from '../report/print.ts'
 import { examples } from './examples.ts'
 
-/** What the command needs from the program it is part of. */
+/** What the command needs from its program. */
 export interface TestContext {
   /** The project folder, whose platform.yaml is read unless --platform names another. */
   project(): string
@@ -23,15 +23,15 @@ interface TestOptions {
   readonly keep?: boolean | undefined
 }
 
-/** What is to be proven: the folder of a build or a qcow2 file, or one of each kind. */
+/** The images to test: a folder of a build or a qcow2 file, or one of each kind. */
 export interface TestRequest extends TestOptions {
   readonly paths: readonly string[]
 }
 
 /**
- * Proves finished images. Undefined in the copy of this program inside the namespaces, whose caller has nothing to
- * tell: the one outside has the result.
- * @throws UsageError for what cannot be proven, SeederError for a machine that cannot prove
+ * Tests finished images. Returns undefined in the inner process, because the outer one has the result.
+ * @throws UsageError for images that cannot be tested
+ * @throws SeederError when the machine cannot run the test
  */
 export async function testCommand(
   request: TestRequest,
@@ -42,7 +42,7 @@ export async function testCommand(
     await runInside(folder, () => testInside(request, folder, context))
     return undefined
   }
-  // Refused before a process is started for it.
+  // Refuses wrong arguments before a process is started.
   await findSubject(request.paths)
   return runOutside(join(context.cache, 'test'))
 }
@@ -68,9 +68,9 @@ export function registerTestCommand(program: Command, context: () => TestContext
     )
     .action(async (paths: readonly string[], options: TestOptions & { readonly json?: boolean }) => {
       const made = context()
-      const proof = await testCommand({ ...options, paths }, made)
-      if (proof === undefined) return
-      const { report, reportFile, logs } = proof
+      const finished = await testCommand({ ...options, paths }, made)
+      if (finished === undefined) return
+      const { report, reportFile, logs } = finished
       print(options.json ? report : describeReport(report))
       const progress = made.progress()
       progress.note(`report: ${reportFile}`)
@@ -87,16 +87,9 @@ async function testInside(request: TestRequest, folder: string, context: TestCon
   const subject = await findSubject(request.paths)
   const progress = context.progress()
   const reportFile = resolve(request.report ?? reportFileOf(subject))
-  const proven = await runTest(
-    subject,
-    {
-      platformFile: request.platform ?? join(context.project(), 'platform.yaml'),
-      folder,
-      reportFile,
-      keepLogs: request.keep ?? false,
-    },
-    progress,
-  )
+  const platformFile = request.platform ?? join(context.project(), 'platform.yaml')
+  const places = { platformFile, folder, reportFile, keepLogs: request.keep ?? false }
+  const written = await runTest(subject, places, progress)
   progress.done()
-  return { ...proven, reportFile }
+  return { ...written, reportFile }
 }

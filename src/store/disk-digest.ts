@@ -1,21 +1,16 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
 import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
+import { sha256File } from './store.ts'
 
-/** A content's digest and how long it is in bytes. */
+/** The digest of some content, and its size in bytes. */
 export interface Digest {
   readonly sha256: string
   readonly size: number
 }
 
-/** The digest of a file, read as a stream. */
 export async function fileDigest(path: string): Promise<Digest> {
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(path, { highWaterMark: 1024 ** 2 }), hash)
-  return { sha256: hash.digest('hex'), size: (await stat(path)).size }
+  return { sha256: await sha256File(path), size: (await stat(path)).size }
 }
 
 /**

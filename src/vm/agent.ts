@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { anyJson, checkJson, parseJson } from '../files/json.ts'
 import { SeederError } from '../report/error.ts'
 
-/** What a command in the guest left behind. */
+/** The result of a command in the guest. */
 export interface GuestResult {
   readonly exitCode: number
   readonly stdout: string
@@ -24,11 +24,11 @@ const status = z.object({
   'err-data': z.base64().optional(),
 })
 
-// The agent answers every synchronisation it finds in its port, so asking again while it starts does no harm.
-const firstSyncMs = 2000
-const replyTimeoutMs = 30_000
+// The agent answers every synchronisation in its port, so that it may be repeated while the agent starts.
+const FIRST_SYNC_MS = 2000
+const REPLY_TIMEOUT_MS = 30_000
 
-/** Speaks the QEMU guest agent's protocol (qga/qapi-schema.json) over its port: one request at a time. */
+/** A client of the QEMU guest agent's protocol (qga/qapi-schema.json): one request at a time. */
 export class GuestAgent {
   private port: Duplex
   private buffer = Buffer.alloc(0)
@@ -43,7 +43,7 @@ export class GuestAgent {
     this.listen(port)
   }
 
-  /** Goes on with the port of a VM that was started again. */
+  /** Continues with the port of a VM that was started again. */
   restart(port: Duplex): void {
     this.port = port
     this.forget()
@@ -52,7 +52,7 @@ export class GuestAgent {
 
   private listen(port: Duplex): void {
     port.on('data', (chunk: Buffer) => this.receive(chunk))
-    // The VM's end closes with the VM, which its owner notices by itself.
+    // The port closes with the VM, whose owner notices its end.
     port.on('error', () => undefined)
   }
 
@@ -64,7 +64,7 @@ export class GuestAgent {
     await this.exclusively(() => this.synchronise(timeoutMs))
   }
 
-  /** The next command finds out again where the agent's answers begin, as after a restart of the guest. */
+  /** Makes the next command synchronise with the agent, as after a restart of the guest. */
   forget(): void {
     this.synchronised = false
   }
@@ -101,7 +101,7 @@ export class GuestAgent {
   }
 
   /**
-   * Runs a program that has to succeed and returns what it wrote.
+   * Runs a program that has to succeed and returns its output.
    * @throws SeederError with its error output when its exit status is not 0
    */
   async output(argv: readonly [string, ...string[]], input?: string): Promise<string> {
@@ -116,10 +116,10 @@ export class GuestAgent {
     return this.output(['/bin/bash', '-euc', script])
   }
 
-  /** Asks the guest to power off. It gives no answer to that. */
+  /** Requests the guest to power off. The agent does not answer that. */
   async shutdown(): Promise<void> {
     await this.exclusively(async () => {
-      if (!this.synchronised) await this.synchronise(replyTimeoutMs)
+      if (!this.synchronised) await this.synchronise(REPLY_TIMEOUT_MS)
       this.send({ execute: 'guest-shutdown', arguments: { mode: 'powerdown' } })
     })
     this.forget()
@@ -127,28 +127,28 @@ export class GuestAgent {
 
   private async command(execute: string, args: object): Promise<unknown> {
     return this.exclusively(async () => {
-      if (!this.synchronised) await this.synchronise(replyTimeoutMs)
+      if (!this.synchronised) await this.synchronise(REPLY_TIMEOUT_MS)
       this.send({ execute, arguments: args })
-      const line = await this.nextLine(replyTimeoutMs)
+      const line = await this.nextLine(REPLY_TIMEOUT_MS)
       if (line === undefined) {
         this.forget()
-        throw new SeederError(`asked the guest agent for ${execute}; it did not answer`)
+        throw new SeederError(`sent ${execute} to the guest agent; it did not answer`)
       }
       const parsed = parseJson(line, reply)
       if ('error' in parsed) {
-        throw new SeederError(`asked the guest agent for ${execute}; it refused: ${parsed.error.desc}`)
+        throw new SeederError(`sent ${execute} to the guest agent; it refused: ${parsed.error.desc}`)
       }
       return parsed.return
     })
   }
 
-  /** Answers to earlier, abandoned questions may still arrive; the agent's marks tell them apart. */
+  /** Skips late answers to earlier requests: the agent marks its answer to a synchronisation. */
   private async synchronise(timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs
     this.lines.length = 0
-    for (let wait = firstSyncMs; Date.now() < deadline; wait *= 1.5) {
+    for (let wait = FIRST_SYNC_MS; Date.now() < deadline; wait *= 1.5) {
       const id = this.nextSync++
-      // A byte that is never JSON makes the agent drop half a request it may still hold.
+      // A byte that is never JSON makes the agent drop an incomplete request.
       this.port.write(Buffer.from([0xff]))
       this.send({ execute: 'guest-sync-delimited', arguments: { id } })
       const until = Math.min(Date.now() + wait, deadline)
@@ -176,7 +176,7 @@ export class GuestAgent {
     for (let end = this.buffer.indexOf(10); end >= 0; end = this.buffer.indexOf(10)) {
       const line = this.buffer.subarray(0, end)
       this.buffer = this.buffer.subarray(end + 1)
-      // 0xff announces the answer to a delimited synchronisation; what is before it belongs to nobody.
+      // 0xff precedes the answer to a delimited synchronisation; the bytes before it are part of an old answer.
       this.lines.push(line.subarray(line.lastIndexOf(0xff) + 1).toString())
     }
     if (this.lines.length > 0) this.waiting?.()

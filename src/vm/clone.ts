@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { Duplex, type Readable, type Writable } from 'node:stream'
 import { childEnvironment, execa } from '../process/child-process.ts'
 import { describeError, SeederError } from '../report/error.ts'
-import type { Emulator } from './accelerator.ts'
 import { GuestAgent } from './agent.ts'
 import { type DriveFiles, makeDrive } from './cloud-init-drive.ts'
 import { Console } from './console.ts'
 import { isLostTimer } from './console-failures.ts'
-import { agentDescriptor, type Machine, machineArguments, type Nic, overlayArguments } from './qemu.ts'
+import type { Emulator } from './emulator.ts'
+import { AGENT_DESCRIPTOR, type Machine, machineArguments, type Nic, overlayArguments } from './qemu.ts'
 
-/** What makes one clone of an image different from another. */
+/** The properties of one clone of an image. */
 export interface CloneSpec {
   /** Also the name of its folder and its console logs. */
   readonly name: string
@@ -39,13 +39,13 @@ interface Run {
   readonly child: ChildProcess
   /** The guest agent's. */
   readonly port: Duplex
-  /** The serial console, and QEMU's complaints. */
+  /** The serial console, and QEMU's error output. */
   readonly output: readonly Readable[]
   readonly closed: Promise<void>
 }
 
-// How often a guest whose kernel has lost its timer is started, at most.
-const mostStarts = 4
+// The maximum number of starts of a guest whose kernel loses its timer.
+const MAXIMUM_STARTS = 4
 
 /** A VM cloned from an image: its own overlay disk, firmware variables and cloud-init drive. */
 export class Clone {
@@ -55,7 +55,7 @@ export class Clone {
   private readonly emulator: Emulator
   private readonly folder: string
   private process: ChildProcess | undefined
-  /** Nobody has ended it. */
+  /** Whether it has to run: it was started and not killed. */
   private wanted = false
 
   private constructor(emulator: Emulator, folder: string, machine: Machine) {
@@ -66,7 +66,7 @@ export class Clone {
   }
 
   /**
-   * Makes the clone's files in `parent`/`name`. The image is only read, then and later.
+   * Makes the clone's files in `parent`/`name`. The image is only read.
    * @throws SeederError when the overlay cannot be made
    */
   static async make(image: string, parent: string, emulator: Emulator, spec: CloneSpec): Promise<Clone> {
@@ -97,7 +97,7 @@ export class Clone {
     return new Clone(emulator, folder, machine)
   }
 
-  /** The running, or the latest, boot. */
+  /** The latest boot. */
   get boot(): Boot {
     const boot = this.boots.at(-1)
     if (!boot) throw new SeederError(`the clone ${this.name} was never started`)
@@ -113,8 +113,8 @@ export class Clone {
   }
 
   /**
-   * Starts the clone with this cloud-init drive. It must not be running. A kernel that an emulator has cost its first
-   * timer is started again, as if nothing had happened; its words are in the log.
+   * Starts the clone, which must not be running, with this cloud-init drive. A guest whose kernel lost its timer under the
+   * emulator is started again as the same boot; its output stays in the log.
    */
   async start(files: DriveFiles): Promise<Boot> {
     await makeDrive(files, this.machine.drive)
@@ -136,7 +136,8 @@ export class Clone {
   }
 
   /**
-   * Asks the guest to power off, as `qm shutdown` does, and waits for it. Milliseconds it took.
+   * Requests the guest to power off, as `qm shutdown` does, and waits for it.
+   * @returns the milliseconds that it took
    * @throws SeederError when it still runs after the time
    */
   async shutDown(timeoutMs: number): Promise<number> {
@@ -147,16 +148,16 @@ export class Clone {
     const outcome = await Promise.race([this.boot.ended, timer.promise])
     clearTimeout(late)
     if (outcome === 'late') {
-      throw new SeederError(`asked ${this.name} to power off; it still ran after ${timeoutMs / 1000} s`)
+      throw new SeederError(`requested ${this.name} to power off; it still ran after ${timeoutMs / 1000} s`)
     }
     return performance.now() - began
   }
 
-  /** Saves what the running guest's journal says about this boot beside its console, as far as it can be had. */
+  /** Saves the journal of this boot beside the console log, if the guest runs; an error is saved in its place. */
   async saveJournal(): Promise<void> {
     if (this.process?.exitCode !== null || this.process.signalCode !== null) return
     const journal = ['/bin/journalctl', '--boot', '--no-pager', '--output=short-monotonic'] as const
-    // An agent that does not answer soon never did: the guest has not come that far.
+    // An agent that does not answer soon was never started.
     const text = await this.agent
       .ready(5000)
       .then(() => this.agent.exec(journal, { timeoutMs: 30_000 }))
@@ -167,14 +168,14 @@ export class Clone {
 
   private launch(log: Writable): Run {
     const child = spawn(this.emulator.binary, machineArguments(this.machine), {
-      // A descriptor that is a pipe to Node is a socket to QEMU: no path, no length limit, nothing to clean.
+      // Node's pipes are sockets, which need no path for QEMU: no limit of its length, and nothing to remove.
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      // Ctrl-C is for the proof, which ends its VMs itself.
+      // Ctrl-C must reach only the test, which ends its VMs itself.
       detached: true,
       env: childEnvironment(),
     })
     this.process = child
-    const port = child.stdio[agentDescriptor]
+    const port = child.stdio[AGENT_DESCRIPTOR]
     if (!(port instanceof Duplex))
       throw new SeederError(`the agent's descriptor of ${this.name} is no socket`)
     const output = [child.stdout, child.stderr]
@@ -195,7 +196,7 @@ export class Clone {
         run.child.kill('SIGKILL')
       })
       await run.closed
-      if (!lostTimer || !this.wanted || start === mostStarts) break
+      if (!lostTimer || !this.wanted || start === MAXIMUM_STARTS) break
       run = this.launch(log)
       console.restart(...run.output)
       agent.restart(run.port)

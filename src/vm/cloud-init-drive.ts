@@ -15,7 +15,7 @@ export interface CloudNic {
   readonly gateway: string | undefined
 }
 
-/** What an operator enters on the Cloud-Init tab, plus the vendor data of `cicustom`. */
+/** The settings of the Cloud-Init tab, and the vendor data of `cicustom`. */
 export interface CloudInit {
   readonly hostname: string
   readonly user: string
@@ -32,9 +32,9 @@ export type DriveFiles = Readonly<
 >
 
 /**
- * The drive's files as Proxmox VE (qemu-server 9) writes them for `citype nocloud`: network configuration
- * version 1 keyed by hardware address, and an instance id that is the SHA-1 of user data and network
- * configuration, so that every edit makes cloud-init take the node for a new instance.
+ * The drive's files as Proxmox VE (qemu-server 9) writes them for `citype nocloud`: network configuration version 1 keyed by
+ * hardware address, and an instance id that is the SHA-1 of user data and network configuration, so that every edit makes
+ * the node a new instance for cloud-init.
  */
 export function driveFiles(config: CloudInit): DriveFiles {
   const userData = `#cloud-config\n${stringify({
@@ -84,7 +84,7 @@ function subnet({ address, gateway }: CloudNic): object {
   }
 }
 
-/** `genisoimage` arguments for a drive made of a folder, the same that Proxmox VE uses. */
+/** `genisoimage` arguments for a drive made of a folder, as Proxmox VE uses them. */
 export function isoArguments(folder: string, iso: string): string[] {
   return ['-quiet', '-iso-level', '3', '-R', '-V', 'cidata', '-o', iso, folder]
 }
@@ -92,7 +92,7 @@ export function isoArguments(folder: string, iso: string): string[] {
 /**
  * Writes a cloud-init drive.
  * @param iso where it is written; replaced if it exists
- * @throws SeederError without genisoimage
+ * @throws SeederError when genisoimage is missing
  */
 export async function makeDrive(files: DriveFiles, iso: string): Promise<void> {
   await mkdir(dirname(iso), { recursive: true })

@@ -1,4 +1,8 @@
-import type { ConsoleLine } from './console.ts'
+/** A line of a serial console and when it arrived, in milliseconds since the VM was started. */
+export interface ConsoleLine {
+  readonly ms: number
+  readonly text: string
+}
 
 /** A known kind of failure that a console shows. */
 export interface ConsoleFailure {
@@ -7,13 +11,13 @@ export interface ConsoleFailure {
   readonly text: string
 }
 
-/** A line that looks like a failure and is none, and why. */
+/** A line that looks like a failure, and why it is none. */
 export interface AllowedLine {
   readonly pattern: RegExp
   readonly reason: string
 }
 
-// In the order they are tried: the first kind that matches names the line.
+// In order of precedence: the first kind that matches names the line.
 const kinds: readonly { readonly kind: string; readonly pattern: RegExp }[] = [
   { kind: 'kernel panic', pattern: /Kernel panic - not syncing/ },
   { kind: 'kernel oops', pattern: /\bOops: |general protection fault|unable to handle (page fault|kernel)/ },
@@ -41,24 +45,24 @@ const kinds: readonly { readonly kind: string; readonly pattern: RegExp }[] = [
   { kind: 'cloud-init failure', pattern: /cloud-init\[\d+\].*(Traceback|ERROR|CRITICAL)/ },
 ]
 
-// After one of these nothing that anybody waits for will come.
+// After a failure of these kinds a boot never gets ready.
 const fatalKinds = ['kernel panic', 'emergency mode', 'no init', 'nothing to boot']
 
 /**
- * Whether a kernel gave up because its first timer did not tick. An emulator that gets no time from its host for a
- * sixth of a second does that to a guest (QEMU 10.0, seen with eight VMs on two cores); with KVM the kernel does not even look.
+ * Whether a kernel panicked because its first timer did not tick. That happens when an emulator gets no processor time for
+ * a sixth of a second (QEMU 10.0, eight VMs on two cores). With KVM the kernel does not check its timer.
  */
 export function isLostTimer(text: string): boolean {
   return /Kernel panic - not syncing: IO-APIC \+ timer doesn't work/.test(text)
 }
 
-/** Whether a line ends all hope for this boot. */
+/** Whether this boot can never get ready after a line. */
 export function isFatal(text: string): boolean {
   if (isLostTimer(text)) return false
   return kinds.some(({ kind, pattern }) => fatalKinds.includes(kind) && pattern.test(text))
 }
 
-/** Lines every guest under QEMU may print. */
+/** Lines that every guest under QEMU may print. */
 export const harmlessLines: readonly AllowedLine[] = [
   {
     pattern: /I\/O error, dev (sr|fd)0/,
@@ -66,7 +70,7 @@ export const harmlessLines: readonly AllowedLine[] = [
   },
 ]
 
-/** The failures a console shows, one per line at most, without the lines that are allowed. */
+/** The failures that a console shows, without allowed lines. */
 export function consoleFailures(
   lines: readonly ConsoleLine[],
   allowed: readonly AllowedLine[] = harmlessLines,

@@ -1,13 +1,7 @@
 import type { Readable } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
 import { SeederError } from '../report/error.ts'
-import { isFatal } from './console-failures.ts'
-
-/** A line of a serial console and when it came, in milliseconds since the VM was started. */
-export interface ConsoleLine {
-  readonly ms: number
-  readonly text: string
-}
+import { type ConsoleLine, isFatal } from './console-failures.ts'
 
 /** Listens to a VM's serial console. */
 export class Console {
@@ -17,19 +11,19 @@ export class Console {
   private readonly endings = new Set<() => void>()
   private ended = false
 
-  /** @param streams the serial port, and whatever else belongs into the same log, such as QEMU's complaints */
+  /** @param streams the serial port, and QEMU's error output */
   constructor(...streams: readonly Readable[]) {
     this.listen(...streams)
   }
 
-  /** Listens to a VM that was started again, as if there had been no other. Whoever waits for a line goes on waiting. */
+  /** Continues with a VM that was started again: forgets all lines; pending waits continue. */
   restart(...streams: readonly Readable[]): void {
     this.lines.length = 0
     this.began = performance.now()
     this.listen(...streams)
   }
 
-  /** Calls back once when a line is seen that `matches`. */
+  /** Calls `seen` once, for the first line that `matches`. */
   once(matches: (text: string) => boolean, seen: () => void): void {
     const listener = ({ text }: ConsoleLine) => {
       if (!matches(text)) return
@@ -60,20 +54,15 @@ export class Console {
     )
   }
 
-  /** The VM is gone: whoever still waits for a line is told. */
+  /** Makes pending waits fail, because the VM has ended. */
   end(): void {
     this.ended = true
     for (const ending of this.endings) ending()
   }
 
-  /** Milliseconds since the VM was started. */
-  get elapsedMs(): number {
-    return performance.now() - this.began
-  }
-
   /**
-   * The first line that matches, from the beginning of the console on.
-   * @throws SeederError when it does not come within the time, the VM ends, or it can be seen that it never will
+   * The first line of the console that matches, past or future.
+   * @throws SeederError when there is none within the time, the VM ends, or the boot fails for good
    */
   async waitFor(pattern: RegExp, what: string, timeoutMs: number): Promise<ConsoleLine> {
     const present = this.lines.find(({ text }) => pattern.test(text))
@@ -104,7 +93,7 @@ export class Console {
 
   private add(text: string): void {
     const line = {
-      ms: Math.round(this.elapsedMs),
+      ms: Math.round(performance.now() - this.began),
       text: stripVTControlCharacters(text).replaceAll('\r', ''),
     }
     this.lines.push(line)

@@ -6,12 +6,12 @@ export interface Lease {
   readonly mac: string
   readonly address: string
   readonly netmask: string
-  /** The subnet's broadcast address, which also says through which bridge an answer leaves. */
+  /** The subnet's broadcast address, which also decides through which bridge an answer leaves. */
   readonly broadcast: string
   readonly server: string
 }
 
-/** What a client's message asks for. */
+/** A client's message. */
 export interface DhcpRequest {
   readonly type: 'discover' | 'request'
   readonly xid: number
@@ -20,18 +20,19 @@ export interface DhcpRequest {
   readonly clientId: string
 }
 
-const cookie = 0x63825363
-const optionsAt = 240
+const COOKIE = 0x63825363
+const OPTIONS_OFFSET = 240
 
-/** Reads a DHCP message of a client (RFC 2131); undefined when it is none that needs an answer. */
+/** Reads a DHCP message of a client (RFC 2131); undefined when it needs no answer. */
 export function parseRequest(packet: Buffer): DhcpRequest | undefined {
-  if (packet.length < optionsAt || packet[0] !== 1 || packet.readUInt32BE(236) !== cookie) return undefined
+  if (packet.length < OPTIONS_OFFSET || packet[0] !== 1 || packet.readUInt32BE(236) !== COOKIE)
+    return undefined
   const options = new Map<number, Buffer>()
-  for (let at = optionsAt; at < packet.length && packet[at] !== 255; ) {
-    const code = packet[at] ?? 0
-    const length = code === 0 ? -1 : (packet[at + 1] ?? 0)
-    if (length >= 0) options.set(code, packet.subarray(at + 2, at + 2 + length))
-    at += 2 + length
+  for (let offset = OPTIONS_OFFSET; offset < packet.length && packet[offset] !== 255; ) {
+    const code = packet[offset] ?? 0
+    const length = code === 0 ? -1 : (packet[offset + 1] ?? 0)
+    if (length >= 0) options.set(code, packet.subarray(offset + 2, offset + 2 + length))
+    offset += 2 + length
   }
   const type = ({ 1: 'discover', 3: 'request' } as const)[options.get(53)?.[0] ?? 0]
   if (!type) return undefined
@@ -42,22 +43,22 @@ export function parseRequest(packet: Buffer): DhcpRequest | undefined {
 /** The answer to a client's message: an offer or an acknowledgement of its lease. */
 export function leaseAnswer(request: DhcpRequest, lease: Lease): Buffer {
   const bytes = (address: string) => address.split('.').map(Number)
-  const packet = Buffer.alloc(optionsAt)
+  const packet = Buffer.alloc(OPTIONS_OFFSET)
   packet.set([2, 1, 6, 0])
   packet.writeUInt32BE(request.xid, 4)
   packet.set(bytes(lease.address), 16)
   packet.set(bytes(lease.server), 20)
   packet.set(Buffer.from(lease.mac.replaceAll(':', ''), 'hex'), 28)
-  packet.writeUInt32BE(cookie, 236)
+  packet.writeUInt32BE(COOKIE, 236)
   const hour = [0, 0, 14, 16]
   const options = [
-    ...[53, 1, request.type === 'discover' ? 2 : 5],
-    ...[54, 4, ...bytes(lease.server), 51, 4, ...hour, 1, 4, ...bytes(lease.netmask), 255],
+    [53, 1, request.type === 'discover' ? 2 : 5],
+    [54, 4, ...bytes(lease.server), 51, 4, ...hour, 1, 4, ...bytes(lease.netmask), 255],
   ]
-  return Buffer.concat([packet, Buffer.from(options)])
+  return Buffer.concat([packet, Buffer.from(options.flat())])
 }
 
-/** Hands out fixed leases, as a home network's router would, and remembers how each client called itself. */
+/** Hands out fixed leases, as a home network's router would, and records the clients' identifiers. */
 export class DhcpServer {
   /** Client identifiers by hardware address. */
   readonly clients = new Map<string, string>()

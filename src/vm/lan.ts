@@ -2,20 +2,20 @@ import { open } from 'node:fs/promises'
 import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 
-/** A private network: one Linux bridge, and the addresses this process has on it. */
+/** A private network: a Linux bridge, and the addresses of this process on it. */
 export interface LanBridge {
   readonly name: string
-  /** With prefix length. The first one gives the bridge its route; the others share it. */
+  /** With prefix length. */
   readonly addresses: readonly string[]
 }
 
-/** The private networks of a proof and where each VM's TAP device is plugged in. */
+/** The private networks of a test, and the bridge of each VM's TAP device. */
 export interface Lan {
   readonly bridges: readonly LanBridge[]
   readonly taps: readonly { readonly name: string; readonly bridge: string }[]
 }
 
-/** The script for `ip -batch` that makes a private LAN in a fresh network namespace. */
+/** The script for `ip -batch` that makes a private LAN in a new network namespace. */
 export function lanScript(lan: Lan): string {
   return [
     'link set lo up',
@@ -34,7 +34,7 @@ export function lanScript(lan: Lan): string {
 }
 
 /**
- * Makes the private LAN. Only for a network namespace of its own.
+ * Makes the private LAN in this process's network namespace, which has to be its own.
  * @throws SeederError when the kernel or `ip` refuses
  */
 export async function raiseLan(lan: Lan): Promise<void> {

@@ -5,7 +5,14 @@ import { SeederError } from '../report/error.ts'
 /** Arguments for `unshare` that run a command as root of its own user, network, mount and process namespaces. */
 export function namespaceArguments(command: readonly string[]): string[] {
   return [
-    ...['--user', '--map-root-user', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
+    '--user',
+    '--map-root-user',
+    '--net',
+    '--mount',
+    '--pid',
+    '--fork',
+    '--kill-child',
+    '--mount-proc',
     '--',
     ...command,
   ]
@@ -25,9 +32,9 @@ export async function requireNamespaces(): Promise<void> {
 }
 
 /**
- * Runs a command in namespaces of its own, with our output as its output, and returns its exit status. Whatever
- * ends us ends everything in there: a signal is passed on as a kill of the first process of the namespace, and the
- * command can see by the end of its standard input that we are gone without a chance to do that.
+ * Runs a command in namespaces of its own, with the output of this process, and returns its exit status. The end of this
+ * process ends everything in the namespaces: on a signal it kills their first process, and when it is killed itself, the
+ * command sees the end of its standard input.
  */
 export async function runInNamespaces(
   command: readonly string[],
@@ -35,7 +42,7 @@ export async function runInNamespaces(
 ): Promise<number> {
   const child = spawn('unshare', namespaceArguments(command), {
     stdio: ['pipe', 'inherit', 'inherit'],
-    // It is this program once more, which a step of a workflow gives its inputs by variables.
+    // The command is this program, which in a step of a workflow gets its inputs by environment variables.
     env: { ...process.env, ...environment },
   })
   let interrupted = 0
@@ -56,7 +63,7 @@ export async function runInNamespaces(
   }
 }
 
-/** Inside: ends this process, and with it the namespace, as soon as the one that runs it is gone. */
+/** In the namespaces: ends this process, and with it all others there, as soon as the outer process has ended. */
 export function endWithParent(): void {
   process.stdin.on('end', () => process.exit(1)).resume()
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 
-/** The operator's key of a proof. */
+/** The operator's key of a test. */
 export interface SshKey {
   readonly privateFile: string
   /** One line. */
@@ -12,12 +12,12 @@ export interface SshKey {
 
 /**
  * Makes a key in a folder.
- * @throws SeederError without ssh-keygen
+ * @throws SeederError when ssh-keygen is missing
  */
 export async function makeSshKey(folder: string): Promise<SshKey> {
   const privateFile = join(folder, 'operator')
   try {
-    await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'operator@proof', '-f', privateFile])
+    await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'operator@test', '-f', privateFile])
   } catch (cause) {
     throw new SeederError('could not make an ssh key with ssh-keygen', {
       fix: 'run scripts/setup.sh, which installs openssh-client',
@@ -27,7 +27,7 @@ export async function makeSshKey(folder: string): Promise<SshKey> {
   return { privateFile, publicKey: (await readFile(`${privateFile}.pub`, 'utf8')).trim() }
 }
 
-/** Where an ssh session goes, and how the host must identify itself. */
+/** The destination of an ssh session, and the keys of its host. */
 export interface SshTarget {
   readonly from: string
   readonly to: string
@@ -36,20 +36,22 @@ export interface SshTarget {
   readonly hostKeys: readonly string[]
 }
 
-/** `ssh` arguments that depend on nothing in the user's own configuration. */
+/** `ssh` arguments that are independent of the user's configuration. */
 export function sshArguments(target: SshTarget, knownHosts: string, options: readonly string[]): string[] {
   const fixed = [
-    ...[`UserKnownHostsFile=${knownHosts}`, 'GlobalKnownHostsFile=/dev/null', 'StrictHostKeyChecking=yes'],
-    ...['BatchMode=yes', 'IdentitiesOnly=yes', 'IdentityAgent=none', 'ConnectTimeout=20'],
+    `UserKnownHostsFile=${knownHosts}`,
+    'GlobalKnownHostsFile=/dev/null',
+    'StrictHostKeyChecking=yes',
+    'BatchMode=yes',
+    'IdentitiesOnly=yes',
+    'IdentityAgent=none',
+    'ConnectTimeout=20',
   ]
-  return [
-    ...['-F', 'none', '-b', target.from],
-    ...[...fixed, ...options].flatMap((option) => ['-o', option]),
-    `${target.user}@${target.to}`,
-  ]
+  const all = [...fixed, ...options].flatMap((option) => ['-o', option])
+  return ['-F', 'none', '-b', target.from, ...all, `${target.user}@${target.to}`]
 }
 
-/** Logs in with a key and runs a command, or tries to: exit status and output. */
+/** Tries to log in and run a command; returns its exit status and output. */
 export async function ssh(
   target: SshTarget,
   folder: string,

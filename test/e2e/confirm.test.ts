@@ -13,8 +13,8 @@ import { type EndedJob, runJob } from '../support/workflow/run-job.ts'
 import { honestProgram, hostilePrograms, Site } from '../support/workflow/site.ts'
 
 /**
- * confirm.yml with a real build: the release of a tag whose commit has programs of its own is built again by the default
- * branch's from that commit's files, and the job with the key finds the same disk.
+ * confirm.yml with a real build: the programs of the default branch build the release of a tag again from the files of its
+ * commit, which has other programs, and the job with the key finds the same disk.
  */
 const root = await testFolder('second builder')
 const leak = join(root, 'leak')
@@ -36,12 +36,14 @@ beforeAll(async () => {
   site = await Site.make(join(root, 'site'))
   await copyProject(site.folder)
   const action = { [ACTION]: await readFile(join(checkout, ACTION), 'utf8') }
-  await site.commit('What was tagged', { ...hostilePrograms(leak), ...action })
+  await site.commit('The tagged version', { ...hostilePrograms(leak), ...action })
   await site.git('tag', `haproxy-${manifest.version}`)
-  // Another image than what was tagged: it is the tag's that has to be built.
+  // The default branch has another image than the tag, of which the tag's has to be built.
   const motd = 'images/haproxy/tree/etc/motd'
   await site.commit('Another image, by an honest program', {
-    ...{ 'scripts/setup.sh': '#!/bin/sh\n', 'dist/action/index.js': honestProgram(), [motd]: 'later\n' },
+    'scripts/setup.sh': '#!/bin/sh\n',
+    'dist/action/index.js': honestProgram(),
+    [motd]: 'later\n',
   })
 })
 afterAll(async () => {
@@ -52,7 +54,7 @@ afterAll(async () => {
 it('a published version is built again from its tag, and confirmed', async () => {
   const [workflow, path] = [await readWorkflow('confirm.yml'), join(root, 'path')]
   await mkdir(path)
-  // A container has it; this machine stays as it is.
+  // The workflow runs in a container with apt-get; here it must not install anything.
   await writeFile(join(path, 'apt-get'), '#!/bin/sh\n', { mode: 0o755 })
   const inputs = { tag: `haproxy-${build.manifest.version}` }
   const needs: Record<string, { outputs: Record<string, string> }> = {}
@@ -62,8 +64,14 @@ it('a published version is built again from its tag, and confirmed', async () =>
     const cache =
       name === 'build' ? await copyCache(join(root, 'cache'), true) : join(root, `cache of ${name}`)
     ended[name] = await runJob({
-      ...{ workflow, job: name, folder: join(root, `machine of ${name}`), path, remote: site.folder },
-      ...{ sha: await site.git('rev-parse', 'main'), github, contexts: { inputs, needs, secrets } },
+      workflow,
+      job: name,
+      folder: join(root, `machine of ${name}`),
+      path,
+      remote: site.folder,
+      sha: await site.git('rev-parse', 'main'),
+      github,
+      contexts: { inputs, needs, secrets },
       env: { GITHUB_API_URL: github.apiUrl, GITHUB_REPOSITORY: github.repository, XDG_CACHE_HOME: cache },
     })
     expect(ended[name].succeeded, ended[name].printed).toBe(true)

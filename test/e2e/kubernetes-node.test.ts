@@ -28,11 +28,11 @@ it(
     expect(report).toMatchObject({ image: 'kubernetes-node', version: image?.manifest.version, passed: true })
     const detail = (name: string): string =>
       report.checks.find((check: { name: string }) => check.name === name)?.detail
-    // The archive's kubeadm succeeds, so the call is over, and what it was given is gone.
+    // The archive's kubeadm succeeds, so that the secrets for it are gone.
     expect(detail('init-called')).toBe('done: kubeadm init of a control-plane, attempt 1')
     expect(detail('join-called')).toBe('done: kubeadm join of a worker, attempt 1')
     expect(detail('secrets')).toContain('gone from node.env')
-    expect(detail('container')).toContain('a container of the proof has run')
+    expect(detail('container')).toContain('a container of the test has run')
   },
   20 * 60_000,
 )

@@ -10,8 +10,8 @@ import { seederNode, seederOnHost } from '../support/nodes/host.ts'
 import { seeder } from '../support/seeder.ts'
 
 /**
- * From an image to a cluster, as an operator does it: the etcd image is deployed on a stand-in Proxmox VE host, three nodes
- * are made of its template with certificates of `seeder pki`, really boot, and one of them is replaced.
+ * From an image to a cluster: the etcd image is deployed on a stand-in Proxmox VE host, three nodes are made of its template
+ * with certificates of `seeder pki`, really boot, and one of them is replaced.
  */
 const root = await testFolder('nodes')
 const pki = join(root, 'pki')
@@ -30,42 +30,34 @@ afterAll(async () => {
   await removeFolder(root)
 })
 
-/** `seeder node`, which has to succeed. */
+/** Runs `seeder node`, which has to succeed. */
 async function node(...argv: string[]): Promise<string> {
   const { code, stdout, stderr } = await seederNode(host, argv)
   expect(code, stderr).toBe(0)
   return stdout
 }
 
-/** What a command in a guest prints. */
+/** The output of a command in a guest. */
 async function inGuest(vmid: number, ...command: string[]): Promise<string> {
-  const { stdout, stderr } = await host.run([
-    'qm',
-    'guest',
-    'exec',
-    String(vmid),
-    '--timeout',
-    '120',
-    '--',
-    ...command,
-  ])
-  const answer = JSON.parse(stdout)
-  expect(answer, `${command.join(' ')}: ${stderr}`).toMatchObject({ exitcode: 0 })
-  return answer['out-data'] ?? ''
+  const argv = ['qm', 'guest', 'exec', String(vmid), '--timeout', '120', '--', ...command]
+  const { stdout, stderr } = await host.run(argv)
+  const result = JSON.parse(stdout)
+  expect(result, `${command.join(' ')}: ${stderr}`).toMatchObject({ exitcode: 0 })
+  return result['out-data'] ?? ''
 }
 
-/** The members as one of them knows them: name, address, and what each is. */
+/** The members as a member lists them: name, address, and state. */
 async function members(vmid: number): Promise<string[]> {
   const lines = (await inGuest(vmid, '/usr/lib/seeder/etcd', 'members')).trim().split('\n')
   return lines
     .map((line) => {
-      const [name, address, , is] = line.split(/\s+/)
-      return `${name} ${address} ${is}`
+      const [name, address, , state] = line.split(/\s+/)
+      return `${name} ${address} ${state}`
     })
     .sort()
 }
 
-/** What `seeder status --drift` says, and its exit status. */
+/** The report of `seeder status --drift`, and its exit status. */
 async function drift() {
   const { code, stdout, stderr } = await seederOnHost(host, ['status', '--drift', '--json'])
   expect(stdout, stderr).not.toBe('')
@@ -73,19 +65,21 @@ async function drift() {
   return {
     code,
     nodes: nodes.map(({ name, state, reason }) => `${name} ${state}${reason && `: ${reason}`}`),
-    findings: nodes.flatMap(({ name, findings }) => findings.map((one) => `${name} ${one.kind} ${one.name}`)),
+    findings: nodes.flatMap(({ name, findings }) =>
+      findings.map((finding) => `${name} ${finding.kind} ${finding.name}`),
+    ),
     templates: templates.map(({ vmid, state }) => `${vmid} ${state}`),
   }
 }
 
-/** etcdctl on a member, with the member's own certificate. */
+/** Runs etcdctl on a member with the member's certificate. */
 function etcdctl(vmid: number, ...argv: string[]): Promise<string> {
   const tls = '/etc/etcd/tls'
   const own = [`--cacert=${tls}/ca.crt`, `--cert=${tls}/member.crt`, `--key=${tls}/member.key`]
   return inGuest(vmid, '/usr/bin/env', 'etcdctl', '--endpoints=https://127.0.0.1:2379', ...own, ...argv)
 }
 
-/** The members once they have agreed on a leader: on a busy host they may elect again at any moment. */
+/** The members once they have a leader: on a busy host they may elect a new one at any time. */
 async function membersWithLeader(vmid: number): Promise<string[]> {
   for (const deadline = performance.now() + 60_000; ; await sleep(1000)) {
     const found = await members(vmid)
@@ -95,16 +89,14 @@ async function membersWithLeader(vmid: number): Promise<string[]> {
 }
 
 describe('a cluster of etcd', { timeout: 25 * 60_000 }, () => {
-  it('is made of the template, and votes', async () => {
+  it('is made of the template, and elects a leader', async () => {
     await mustDeploy(host, ['--storage', 'local-lvm', '--allow-unsigned', '--no-smoke', image.out])
     expect(await tagged(host, 'current')).toEqual([9000])
     expect((await seeder(['pki', 'init', '--dir', pki])).code).toBe(0)
 
-    const said = await node(
-      ...['create', 'etcd1', 'etcd2', 'etcd3', '--role', 'etcd', '--new-cluster', '--pki', pki],
-      ...['--data-disk', '2', '--wait', '1200'],
-    )
-    expect(said).toMatch(
+    const argv = 'create etcd1 etcd2 etcd3 --role etcd --new-cluster --data-disk 2 --wait 1200'
+    const created = await node(...argv.split(' '), '--pki', pki)
+    expect(created).toMatch(
       /^etcd1: etcd, VM 200, 10\.0\.0\.129: .*\netcd2: etcd, VM 201, .*\netcd3: etcd, VM 202, /,
     )
     const found = await membersWithLeader(200)
@@ -135,7 +127,7 @@ describe('a cluster of etcd', { timeout: 25 * 60_000 }, () => {
     )
   })
 
-  it('says of each node and of the template whether it still is what it was made as', async () => {
+  it('reports the drift of each node and of the template', async () => {
     const before = await drift()
     expect(before).toEqual({
       code: 0,
@@ -144,13 +136,11 @@ describe('a cluster of etcd', { timeout: 25 * 60_000 }, () => {
       templates: ['9000 intact'],
     })
     await inGuest(202, '/bin/sh', '-c', 'echo hello >>/etc/motd; systemctl stop etcd.service')
-    // Past the UKI, where the ESP is empty: nothing that a clone reads.
-    const flipped = await host.run([
-      ...['sh', '-euc'],
-      `path=$(pvesm path "$(sed -n 's/^scsi0: \\([^,]*\\),.*/\\1/p' /etc/pve/qemu-server/9000.conf)")
-       printf X | dd of="$path" bs=1 seek=$((64 << 20)) conv=notrunc status=none`,
-    ])
-    expect(flipped.code, flipped.stderr).toBe(0)
+    // Behind the UKI the ESP is empty, so that no clone reads this byte.
+    const script = `path=$(pvesm path "$(sed -n 's/^scsi0: \\([^,]*\\),.*/\\1/p' /etc/pve/qemu-server/9000.conf)")
+       printf X | dd of="$path" bs=1 seek=$((64 << 20)) conv=notrunc status=none`
+    const changed = await host.run(['sh', '-euc', script])
+    expect(changed.code, changed.stderr).toBe(0)
     expect(await drift()).toEqual({
       code: 1,
       nodes: ['etcd2 clean', 'etcd3 drifted', 'etcd4 clean'],
@@ -159,7 +149,7 @@ describe('a cluster of etcd', { timeout: 25 * 60_000 }, () => {
     })
   })
 
-  it('is gone without a trace when it is destroyed', async () => {
+  it('leaves nothing when it is destroyed', async () => {
     await node('destroy', 'etcd2', 'etcd3', 'etcd4', '--force')
     expect([...(await host.configs()).keys()]).toEqual([9000])
     const { stdout } = await host.run(['pvesm', 'list', 'local-lvm'])

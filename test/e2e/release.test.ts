@@ -18,11 +18,11 @@ import { checkout, seeder } from '../support/seeder.ts'
 import { parseWorkflow, type WorkflowStep } from '../support/workflow/file.ts'
 
 /**
- * From a checkout to a template, through a release: the workflow that the README shows, step by step, by the bundled
- * action with the environment that the runner gives it. A real image is built, boots in its role, becomes an artifact,
- * a release of the local GitHub and a template of the stand-in host, of which a clone boots. A pull request that breaks the
- * image is stopped by its boot. What publishes is another machine than what builds: it has a checkout and a cache of its
- * own, and the artifacts of the run.
+ * From a checkout to a template, through a release: runs the workflow of the README step by step with the bundled action
+ * and the environment of a runner. A real image is built, boots in its role, becomes an artifact, a release of the local
+ * GitHub and a template of the stand-in host, of which a clone boots. A pull request that breaks the image fails in its
+ * boot. The job that publishes has another machine than the job that builds: a checkout and a cache of its own, and the
+ * artifacts of the run.
  */
 const root = await testFolder('release')
 const workspace = join(root, 'check out')
@@ -54,9 +54,9 @@ beforeAll(async () => {
   const conf = 'STORAGE=local-lvm\n'
   await host.run(['sh', '-euc', 'mkdir -p /etc/seeder; cat > /etc/seeder/deploy.conf'], { input: conf })
   await host.run(['sh', '-c', 'cat > /etc/seeder/allowed_signers'], { input: signer.allowed })
-  // The step has the network of this machine, where GitHub is. The bridges are on the stand-in host's own.
+  // The step runs in the network of this machine, where the local GitHub is; deploy.sh needs the bridges of the host.
   const script = `#!/bin/sh\nexec nsenter --target=1 --net -- '${checkout}/scripts/deploy.sh' "$@"\n`
-  // Not on this machine: a file system of the host's own is over that folder.
+  // The folder is covered by a file system of the stand-in host, so that this machine does not change.
   const install =
     'mount -t tmpfs none /usr/local/lib; mkdir "$0"; cat > "$0/deploy.sh"; chmod 755 "$0/deploy.sh"'
   const installed = await host.run(['sh', '-euc', install, '/usr/local/lib/seeder'], { input: script })
@@ -68,7 +68,7 @@ afterAll(async () => {
   await removeFolder(root)
 })
 
-/** What is checked out, which GitHub knows as well. */
+/** Commits the checkout, and adds the commit to the local GitHub. */
 async function commitAll(): Promise<string> {
   const git = (...words: string[]) =>
     execa('git', ['-c', 'user.name=op', '-c', 'user.email=op@example.internal', ...words], { cwd: workspace })
@@ -82,14 +82,14 @@ async function commitAll(): Promise<string> {
   return stdout
 }
 
-/** The steps of the workflow in the README, each with what has to be so that its job is run. */
+/** The steps of the workflow in the README, each with the condition of its job. */
 async function workflow(): Promise<(WorkflowStep & { job: string; when: string })[]> {
   const readme = await readFile(join(checkout, 'README.md'), 'utf8')
   const [, text = ''] = /^```yaml\n(on: .*?)^```$/ms.exec(readme) ?? []
   const { jobs } = parseWorkflow(text)
   return Object.entries(jobs).flatMap(([job, { if: own, needs, steps = [] }]) => {
     const when = own ?? jobs[String(needs)]?.if ?? 'false'
-    return steps.map((one) => ({ ...one, job, when }))
+    return steps.map((step) => ({ ...step, job, when }))
   })
 }
 
@@ -99,11 +99,14 @@ interface Event {
   readonly payload: { readonly [key: string]: Value }
 }
 
-/** Runs the steps that the workflow takes for an event and that have this command among theirs; the last one's end. */
+/** Runs the steps of the workflow for an event that have this command; returns the result of the last one. */
 async function run(event: Event, command: string, code = 0): Promise<EndedStep> {
   const contexts: { readonly [key: string]: Value } = {
     github: {
-      ...{ event_name: event.name, ref: event.ref, repository: github.repository, event: event.payload },
+      event_name: event.name,
+      ref: event.ref,
+      repository: github.repository,
+      event: event.payload,
       ref_type: event.ref.startsWith('refs/tags/') ? 'tag' : 'branch',
     },
     secrets: { SEEDER_SIGNING_KEY: key },
@@ -139,26 +142,33 @@ async function step(
     prefix: given.command?.includes('deploy') ? await onHost(host) : [],
     event: { name, payload },
     env: {
-      ...{ XDG_CACHE_HOME: builds ? usersCache : join(root, `cache of ${job}`), RUNNER_TEMP: temp },
-      ...{ GITHUB_REF_TYPE: kind === 'tag' ? 'tag' : 'branch', GITHUB_REF_NAME: pushed },
+      XDG_CACHE_HOME: builds ? usersCache : join(root, `cache of ${job}`),
+      RUNNER_TEMP: temp,
+      GITHUB_REF_TYPE: kind === 'tag' ? 'tag' : 'branch',
+      GITHUB_REF_NAME: pushed,
     },
-    ...{ workspace: builds ? workspace : elsewhere, github },
+    workspace: builds ? workspace : elsewhere,
+    github,
   })
   expect(ended.code, `${given.command}: ${ended.stdout}\n${ended.stderr}`).toBe(code)
   return ended
 }
 
 const pullRequest = (): Event => ({
-  ...{ name: 'pull_request', ref: 'refs/pull/7/merge' },
+  name: 'pull_request',
+  ref: 'refs/pull/7/merge',
   payload: {
     pull_request: {
-      ...{ number: 7, base: { sha: github.git.head() } },
+      number: 7,
+      base: { sha: github.git.head() },
       head: { sha: commit, repo: { full_name: github.repository } },
     },
   },
 })
 const merge = (): Event => ({
-  ...{ name: 'push', ref: 'refs/heads/main', payload: { before: github.git.head(), after: commit } },
+  name: 'push',
+  ref: 'refs/heads/main',
+  payload: { before: github.git.head(), after: commit },
 })
 const tag = () => `haproxy-${manifest.version}`
 const push = (): Event => ({ name: 'push', ref: `refs/tags/promote/${tag()}`, payload: {} })
@@ -168,13 +178,13 @@ describe('a pull request that breaks the image', () => {
   const part = join(workspace, 'images/haproxy/tree/etc/haproxy/haproxy.cfg')
   let whole = ''
 
-  it('is stopped by its boot, and one comment says why', async () => {
+  it('fails in its boot, and one comment has the reason', async () => {
     whole = await readFile(part, 'utf8')
     await appendFile(part, '\nbackend of-nobody\n  mode nothing\n')
     commit = await commitAll()
     const { outputs, stdout } = await run(pullRequest(), 'test', 1)
     expect(outputs).toMatchObject({ passed: 'false' })
-    // HAProxy's own words, through the console of the clone.
+    // HAProxy's own message, from the console of the clone.
     expect(stdout).toMatch(/::error::boots: .*does not accept its configuration: \[ALERT\].*'nothing'/)
     expect(comments()).toHaveLength(1)
     expect(comments()[0]?.body).toContain('failed')
@@ -199,7 +209,7 @@ const reached = ({ summary }: EndedStep) =>
     .map((line) => line.split(' --> ').length)
 
 describe('what is merged', () => {
-  it('is built and passes its whole contract, and the image is not changed by it', async () => {
+  it('is built and passes its whole contract, which does not change the image', async () => {
     const tested = await run(merge(), 'test')
     const { manifest: file = '' } = tested.outputs
     manifest = manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')))
@@ -207,7 +217,7 @@ describe('what is merged', () => {
     expect(report.checks.filter(({ status }) => status !== 'passed')).toEqual([])
     expect(report).toMatchObject({ image: 'haproxy', version: manifest.version, passed: true })
     expect(report).toMatchObject({ raw: { sha256: manifest.raw.sha256 } })
-    expect(new Set(report.balanced.map((one) => one.backend))).toEqual(new Set(['w1', 'w2', 'w3']))
+    expect(new Set(report.balanced.map(({ backend }) => backend))).toEqual(new Set(['w1', 'w2', 'w3']))
     expect(manifest.source).toEqual({ commit, dirty: false })
     expect(report.boot.units?.map(({ name }) => name)).toContain('seeder-first-boot.service')
     const page = await readFile(join(out, pageName(manifest)), 'utf8')
@@ -230,7 +240,7 @@ describe('what is merged', () => {
     }
   })
 
-  it('becomes a signed candidate, on a machine that has never built anything', async () => {
+  it('becomes a signed candidate on another machine than the build’s', async () => {
     const published = await run(merge(), 'publish')
     expect(reached(published)).toEqual([3])
     expect(published.outputs).toMatchObject({ version: manifest.version, changed: 'true' })
@@ -241,16 +251,19 @@ describe('what is merged', () => {
     expect(release?.assets.map(({ name }) => name).sort()).toEqual(
       [
         ...(await readdir(out)).filter((name) => name !== pageName(manifest)),
-        ...['SHA256SUMS.sig', 'release.json', `${tag()}.bundle.tar`],
+        'SHA256SUMS.sig',
+        'release.json',
+        `${tag()}.bundle.tar`,
       ].sort(),
     )
-    // The runner takes the line that names what is to be masked, and shows it to nobody.
+    // The runner does not show the lines that mask a secret.
     const shown = published.stdout.replace(/^::add-mask::.*$/gm, '')
     expect(shown).not.toContain(key.split('\n')[1])
   })
-  it('has all that its image can be built from again', async () => {
+  it('has everything that is needed to build its image again', async () => {
     const env = {
-      ...{ GITHUB_TOKEN: github.token(), GITHUB_REPOSITORY: github.repository },
+      GITHUB_TOKEN: github.token(),
+      GITHUB_REPOSITORY: github.repository,
       GITHUB_API_URL: github.apiUrl,
     }
     const [whole, own] = ['of the release', 'of the build'].map((name) => join(root, `${name}.tar`))
@@ -265,7 +278,7 @@ describe('what is merged', () => {
 })
 
 describe('a pushed tag', () => {
-  it('promotes it, and is a template on the host, of which a clone has booted', async () => {
+  it('promotes the version, and deploys a template of which a clone boots', async () => {
     const promoted = await run(push(), 'promote')
     expect(reached(promoted)).toEqual([4])
     expect(github.releases()).toMatchObject([{ tag: tag(), draft: false, prerelease: false }])
@@ -283,9 +296,9 @@ describe('a pushed tag', () => {
     const sent = github.requests.filter(({ on }) => on === 'upload').length
     const again = [await run(merge(), 'publish'), await run(push(), 'promote'), await run(push(), 'deploy')]
     expect(again.map(({ outputs }) => outputs.changed)).toEqual(['false', 'false', 'false'])
-    const summary = again.map((one) => one.summary).join('\n')
-    for (const said of ['was published before', 'was promoted before', 'Was deployed before']) {
-      expect(summary).toContain(said)
+    const summaries = again.map(({ summary }) => summary).join('\n')
+    for (const text of ['was published before', 'was promoted before', 'Was deployed before']) {
+      expect(summaries).toContain(text)
     }
     expect(github.requests.filter(({ on }) => on === 'upload')).toHaveLength(sent)
     expect(await inventory(host)).toBe(before)

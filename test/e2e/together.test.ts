@@ -37,8 +37,8 @@ it(
   15 * 60_000,
 )
 
-it('two images are not enough, and nothing is booted for them', async () => {
+it('two images are refused before anything is booted', async () => {
   const { code, stderr } = await seeder(['test', haproxy, images.etcd?.out ?? ''])
   expect(code).toBe(2)
-  expect(stderr).toContain('haproxy, etcd are no proof together')
+  expect(stderr).toContain('haproxy, etcd cannot be tested together')
 })

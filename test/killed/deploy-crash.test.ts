@@ -8,17 +8,16 @@ import { makeSmallImage, type SmallImage } from '../support/deploy/image.ts'
 import { killAt, killPoints, loseClusterAt } from '../support/deploy/kill.ts'
 
 /**
- * The kill matrix: deploy.sh is killed hard before and after everything it does, and run again. What is there then
- * is what an undisturbed run leaves, and at the moment of death there was a template to use. At the same points /etc/pve
- * goes away for a while, as whenever pve-cluster restarts. A run of all tests takes each fourth point for the first, and
- * for the second each third of retiring, where there is most to lose, and fewer of the others; `npm run test:matrix`
- * takes them all.
+ * The kill matrix: deploy.sh is killed before and after each of its actions, and run again. The result has to be that of
+ * an undisturbed run, and a template has to be usable at the time of the kill. At the same points /etc/pve disappears for
+ * a while, as when pve-cluster restarts. A run of all tests kills at every fourth point, and takes /etc/pve away at every
+ * third point of retiring, which risks most, and at fewer points of the others; `npm run test:matrix` uses every point.
  */
 const stride = Number(process.env.KILL_STRIDE ?? 4)
 const loseStride = (usual: number) => Number(process.env.KILL_STRIDE ?? usual)
 const root = await testFolder('deploy crash')
 let images: SmallImage[]
-/** As many as there are processors: each takes its share of the points. */
+/** They share the points. */
 let hosts: PveHost[]
 
 beforeAll(async () => {
@@ -42,27 +41,27 @@ const onLocal = ['--storage', 'local', '--keep', '2']
 
 const kept = ['/etc/pve/nodes', '/etc/pve/priv', '/var/lib/vz', '/var/lib/seeder', '/dev/pve', '/dev/zvol']
 
-/** Keeps a host as it is now below a name. */
+/** Saves the state of a host under a name. */
 async function save(host: PveHost, name: string): Promise<void> {
-  const script = `mkdir -p "/var/lib/saved/$0"; for at; do mkdir -p "/var/lib/saved/$0$at"; [ ! -e "$at" ] || cp -a "$at/." "/var/lib/saved/$0$at"; done`
+  const script = `mkdir -p "/var/lib/saved/$0"; for path; do mkdir -p "/var/lib/saved/$0$path"; [ ! -e "$path" ] || cp -a "$path/." "/var/lib/saved/$0$path"; done`
   const { code, stderr } = await host.run(['sh', '-euc', script, name, ...kept])
   if (code !== 0) throw new Error(stderr)
 }
 
-/** Makes a host what it was when `save` was called. */
+/** Restores the state of a host from `save`. */
 async function restore(host: PveHost, name: string): Promise<void> {
-  const script = `for at; do chattr -R -f -i "$at" || :; find "$at" -mindepth 1 -delete; cp -a "/var/lib/saved/$0$at/." "$at"; done`
+  const script = `for path; do chattr -R -f -i "$path" || :; find "$path" -mindepth 1 -delete; cp -a "/var/lib/saved/$0$path/." "$path"; done`
   const { code, stderr } = await host.run(['sh', '-euc', script, name, ...kept])
   if (code !== 0) throw new Error(stderr)
 }
 
-/** Two minutes pass for a lock of the cluster that was taken, and not yet noted down as ours, when the run was killed. */
+/** Ages a lock of the cluster that the killed run took but did not record, so that it counts as abandoned. */
 async function letLockAge(host: PveHost): Promise<void> {
   const script = '[ -e "$1" ] || [ ! -d "$0" ] || touch -d "3 minutes ago" "$0"'
   await host.run(['sh', '-c', script, '/etc/pve/priv/lock/seeder-deploy', '/var/lib/seeder/cluster-lock'])
 }
 
-/** At whatever moment: a template has the tag, is in the ledger, and its disk is what the ledger says. */
+/** At any time a template has the tag, is in the ledger, and its disk has the digest of the ledger. */
 async function expectUsable(host: PveHost): Promise<void> {
   const usable = await Promise.all(
     (await tagged(host, 'current')).map(async (vmid) => {
@@ -73,7 +72,7 @@ async function expectUsable(host: PveHost): Promise<void> {
   expect(usable).toContain(true)
 }
 
-/** Kills a run of deploy.sh at each point, runs it again, and compares. How many points there were. */
+/** Kills a run of deploy.sh at each point, runs it again, and compares. Returns the number of points. */
 async function killEverywhere(start: string, argv: readonly string[]): Promise<number> {
   const [first] = hosts
   if (!first) throw new Error('there is no host')
@@ -89,9 +88,9 @@ async function killEverywhere(start: string, argv: readonly string[]): Promise<n
       await expectUsable(host)
       await letLockAge(host)
       const again = await deploy(host, argv)
-      const told = `after point ${number}: ${killed.stderr}\n--\n${again.stderr}`
-      expect(again.code, told).toBe(0)
-      expect(await inventory(host), told).toBe(undisturbed)
+      const output = `after point ${number}: ${killed.stderr}\n--\n${again.stderr}`
+      expect(again.code, output).toBe(0)
+      expect(await inventory(host), output).toBe(undisturbed)
     }
   }
   await Promise.all(hosts.map(share))
@@ -99,8 +98,8 @@ async function killEverywhere(start: string, argv: readonly string[]): Promise<n
 }
 
 /**
- * Takes /etc/pve away at each point of a run. The run ends well, or with what it did taken back, or the next one goes on:
- * nothing is left that nobody knows. How many points there were.
+ * Takes /etc/pve away at each point of a run. The run succeeds, or undoes its changes, or the next run completes them.
+ * Returns the number of points.
  */
 async function loseEverywhere(start: string, argv: readonly string[], every: number): Promise<number> {
   const [first] = hosts
@@ -115,13 +114,13 @@ async function loseEverywhere(start: string, argv: readonly string[], every: num
       await restore(host, start)
       const run = await loseClusterAt(host, number, argv)
       await host.restoreCluster()
-      const words = `at point ${number}: ${run.stderr}`
-      expect([0, 1], words).toContain(run.code)
-      if (run.stderr.includes('nothing has changed')) expect(await inventory(host), words).toBe(before)
+      const output = `at point ${number}: ${run.stderr}`
+      expect([0, 1], output).toContain(run.code)
+      if (run.stderr.includes('nothing has changed')) expect(await inventory(host), output).toBe(before)
       await expectUsable(host)
       const again = run.code === 0 ? undefined : await deploy(host, argv)
-      expect(again?.code ?? 0, `${words}\n--\n${again?.stderr}`).toBe(0)
-      expect(await inventory(host), `${words}\n--\n${again?.stderr}`).toBe(undisturbed)
+      expect(again?.code ?? 0, `${output}\n--\n${again?.stderr}`).toBe(0)
+      expect(await inventory(host), `${output}\n--\n${again?.stderr}`).toBe(undisturbed)
     }
   }
   await Promise.all(hosts.map(share))
@@ -129,7 +128,7 @@ async function loseEverywhere(start: string, argv: readonly string[], every: num
 }
 
 test(
-  'a deploy that is killed anywhere',
+  'a deploy that is killed at any point',
   async () => {
     const points = await killEverywhere('two', [...onLocal, folder(2)])
     console.log(`killed a deploy at one in ${stride} of ${points} points`)
@@ -139,7 +138,7 @@ test(
 )
 
 test(
-  'rolling back and retiring that is killed anywhere',
+  'a rollback and retiring that are killed at any point',
   async () => {
     const rollback = await killEverywhere('two', ['--rollback', 'haproxy', '3.0.11-1'])
     const retire = await killEverywhere('two', ['--retire', '--keep', '1'])
@@ -151,7 +150,7 @@ test(
 )
 
 test(
-  'the cluster’s file system is away for a while anywhere in a deploy, a rollback, and retiring',
+  'the cluster’s file system disappears at any point of a deploy, a rollback, and retiring',
   async () => {
     const points = [
       await loseEverywhere('two', [...onLocal, folder(2)], loseStride(29)),

@@ -10,16 +10,15 @@ import { copyHost, type HostState, hostState, playGuests, seederNode } from '../
 import { emptyDisk, makeTemplate } from '../support/nodes/template.ts'
 
 /**
- * Every point at which `seeder node` can be killed: right before each change that it makes to a file and each command that
- * it runs, right after each command, and within `qm` itself. The same command, run again, has to come to the state of a run
- * that nobody disturbed. Nothing boots here: the guests are played. A run of all tests takes each eleventh point;
- * `npm run test:matrix` takes them all, which takes its time: each point is a host of its own.
+ * Kills `seeder node` before each change of a file and each command, after each command, and within `qm` itself. The same
+ * command, run again, has to reach the state of an undisturbed run. The guests are simulated, so that nothing boots. A run
+ * of all tests uses every eleventh point; `npm run test:matrix` uses every point, each with a host of its own.
  */
 const killAt = join(import.meta.dirname, '../support/nodes/kill-at.ts')
 const timeout = 40 * 60_000
-/** Of so many points one is taken. No kind of point comes at each eleventh place. */
+/** The distance of the points that are used. No kind of point occurs at every eleventh place. */
 const stride = Number(process.env.KILL_STRIDE ?? 11)
-/** More hosts than there are cores, as half of the time one waits for it to go on and off: each point is a host of its own. */
+/** The number of hosts at a time: more than cores, because a host takes half of its time to start and stop. */
 const lanes = 4
 
 let root = ''
@@ -52,7 +51,7 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-/** A host with nodes on it, off; its guests run again when it is on, as onboot has it. */
+/** A stopped host with nodes. */
 async function hostWith(name: string, argv: readonly string[]): Promise<PveHost> {
   const host = await copyHost(empty, join(root, name))
   await host.start()
@@ -62,6 +61,7 @@ async function hostWith(name: string, argv: readonly string[]): Promise<PveHost>
   return host
 }
 
+/** Starts a host and its guests with onboot. */
 async function switchOn(host: PveHost): Promise<void> {
   await host.start()
   for (const [vmid, text] of await host.configs()) {
@@ -75,10 +75,10 @@ interface Point {
   readonly fault?: Fault
 }
 
-/** Only what changes something is a point: before a question nothing is different, nor before a folder that is there. */
-const isQuestion = /^(before|after) (pvesm|ping|ip|qm status|flock)\b|^open \/run\/lock|^mkdir|^rm .*partial$/
+/** Commands that change nothing: a kill before or after them is no point of its own. */
+const unchanging = /^(before|after) (pvesm|ping|ip|qm status|flock)\b|^open \/run\/lock|^mkdir|^rm .*partial$/
 
-/** The points of a run, and what it comes to. */
+/** The points of a run, and its final state. */
 async function undisturbed(from: PveHost, argv: readonly string[], name: string) {
   const host = await copyHost(from, join(root, name))
   const log = join(root, `${name}.log`)
@@ -92,7 +92,7 @@ async function undisturbed(from: PveHost, argv: readonly string[], name: string)
     expect(code, stderr).toBe(0)
     const lines = (await readFile(log, 'utf8')).trimEnd().split('\n')
     const own = lines.flatMap((line, index): Point[] =>
-      isQuestion.test(line)
+      unchanging.test(line)
         ? []
         : [{ name: line, env: { NODE_OPTIONS: `--import=${killAt}`, KILL_AT: String(index + 1) } }],
     )
@@ -121,7 +121,7 @@ async function undisturbed(from: PveHost, argv: readonly string[], name: string)
   }
 }
 
-/** Kills a run at a point, runs it again, and looks at what there is. */
+/** Kills a run at a point, runs it again, and reads the state. */
 async function killedAndRunAgain(from: PveHost, argv: readonly string[], point: Point, folder: string) {
   const host = await copyHost(from, folder)
   await switchOn(host)
@@ -157,7 +157,7 @@ async function everyPoint(
       try {
         const found = await killedAndRunAgain(from, argv, point, join(root, `${name} ${index}`))
         expect(found.state).toEqual(state)
-        // The second run may find that the first one was done.
+        // The second run may find that the first one had completed.
         if (found.again.code !== 0 && !isOver(state)) throw new Error(found.again.stderr)
       } catch (error) {
         wrong.push(`${point.name}: ${error instanceof Error ? error.message : error}`)
@@ -174,7 +174,7 @@ const never = () => false
 
 describe('killed at any point and run again', () => {
   it(
-    '`create` of a cluster comes to the same nodes',
+    '`create` of a cluster gives the same nodes',
     async () => {
       const argv = ['create', 'etcd1', 'etcd2', '--role', 'etcd', '--new-cluster', ...etcdFlags()]
       expect(await everyPoint(empty, argv, 'create', never)).toBeGreaterThan(50)
@@ -197,7 +197,7 @@ describe('killed at any point and run again', () => {
   )
 
   it(
-    '`replace` of a member of etcd comes to the same cluster',
+    '`replace` of a member of etcd gives the same cluster',
     async () => {
       const argv = ['create', 'etcd1', 'etcd2', '--role', 'etcd', '--new-cluster', ...etcdFlags()]
       const host = await hostWith('cluster for replace', argv)
@@ -209,7 +209,7 @@ describe('killed at any point and run again', () => {
   )
 
   it(
-    '`replace` of a load balancer comes to the same pair',
+    '`replace` of a load balancer gives the same pair',
     async () => {
       const host = await hostWith('pair', ['create', 'lb1', 'lb2', '--role', 'haproxy'])
       expect(await everyPoint(host, ['replace', 'lb2', '--with', 'lb3'], 'pair', never)).toBeGreaterThan(50)

@@ -7,8 +7,8 @@ import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { published } from '../support/schemas.ts'
 import { checkout, seeder } from '../support/seeder.ts'
 
-/** Proofs that fail, and one that is killed; release.test.ts has the one that passes. */
-const root = await testFolder('proof')
+/** Boot tests that fail, and one that is killed; release.test.ts has one that passes. */
+const root = await testFolder('boot test')
 const out = join(root, 'image')
 let manifest: Manifest
 
@@ -18,13 +18,13 @@ beforeAll(async () => {
 afterAll(() => removeFolder(root))
 
 describe('an image with a changed block in /usr', () => {
-  it('is not proven: the machine refuses to start from it', async () => {
+  it('fails its test: the machine refuses to start from it', async () => {
     const folder = join(root, 'tampered')
     await mkdir(folder)
     const names = (await readdir(out)).filter((name) => name !== 'test-report.json')
     for (const name of names) await copyFile(join(out, name), join(folder, name))
     const disk = join(folder, manifest.qcow2.file)
-    // The second partition is /usr and starts at 65 MiB; its file system's superblock is in the first block.
+    // The second partition is /usr and starts at 65 MiB, with the superblock of its file system in the first block.
     await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 0x55 65M 4k', disk])
     const { code, stdout } = await seeder(['test', folder])
     expect(code).toBe(1)
@@ -42,7 +42,7 @@ describe('an image with a changed block in /usr', () => {
   })
 })
 
-describe('a proof that is killed', () => {
+describe('a boot test that is killed', () => {
   it('leaves no machine running', async () => {
     const cache = join(root, 'killed cache')
     const argv = [
@@ -61,7 +61,7 @@ describe('a proof that is killed', () => {
   })
 })
 
-/** How many QEMU processes have a file below `folder` open or on their command line. */
+/** The number of QEMU processes with a path below `folder` on their command line. */
 async function machinesBelow(folder: string): Promise<number> {
   const { stdout } = await execa('pgrep', ['--full', '--count', `qemu-system.*${folder}`], { reject: false })
   return Number(stdout)
@@ -70,7 +70,7 @@ async function machinesBelow(folder: string): Promise<number> {
 async function until(condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 60_000
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within a minute')
+    if (Date.now() > deadline) throw new Error('the condition was not met within a minute')
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
 }

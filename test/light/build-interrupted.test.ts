@@ -9,7 +9,7 @@ import type { Manifest } from '../../src/build/manifest.ts'
 import { copyCache, readManifest, removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { checkout, seeder } from '../support/seeder.ts'
 
-/** Builds that are killed or stopped in their middle, and what the next build finds. */
+/** Builds that are killed or stopped before they end, and the builds after them. */
 const root = await testFolder('interrupted')
 const cache = join(root, 'cache')
 const work = join(cache, 'seeder', 'work')
@@ -23,10 +23,10 @@ beforeAll(async () => {
 afterAll(() => removeFolder(root))
 beforeEach(() => rm(out, { recursive: true, force: true }))
 
-/** A build as a process of its own, in a process group of its own as a terminal would give it. */
+/** Starts a build as a process in a process group of its own, as in a terminal. */
 function start(argv: readonly string[] = []): {
   build: ChildProcess
-  phase: (name: string) => Promise<void>
+  phase: (before: string) => Promise<void>
 } {
   const build = spawn(
     process.execPath,
@@ -38,7 +38,7 @@ function start(argv: readonly string[] = []): {
     },
   )
   const lines = createInterface({ input: build.stderr ?? process.stdin })
-  /** Resolves when the phase before `name` was closed, that is, a moment after `name` began. */
+  /** Waits for the end of a phase, when the next one begins. */
   const phase = async (before: string) => {
     for await (const line of lines) if (line.startsWith(`${before} `)) return
     throw new Error(`the build ended before ${before} did`)
@@ -60,7 +60,7 @@ async function mounts(): Promise<string[]> {
 }
 
 describe('a build that is killed', () => {
-  // Unpacking the tools, installing the packages, and packing the disk: each has another program in its middle.
+  // The next phases unpack the tools, install the packages, and pack the disk, each with another program.
   it.each(['packages', 'tools', 'root'])(
     'after the phase %s leaves no process and no mount',
     async (before) => {
@@ -78,7 +78,7 @@ describe('a build that is killed', () => {
     },
   )
 
-  it('does not disturb the next one, which clears away what it left', async () => {
+  it('does not disturb the next build, which removes what is left', async () => {
     const { code, stderr } = await seeder(['build', 'haproxy', '--out', out], {
       env: { XDG_CACHE_HOME: cache },
     })
@@ -104,11 +104,11 @@ describe('a build that is stopped', () => {
   })
 })
 
-it('a full disk where the output should go is said to be one', async () => {
+it('a full disk of the output is reported as such', async () => {
   const small = join(root, 'small disk')
   await mkdir(small)
   const nested = await copyCache(join(root, 'nested cache'), true)
-  // The ids of the outer namespace are what the build's own may hand on.
+  // The build can only use ids of the outer namespace.
   const ids = join(root, 'ids')
   const prepare = [
     `echo root:1:65000 > '${ids}'`,

@@ -9,7 +9,7 @@ import { serveFiles } from '../support/archive/server.ts'
 import { copyCache, copyProject, removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { type Ended, seeder } from '../support/seeder.ts'
 
-/** Builds that must stop: each on a copy of the project with one thing wrong, and nothing half-made left behind. */
+/** Builds that must fail, each on a copy of the project with one mistake, and leave nothing behind. */
 const root = await testFolder('refusals')
 const out = join(root, 'out')
 let project = ''
@@ -34,7 +34,7 @@ async function build(env: Record<string, string> = {}): Promise<Ended> {
   return seeder(['-C', project, 'build', 'haproxy', '--out', out], { env: { XDG_CACHE_HOME: cache, ...env } })
 }
 
-/** The build's error, a line, with its fix on the next. */
+/** The line with the build's error, which the next line has to fix. */
 async function refusal(ended: Ended): Promise<string> {
   expect(ended).toMatchObject({ code: 1, stdout: '' })
   return /^seeder: (.+)\n {2}→ .+$/m.exec(ended.stderr)?.[1] ?? `no error in: ${ended.stderr}`
@@ -52,29 +52,31 @@ async function buildWith(lock: Lock, env?: Record<string, string>): Promise<Ende
 }
 
 function lockedPackage(name: string) {
-  const found = original.packages.find((one) => one.name === name)
+  const found = original.packages.find((locked) => locked.name === name)
   if (!found) throw new Error(`${name} is not locked`)
   return found
 }
 
 describe('nothing but the lock', () => {
-  it('a dependency that is not locked does not exist, and is named', async () => {
-    const packages = original.packages.filter((one) => one.name !== 'liblua5.4-0')
+  it('a dependency that is not locked is not found, and is named', async () => {
+    const packages = original.packages.filter(({ name }) => name !== 'liblua5.4-0')
     expect(packages).toHaveLength(original.packages.length - 1)
     expect(await refusal(await buildWith({ ...original, packages }))).toMatch(
       /^Installing the packages failed.*liblua5\.4-0/,
     )
   })
 
-  it('a file that the lock calls by another name stops it', async () => {
+  it('a file that is not the locked version stops it', async () => {
     const haproxy = lockedPackage('haproxy')
-    const packages = original.packages.map((one) => (one === haproxy ? { ...one, version: '9.9-1' } : one))
+    const packages = original.packages.map((locked) =>
+      locked === haproxy ? { ...locked, version: '9.9-1' } : locked,
+    )
     expect(await refusal(await buildWith({ ...original, packages }))).toBe(
       `The file locked as haproxy 9.9-1 is haproxy ${haproxy.version}`,
     )
   })
 
-  it('a stored package that was changed is fetched again, and refused when the mirror’s was changed too', async () => {
+  it('a changed package in the store is fetched again, and refused when the mirror’s file was changed too', async () => {
     const haproxy = lockedPackage('haproxy')
     const folder = join(root, 'mirror')
     const served = join(folder, haproxy.path)
@@ -103,7 +105,7 @@ describe('nothing but the lock', () => {
   })
 })
 
-describe('what must not be in an image stops the build and is named', () => {
+describe('a secret in an image stops the build and is named', () => {
   /** Adds a file to the image's tree for one build. */
   async function buildAdding(path: string, text: string): Promise<string> {
     const file = join(project, 'images/haproxy/tree', path)
@@ -116,7 +118,7 @@ describe('what must not be in an image stops the build and is named', () => {
     }
   }
 
-  // The definition is looked at before anything is built; what packages bring is looked at in the image.
+  // The definition is checked before the build, the files of packages in the image.
   it.each(['usr/share/haproxy/site.pem', 'etc/haproxy/site.pem'])('a private key: %s', async (path) => {
     const { stdout: key } = await execa('openssl', ['genpkey', '-algorithm', 'ed25519'])
     expect(await buildAdding(path, key)).toBe(

@@ -53,7 +53,7 @@ async function toolsTree(): Promise<string> {
   return join(layers, trees[times.indexOf(Math.max(...times))] ?? '', 'content')
 }
 
-/** How two builds differ, in words, for the message of a test that fails. */
+/** The differences of two builds, for the message of a test that fails. */
 async function differences(first: string, second: string): Promise<string> {
   const scratch = join(root, 'extracted')
   await mkdir(scratch)
@@ -67,7 +67,7 @@ async function differences(first: string, second: string): Promise<string> {
 }
 
 describe('the output', () => {
-  it('is the disk, its manifest, its evidence and what a host needs, and they are intact', async () => {
+  it('is the disk, its manifest, its evidence and the files for a host, all intact', async () => {
     const kinds = ['manifest', 'files', 'spdx', 'cdx', 'provenance', 'bundle'].map((kind) => `${kind}.json`)
     const names = ['qcow2', ...kinds].map((kind) => `haproxy-${reference.version}.${kind}`)
     expect((await readdir(out)).sort()).toEqual(['SHA256SUMS', 'template.conf', ...names].sort())
@@ -77,7 +77,7 @@ describe('the output', () => {
     expect(stdout).toContain('intact')
   })
 
-  it('has a manifest that says what was built, from what and how long it took', async () => {
+  it('has a manifest with the image, its sources and the times of the build', async () => {
     const { stdout: commit } = await execa('git', ['-C', checkout, 'rev-parse', 'HEAD'])
     expect(reference).toMatchObject({
       image: 'haproxy',
@@ -100,7 +100,7 @@ describe('the output', () => {
     expect(reference.qcow2).toMatchObject({ sha256: await sha256File(qcow2), size: (await stat(qcow2)).size })
   })
 
-  it('has files that are as their published schemas say', async () => {
+  it('has files that match their published schemas', async () => {
     for (const kind of ['manifest', 'files', 'provenance']) {
       const text = await readFile(join(out, `haproxy-${reference.version}.${kind}.json`), 'utf8')
       await published(kind, JSON.parse(text))
@@ -127,8 +127,10 @@ describe('the output', () => {
     const read = async (kind: string) =>
       JSON.parse(await readFile(join(out, `haproxy-${reference.version}.${kind}.json`), 'utf8'))
     const inventory = inventorySchema.parse(await read('files'))
-    const listed = new Map(inventory.files.map((one) => [one.path, one]))
-    const named = new Set((await read('cdx')).components.map((one: { 'bom-ref': string }) => one['bom-ref']))
+    const listed = new Map(inventory.files.map((file) => [file.path, file]))
+    const named = new Set(
+      (await read('cdx')).components.map((component: { 'bom-ref': string }) => component['bom-ref']),
+    )
     const unnamed: string[] = []
     let walked = 0
     for (const [partition, prefix] of [
@@ -153,7 +155,7 @@ describe('the output', () => {
     expect(JSON.stringify(await read('spdx'))).toContain(reference.uki.sha256)
   })
 
-  it('has bills of materials and a provenance that `verify` finds to be of this very disk', async () => {
+  it('has bills of materials and a provenance that `verify` accepts for this disk', async () => {
     const { code, stdout } = await seeder(['verify', out, '--allow-unsigned', '--json'])
     expect(code).toBe(0)
     const findings: { what: string; result: string }[] = JSON.parse(stdout)
@@ -161,7 +163,7 @@ describe('the output', () => {
     expect(contents.map(({ result }) => result)).toEqual(Array(5).fill('right'))
   })
 
-  it('has a bill of materials that SPDX’s own tools find nothing wrong with', async () => {
+  it('has a bill of materials that SPDX’s own tools accept', async () => {
     const tools = await spdxTools()
     const text = await readFile(join(out, `haproxy-${reference.version}.spdx.json`), 'utf8')
     const complaints = await tools.complaints(text).finally(() => tools.remove())
@@ -174,7 +176,7 @@ describe('a bundle of it', () => {
   const bundle = join(root, 'a bundle.tar')
   const there = join(root, 'from the bundle')
 
-  /** Runs a program where there is no network, not even loopback, and no package was ever downloaded. */
+  /** Runs a program without a network, not even loopback, and with an empty cache. */
   async function offline(argv: readonly string[]) {
     const env = { XDG_CACHE_HOME: join(there, 'cache') }
     const words = ['--net', '--', process.execPath, ...argv]
@@ -188,7 +190,7 @@ describe('a bundle of it', () => {
     await published('bundle', JSON.parse(stdout))
   })
 
-  it('is enough to build the same disk without any network, with the program that is in it', async () => {
+  it('is enough to build the same disk without a network, with the program in the bundle', async () => {
     await execa('tar', ['-xf', bundle, '-C', there, 'seeder'])
     const again = join(there, 'again')
     const program = join(there, 'seeder/dist/cli/index.js')
@@ -197,13 +199,13 @@ describe('a bundle of it', () => {
     const manifest = await readManifest(again)
     expect(manifest).toMatchObject({ raw: reference.raw, qcow2: reference.qcow2, source: reference.source })
     expect(manifest.made.sort()).toEqual(['initrd', 'rootfs', 'tools', 'usr'])
-    // So the bundle of what was built from the bundle is that bundle.
+    // The list of the bundle is the same, so that a bundle of this build would be the same bundle.
     const list = `haproxy-${manifest.version}.bundle.json`
     expect(await readFile(join(again, list), 'utf8')).toBe(await readFile(join(out, list), 'utf8'))
     expect(await readdir(join(there, 'cache/seeder/work'))).toEqual([])
   })
 
-  it('is not written where its files are not, and not built beside a name', async () => {
+  it('is not written without its files, and cannot be built with the name of an image', async () => {
     const env = { XDG_CACHE_HOME: join(root, 'empty cache') }
     const { code, stderr } = await seeder(['bundle', out, '--out', join(root, 'no.tar')], { env })
     expect(stderr).toContain('is not in the package store')
@@ -214,8 +216,8 @@ describe('a bundle of it', () => {
 })
 
 /**
- * As somebody else, from a checkout elsewhere with other modes and time stamps, two at once into one cache that has
- * no layer yet, one of them without using layers at all: nothing of that may be in the image.
+ * As another user, from another checkout with other modes and times, two builds at once in one cache without layers, of
+ * which one does not use layers: the image must be the same.
  */
 describe('the same lock gives the same image', () => {
   const cache = join(root, 'other cache')
@@ -234,7 +236,7 @@ describe('the same lock gives the same image', () => {
     const project = await copyProject(join(there, 'project'))
     await execa('find', [project, '-type', 'f', '-exec', 'touch', '-d', '2001-02-03', '{}', '+'])
     await execa('chmod', ['-R', 'go-rwx', project])
-    // Copied, not linked: another user may not link to files that are not its own.
+    // Copied, because another user may not link to the files.
     await mkdir(join(cache, 'seeder'), { recursive: true })
     const linked = await copyCache(join(root, 'linked cache'))
     await execa('cp', ['-r', join(linked, 'seeder', 'store'), join(cache, 'seeder', 'store')])
@@ -245,7 +247,7 @@ describe('the same lock gives the same image', () => {
     ])
   })
 
-  it('for another user, with nothing built before, in other folders, time zones, umasks and languages', async () => {
+  it('for another user, with an empty cache, in other folders, time zones, umasks and languages', async () => {
     for (const [index, manifest] of built.entries()) {
       if (manifest.raw.sha256 !== reference.raw.sha256) {
         expect.fail(`the disks differ:\n${await differences(out, outputs[index] ?? '')}`)
@@ -259,7 +261,7 @@ describe('the same lock gives the same image', () => {
     }
   })
 
-  it('whether its layers were made anew, by another build, or found', async () => {
+  it('whether its layers are made again, by another build, or found in the cache', async () => {
     expect(built[1]?.made.sort()).toEqual(['initrd', 'rootfs', 'tools', 'usr'])
     const warm = await warmUp(out)
     expect(warm.made).toEqual([])
@@ -292,12 +294,12 @@ describe('after an edit', () => {
     return readManifest(edited)
   }
 
-  it('outside /usr no layer is made again, and the comparison names the file', async () => {
+  it('of a file outside /usr no layer is made again, and the comparison names the file', async () => {
     const manifest = await rebuild('etc/haproxy/zz-edited.cfg', '# edited\n')
     expect(manifest.made).toEqual([])
     expect(manifest.usr).toEqual(reference.usr)
     expect(manifest.raw.sha256).not.toBe(reference.raw.sha256)
-    // The digest of the list of what is on the root file system is on the kernel's command line.
+    // The digest of the list of the root file system's files is on the kernel's command line.
     expect((await differences(out, edited)).split('\n')).toEqual([
       'esp: /EFI/BOOT/BOOTX64.EFI: content',
       'root: /etc/haproxy/zz-edited.cfg: only in the second',
@@ -305,15 +307,15 @@ describe('after an edit', () => {
     await rm(join(project, 'images/haproxy/tree/etc/haproxy/zz-edited.cfg'))
   })
 
-  it('below /usr neither the packages nor the initrd are made again, and the comparison names the file', async () => {
+  it('of a file below /usr neither the packages nor the initrd are made again, and the comparison names the file', async () => {
     const text = await readFile(join(project, 'images/haproxy/tree/usr/lib/seeder/role'), 'utf8')
     const manifest = await rebuild('usr/lib/seeder/role', `${text}# ${root}\n`)
     expect(manifest.made).toEqual(['usr'])
     expect(manifest.usr.roothash).not.toBe(reference.usr.roothash)
-    const told = (await differences(out, edited)).split('\n')
-    expect(told).toContainEqual(expect.stringMatching(/^usr: \/lib\/seeder\/role: .*content/))
+    const found = (await differences(out, edited)).split('\n')
+    expect(found).toContainEqual(expect.stringMatching(/^usr: \/lib\/seeder\/role: .*content/))
     // The root hash of /usr is on the kernel's command line.
-    expect(told).toContainEqual('esp: /EFI/BOOT/BOOTX64.EFI: content')
-    expect(told.filter((line) => line.startsWith('root:'))).toEqual([])
+    expect(found).toContainEqual('esp: /EFI/BOOT/BOOTX64.EFI: content')
+    expect(found.filter((line) => line.startsWith('root:'))).toEqual([])
   })
 })

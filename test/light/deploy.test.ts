@@ -5,7 +5,7 @@ import { PveHost } from '../stand-ins/proxmox/host.ts'
 import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { deploy, inventory, mustDeploy } from '../support/deploy/host.ts'
 
-/** A clone of a template really boots before it is current: here one that says the wrong thing; release.test.ts has the right one. */
+/** A clone boots before its template is current: here one with a wrong version; release.test.ts has a right one. */
 const root = await testFolder('deploy')
 const out = join(root, 'haproxy')
 let host: PveHost
@@ -22,12 +22,12 @@ afterAll(async () => {
 })
 
 it(
-  'takes all of it back when the clone does not come up',
+  'undoes the deployment when the clone is not the right image',
   async () => {
-    // A template is there, which stays the current one.
+    // The first template stays the current one.
     await mustDeploy(host, ['--storage', 'local-lvm', '--allow-unsigned', '--no-smoke', out])
     const before = await inventory(host)
-    // The same image under another version: what its clone says of itself is not what the manifest says.
+    // The same image under another version: its clone reports another version than the manifest.
     const other = join(root, 'other')
     const script = `mkdir "$1" && cd "$1"
 for name in "$0"/*; do new=\${name##*/}; cp "$name" "\${new//$2/$3}"; done

@@ -11,7 +11,7 @@ import { seeder } from '../support/seeder.ts'
 import { createUbuntuArchive, type UbuntuArchive } from '../support/ubuntu/archive.ts'
 import { ubuntuProject } from '../support/ubuntu/project.ts'
 
-/** Real builds of the images on Ubuntu, from the archive in Ubuntu's shape. */
+/** Real builds of the images on Ubuntu, from a local archive in Ubuntu's form. */
 const root = await testFolder('ubuntu')
 const project = join(root, 'project')
 let archive: UbuntuArchive
@@ -29,7 +29,7 @@ afterAll(async () => {
   await other?.remove()
 })
 
-/** Runs seeder on the project and expects it to end well. */
+/** Runs seeder on the project, which has to succeed. */
 async function run(...argv: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await seeder(['-C', project, ...argv], { env: { ...archive.env } })
   expect(code, stderr).toBe(0)
@@ -59,7 +59,7 @@ describe.each(Object.entries(expected))('%s', (image, facts) => {
     first = await build(image, out)
   })
 
-  it('leaves the same files as any image, they are intact, and every file of the disk has an owner', async () => {
+  it('leaves the same intact files as any image, and every file of the disk has an owner', async () => {
     expect(first).toMatchObject({ image, base: 'ubuntu-resolute', ...facts })
     const { version } = first
     const names = [
@@ -76,21 +76,21 @@ describe.each(Object.entries(expected))('%s', (image, facts) => {
     expect(await readFile(join(out, 'template.conf'), 'utf8')).toContain(`ROLES=${facts.roles.join(',')}\n`)
   })
 
-  it('has a bill of materials that SPDX’s own tools find nothing wrong with', async () => {
+  it('has a bill of materials that SPDX’s own tools accept', async () => {
     const written = await readFile(join(out, `${image}-${first.version}.spdx.json`), 'utf8')
-    // They take no address for one that has no name, as the test's own archive has.
+    // The tools refuse URLs without a host name, such as those of the local archive.
     const text = written.replaceAll(/http:\/\/127\.0\.0\.1:\d+\//g, 'https://archive.example/')
     const tools = await spdxTools()
     expect(await tools.complaints(text).finally(() => tools.remove())).toEqual([])
     expect(JSON.parse(text).packages.length).toBeGreaterThan(Object.keys(first.packages).length)
   })
 
-  it('is the same for another user, without any layer, elsewhere', async () => {
+  it('is the same for another user, without layers, in another folder', async () => {
     const there = join(root, `elsewhere ${image}`)
     const cache = join(root, `cache ${image}`)
     await mkdir(there)
     await execa('cp', ['-r', project, join(there, 'project')])
-    // Copied, not linked: another user may not link to files that are not its own.
+    // Copied, because another user may not link to the files.
     await mkdir(join(cache, 'seeder'), { recursive: true })
     const linked = await copyCache(join(root, `linked ${image}`))
     await execa('cp', ['-r', join(linked, 'seeder', 'store'), join(cache, 'seeder', 'store')])
@@ -145,11 +145,11 @@ describe('a build stops', () => {
     expect(await readdir(root)).not.toContain('never')
   })
 
-  it('when upstream’s file is not the locked one any more', async () => {
+  it('when upstream’s file is no longer the locked one', async () => {
     const lock = JSON.parse(await readFile(join(project, 'images/etcd/image.lock.json'), 'utf8'))
     const path = 'etcd/v3.7.2/etcd-v3.7.2-linux-amd64.tar.gz'
     archive.server.faults.set(path, 'tampered')
-    // The file is in the users' store already.
+    // The store of the user has the right file.
     const cache = await copyCache(join(root, 'without the tarball'))
     const [{ sha256 }] = lock.artifacts
     await rm(join(cache, 'seeder/store', sha256.slice(0, 2), sha256))

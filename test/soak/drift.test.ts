@@ -10,8 +10,8 @@ import { seederOnHost } from '../support/nodes/host.ts'
 import { seeder } from '../support/seeder.ts'
 
 /**
- * `npm run test:soak`: nodes that do their work for an hour, or SOAK_MINUTES, have nothing to report. Too long for every run
- * of the tests: the proofs ask each image once, after its work.
+ * `npm run test:soak`: nodes report no drift during an hour of work, or SOAK_MINUTES. The boot tests, which run more often,
+ * check the drift of each image once.
  */
 const minutes = Number(process.env.SOAK_MINUTES ?? 60)
 const root = await testFolder('soak')
@@ -42,12 +42,11 @@ async function node(...argv: string[]): Promise<void> {
 }
 
 async function inGuest(vmid: number, script: string): Promise<string> {
-  const { stdout } = await host.run([
-    ...['qm', 'guest', 'exec', String(vmid), '--timeout', '300', '--', '/bin/bash', '-euc', script],
-  ])
-  const answer = JSON.parse(stdout)
-  expect(answer, script).toMatchObject({ exitcode: 0 })
-  return answer['out-data'] ?? ''
+  const argv = ['qm', 'guest', 'exec', String(vmid), '--timeout', '300', '--', '/bin/bash', '-euc', script]
+  const { stdout } = await host.run(argv)
+  const result = JSON.parse(stdout)
+  expect(result, script).toMatchObject({ exitcode: 0 })
+  return result['out-data'] ?? ''
 }
 
 const tls = '/etc/etcd/tls'
@@ -72,28 +71,28 @@ it(
   `reports nothing for ${minutes} minutes of work`,
   async () => {
     const began = performance.now()
-    const said = new Map<string, number>()
+    const reported = new Map<string, number>()
     let [writes, reloads] = [0, 0]
-    const seen = (line: string) => said.set(line, (said.get(line) ?? 0) + 1)
+    const count = (line: string) => reported.set(line, (reported.get(line) ?? 0) + 1)
     for (let round = 0; performance.now() - began < minutes * 60_000; round++) {
       await inGuest(200, put)
       await inGuest(201, 'systemctl reload haproxy.service')
       writes += 20
       reloads += 1
-      if (round % 10 === 0) for (const line of await drift()) seen(line)
+      if (round % 10 === 0) for (const line of await drift()) count(line)
       await sleep(20_000)
     }
-    for (const line of await drift()) seen(line)
+    for (const line of await drift()) count(line)
     for (const vmid of [200, 201]) {
-      const own = await inGuest(vmid, 'journalctl --unit=seeder-drift.service --output=cat --no-pager')
-      const results = own.split('\n').filter((line) => line.startsWith('{'))
+      const output = await inGuest(vmid, 'journalctl --unit=seeder-drift.service --output=cat --no-pager')
+      const results = output.split('\n').filter((line) => line.startsWith('{'))
       for (const line of results)
-        seen(`${vmid} by its timer ${driftResultSchema.parse(JSON.parse(line)).state}`)
-      if (results.length === 0) seen(`${vmid} by its timer: ${own}`)
+        count(`${vmid} by its timer ${driftResultSchema.parse(JSON.parse(line)).state}`)
+      if (results.length === 0) count(`${vmid} by its timer: ${output}`)
     }
-    console.log(`${writes} writes to etcd, ${reloads} reloads of HAProxy; ${JSON.stringify([...said])}`)
-    expect([...said.keys()].filter((line) => !/ (clean \[\]|clean|intact)$/.test(line))).toEqual([])
-    expect([...said.keys()].filter((line) => line.includes('by its timer'))).toHaveLength(2)
+    console.log(`${writes} writes to etcd, ${reloads} reloads of HAProxy; ${JSON.stringify([...reported])}`)
+    expect([...reported.keys()].filter((line) => !/ (clean \[\]|clean|intact)$/.test(line))).toEqual([])
+    expect([...reported.keys()].filter((line) => line.includes('by its timer'))).toHaveLength(2)
   },
   (minutes + 30) * 60_000,
 )

@@ -5,7 +5,7 @@ import { usersCache } from './builds.ts'
 import { readDebian } from './ubuntu/debian.ts'
 import { unpackDebian } from './ubuntu/debs.ts'
 
-/** A folder with `bin/etcd`, `bin/etcdctl` and `bin/etcdutl`, real ones, fetched from Debian's archive once. */
+/** A folder with the real programs `bin/etcd`, `bin/etcdctl` and `bin/etcdutl`, fetched once from Debian's archive. */
 export async function etcdPrograms(): Promise<string> {
   const cache = join(usersCache, 'seeder-test')
   const folder = join(cache, 'etcd')
@@ -16,9 +16,9 @@ export async function etcdPrograms(): Promise<string> {
     await mkdir(join(scratch, 'apt'))
     const debian = await readDebian(join(scratch, 'apt'))
     const unpacked = await unpackDebian(scratch, debian, ['etcd-server', 'etcd-client'])
-    for (const one of unpacked)
-      await cp(join(one, 'usr/bin'), join(scratch, 'whole/bin'), { recursive: true })
-    // Another test may have been quicker.
+    for (const tree of unpacked)
+      await cp(join(tree, 'usr/bin'), join(scratch, 'whole/bin'), { recursive: true })
+    // Another test may have made it meanwhile.
     await rename(join(scratch, 'whole'), folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
     })

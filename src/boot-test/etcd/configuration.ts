@@ -3,14 +3,14 @@ import type { VendorFile } from '../../guest/vendor-data.ts'
 import type { CertificateRequest, TestAuthority, TestKeyPair } from '../certificates.ts'
 import { addressIn, type MachineSpec, type Peer } from '../site.ts'
 
-/** The label of the data disk, which one of the clones has. */
-export const dataLabel = 'etcd-data'
-/** The token of the proof's cluster. */
-export const token = 'proof-1'
+/** The label of the data disk of one clone. */
+export const DATA_LABEL = 'etcd-data'
+/** The token of the test's cluster. */
+const CLUSTER_TOKEN = 'test-1'
 
-/** A member's name and the address the others know it by. */
-export function memberOf(seat: MachineSpec): Peer {
-  return { name: seat.hostname, address: addressIn(seat, seat.nics[0]?.zone ?? '') }
+/** A machine as a member: its name and the address that the others use. */
+export function memberOf(machine: MachineSpec): Peer {
+  return { name: machine.hostname, address: addressIn(machine, machine.nics[0]?.zone ?? '') }
 }
 
 /** The value of ETCD_MEMBERS. */
@@ -18,27 +18,27 @@ export function memberList(members: readonly Peer[]): string {
   return members.map(({ name, address }) => `${name}=${address}`).join(' ')
 }
 
-/** The values of a member of a cluster that is founded. */
+/** The values of a member that founds a cluster. */
 export function founderValues(members: readonly Peer[], dataDisk = false): NodeValues {
   return {
     ETCD_STATE: 'new',
     ETCD_MEMBERS: memberList(members),
-    ETCD_TOKEN: token,
-    ...(dataDisk ? { ETCD_DATA_DISK: dataLabel } : {}),
+    ETCD_TOKEN: CLUSTER_TOKEN,
+    ...(dataDisk ? { ETCD_DATA_DISK: DATA_LABEL } : {}),
   }
 }
 
-/** The values of a member that joins, with the list that the operator's command has printed. */
+/** The values of a member that joins, with the list that the operator's command printed. */
 export function joinerValues(members: string): NodeValues {
   return { ETCD_STATE: 'existing', ETCD_MEMBERS: members }
 }
 
-/** What `/usr/lib/seeder/etcd add` prints for the new node's node.env: the value of its line ETCD_MEMBERS. */
+/** The value of the line ETCD_MEMBERS that `/usr/lib/seeder/etcd add` prints for the new node's node.env. */
 export function printedMembers(output: string): string | undefined {
   return /^\s*ETCD_MEMBERS=(["']?)([^"'\n]*)\1\s*$/m.exec(output)?.[2]
 }
 
-/** What a member's certificate has to say: its name, its address, and that it serves and asks. */
+/** The certificate of a member, which is both a server and a client. */
 export function memberSubject({ name, address }: Peer): CertificateRequest {
   return {
     commonName: name,
@@ -48,7 +48,7 @@ export function memberSubject({ name, address }: Peer): CertificateRequest {
   }
 }
 
-/** The files that a member gets beside node.env. */
+/** The files of a member beside node.env. */
 export function memberFiles(authority: TestAuthority, pair: TestKeyPair): VendorFile[] {
   return [
     { path: '/etc/seeder/trust/etcd-ca.crt', permissions: '0644', content: authority.cert },

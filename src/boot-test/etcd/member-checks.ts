@@ -3,68 +3,65 @@ import { z } from 'zod'
 import { parseJson } from '../../files/json.ts'
 import { describeError } from '../../report/error.ts'
 import { expect, type Recorder } from '../checks.ts'
-import { guestStatus } from '../guest-facts.ts'
+import { expectReady, repeatFirstBoot, unitState } from '../first-boot.ts'
 import { checkLogin } from '../login.ts'
-import { checkProbes, portsOf, probesOf } from '../port-matrix.ts'
+import { checkProbes, planProbes } from '../port-matrix.ts'
 import { get } from '../probe.ts'
-import { clientPort, EtcdClient, peerPort } from './client.ts'
-import { dataLabel } from './configuration.ts'
-import type { EtcdCheck } from './contract.ts'
-import { operate, patienceMs } from './membership.ts'
-import type { ClusterMember, ClusterStage } from './test-bed.ts'
+import type { EtcdCheck } from './checks.ts'
+import { CLIENT_PORT, EtcdClient, PEER_PORT } from './client.ts'
+import { DATA_LABEL } from './configuration.ts'
+import { REQUEST_TIMEOUT_MS, runCommand } from './membership.ts'
+import type { ClusterMember, EtcdTestBed } from './test-bed.ts'
 
-const serving = { tcp: [22, clientPort, peerPort], udp: [] }
-// What a server says to a client that shows no certificate, or one it does not know: TLS's alert, or an end.
-const turnedAway = /alert|ECONNRESET|EPIPE|socket hang up|disconnected/i
+const serving = { tcp: [22, CLIENT_PORT, PEER_PORT], udp: [] }
+// A server refuses a client without a trusted certificate by a TLS alert, or it closes the connection.
+const REFUSED = /alert|ECONNRESET|EPIPE|socket hang up|disconnected/i
 const snapshotStatus = z.object({ revision: z.number(), totalKey: z.number(), totalSize: z.number() })
 
-/** Asks one member of a cluster that serves for everything its role promises. */
+/** Checks on one member of a running cluster what its role has to fulfil. */
 export async function checkMember(
   checks: Recorder<EtcdCheck>,
-  stage: ClusterStage,
+  bed: EtcdTestBed,
   member: ClusterMember,
 ): Promise<void> {
-  const { platform, site } = stage
-  const { clone, seat } = member
-  await checks.run('certificate-required', () => checkStrangers(stage, member))
-  await checks.run('ports', () => checkProbes(probesOf(platform, site, seat, portsOf(platform), serving)))
-  await checks.run('login', () => checkLogin(stage, clone, seat))
+  const { clone, machine } = member
+  await checks.run('certificate-required', () => checkCertificateRequired(bed, member))
+  await checks.run('ports', () => checkProbes(planProbes(bed, machine, serving)))
+  await checks.run('login', () => checkLogin(bed, clone, machine))
   await checks.run('health', () => checkHealth(member))
   await checks.run('data-disk', () => checkDataDisk(member))
-  await checks.run('snapshot', () => checkSnapshot(stage, member))
+  await checks.run('snapshot', () => checkSnapshot(bed, member))
   await checks.run('idempotent', () => checkIdempotent(member))
 }
 
-async function checkStrangers(stage: ClusterStage, member: ClusterMember): Promise<string> {
-  const { authority, foreign, clientAddress: from } = stage
-  const unknown = await foreign.issue('unknown', { commonName: 'proof', usages: ['clientAuth'] })
+async function checkCertificateRequired(bed: EtcdTestBed, member: ClusterMember): Promise<string> {
+  const { authority, foreign, clientAddress: from } = bed
+  const unknown = await foreign.issue('unknown', { commonName: 'test', usages: ['clientAuth'] })
   const clients = {
     'without a certificate': undefined,
     'with a certificate of another authority': unknown,
   }
-  for (const [who, pair] of Object.entries(clients)) {
+  for (const [kind, pair] of Object.entries(clients)) {
     const client = new EtcdClient({ from, ca: authority.cert, pair })
-    const words = await client.members(member.address, patienceMs).then(
-      () => 'it was answered',
-      (error: unknown) => describeError(error),
-    )
+    await expectRefused(`a client ${kind}`, client.members(member.address, REQUEST_TIMEOUT_MS))
     client.close()
-    expect(turnedAway.test(words), `a client ${who} was not turned away: ${words}`)
   }
-  const route = { from: stage.peerAddress, to: member.address, port: peerPort, timeoutMs: patienceMs }
-  const words = await get(route, '/members', { name: member.name, ca: authority.cert }).then(
-    () => 'it was answered',
-    (error: unknown) => describeError(error),
-  )
-  expect(turnedAway.test(words), `a peer without a certificate was not turned away: ${words}`)
-  const members = await stage.client.members(member.address, patienceMs)
-  return `${Object.keys(clients).join(' and ')}: turned away, as a peer too; with the right one ${members.length} members are listed`
+  const route = { from: bed.peerAddress, to: member.address, port: PEER_PORT, timeoutMs: REQUEST_TIMEOUT_MS }
+  const tls = { name: member.name, ca: authority.cert }
+  await expectRefused('a peer without a certificate', get(route, '/members', tls))
+  const members = await bed.client.members(member.address, REQUEST_TIMEOUT_MS)
+  return `${Object.keys(clients).join(' and ')}: refused, as a peer too; with the right one ${members.length} members are listed`
+}
+
+async function expectRefused(client: string, request: Promise<unknown>): Promise<void> {
+  const result = await request.then(() => 'it got a response', describeError)
+  expect(REFUSED.test(result), `${client} was not refused: ${result}`)
 }
 
 async function checkHealth(member: ClusterMember): Promise<string> {
-  const health = (await operate(member, 'health')).trim()
+  const health = (await runCommand(member, 'health')).trim()
   parseJson(health, z.record(z.string(), z.unknown()))
-  const members = await operate(member, 'members')
+  const members = await runCommand(member, 'members')
   expect(members.includes(member.name), `\`etcd members\` does not list ${member.name}: ${members}`)
   return health
 }
@@ -75,28 +72,31 @@ async function checkDataDisk({ clone }: ClusterMember): Promise<string> {
   )
   const [data = '', root = ''] = mounted.trim().split('\n')
   const [device = '', label, fileSystem] = data.split(' ')
-  expect(label === dataLabel, `the data is on ${device} with the label ${label || 'none'}, not ${dataLabel}`)
+  expect(
+    label === DATA_LABEL,
+    `the data is on ${device} with the label ${label || 'none'}, not ${DATA_LABEL}`,
+  )
   expect(device !== root.trim(), `the data is on ${device}, which is also /`)
   return `${device}, ${fileSystem}, found by its label ${label}`
 }
 
-async function checkSnapshot(stage: ClusterStage, member: ClusterMember): Promise<string> {
-  const before = await stage.client.status(member.address, patienceMs)
-  await operate(member, 'snapshot')
+async function checkSnapshot(bed: EtcdTestBed, member: ClusterMember): Promise<string> {
+  const before = await bed.client.status(member.address, REQUEST_TIMEOUT_MS)
+  await runCommand(member, 'snapshot')
   const { agent } = member.clone
   const newest = (await agent.shell('ls -t /var/lib/etcd/snapshots/*.db | head -n 1')).trim()
   const mode = (await agent.output(['/usr/bin/stat', '--format=%a %U', newest])).trim()
   expect(/^[0-7]00 etcd$/.test(mode), `${newest} is ${mode}: it holds every secret of the cluster`)
-  const told = await agent.shell(
+  const output = await agent.shell(
     `tool=$(command -v etcdutl || command -v etcdctl); "$tool" snapshot status '${newest}' --write-out=json 2>/dev/null`,
   )
-  const status = parseJson(told, snapshotStatus)
+  const status = parseJson(output, snapshotStatus)
   expect(
     status.revision >= before.revision,
-    `the snapshot has revision ${status.revision}; the cluster was at ${before.revision} already`,
+    `the snapshot has revision ${status.revision}; the cluster had ${before.revision} before it`,
   )
-  const timer = await agent.exec(['/bin/systemctl', 'is-active', 'seeder-etcd-snapshot.timer'])
-  expect(timer.stdout.trim() === 'active', `the timer of the hourly snapshots is ${timer.stdout.trim()}`)
+  const timer = await unitState(agent, 'seeder-etcd-snapshot.timer')
+  expect(timer === 'active', `the timer of the hourly snapshots is ${timer}`)
   return `${newest.split('/').at(-1)}: revision ${status.revision}, ${status.totalKey} keys; the timer is active`
 }
 
@@ -107,12 +107,11 @@ async function checkIdempotent({ clone }: ClusterMember): Promise<string> {
     return `${process.trim()} ${(await agent.shell('cat /var/lib/etcd/seeder-member')).trim()}`
   }
   const before = await state()
-  await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 120_000 })
-  // Nothing is under way any more when it returns, but what it may have started is.
+  const status = await repeatFirstBoot(agent)
+  // A service that first boot restarted may still be starting.
   await sleep(500)
-  const status = await guestStatus(agent)
-  expect(status.state === 'ready', `run again, first boot says ${status.state}: ${status.reason}`)
+  expectReady(status)
   const after = await state()
-  expect(before === after, `run again, first boot changed a member that serves: ${before} became ${after}`)
-  return `run again on a member that serves, it says: ${status.reason}`
+  expect(before === after, `run again, first boot changed a running member: ${before} became ${after}`)
+  return `run again on a running member, it reports: ${status.reason}`
 }

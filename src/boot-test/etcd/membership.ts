@@ -2,20 +2,24 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError } from '../../report/error.ts'
 import { expect } from '../checks.ts'
 import type { EtcdMember, MemberStatus } from './client.ts'
-import type { ClusterMember, ClusterStage } from './test-bed.ts'
+import type { ClusterMember, EtcdTestBed } from './test-bed.ts'
 
-// One question; emulated members that share two cores with a booting clone take their time.
-export const patienceMs = 8000
-// The operator's command waits itself for what it needs, such as a learner that catches up: as long as docs/operations.md
-// has `qm guest exec` wait for it.
-const commandMs = 330_000
+/** For one request: emulated members that share two cores with a booting clone are slow. */
+export const REQUEST_TIMEOUT_MS = 8000
+// The operator's command itself waits, for example for a learner that catches up. As in docs/operations.md, where
+// `qm guest exec` runs it.
+const COMMAND_TIMEOUT_MS = 330_000
 
 /**
- * Runs the operator's command on a member, as `qm guest exec` would. What it printed.
+ * Runs the operator's command on a member, as `qm guest exec` would.
+ * @returns what it printed
  * @throws SeederError when it fails
  */
-export async function operate({ clone, name }: ClusterMember, ...argv: readonly string[]): Promise<string> {
-  const result = await clone.agent.exec(['/usr/lib/seeder/etcd', ...argv], { timeoutMs: commandMs })
+export async function runCommand(
+  { clone, name }: ClusterMember,
+  ...argv: readonly string[]
+): Promise<string> {
+  const result = await clone.agent.exec(['/usr/lib/seeder/etcd', ...argv], { timeoutMs: COMMAND_TIMEOUT_MS })
   const words = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-4).join(' / ')
   expect(
     result.exitCode === 0,
@@ -24,43 +28,44 @@ export async function operate({ clone, name }: ClusterMember, ...argv: readonly 
   return result.stdout
 }
 
-// Before anything was changed: a cluster takes no change within five seconds of the last one, and a member that is slow
-// because it is emulated may not have answered in the command's three seconds.
-const nothingDone = /unhealthy cluster|does not answer, or has no quorum/
-const changeAttempts = 12
-const changePauseMs = 2500
+// Failures before any change: a cluster accepts no change within five seconds of the last one, and an emulated member
+// may not answer in the command's three seconds.
+const NOT_STARTED = /unhealthy cluster|does not answer, or has no quorum/
+const CHANGE_ATTEMPTS = 12
+const CHANGE_PAUSE_MS = 2500
 
-/** As `operate`, for what changes the cluster: as an operator would, it tries again while nothing was done. */
-export async function change(
+/** As `runCommand`, for a command that changes the cluster: repeats it while it fails before any change. */
+export async function changeMembers(
   by: ClusterMember,
   command: 'add' | 'promote' | 'remove',
   ...argv: readonly string[]
 ): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await operate(by, command, ...argv)
+      return await runCommand(by, command, ...argv)
     } catch (error) {
-      if (attempt === changeAttempts || !nothingDone.test(describeError(error))) throw error
-      await sleep(changePauseMs)
+      if (attempt === CHANGE_ATTEMPTS || !NOT_STARTED.test(describeError(error))) throw error
+      await sleep(CHANGE_PAUSE_MS)
     }
   }
 }
 
 /**
- * Waits until all of these members serve, have the same leader, and are the whole cluster. The leader.
- * @throws SeederError with what was seen last
+ * Waits until these members are the whole cluster and have the same leader.
+ * @returns the leader
+ * @throws SeederError with the last list of members
  */
-export async function awaitQuorum(
-  stage: ClusterStage,
+export async function awaitCluster(
+  bed: EtcdTestBed,
   members: readonly ClusterMember[],
   timeoutMs: number,
 ): Promise<ClusterMember> {
   let seen = 'nothing'
   for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(500)) {
     try {
-      const listed = await stage.client.members(members[0]?.address ?? '', patienceMs)
+      const listed = await bed.client.members(members[0]?.address ?? '', REQUEST_TIMEOUT_MS)
       const statuses = await Promise.all(
-        members.map(({ address }) => stage.client.status(address, patienceMs)),
+        members.map(({ address }) => bed.client.status(address, REQUEST_TIMEOUT_MS)),
       )
       seen = describeMembers(listed)
       const leader = agreedLeader(members, statuses)
@@ -73,21 +78,21 @@ export async function awaitQuorum(
   expect(false, `waited for ${names} to be one cluster with a leader; seen: ${seen}`)
 }
 
-/** The member that all of them take for the leader, and that is one of them. */
+/** The one of the members that all of them call the leader. */
 export function agreedLeader<M>(members: readonly M[], statuses: readonly MemberStatus[]): M | undefined {
   const [first] = statuses
   if (!first || statuses.some(({ leader }) => leader !== first.leader)) return undefined
   return members[statuses.findIndex(({ id }) => id === first.leader)]
 }
 
-/** Whether a list has exactly these names, all of them with a vote. */
+/** Whether a list has exactly these members, all of them with a vote. */
 export function isWhole(
   listed: readonly EtcdMember[],
   members: readonly { readonly name: string }[],
 ): boolean {
   return (
     listed.length === members.length &&
-    members.every(({ name }) => listed.some((one) => one.name === name && !one.learner))
+    members.every(({ name }) => listed.some((member) => member.name === name && !member.learner))
   )
 }
 
@@ -99,17 +104,21 @@ export function describeMembers(listed: readonly EtcdMember[]): string {
     .join(', ')
 }
 
-/** Fails when a member does not have something that was acknowledged. How many writes it was asked for. */
+/**
+ * Checks that each member has every acknowledged write.
+ * @returns their number
+ * @throws SeederError with the writes that a member has lost
+ */
 export async function expectNothingLost(
-  stage: ClusterStage,
+  bed: EtcdTestBed,
   members: readonly ClusterMember[],
 ): Promise<number> {
   for (const { name, address } of members) {
-    const missing = await stage.writer.missing(address, patienceMs * 4)
+    const missing = await bed.writer.missing(address, REQUEST_TIMEOUT_MS * 4)
     expect(
       missing.length === 0,
       `${name} has lost ${missing.length} acknowledged writes: ${missing.slice(0, 3).join('; ')}`,
     )
   }
-  return stage.writer.acknowledged.length
+  return bed.writer.acknowledged.length
 }

@@ -1,21 +1,21 @@
 import type { NodeValues } from '../../guest/node-env.ts'
-import { type BadValue, refuseAll } from '../first-boot.ts'
+import { BAD_ADDRESS, type BadValue, checkRefusals } from '../first-boot.ts'
 import { founderValues, memberFiles, memberList, memberOf, memberSubject } from './configuration.ts'
-import { type ClusterMember, type ClusterStage, cast, peersOf } from './test-bed.ts'
+import { type ClusterMember, type EtcdTestBed, hostnames, peersOf } from './test-bed.ts'
 
-/** What a founder that is too late is told: the founders and itself. */
-export function strayValues(stage: ClusterStage): NodeValues {
-  return founderValues(peersOf(stage, [...cast.founders.slice(1), cast.stray]))
+/** The values of a founder that is too late: the founders and itself. */
+export function lateFounderValues(bed: EtcdTestBed): NodeValues {
+  return founderValues(peersOf(bed, [...hostnames.founders.slice(1), hostnames.lateFounder]))
 }
 
-/** Gives a clone that is no member every value and file it must not accept. */
-export async function checkBadValues(stage: ClusterStage, stray: ClusterMember): Promise<string> {
-  const { authority, foreign, pairs } = stage
-  const own = pairs.get(stray.name) ?? { cert: '', key: '' }
-  const others = pairs.get(cast.founders[0]) ?? own
-  const foreignPair = await foreign.issue('foreign-stray', memberSubject(memberOf(stray.seat)))
-  const good = strayValues(stage)
-  const peers = peersOf(stage, cast.founders)
+/** Tries every bad value and file on a clone that is not a member. */
+export async function checkBadValues(bed: EtcdTestBed, late: ClusterMember): Promise<string> {
+  const { authority, foreign, pairs } = bed
+  const own = pairs.get(late.name) ?? { cert: '', key: '' }
+  const others = pairs.get(hostnames.founders[0]) ?? own
+  const foreignPair = await foreign.issue('foreign-late', memberSubject(memberOf(late.machine)))
+  const good = lateFounderValues(bed)
+  const peers = peersOf(bed, hostnames.founders)
   const file = (path: string, content: string) => [{ path, permissions: '0600', content }]
   const [crt, key, ca] = [
     '/etc/seeder/tls/etcd.crt',
@@ -30,16 +30,16 @@ export async function checkBadValues(stage: ClusterStage, stray: ClusterMember):
     {
       what: 'members without itself',
       values: { ETCD_MEMBERS: memberList(peers) },
-      named: ['ETCD_MEMBERS', stray.name],
+      named: ['ETCD_MEMBERS', late.name],
     },
     {
-      what: 'an address that is none',
-      values: { ETCD_MEMBERS: `${good.ETCD_MEMBERS} etcd9=10.0.0.700` },
-      named: ['ETCD_MEMBERS', '10.0.0.700'],
+      what: 'an invalid address',
+      values: { ETCD_MEMBERS: `${good.ETCD_MEMBERS} etcd9=${BAD_ADDRESS}` },
+      named: ['ETCD_MEMBERS', BAD_ADDRESS],
     },
     { what: 'too large a quota', values: { ETCD_QUOTA_MIB: '9000' }, named: ['ETCD_QUOTA_MIB', '9000'] },
     {
-      what: 'elections in a heartbeat',
+      what: 'an election shorter than heartbeats allow',
       values: { ETCD_HEARTBEAT_MS: '500', ETCD_ELECTION_MS: '600' },
       named: ['ETCD_ELECTION_MS', '600'],
     },
@@ -52,13 +52,13 @@ export async function checkBadValues(stage: ClusterStage, stray: ClusterMember):
     {
       what: 'joining a cluster that does not expect it',
       values: { ETCD_STATE: 'existing' },
-      named: ['ETCD_STATE', `etcd add ${stray.name} ${stray.address}`],
+      named: ['ETCD_STATE', `etcd add ${late.name} ${late.address}`],
     },
     {
       what: 'another member’s certificate',
       values: {},
       files: [...file(crt, others.cert), ...file(key, others.key)],
-      named: [crt, stray.name, stray.address],
+      named: [crt, late.name, late.address],
     },
     {
       what: 'a certificate of another authority',
@@ -74,5 +74,5 @@ export async function checkBadValues(stage: ClusterStage, stray: ClusterMember):
       named: [ca, 'private key'],
     },
   ]
-  return refuseAll(stray.clone, good, memberFiles(authority, own), bad)
+  return checkRefusals(late.clone, good, memberFiles(authority, own), bad)
 }

@@ -1,24 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EtcdClient } from './client.ts'
 
-/** A write the cluster has acknowledged. */
-export interface Acknowledged {
+/** A write that the cluster has acknowledged. */
+export interface AcknowledgedWrite {
   readonly key: string
   readonly value: string
-  /** When, on the clock of `performance.now()`. */
-  readonly at: number
+  /** Of the acknowledgement, on the clock of `performance.now()`. */
+  readonly time: number
 }
 
-const prefix = 'seeder-proof/'
-// As long as a client of a cluster that elects a leader had better wait before it asks another member.
-const attemptMs = 2500
+const KEY_PREFIX = 'seeder-test/'
+// After this time a client does better to try another member, because the cluster may be electing a leader.
+const ATTEMPT_MS = 2500
 
-/** Writes one key after the other, each with a value of its own, and remembers what was acknowledged. */
+/** Writes one key after the other, each with its own value, and records the acknowledged writes. */
 export class Writer {
-  readonly acknowledged: Acknowledged[] = []
-  /** How many writes were not acknowledged, which says nothing about whether they were written. */
+  readonly acknowledged: AcknowledgedWrite[] = []
+  /** The number of writes that were not acknowledged; they may have happened nevertheless. */
   failures = 0
-  /** Addresses of the members it may ask; on a failure it goes on with the next. */
+  /** Addresses of the members to write to; after a failure it continues with the next one. */
   members: readonly string[]
   private readonly client: EtcdClient
   private readonly pauseMs: number
@@ -36,56 +36,62 @@ export class Writer {
     this.ended ??= this.write()
   }
 
-  /** Ends it with the write that is under way. */
+  /** Stops after the current write. */
   async stop(): Promise<void> {
     this.stopped = true
     await this.ended
   }
 
-  /** The first write that was acknowledged after a moment, or undefined when none was within the time. */
-  async nextAfter(moment: number, timeoutMs: number): Promise<Acknowledged | undefined> {
+  /** Waits for the first write that is acknowledged after a moment; undefined when there is none within the time. */
+  async nextAfter(moment: number, timeoutMs: number): Promise<AcknowledgedWrite | undefined> {
     for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(50)) {
-      const found = this.acknowledged.find(({ at }) => at > moment)
+      const found = this.acknowledged.find(({ time }) => time > moment)
       if (found) return found
     }
     return undefined
   }
 
   /**
-   * What of all that was acknowledged a member does not know any more, as `key: value, not the one written`.
-   * @throws SeederError when it does not answer
+   * The acknowledged writes that a member does not have, as `key: the value it has instead`.
+   * @throws SeederError when the member does not respond
    */
   async missing(member: string, timeoutMs: number): Promise<string[]> {
     const acknowledged = [...this.acknowledged]
-    return lost(acknowledged, await this.client.range(member, prefix, timeoutMs))
+    return lostWrites(acknowledged, await this.client.range(member, KEY_PREFIX, timeoutMs))
   }
 
   private async write(): Promise<void> {
-    for (let number = 1, at = 0; !this.stopped; number++) {
-      const member = this.members[at % this.members.length] ?? ''
-      const [key, value] = [`${prefix}${String(number).padStart(8, '0')}`, `${number} by way of ${member}`]
+    for (let number = 1, index = 0; !this.stopped; number++) {
+      const member = this.members[index % this.members.length] ?? ''
+      const [key, value] = [
+        `${KEY_PREFIX}${String(number).padStart(8, '0')}`,
+        `${number} by way of ${member}`,
+      ]
       try {
-        await this.client.put(member, key, value, attemptMs)
-        this.acknowledged.push({ key, value, at: performance.now() })
+        await this.client.put(member, key, value, ATTEMPT_MS)
+        this.acknowledged.push({ key, value, time: performance.now() })
       } catch {
         this.failures++
-        at++
+        index++
       }
       await sleep(this.pauseMs)
     }
   }
 }
 
-/** What was acknowledged and is not there, or is another value. */
-export function lost(acknowledged: readonly Acknowledged[], found: ReadonlyMap<string, string>): string[] {
+/** The acknowledged writes that are missing, or have another value. */
+export function lostWrites(
+  acknowledged: readonly AcknowledgedWrite[],
+  found: ReadonlyMap<string, string>,
+): string[] {
   return acknowledged
     .filter(({ key, value }) => found.get(key) !== value)
     .map(({ key }) => `${key}: ${found.get(key) ?? 'nothing'}`)
 }
 
-/** The longest time in milliseconds between two acknowledged writes, of which the second came after a moment. */
-export function longestPause(acknowledged: readonly Acknowledged[], from: number): number {
-  const first = acknowledged.findLastIndex(({ at }) => at <= from)
-  const times = acknowledged.slice(Math.max(first, 0)).map(({ at }) => at)
-  return Math.max(0, ...times.slice(1).map((at, index) => at - (times[index] ?? at)))
+/** The longest time in milliseconds between two acknowledged writes, of which the second is after a moment. */
+export function longestPause(acknowledged: readonly AcknowledgedWrite[], from: number): number {
+  const first = acknowledged.findLastIndex(({ time }) => time <= from)
+  const times = acknowledged.slice(Math.max(first, 0)).map(({ time }) => time)
+  return Math.max(0, ...times.slice(1).map((time, index) => time - (times[index] ?? time)))
 }

@@ -1,18 +1,17 @@
 import type { NodeValues } from '../../guest/node-env.ts'
+import type { VendorFile } from '../../guest/vendor-data.ts'
+import { BAD_ADDRESS } from '../first-boot.ts'
 import { addressIn } from '../site.ts'
 import type { PairSite } from './site.ts'
 
-/** The NodePorts of the proof; the first carries the traffic that is looked at. */
+/** The NodePorts of the test; most checks use the first. */
 export const nodePorts = [30080, 30443] as const
 /** kube-proxy's health port, the image's default. */
-export const healthPort = 10256
-export const apiPort = 6443
-/** The name API servers' certificates carry, the image's default. */
-export const apiName = 'kubernetes'
-/** An address no check may accept. */
-export const badAddress = '10.0.0.700'
+export const HEALTH_PORT = 10256
+/** The name in the certificates of API servers, the image's default. */
+export const API_NAME = 'kubernetes'
 
-/** The values of one of the pair: the first has the higher priority, and they name each other as peers. */
+/** The values of one of the pair. The first has the higher priority, and they are each other's peers. */
 export function nodeValues(site: PairSite, index: 0 | 1): NodeValues {
   const list = (peers: PairSite['workers']) =>
     peers.map(({ name, address }) => `${name}=${address}`).join(' ')
@@ -27,7 +26,12 @@ export function nodeValues(site: PairSite, index: 0 | 1): NodeValues {
   }
 }
 
-/** The values with a backend's address no check may accept. */
+/** The files of a load balancer beside node.env. */
+export function balancerFiles(clusterCa: string): VendorFile[] {
+  return [{ path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: clusterCa }]
+}
+
+/** The values with an invalid address of a backend. */
 export function withBadValue(values: NodeValues): NodeValues {
-  return { ...values, NODEPORT_BACKENDS: `w1=${badAddress}` }
+  return { ...values, NODEPORT_BACKENDS: `w1=${BAD_ADDRESS}` }
 }

@@ -1,8 +1,8 @@
 import { SeederError } from '../../report/error.ts'
 import type { GuestAgent } from '../../vm/agent.ts'
 
-// No curl is needed in an image for this: bash speaks TCP.
-const script = `
+// Bash can open TCP connections, so that the image needs no curl.
+const METRICS_SCRIPT = `
 set -e
 exec 3<>/dev/tcp/127.0.0.1/8405
 printf 'GET /metrics?scope=server HTTP/1.0\\r\\n\\r\\n' >&3
@@ -10,13 +10,13 @@ grep '^haproxy_server_status{' <&3
 `
 
 /**
- * The state HAProxy holds each server in (UP, DOWN, …), by `proxy/server`, from its Prometheus endpoint.
- * @throws SeederError when it does not answer
+ * HAProxy's state of each server (UP, DOWN, …) by `proxy/server`, from its Prometheus endpoint.
+ * @throws SeederError when it does not respond
  */
 export async function serverStates(agent: GuestAgent): Promise<Map<string, string>> {
-  const result = await agent.exec(['/bin/bash', '-c', script])
+  const result = await agent.exec(['/bin/bash', '-c', METRICS_SCRIPT])
   if (result.exitCode === 0) return parseServerStates(result.stdout)
-  throw new SeederError(`asked HAProxy for its metrics; ${result.stderr.trim() || 'it has no servers'}`)
+  throw new SeederError(`requested the metrics of HAProxy; ${result.stderr.trim() || 'it has no servers'}`)
 }
 
 /** The states in Prometheus text: of the samples of a server, the one with the value 1. */

@@ -3,11 +3,11 @@ import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError } from '../../report/error.ts'
 import { layOutSite, type MachineSpec, nodeAddress, type Peer, type Site } from '../site.ts'
 
-/** The part of the platform that a pair of load balancers lives in. */
+/** The part of the platform around a pair of load balancers. */
 export interface PairSite extends Site {
-  /** The pair; the first is the one that holds the VIP. */
+  /** The first one holds the VIP. */
   readonly pair: readonly [MachineSpec, MachineSpec]
-  /** Where the first one moves to when its addresses are edited. */
+  /** The first one after its addresses were edited. */
   readonly moved: MachineSpec
   readonly apiServers: readonly Peer[]
   readonly workers: readonly Peer[]
@@ -19,14 +19,14 @@ export interface PairSite extends Site {
 }
 
 /**
- * Lays out the pair's site, with this process as every machine around it.
+ * Lays out the site of a pair, with simulated API servers and workers around it.
  * @throws SeederError when the platform has no zone or VIP the contract needs
  */
 export function layOutPair(platform: Platform): PairSite {
   const { zones } = platform.roles.haproxy
-  const vips = Object.values(platform.vips).filter((one) => one.role === 'haproxy')
+  const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy')
   const nodeZone = platform.roles['control-plane'].zones.find((name) => zones.includes(name))
-  const edge = vips.find((one) => one.zone !== nodeZone) ?? vips[0]
+  const edge = vips.find(({ zone }) => zone !== nodeZone) ?? vips[0]
   if (!edge || !nodeZone) {
     throw new SeederError(
       'the platform file has no haproxy VIP, or no zone that haproxy shares with the nodes',
@@ -46,17 +46,17 @@ export function layOutPair(platform: Platform): PairSite {
   const site = layOutSite(
     platform,
     [
-      { ...balancer, hostname: 'lb1', machine: 0 },
-      { ...balancer, hostname: 'lb2', machine: 1 },
-      { ...balancer, hostname: 'lb1', machine: 0, place: 2 },
+      { ...balancer, hostname: 'lb1', number: 0 },
+      { ...balancer, hostname: 'lb2', number: 1 },
+      { ...balancer, hostname: 'lb1', number: 0, place: 2 },
     ],
     [...apiServers, ...workers],
   )
   const [first, second, moved] = site.machines
-  if (!first || !second || !moved) throw new SeederError('the site has no seats for a pair')
+  if (!first || !second || !moved) throw new SeederError('the site has no machines for a pair')
   const operatorZone = platform.flows.ssh?.from.find((name) => zones.includes(name))
   if (!operatorZone) {
-    throw new SeederError('load balancers have no card in a zone that the operator comes from', {
+    throw new SeederError('load balancers have no card in a zone that the operator logs in from', {
       fix: 'see platform.yaml: flows.ssh and roles.haproxy.zones',
     })
   }

@@ -2,56 +2,87 @@ import { join } from 'node:path'
 import type { NodeValues } from '../../guest/node-env.ts'
 import type { Clone } from '../../vm/clone.ts'
 import type { DriveFiles } from '../../vm/cloud-init-drive.ts'
+import { type CertificateRequest, TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestRun } from '../contract.ts'
+import { API_PORT } from '../kubernetes/configuration.ts'
 import type { MachineSpec } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type TestBed, tearDown } from '../test-bed.ts'
-import { ApiServer } from './api-server.ts'
-import { type ClusterCertificates, makeCertificates } from './certificates.ts'
-import { apiName, apiPort, healthPort, nodePorts } from './configuration.ts'
+import { ApiServer, Worker } from './backends.ts'
+import { API_NAME, balancerFiles, HEALTH_PORT, nodePorts } from './configuration.ts'
 import { layOutPair, type PairSite } from './site.ts'
-import { Worker } from './worker.ts'
 
-// What the platform's load balancers have; a pair has to fit on the runner.
-const mostMemoryMiB = 1024
+// As much as the platform's load balancers have; a pair has to fit on the runner.
+const MAXIMUM_MIB = 1024
 
-/** The stage of the pair that is proven, with its backends and API servers. */
-export interface PairStage extends TestBed {
+/** The certificates of the API servers. */
+export interface ClusterCertificates {
+  readonly ca: string
+  /** Signed by the cluster's CA for the right name. */
+  readonly good: TestKeyPair
+  /** Signed by the cluster's CA for another name. */
+  readonly wrongName: TestKeyPair
+  /** For the right name, signed by another CA. */
+  readonly otherCa: TestKeyPair
+}
+
+/** A test bed with a pair of load balancers, their workers and API servers. */
+export interface HaproxyTestBed extends TestBed, TestRun {
   readonly site: PairSite
   readonly certificates: ClusterCertificates
   readonly workers: readonly Worker[]
   /** In the order of `site.apiServers`: two good ones, one with a wrong name, one of another authority. */
   readonly apiServers: readonly ApiServer[]
   readonly pair: readonly [Clone, Clone]
-  drive(seat: MachineSpec, values: NodeValues): DriveFiles
+  drive(machine: MachineSpec, values: NodeValues): DriveFiles
 }
 
-/** Builds the stage in this process's network namespace. `strikePair` takes it down. */
-export async function buildPair(proof: TestRun): Promise<PairStage> {
-  const { folder, platform, candidate } = proof
-  const site = layOutPair(platform)
-  const stage = await buildTestBed(proof, site)
-  const certificates = await makeCertificates(join(folder, 'certificates'), apiName)
-  const workers = site.workers.map((peer) => new Worker(peer, { services: nodePorts, health: healthPort }))
+/** Builds the test bed in this process's network namespace. `tearDownHaproxy` removes it. */
+export async function buildHaproxyTestBed(run: TestRun): Promise<HaproxyTestBed> {
+  const site = layOutPair(run.platform)
+  const bed = await buildTestBed(run, site)
+  const certificates = await makeCertificates(join(run.folder, 'certificates'), API_NAME)
+  const workers = site.workers.map((peer) => new Worker(peer, { services: nodePorts, health: HEALTH_PORT }))
   const { good, wrongName, otherCa } = certificates
   const pairs = [good, good, wrongName, otherCa]
-  const apiServers = site.apiServers.map((peer, at) => new ApiServer(peer, pairs[at] ?? otherCa))
+  const apiServers = site.apiServers.map((peer, index) => new ApiServer(peer, pairs[index] ?? otherCa))
   await Promise.all(workers.map((worker) => worker.start()))
-  await Promise.all(apiServers.map((server) => server.start(apiPort)))
-  const clone = (seat: MachineSpec) => makeClone(stage, seat, candidate.qcow2, mostMemoryMiB)
-  const ca = { path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: certificates.ca }
+  await Promise.all(apiServers.map((server) => server.start(API_PORT)))
+  const clone = (machine: MachineSpec) =>
+    makeClone(bed, machine, { qcow2: run.image.qcow2, maximumMiB: MAXIMUM_MIB })
   return {
-    ...stage,
+    ...bed,
     site,
     certificates,
     workers,
     apiServers,
     pair: [await clone(site.pair[0]), await clone(site.pair[1])],
-    drive: (seat, values) => nodeDrive(stage, seat, values, [ca]),
+    drive: (machine, values) => nodeDrive(bed, machine, values, balancerFiles(certificates.ca)),
   }
 }
 
-/** Ends every VM and server of a stage. */
-export async function strikePair(stage: PairStage): Promise<void> {
-  await tearDown(stage)
-  await Promise.all([...stage.workers, ...stage.apiServers].map((server) => server.stop()))
+/**
+ * Makes the certificates of the API servers in a folder of their own.
+ * @param dnsName the name that the load balancer verifies
+ * @throws SeederError when openssl 3 is missing
+ */
+export async function makeCertificates(folder: string, dnsName: string): Promise<ClusterCertificates> {
+  const cluster = await TestAuthority.make('kubernetes-ca', folder)
+  const other = await TestAuthority.make('other-ca', folder)
+  const server = (name: string): CertificateRequest => ({
+    commonName: name,
+    dnsNames: [name],
+    usages: ['serverAuth'],
+  })
+  return {
+    ca: cluster.cert,
+    good: await cluster.issue('good', server(dnsName)),
+    wrongName: await cluster.issue('wrong-name', server(`not-${dnsName}`)),
+    otherCa: await other.issue('wrong-ca', server(dnsName)),
+  }
+}
+
+/** Ends every VM, API server and worker. */
+export async function tearDownHaproxy(bed: HaproxyTestBed): Promise<void> {
+  await tearDown(bed)
+  await Promise.all([...bed.workers, ...bed.apiServers].map((server) => server.stop()))
 }

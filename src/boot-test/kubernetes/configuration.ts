@@ -5,10 +5,9 @@ import type { Platform } from '../../platform/schema.ts'
 import type { TestAuthority, TestKeyPair } from '../certificates.ts'
 import { addressIn, type MachineSpec, nodeAddress } from '../site.ts'
 
-/** The name that API servers' certificates carry. */
-export const apiPort = 6443
+export const API_PORT = 6443
 
-/** What an operator hands out once, and nobody may find on a node afterwards. */
+/** What a node needs once, and must not keep. */
 export interface Secrets {
   readonly token: string
   readonly certificateKey: string
@@ -16,7 +15,7 @@ export interface Secrets {
   readonly caHash: string
 }
 
-/** Secrets of a cluster that nobody has. */
+/** Secrets of a cluster that does not exist. */
 export function makeSecrets(): Secrets {
   const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
   const word = (length: number) =>
@@ -28,14 +27,19 @@ export function makeSecrets(): Secrets {
   }
 }
 
-/** Where the cluster's API is asked: the load balancers' address among the nodes, or else the first control plane. */
+/** The endpoint of the cluster's API: the load balancers' VIP among the nodes, or else the first control plane. */
 export function apiEndpoint(platform: Platform, controlPlane: MachineSpec): string {
-  const zones = platform.roles['control-plane'].zones
-  const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
-  return `${vip?.address ?? addressIn(controlPlane, zones[0] ?? '')}:${apiPort}`
+  const zone = platform.roles['control-plane'].zones[0] ?? ''
+  return `${findApiVip(platform)?.address ?? addressIn(controlPlane, zone)}:${API_PORT}`
 }
 
-/** Where three members of etcd would be. */
+/** The VIP of the API: the one of the load balancers in a zone of the control planes. */
+export function findApiVip(platform: Platform): Platform['vips'][string] | undefined {
+  const zones = platform.roles['control-plane'].zones
+  return Object.values(platform.vips).find(({ role, zone }) => role === 'haproxy' && zones.includes(zone))
+}
+
+/** The addresses of three members of etcd, which do not exist. */
 export function etcdEndpoints(platform: Platform): string[] {
   const zone = platform.roles.etcd.zones[0] ?? ''
   return [1, 2, 3].map((place) => nodeAddress(platform, zone, place, 'etcd'))
@@ -44,23 +48,23 @@ export function etcdEndpoints(platform: Platform): string[] {
 /** The values of a control plane that begins a cluster. */
 export function initValues(
   platform: Platform,
-  seat: MachineSpec,
+  machine: MachineSpec,
   secrets: Secrets,
   endpoints: readonly string[],
 ): NodeValues {
   return {
     NODE_ROLE: 'control-plane',
     BOOTSTRAP: 'init',
-    CONTROL_PLANE_ENDPOINT: apiEndpoint(platform, seat),
-    NODE_ADDRESS: addressIn(seat, platform.roles['control-plane'].zones[0] ?? ''),
+    CONTROL_PLANE_ENDPOINT: apiEndpoint(platform, machine),
+    NODE_ADDRESS: addressIn(machine, platform.roles['control-plane'].zones[0] ?? ''),
     ETCD_ENDPOINTS: endpoints.join(' '),
     JOIN_TOKEN: secrets.token,
     CERTIFICATE_KEY: secrets.certificateKey,
-    CLUSTER_NAME: 'proof',
+    CLUSTER_NAME: 'test',
   }
 }
 
-/** The values of a worker that joins. It has one card, so its address is plain. */
+/** The values of a worker that joins. It has one card, so that it needs no NODE_ADDRESS. */
 export function joinValues(platform: Platform, controlPlane: MachineSpec, secrets: Secrets): NodeValues {
   return {
     NODE_ROLE: 'worker',
@@ -71,7 +75,13 @@ export function joinValues(platform: Platform, controlPlane: MachineSpec, secret
   }
 }
 
-/** The files that a control plane gets beside node.env: what the API server shows to etcd. */
+/** Issues the API server's certificate for etcd. */
+export function issueEtcdClient(etcd: TestAuthority): Promise<TestKeyPair> {
+  const request = { commonName: 'kube-apiserver-etcd-client', usages: ['clientAuth'] } as const
+  return etcd.issue('apiserver-etcd-client', request)
+}
+
+/** The files of a control plane beside node.env: the API server's certificate for etcd. */
 export function controlPlaneFiles(etcd: Pick<TestAuthority, 'cert'>, client: TestKeyPair): VendorFile[] {
   return [
     { path: '/etc/seeder/trust/etcd-ca.crt', permissions: '0644', content: etcd.cert },

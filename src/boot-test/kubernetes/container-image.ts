@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 
 /** The image's name, as containerd writes it. */
-export const imageName = 'docker.io/seeder/proof:1'
-/** What a container of it says. */
-export const greetingLine = 'a container of the proof has run'
+export const IMAGE_NAME = 'docker.io/seeder/test:1'
+/** What a container of it prints. */
+export const GREETING_LINE = 'a container of the test has run'
 
-const blockSize = 512
+const BLOCK_SIZE = 512
 
 /**
- * An OCI archive of an image made here, from nothing: one layer with one program, which writes a line and ends with 0.
+ * An OCI archive of an image with one layer and one program, which prints a line and ends with 0.
  * https://github.com/opencontainers/image-spec, image layout in a tar.
  */
 export function containerImage(): Buffer {
-  const layer = tar([{ path: 'greet', mode: 0o755, content: greetingProgram(`${greetingLine}\n`) }])
+  const layer = tar([{ path: 'greet', mode: 0o755, content: greetingProgram(`${GREETING_LINE}\n`) }])
   const config = json({
     architecture: 'amd64',
     os: 'linux',
@@ -31,7 +31,7 @@ export function containerImage(): Buffer {
     manifests: [
       {
         ...descriptor('application/vnd.oci.image.manifest.v1+json', manifest),
-        annotations: { 'io.containerd.image.name': imageName, 'org.opencontainers.image.ref.name': '1' },
+        annotations: { 'io.containerd.image.name': IMAGE_NAME, 'org.opencontainers.image.ref.name': '1' },
       },
     ],
   })
@@ -51,16 +51,18 @@ export function greetingProgram(text: string): Buffer {
   const message = Buffer.from(text)
   const base = 0x400000
   const headers = 64 + 56
-  const code = Buffer.from([
-    ...[0xb8, 1, 0, 0, 0], // mov eax, 1 (write)
-    ...[0xbf, 1, 0, 0, 0], // mov edi, 1 (standard output)
-    ...[0x48, 0x8d, 0x35, 16, 0, 0, 0], // lea rsi, [rip + 16]: past the 16 bytes of code that follow
-    ...[0xba, ...int32(message.length)], // mov edx, length
-    ...[0x0f, 0x05], // syscall
-    ...[0xb8, 60, 0, 0, 0], // mov eax, 60 (exit)
-    ...[0x31, 0xff], // xor edi, edi
-    ...[0x0f, 0x05], // syscall
-  ])
+  const code = Buffer.from(
+    [
+      [0xb8, 1, 0, 0, 0], // mov eax, 1 (write)
+      [0xbf, 1, 0, 0, 0], // mov edi, 1 (standard output)
+      [0x48, 0x8d, 0x35, 16, 0, 0, 0], // lea rsi, [rip + 16]: past the 16 bytes of code that follow
+      [0xba, ...int32(message.length)], // mov edx, length
+      [0x0f, 0x05], // syscall
+      [0xb8, 60, 0, 0, 0], // mov eax, 60 (exit)
+      [0x31, 0xff], // xor edi, edi
+      [0x0f, 0x05], // syscall
+    ].flat(),
+  )
   const size = headers + code.length + message.length
   const elf = Buffer.alloc(headers)
   // The file's header: 64 bits, little endian, System V, executable, x86-64.
@@ -90,10 +92,10 @@ interface TarFile {
   readonly content: Buffer
 }
 
-/** A tar archive (ustar) of regular files that belong to root and are from the beginning of time. */
+/** A tar archive (ustar) of regular files that belong to root, with the time 0. */
 function tar(files: readonly TarFile[]): Buffer {
   const blocks = files.flatMap(({ path, mode, content }) => {
-    const header = Buffer.alloc(blockSize)
+    const header = Buffer.alloc(BLOCK_SIZE)
     header.write(path, 0)
     header.write(octal(mode, 7), 100)
     header.write(octal(0, 7), 108)
@@ -104,10 +106,10 @@ function tar(files: readonly TarFile[]): Buffer {
     header.write('ustar\x0000', 257)
     const sum = header.reduce((total, byte) => total + byte, 0)
     header.write(`${octal(sum, 6)}\0 `, 148)
-    const padding = Buffer.alloc((blockSize - (content.length % blockSize)) % blockSize)
+    const padding = Buffer.alloc((BLOCK_SIZE - (content.length % BLOCK_SIZE)) % BLOCK_SIZE)
     return [header, content, padding]
   })
-  return Buffer.concat([...blocks, Buffer.alloc(2 * blockSize)])
+  return Buffer.concat([...blocks, Buffer.alloc(2 * BLOCK_SIZE)])
 }
 
 function octal(value: number, digits: number): string {

@@ -5,13 +5,13 @@ import type { Platform } from '../../platform/schema.ts'
 import { formatPort } from '../../platform/schema.ts'
 import { expect } from '../checks.ts'
 
-const api = 'kubeadm.k8s.io/v1beta4'
+const KUBEADM_API = 'kubeadm.k8s.io/v1beta4'
 const nameValue = z.object({ name: z.string(), value: z.string() })
 
-/** The parts of kubeadm's configuration that a control plane cannot do without. */
+/** The parts of kubeadm's configuration that a control plane needs. */
 const schemas = {
   InitConfiguration: z.object({
-    apiVersion: z.literal(api),
+    apiVersion: z.literal(KUBEADM_API),
     localAPIEndpoint: z.object({ advertiseAddress: z.string(), bindPort: z.literal(6443) }),
     nodeRegistration: z.object({
       name: z.string(),
@@ -20,7 +20,7 @@ const schemas = {
     }),
   }),
   ClusterConfiguration: z.object({
-    apiVersion: z.literal(api),
+    apiVersion: z.literal(KUBEADM_API),
     clusterName: z.string(),
     kubernetesVersion: z.string().regex(/^v1\.\d+\.\d+/),
     controlPlaneEndpoint: z.string(),
@@ -39,8 +39,8 @@ const schemas = {
   KubeletConfiguration: z.object({ cgroupDriver: z.literal('systemd'), volumePluginDir: z.string() }),
 } as const
 
-/** What the configuration is compared with. */
-export interface MeantConfiguration {
+/** Where the expected configuration comes from. */
+export interface ExpectedConfiguration {
   readonly platform: Platform
   readonly hostname: string
   readonly values: NodeValues
@@ -48,10 +48,10 @@ export interface MeantConfiguration {
 
 /**
  * Reads the configuration of `kubeadm init` and compares it with the node's values and the platform file.
- * @returns the files it names, which have to be there
- * @throws SeederError with everything that is missing or other than meant
+ * @returns the files that it names, which have to exist
+ * @throws SeederError with everything that is missing or differs
  */
-export function compareInitConfiguration(text: string, meant: MeantConfiguration): string[] {
+export function compareInitConfiguration(text: string, expected: ExpectedConfiguration): string[] {
   const documents = new Map<string, unknown>(
     parseAllDocuments(text).map((document) => {
       const value = document.toJS()
@@ -69,10 +69,10 @@ export function compareInitConfiguration(text: string, meant: MeantConfiguration
   const proxy = read('KubeProxyConfiguration', schemas.KubeProxyConfiguration)
   const kubelet = read('KubeletConfiguration', schemas.KubeletConfiguration)
 
-  const { values, platform, hostname } = meant
+  const { values, platform, hostname } = expected
   const { external } = cluster.etcd
   const argument = (list: readonly z.output<typeof nameValue>[], name: string) =>
-    list.find((one) => one.name === name)?.value
+    list.find((argument) => argument.name === name)?.value
   const pairs: readonly (readonly [string, string | undefined, string | undefined])[] = [
     ['the node’s name', init.nodeRegistration.name, hostname],
     ['the advertised address', init.localAPIEndpoint.advertiseAddress, values.NODE_ADDRESS],
@@ -92,7 +92,7 @@ export function compareInitConfiguration(text: string, meant: MeantConfiguration
   const wrong = pairs.filter(([, found, wanted]) => found !== wanted)
   expect(
     wrong.length === 0,
-    wrong.map(([what, found, wanted]) => `${what} is ${found}, meant to be ${wanted}`).join('; '),
+    wrong.map(([what, found, wanted]) => `${what} is ${found}, expected ${wanted}`).join('; '),
   )
   expect(!kubelet.volumePluginDir.startsWith('/usr/'), `volumePluginDir is ${kubelet.volumePluginDir}`)
   return [external.caFile, external.certFile, external.keyFile, kubelet.volumePluginDir]

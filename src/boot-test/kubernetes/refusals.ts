@@ -1,21 +1,18 @@
 import type { NodeValues } from '../../guest/node-env.ts'
-import { type BadValue, refuseAll } from '../first-boot.ts'
+import { type BadValue, checkRefusals } from '../first-boot.ts'
 import { etcdEndpoints, initValues } from './configuration.ts'
-import type { NodeStage } from './test-bed.ts'
+import type { KubernetesTestBed } from './test-bed.ts'
 
-/** An address no check may accept. */
-export const badAddress = '10.0.0.700'
-
-/** The values of the spare control plane, if it were to begin the cluster. */
-export function spareValues({ platform, spare, secrets }: NodeStage): NodeValues {
-  return initValues(platform, spare.seat, secrets, etcdEndpoints(platform))
+/** The values with which the spare control plane would begin the cluster. */
+export function spareValues({ platform, spare, secrets }: KubernetesTestBed): NodeValues {
+  return initValues(platform, spare.machine, secrets, etcdEndpoints(platform))
 }
 
-/** Gives a clone that has no role yet every value and file it must not accept. */
-export async function checkBadValues(stage: NodeStage): Promise<string> {
-  const { spare, etcdAuthority, etcdClient, files } = stage
+/** Tries every bad value and file on the spare control plane, which has no role yet. */
+export async function checkBadValues(bed: KubernetesTestBed): Promise<string> {
+  const { spare, etcdAuthority, etcdClient, files } = bed
   const other = await etcdAuthority.issue('other', { commonName: 'other', usages: ['clientAuth'] })
-  const join = { BOOTSTRAP: 'join', JOIN_CA_HASH: stage.secrets.caHash }
+  const join = { BOOTSTRAP: 'join', JOIN_CA_HASH: bed.secrets.caHash }
   const key = '/etc/seeder/tls/apiserver-etcd-client.key'
   const ca = '/etc/seeder/trust/etcd-ca.crt'
   const bad: BadValue[] = [
@@ -33,11 +30,11 @@ export async function checkBadValues(stage: NodeStage): Promise<string> {
       values: { CONTROL_PLANE_ENDPOINT: 'api.example' },
       named: ['CONTROL_PLANE_ENDPOINT', 'api.example'],
     },
-    { what: 'none of two addresses', values: { NODE_ADDRESS: '' }, named: ['NODE_ADDRESS'] },
+    { what: 'no choice between two addresses', values: { NODE_ADDRESS: '' }, named: ['NODE_ADDRESS'] },
     { what: 'no etcd', values: { ETCD_ENDPOINTS: '' }, named: ['ETCD_ENDPOINTS'] },
-    { what: 'a token that is none', values: { JOIN_TOKEN: 'sesame' }, named: ['JOIN_TOKEN'] },
+    { what: 'an invalid token', values: { JOIN_TOKEN: 'sesame' }, named: ['JOIN_TOKEN'] },
     {
-      what: 'a certificate key that is none',
+      what: 'an invalid certificate key',
       values: { CERTIFICATE_KEY: 'sesame' },
       named: ['CERTIFICATE_KEY'],
     },
@@ -49,17 +46,17 @@ export async function checkBadValues(stage: NodeStage): Promise<string> {
       named: ['CERTIFICATE_KEY'],
     },
     {
-      what: 'a mode of kube-proxy that is going away',
+      what: 'a deprecated mode of kube-proxy',
       values: { KUBE_PROXY_MODE: 'ipvs' },
       named: ['KUBE_PROXY_MODE', 'ipvs'],
     },
     {
-      what: 'pods among the services',
+      what: 'pods in the range of the services',
       values: { POD_CIDR: '10.96.0.0/16', SERVICE_CIDR: '10.96.0.0/12' },
       named: ['POD_CIDR', 'SERVICE_CIDR'],
     },
-    { what: 'a range of hosts', values: { SERVICE_CIDR: '10.96.0.1/12' }, named: ['SERVICE_CIDR'] },
-    { what: 'a name that is none', values: { CLUSTER_NAME: 'Our_Own' }, named: ['CLUSTER_NAME', 'Our_Own'] },
+    { what: 'a range with host bits', values: { SERVICE_CIDR: '10.96.0.1/12' }, named: ['SERVICE_CIDR'] },
+    { what: 'an invalid name', values: { CLUSTER_NAME: 'Our_Own' }, named: ['CLUSTER_NAME', 'Our_Own'] },
     { what: 'an unknown key', values: { NODE_LABELS: 'a=b' }, named: ['NODE_LABELS'] },
     {
       what: 'another certificate’s key',
@@ -74,5 +71,5 @@ export async function checkBadValues(stage: NodeStage): Promise<string> {
       named: [ca, 'private key'],
     },
   ]
-  return refuseAll(spare.clone, spareValues(stage), files, bad)
+  return checkRefusals(spare.clone, spareValues(bed), files, bad)
 }

@@ -6,20 +6,20 @@ import { TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestRun } from '../contract.ts'
 import { layOutSite, type MachineSpec } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts'
-import { controlPlaneFiles, makeSecrets, type Secrets } from './configuration.ts'
+import { controlPlaneFiles, issueEtcdClient, makeSecrets, type Secrets } from './configuration.ts'
 
-// kubeadm wants 1700 MiB for a control plane; a worker of the proof runs one container.
-const controlPlaneMiB = 2048
-const workerMiB = 1024
+// kubeadm needs 1700 MiB for a control plane; the worker of the test runs one container.
+const CONTROL_PLANE_MIB = 2048
+const WORKER_MIB = 1024
 
-/** A clone and its place. */
+/** A machine and its clone. */
 export interface Node {
   readonly clone: Clone
-  readonly seat: MachineSpec
+  readonly machine: MachineSpec
 }
 
-/** The stage of a small cluster: one that begins it, one that joins it, and one that is prepared only. */
-export interface NodeStage extends TestBed {
+/** A test bed with a small cluster. */
+export interface KubernetesTestBed extends TestBed, TestRun {
   readonly secrets: Secrets
   readonly etcdAuthority: TestAuthority
   readonly etcdClient: TestKeyPair
@@ -27,42 +27,47 @@ export interface NodeStage extends TestBed {
   readonly controlPlane: Node
   /** Joins it. */
   readonly worker: Node
-  /** A control plane that is given bad values, and then everything but a cluster. */
+  /** A control plane that first gets bad values, and then all values of a node but no cluster. */
   readonly spare: Node
-  /** What a control plane gets beside node.env. */
+  /** The files of a control plane beside node.env. */
   readonly files: readonly VendorFile[]
 }
 
-/** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
-export async function buildNodes(proof: TestRun): Promise<NodeStage> {
-  const { platform, candidate, folder } = proof
-  const site = layOutSite(platform, [
-    { hostname: 'cp1', role: 'control-plane', machine: 0, routed: true },
-    { hostname: 'w1', role: 'worker', machine: 1, routed: true },
-    { hostname: 'cp2', role: 'control-plane', machine: 2, routed: true },
+/** Builds the test bed in this process's network namespace. `tearDown` removes it. */
+export async function buildKubernetesTestBed(run: TestRun): Promise<KubernetesTestBed> {
+  const site = layOutSite(run.platform, [
+    { hostname: 'cp1', role: 'control-plane', number: 0, routed: true },
+    { hostname: 'w1', role: 'worker', number: 1, routed: true },
+    { hostname: 'cp2', role: 'control-plane', number: 2, routed: true },
   ])
-  const stage = await buildTestBed(proof, site)
-  const etcdAuthority = await TestAuthority.make('etcd-ca', join(folder, 'certificates'))
-  const etcdClient = await etcdAuthority.issue('apiserver-etcd-client', {
-    commonName: 'kube-apiserver-etcd-client',
-    usages: ['clientAuth'],
-  })
+  const bed = await buildTestBed(run, site)
+  const etcdAuthority = await TestAuthority.make('etcd-ca', join(run.folder, 'certificates'))
+  const etcdClient = await issueEtcdClient(etcdAuthority)
   const nodes: Node[] = []
-  for (const seat of site.machines) {
-    const mostMiB = seat.role === 'worker' ? workerMiB : controlPlaneMiB
-    nodes.push({ seat, clone: await makeClone(stage, seat, candidate.qcow2, mostMiB) })
+  for (const machine of site.machines) {
+    const maximumMiB = machine.role === 'worker' ? WORKER_MIB : CONTROL_PLANE_MIB
+    nodes.push({ machine, clone: await makeClone(bed, machine, { qcow2: run.image.qcow2, maximumMiB }) })
   }
   const [controlPlane, worker, spare] = nodes
-  if (!controlPlane || !worker || !spare) throw new Error('three seats were laid out')
+  if (!controlPlane || !worker || !spare) throw new Error('the site needs three machines')
   return {
-    ...stage,
-    ...{ secrets: makeSecrets(), etcdAuthority, etcdClient, controlPlane, worker, spare },
+    ...bed,
+    secrets: makeSecrets(),
+    etcdAuthority,
+    etcdClient,
+    controlPlane,
+    worker,
+    spare,
     files: controlPlaneFiles(etcdAuthority, etcdClient),
   }
 }
 
-/** Starts a node with these values, and what a control plane needs if it is one. */
-export async function startNode(stage: NodeStage, { clone, seat }: Node, values: NodeValues): Promise<void> {
-  const files = seat.role === 'control-plane' ? stage.files : []
-  await clone.start(nodeDrive(stage, seat, values, files))
+/** Starts a node with these values, and a control plane with its files. */
+export async function startNode(
+  bed: KubernetesTestBed,
+  { clone, machine }: Node,
+  values: NodeValues,
+): Promise<void> {
+  const files = machine.role === 'control-plane' ? bed.files : []
+  await clone.start(nodeDrive(bed, machine, values, files))
 }

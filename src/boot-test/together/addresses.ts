@@ -4,7 +4,7 @@ import { networkRange, rangeContains } from '../../platform/address.ts'
 import { roleRange } from '../../platform/ranges.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { zoneOf } from '../../platform/zones.ts'
-import type { PlacedClone } from './test-bed.ts'
+import type { MachineSpec } from '../site.ts'
 
 const listing = z.array(
   z.object({
@@ -14,7 +14,7 @@ const listing = z.array(
   }),
 )
 
-/** IPv4 addresses by hardware address, from the JSON of `ip address`. Those of the machine itself are left out. */
+/** Global IPv4 addresses by hardware address, from the JSON of `ip address`. */
 export function addressesByCard(json: string): Map<string, string[]> {
   return new Map(
     parseJson(json, listing).map(({ address = '', addr_info }) => [
@@ -27,22 +27,23 @@ export function addressesByCard(json: string): Map<string, string[]> {
 }
 
 /**
- * What of a machine's addresses is not where the network table has it: each card has an address of its zone's node
- * range (the role's own, if it has one; the zone, where DHCP gives them), and besides that only the role's VIPs.
+ * Compares a machine's addresses with the network table: each card has an address of the role's range in its zone (of
+ * the whole zone where DHCP assigns them), and beside it only VIPs of the role.
+ * @returns the differences
  */
-export function misplaced(platform: Platform, { seat }: Pick<PlacedClone, 'seat'>, json: string): string[] {
+export function misplacedAddresses(platform: Platform, machine: MachineSpec, json: string): string[] {
   const byCard = addressesByCard(json)
-  const vips = Object.values(platform.vips).filter(({ role }) => role === seat.role)
-  return seat.nics.flatMap(({ zone: name, mac }) => {
+  const vips = Object.values(platform.vips).filter(({ role }) => role === machine.role)
+  return machine.nics.flatMap(({ zone: name, mac }) => {
     const zone = zoneOf(platform, name)
-    const range = roleRange(platform, seat.role, name) ?? networkRange(zone.cidr)
+    const range = roleRange(platform, machine.role, name) ?? networkRange(zone.cidr)
     const addresses = byCard.get(mac) ?? []
     const others = addresses.filter(
       (address) => !vips.some((vip) => vip.zone === name && vip.address === address),
     )
-    if (others.length === 0) return [`${seat.hostname} has no address in ${name}`]
+    if (others.length === 0) return [`${machine.hostname} has no address in ${name}`]
     return others
       .filter((address) => !rangeContains(range, address))
-      .map((address) => `${seat.hostname} has ${address} in ${name}`)
+      .map((address) => `${machine.hostname} has ${address} in ${name}`)
   })
 }

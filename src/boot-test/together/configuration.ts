@@ -2,22 +2,25 @@ import type { NodeValues } from '../../guest/node-env.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError } from '../../report/error.ts'
-import { addressIn, clonePlace, type MachineSpec } from '../site.ts'
+import { findApiVip } from '../kubernetes/configuration.ts'
+import { addressIn, cloneAddress, type MachineSpec } from '../site.ts'
 
-// Where the other one of the pair would stand, which is not there: beyond the machines of the proof.
-const peerNumber = 9
+// The number of the second load balancer, which does not exist: above those of the test's machines.
+const PEER_NUMBER = 9
 
-/** The address that moves between the load balancers where the control planes are: the API's. */
+/**
+ * The VIP of the API.
+ * @throws SeederError when the platform has none
+ */
 export function apiVip(platform: Platform): { readonly zone: string; readonly address: string } {
-  const zones = platform.roles['control-plane'].zones
-  const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
+  const vip = findApiVip(platform)
   if (vip) return vip
   throw new SeederError('the platform file has no haproxy VIP in a zone of the control planes', {
     fix: 'see platform.yaml: vips and roles.control-plane.zones',
   })
 }
 
-/** The values of a load balancer that stands alone in front of one control plane and holds the platform's VIPs. */
+/** The values of a single load balancer with one control plane behind it and the platform's VIPs. */
 export function balancerValues(
   platform: Platform,
   balancer: MachineSpec,
@@ -36,6 +39,6 @@ export function balancerValues(
     VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
     VRRP_PRIORITY: '150',
     VRRP_ROUTER_ID: '51',
-    VRRP_PEERS: clonePlace(platform, first.zone, 'haproxy', peerNumber),
+    VRRP_PEERS: cloneAddress(platform, first.zone, 'haproxy', PEER_NUMBER),
   }
 }

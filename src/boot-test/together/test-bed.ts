@@ -1,38 +1,35 @@
 import { join } from 'node:path'
 import type { NodeValues } from '../../guest/node-env.ts'
+import type { VendorFile } from '../../guest/vendor-data.ts'
 import type { Clone } from '../../vm/clone.ts'
 import type { DriveFiles } from '../../vm/cloud-init-drive.ts'
 import { TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestSetting } from '../contract.ts'
 import { founderValues, memberFiles, memberOf, memberSubject } from '../etcd/configuration.ts'
-import { apiName } from '../haproxy/configuration.ts'
+import { API_NAME, balancerFiles } from '../haproxy/configuration.ts'
 import type { ImageUnderTest } from '../image-under-test.ts'
-import { controlPlaneFiles, initValues, makeSecrets } from '../kubernetes/configuration.ts'
+import { controlPlaneFiles, initValues, issueEtcdClient, makeSecrets } from '../kubernetes/configuration.ts'
 import { layOutSite, type MachineSpec, machineOf } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts'
 import { balancerValues } from './configuration.ts'
 
 /** One finished image of each kind. */
-export interface Images {
-  readonly haproxy: ImageUnderTest
-  readonly etcd: ImageUnderTest
-  readonly 'kubernetes-node': ImageUnderTest
-}
+export type Images = Readonly<Record<'haproxy' | 'etcd' | 'kubernetes-node', ImageUnderTest>>
 
-/** What the proof of all images together works with. */
-export interface TogetherProof extends TestSetting {
+/** What the test of all images together needs. */
+export interface TogetherRun extends TestSetting {
   readonly images: Images
 }
 
-/** A clone, its place, and the drive it starts with. */
+/** A machine, its clone, and the drive that it starts with. */
 export interface PlacedClone {
   readonly clone: Clone
-  readonly seat: MachineSpec
+  readonly machine: MachineSpec
   readonly drive: DriveFiles
 }
 
-/** The stage of a whole small platform: a load balancer, a control plane, and its etcd. */
-export interface TogetherStage extends TestBed {
+/** A test bed with a small platform: a load balancer, a control plane, and its etcd. */
+export interface TogetherTestBed extends TestBed, TogetherRun {
   readonly balancer: PlacedClone
   readonly controlPlane: PlacedClone
   readonly etcd: PlacedClone
@@ -42,51 +39,48 @@ export interface TogetherStage extends TestBed {
 }
 
 // As in each image's own contract.
-const memoryMiB = { haproxy: 1024, etcd: 1024, 'kubernetes-node': 2048 }
+const maximumMiB = { haproxy: 1024, etcd: 1024, 'kubernetes-node': 2048 }
 
-/** Builds the stage in this process's network namespace. `strikeStage` takes it down. */
-export async function buildTogether(proof: TogetherProof): Promise<TogetherStage> {
-  const { platform, images } = proof
+/** Builds the test bed in this process's network namespace. `tearDown` removes it. */
+export async function buildTogetherTestBed(run: TogetherRun): Promise<TogetherTestBed> {
+  const { platform, images } = run
   const site = layOutSite(platform, [
-    { hostname: 'lb1', role: 'haproxy', machine: 0, routed: false },
-    { hostname: 'cp1', role: 'control-plane', machine: 1, routed: true },
-    { hostname: 'etcd1', role: 'etcd', machine: 2, routed: true },
+    { hostname: 'lb1', role: 'haproxy', number: 0, routed: false },
+    { hostname: 'cp1', role: 'control-plane', number: 1, routed: true },
+    { hostname: 'etcd1', role: 'etcd', number: 2, routed: true },
   ])
   const [balancer, controlPlane, etcd] = ['lb1', 'cp1', 'etcd1'].map((name) => machineOf(site, name))
-  if (!balancer || !controlPlane || !etcd) throw new Error('three seats were laid out')
-  const stage = await buildTestBed(proof, site)
-  const folder = join(proof.folder, 'certificates')
+  if (!balancer || !controlPlane || !etcd) throw new Error('the site needs three machines')
+  const bed = await buildTestBed(run, site)
+  const folder = join(run.folder, 'certificates')
   const cluster = await TestAuthority.make('kubernetes-ca', folder)
   const database = await TestAuthority.make('etcd-ca', folder)
   const member = memberOf(etcd)
   const memberPair = await database.issue(member.name, memberSubject(member))
-  const etcdClient = await database.issue('apiserver-etcd-client', {
-    commonName: 'kube-apiserver-etcd-client',
-    usages: ['clientAuth'],
-  })
+  const etcdClient = await issueEtcdClient(database)
   const apiServer = await cluster.issue('apiserver', {
     commonName: 'kube-apiserver',
-    dnsNames: [apiName],
+    dnsNames: [API_NAME],
     usages: ['serverAuth'],
   })
   const make = async (
-    seat: MachineSpec,
+    machine: MachineSpec,
     image: keyof Images,
     values: NodeValues,
-    files: Parameters<typeof nodeDrive>[3],
+    files: readonly VendorFile[],
   ): Promise<PlacedClone> => ({
-    seat,
-    clone: await makeClone(stage, seat, images[image].qcow2, memoryMiB[image]),
-    drive: nodeDrive(stage, seat, values, files),
+    machine: machine,
+    clone: await makeClone(bed, machine, { qcow2: images[image].qcow2, maximumMiB: maximumMiB[image] }),
+    drive: nodeDrive(bed, machine, values, files),
   })
-  const clusterCa = {
-    path: '/etc/seeder/trust/kubernetes-ca.crt',
-    permissions: '0644',
-    content: cluster.cert,
-  }
   return {
-    ...stage,
-    balancer: await make(balancer, 'haproxy', balancerValues(platform, balancer, controlPlane), [clusterCa]),
+    ...bed,
+    balancer: await make(
+      balancer,
+      'haproxy',
+      balancerValues(platform, balancer, controlPlane),
+      balancerFiles(cluster.cert),
+    ),
     controlPlane: await make(
       controlPlane,
       'kubernetes-node',

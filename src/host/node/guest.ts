@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { anyJson } from '../../files/json.ts'
+import { statusSchema } from '../../guest/status.ts'
 import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
-import { saidLine } from '../../report/text-schemas.ts'
 import { type Argv, type Host, lastWords } from '../commands.ts'
 import { isRunning } from './machine.ts'
 
@@ -21,13 +21,8 @@ const reply = z.object({
   'err-data': z.string().default(''),
 })
 
-/** What first boot has come to, as /usr/lib/seeder/status prints it. */
-export interface FirstBootStatus {
-  readonly state: 'ready' | 'failed' | 'pending'
-  readonly reason: string
-}
-
-const statusSchema = z.object({ state: z.enum(['ready', 'failed', 'pending']), reason: saidLine })
+const firstBootSchema = statusSchema.pick({ state: true, reason: true })
+export type FirstBootStatus = z.output<typeof firstBootSchema>
 
 /** The host's command that runs one in a guest. */
 export function guestCommand(vmid: number, argv: Argv, timeoutSeconds: number): Argv {
@@ -68,10 +63,10 @@ export async function guestOutput(
   throw new SeederError(`${argv.join(' ')} in VM ${vmid} failed: ${lastWords(ended)}`)
 }
 
-/** What first boot has come to; undefined while the agent does not answer. */
+/** The state of a node's first boot; undefined while the agent does not answer. */
 export async function readStatus(host: Host, vmid: number): Promise<FirstBootStatus | undefined> {
   const ended = await guestExec(host, vmid, ['/usr/lib/seeder/status'], 30).catch(() => undefined)
-  return statusSchema.safeParse(anyJson(ended?.stdout ?? '')).data
+  return firstBootSchema.safeParse(anyJson(ended?.stdout ?? '')).data
 }
 
 const pauseMs = 3000

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import { Duplex } from 'node:stream'
 
 /**
- * The guest's end of an agent's port: speaks qemu-ga's protocol and runs the programs it is asked for, here. Stands in
- * for the agent of a VM, which a unit test has no time to boot.
+ * A simulated guest agent: speaks qemu-ga's protocol on the guest's end of the port, and runs programs on this machine. Unit
+ * tests have no time to boot a VM.
  */
 export function guestAgentPort(options: { deafForSyncs?: number; garbage?: string } = {}): Duplex {
   const jobs = new Map<number, object>()
@@ -30,7 +30,7 @@ export function guestAgentPort(options: { deafForSyncs?: number; garbage?: strin
       reply(args.id)
     } else if (execute === 'guest-exec') {
       const child = spawn(String(args.path), args.arg as string[])
-      // A program that does not read its input closes it first.
+      // A program that does not read its input closes it.
       child.stdin.on('error', () => undefined)
       child.stdin.end(Buffer.from(String(args['input-data'] ?? ''), 'base64'))
       const output = { out: '', err: '' }

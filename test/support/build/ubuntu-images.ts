@@ -12,8 +12,8 @@ export interface BuiltImage {
 }
 
 /**
- * Locks and builds images on Ubuntu from an archive of the test's own, into folders below `root`, by name.
- * @throws Error with what seeder said
+ * Locks and builds images on Ubuntu from a local archive, into folders below `root`, by name.
+ * @throws Error with the output of seeder
  */
 export async function buildUbuntuImages(
   root: string,

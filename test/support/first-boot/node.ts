@@ -3,8 +3,8 @@ import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } fro
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
-import { statusSchema } from '../../../src/boot-test/guest-facts.ts'
 import { generatedFiles } from '../../../src/build/generated.ts'
+import { statusSchema } from '../../../src/guest/status.ts'
 import { loadImage } from '../../../src/image/definition.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
 

@@ -11,20 +11,20 @@ import { placeDebian, placeKernel } from './pool.ts'
 import { type Flaws, publishSuite, SUITES } from './suites.ts'
 
 /**
- * What the images on Ubuntu are made of, on loopback: below `url`, `ubuntu/` is an archive in Ubuntu's shape made of
- * Debian's packages, `kubernetes/vLINE/` a repository in the Kubernetes project's, `etcd/vVERSION/` a release of etcd.
- * `server` can be told to misbehave; its paths are those below `url`.
+ * The sources of the images on Ubuntu, on loopback: below `url`, `ubuntu/` is an archive in Ubuntu's form made of Debian's
+ * packages, `kubernetes/vLINE/` a repository in the form of the Kubernetes project, `etcd/vVERSION/` a release of etcd.
+ * `server` can simulate faults; its paths are those below `url`.
  */
 export interface UbuntuArchive {
   readonly url: string
   readonly folder: string
   readonly server: FileServer
   readonly keys: { readonly ubuntu: SigningKey; readonly kubernetes: SigningKey }
-  /** What a run of seeder needs in its environment. */
+  /** The environment for a run of seeder. */
   readonly env: Readonly<Record<string, string>>
   /** The path of a package's file below `url`, in its newest version. */
   path(name: string): string
-  /** Publishes a suite again, as it should be or with flaws. */
+  /** Publishes a suite again, without flaws or with some. */
   publish(suite: string, flaws?: Flaws): Promise<void>
   close(): Promise<void>
 }
@@ -32,8 +32,8 @@ export interface UbuntuArchive {
 export const UBUNTU_BASE = 'ubuntu-resolute'
 
 /**
- * Makes an archive with all that locking and building `images` (names) on Ubuntu takes, in all their lines. Reads the
- * machine's Debian mirror; what it fetches from there it keeps in a cache that it does not need.
+ * Makes an archive with everything that `images` (names) need on Ubuntu, in all their lines. Reads the machine's Debian
+ * mirror, and keeps the packages in a cache.
  */
 export async function createUbuntuArchive(images: readonly string[]): Promise<UbuntuArchive> {
   const root = await mkdtemp(join(tmpdir(), 'seeder-ubuntu-'))
@@ -51,22 +51,24 @@ export async function createUbuntuArchive(images: readonly string[]): Promise<Ub
     const date = new Date(debian.date * 1000)
     const loaded = await Promise.all(images.map((name) => loadImage(checkout, name, { base: UBUNTU_BASE })))
     const entries = [...(await placeDebian(folder, loaded, debian)), ...(await placeKernel(root, folder))]
-    for (const suite of SUITES) {
-      await publishSuite(join(folder, 'ubuntu'), suite, entries, date, keys.ubuntu)
-    }
+    const ubuntu = { folder: join(folder, 'ubuntu'), entries, date, key: keys.ubuntu }
+    for (const suite of SUITES) await publishSuite(ubuntu, suite)
     await publishComponents({ root, folder, debian }, images, keys.kubernetes)
     const server = await serveFiles(folder)
     return {
-      ...{ url: server.url, folder, server, keys, env: { SEEDER_MIRROR_UBUNTU: `${server.url}ubuntu/` } },
+      url: server.url,
+      folder,
+      server,
+      keys,
+      env: { SEEDER_MIRROR_UBUNTU: `${server.url}ubuntu/` },
       path(name) {
         const filename = entries
-          .findLast((one) => one.name === name)
+          .findLast((entry) => entry.name === name)
           ?.paragraph.match(/^Filename: (.+)$/m)?.[1]
         if (filename === undefined) throw new Error(`the archive has no ${name}`)
         return `ubuntu/${filename}`
       },
-      publish: (suite, flaws) =>
-        publishSuite(join(folder, 'ubuntu'), suite, entries, date, keys.ubuntu, flaws),
+      publish: (suite, flaws) => publishSuite(ubuntu, suite, flaws),
       close: () => close(server),
     }
   } catch (error) {

@@ -11,32 +11,34 @@ import { kubernetesPackages } from './kubernetes.ts'
 import { placeDeb } from './pool.ts'
 import { publishFlat } from './suites.ts'
 
-/** Where the components of a test's archive are made. */
+/** The folders in which the components of an archive are made. */
 interface Place {
-  /** For what is left while it works. */
+  /** For temporary files. */
   readonly root: string
-  /** What is served. */
+  /** The served folder. */
   readonly folder: string
   readonly debian: Debian
 }
 
-/** The Kubernetes repository and etcd's releases, as far as one of `images` (names) takes something from there. */
+/** Publishes the Kubernetes repository and etcd's releases, if one of `images` (names) uses them. */
 export async function publishComponents(
   place: Place,
   images: readonly string[],
   key: SigningKey,
 ): Promise<void> {
   const variants = (await Promise.all(images.map(imageLines))).flat()
-  const fromRepository = variants.filter((one) => one.repositories.some(({ name }) => name === 'kubernetes'))
+  const fromRepository = variants.filter(({ repositories }) =>
+    repositories.some(({ name }) => name === 'kubernetes'),
+  )
   await publishKubernetes(
     place,
     fromRepository.flatMap(({ line }) => line ?? []),
     key,
   )
-  const artifacts = variants.flatMap((one) => one.artifacts).filter((one) => one.name === 'etcd')
+  const artifacts = variants.flatMap((image) => image.artifacts).filter(({ name }) => name === 'etcd')
   await publishEtcdReleases(
     place,
-    artifacts.map((one) => one.version),
+    artifacts.map(({ version }) => version),
   )
 }
 
@@ -50,10 +52,11 @@ async function publishKubernetes(place: Place, minors: readonly string[], key: S
   for (const minor of minors) {
     const folder = join(place.folder, 'kubernetes', `v${minor}`)
     const paragraphs: string[] = []
-    for (const one of await kubernetesPackages(`${minor}.1`, { kubectl, plugins })) {
-      paragraphs.push(await placeDeb(root, folder, 'amd64', one))
+    for (const source of await kubernetesPackages(`${minor}.1`, { kubectl, plugins })) {
+      paragraphs.push(await placeDeb(root, folder, 'amd64', source))
     }
-    await publishFlat(folder, `kubernetes:v${minor}`, paragraphs, new Date(debian.date * 1000), key)
+    const archive = { folder, date: new Date(debian.date * 1000), key }
+    await publishFlat(archive, `kubernetes:v${minor}`, paragraphs)
   }
 }
 
@@ -71,7 +74,7 @@ async function publishEtcdReleases(place: Place, versions: readonly string[]): P
   for (const version of versions) await publishEtcd(join(place.folder, 'etcd'), version, programs)
 }
 
-/** An image of this checkout in each of its lines. */
+/** The variants of an image of this checkout, one for each line. */
 async function imageLines(name: string): Promise<Image[]> {
   const { lines } = (await loadYaml(join(checkout, 'images', name, 'image.yaml'), imageSchema)).value
   const variants = lines?.map((line) => ({ line })) ?? [{}]

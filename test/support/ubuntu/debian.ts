@@ -10,25 +10,29 @@ export interface DebianPackage extends LockedPackage {
   readonly paragraph: string
 }
 
-/** Debian 13 as apt sees it, with what Ubuntu has newer taken from Debian's next release. */
+/** Debian 13 with some newer packages of Debian's next release. */
 export interface Debian {
   readonly mirrors: Mirrors
   /** The date of the newest index, in seconds since 1970. */
   readonly date: number
-  /** What installing `wanted` into an empty system takes. */
+  /** The packages that are installed with `wanted` in an empty system. */
   closure(wanted: readonly string[]): Promise<DebianPackage[]>
-  /** Packages without what they depend on, in the order of their names as given. */
+  /** Packages without their dependencies, in the order of the names. */
   alone(names: readonly string[]): Promise<DebianPackage[]>
 }
 
-/** Too old in Debian 13 to stand for Ubuntu's, or for a release of Kubernetes or etcd. */
+/** Debian 13 has too old versions of these for an Ubuntu, or for a release of Kubernetes or etcd. */
 const FROM_FORKY = [
-  ...['containerd', 'runc', 'containernetworking-plugins'],
-  ...['etcd-server', 'etcd-client', 'kubectl'],
+  'containerd',
+  'runc',
+  'containernetworking-plugins',
+  'etcd-server',
+  'etcd-client',
+  'kubectl',
 ]
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
-/** Reads the indexes of the machine's own Debian mirror into `scratch`, an empty folder without blanks in its path. */
+/** Reads the indexes of the machine's Debian mirror into `scratch`, an empty folder without blanks in its path. */
 export async function readDebian(scratch: string): Promise<Debian> {
   const mirrors = await findMirrors(['debian', 'debian-security'])
   const apt = await privateApt(scratch, mirrors)
@@ -41,17 +45,18 @@ export async function readDebian(scratch: string): Promise<Debian> {
   }
 
   return {
-    ...{ mirrors, date: await newestIndexDate(apt) },
+    mirrors,
+    date: await newestIndexDate(apt),
     async closure(wanted) {
       const { stdout } = await execa('apt-get', ['install', '--simulate', '--quiet', ...wanted], {
         env: apt.env,
       })
       const chosen = parseSimulation(stdout)
-      return show(chosen.map((one) => `${one.name}:${one.architecture}=${one.version}`))
+      return show(chosen.map(({ name, architecture, version }) => `${name}:${architecture}=${version}`))
     },
     async alone(names) {
       const shown = await show(names)
-      return names.flatMap((name) => shown.find((one) => one.name === name) ?? [])
+      return names.flatMap((name) => shown.find((found) => found.name === name) ?? [])
     },
   }
 }
@@ -64,8 +69,13 @@ function readParagraph(paragraph: string): DebianPackage {
   }
   const path = field('Filename')
   return {
-    ...{ name: field('Package'), version: field('Version'), architecture: field('Architecture'), path },
-    ...{ size: Number(field('Size')), sha256: field('SHA256'), paragraph },
+    name: field('Package'),
+    version: field('Version'),
+    architecture: field('Architecture'),
+    path,
+    size: Number(field('Size')),
+    sha256: field('SHA256'),
+    paragraph,
     // The security archive has a pool of its own.
     archive: path.startsWith('pool/updates/') ? 'debian-security' : 'debian',
   }
@@ -82,7 +92,7 @@ async function privateApt(folder: string, mirrors: Mirrors): Promise<PrivateApt>
     source(main, 'trixie'),
     source(main, 'trixie-updates'),
     source(security, 'trixie-security'),
-    // Its signature is checked. That a mirror's copy of it is a week old is no harm here.
+    // Its signature is checked, but a mirror's copy may be a week old.
     source(main, 'forky', ' check-valid-until=no'),
   ]
   const preferences = [

@@ -10,8 +10,8 @@ import { usersCache } from '../builds.ts'
 import type { Debian } from './debian.ts'
 
 /**
- * Brings packages of Debian's archive into a cache of the tests' own, below the user's; returns it. Every file in it
- * is checked again each time. What Seeder's own store has already is linked from there.
+ * Fetches packages of Debian's archive into the tests' cache, which is below the user's cache, and returns it. Verifies
+ * every file each time. Links the files that Seeder's store already has.
  */
 export async function fetchDebs(packages: readonly LockedPackage[], mirrors: Mirrors): Promise<Store> {
   const cache = join(usersCache, 'seeder-test')
@@ -22,7 +22,7 @@ export async function fetchDebs(packages: readonly LockedPackage[], mirrors: Mir
   for (const { sha256, size } of packages) {
     if ((await store.has(sha256, size)) || !(await builds.has(sha256, size))) continue
     await mkdir(dirname(store.path(sha256)), { recursive: true })
-    // Where it cannot be linked it is fetched.
+    // A file that cannot be linked is fetched.
     await link(builds.path(sha256), store.path(sha256)).catch(() => {})
   }
   const silent = createProgress({ write: () => true }, {}, true)
@@ -30,7 +30,7 @@ export async function fetchDebs(packages: readonly LockedPackage[], mirrors: Mir
   return store
 }
 
-/** Unpacks packages of Debian's archive, each into a folder of its own below `folder`. Returns those. */
+/** Unpacks packages of Debian's archive, each into its own folder below `folder`. Returns these folders. */
 export async function unpackDebian(
   folder: string,
   debian: Debian,
@@ -39,10 +39,10 @@ export async function unpackDebian(
   const debs = await debian.alone(names)
   const store = await fetchDebs(debs, debian.mirrors)
   return Promise.all(
-    debs.map(async (one) => {
-      const target = join(folder, one.name)
+    debs.map(async ({ name, sha256 }) => {
+      const target = join(folder, name)
       await mkdir(target)
-      await execa('dpkg-deb', ['--extract', store.path(one.sha256), target])
+      await execa('dpkg-deb', ['--extract', store.path(sha256), target])
       return target
     }),
   )

@@ -4,9 +4,8 @@ import { execa } from 'execa'
 import { sha256File } from '../../../src/store/store.ts'
 
 /**
- * Lays out a release of etcd below `folder` as upstream does: `vVERSION/etcd-vVERSION-linux-amd64.tar.gz` with its
- * SHA256SUMS. `programs` are the paths of etcd, etcdctl and etcdutl, whatever version they have. The same programs
- * give the same bytes.
+ * Publishes a release of etcd below `folder` as upstream does: `vVERSION/etcd-vVERSION-linux-amd64.tar.gz` with SHA256SUMS.
+ * `programs` are the paths of etcd, etcdctl and etcdutl of any version. The same programs give the same bytes.
  */
 export async function publishEtcd(
   folder: string,

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DebFile, DebSource } from '../archive/deb.ts'
 
-/** Folders with the unpacked packages of Debian whose programs the repository has under other names. */
+/** Folders with unpacked packages of Debian, whose programs the repository has in other packages. */
 export interface RealPrograms {
   /** Of the package kubectl. */
   readonly kubectl: string
@@ -14,7 +14,7 @@ const STAND_INS = join(import.meta.dirname, '../../stand-ins/kubernetes')
 
 const CNI_VERSION = '1.9.1-1.1'
 
-/** The packages of a release, in the form of the Kubernetes project's own: `release` is as in 1.37.1. */
+/** The packages of a release, for example 1.37.1, in the form of the Kubernetes project. */
 export async function kubernetesPackages(release: string, real: RealPrograms): Promise<DebSource[]> {
   const version = `${release}-1.1`
   const crictl = `${release.replace(/\.\d+$/, '')}.0`
@@ -32,7 +32,7 @@ export async function kubernetesPackages(release: string, real: RealPrograms): P
         'usr/lib/systemd/system/kubelet.service': { copyOf: join(STAND_INS, 'kubelet.service') },
         'etc/default/kubelet': 'KUBELET_EXTRA_ARGS=\n',
         'DEBIAN/conffiles': '/etc/default/kubelet\n',
-        // dpkg-deb of the project's build drops empty folders, so they have a file.
+        // The project's build drops empty folders, so that these have a file.
         'etc/kubernetes/manifests/.kubelet-keep': '',
         'var/lib/kubelet/.kubelet-keep': '',
       },

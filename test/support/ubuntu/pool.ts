@@ -9,7 +9,7 @@ import type { Debian } from './debian.ts'
 import { fetchDebs } from './debs.ts'
 import { type Entry, SUITES } from './suites.ts'
 
-/** What Ubuntu has in universe. */
+/** Packages that Ubuntu has in universe. */
 const UNIVERSE = ['qemu-guest-agent', 'liburing2', 'systemd-repart']
 /** Ubuntu's kernel package → Debian's; each pocket has a newer version than the one before it. */
 const KERNEL = { name: 'linux-image-virtual', depends: 'linux-image-cloud-amd64' }
@@ -19,28 +19,28 @@ const KERNEL_VERSIONS: Readonly<Record<string, string>> = {
   'resolute-security': '7.0.0-34.34',
 }
 
-/** Links all that `images` are made of into the pool. */
+/** Links all packages of `images` into the pool. */
 export async function placeDebian(
   folder: string,
   images: readonly Image[],
   debian: Debian,
 ): Promise<Entry[]> {
   const wanted = images.flatMap((image) => {
-    const elsewhere = image.repositories.flatMap((one) => one.packages)
+    const elsewhere = image.repositories.flatMap(({ packages }) => packages)
     return requestedPackages(image).filter((name) => !elsewhere.includes(name))
   })
   const names = new Set(wanted.map((name) => (name === KERNEL.name ? KERNEL.depends : name)))
   const needed = await debian.closure(['?essential', 'apt', ...names])
   const store = await fetchDebs(needed, debian.mirrors)
   const entries: Entry[] = []
-  for (const one of needed) {
-    const component = UNIVERSE.includes(one.name) ? 'universe' : 'main'
-    const path = one.path.replace(/^pool\/(updates\/)?[^/]+\//, `pool/${component}/`)
-    await linkTo(join(folder, 'ubuntu', path), store, one.sha256)
-    const paragraph = `${one.paragraph.trimEnd().replace(/^Filename: .*$/m, `Filename: ${path}`)}\n`
-    // As in Ubuntu, what is in -security is in -updates too.
-    const suites = one.archive === 'debian-security' ? SUITES.slice(1) : SUITES.slice(0, 1)
-    for (const suite of suites) entries.push({ ...one, suite, component, paragraph })
+  for (const found of needed) {
+    const component = UNIVERSE.includes(found.name) ? 'universe' : 'main'
+    const path = found.path.replace(/^pool\/(updates\/)?[^/]+\//, `pool/${component}/`)
+    await linkTo(join(folder, 'ubuntu', path), store, found.sha256)
+    const paragraph = `${found.paragraph.trimEnd().replace(/^Filename: .*$/m, `Filename: ${path}`)}\n`
+    // As in Ubuntu, -updates has the packages of -security as well.
+    const suites = found.archive === 'debian-security' ? SUITES.slice(1) : SUITES.slice(0, 1)
+    for (const suite of suites) entries.push({ ...found, suite, component, paragraph })
   }
   return entries
 }
@@ -50,7 +50,7 @@ async function linkTo(file: string, store: Store, sha256: string): Promise<void>
   await symlink(store.path(sha256), file)
 }
 
-/** Builds the stand-ins for Ubuntu's kernel package, one for each pocket. `root` is for what it leaves while it works. */
+/** Builds the stand-ins for Ubuntu's kernel package, one for each pocket. `root` is for temporary files. */
 export async function placeKernel(root: string, folder: string): Promise<Entry[]> {
   const entries: Entry[] = []
   for (const suite of SUITES) {

@@ -5,9 +5,9 @@ import { copyProject } from '../builds.ts'
 import type { UbuntuArchive } from './archive.ts'
 
 /**
- * Copies what a build reads of this checkout into `target` and points it at `archive`: Ubuntu's keyring, URL and key
- * of the repository kubernetes, URLs of the artifact etcd. Nothing else differs from what a user has; `archive.env`
- * names the mirror. A lock that the checkout has is one of the real archives: lock first. Returns `target`.
+ * Copies the files of this checkout that a build reads into `target` and makes them use `archive`: Ubuntu's keyring, the URL
+ * and key of the repository kubernetes, the URLs of the artifact etcd; `archive.env` sets the mirror. The locks are those of
+ * the real archives: lock first. Returns `target`.
  */
 export async function ubuntuProject(target: string, archive: UbuntuArchive): Promise<string> {
   await copyProject(target)
@@ -21,13 +21,13 @@ export async function ubuntuProject(target: string, archive: UbuntuArchive): Pro
     replace(image, ['repositories', 'kubernetes'], { url })
     replace(image, ['repositories', 'kubernetes', 'key'], key)
   })
-  // The real key, if the checkout has it: the first lock fetches the archive's.
+  // Removes the real key, so that the first lock fetches the archive's.
   await rm(join(images, 'kubernetes-node/keys'), { recursive: true, force: true })
   await edit(join(images, 'etcd/image.yaml'), (image) => {
     const release = `${archive.url}etcd/v{version}/`
     const urls = [`${release}etcd-v{version}-linux-amd64.tar.gz`]
     replace(image, ['artifacts', 'etcd'], { urls, checksums: `${release}SHA256SUMS` })
-    // A digest that the definition pins is that of the real file.
+    // A digest in the definition is that of the real file.
     image.deleteIn(['artifacts', 'etcd', 'sha256'])
   })
   return target
@@ -39,7 +39,7 @@ async function edit(file: string, change: (document: Document) => void): Promise
   await writeFile(file, document.toString())
 }
 
-/** Gives fields that are there other values. */
+/** Changes the values of existing fields. */
 function replace(
   document: Document,
   path: readonly string[],

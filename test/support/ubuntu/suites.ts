@@ -14,47 +14,58 @@ export interface Entry {
   readonly paragraph: string
 }
 
-/** How a suite is published, where not as it should be. */
+/** The flaws of a suite. */
 export interface Flaws {
-  /** The key that signs it instead of the archive's own; null: it is not signed. */
+  /** The key that signs it instead of the archive's; null: it is not signed. */
   readonly signer?: SigningKey | null
   readonly validUntil?: Date
-  /** Packages that its indexes do not have. */
+  /** Packages that are missing in its indexes. */
   readonly without?: readonly string[]
 }
 
-/** Ubuntu's pockets and components, as far as a base asks for them. */
+/** The pockets and components of Ubuntu that a base uses. */
 export const SUITES = ['resolute', 'resolute-updates', 'resolute-security']
 export const COMPONENTS = ['main', 'universe']
 
-/** The path of an index below the archive's URL: where a fault of it is set. */
+/** The path of an index below the archive's URL. */
 export function indexPath(suite: string, component: string): string {
   return `dists/${suite}/${component}/binary-amd64/Packages.gz`
 }
 
-/** Writes indexes, Release and InRelease of a suite in Ubuntu's form below `folder`. `date` is the Release file's. */
+/** An archive in Ubuntu's form. */
+export interface Archive {
+  readonly folder: string
+  readonly entries: readonly Entry[]
+  /** Of the Release files. */
+  readonly date: Date
+  readonly key: SigningKey
+}
+
+/** Writes indexes, Release and InRelease of a suite. */
 export async function publishSuite(
-  folder: string,
+  { folder, entries, date, key }: Archive,
   suite: string,
-  entries: readonly Entry[],
-  date: Date,
-  key: SigningKey,
   flaws: Flaws = {},
 ): Promise<void> {
   const indexes = new Map<string, Buffer>()
   for (const component of COMPONENTS) {
-    const listed = entries.filter((one) => one.suite === suite && one.component === component)
-    const kept = listed.filter((one) => !flaws.without?.includes(one.name))
-    const index = Buffer.from(kept.map((one) => one.paragraph).join('\n'))
+    const listed = entries.filter((entry) => entry.suite === suite && entry.component === component)
+    const kept = listed.filter(({ name }) => !flaws.without?.includes(name))
+    const index = Buffer.from(kept.map(({ paragraph }) => paragraph).join('\n'))
     const packed = gzipSync(index)
     const path = `${component}/binary-amd64/Packages`
-    // Like Ubuntu, it lists the plain index and has only the packed one.
+    // As in Ubuntu, the Release lists the plain index, but only the packed one exists.
     indexes.set(path, index).set(`${path}.gz`, packed)
     await mkdir(join(folder, 'dists', suite, component, 'binary-amd64'), { recursive: true })
     await writeFile(join(folder, indexPath(suite, component)), packed)
   }
   const head = {
-    ...{ origin: 'Ubuntu', label: 'Ubuntu', suite, codename: 'resolute', components: COMPONENTS, date },
+    origin: 'Ubuntu',
+    label: 'Ubuntu',
+    suite,
+    codename: 'resolute',
+    components: COMPONENTS,
+    date,
     ...(flaws.validUntil ? { validUntil: flaws.validUntil } : {}),
   }
   await writeRelease(
@@ -65,13 +76,11 @@ export async function publishSuite(
   )
 }
 
-/** Writes a flat repository (suite `/`) with its key beside it, in the form of the Kubernetes project's. */
+/** Writes a flat repository (suite `/`) with its key beside it, in the form of the Kubernetes project. */
 export async function publishFlat(
-  folder: string,
+  { folder, date, key }: Omit<Archive, 'entries'>,
   name: string,
   paragraphs: readonly string[],
-  date: Date,
-  key: SigningKey,
 ): Promise<void> {
   const index = Buffer.from(paragraphs.join('\n'))
   const packed = gzipSync(index)

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
-import { statusSchema } from '../../../src/boot-test/guest-facts.ts'
+import { statusSchema } from '../../../src/guest/status.ts'
 import { nodeEnvs } from '../../support/first-boot/kubernetes-site.ts'
 import { Node } from '../../support/first-boot/node.ts'
 import { BYTE_CHANGES, type Mutation, mutate, TEXT_CHANGES } from '../../support/mutation/bytes.ts'

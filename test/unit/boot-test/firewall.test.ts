@@ -20,9 +20,9 @@ const listing = (...entries: object[]) =>
   })
 
 test('handles and counted packets make no difference, a port does', () => {
-  const meant = comparableRules(listing(rule(3, 0)))
-  expect(comparableRules(listing(rule(17, 240)))).toEqual(meant)
-  expect(comparableRules(listing(rule(3, 0, 23)))).not.toEqual(meant)
-  expect(comparableRules(listing())).not.toEqual(meant)
-  expect(meant).toHaveLength(2)
+  const expected = comparableRules(listing(rule(3, 0)))
+  expect(comparableRules(listing(rule(17, 240)))).toEqual(expected)
+  expect(comparableRules(listing(rule(3, 0, 23)))).not.toEqual(expected)
+  expect(comparableRules(listing())).not.toEqual(expected)
+  expect(expected).toHaveLength(2)
 })

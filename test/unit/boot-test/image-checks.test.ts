@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { verityRootHash } from '../../../src/boot-test/image-checks.ts'
 
-test('the root hash is the one the kernel was given', () => {
+test('reads the root hash from the kernel’s table', () => {
   const hash = 'ab'.repeat(32)
   const table = `0 355240 verity 1 8:2 8:3 4096 4096 44405 1 sha256 ${hash} ${'cd'.repeat(32)}`
   expect(verityRootHash(table)).toBe(hash)

@@ -25,7 +25,7 @@ test('the folder of a build holds one image and its manifest', async () => {
   await put('haproxy-3.0.11-1.manifest.json', { ...manifest, more: 1 })
   await put('haproxy-3.0.11-1.qcow2', 'disk')
   expect(await findImage(folder)).toEqual({
-    image: 'haproxy',
+    name: 'haproxy',
     qcow2: join(folder, 'haproxy-3.0.11-1.qcow2'),
     manifest,
     reportFile: join(folder, 'test-report.json'),
@@ -33,17 +33,17 @@ test('the folder of a build holds one image and its manifest', async () => {
   expect((await findImage(join(folder, 'haproxy-3.0.11-1.qcow2'))).manifest).toEqual(manifest)
 })
 
-test('a file alone is known by its name', async () => {
+test('a file without a manifest is identified by its name', async () => {
   await put('kubernetes-node-1.37.1-1.qcow2', 'disk')
   expect(await findImage(join(folder, 'kubernetes-node-1.37.1-1.qcow2'))).toEqual({
-    image: 'kubernetes-node',
+    name: 'kubernetes-node',
     qcow2: join(folder, 'kubernetes-node-1.37.1-1.qcow2'),
     manifest: undefined,
     reportFile: join(folder, 'kubernetes-node-1.37.1-1.test-report.json'),
   })
 })
 
-test('what cannot be proven is refused with what was found', async () => {
+test('an image that cannot be tested is refused with what was found', async () => {
   await expect(findImage(join(folder, 'nothing'))).rejects.toThrow('there is nothing')
   await expect(findImage(folder)).rejects.toThrow('it has no *.manifest.json')
   await put('haproxy.manifest.json', manifest)
@@ -63,25 +63,25 @@ test('what cannot be proven is refused with what was found', async () => {
 test('an image without a contract is refused', async () => {
   await mkdir(join(folder, 'x'))
   await put('x/debian-13.qcow2', 'disk')
-  const candidate = await findImage(join(folder, 'x/debian-13.qcow2'))
-  expect(() => subjectOf([candidate])).toThrow('there is no contract for the image debian (debian-13.qcow2)')
+  const unknown = await findImage(join(folder, 'x/debian-13.qcow2'))
+  expect(() => subjectOf([unknown])).toThrow('there is no contract for the image debian (debian-13.qcow2)')
 })
 
-test('one image is proven alone, one of each kind together, anything else is refused', () => {
+test('one image is tested alone, one of each kind together, and any other selection is refused', () => {
   const image = (name: string) => ({
-    image: name,
+    name,
     qcow2: `/${name}/${name}-1.qcow2`,
     manifest: undefined,
     reportFile: `/${name}/test-report.json`,
   })
   const all = ['etcd', 'kubernetes-node', 'haproxy'].map(image)
   const [etcd, node] = all
-  expect(subjectOf([image('etcd')])).toEqual({ kind: 'image', candidate: etcd })
+  expect(subjectOf([image('etcd')])).toEqual({ kind: 'image', image: etcd })
   expect(reportFileOf(subjectOf([image('etcd')]))).toBe('/etcd/test-report.json')
   expect(subjectOf(all)).toMatchObject({ kind: 'together', images: { etcd, 'kubernetes-node': node } })
   expect(reportFileOf(subjectOf(all))).toBe('/haproxy/together-report.json')
-  expect(() => subjectOf(all.slice(1))).toThrow('kubernetes-node, haproxy are no proof together')
-  expect(() => subjectOf([...all, image('etcd')])).toThrow('are no proof together')
-  expect(() => subjectOf(['etcd', 'etcd', 'haproxy'].map(image))).toThrow('are no proof together')
+  expect(() => subjectOf(all.slice(1))).toThrow('kubernetes-node, haproxy cannot be tested together')
+  expect(() => subjectOf([...all, image('etcd')])).toThrow('cannot be tested together')
+  expect(() => subjectOf(['etcd', 'etcd', 'haproxy'].map(image))).toThrow('cannot be tested together')
   expect(() => subjectOf([...all, image('debian')])).toThrow('no contract for the image debian')
 })

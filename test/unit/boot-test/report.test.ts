@@ -9,8 +9,8 @@ const plan = [
   { name: 'b', group: 'image', title: 'answers' },
   { name: 'c', group: 'role', title: 'balances' },
 ] as const
-const candidate = {
-  image: 'haproxy',
+const tested = {
+  name: 'haproxy',
   qcow2: '/out/haproxy-1-1.qcow2',
   manifest: undefined,
   reportFile: '/out/r.json',
@@ -27,7 +27,7 @@ async function report(work: (checks: Checks<'a' | 'b' | 'c'>) => Promise<void>) 
   const checks = new Checks(plan)
   await work(checks)
   return makeReport(
-    candidate,
+    tested,
     emulator,
     {
       checks: checks.results(),
@@ -40,7 +40,7 @@ async function report(work: (checks: Checks<'a' | 'b' | 'c'>) => Promise<void>) 
   )
 }
 
-test('every planned check is in the report, whatever was reached', async () => {
+test('every planned check is in the report, whether it was reached or not', async () => {
   const found = await report(async (checks) => {
     await checks.run('a', async () => 'after 61 s')
     await expect(
@@ -59,7 +59,7 @@ test('every planned check is in the report, whatever was reached', async () => {
   expect(describeReport(found)).toContain('FAILED: haproxy, 1 passed, 1 failed, 1 skipped, in 3 min 20 s')
 })
 
-test('a skipped check does not fail a proof, and people see what was measured', async () => {
+test('a skipped check does not fail a test, and measurements are printed', async () => {
   const found = await report(async (checks) => {
     await checks.run('a', async () => 'x')
     await checks.run('b', async () => 'x'.repeat(200))
@@ -79,11 +79,11 @@ test('a skipped check does not fail a proof, and people see what was measured', 
   expect(text).toContain('QEMU 10.0.2 with TCG, as KVM does not work: no /dev/kvm')
 })
 
-test('a proof of several images names all of them', async () => {
-  const images = ['haproxy', 'etcd'].map((image) => ({
-    ...candidate,
-    image,
-    qcow2: `/out/${image}-1-1.qcow2`,
+test('a test of several images names all of them', async () => {
+  const images = ['haproxy', 'etcd'].map((name) => ({
+    ...tested,
+    name,
+    qcow2: `/out/${name}-1-1.qcow2`,
   }))
   const checks = [{ ...plan[0], status: 'passed', detail: 'x', ms: 1 } as const]
   const outcome = {

@@ -4,7 +4,7 @@ import { loadPlatform } from '../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')
 
-test('a bridge per zone, with an address that a node could have and one that none has', () => {
+test('a bridge per zone, with an address that a node could have and an unused one', () => {
   const { lan } = layOutSite(platform, [])
   expect(lan.bridges).toEqual([
     { name: 'br-home', addresses: ['192.168.3.40/24', '10.32.0.10/32'] },
@@ -16,13 +16,13 @@ test('a bridge per zone, with an address that a node could have and one that non
   ])
 })
 
-test('machines of any role stand in the zones of their role, each in a place of its own', () => {
+test('machines have a card in each zone of their role, each with an address of its own', () => {
   const site = layOutSite(
     platform,
     [
-      { hostname: 'cp1', role: 'control-plane', machine: 0, routed: true },
-      { hostname: 'etcd1', role: 'etcd', machine: 1, routed: true },
-      { hostname: 'lb1', role: 'haproxy', machine: 2, routed: false },
+      { hostname: 'cp1', role: 'control-plane', number: 0, routed: true },
+      { hostname: 'etcd1', role: 'etcd', number: 1, routed: true },
+      { hostname: 'lb1', role: 'haproxy', number: 2, routed: false },
     ],
     [{ zone: 'back', address: '10.0.0.150' }],
   )
@@ -43,25 +43,25 @@ test('machines of any role stand in the zones of their role, each in a place of 
     'tap2-3 br-public',
   ])
   expect(site.lan.bridges.find(({ name }) => name === 'br-back')?.addresses).toContain('10.0.0.150/26')
-  expect(() => machineOf(site, 'etcd2')).toThrow('no seat for etcd2')
+  expect(() => machineOf(site, 'etcd2')).toThrow('no machine etcd2')
 })
 
-test('a zone that a machine does not stand in reaches it through the router, if it has one', () => {
+test('a machine is reached through the router from zones without a card of it, if it has a router', () => {
   const site = layOutSite(platform, [
-    { hostname: 'etcd1', role: 'etcd', machine: 0, routed: true },
-    { hostname: 'lb1', role: 'haproxy', machine: 1, routed: false },
+    { hostname: 'etcd1', role: 'etcd', number: 0, routed: true },
+    { hostname: 'lb1', role: 'haproxy', number: 1, routed: false },
   ])
   expect(addressFrom(machineOf(site, 'etcd1'), 'home')).toBe('10.0.0.129')
   expect(() => addressIn(machineOf(site, 'etcd1'), 'home')).toThrow('no card in the zone home')
   expect(() => addressFrom(machineOf(site, 'lb1'), 'back')).toThrow('cannot be reached from the zone back')
 })
 
-test('a place is one of the node range, and a small zone says so', () => {
+test('an address is one of the node range, and a zone that is too small is refused', () => {
   const small = structuredClone(platform)
   const { back } = small.zones
   if (back) back.range = { first: '10.0.0.150', last: '10.0.0.155' }
   expect(nodeAddress(small, 'back', 2)).toBe('10.0.0.151')
-  expect(() => nodeAddress(small, 'back', 7)).toThrow('too small for a proof')
+  expect(() => nodeAddress(small, 'back', 7)).toThrow('too small for a test')
   const closed = structuredClone(platform)
   delete closed.flows.ssh
   expect(() => layOutSite(closed, [])).toThrow('lets no zone log in')

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, expect, test } from 'vitest'
 
-const root = await mkdtemp(join(tmpdir(), 'seeder proof '))
+const root = await mkdtemp(join(tmpdir(), 'seeder test '))
 afterAll(() => rm(root, { recursive: true }))
 
 const source = (file: string) => new URL(`../../../src/${file}`, import.meta.url).pathname
 
-/** A program that proves by `prove`, the body of an async function, and prints what the one outside got of it. */
-async function proveBy(name: string, prove: string) {
+/** Runs a program whose test is `body`, that of an async function, and returns the result in the outer process. */
+async function runProgram(name: string, body: string) {
   const script = join(root, `${name}.ts`)
   await writeFile(
     script,
@@ -18,7 +18,7 @@ async function proveBy(name: string, prove: string) {
      import { runInside, testFolder, runOutside } from '${source('boot-test/test-process.ts')}'
      import { SeederError, UsageError } from '${source('report/error.ts')}'
      const folder = testFolder()
-     if (folder) await runInside(folder, async () => { ${prove} })
+     if (folder) await runInside(folder, async () => { ${body} })
      else {
        const show = (value) => console.log(JSON.stringify(value))
        await runOutside('${join(root, 'runs')}').then(show, (error) => show({
@@ -31,25 +31,25 @@ async function proveBy(name: string, prove: string) {
   return JSON.parse(stdout)
 }
 
-test('the report comes out of a copy of this program that has the same arguments and a network of its own', async () => {
+test('the report comes from an inner process with the same arguments and a network of its own', async () => {
   const report = join(root, 'report.json')
   const outside = await execa('readlink', ['/proc/self/ns/net'])
-  const proof = await proveBy(
-    'proves',
+  const result = await runProgram(
+    'tests',
     `const seen = { argv: process.argv.slice(2), network: await readlink('/proc/self/ns/net') }
      await writeFile(${JSON.stringify(report)}, JSON.stringify({ passed: true, seen }))
      return { report: {}, reportFile: ${JSON.stringify(report)}, logs: undefined }`,
   )
-  expect(proof).toEqual({
+  expect(result).toEqual({
     report: { passed: true, seen: { argv: ['haproxy', '--keep'], network: expect.stringMatching(/^net:/) } },
     reportFile: report,
   })
-  expect(proof.report.seen.network).not.toBe(outside.stdout)
+  expect(result.report.seen.network).not.toBe(outside.stdout)
 })
 
-test('what the proof throws is thrown outside, with its kind, its fix and what led to it', async () => {
+test('an error of the test is thrown in the outer process, with its class, its fix and its cause', async () => {
   expect(
-    await proveBy(
+    await runProgram(
       'refuses',
       `throw new UsageError('no such zone', { fix: 'name one', cause: new Error('deep') })`,
     ),
@@ -59,17 +59,17 @@ test('what the proof throws is thrown outside, with its kind, its fix and what l
     fix: 'name one',
     cause: expect.stringContaining('deep'),
   })
-  expect(await proveBy('breaks', `throw new TypeError('x is not a function')`)).toEqual({
+  expect(await runProgram('breaks', `throw new TypeError('x is not a function')`)).toEqual({
     type: 'SeederError',
     message: 'x is not a function',
     cause: expect.stringContaining('breaks.ts'),
   })
 })
 
-test('a copy that dies without an answer is an error, not a pass', async () => {
+test('an inner process that ends without an answer is an error', async () => {
   await mkdir(join(root, 'runs'), { recursive: true })
-  expect(await proveBy('dies', `process.exit(137)`)).toMatchObject({
+  expect(await runProgram('dies', `process.exit(137)`)).toMatchObject({
     type: 'SeederError',
-    message: 'the proof ended with exit status 137 before it had a result',
+    message: 'the test ended with exit status 137 before it had a result',
   })
 })

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
+import { virtualBytes } from '../../../bench/boot-time.ts'
 import { fileDigest, rawDigest } from '../../../src/store/disk-digest.ts'
-import { virtualBytes } from '../../../src/vm/boot-time.ts'
 
 test('the digest of the disk inside an image is that of the raw disk', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'seeder digests,'))

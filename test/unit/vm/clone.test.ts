@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Emulator } from '../../../src/vm/accelerator.ts'
 import { Clone } from '../../../src/vm/clone.ts'
 import { driveFiles } from '../../../src/vm/cloud-init-drive.ts'
+import type { Emulator } from '../../../src/vm/emulator.ts'
 
-/** Clones whose emulator is a script: it prints what it is told for each start, and runs until it is killed. */
+/** Clones whose emulator is a script: it prints the text for each start, and runs until it is killed. */
 let folder: string
 let emulator: Emulator
 beforeEach(async () => {
@@ -18,7 +18,7 @@ beforeEach(async () => {
     `#!/bin/bash
 cd ${JSON.stringify(folder)}
 echo start >>starts
-cat "says-$(wc -l <starts)" 2>/dev/null || true
+cat "output-$(wc -l <starts)" 2>/dev/null || true
 exec sleep 60
 `,
     { mode: 0o755 },
@@ -30,7 +30,7 @@ exec sleep 60
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-const says = (start: number, line: string) => writeFile(join(folder, `says-${start}`), `${line}\n`)
+const printAt = (start: number, line: string) => writeFile(join(folder, `output-${start}`), `${line}\n`)
 const lostTimer = "Kernel panic - not syncing: IO-APIC + timer doesn't work!"
 const drive = driveFiles({
   hostname: 'a',
@@ -47,10 +47,10 @@ function makeClone(): Promise<Clone> {
   return Clone.make(join(folder, 'image.qcow2'), folder, emulator, { ...spec, dataDiskBytes: 2 ** 20 })
 }
 
-test('a kernel that lost its timer is started again, and its words stay in the log', async () => {
-  await says(1, lostTimer)
-  await says(2, lostTimer)
-  await says(3, 'ready')
+test('a guest whose kernel lost its timer is started again, and its output stays in the log', async () => {
+  await printAt(1, lostTimer)
+  await printAt(2, lostTimer)
+  await printAt(3, 'ready')
   const clone = await makeClone()
   const { console } = await clone.start(drive)
   expect((await console.waitFor(/ready/, 'it', 10_000)).text).toBe('ready')
@@ -61,8 +61,8 @@ test('a kernel that lost its timer is started again, and its words stay in the l
   expect((await execa('stat', ['--format=%s', join(folder, 'a/data.raw')])).stdout).toBe(String(2 ** 20))
 })
 
-test('one that loses it every time is given up', async () => {
-  for (const start of [1, 2, 3, 4, 5]) await says(start, lostTimer)
+test('a guest that loses its timer at every start is not started again for ever', async () => {
+  for (const start of [1, 2, 3, 4, 5]) await printAt(start, lostTimer)
   const clone = await makeClone()
   const { console, ended } = await clone.start(drive)
   await expect(console.waitFor(/ready/, 'it', 10_000)).rejects.toThrow(
@@ -72,8 +72,8 @@ test('one that loses it every time is given up', async () => {
   expect(await readFile(join(folder, 'starts'), 'utf8')).toBe('start\n'.repeat(4))
 })
 
-test('one that was killed stays so', async () => {
-  await says(1, 'up')
+test('a clone that was killed is not started again', async () => {
+  await printAt(1, 'up')
   const clone = await makeClone()
   const { console } = await clone.start(drive)
   await console.waitFor(/up/, 'it', 10_000)

@@ -19,7 +19,7 @@ const config: CloudInit = {
   files: [{ path: '/etc/seeder/node.env', permissions: '0640', content: 'A="b"\nC="d"\n' }],
 }
 
-test('writes what Proxmox writes', () => {
+test('writes the files as Proxmox does', () => {
   const files = driveFiles(config)
   expect(files['user-data']).toMatch(/^#cloud-config\n/)
   expect(parse(files['user-data'])).toMatchObject({

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { Console } from '../../../src/vm/console.ts'
 import { consoleFailures, isLostTimer } from '../../../src/vm/console-failures.ts'
 
-test('finds a line that came already, and one that comes in pieces with colours', async () => {
+test('finds a line from before the wait, and one that arrives in pieces with colours', async () => {
   const port = new PassThrough()
   const console = new Console(port)
   port.write('BdsDxe: starting\r\nseeder-fi')
@@ -13,7 +13,7 @@ test('finds a line that came already, and one that comes in pieces with colours'
   expect((await line).text).toBe('seeder-first-boot: ready')
 })
 
-test('does not wait on when the VM ends, the kernel panics, or the time is up', async () => {
+test('stops waiting when the VM ends, the kernel panics, or the time is over', async () => {
   const port = new PassThrough()
   const console = new Console(port)
   const panicking = console.waitFor(/ready/, 'first boot', 5000)
@@ -53,11 +53,11 @@ test.each([
   ['start timeout', '[ TIME ] Timed out waiting for device dev-disk-by\\x2dpartuuid.device'],
   ['nothing to boot', 'UEFI Interactive Shell v2.2'],
   ['cloud-init failure', '[   44.1] cloud-init[612]: Traceback (most recent call last):'],
-])('knows %s', (kind, text) => {
+])('recognises %s', (kind, text) => {
   expect(consoleFailures([{ ms: 7, text }])).toEqual([{ kind, ms: 7, text }])
 })
 
-test('ordinary lines and allowed ones are no failures', () => {
+test('ordinary lines and allowed lines are no failures', () => {
   const lines = [
     '[  OK  ] Started haproxy.service - HAProxy Load Balancer.',
     '[    1.0] EXT4-fs (sda4): mounted filesystem r/w with ordered data mode',
@@ -77,7 +77,7 @@ test('ordinary lines and allowed ones are no failures', () => {
 const lostTimer =
   "[    0.008000] Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug"
 
-test('a lost timer is no reason to give up: the console goes on with the next start', async () => {
+test('a lost timer does not end a wait: the console continues with the next start', async () => {
   const port = new PassThrough()
   const console = new Console(port)
   const ready = console.waitFor(/ready/, 'first boot', 5000)

@@ -17,7 +17,7 @@ function message(type: number, more: number[] = []): Buffer {
   return Buffer.concat([packet, Buffer.from([0, 53, 1, type, ...more, 255])])
 }
 
-test('reads what a client asks for and how it calls itself', () => {
+test('reads a client’s request and its identifier', () => {
   expect(parseRequest(message(1, [61, 7, 255, 1, 2, 3, 4, 0, 2]))).toEqual({
     type: 'discover',
     xid: 0xdeadbeef,
@@ -27,7 +27,7 @@ test('reads what a client asks for and how it calls itself', () => {
   expect(parseRequest(message(3))).toMatchObject({ type: 'request', clientId: '' })
 })
 
-test('what is no question gets no answer', () => {
+test('a message that is no request gets no answer', () => {
   expect(parseRequest(message(7))).toBeUndefined()
   expect(parseRequest(Buffer.from('short'))).toBeUndefined()
   const answer = message(1)
@@ -36,18 +36,40 @@ test('what is no question gets no answer', () => {
 })
 
 test('a discovery is answered with an offer, a request with an acknowledgement', () => {
-  for (const [asked, answered] of [
+  for (const [requested, answered] of [
     [1, 2],
     [3, 5],
   ] as const) {
-    const request = parseRequest(message(asked))
+    const request = parseRequest(message(requested))
     if (!request) throw new Error('not read')
     const answer = leaseAnswer(request, lease)
     expect(answer.subarray(0, 8).toString('hex')).toBe('02010600deadbeef')
     expect([...answer.subarray(16, 20)]).toEqual([192, 168, 3, 10])
     expect(answer.subarray(28, 34).toString('hex')).toBe('bc24115e0002')
-    expect([...answer.subarray(240)]).toEqual([
-      ...[53, 1, answered, 54, 4, 192, 168, 3, 40, 51, 4, 0, 0, 14, 16, 1, 4, 255, 255, 255, 0, 255],
-    ])
+    const options = [
+      53,
+      1,
+      answered,
+      54,
+      4,
+      192,
+      168,
+      3,
+      40,
+      51,
+      4,
+      0,
+      0,
+      14,
+      16,
+      1,
+      4,
+      255,
+      255,
+      255,
+      0,
+      255,
+    ]
+    expect([...answer.subarray(240)]).toEqual(options)
   }
 })

@@ -12,7 +12,7 @@ const lan: Lan = {
   taps: [{ name: 'tap0-0', bridge: 'br-front' }],
 }
 
-test('a LAN is a bridge with our addresses and the VMs’ TAP devices on it', () => {
+test('a LAN is a bridge with this process’s addresses and the VMs’ TAP devices', () => {
   expect(lanScript(lan)).toBe(`link set lo up
 link add br-front type bridge
 address add 10.0.0.40/26 dev br-front
@@ -24,7 +24,7 @@ link set tap0-0 up
 `)
 })
 
-test('the kernel takes it in a namespace of its own, and nothing leads out of there', async () => {
+test('the kernel accepts it in a namespace of its own, which has no route out', async () => {
   const script = `ip -batch - && ip -brief address show br-front && bridge link show && ip route get 9.9.9.9`
   const result = await execa('unshare', namespaceArguments(['sh', '-c', script]), {
     input: lanScript(lan),
@@ -35,7 +35,7 @@ test('the kernel takes it in a namespace of its own, and nothing leads out of th
   expect(result.stderr).toContain('Network is unreachable')
 })
 
-test('a LAN that cannot be made, and a device that cannot be opened, name the script that helps', async () => {
+test('an error about a LAN or a device names the script that fixes it', async () => {
   const impossible: Lan = { bridges: [], taps: [{ name: 'a-name-that-is-too-long', bridge: 'none' }] }
   await expect(raiseLan(impossible)).rejects.toThrow('could not make the private network')
   await expect(requireTun('/dev/not-there')).rejects.toMatchObject({
@@ -44,11 +44,11 @@ test('a LAN that cannot be made, and a device that cannot be opened, name the sc
   })
 })
 
-test('the exit status comes out of the namespace, and the environment goes in', async () => {
+test('runs in a namespace with the environment and returns the exit status', async () => {
   expect(await runInNamespaces(['sh', '-c', 'exit $STATUS'], { STATUS: '7' })).toBe(7)
 })
 
-test('when the program outside is killed, everything inside ends', async () => {
+test('when the outer process is killed, everything inside ends', async () => {
   const inside = `
     import { spawn } from 'node:child_process'
     import { endWithParent } from '${new URL('../../../src/vm/namespace.ts', import.meta.url)}'

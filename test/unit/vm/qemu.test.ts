@@ -14,30 +14,33 @@ const machine = {
   nics: [{ tap: 'tap0-0', mac: 'bc:24:11:00:00:01' }],
 } as const
 
-test('a VM is shaped like the one Proxmox makes', () => {
-  expect(machineArguments(machine)).toEqual([
-    ...['-name', 'lb1', '-no-user-config', '-nodefaults', '-display', 'none'],
-    ...['-machine', 'q35,smm=off', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', '1024'],
-    ...['-smbios', `type=1,uuid=${machine.uuid}`, '-device', `vmgenid,guid=${machine.uuid}`],
-    ...['-drive', 'if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd'],
-    ...['-drive', 'if=pflash,unit=1,format=raw,file=/vm/vars.fd'],
-    ...['-object', 'iothread,id=iothread-virtioscsi0'],
-    ...['-device', 'virtio-scsi-pci,id=virtioscsi0,iothread=iothread-virtioscsi0'],
-    '-drive',
-    'if=none,id=drive-scsi0,format=qcow2,cache=unsafe,discard=on,detect-zeroes=unmap,file=/vm/a,,b/disk.qcow2',
-    ...['-device', 'scsi-hd,bus=virtioscsi0.0,drive=drive-scsi0,id=scsi0,bootindex=100'],
-    ...['-drive', 'if=none,id=drive-ide2,format=raw,readonly=on,file=/vm/ci.iso'],
-    ...['-device', 'ide-cd,bus=ide.1,unit=0,drive=drive-ide2,id=ide2'],
-    ...['-netdev', 'tap,id=net0,ifname=tap0-0,script=no,downscript=no'],
-    ...['-device', 'virtio-net-pci,mac=bc:24:11:00:00:01,netdev=net0,id=net0,romfile='],
-    ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
-    ...['-chardev', 'socket,id=qga0,fd=3', '-device', 'virtio-serial-pci,id=qga0'],
-    ...['-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0'],
-    ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
-  ])
+test('a VM has the hardware that Proxmox gives it', () => {
+  const options = [
+    ['-name', 'lb1', '-no-user-config', '-nodefaults', '-display', 'none'],
+    ['-machine', 'q35,smm=off', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', '1024'],
+    ['-smbios', `type=1,uuid=${machine.uuid}`, '-device', `vmgenid,guid=${machine.uuid}`],
+    ['-drive', 'if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd'],
+    ['-drive', 'if=pflash,unit=1,format=raw,file=/vm/vars.fd'],
+    ['-object', 'iothread,id=iothread-virtioscsi0'],
+    ['-device', 'virtio-scsi-pci,id=virtioscsi0,iothread=iothread-virtioscsi0'],
+    [
+      '-drive',
+      'if=none,id=drive-scsi0,format=qcow2,cache=unsafe,discard=on,detect-zeroes=unmap,file=/vm/a,,b/disk.qcow2',
+    ],
+    ['-device', 'scsi-hd,bus=virtioscsi0.0,drive=drive-scsi0,id=scsi0,bootindex=100'],
+    ['-drive', 'if=none,id=drive-ide2,format=raw,readonly=on,file=/vm/ci.iso'],
+    ['-device', 'ide-cd,bus=ide.1,unit=0,drive=drive-ide2,id=ide2'],
+    ['-netdev', 'tap,id=net0,ifname=tap0-0,script=no,downscript=no'],
+    ['-device', 'virtio-net-pci,mac=bc:24:11:00:00:01,netdev=net0,id=net0,romfile='],
+    ['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
+    ['-chardev', 'socket,id=qga0,fd=3', '-device', 'virtio-serial-pci,id=qga0'],
+    ['-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0'],
+    ['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+  ]
+  expect(machineArguments(machine)).toEqual(options.flat())
 })
 
-test('with KVM it has the host’s processor, and without a TAP device no way out', () => {
+test('with KVM it has the host’s processor, and without a TAP device an isolated network', () => {
   const args = machineArguments({ ...machine, accelerator: 'kvm', nics: [{ tap: undefined, mac: 'm' }] })
   expect(args.slice(8, 12)).toEqual(['-accel', 'kvm', '-cpu', 'host'])
   expect(args).toContain('user,id=net0,restrict=on')

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { TestAuthority } from '../../../../src/boot-test/certificates.ts'
-import { clientPort, EtcdClient } from '../../../../src/boot-test/etcd/client.ts'
+import { CLIENT_PORT, EtcdClient } from '../../../../src/boot-test/etcd/client.ts'
 import { memberSubject } from '../../../../src/boot-test/etcd/configuration.ts'
 import { Writer } from '../../../../src/boot-test/etcd/writer.ts'
 import { etcdPrograms } from '../../../support/etcd.ts'
@@ -23,17 +23,18 @@ function startEtcd(program: string) {
   return execa(
     program,
     [
-      ...['--name', 'etcd1', '--data-dir', join(folder, 'data'), '--log-level', 'error'],
-      ...[`--listen-client-urls=https://${address}:${clientPort}`],
-      ...[`--advertise-client-urls=https://${address}:${clientPort}`],
-      ...[
-        `--listen-peer-urls=https://${address}:2380`,
-        `--initial-advertise-peer-urls=https://${address}:2380`,
-      ],
+      '--name=etcd1',
+      `--data-dir=${join(folder, 'data')}`,
+      '--log-level=error',
+      `--listen-client-urls=https://${address}:${CLIENT_PORT}`,
+      `--advertise-client-urls=https://${address}:${CLIENT_PORT}`,
+      `--listen-peer-urls=https://${address}:2380`,
+      `--initial-advertise-peer-urls=https://${address}:2380`,
       `--initial-cluster=etcd1=https://${address}:2380`,
-      ...tls('--').flatMap((flag, at) => [flag, files[at] ?? '']),
-      ...tls('--peer-').flatMap((flag, at) => [flag, files[at] ?? '']),
-      ...['--client-cert-auth', '--peer-client-cert-auth'],
+      ...tls('--').flatMap((flag, index) => [flag, files[index] ?? '']),
+      ...tls('--peer-').flatMap((flag, index) => [flag, files[index] ?? '']),
+      '--client-cert-auth',
+      '--peer-client-cert-auth',
     ],
     { reject: false },
   )
@@ -62,7 +63,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-test('writes, reads, and says who leads and who belongs to it', async () => {
+test('writes, reads, and reports the leader and the members', async () => {
   const revision = await client.put(address, 'a/1', 'x', 2000)
   expect(await client.put(address, 'a/2', 'ü', 2000)).toBe(revision + 1)
   await client.put(address, 'b/1', 'other', 2000)
@@ -76,20 +77,20 @@ test('writes, reads, and says who leads and who belongs to it', async () => {
   expect(await client.members(address, 2000)).toEqual([{ id: status.id, name: 'etcd1', learner: false }])
 })
 
-test('nobody is answered without a certificate of the authority', async () => {
+test('a client without a certificate of the authority is refused', async () => {
   const foreign = await TestAuthority.make('foreign', folder)
   const pair = await foreign.issue('unknown', { commonName: 'unknown', usages: ['clientAuth'] })
   for (const own of [undefined, pair]) {
-    const stranger = new EtcdClient({ from: '127.0.0.1', ca: authority.cert, pair: own })
-    await expect(stranger.members(address, 2000)).rejects.toThrow(/alert|ECONNRESET|EPIPE|hang up/)
-    stranger.close()
+    const refused = new EtcdClient({ from: '127.0.0.1', ca: authority.cert, pair: own })
+    await expect(refused.members(address, 2000)).rejects.toThrow(/alert|ECONNRESET|EPIPE|hang up/)
+    refused.close()
   }
   const trusting = new EtcdClient({ from: '127.0.0.1', ca: foreign.cert, pair })
   await expect(trusting.members(address, 2000)).rejects.toThrow(/unable to verify|self.signed/)
   trusting.close()
 })
 
-test('a writer knows what was acknowledged, and goes on by way of another member', async () => {
+test('a writer records acknowledged writes, and continues with another member', async () => {
   const writer = new Writer(client, ['127.0.23.80', address], 50)
   writer.start()
   const first = await writer.nextAfter(0, 10_000)
@@ -103,10 +104,11 @@ test('a writer knows what was acknowledged, and goes on by way of another member
   expect(await writer.nextAfter(performance.now(), 200)).toBeUndefined()
 })
 
-test('ranges come in pages', async () => {
-  const put = (at: number) => client.put(address, `page/${String(at).padStart(5, '0')}`, String(at), 5000)
-  for (let at = 0; at < 2010; at += 30) {
-    await Promise.all(Array.from({ length: 30 }, (_, more) => put(at + more)))
+test('ranges are read in pages', async () => {
+  const put = (number: number) =>
+    client.put(address, `page/${String(number).padStart(5, '0')}`, String(number), 5000)
+  for (let first = 0; first < 2010; first += 30) {
+    await Promise.all(Array.from({ length: 30 }, (_, index) => put(first + index)))
   }
   const found = await client.range(address, 'page/', 5000)
   expect(found.size).toBe(2010)

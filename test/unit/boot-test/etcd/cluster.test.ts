@@ -6,7 +6,7 @@ import {
   printedMembers,
 } from '../../../../src/boot-test/etcd/configuration.ts'
 import { agreedLeader, describeMembers, isWhole } from '../../../../src/boot-test/etcd/membership.ts'
-import { longestPause, lost } from '../../../../src/boot-test/etcd/writer.ts'
+import { longestPause, lostWrites } from '../../../../src/boot-test/etcd/writer.ts'
 
 const peers = [
   { name: 'etcd1', address: '10.0.0.139' },
@@ -15,11 +15,11 @@ const peers = [
 const member = (name: string, learner = false) => ({ id: '1', name, learner })
 const status = (id: string, leader: string) => ({ id, leader, version: '3.7.2', revision: 1, learner: false })
 
-test('founders know each other and have a token; joiners take the list that the cluster gave', () => {
+test('founders have the list of members and a token; a joiner gets the list that the cluster printed', () => {
   expect(founderValues(peers, true)).toEqual({
     ETCD_STATE: 'new',
     ETCD_MEMBERS: 'etcd1=10.0.0.139 etcd2=10.0.0.140',
-    ETCD_TOKEN: 'proof-1',
+    ETCD_TOKEN: 'test-1',
     ETCD_DATA_DISK: 'etcd-data',
   })
   expect(founderValues(peers)).not.toHaveProperty('ETCD_DATA_DISK')
@@ -36,7 +36,7 @@ test('founders know each other and have a token; joiners take the list that the 
   })
 })
 
-test('a leader is one of the members, and all of them follow it', () => {
+test('a leader is a member that all members agree on', () => {
   expect(agreedLeader(['a', 'b'], [status('1', '2'), status('2', '2')])).toBe('b')
   expect(agreedLeader(['a', 'b'], [status('1', '1'), status('2', '2')])).toBeUndefined()
   expect(agreedLeader(['a', 'b'], [status('1', '0'), status('2', '0')])).toBeUndefined()
@@ -53,18 +53,18 @@ test('a cluster is whole when it has exactly these members, and all of them vote
   )
 })
 
-test('what was acknowledged and is gone or another value is lost; what was not may be there', () => {
+test('an acknowledged write that is missing or changed is lost; others may exist', () => {
   const acknowledged = [
-    { key: 'k1', value: '1', at: 0 },
-    { key: 'k2', value: '2', at: 100 },
-    { key: 'k3', value: '3', at: 900 },
+    { key: 'k1', value: '1', time: 0 },
+    { key: 'k2', value: '2', time: 100 },
+    { key: 'k3', value: '3', time: 900 },
   ]
   const found = new Map([
     ['k1', '1'],
     ['k2', '9'],
     ['unacknowledged', 'x'],
   ])
-  expect(lost(acknowledged, found)).toEqual(['k2: 9', 'k3: nothing'])
+  expect(lostWrites(acknowledged, found)).toEqual(['k2: 9', 'k3: nothing'])
   expect(longestPause(acknowledged, 0)).toBe(800)
   expect(longestPause(acknowledged, 500)).toBe(800)
   expect(longestPause(acknowledged, 900)).toBe(0)

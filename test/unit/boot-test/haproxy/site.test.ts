@@ -4,7 +4,7 @@ import { layOutPair } from '../../../../src/boot-test/haproxy/site.ts'
 import { addressIn } from '../../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../../src/platform/load.ts'
 
-test('the site is the platform file’s: a bridge per zone, the pair on all of them, its VIP', async () => {
+test('the site follows the platform file: a bridge per zone, the pair on its zones, the VIP', async () => {
   const site = layOutPair(await loadPlatform('platform.yaml'))
   expect(site.lan.bridges.find(({ name }) => name === 'br-middle')?.addresses).toEqual(
     [104, 126, 65, 66, 67, 68, 79, 80, 81].map((last) => `10.0.0.${last}/26`),
@@ -27,14 +27,14 @@ test('the site is the platform file’s: a bridge per zone, the pair on all of t
       server: '192.168.3.40',
     },
   })
-  expect([...site.pair, site.moved].map((seat) => addressIn(seat, 'front'))).toEqual([
+  expect([...site.pair, site.moved].map((machine) => addressIn(machine, 'front'))).toEqual([
     '10.0.0.11',
     '10.0.0.12',
     '10.0.0.13',
   ])
 })
 
-test('the pair name each other, and the first has the higher priority', async () => {
+test('the pair are each other’s peers, and the first has the higher priority', async () => {
   const site = layOutPair(await loadPlatform('platform.yaml'))
   expect(nodeValues(site, 0)).toEqual({
     API_BACKENDS: 'cp1=10.0.0.65 cp2=10.0.0.66 cp3=10.0.0.67 cp4=10.0.0.68',

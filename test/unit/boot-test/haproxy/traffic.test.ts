@@ -3,12 +3,17 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ApiServer } from '../../../../src/boot-test/haproxy/api-server.ts'
-import { type ClusterCertificates, makeCertificates } from '../../../../src/boot-test/haproxy/certificates.ts'
+import { ApiServer, Worker } from '../../../../src/boot-test/haproxy/backends.ts'
 import { parseServerStates, statesOf } from '../../../../src/boot-test/haproxy/metrics.ts'
-import { ask, askTimes, askUntil, isBalanced, tally } from '../../../../src/boot-test/haproxy/traffic.ts'
-import { Worker } from '../../../../src/boot-test/haproxy/worker.ts'
-import { get, greeting, probePort } from '../../../../src/boot-test/probe.ts'
+import { type ClusterCertificates, makeCertificates } from '../../../../src/boot-test/haproxy/test-bed.ts'
+import {
+  isBalanced,
+  sendRequest,
+  sendRequests,
+  sendRequestsUntil,
+  tally,
+} from '../../../../src/boot-test/haproxy/traffic.ts'
+import { get, probePort, readGreeting } from '../../../../src/boot-test/probe.ts'
 
 const route = (port: number, to = '127.0.0.1') => ({ from: '127.0.0.1', to, port, timeoutMs: 2000 })
 let folder: string
@@ -19,25 +24,29 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-test('a worker answers with its name, dies, and returns', async () => {
+test('a worker answers with its name, stops, and starts again', async () => {
   const worker = new Worker({ name: 'w1', address: '127.0.0.1' }, { services: [30_080], health: 10_256 })
   await worker.start()
-  expect(await ask(route(30_080))).toMatchObject({ backend: 'w1', client: '127.0.0.1', error: undefined })
+  expect(await sendRequest(route(30_080))).toMatchObject({
+    backend: 'w1',
+    client: '127.0.0.1',
+    error: undefined,
+  })
   expect(await get(route(10_256), '/healthz')).toBe('{}')
   await expect(get(route(10_256), '/other')).rejects.toThrow('status 404')
   await worker.stop()
-  expect((await ask(route(30_080))).error).toContain(
-    'asked 127.0.0.1:30080/ from 127.0.0.1; connect ECONNREFUSED',
+  expect((await sendRequest(route(30_080))).error).toContain(
+    'requested 127.0.0.1:30080/ from 127.0.0.1; connect ECONNREFUSED',
   )
   await worker.start()
-  const samples = await askUntil(route(30_080), (all) => all.length === 2, 5000)
+  const samples = await sendRequestsUntil(route(30_080), (all) => all.length === 2, 5000)
   expect(tally(samples)).toBe('w1 ×2')
   await worker.stop()
 })
 
 test('only a certificate of the cluster with the right name is trusted', async () => {
   const servers = [certificates.good, certificates.wrongName, certificates.otherCa].map(
-    (pair, at) => new ApiServer({ name: `cp${at + 1}`, address: `127.0.1.${at + 1}` }, pair),
+    (pair, index) => new ApiServer({ name: `cp${index + 1}`, address: `127.0.1.${index + 1}` }, pair),
   )
   await Promise.all(servers.map((server) => server.start(16_443)))
   const tls = { ca: certificates.ca, name: 'kubernetes' }
@@ -45,7 +54,7 @@ test('only a certificate of the cluster with the right name is trusted', async (
   expect(await get(route(16_443, '127.0.1.1'), '/readyz', tls)).toBe('ok')
   await expect(get(route(16_443, '127.0.1.2'), '/', tls)).rejects.toThrow(/altnames/)
   await expect(get(route(16_443, '127.0.1.3'), '/', tls)).rejects.toThrow(/unable to verify|self.signed/)
-  // Refused by the client's look at the authority, so it was never used; a client that does not look uses it.
+  // A client that verifies the authority refuses it, so that it is never used; one that does not verify uses it.
   expect(servers[2]?.handshakes).toBe(0)
   expect(await get(route(16_443, '127.0.1.3'), '/version', { ca: '', name: 'kubernetes' })).toBe(
     '{"server":"cp3"}',
@@ -55,16 +64,16 @@ test('only a certificate of the cluster with the right name is trusted', async (
   await Promise.all(servers.map((server) => server.stop()))
 })
 
-test('ports are open or refused, and a server is heard', async () => {
+test('ports are open or refused, and a greeting is read', async () => {
   const server = createServer().on('connection', (socket) => socket.end('SSH-2.0-test\r\n'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   const port = typeof address === 'object' && address ? address.port : 0
   expect(await probePort(route(port))).toBe('open')
-  expect(await greeting(route(port))).toBe('SSH-2.0-test')
+  expect(await readGreeting(route(port))).toBe('SSH-2.0-test')
   await new Promise((resolve) => server.close(resolve))
   expect(await probePort(route(port))).toBe('refused')
-  await expect(greeting(route(port))).rejects.toThrow('could not connect')
+  await expect(readGreeting(route(port))).rejects.toThrow('could not connect')
 })
 
 test('balanced means equally often, without a failure', async () => {
@@ -74,7 +83,7 @@ test('balanced means equally often, without a failure', async () => {
   expect(isBalanced(by('a', 'b', 'a', undefined), ['a', 'b'])).toBe(false)
   expect(isBalanced(by('a', 'b', 'c', 'c'), ['a', 'b'])).toBe(false)
   expect(tally(by('b', 'a', undefined, 'b'))).toBe('a ×1, b ×2, lost ×1')
-  expect(await askTimes(route(1), 2)).toHaveLength(2)
+  expect(await sendRequests(route(1), 2)).toHaveLength(2)
 })
 
 test('reads the states of servers from HAProxy’s metrics', () => {

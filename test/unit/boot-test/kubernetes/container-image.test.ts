@@ -7,7 +7,7 @@ import { z } from 'zod'
 import {
   containerImage,
   greetingProgram,
-  imageName,
+  IMAGE_NAME,
 } from '../../../../src/boot-test/kubernetes/container-image.ts'
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
@@ -15,7 +15,7 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
   await work(folder).finally(() => rm(folder, { recursive: true }))
 }
 
-test('the program is one that a kernel runs: it writes its line and ends with 0', () =>
+test('the kernel runs the program, which prints its line and ends with 0', () =>
   inFolder(async (folder) => {
     const file = join(folder, 'greet')
     await writeFile(file, greetingProgram('good day\n'), { mode: 0o755 })
@@ -23,7 +23,7 @@ test('the program is one that a kernel runs: it writes its line and ends with 0'
     expect([stdout, exitCode]).toEqual(['good day', 0])
   }))
 
-test('the archive is an OCI image layout whose digests hold', () =>
+test('the archive is an OCI image layout with correct digests', () =>
   inFolder(async (folder) => {
     await execa('tar', ['--extract', '--file=-', '--directory', folder], { input: containerImage() })
     const read = async (path: string) =>
@@ -34,13 +34,13 @@ test('the archive is an OCI image layout whose digests hold', () =>
       .object({ manifests: z.array(part.extend({ annotations: z.record(z.string(), z.string()) })) })
       .parse(await read('index.json'))
     const [manifestPart] = index.manifests
-    expect(manifestPart?.annotations['io.containerd.image.name']).toBe(imageName)
+    expect(manifestPart?.annotations['io.containerd.image.name']).toBe(IMAGE_NAME)
     const blob = (digest: string) => `blobs/${digest.replace(':', '/')}`
     const manifest = z
       .object({ config: part, layers: z.array(part) })
       .parse(await read(blob(manifestPart?.digest ?? '')))
     for (const { digest, size } of [manifestPart, manifest.config, ...manifest.layers].flatMap(
-      (one) => one ?? [],
+      (part) => part ?? [],
     )) {
       const { stdout } = await execa('sha256sum', [join(folder, blob(digest))])
       expect(`sha256:${stdout.split(' ')[0]}`).toBe(digest)

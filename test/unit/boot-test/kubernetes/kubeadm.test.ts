@@ -6,16 +6,16 @@ import {
   joinValues,
   makeSecrets,
 } from '../../../../src/boot-test/kubernetes/configuration.ts'
-import { judgeSecrets, parseKubeadmState } from '../../../../src/boot-test/kubernetes/kubeadm-checks.ts'
+import { checkSecretFiles, parseKubeadmState } from '../../../../src/boot-test/kubernetes/kubeadm-checks.ts'
 import { compareInitConfiguration } from '../../../../src/boot-test/kubernetes/kubeadm-configuration.ts'
 import { layOutSite, machineOf } from '../../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')
-const site = layOutSite(platform, [{ hostname: 'cp1', role: 'control-plane', machine: 0, routed: true }])
-const seat = machineOf(site, 'cp1')
+const site = layOutSite(platform, [{ hostname: 'cp1', role: 'control-plane', number: 0, routed: true }])
+const machine = machineOf(site, 'cp1')
 const secrets = makeSecrets()
-const values = initValues(platform, seat, secrets, etcdEndpoints(platform))
+const values = initValues(platform, machine, secrets, etcdEndpoints(platform))
 
 const configuration = `apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
@@ -27,7 +27,7 @@ nodeRegistration:
 ---
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
-clusterName: proof
+clusterName: test
 kubernetesVersion: v1.37.1
 controlPlaneEndpoint: 10.0.0.115:6443
 networking: { podSubnet: 10.32.0.0/12, serviceSubnet: 10.96.0.0/12 }
@@ -50,28 +50,28 @@ cgroupDriver: systemd
 volumePluginDir: /var/lib/kubelet/volumeplugins
 `
 
-test('the API is behind the load balancers’ address among the nodes', () => {
-  expect(apiEndpoint(platform, seat)).toBe('10.0.0.115:6443')
+test('the API’s endpoint is the load balancers’ VIP among the nodes', () => {
+  expect(apiEndpoint(platform, machine)).toBe('10.0.0.115:6443')
   const alone = structuredClone(platform)
   alone.vips = {}
-  expect(apiEndpoint(alone, seat)).toBe('10.0.0.65:6443')
+  expect(apiEndpoint(alone, machine)).toBe('10.0.0.65:6443')
   expect(values).toMatchObject({
     NODE_ADDRESS: '10.0.0.65',
     ETCD_ENDPOINTS: '10.0.0.129 10.0.0.130 10.0.0.131',
   })
 })
 
-test('secrets have kubeadm’s form, and a worker does not get the key to the certificates', () => {
+test('secrets have kubeadm’s form, and a worker does not get the certificate key', () => {
   expect(secrets.token).toMatch(/^[a-z0-9]{6}\.[a-z0-9]{16}$/)
   expect(secrets.certificateKey).toMatch(/^[0-9a-f]{64}$/)
   expect(secrets.caHash).toMatch(/^sha256:[0-9a-f]{64}$/)
   expect(makeSecrets().token).not.toBe(secrets.token)
-  expect(Object.keys(joinValues(platform, seat, secrets))).not.toContain('CERTIFICATE_KEY')
+  expect(Object.keys(joinValues(platform, machine, secrets))).not.toContain('CERTIFICATE_KEY')
 })
 
-test('a configuration that says what is meant is taken, and its files are known', () => {
-  const meant = { platform, hostname: 'cp1', values }
-  expect(compareInitConfiguration(configuration, meant)).toEqual([
+test('a configuration as expected passes, and its files are returned', () => {
+  const expected = { platform, hostname: 'cp1', values }
+  expect(compareInitConfiguration(configuration, expected)).toEqual([
     '/ca',
     '/crt',
     '/key',
@@ -79,7 +79,7 @@ test('a configuration that says what is meant is taken, and its files are known'
   ])
   const refused: [string | RegExp, string, string][] = [
     ['v1beta4', 'v1beta3', 'InitConfiguration.apiVersion'],
-    ['name: cp1', 'name: cp9', 'the node’s name is cp9, meant to be cp1'],
+    ['name: cp1', 'name: cp9', 'the node’s name is cp9, expected cp1'],
     ['10.0.0.130', '10.0.0.140', 'etcd’s endpoints'],
     ['podSubnet: 10.32', 'podSubnet: 10.48', 'podSubnet is 10.48.0.0/12'],
     ['mode: iptables', 'mode: ipvs', 'KubeProxyConfiguration.mode'],
@@ -89,11 +89,11 @@ test('a configuration that says what is meant is taken, and its files are known'
     ['service-node-port-range', 'other', 'the range of NodePorts is undefined'],
   ]
   for (const [from, to, found] of refused) {
-    expect(() => compareInitConfiguration(configuration.replace(from, to), meant)).toThrow(found)
+    expect(() => compareInitConfiguration(configuration.replace(from, to), expected)).toThrow(found)
   }
 })
 
-test('how far kubeadm is', () => {
+test('parses the state of kubeadm', () => {
   expect(parseKubeadmState('done: kubeadm init of a control-plane, attempt 1\n')).toEqual({
     state: 'done',
     text: 'kubeadm init of a control-plane, attempt 1',
@@ -103,14 +103,14 @@ test('how far kubeadm is', () => {
   expect(parseKubeadmState('what: x')).toBeUndefined()
 })
 
-test('secrets are root’s alone, and gone from where they have done their work', () => {
+test('only root can read secrets, and they are gone once they were used', () => {
   const own = '600 root /var/lib/cloud/instances/i/vendor-data.txt'
-  expect(judgeSecrets(`${own}\njournal 0\n`, true)).toContain('root alone can read: /var/lib/cloud')
-  expect(judgeSecrets('journal 0\n', true)).toContain('nothing')
-  expect(() => judgeSecrets(`${own}\n644 root /run/x y\njournal 0\n`, false)).toThrow('644 root /run/x y')
-  expect(() => judgeSecrets('640 adm /var/log/cloud-init.log\njournal 0\n', false)).toThrow('640 adm')
-  expect(judgeSecrets('640 root /etc/seeder/node.env\njournal 0\n', false)).toContain('still needed')
-  expect(() => judgeSecrets('600 root /etc/seeder/node.env\njournal 0\n', true)).toThrow('still in')
-  expect(() => judgeSecrets('journal 2\n', true)).toThrow('in the journal: 2')
-  expect(() => judgeSecrets('', true)).toThrow('in the journal')
+  expect(checkSecretFiles(`${own}\njournal 0\n`, true)).toContain('only root can read: /var/lib/cloud')
+  expect(checkSecretFiles('journal 0\n', true)).toContain('nothing')
+  expect(() => checkSecretFiles(`${own}\n644 root /run/x y\njournal 0\n`, false)).toThrow('644 root /run/x y')
+  expect(() => checkSecretFiles('640 adm /var/log/cloud-init.log\njournal 0\n', false)).toThrow('640 adm')
+  expect(checkSecretFiles('640 root /etc/seeder/node.env\njournal 0\n', false)).toContain('still needed')
+  expect(() => checkSecretFiles('600 root /etc/seeder/node.env\njournal 0\n', true)).toThrow('still in')
+  expect(() => checkSecretFiles('journal 2\n', true)).toThrow('in the journal: 2')
+  expect(() => checkSecretFiles('', true)).toThrow('in the journal')
 })

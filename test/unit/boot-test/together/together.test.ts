@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import { layOutSite, machineOf } from '../../../../src/boot-test/site.ts'
-import { misplaced } from '../../../../src/boot-test/together/addresses.ts'
+import { misplacedAddresses } from '../../../../src/boot-test/together/addresses.ts'
 import { apiVip, balancerValues } from '../../../../src/boot-test/together/configuration.ts'
 import { loadPlatform } from '../../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')
 const site = layOutSite(platform, [
-  { hostname: 'lb1', role: 'haproxy', machine: 0, routed: false },
-  { hostname: 'cp1', role: 'control-plane', machine: 1, routed: true },
+  { hostname: 'lb1', role: 'haproxy', number: 0, routed: false },
+  { hostname: 'cp1', role: 'control-plane', number: 1, routed: true },
 ])
 const [balancer, controlPlane] = [machineOf(site, 'lb1'), machineOf(site, 'cp1')]
 
@@ -24,7 +24,7 @@ test('the load balancer holds every VIP of its role, the API’s first, in front
   expect(() => apiVip(without)).toThrow('no haproxy VIP in a zone of the control planes')
 })
 
-test('an address outside of its zone’s node range is out of place, a VIP is not', () => {
+test('an address outside of its zone’s node range is reported, a VIP is not', () => {
   const card = (mac: string, ...addresses: string[]) => ({
     address: mac,
     ifname: 'eth',
@@ -36,14 +36,13 @@ test('an address outside of its zone’s node range is out of place, a VIP is no
       card('bc:24:11:5e:01:00', ...middle),
       card('bc:24:11:5e:01:01', ...back),
     ])
-  const machine = { seat: controlPlane }
-  expect(misplaced(platform, machine, listing(['10.0.0.66'], ['10.0.0.155']))).toEqual([])
-  expect(misplaced(platform, machine, listing(['10.0.0.120'], []))).toEqual([
+  expect(misplacedAddresses(platform, controlPlane, listing(['10.0.0.66'], ['10.0.0.155']))).toEqual([])
+  expect(misplacedAddresses(platform, controlPlane, listing(['10.0.0.120'], []))).toEqual([
     'cp1 has 10.0.0.120 in middle',
     'cp1 has no address in back',
   ])
   const cards = balancer.nics.map(({ mac, ip, zone }) =>
     card(mac, ip, ...(zone === 'middle' ? ['10.0.0.115'] : [])),
   )
-  expect(misplaced(platform, { seat: balancer }, JSON.stringify(cards))).toEqual([])
+  expect(misplacedAddresses(platform, balancer, JSON.stringify(cards))).toEqual([])
 })

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type Emulator, findEmulator } from '../../../../../src/vm/accelerator.ts'
+import { type Emulator, findEmulator } from '../../../../../src/vm/emulator.ts'
 import { drivesOf, hasVolume, volumeOf } from '../drives.ts'
 import { PveError } from '../failure.ts'
 import { passMoment } from '../faults.ts'

@@ -1,4 +1,4 @@
-import { acceleratorArguments, type Emulator, processorsFor } from '../../../../../src/vm/accelerator.ts'
+import { acceleratorArguments, type Emulator, processorsFor } from '../../../../../src/vm/emulator.ts'
 import { optionValue } from '../../../../../src/vm/qemu.ts'
 import { type Drive, drivesOf, hasVolume, isCdrom, volumeOf } from '../drives.ts'
 import { PveError } from '../failure.ts'

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
-import { parseQemuVersion, probeAccelerator, requireEmulation } from '../../../src/vm/accelerator.ts'
-import { findFirmware } from '../../../src/vm/firmware.ts'
+import {
+  findFirmware,
+  parseQemuVersion,
+  probeAccelerator,
+  requireEmulation,
+} from '../../../src/vm/emulator.ts'
 
 test('reads QEMU’s version', () => {
   expect(parseQemuVersion('QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\n')).toBe(
@@ -10,7 +14,7 @@ test('reads QEMU’s version', () => {
   expect(parseQemuVersion('not qemu')).toBeUndefined()
 })
 
-test('an emulation that cannot run the kernels is refused with what to install', () => {
+test('an emulation that cannot run the kernels is refused with a fix', () => {
   expect(() => requireEmulation('9.2.0', '')).not.toThrow()
   expect(() => requireEmulation('10.0.2', '')).not.toThrow()
   expect(() => requireEmulation('7.2.15', 'no /dev/kvm')).toThrow(
@@ -18,7 +22,7 @@ test('an emulation that cannot run the kernels is refused with what to install',
   )
 })
 
-test('the probe sees firmware that runs, and says why it does not', async () => {
+test('the probe detects firmware that runs, and returns the reason when it does not', async () => {
   const firmware = await findFirmware()
   expect(await probeAccelerator('qemu-system-x86_64', firmware, 'tcg', 25_000)).toEqual({
     works: true,

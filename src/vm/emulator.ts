@@ -1,16 +1,22 @@
 import { spawn } from 'node:child_process'
+import { access } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { childEnvironment, execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
-import { type Firmware, findFirmware } from './firmware.ts'
 
 /** How a guest's instructions are executed: by the processor (KVM) or emulated by QEMU (TCG). */
 export type Accelerator = 'kvm' | 'tcg'
 
-/** The machine every VM of a proof runs on. */
+/** UEFI firmware: the code, which is only read, and the initial variables, which every VM copies. */
+export interface Firmware {
+  readonly code: string
+  readonly vars: string
+}
+
+/** The QEMU that runs the VMs. */
 export interface Emulator {
   readonly binary: string
-  /** As QEMU prints it, for example `10.0.2`. */
+  /** For example `10.0.2`. */
   readonly version: string
   readonly accelerator: Accelerator
   /** Why KVM is not used; empty with KVM. */
@@ -19,13 +25,13 @@ export interface Emulator {
 }
 
 // QEMU 7.2's emulation panics in the guest's virtio-scsi code under a 6.12 kernel; 10.0 boots it.
-const oldestEmulation = 9
-// Firmware under working KVM prints within two seconds; a hang in it never ends.
-const probeTimeoutMs = 10_000
+const MINIMUM_VERSION = 9
+// Under a working KVM, firmware prints within two seconds; under a broken one it may hang for ever.
+const PROBE_TIMEOUT_MS = 10_000
 
 /**
- * Finds QEMU and its firmware and decides whether KVM can be used by running the firmware under it.
- * @throws SeederError without QEMU or firmware, or when only an emulation that is too old is left
+ * Finds QEMU and its firmware, and tests KVM by running the firmware under it.
+ * @throws SeederError when QEMU or the firmware is missing, or when KVM does not work and QEMU's emulation is too old
  */
 export async function findEmulator(): Promise<Emulator> {
   const { binary, version } = await findQemu()
@@ -41,10 +47,10 @@ export async function findEmulator(): Promise<Emulator> {
  * @throws SeederError below version 9
  */
 export function requireEmulation(version: string, kvmReason: string): void {
-  if (Number.parseInt(version, 10) >= oldestEmulation) return
+  if (Number.parseInt(version, 10) >= MINIMUM_VERSION) return
   throw new SeederError(
     `QEMU ${version} cannot emulate a machine for a 6.12 kernel, and KVM cannot be used (${kvmReason})`,
-    { fix: `install QEMU ${oldestEmulation} or newer (Debian 12: from backports; scripts/setup.sh does it)` },
+    { fix: `install QEMU ${MINIMUM_VERSION} or newer (Debian 12: from backports; scripts/setup.sh does it)` },
   )
 }
 
@@ -53,7 +59,7 @@ export function parseQemuVersion(output: string): string | undefined {
   return /version (\d+\.\d+(?:\.\d+)?)/.exec(output)?.[1]
 }
 
-/** The arguments that choose an accelerator and the processor that goes with it. */
+/** The arguments for an accelerator and the processor that fits it. */
 export function acceleratorArguments(accelerator: Accelerator): string[] {
   return accelerator === 'kvm'
     ? ['-accel', 'kvm', '-cpu', 'host']
@@ -61,30 +67,30 @@ export function acceleratorArguments(accelerator: Accelerator): string[] {
 }
 
 /**
- * How many processors a clone gets. Emulated, it is one: with several on a crowded runner, QEMU 10.0 was seen to lose
- * the wake-up of a guest's second processor, and that boot stood still for good.
+ * The number of processors of a clone. With more than one, QEMU 10.0's emulation on a busy runner has lost the wake-up of
+ * a guest's second processor, and that boot hung for ever.
  */
 export function processorsFor(accelerator: Accelerator): number {
   return accelerator === 'kvm' ? 2 : 1
 }
 
 /**
- * Runs the firmware under an accelerator and waits for its first words on the serial port. That `/dev/kvm`
- * exists says little: nested virtualisation often fails at the first model register or hangs in firmware.
+ * Runs the firmware under an accelerator and waits for its first output on the serial port. That `/dev/kvm` exists is not
+ * enough: nested virtualisation often fails at the first model register or hangs in the firmware.
  */
 export async function probeAccelerator(
   binary: string,
   firmware: Firmware,
   accelerator: Accelerator,
-  timeoutMs = probeTimeoutMs,
+  timeoutMs = PROBE_TIMEOUT_MS,
 ): Promise<{ works: boolean; reason: string }> {
   const args = [
-    ...acceleratorArguments(accelerator),
-    ...['-machine', 'q35,smm=off', '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none'],
-    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${firmware.code}`],
-    ...['-drive', `if=pflash,unit=1,format=raw,snapshot=on,file=${firmware.vars}`],
-    ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
-  ]
+    acceleratorArguments(accelerator),
+    ['-machine', 'q35,smm=off', '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none'],
+    ['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${firmware.code}`],
+    ['-drive', `if=pflash,unit=1,format=raw,snapshot=on,file=${firmware.vars}`],
+    ['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+  ].flat()
   const child = spawn(binary, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
@@ -98,7 +104,7 @@ export async function probeAccelerator(
   })
   child.on('error', (error) => resolve({ works: false, reason: error.message }))
   child.on('close', () =>
-    resolve({ works: false, reason: shortReason(errors[0] ?? 'QEMU ended without a word') }),
+    resolve({ works: false, reason: shortReason(errors[0] ?? 'QEMU ended without a message') }),
   )
   const timer = setTimeout(
     () => resolve({ works: false, reason: `the firmware did not start within ${timeoutMs / 1000} s` }),
@@ -112,7 +118,7 @@ export async function probeAccelerator(
   }
 }
 
-/** QEMU's own first complaint, without the program's name in front. */
+/** QEMU's first error message without the name of the program. */
 function shortReason(line: string): string {
   return line.replace(/^\S+: (?:-accel kvm: )?(?:error: )?/, '').trim()
 }
@@ -127,4 +133,33 @@ async function findQemu(): Promise<{ binary: string; version: string }> {
   throw new SeederError('no QEMU for x86-64 was found (qemu-system-x86_64, kvm)', {
     fix: 'run scripts/setup.sh, which installs qemu-system-x86',
   })
+}
+
+// Proxmox VE's package first, because its hosts boot clones with that firmware.
+const packages: readonly Firmware[] = ['/usr/share/pve-edk2-firmware', '/usr/share/OVMF'].map((folder) => ({
+  code: `${folder}/OVMF_CODE_4M.fd`,
+  vars: `${folder}/OVMF_VARS_4M.fd`,
+}))
+
+/**
+ * The UEFI firmware of this machine (4 MiB build, no Secure Boot keys).
+ * @throws SeederError when neither Proxmox VE's nor Debian's package is there
+ */
+export async function findFirmware(installed: readonly Firmware[] = packages): Promise<Firmware> {
+  for (const firmware of installed) {
+    if ((await isReadable(firmware.code)) && (await isReadable(firmware.vars))) return firmware
+  }
+  throw new SeederError(
+    `no UEFI firmware was found (looked for ${installed.map(({ code }) => code).join(', ')})`,
+    {
+      fix: 'run scripts/setup.sh, which installs ovmf (on Proxmox VE, pve-edk2-firmware-ovmf serves)',
+    },
+  )
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
 }

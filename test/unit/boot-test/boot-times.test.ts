@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { parseBootStages, parseUnitTimes } from '../../../src/boot-test/guest-facts.ts'
+import { parseBootStages, parseUnitTimes } from '../../../src/boot-test/boot-times.ts'
 
-test('reads systemd’s account of a boot', () => {
+test('reads the stages of a boot from systemd', () => {
   expect(
     parseBootStages(
       'Startup finished in 4.214s (firmware) + 210ms (loader) + 6.1s (kernel) + 1min 2.5s (initrd) + 31.072s (userspace) = 1min 44.1s \ngraphical.target reached after 30s in userspace.',
@@ -10,10 +10,10 @@ test('reads systemd’s account of a boot', () => {
   expect(parseBootStages('Bootup is not yet finished')).toEqual({})
 })
 
-test('reads when units came up: the slowest of them, in the order in which they began', () => {
+test('reads the slowest units, in the order in which they began to start', () => {
   const unit = (id: string, began: number, active: number, ended = 0) =>
     `Id=${id}\nInactiveExitTimestampMonotonic=${began}\nActiveEnterTimestampMonotonic=${active}\nInactiveEnterTimestampMonotonic=${ended}`
-  const quick = Array.from({ length: 20 }, (_, at) => unit(`quick${at}.service`, 100, 200))
+  const quick = Array.from({ length: 20 }, (_, index) => unit(`quick${index}.service`, 100, 200))
   const found = parseUnitTimes(
     [
       unit('cloud-init.service', 9_000_000, 14_500_400),

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { parseJson } from '../files/json.ts'
-import { execa } from '../process/child-process.ts'
-import type { Emulator } from './accelerator.ts'
-import { Clone } from './clone.ts'
-import { driveFiles } from './cloud-init-drive.ts'
+import { parseJson } from '../src/files/json.ts'
+import { execa } from '../src/process/child-process.ts'
+import { Clone } from '../src/vm/clone.ts'
+import { driveFiles } from '../src/vm/cloud-init-drive.ts'
+import type { Emulator } from '../src/vm/emulator.ts'
 
-/** What to boot and what to wait for. */
+/** The image to boot, and the console lines to wait for. */
 export interface ReadyOptions {
   /** A disk image with cloud-init (qcow2). It is not written to. */
   readonly image: string
@@ -20,13 +20,13 @@ export interface ReadyOptions {
   readonly timeoutMs: number
 }
 
-/** cloud-init's last words on the console: `Cloud-init v. 25.1.4 finished at …`. */
+/** cloud-init's last line on the console: `Cloud-init v. 25.1.4 finished at …`. */
 export const cloudInitFinished = /Cloud-init v\. \S+ finished at/
 
 /**
- * Boots a clone of any cloud-init image once and measures, in milliseconds since QEMU was started, when each
- * marker appears on the serial console. The VM is gone afterwards.
- * @throws SeederError when one does not appear within the time, or the guest panics
+ * Boots a clone of any cloud-init image once, and returns the times at which the markers appear on the serial console, in
+ * milliseconds since the start of QEMU. Ends the VM.
+ * @throws SeederError when a marker does not appear within the time, or the guest panics
  */
 export async function bootToReady<Name extends string>(
   options: ReadyOptions & { readonly markers: Readonly<Record<Name, RegExp>> },
