@@ -1,6 +1,7 @@
 /**
  * Bundles each entry of src/ with its dependencies into dist/, which is committed, so that a checkout runs without
- * an installation; and beside the command line what goes into every page that it writes. The bytes depend on the sources and package-lock.json only, not on the folder or the time.
+ * an installation; and beside the command line the script and style of its pages. The bytes depend on the sources and
+ * package-lock.json only, not on the folder or the time.
  *
  *   node scripts/bundle.ts            writes dist/
  *   node scripts/bundle.ts --check    writes nothing; exit status 1 and the stale files if dist/ is not what it would write
@@ -24,10 +25,22 @@ interface Entry {
 
 const CHECKOUT = path.resolve(import.meta.dirname, '..')
 const DIST = 'dist'
+/** As in package.json, `engines`. */
+const OLDEST_NODE = 24
 const ENTRIES: readonly Entry[] = [
   { source: 'src/cli.ts', folder: 'cli', page: true },
   { source: 'src/action.ts', folder: 'action', page: false },
 ]
+
+/** What Node.js starts. It is written so that a Node.js of any age can read it and say that it is too old. */
+const ENTRY = `const found = process.versions.node
+if (Number(found.split('.')[0]) < ${OLDEST_NODE}) {
+  console.error('seeder needs Node.js ${OLDEST_NODE} or newer; this is ' + found)
+  console.error('  → start scripts/seeder, which has its own, or install a newer Node.js')
+  process.exit(1)
+}
+import('./main.js')
+`
 
 /** Bundles the entries of a checkout into `dist`, an absolute path; each entry's folder is emptied first. */
 async function writeBundles(checkout: string, entries: readonly Entry[], dist: string): Promise<void> {
@@ -77,7 +90,10 @@ async function bundle(source: string): Promise<Files> {
     esm: true,
     quiet: true,
   })
-  const files: Files = new Map([['index.js', code]])
+  const files: Files = new Map([
+    ['index.js', ENTRY],
+    ['main.js', code],
+  ])
   for (const [file, asset] of Object.entries(assets)) files.set(file, asset.source)
   // Of several chunks the bundler tells the licences of the last one only.
   if ([...files.keys()].some((file) => file.endsWith('.index.js'))) {

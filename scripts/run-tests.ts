@@ -39,6 +39,7 @@ function steps(shellScripts: readonly string[], fast: boolean): Step[] {
     check('types', 'tsc', ['--noEmit']),
     check('types of the page’s script', 'tsc', ['--noEmit', '-p', 'src/page/client']),
     check('lint and format', 'biome', ['check', '.']),
+    check('arrows between the rooms of src', 'depcruise', ['src', '--config', '.dependency-cruiser.mjs']),
     check('shell scripts', 'shellcheck', ['--external-sources', '--source-path=SCRIPTDIR', ...shellScripts]),
     check('dist is up to date', 'node', ['scripts/bundle.ts', '--check']),
     vitest('unit tests', 'unit'),

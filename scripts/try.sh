@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The main job, from nothing: sets this machine up, builds the HAProxy image from its lock, boots clones of it and
-# proves that they balance. Needs Debian 12 or 13 (or Proxmox VE 8 or 9), root or sudo, about 6 GB of disk and 3 GB of
-# memory. The image stays in the folder given as the first argument (default: out/haproxy in this checkout).
+# Sets this machine up, builds the HAProxy image from its lock, boots clones of it and tests that they balance.
+# Needs Debian 12 or 13 (or Proxmox VE 8 or 9), root or sudo, about 6 GB of disk and 3 GB of memory.
+#
+# Usage:
+#   scripts/try.sh [FOLDER]    the folder for the image (default: out/haproxy in this checkout)
 set -euo pipefail
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -19,11 +21,16 @@ build() {
 }
 
 main() {
+  # Before anything is installed for it.
+  if [[ $# -gt 1 || ${1-} == -* ]]; then
+    echo 'usage: scripts/try.sh [FOLDER]' >&2
+    exit 2
+  fi
   local out=${1:-$checkout/out/haproxy}
   "$checkout/scripts/setup.sh"
   printf '\nBuilding the HAProxy image\n'
   build "$out"
-  printf '\nProving it: clones of it boot on a private network, with real traffic\n'
+  printf '\nTesting it: clones boot on a private network, with real traffic\n'
   seeder test "$out"
   printf '\nThe image\n'
   seeder inspect "$out"

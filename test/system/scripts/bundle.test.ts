@@ -36,6 +36,8 @@ async function makeCheckout(prefix: string): Promise<string> {
   return folder
 }
 
+const FILES = ['LICENSE', 'index.js', 'main.js', 'package.json', 'page.css', 'page.js']
+
 function bundle(checkout: string, args: readonly string[] = [], cwd = checkout) {
   return execa(process.execPath, [path.join(checkout, 'scripts/bundle.ts'), ...args], { cwd, reject: false })
 }
@@ -48,7 +50,7 @@ it('makes a bundle that runs without node_modules, with the licences of what is 
 
   expect(await bundle(checkout)).toMatchObject({ exitCode: 0, stdout: '', stderr: '' })
 
-  expect((await readdir(dist)).sort()).toEqual(['LICENSE', 'index.js', 'package.json', 'page.css', 'page.js'])
+  expect((await readdir(dist)).sort()).toEqual(FILES)
   const script = await readFile(path.join(dist, 'page.js'), 'utf8')
   expect(script).toMatch(/^\/\*! d3-hierarchy\nCopyright .+ Mike Bostock/)
   expect(script).not.toMatch(/^import|: object/m)
@@ -56,13 +58,23 @@ it('makes a bundle that runs without node_modules, with the licences of what is 
   const { stdout } = await execa(process.execPath, [path.join(dist, 'index.js'), 'a b'], { cwd: tmpdir() })
   expect(stdout).toBe('greeting: hello\nargs:\n  - a b')
   expect(await readFile(path.join(dist, 'LICENSE'), 'utf8')).toContain('yaml\nISC')
+
+  const version = `{...process.versions,node:'22.9.0'}`
+  const older = `data:text/javascript,Object.defineProperty(process,'versions',{value:${version}})`
+  const refused = await execa(process.execPath, ['--import', older, path.join(dist, 'index.js')], {
+    reject: false,
+  })
+  expect(refused).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringMatching(/^seeder needs Node\.js 24 or newer; this is 22\.9\.0\n {2}→ /),
+  })
 })
 
 it('makes the same bytes in another folder and from another working directory; --check names what is stale', async () => {
   const [here, there] = [await makeCheckout('seeder-bundle-'), await makeCheckout('seeder bundle elsewhere ')]
   await bundle(here)
   await bundle(there, [], tmpdir())
-  for (const file of ['LICENSE', 'index.js', 'package.json', 'page.css', 'page.js']) {
+  for (const file of FILES) {
     const [a, b] = await Promise.all(
       [here, there].map((at) => readFile(path.join(at, 'dist/cli', file), 'utf8')),
     )
@@ -75,7 +87,7 @@ it('makes the same bytes in another folder and from another working directory; -
   const check = await bundle(there, ['--check'])
   expect(check.exitCode).toBe(1)
   expect(check.stderr).toBe(
-    'stale: dist/action/index.js\nstale: dist/cli/extra.js\nstale: dist/cli/index.js\n  → run `npm run build` and commit dist/',
+    'stale: dist/action/main.js\nstale: dist/cli/extra.js\nstale: dist/cli/main.js\n  → run `npm run build` and commit dist/',
   )
   expect(await readFile(path.join(there, 'dist/cli/extra.js'), 'utf8')).toBe('')
 }, 120_000)

@@ -91,7 +91,10 @@ test('the JavaScript action starts a bundle that scripts/bundle.ts makes', async
 test('the root action hands every input on, and every output back', () => {
   const [root, inner] = actions.map((file) => parse(text.get(file) ?? ''))
   const [{ with: handed }] = root.runs.steps
-  for (const name of Object.keys(inner.inputs)) expect(handed[name]).toBe(`\${{ inputs.${name} }}`)
+  for (const [name, { description }] of Object.entries<{ description: string }>(inner.inputs)) {
+    expect(handed[name]).toBe(`\${{ inputs.${name} }}`)
+    expect(description).toBe(root.inputs[name].description)
+  }
   for (const name of Object.keys(inner.outputs)) {
     expect(root.outputs[name].value).toBe(`\${{ steps.seeder.outputs.${name} }}`)
   }
