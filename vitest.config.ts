@@ -19,6 +19,8 @@ const lane = (name: string) => ({ name, include: [`test/${name}/**/*.test.ts`], 
 // Most tests wait for programs that they started: more files at once than there are cores.
 const waiting = { maxWorkers: 4, testTimeout: 60_000, hookTimeout: 60_000 }
 
+const sharedImages = { globalSetup: ['test/support/build/shared-images.ts'] }
+
 const oneByOne = { fileParallelism: false, testTimeout: 15 * 60_000, hookTimeout: 15 * 60_000 }
 
 // GitHub's parser imports JSON as only a bundler takes it.
@@ -44,10 +46,10 @@ export default defineConfig({
       },
       // Each of them waits for half of its time.
       { test: { ...lane('killed'), maxWorkers: 2, hookTimeout: 15 * 60_000 } },
-      // One file after the other: of several machines at once there are enough in each of them.
-      { test: { ...lane('light'), ...oneByOne } },
-      { plugins: [withoutSourceMaps], test: { ...lane('e2e'), ...oneByOne, server } },
-      { test: { ...lane('soak'), ...oneByOne } },
+      // One file after the other: several machines in each keep the processors busy.
+      { plugins: [withoutSourceMaps], test: { ...lane('light'), ...oneByOne, server } },
+      { plugins: [withoutSourceMaps], test: { ...lane('e2e'), ...oneByOne, ...sharedImages, server } },
+      { test: { ...lane('soak'), ...oneByOne, ...sharedImages } },
     ],
   },
 })

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type BuiltImage, buildUbuntuImages } from '../support/build/ubuntu-images.ts'
+import { type BuiltImage, ubuntuImages } from '../support/build/ubuntu-images.ts'
 import { removeFolder, testFolder } from '../support/builds.ts'
 import { published } from '../support/schemas.ts'
 import { seeder } from '../support/seeder.ts'
@@ -11,7 +11,7 @@ const root = await testFolder('kubernetes-node')
 let image: BuiltImage | undefined
 
 beforeAll(async () => {
-  image = (await buildUbuntuImages(root, ['kubernetes-node']))['kubernetes-node']
+  image = (await ubuntuImages(root, ['kubernetes-node']))['kubernetes-node']
 })
 afterAll(() => removeFolder(root))
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DriftReport, driftReportSchema } from '../../src/guest/drift-result.ts'
 import { PveHost } from '../stand-ins/proxmox/host.ts'
-import { type BuiltImage, buildUbuntuImages } from '../support/build/ubuntu-images.ts'
+import { type BuiltImage, ubuntuImages } from '../support/build/ubuntu-images.ts'
 import { removeFolder, testFolder } from '../support/builds.ts'
 import { mustDeploy, tagged } from '../support/deploy/host.ts'
 import { seederNode, seederOnHost } from '../support/nodes/host.ts'
@@ -19,7 +19,7 @@ let image: BuiltImage
 let host: PveHost
 
 beforeAll(async () => {
-  const { etcd } = await buildUbuntuImages(root, ['etcd'])
+  const { etcd } = await ubuntuImages(root, ['etcd'])
   if (!etcd) throw new Error('nothing was built')
   image = etcd
   host = await PveHost.create(join(root, 'host'))

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type BuiltImage, buildUbuntuImages } from '../support/build/ubuntu-images.ts'
+import { type BuiltImage, ubuntuImages } from '../support/build/ubuntu-images.ts'
 import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { published } from '../support/schemas.ts'
 import { seeder } from '../support/seeder.ts'
@@ -13,7 +13,7 @@ let images: Record<string, BuiltImage> = {}
 
 beforeAll(async () => {
   await warmUp(haproxy)
-  images = await buildUbuntuImages(root, ['etcd', 'kubernetes-node'])
+  images = await ubuntuImages(root, ['etcd', 'kubernetes-node'])
 }, 30 * 60_000)
 afterAll(() => removeFolder(root))
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { driftReportSchema, driftResultSchema } from '../../src/guest/drift-result.ts'
 import { PveHost } from '../stand-ins/proxmox/host.ts'
-import { buildUbuntuImages } from '../support/build/ubuntu-images.ts'
+import { ubuntuImages } from '../support/build/ubuntu-images.ts'
 import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
 import { mustDeploy } from '../support/deploy/host.ts'
 import { seederOnHost } from '../support/nodes/host.ts'
@@ -20,7 +20,7 @@ let host: PveHost
 beforeAll(async () => {
   const haproxy = join(root, 'haproxy')
   await warmUp(haproxy)
-  const { etcd } = await buildUbuntuImages(root, ['etcd'])
+  const { etcd } = await ubuntuImages(root, ['etcd'])
   host = await PveHost.create(join(root, 'host'))
   await host.start()
   const policy = ['--storage', 'local-lvm', '--allow-unsigned', '--no-smoke']

@@ -1,4 +1,8 @@
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { execa } from 'execa'
+import { inject } from 'vitest'
 import type { Manifest } from '../../../src/build/manifest.ts'
 import { readManifest } from '../builds.ts'
 import { seeder } from '../seeder.ts'
@@ -12,29 +16,40 @@ export interface BuiltImage {
 }
 
 /**
- * Locks and builds images on Ubuntu from a local archive, into folders below `root`, by name.
+ * Images on Ubuntu, in folders below `root`, by name. The first test file that needs an image locks and builds it from a
+ * local archive; the others of the same run get its files as hard links.
  * @throws Error with the output of seeder
  */
-export async function buildUbuntuImages(
+export async function ubuntuImages(
   root: string,
   images: readonly string[],
 ): Promise<Record<string, BuiltImage>> {
+  const shared = inject('sharedImages')
+  const missing = images.filter((image) => !existsSync(join(shared, image)))
+  if (missing.length > 0) await buildImages(shared, missing)
+  const found: Record<string, BuiltImage> = {}
+  for (const image of images) {
+    const out = join(root, image)
+    await mkdir(root, { recursive: true })
+    await execa('cp', ['--archive', '--link', join(shared, image), out])
+    found[image] = { out, manifest: await readManifest(out) }
+  }
+  return found
+}
+
+async function buildImages(folder: string, images: readonly string[]): Promise<void> {
   const archive = await createUbuntuArchive(images)
   try {
-    const project = await ubuntuProject(join(root, 'project'), archive)
-    const built: Record<string, BuiltImage> = {}
+    const project = await ubuntuProject(join(folder, `project of ${images.join(' ')}`), archive)
     for (const image of images) {
-      const out = join(root, image)
       for (const argv of [
         ['lock', image],
-        ['build', image, '--out', out],
+        ['build', image, '--out', join(folder, image)],
       ]) {
         const { code, stderr } = await seeder(['--verbose', '-C', project, ...argv], { env: archive.env })
         if (code !== 0) throw new Error(`seeder ${argv.join(' ')} failed: ${stderr}`)
       }
-      built[image] = { out, manifest: await readManifest(out) }
     }
-    return built
   } finally {
     await archive.close()
   }

@@ -14,7 +14,7 @@ import { honestProgram, hostilePrograms, Site } from '../../support/workflow/sit
 
 /**
  * The jobs of confirm.yml with a real git, whose tags bring programs of their own, and the local GitHub. Of the build there is
- * a stand-in, which says the digests that lie in the project that it is given; test/e2e/confirm.test.ts has a real one.
+ * a stand-in, which says the digests that lie in the project that it is given; test/light/confirm.test.ts has a real one.
  */
 const tag = 'haproxy-3.0.11-1'
 const workflow = await readWorkflow('confirm.yml')
