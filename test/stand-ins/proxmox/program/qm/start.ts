@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
-import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type Emulator, findEmulator } from '../../../../../src/vm/emulator.ts'
+import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { drivesOf, hasVolume, volumeOf } from '../drives.ts'
 import { PveError } from '../failure.ts'
 import { passMoment } from '../faults.ts'
@@ -10,6 +9,7 @@ import { err } from '../output.ts'
 import { run } from '../processes.ts'
 import { runFile, runningPid } from '../running.ts'
 import { activate, placeOf } from '../storage/registry.ts'
+import { knownEmulator, QEMU } from '../vm/emulator.ts'
 import { type Card, cardsOf, consoleLog, vmArguments } from '../vm/machine.ts'
 import { qmp } from '../vm/qmp.ts'
 import { checkLock, loadConfig } from '../vm-config.ts'
@@ -58,7 +58,7 @@ export async function startWork({ vmid }: StartWork): Promise<void> {
     await plugIn(cards)
     rmSync(runFile(vmid, 'pid'), { force: true })
     const argv = vmArguments(vmid, values, emulator, variables)
-    const ended = await run([emulator.binary, ...argv])
+    const ended = await run([QEMU, ...argv])
     if (ended.stderr !== '') err(ended.stderr)
     if (ended.status !== 0) {
       await removeCards(cards)
@@ -69,15 +69,6 @@ export async function startWork({ vmid }: StartWork): Promise<void> {
     }
     watch(vmid, cards)
   })
-}
-
-/** What the machine's QEMU can do. Finding out takes seconds, so the host remembers it. */
-async function knownEmulator(): Promise<Emulator> {
-  const note = '/run/stand-in/emulator.json'
-  if (existsSync(note)) return JSON.parse(readFileSync(note, 'utf8'))
-  const found = await findEmulator()
-  writeFileSync(note, JSON.stringify(found))
-  return found
 }
 
 async function plugIn(cards: readonly Card[]): Promise<void> {

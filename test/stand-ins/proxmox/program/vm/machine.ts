@@ -1,5 +1,3 @@
-import { acceleratorArguments, type Emulator, processorsFor } from '../../../../../src/vm/emulator.ts'
-import { optionValue } from '../../../../../src/vm/qemu.ts'
 import { type Drive, drivesOf, hasVolume, isCdrom, volumeOf } from '../drives.ts'
 import { PveError } from '../failure.ts'
 import { readImageFile } from '../image-file.ts'
@@ -8,6 +6,7 @@ import { memoryOf } from '../qm/show.ts'
 import { runFile } from '../running.ts'
 import { placeOf } from '../storage/registry.ts'
 import { netSchema } from '../vm-options.ts'
+import { acceleratorArguments, type Emulator } from './emulator.ts'
 
 type Values = ReadonlyMap<string, string>
 
@@ -52,9 +51,9 @@ export function consoleLog(vmid: number): string {
  * @param variables the firmware's variables when the VM has no disk for them
  */
 export function vmArguments(vmid: number, values: Values, emulator: Emulator, variables: string): string[] {
-  const { accelerator, firmware } = emulator
+  const { kvm, firmware } = emulator
   const cores = Number(values.get('cores') ?? 1) * Number(values.get('sockets') ?? 1)
-  const processors = accelerator === 'kvm' ? cores : processorsFor(accelerator)
+  const processors = kvm ? cores : 1
   const drives = drivesOf(values)
   const ovmf = values.get('bios') === 'ovmf'
   const chipset = values.get('machine')?.includes('q35') ? 'q35,smm=off' : 'pc'
@@ -62,7 +61,7 @@ export function vmArguments(vmid: number, values: Values, emulator: Emulator, va
     ...['-name', `${optionValue(values.get('name') ?? `vm${vmid}`)},debug-threads=on`],
     ...['-no-user-config', '-nodefaults', '-display', 'none', '-daemonize', '-pidfile', runFile(vmid, 'pid')],
     ...['-qmp', `unix:${runFile(vmid, 'qmp')},server=on,wait=off`],
-    ...['-machine', chipset, ...acceleratorArguments(accelerator)],
+    ...['-machine', chipset, ...acceleratorArguments(emulator)],
     ...['-smp', String(processors), '-m', String(memoryOf(values))],
     ...identity(values),
     ...(ovmf ? firmwareArguments(firmware.code, drives, variables) : []),
@@ -177,4 +176,9 @@ function serialArguments(vmid: number): string[] {
     ...['-chardev', `socket,id=serial0,path=${runFile(vmid, 'serial0')},server=on,wait=off,${log}`],
     ...['-serial', 'chardev:serial0'],
   ]
+}
+
+/** A value inside one of QEMU's comma-separated options, where a comma is written twice. */
+function optionValue(value: string): string {
+  return value.replaceAll(',', ',,')
 }
