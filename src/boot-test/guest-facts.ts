@@ -1,26 +1,26 @@
 import { z } from 'zod'
 import { parseJson } from '../files/json.ts'
 import { SeederError } from '../report/error.ts'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 import type { GuestAgent } from '../vm/agent.ts'
 
 /** The identity of a node: what two clones must never share. */
 export const identitySchema = z.object({
-  hostname: saidLine.min(1),
-  machineId: saidLine.regex(/^[0-9a-f]{32}$/),
+  hostname: foreignLine.min(1),
+  machineId: foreignLine.regex(/^[0-9a-f]{32}$/),
   /** Public ssh host keys, one line per key. */
-  hostKeys: z.array(saidLine.regex(/^\S+ \S+$/)).min(1),
-  randomSeed: saidLine.regex(/^[0-9a-f]{64}$/),
+  hostKeys: z.array(foreignLine.regex(/^\S+ \S+$/)).min(1),
+  randomSeed: foreignLine.regex(/^[0-9a-f]{64}$/),
 })
 export type Identity = z.output<typeof identitySchema>
 
 /** What `/usr/lib/seeder/status` prints in a guest. */
 export const statusSchema = z.object({
-  image: saidLine,
-  version: saidLine,
-  role: saidLine,
+  image: foreignLine,
+  version: foreignLine,
+  role: foreignLine,
   state: z.enum(['ready', 'failed', 'pending']),
-  reason: saidLine,
+  reason: foreignLine,
 })
 export type GuestStatus = z.output<typeof statusSchema>
 
@@ -68,7 +68,7 @@ export function parseBootStages(text: string): Record<string, number> {
 }
 
 /** How long a unit took to come up. Milliseconds; `startMs` since the kernel began. */
-export const unitTimeSchema = z.object({ name: saidLine, startMs: z.number(), ms: z.number() }).readonly()
+export const unitTimeSchema = z.object({ name: foreignLine, startMs: z.number(), ms: z.number() }).readonly()
 export type UnitTime = z.output<typeof unitTimeSchema>
 
 /** Asks systemd when each service and mount began to come up, and when it was up, in the form that `parseUnitTimes` reads. */

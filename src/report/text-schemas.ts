@@ -7,10 +7,10 @@ const MOST_LINE = 4096
 /**
  * Text that a guest, a release or a file has: what does not print is in sight from here on, as `\x1b`. Lines stay lines.
  */
-export const saidText = z.string().overwrite(visible)
+export const foreignText = z.string().overwrite(visible)
 
-/** As `saidText`, where one line is expected: a line break is in sight, too, and a very long line is cut. */
-export const saidLine = z.string().overwrite((text) => bounded(oneLine(text), MOST_LINE))
+/** As `foreignText`, where one line is expected: a line break is in sight, too, and a very long line is cut. */
+export const foreignLine = z.string().overwrite((text) => bounded(oneLine(text), MOST_LINE))
 
 /** Text of a file that people write or that this program wrote for itself: what does not print has no business there. */
 export const ownText = z.string().superRefine((text, context) => {

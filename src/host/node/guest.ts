@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { anyJson } from '../../files/json.ts'
 import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
-import { saidLine } from '../../report/text-schemas.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
 import { type Argv, type Host, lastWords } from '../commands.ts'
 import { isRunning } from './machine.ts'
 
@@ -27,7 +27,7 @@ export interface FirstBootStatus {
   readonly reason: string
 }
 
-const statusSchema = z.object({ state: z.enum(['ready', 'failed', 'pending']), reason: saidLine })
+const statusSchema = z.object({ state: z.enum(['ready', 'failed', 'pending']), reason: foreignLine })
 
 /** The host's command that runs one in a guest. */
 export function guestCommand(vmid: number, argv: Argv, timeoutSeconds: number): Argv {

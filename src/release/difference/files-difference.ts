@@ -1,23 +1,23 @@
 import { z } from 'zod'
 import type { FileEntry, FileInventory } from '../../evidence/inventory.ts'
-import { saidLine } from '../../report/text-schemas.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
 
 const change = z.object({ before: z.number(), after: z.number() })
 
 /** What differs between the files of two versions of an image. Paths and units are sorted, sizes are bytes. */
 export const filesDifferenceSchema = z.object({
-  added: z.array(saidLine),
-  removed: z.array(saidLine),
+  added: z.array(foreignLine),
+  removed: z.array(foreignLine),
   /** With what of them differs. */
-  changed: z.array(z.object({ path: saidLine, what: z.array(saidLine) })),
+  changed: z.array(z.object({ path: foreignLine, what: z.array(foreignLine) })),
   /** Folders whose files together are larger or smaller, the largest change first. */
-  folders: z.array(z.object({ path: saidLine, ...change.shape })),
+  folders: z.array(z.object({ path: foreignLine, ...change.shape })),
   /** systemd units that are started by another one, and those that can never be started. */
   units: z.object({
-    enabled: z.array(saidLine),
-    disabled: z.array(saidLine),
-    masked: z.array(saidLine),
-    unmasked: z.array(saidLine),
+    enabled: z.array(foreignLine),
+    disabled: z.array(foreignLine),
+    masked: z.array(foreignLine),
+    unmasked: z.array(foreignLine),
   }),
 })
 

@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { saidLine } from '../../report/text-schemas.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
 
-const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
+const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
 /** What a file of a release may be called: names become paths. */
 export const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
-const fileName = saidLine.regex(FILE_NAME)
+const fileName = foreignLine.regex(FILE_NAME)
 
 const file = z.object({
   name: fileName,
@@ -21,8 +21,8 @@ const file = z.object({
  */
 export const contentsSchema = z.object({
   schema: z.literal(1),
-  image: saidLine,
-  version: saidLine,
+  image: foreignLine,
+  version: foreignLine,
   /** The disk's digest: the image's identity. */
   raw: z.object({ sha256 }),
   files: z.array(file).min(1),

@@ -1,13 +1,13 @@
 import { z } from 'zod'
-import { saidLine, saidText } from '../../report/text-schemas.ts'
+import { foreignLine, foreignText } from '../../report/text-schemas.ts'
 
 const check = z.object({
-  name: saidLine,
+  name: foreignLine,
   /** What it is about: the image, its role, the artifact. */
-  group: saidLine.optional(),
-  title: saidLine,
+  group: foreignLine.optional(),
+  title: foreignLine,
   status: z.enum(['passed', 'failed', 'skipped']),
-  detail: saidText,
+  detail: foreignText,
   ms: z.number().optional(),
 })
 
@@ -15,9 +15,9 @@ const check = z.object({
 const boot = z.object({
   readyMs: z.number().nullable(),
   /** firmware, loader, kernel, initrd and userspace, as systemd counts them. */
-  stages: z.record(saidLine, z.number()).optional(),
+  stages: z.record(foreignLine, z.number()).optional(),
   /** The units that took longest, in the order in which they began. */
-  units: z.array(z.object({ name: saidLine, startMs: z.number(), ms: z.number() })).optional(),
+  units: z.array(z.object({ name: foreignLine, startMs: z.number(), ms: z.number() })).optional(),
 })
 
 /**
@@ -25,17 +25,17 @@ const boot = z.object({
  * reports of the first versions.
  */
 export const testRecordSchema = z.object({
-  image: saidLine,
-  version: saidLine.nullable(),
+  image: foreignLine,
+  version: foreignLine.nullable(),
   passed: z.boolean(),
-  raw: z.object({ sha256: saidLine.nullable() }),
-  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']), qemu: saidLine.optional() }),
+  raw: z.object({ sha256: foreignLine.nullable() }),
+  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']), qemu: foreignLine.optional() }),
   started: z.iso.datetime().optional(),
   duration: z.number(),
   checks: z.array(check),
   boot,
   /** What else was measured, by name: `failoverMs`. */
-  measured: z.record(saidLine, z.number()).optional(),
+  measured: z.record(foreignLine, z.number()).optional(),
 })
 
 export type TestRecord = z.output<typeof testRecordSchema>

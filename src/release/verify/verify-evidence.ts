@@ -7,7 +7,7 @@ import { cyclonedxName, inventoryName, provenanceName, spdxName } from '../../ev
 import { provenanceSchema } from '../../evidence/provenance.ts'
 import { checkJson, jsonOf, UnreadableJson, whyNot } from '../../files/json.ts'
 import { readText } from '../../files/text-file.ts'
-import { saidLine } from '../../report/text-schemas.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
 import { bundleListProblems } from '../format/bundle-list.ts'
 import type { Verification } from './finding.ts'
 
@@ -99,10 +99,10 @@ function inventoryProblems(content: unknown, manifest: Manifest): string[] {
 const spdxSchema = z.object({
   packages: z.array(
     z.object({
-      SPDXID: saidLine,
-      name: saidLine,
-      versionInfo: saidLine,
-      checksums: z.array(z.object({ algorithm: saidLine, checksumValue: saidLine })).default([]),
+      SPDXID: foreignLine,
+      name: foreignLine,
+      versionInfo: foreignLine,
+      checksums: z.array(z.object({ algorithm: foreignLine, checksumValue: foreignLine })).default([]),
     }),
   ),
 })
@@ -126,12 +126,12 @@ function spdxProblems(content: unknown, manifest: Manifest): string[] {
 const cyclonedxSchema = z.object({
   metadata: z.object({
     component: z.object({
-      name: saidLine,
-      version: saidLine,
-      hashes: z.array(z.object({ alg: saidLine, content: saidLine })).default([]),
+      name: foreignLine,
+      version: foreignLine,
+      hashes: z.array(z.object({ alg: foreignLine, content: foreignLine })).default([]),
     }),
   }),
-  components: z.array(z.object({ 'bom-ref': saidLine, name: saidLine, version: saidLine })),
+  components: z.array(z.object({ 'bom-ref': foreignLine, name: foreignLine, version: foreignLine })),
 })
 
 function cyclonedxProblems(content: unknown, manifest: Manifest): string[] {

@@ -6,7 +6,7 @@ import { harmless } from '../../../src/report/print.ts'
 import { bounded, firstUnprintable, oneLine, visible, visibleJson } from '../../../src/report/printable.ts'
 import { createProgress } from '../../../src/report/progress.ts'
 import { formatTable } from '../../../src/report/table.ts'
-import { ownText, saidLine, saidText } from '../../../src/report/text-schemas.ts'
+import { foreignLine, foreignText, ownText } from '../../../src/report/text-schemas.ts'
 
 /** One of every kind that a terminal obeys, or does not show. */
 const hostile = [
@@ -35,8 +35,8 @@ const unseen = /(?![\n])[\p{C}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]/u
 
 test.each(hostile)('%s is in sight wherever it is printed', (_, text, shown) => {
   expect(visible(`a${text}b`)).toBe(`a${shown}b`)
-  expect(z.object({ said: saidText }).parse({ said: text })).toEqual({ said: shown })
-  expect(z.object({ said: saidLine }).parse({ said: text })).toEqual({ said: shown })
+  expect(z.object({ said: foreignText }).parse({ said: text })).toEqual({ said: shown })
+  expect(z.object({ said: foreignLine }).parse({ said: text })).toEqual({ said: shown })
   expect(ownText.safeParse(`a${text}`).error?.issues[0]?.message).toContain('which does not print; remove it')
   const printed: string[] = []
   const progress = createProgress({ write: (line) => printed.push(line) }, {})
@@ -64,7 +64,7 @@ test('text that people read stays as it is, in any language', () => {
 
 test('a line break of somebody else begins no line of ours', () => {
   expect(oneLine('drifted\nnode-2 clean')).toBe('drifted\\nnode-2 clean')
-  expect(saidLine.parse('a\n\tb')).toBe('a\\n\\tb')
+  expect(foreignLine.parse('a\n\tb')).toBe('a\\n\\tb')
   expect(formatTable(['node', 'state'], [['one\ntwo', 'drifted']]).split('\n')).toHaveLength(3)
 })
 
