@@ -1,7 +1,7 @@
 import { pipeline, Readable, Transform } from 'node:stream'
 import { json } from 'node:stream/consumers'
-import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
+import { retry } from '../http/retry.ts'
 import { oneLine } from '../report/printable.ts'
 import { formatDuration } from '../report/table.ts'
 import { exchange, follow, refused } from './exchange.ts'
@@ -117,24 +117,26 @@ export async function downloadAsset(
   })
 }
 
-/** Does something until it works or trying again makes no sense; then throws SeederError. */
+/** Transfers with further attempts, as `waitBeforeRetry` permits. Throws SeederError with the last failure. */
 async function persist<T>(
   doing: string,
   needs: Permission,
   { signal, note }: Reached,
   attempt: (number: number) => Promise<T>,
 ): Promise<T> {
-  for (let number = 1; ; number++) {
-    try {
-      return await attempt(number)
-    } catch (error) {
-      signal.throwIfAborted()
-      const failure = gitHubFailure(doing, error, needs)
-      const ms = isNameTaken(error) && number < ATTEMPTS ? 1000 : waitBeforeRetry(error, number)
-      if (ms === undefined) throw failure
-      note(`${failure.message}; trying again in ${formatDuration(ms)}`)
-      await delay(ms, undefined, { signal })
-    }
+  const failure = (error: unknown) => gitHubFailure(doing, error, needs)
+  try {
+    return await retry(attempt, {
+      signal,
+      wait: (failures, error) =>
+        isNameTaken(error) && failures < ATTEMPTS ? 1000 : waitBeforeRetry(failures, error),
+      onFailure: (error, ms) => {
+        if (ms !== undefined) note(`${failure(error).message}; trying again in ${formatDuration(ms)}`)
+      },
+    })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw failure(error)
   }
 }
 

@@ -1,8 +1,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { setTimeout } from 'node:timers/promises'
 import type { Asset, Releases } from '../../github/release.ts'
+import { backoff, retry, type Wait } from '../../http/retry.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Part } from '../format/contents.ts'
 
@@ -74,28 +74,30 @@ class PartDownload {
   /** The digest of all of the part's bytes, which are in the file then. */
   async complete(releases: Releases): Promise<string> {
     await this.#readKept()
-    const { size } = this.#job.part
-    let furthest = this.#at
-    let fruitless = 0
-    while (this.#at < size) {
-      try {
-        await this.#receive(releases)
-      } catch (error) {
-        this.#events.signal.throwIfAborted()
-        if (error instanceof DiskError) throw error.cause
-        // What GitHub has refused, it will refuse again; the client has tried often enough.
-        if (error instanceof SeederError) throw error
-        fruitless = this.#at > furthest ? 0 : fruitless + 1
-        furthest = Math.max(furthest, this.#at)
-        if (fruitless === ATTEMPTS) throw this.#failure(error, furthest)
-        if (fruitless > 0) {
-          const pause = PAUSE_MS * 2 ** (fruitless - 1)
-          await setTimeout(pause, undefined, { signal: this.#events.signal })
-        }
-      }
-    }
+    if (this.#at < this.#job.part.size) await this.#receiveRest(releases)
     await this.#job.file.datasync()
     return this.#hash.digest('hex')
+  }
+
+  async #receiveRest(releases: Releases): Promise<void> {
+    const { signal } = this.#events
+    let furthest = this.#at
+    const hasProgressed = () => {
+      const more = this.#at > furthest
+      furthest = Math.max(furthest, this.#at)
+      return more
+    }
+    const usual = backoff(ATTEMPTS, PAUSE_MS)
+    // The client has repeated a request that GitHub refused.
+    const isFinal = (error: unknown) => error instanceof DiskError || error instanceof SeederError
+    const wait: Wait = (failures, error) => (isFinal(error) ? undefined : usual(failures))
+    try {
+      await retry(() => this.#receive(releases), { wait, signal, hasProgressed })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof DiskError) throw error.cause
+      throw error instanceof SeederError ? error : this.#failure(error, furthest)
+    }
   }
 
   /** The bytes of an earlier run count in the digest, as if they had just come. */

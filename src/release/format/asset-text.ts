@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Asset, Releases } from '../../github/release.ts'
+import { backoff, retry, type Wait } from '../../http/retry.ts'
 import { SeederError } from '../../report/error.ts'
 
 /** What a file other than the disk may have, in bytes: enough for a manifest of a big image and a long test report. */
 export const MOST_BYTES = 16 * 1024 ** 2
 
-/** So often a download that broke off is begun again. */
+/** Maximum attempts of a download. */
 const ATTEMPTS = 3
 
 /**
@@ -30,17 +31,21 @@ export async function readSmallAsset(releases: Releases, asset: Asset, signal: A
 }
 
 async function readWhole(releases: Releases, asset: Asset, signal: AbortSignal): Promise<Buffer> {
-  for (let attempt = 1; ; attempt++) {
+  const attempt = async () => {
     const { bytes } = await releases.download(asset)
-    try {
-      return Buffer.concat(await bytes.toArray())
-    } catch (cause) {
-      signal.throwIfAborted()
-      if (attempt < ATTEMPTS) continue
-      throw new SeederError(`could not download ${asset.name}: it broke off ${ATTEMPTS} times`, {
-        fix: 'see whether this machine reaches GitHub, then run it again',
-        cause,
-      })
-    }
+    return Buffer.concat(await bytes.toArray())
+  }
+  const usual = backoff(ATTEMPTS, 0)
+  // The client has repeated a request that GitHub refused: only a broken connection is left.
+  const wait: Wait = (failures, error) => (error instanceof SeederError ? undefined : usual(failures))
+  try {
+    return await retry(attempt, { signal, wait })
+  } catch (cause) {
+    signal.throwIfAborted()
+    if (cause instanceof SeederError) throw cause
+    throw new SeederError(`could not download ${asset.name}: the connection broke off ${ATTEMPTS} times`, {
+      fix: 'check that this machine reaches GitHub, then run it again',
+      cause,
+    })
   }
 }

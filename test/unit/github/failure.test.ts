@@ -51,23 +51,23 @@ describe('a refusal of GitHub', () => {
 
 describe('whether a transfer is tried again', () => {
   it('waits longer each time, and not for ever', () => {
-    const waits = [1, 2, 3, 4, 5].map((attempt) => waitBeforeRetry(refused(502, ''), attempt))
+    const waits = [1, 2, 3, 4, 5].map((attempt) => waitBeforeRetry(attempt, refused(502, '')))
     expect(waits).toEqual([1000, 2000, 4000, 8000, undefined])
   })
 
   it('waits as long as it is asked to, within minutes', () => {
-    expect(waitBeforeRetry(refused(429, '', { 'retry-after': '7' }), 1)).toBe(7000)
-    expect(waitBeforeRetry(refused(503, '', { 'retry-after': '0' }), 1)).toBe(0)
-    expect(waitBeforeRetry(refused(429, '', { 'retry-after': '3600' }), 1)).toBeUndefined()
+    expect(waitBeforeRetry(1, refused(429, '', { 'retry-after': '7' }))).toBe(7000)
+    expect(waitBeforeRetry(1, refused(503, '', { 'retry-after': '0' }))).toBe(0)
+    expect(waitBeforeRetry(1, refused(429, '', { 'retry-after': '3600' }))).toBeUndefined()
     const date = new Date(Date.now() + 60_000).toUTCString()
-    expect(waitBeforeRetry(refused(429, '', { 'retry-after': date }), 1)).toBeGreaterThan(50_000)
+    expect(waitBeforeRetry(1, refused(429, '', { 'retry-after': date }))).toBeGreaterThan(50_000)
   })
 
   it('does not ask again for what was refused', () => {
     for (const status of [400, 401, 403, 404, 413, 422]) {
-      expect(waitBeforeRetry(refused(status, 'no'), 1), String(status)).toBeUndefined()
+      expect(waitBeforeRetry(1, refused(status, 'no')), String(status)).toBeUndefined()
     }
-    expect(waitBeforeRetry(refused(403, 'secondary rate limit'), 1)).toBe(1000)
-    expect(waitBeforeRetry(new Error('socket hang up'), 1)).toBe(1000)
+    expect(waitBeforeRetry(1, refused(403, 'secondary rate limit'))).toBe(1000)
+    expect(waitBeforeRetry(1, new Error('socket hang up'))).toBe(1000)
   })
 })
