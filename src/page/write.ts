@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { readSums, SIGNATURE_FILE } from '../build/sums.ts'
 import { readBill } from '../evidence/bill.ts'
 import { cyclonedxName } from '../evidence/names.ts'
 import { workIn } from '../files/disk-error.ts'
 import { anyJson } from '../files/json.ts'
 import { readText } from '../files/text-file.ts'
 import type { Finished } from '../release/format/build-record.ts'
-import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../release/format/sums.ts'
 import { formatTag, parseTag } from '../release/format/tag.ts'
 import type { Verification } from '../release/verify/finding.ts'
 import { verifyFolder } from '../release/verify/verify-folder.ts'
@@ -81,7 +81,7 @@ async function gatherFacts(
       ({ what }) => what !== pageName(manifest),
     ),
     hasSignature: existsSync(join(folder, SIGNATURE_FILE)),
-    sums: parseSums(await readText(join(folder, SUMS_FILE))),
+    sums: await readSums(folder),
     bill: bill ?? [],
   }
 }

@@ -1,8 +1,6 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { manifestName } from '../../build/manifest.ts'
-import { readText } from '../../files/text-file.ts'
 import type { Releases } from '../../github/release.ts'
 import type { Argv } from '../../host/commands.ts'
 import { type DeployPolicy, deployConf, readDeployPolicy } from '../../host/deploy-policy.ts'
@@ -14,9 +12,7 @@ import { chooseRelease } from '../channel/choice.ts'
 import { placesOf, removeDownload } from '../download/download-folder.ts'
 import { fetchRelease } from '../download/fetch.ts'
 import type { Contents } from '../format/contents.ts'
-import { requireTested } from '../format/test-evidence.ts'
-import { REPORT_FILE } from '../format/test-report.ts'
-import { checkSignatureEarly } from '../signature/early-signature.ts'
+import { inspectDownload } from './inspect-download.ts'
 
 /** What is to be deployed to this host, and how. */
 export interface DeployRequest {
@@ -70,13 +66,8 @@ export async function deployRelease(
   progress.phase(`download ${release.tag}`)
   const folder = downloadFolder(request.cache, releases.repository, release.tag)
   const inspect = async (small: string, contents: Contents) => {
-    progress.note(await checkSignatureEarly(small, contents, policy, request.allowedSigners))
-    const read = (name: string) => readText(join(small, name))
-    // A release becomes a full one by a click as well, and then nobody has looked at these.
-    requireTested(release, contents, {
-      manifest: await read(manifestName(contents)),
-      report: await read(REPORT_FILE),
-    })
+    const downloaded = { folder: small, contents, release }
+    progress.note(await inspectDownload(downloaded, policy, request.allowedSigners))
   }
   return fetchRelease(releases, release, folder, { progress, signal, inspect }, async (contents) => {
     progress.phase(request.dryRun ? 'plan the template' : 'make the template')

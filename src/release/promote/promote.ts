@@ -4,8 +4,8 @@ import { SeederError, StoppedError, UsageError } from '../../report/error.ts'
 import type { Progress } from '../../report/progress.ts'
 import { DEMOTED_MARKER, isDemoted, type Standing, standings } from '../channel/channels.ts'
 import { compareVersions, requireTag } from '../format/tag.ts'
-import type { SignatureCheck } from '../signature/signed-sums.ts'
-import { verifyRelease } from '../verify/verify.ts'
+import type { SignatureCheck } from '../signature/signers.ts'
+import { verifyRelease } from '../verify/verify-release.ts'
 import { confirmers, requireBuilders } from './confirmation.ts'
 
 /** What a release has to have to be promoted. */

@@ -1,13 +1,13 @@
 import type { Manifest } from '../../build/manifest.ts'
+import { SIGNATURE_FILE } from '../../build/sums.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { describeError, SeederError } from '../../report/error.ts'
 import type { Progress } from '../../report/progress.ts'
 import { standings } from '../channel/channels.ts'
 import { CONTENTS_FILE } from '../format/contents.ts'
 import { readContents } from '../format/contents-asset.ts'
-import { SIGNATURE_FILE } from '../format/sums.ts'
 import { formatTag } from '../format/tag.ts'
-import { verifyRelease } from '../verify/verify.ts'
+import { verifyRelease } from '../verify/verify-release.ts'
 
 /** A build that is to be published. */
 interface Wanted {
@@ -76,7 +76,7 @@ async function requireSound(
     throw new SeederError(`${release.tag} is published without a signature`, withNewRevision(release))
   }
   const trust = { allowedSigners: undefined, allowUnsigned: true }
-  return (await verifyRelease(releases, release, trust, signal)).rawSha256
+  return (await verifyRelease(releases, release, trust, signal)).manifest.raw.sha256
 }
 
 function withNewRevision({ url }: Release): { fix: string } {

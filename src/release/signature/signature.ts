@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, mkdtemp, open, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { SIGNATURE_FILE, SUMS_FILE } from '../../build/sums.ts'
 import { workIn } from '../../files/disk-error.ts'
 import { readText } from '../../files/text-file.ts'
 import { execa } from '../../process/child-process.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
-import { SIGNATURE_FILE, SUMS_FILE } from '../format/sums.ts'
 
 /** What a signature is for, so that one made for mail or git is not taken for one of an image. */
 const NAMESPACE = 'seeder'
@@ -51,29 +51,69 @@ export async function signText(key: string, text: string, namespace: string): Pr
 /** Who made a signature. */
 export interface FoundSigner {
   readonly name: string
-  /** Every name that the file of signers has for this key, whatever for: they are of one and the same signer. */
+  /** Every name that the file of signers has for this key, in any namespace: they belong to the same signer. */
   readonly names: readonly string[]
 }
 
-/**
- * Who signed a text for `namespace`, of those in `allowedSigners`; undefined when the signature is nobody's, or wrong.
- */
+/** Who signed a text for `namespace`, of those in the file `allowedSigners`; undefined when the signature is not valid. */
 export async function verifyText(
   text: string,
   signature: string,
   allowedSigners: string,
   namespace: string,
 ): Promise<FoundSigner | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), 'seeder-verify-'))
-  try {
-    const file = join(folder, 'signature')
-    await writeFile(file, signature)
-    const { names } = await findPrincipals(file, allowedSigners)
-    const { name } = await verifyAsAny(names, text, file, allowedSigners, namespace)
-    return name === undefined ? undefined : { name, names }
-  } finally {
-    await rm(folder, { recursive: true, force: true })
+  const { name, names } = await verify({ text, signature, allowedSigners, namespace })
+  return name === undefined ? undefined : { name, names }
+}
+
+/**
+ * Verifies the signature of SHA256SUMS as deploy.sh does.
+ * @param allowedSigners the file with those who may sign
+ * @returns the signer's name in that file
+ * @throws SeederError when nobody in there has signed it, or it was changed since; UsageError without that file
+ */
+export async function verifySignature(
+  sums: Buffer,
+  signature: Buffer,
+  allowedSigners: string,
+): Promise<string> {
+  await readFile(allowedSigners).catch((cause: unknown) => {
+    throw new UsageError(`${allowedSigners}, which says who may sign images, cannot be read`, {
+      fix: `put a line 'NAME namespaces="seeder" ssh-ed25519 KEY' in it for everybody who may sign images`,
+      cause,
+    })
+  })
+  const { name, names, stderr } = await verify({
+    text: sums,
+    signature,
+    allowedSigners,
+    namespace: NAMESPACE,
+  })
+  if (name !== undefined) return name
+  if (names.length === 0) {
+    throw new SeederError(`${SUMS_FILE} is signed by nobody in ${allowedSigners}`, {
+      fix: 'do not use the image, or add the signer if you know the key',
+      cause: stderr,
+    })
   }
+  throw new SeederError(`the signature of ${SUMS_FILE} by ${names.join(', ')} is wrong`, {
+    fix: 'the file was changed after it was signed, or the signature or the key is for something else: do not use it',
+    cause: stderr,
+  })
+}
+
+/**
+ * As `verifySignature`, of the files in a folder.
+ * @throws SeederError also when it has no signature
+ */
+export async function verifySums(folder: string, allowedSigners: string): Promise<string> {
+  const signature = await readFile(join(folder, SIGNATURE_FILE)).catch((cause: unknown) => {
+    throw new SeederError(`${folder} is not signed: it has no ${SIGNATURE_FILE}`, {
+      fix: 'publish it with a key (SEEDER_SIGNING_KEY or --key)',
+      cause,
+    })
+  })
+  return verifySignature(await readFile(join(folder, SUMS_FILE)), signature, allowedSigners)
 }
 
 /** The key in an open file. A secret often loses its last line break on its way, and ssh-keygen does not take it then. */
@@ -112,87 +152,60 @@ async function namelessFile(text: string): Promise<FileHandle> {
   return handle
 }
 
-/**
- * Checks that `SHA256SUMS` in `folder` is signed by somebody in the file `allowedSigners`, as deploy.sh does.
- * @returns the signer's name in that file
- * @throws SeederError when it is not signed, by nobody in there, or was changed since
- */
-export async function verifySums(folder: string, allowedSigners: string): Promise<string> {
-  const sums = join(folder, 'SHA256SUMS')
-  const text = await readFile(sums)
-  const signature = `${sums}.sig`
-  await readFile(signature).catch((cause: unknown) => {
-    throw new SeederError(`${folder} is not signed: it has no SHA256SUMS.sig`, {
-      fix: 'publish it with a key (SEEDER_SIGNING_KEY or --key)',
-      cause,
-    })
-  })
-  await readFile(allowedSigners).catch((cause: unknown) => {
-    throw new UsageError(`${allowedSigners}, which says who may sign images, cannot be read`, {
-      fix: `put a line 'NAME namespaces="seeder" ssh-ed25519 KEY' in it for everybody who may sign images`,
-      cause,
-    })
-  })
-  const { names, stderr } = await findPrincipals(signature, allowedSigners)
-  if (names.length === 0) {
-    throw new SeederError(`SHA256SUMS is signed by nobody in ${allowedSigners}`, {
-      fix: 'do not use the image, or add the signer if you know the key',
-      cause: stderr,
-    })
-  }
-  const verified = await verifyAsAny(names, text, signature, allowedSigners, NAMESPACE)
-  if (verified.name !== undefined) return verified.name
-  throw new SeederError(`the signature of SHA256SUMS by ${names.join(', ')} is wrong`, {
-    fix: 'the file was changed after it was signed, or the signature or the key is for something else: do not use it',
-    cause: verified.stderr,
-  })
+interface Signed {
+  readonly text: string | Buffer
+  readonly signature: string | Buffer
+  readonly allowedSigners: string
+  readonly namespace: string
 }
 
 /**
- * Whose key made the signature in a file, by the names in `allowedSigners`; and what ssh-keygen said. It looks at the first
- * line with the key only, which may be for another namespace: here it gets each line by itself.
+ * The names in `allowedSigners` of the key that made a signature; the first of them for which it is valid; and the last error
+ * of ssh-keygen.
+ */
+async function verify({
+  text,
+  signature,
+  allowedSigners,
+  namespace,
+}: Signed): Promise<{ name?: string; names: string[]; stderr: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'seeder-verify-'))
+  try {
+    const file = join(folder, 'signature')
+    await writeFile(file, signature)
+    let { names, stderr } = await findPrincipals(file, allowedSigners, join(folder, 'line'))
+    for (const name of names) {
+      const argv = ['-Y', 'verify', '-f', allowedSigners, '-I', name, '-n', namespace, '-s', file]
+      const verified = await execa('ssh-keygen', argv, { reject: false, stdin: 'pipe', input: text })
+      if (verified.exitCode === 0) return { name, names, stderr: '' }
+      stderr = verified.stderr
+    }
+    return { names, stderr }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * `ssh-keygen -Y find-principals` looks only at the first line with the key, which may be for another namespace: it gets
+ * each line by itself, in the file `scratch`.
  */
 async function findPrincipals(
   signature: string,
   allowedSigners: string,
+  scratch: string,
 ): Promise<{ names: string[]; stderr: string }> {
   const lines = (await readText(allowedSigners, { pipes: true })).split('\n')
-  const folder = await mkdtemp(join(tmpdir(), 'seeder-signers-'))
   const names = new Set<string>()
   let last = ''
-  try {
-    const file = join(folder, 'line')
-    for (const line of lines.filter((one) => /^\s*[^#\s]/.test(one))) {
-      await writeFile(file, `${line}\n`)
-      const argv = ['-Y', 'find-principals', '-s', signature, '-f', file]
-      const { exitCode, stdout, stderr } = await execa('ssh-keygen', argv, quiet)
-      last = stderr || last
-      // `!NAME` says who it is not.
-      const found = exitCode === 0 ? stdout.split(/[,\n]/).filter((name) => /^[^!]/.test(name)) : []
-      for (const name of found) names.add(name)
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true })
+  for (const line of lines.filter((text) => /^\s*[^#\s]/.test(text))) {
+    await writeFile(scratch, `${line}\n`)
+    const argv = ['-Y', 'find-principals', '-s', signature, '-f', scratch]
+    const { exitCode, stdout, stderr } = await execa('ssh-keygen', argv, { reject: false, stdin: 'ignore' })
+    last = stderr || last
+    // `!NAME` excludes a name.
+    const found = exitCode === 0 ? stdout.split(/[,\n]/).filter((name) => /^[^!]/.test(name)) : []
+    for (const name of found) names.add(name)
   }
   return { names: [...names], stderr: last }
 }
-
-/** The first of these names as which the signature is right; or what ssh-keygen said about the last of them. */
-async function verifyAsAny(
-  names: readonly string[],
-  text: string | Buffer,
-  signature: string,
-  allowedSigners: string,
-  namespace: string,
-): Promise<{ name: string | undefined; stderr: string }> {
-  let last = ''
-  for (const name of names) {
-    const argv = ['-Y', 'verify', '-f', allowedSigners, '-I', name, '-n', namespace, '-s', signature]
-    const { exitCode, stderr } = await execa('ssh-keygen', argv, { ...quiet, stdin: 'pipe', input: text })
-    if (exitCode === 0) return { name, stderr: '' }
-    last = stderr
-  }
-  return { name: undefined, stderr: last }
-}
-
-const quiet = { reject: false, stdin: 'ignore' } as const

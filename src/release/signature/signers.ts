@@ -24,3 +24,10 @@ export function requireAllowedSigners(named: string | undefined, project: () => 
     fix: `put a line 'NAME namespaces="seeder" ssh-ed25519 KEY' in ${join(project(), ALLOWED_SIGNERS_FILE)}, or name a file with --allowed-signers`,
   })
 }
+
+/** Who may have signed a release. */
+export interface SignatureCheck {
+  /** The file with those who may sign; undefined to skip the signature. */
+  readonly allowedSigners: string | undefined
+  readonly allowUnsigned: boolean
+}

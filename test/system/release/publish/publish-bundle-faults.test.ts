@@ -50,7 +50,7 @@ describe('what somebody changed', () => {
     expect(found[`${second}.bundle.json`]).toMatch(/^wrong: its sha256 is/)
     expect(found['release.json']).toContain(`${second}.bundle.json`)
     await expect(at.downloaded(second)).rejects.toThrow(
-      `is not as it was published: ${second}.bundle.json has the sha256`,
+      `is not as it was published: ${second}.bundle.json: its sha256 is`,
     )
   })
 
@@ -65,8 +65,8 @@ describe('what somebody changed', () => {
     await flip(second, `${second}.bundle.tar`, 512 * 4, true)
     const found = await at.findings(second)
     expect(found.bundle).toBe('wrong: GitHub has another digest of it')
-    expect(found['release.json']).toContain(`the asset ${second}.bundle.tar has the sha256`)
-    await expect(at.downloaded(second)).rejects.toThrow(`the asset ${second}.bundle.tar has the sha256`)
+    expect(found['release.json']).toContain(`${second}.bundle.tar: its sha256 is`)
+    await expect(at.downloaded(second)).rejects.toThrow(`${second}.bundle.tar: its sha256 is`)
   })
 
   it('in a bundle behind GitHub’s back is seen when it is downloaded, and nothing is written', async () => {

@@ -211,7 +211,7 @@ describe('a candidate that is not what was published', () => {
     ['a changed image', () => ({ assets: { [`${first}.qcow2`]: 'other' } }), /qcow2: it has 5 bytes/],
     ['a changed report', () => ({ assets: { 'test-report.json': red() } }), /test-report.json: it/],
     ['a missing file', () => ({ assets: { 'template.conf': undefined } }), /template.conf: it is missing/],
-    ['another file', () => ({ assets: { 'more.txt': 'more' } }), /more.txt: it does not belong/],
+    ['another file', () => ({ assets: { 'more.txt': 'more' } }), /more.txt: release.json does not name it/],
     ['no list of its files', () => ({ assets: { 'release.json': undefined } }), /it has no release.json/],
     ['a list that is none', () => ({ assets: { 'release.json': '{}' } }), /does not say what is in/],
     ['a red report', () => ({ files: { 'test-report.json': red() } }), /did not pass its test/],
@@ -219,17 +219,17 @@ describe('a candidate that is not what was published', () => {
     [
       'a manifest that was not signed',
       () => ({ files: { [manifestName]: otherManifest() } }),
-      /manifest.json is not what SHA256SUMS says/,
+      /manifest.json: its sha256 is/,
     ],
     [
       'a list of another version',
       () => ({ contents: (contents) => ({ ...contents, version: '3.0.11-7' }) }),
-      /its release.json is of haproxy-3.0.11-7/,
+      /release.json: it is of haproxy-3.0.11-7/,
     ],
     [
       'a list of another disk',
       () => ({ contents: (contents) => ({ ...contents, raw: { sha256: 'ab'.repeat(32) } }) }),
-      /about different disks/,
+      /release.json is about another disk/,
     ],
     [
       'a list with fewer files than are signed',
@@ -240,7 +240,7 @@ describe('a candidate that is not what was published', () => {
           files: contents.files.filter(({ name }) => name !== 'template.conf'),
         }),
       }),
-      /SHA256SUMS lists template.conf, which is not there/,
+      /release.json: it does not name template.conf/,
     ],
   ])('with %s is not promoted', async (_, seeded, complaint) => {
     await seedBuild(github, builds[first], seeded())

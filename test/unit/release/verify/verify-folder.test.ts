@@ -111,8 +111,8 @@ describe('a folder', () => {
     expect(more.notes).toBe('not checked: SHA256SUMS does not name it')
     const evil = (folder: string) =>
       writeFile(join(folder, 'SHA256SUMS'), `${'0'.repeat(64)}  ../../etc/passwd\n`)
-    await expect(findings(evil)).rejects.toThrow('SHA256SUMS has a line that cannot be taken')
-    await expect(verifyFolder(root, undefined)).rejects.toThrow('does not hold an image')
+    await expect(findings(evil)).rejects.toThrow('SHA256SUMS has an invalid line')
+    await expect(verifyFolder(root, undefined)).rejects.toThrow('does not hold a build')
   })
 
   it('of which any file was changed by one byte, names that file', async () => {
