@@ -1,5 +1,5 @@
 import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
-import { type TestRecord, testRecordSchema } from '../../src/release/format/test-record.ts'
+import { type TestRecord, testRecordSchema } from '../../src/release/format/test-report.ts'
 
 const digest = (letter: string) => letter.repeat(64)
 

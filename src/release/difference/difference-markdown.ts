@@ -1,6 +1,6 @@
 import { code, folded, plain, table } from '../../report/markdown.ts'
 import { formatBytes, formatDuration } from '../../report/table.ts'
-import type { Tally } from '../format/test-record.ts'
+import type { Tally } from '../format/test-report.ts'
 import type { Change, Difference } from './difference.ts'
 import type { FilesDifference } from './files-difference.ts'
 

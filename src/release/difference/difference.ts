@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Manifest } from '../../build/manifest.ts'
 import type { Finished } from '../format/build-record.ts'
-import { type TestRecord, tallyOf, tallySchema } from '../format/test-record.ts'
+import { type TestRecord, tallyOf, tallySchema } from '../format/test-report.ts'
 import { compareInventories, filesDifferenceSchema } from './files-difference.ts'
 
 const names = z.array(z.string()).readonly()

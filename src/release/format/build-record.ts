@@ -12,8 +12,7 @@ import { SeederError } from '../../report/error.ts'
 import { type Contained, readContained } from '../../scan/contained.ts'
 import { readSmallAsset } from './asset-text.ts'
 import { requireTag } from './tag.ts'
-import { type TestRecord, testRecordSchema } from './test-record.ts'
-import { REPORT_FILE } from './test-report.ts'
+import { REPORT_FILE, type TestRecord, testRecordSchema } from './test-report.ts'
 
 /** A finished image: what it is made of and, when it was tested, how that went. */
 export interface Finished {

@@ -4,7 +4,7 @@ import { SIGNATURE_FILE, SUMS_FILE } from '../../build/sums.ts'
 import { formatBytes } from '../../report/table.ts'
 import type { Contents } from '../format/contents.ts'
 import { formatTag } from '../format/tag.ts'
-import type { TestRecord } from '../format/test-record.ts'
+import type { TestRecord } from '../format/test-report.ts'
 import { countChecks } from '../format/test-report.ts'
 
 /** In the body of every release that Seeder makes: a draft without it is somebody's own. */

@@ -11,13 +11,12 @@ import { formatTag } from '../format/tag.ts'
 import { requireTagOf } from '../format/tag-commit.ts'
 import { signSums, verifySums } from '../signature/signature.ts'
 import { findPublished } from './already-published.ts'
-import { readTestedBuild, requireVouched } from './build-folder.ts'
+import { readTestedBuild, requireReleasable, requireVouched } from './build-folder.ts'
 import { withBundleOf } from './bundle-asset.ts'
 import { chooseDraft, makeDraft } from './draft.ts'
 import { readLocalRelease } from './local.ts'
 import { releaseNotes, releaseTitle } from './notes.ts'
 import { checkPublished, publishDraft } from './publication.ts'
-import { requireReleasable } from './releasable.ts'
 
 /** How SHA256SUMS gets its signature. */
 export type Signing =

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { requireReleasable } from '../../../../src/release/publish/releasable.ts'
+import { requireReleasable } from '../../../../src/release/publish/build-folder.ts'
 import { someManifest } from '../../../support/finished.ts'
 
 describe('a build that is to be released', () => {
