@@ -234,7 +234,7 @@ describe('a token', () => {
   it('that may only read is answered with the permission to add', async () => {
     const failure = await run({ token: github.token({ contents: 'read' }) }).catch((error: unknown) => error)
     expect(failure).toMatchObject({
-      message: expect.stringContaining('could not make a draft of the release'),
+      message: expect.stringContaining('could not create a draft of the release'),
       fix: expect.stringContaining('permissions:\n        contents: write'),
     })
   })
