@@ -4,8 +4,8 @@ import { childEnvironment } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /**
- * Locks an open file with flock(2); false when another process has the lock. The kernel releases it when the last process
- * that has the file open ends.
+ * Locks an open file with flock(2); false when another process has the lock. The kernel releases it when the last
+ * process that has the file open ends.
  */
 export async function tryLock(handle: FileHandle): Promise<boolean> {
   // Node has no call for it: flock(1) locks the file that it inherits.

@@ -54,7 +54,9 @@ export function decoded(bytes: Buffer, name: string): string {
   })
 }
 
-/** For `catch`: throws `missing` for a file that cannot be read, but passes on the SeederError of one that is invalid. */
+/**
+ * For `catch`: throws `missing` for a file that cannot be read, but passes on the SeederError of one that is invalid.
+ */
 export function unlessRead(missing: (cause: unknown) => Error): (cause: unknown) => never {
   return (cause) => {
     throw cause instanceof SeederError ? cause : missing(cause)

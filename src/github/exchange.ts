@@ -25,8 +25,8 @@ export interface Outgoing {
 }
 
 /**
- * Sends one request through node:http or node:https, which stream the body (fetch keeps it in memory). The caller reads or
- * destroys the response.
+ * Sends one request through node:http or node:https, which stream the body (fetch keeps it in memory). The caller reads
+ * or destroys the response.
  */
 export function exchange(url: URL, outgoing: Outgoing, signal: AbortSignal): Promise<http.IncomingMessage> {
   const { method, headers, body } = outgoing

@@ -55,8 +55,8 @@ export function complaintOf(body: unknown): string | undefined {
 }
 
 /**
- * The error for a person. `doing` is what was attempted, as in "list the releases of acme/platform". The fix for a missing
- * permission has the lines to add to the workflow.
+ * The error for a person. `doing` is what was attempted, as in "list the releases of acme/platform". The fix for a
+ * missing permission has the lines to add to the workflow.
  */
 export function gitHubFailure(doing: string, error: unknown, needs: Permission): SeederError {
   if (error instanceof SeederError) return error
@@ -114,8 +114,8 @@ function permissionFix(permissions: readonly Permission[]): string {
 }
 
 /**
- * The permissions that GitHub would have accepted: `contents=write` or `contents=write,workflows=write; …` (alternatives).
- * Of those, the one with `needs`, else the first.
+ * The permissions that GitHub would have accepted: `contents=write` or `contents=write,workflows=write; …`
+ * (alternatives). Of those, the one with `needs`, else the first.
  */
 function acceptedPermissions(headers: Refusal['headers'], needs: Permission): Permission[] | undefined {
   const alternatives = (headers['x-accepted-github-permissions'] ?? '')

@@ -31,6 +31,15 @@ export interface Release {
   readonly assets: readonly Asset[]
 }
 
+/** The draft of a release, to create. */
+export interface NewDraft {
+  readonly tag: string
+  /** The commit that the tag will refer to. */
+  readonly target: string
+  readonly title: string
+  readonly body: string
+}
+
 /** Changes that are possible also for an immutable release. */
 export interface ReleaseChange {
   readonly title?: string
@@ -52,7 +61,7 @@ export interface Releases {
   /** The commit of a lightweight or annotated tag; undefined when there is no such tag. */
   tagCommit(tag: string): Promise<string | undefined>
   /** Sent only once: the response may be lost after the draft was created. */
-  createDraft(made: { tag: string; target: string; title: string; body: string }): Promise<Release>
+  createDraft(draft: NewDraft): Promise<Release>
   update(id: number, change: ReleaseChange): Promise<Release>
   deleteAsset(id: number): Promise<void>
   /** Uploads an asset. `open` is called for each attempt. */

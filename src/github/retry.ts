@@ -9,7 +9,9 @@ export const LONGEST_WAIT_MS = 5 * 60_000
 
 const usual = backoff(ATTEMPTS, 1000)
 
-/** Milliseconds until the next attempt of a transfer; undefined after too many failures, or when GitHub has refused it. */
+/**
+ * Milliseconds until the next attempt of a transfer; undefined after too many failures, or when GitHub has refused it.
+ */
 export function waitBeforeRetry(failures: number, error: unknown): number | undefined {
   const ms = usual(failures)
   const refusal = refusalOf(error)

@@ -12,8 +12,8 @@ export interface GitHubSettings {
 const REPOSITORY = /^[A-Za-z0-9][A-Za-z0-9-]*\/[A-Za-z0-9._-]+$/
 
 /**
- * Reads the settings from the environment of a runner: the token from GITHUB_TOKEN or GH_TOKEN, the repository from `named`
- * or GITHUB_REPOSITORY, the API from GITHUB_API_URL (default: github.com's).
+ * Reads the settings from the environment of a runner: the token from GITHUB_TOKEN or GH_TOKEN, the repository from
+ * `named` or GITHUB_REPOSITORY, the API from GITHUB_API_URL (default: github.com's).
  * @throws UsageError when one is missing
  */
 export function gitHubSettings(

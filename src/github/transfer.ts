@@ -46,8 +46,8 @@ interface Leftovers {
 }
 
 /**
- * Uploads an asset, with further attempts. An incomplete upload keeps its name on GitHub and is removed first; a complete one
- * of which only the response was lost is not sent again.
+ * Uploads an asset, with further attempts. An incomplete upload keeps its name on GitHub and is removed first; a
+ * complete one of which only the response was lost is not sent again.
  */
 export async function uploadAsset(
   reached: Reached,
@@ -81,8 +81,8 @@ export async function uploadAsset(
 }
 
 /**
- * Streams an asset from `from` on. The result's `from` is 0 when the server does not support Range. When the stream fails
- * there is no further attempt: only the reader knows what it has.
+ * Streams an asset from `from` on. The result's `from` is 0 when the server does not support Range. When the stream
+ * fails there is no further attempt: only the reader knows what it has.
  */
 export async function downloadAsset(
   reached: Reached,

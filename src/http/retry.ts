@@ -36,8 +36,8 @@ export async function retry<T>(
 }
 
 /**
- * The usual wait: `firstMs` after the first failure, twice as long after each further one, until `attempts` have failed.
- * An attempt that made progress is repeated at once.
+ * The usual wait: `firstMs` after the first failure, twice as long after each further one, until `attempts` have
+ * failed. An attempt that made progress is repeated at once.
  */
 export function backoff(attempts: number, firstMs: number): (failures: number) => number | undefined {
   return (failures) => {

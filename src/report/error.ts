@@ -29,7 +29,9 @@ const MOST_FOUND = 1500
 const MOST_FIX = 450
 const MOST_LINES = 12
 
-/** The text of any thrown value for a person: one line, and one with the fix. It has less than 2 kB and is printable. */
+/**
+ * The text of any thrown value for a person: one line, and one with the fix. It has less than 2 kB and is printable.
+ */
 export function describeError(error: unknown): string {
   const found = error instanceof Error ? error.message : String(error)
   const fix = error instanceof SeederError && error.fix ? [`  → ${short(error.fix, MOST_FIX)}`] : []

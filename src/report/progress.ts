@@ -1,7 +1,7 @@
 import { harmless } from './print.ts'
 import { oneLine } from './printable.ts'
 
-/** Reports the progress of a long command. A terminal shows one line that is rewritten; a pipe gets a line per phase. */
+/** Reports the progress of a long command: a terminal gets one line that is rewritten, a pipe a line per phase. */
 export interface Progress {
   /** Begins a phase, and ends the current one with its duration. */
   phase(name: string): void

@@ -187,8 +187,8 @@ function plainValue(doc: Document, file: string): unknown {
 }
 
 /**
- * Offset of the value at `path`: of a scalar the value itself, of a map or list its key, where a reader looks for it. For a
- * path that does not exist, the offset of its deepest existing parent.
+ * Offset of the value at `path`: of a scalar the value itself, of a map or list its key, where a reader looks for it.
+ * For a path that does not exist, the offset of its deepest existing parent.
  */
 function offsetOf(doc: Document, path: YamlPath, onKey: boolean): number {
   let node = resolved(doc, doc.contents)

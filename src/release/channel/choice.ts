@@ -4,9 +4,8 @@ import { formatTag, parseTag } from '../format/tag.ts'
 import { type Standing, standings } from './channels.ts'
 
 /**
- * The requested release of an image: `promoted`, `candidate`, or a version.
- * @throws UsageError for a version that is not one
- * @throws SeederError when there is no such release, or it is a draft
+ * Finds a release of an image: `promoted`, `candidate`, or a version.
+ * @throws UsageError for an invalid version; SeederError when there is no such release, or it is a draft
  */
 export function chooseRelease(
   releases: readonly Release[],
@@ -29,7 +28,7 @@ export function chooseRelease(
   if (published) return published
   if (found.length > 0) {
     throw new SeederError(`the release ${tag} of ${repository} is a draft: it was never published`, {
-      fix: 'let `seeder publish` finish it; nothing that is a draft is deployed',
+      fix: 'finish it with `seeder publish`: drafts are not deployed',
     })
   }
   throw new SeederError(`${repository} has no release ${tag}`, { fix: availableFix(standing) })

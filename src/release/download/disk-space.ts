@@ -4,13 +4,13 @@ import { SeederError } from '../../report/error.ts'
 import { formatBytes } from '../../report/table.ts'
 import type { Contents, ReleaseFile } from '../format/contents.ts'
 
-/** Bytes for the folders, the journal, and what a file system needs for itself. */
+/** Bytes for the folders, the journal, and the file system itself. */
 const MARGIN = 16 * 1024 * 1024
 
 /**
- * Makes sure that a file system has room for a download, of which a part may be there.
- * @param folder where its files are or will be; it exists
- * @throws SeederError when it has not
+ * Requires enough free disk space for a download, of which a part may be complete.
+ * @param folder of its files; it exists
+ * @throws SeederError without enough space
  */
 export async function requireRoom(folder: string, { files }: Contents): Promise<void> {
   await requireBytes(
@@ -19,7 +19,7 @@ export async function requireRoom(folder: string, { files }: Contents): Promise<
   )
 }
 
-/** The same for one file, which is at `path` as far as it is there. */
+/** As `requireRoom`, of one file, of which `path` may have a part. */
 export async function requireRoomFor(folder: string, path: string, { size }: ReleaseFile): Promise<void> {
   await requireBytes(folder, [{ path, size }])
 }
@@ -31,7 +31,7 @@ async function requireBytes(
   const allocated = await Promise.all(
     files.map(async ({ path }) => {
       const found = await stat(path).catch(() => undefined)
-      // Of a file with holes only this much is on the disk; 512 is the unit of `blocks`, whatever the file system.
+      // A file may have holes. `blocks` counts units of 512 bytes on any file system.
       return (found?.blocks ?? 0) * 512
     }),
   )
@@ -43,11 +43,11 @@ async function requireBytes(
   )
   if (problem === undefined) return
   throw new SeederError(`${folder} ${problem}`, {
-    fix: 'make room, or set XDG_CACHE_HOME to a folder on another disk; what is there already is kept',
+    fix: 'free disk space, or set XDG_CACHE_HOME to a folder on another disk; what was downloaded is kept',
   })
 }
 
-/** Why there is not enough room, in words; undefined when there is. All in bytes. */
+/** The problem as text; undefined with enough space. All in bytes. */
 export function missingRoom(
   sizes: readonly number[],
   allocated: readonly number[],

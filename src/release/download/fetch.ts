@@ -30,11 +30,11 @@ export interface FetchOptions {
 
 /**
  * Downloads a release into `folder`: the files of `seeder build --out`, the test report and the signature. It continues
- * where an earlier run ended, and verifies each part and each file. Until all are complete they are in hidden files beside
- * the folder.
+ * where an earlier run ended, and verifies each part and each file. Until all are complete they are in hidden files
+ * beside the folder.
  * @param use is called with the complete folder, which is locked until it returns
- * @throws SeederError when the release contradicts itself, cannot be downloaded, is wrong twice, or the disk is full; when
- * another run works on the folder
+ * @throws SeederError when the release contradicts itself, cannot be downloaded, is wrong twice, or the disk is full;
+ * when another run works on the folder
  */
 export async function fetchRelease<T>(
   releases: Releases,

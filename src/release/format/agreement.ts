@@ -17,7 +17,9 @@ export function contradictions(contents: Contents, release: Release): string[] {
   const tag = formatTag(contents)
   const names = contents.files.map(({ name }) => name)
   const needed = [qcow2Name(contents), manifestName(contents), 'template.conf', SUMS_FILE, REPORT_FILE]
-  const { missing, wrong } = compareAssets(partsOf(contents), release.assets)
+  // A part that is named twice is a contradiction of its own.
+  const parts = [...new Map(partsOf(contents).map((part) => [part.name, part])).values()]
+  const { missing, wrong } = compareAssets(parts, release.assets)
   return [
     ...(tag === release.tag ? [] : [`it is of ${tag}`]),
     ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
@@ -25,9 +27,9 @@ export function contradictions(contents: Contents, release: Release): string[] {
     ...contents.files
       .filter(({ name, size }) => name !== qcow2Name(contents) && size > MOST_BYTES)
       .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${MOST_BYTES}`),
-    ...contradictionsWithin(contents),
     // GitHub computes digests some time after the upload: who downloads a file compares its bytes.
     ...describeDifference({ missing, wrong, extra: [], undigested: [] }),
+    ...contradictionsWithin(contents),
   ]
 }
 
@@ -77,7 +79,9 @@ export function requireAgreement(contents: Contents, release: Release): void {
   })
 }
 
-/** The files of a release that SHA256SUMS does not list: itself, its signature, and the report, which is made after it. */
+/**
+ * The files of a release that SHA256SUMS does not list: itself, its signature, and the report, which is made after it.
+ */
 const UNLISTED: readonly string[] = [SUMS_FILE, SIGNATURE_FILE, REPORT_FILE]
 
 /**

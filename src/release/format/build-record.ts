@@ -14,19 +14,21 @@ import { readSmallAsset } from './asset-text.ts'
 import { requireTag } from './tag.ts'
 import { REPORT_FILE, type TestRecord, testRecordSchema } from './test-report.ts'
 
-/** A finished image: what it is made of and, when it was tested, how that went. */
+/** A finished image: its manifest and, where they exist, the test report and the evidence. */
 export interface Finished {
   readonly manifest: Manifest
   readonly record?: TestRecord | undefined
-  /** Its files; undefined for an image of an older version of Seeder. */
+  /** Undefined for an image of an older version of Seeder, as the next two. */
   readonly inventory?: FileInventory | undefined
-  /** Where it comes from; undefined for the same. */
   readonly provenance?: Provenance | undefined
-  /** Reads what its bill of materials says is in it; undefined for the same. */
+  /** Reads its bill of materials. */
   readonly contained?: (() => Promise<Contained | undefined>) | undefined
 }
 
-/** Reads a build or a download. Throws SeederError when the folder holds none. Its files' digests are not looked at. */
+/**
+ * Reads a build or a download without verifying digests.
+ * @throws SeederError when the folder holds neither
+ */
 export async function readFinishedFolder(folder: string): Promise<Finished> {
   const { manifest } = await readOutput(folder)
   const read = async (name: string) => {
@@ -38,8 +40,8 @@ export async function readFinishedFolder(folder: string): Promise<Finished> {
 }
 
 /**
- * Reads a release's small files; undefined when it has no manifest.
- * Throws SeederError when GitHub cannot be reached or the release is not as Seeder makes them.
+ * Reads the small files of a release; undefined when it has no manifest.
+ * @throws SeederError when GitHub cannot be reached, or a file is invalid
  */
 export async function readFinishedRelease(
   releases: Releases,
@@ -48,7 +50,7 @@ export async function readFinishedRelease(
 ): Promise<Finished | undefined> {
   const version = requireTag(release.tag)
   const read = async (name: string) => {
-    const asset = release.assets.find((one) => one.name === name)
+    const asset = release.assets.find((found) => found.name === name)
     if (asset === undefined) return undefined
     const content = await readSmallAsset(releases, asset, signal)
     return wholeJson(`${name} of ${release.tag}`, decoded(content, `${name} of ${release.tag}`))
@@ -59,14 +61,14 @@ export async function readFinishedRelease(
     return await finished(checkJson(manifest, manifestSchema), read)
   } catch (cause) {
     if (!(cause instanceof UnreadableJson)) throw cause
-    throw new SeederError(`the manifest of ${release.tag} is not one: ${cause.message}`, {
-      fix: `see ${release.url}: it is not as Seeder makes them`,
+    throw new SeederError(`the manifest of ${release.tag} is invalid: ${cause.message}`, {
+      fix: `see ${release.url}: Seeder did not make it like this`,
       cause,
     })
   }
 }
 
-/** What is cut short or damaged is not passed over: who compares would not know what is missing. */
+/** A damaged file is an error: otherwise a comparison would silently be incomplete. */
 function wholeJson(name: string, text: string): unknown {
   try {
     return jsonOf(text)
@@ -78,7 +80,7 @@ function wholeJson(name: string, text: string): unknown {
   }
 }
 
-/** A report or a list of an older program may look otherwise: then that part is not compared. */
+/** Files of older versions may have another form: those are left out. */
 async function finished(manifest: Manifest, read: (name: string) => Promise<unknown>): Promise<Finished> {
   return {
     manifest,

@@ -9,25 +9,25 @@ import { readText } from '../../files/text-file.ts'
 import { execa } from '../../process/child-process.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
 
-/** What a signature is for, so that one made for mail or git is not taken for one of an image. */
+/** The namespace keeps signatures of images apart from those of mail or git. */
 const NAMESPACE = 'seeder'
 
 /**
- * Signs `SHA256SUMS` in `folder` and leaves `SHA256SUMS.sig` beside it.
+ * Signs `SHA256SUMS` in `folder` and writes `SHA256SUMS.sig`.
  * @param key the text of a private key in OpenSSH's format, without a passphrase
- * @returns what was signed
- * @throws UsageError when ssh-keygen does not take the key, SeederError when there is no room for the signature
+ * @returns the signed text
+ * @throws UsageError when ssh-keygen does not accept the key; SeederError when the signature cannot be written
  */
 export async function signSums(folder: string, key: string): Promise<Buffer> {
   const sums = join(folder, SUMS_FILE)
-  const handle = await keyFile(key)
-  // After SIGKILL it stays: src/build/output.ts knows it for one of ours.
+  const handle = await openKey(key)
+  // It stays after SIGKILL: src/build/output.ts knows its name.
   const partial = join(folder, `${SIGNATURE_FILE}.${randomBytes(6).toString('hex')}`)
   try {
     const text = await readFile(sums)
     const signature = sign(handle, text, NAMESPACE)
     await workIn(folder, async () => {
-      // Never into what somebody else has put there, such as a link.
+      // Never through a link that somebody else has put there.
       await writeFile(partial, signature, { flag: 'wx' })
       await rename(partial, join(folder, SIGNATURE_FILE))
     })
@@ -38,9 +38,9 @@ export async function signSums(folder: string, key: string): Promise<Buffer> {
   }
 }
 
-/** Signs a text for `namespace`. Throws UsageError when ssh-keygen does not take the key. */
+/** Signs a text for `namespace`. Throws UsageError when ssh-keygen does not accept the key. */
 export async function signText(key: string, text: string, namespace: string): Promise<string> {
-  const handle = await keyFile(key)
+  const handle = await openKey(key)
   try {
     return sign(handle, Buffer.from(text), namespace)
   } finally {
@@ -55,7 +55,7 @@ export interface FoundSigner {
   readonly names: readonly string[]
 }
 
-/** Who signed a text for `namespace`, of those in the file `allowedSigners`; undefined when the signature is not valid. */
+/** Who signed a text for `namespace`, of those in `allowedSigners`, a file; undefined for an invalid signature. */
 export async function verifyText(
   text: string,
   signature: string,
@@ -116,29 +116,29 @@ export async function verifySums(folder: string, allowedSigners: string): Promis
   return verifySignature(await readFile(join(folder, SUMS_FILE)), signature, allowedSigners)
 }
 
-/** The key in an open file. A secret often loses its last line break on its way, and ssh-keygen does not take it then. */
-function keyFile(key: string): Promise<FileHandle> {
+/** Opens a file with the key. ssh-keygen needs the last line break, which secrets often lose. */
+function openKey(key: string): Promise<FileHandle> {
   return namelessFile(`${key.replaceAll('\r', '').trim()}\n`)
 }
 
-/** What ssh-keygen makes of a text, with the key that an open file holds. */
+/** Signs a text with the key in an open file. */
 function sign(key: FileHandle, text: Buffer, namespace: string): string {
   const { status, stdout, stderr } = spawnSync(
     'ssh-keygen',
-    // With an empty passphrase it reads none.
+    // Without this, it would prompt for a passphrase.
     ['-q', '-P', '', '-Y', 'sign', '-f', '/proc/self/fd/3', '-n', namespace],
     { stdio: ['pipe', 'pipe', 'pipe', key.fd], input: text, encoding: 'utf8' },
   )
   if (status === 0) return stdout
-  throw new UsageError('could not sign with the key that was given', {
+  throw new UsageError('could not sign with the given key', {
     fix: 'give a private key without a passphrase in OpenSSH’s format, as ssh-keygen -t ed25519 -N "" makes one',
     cause: stderr,
   })
 }
 
 /**
- * An open file that has no name any more when its text is written: nothing of a key is left behind, not even when
- * this process is killed. In memory where there is a /dev/shm.
+ * Writes a text to a file without a name: nothing of a key stays on the disk, even if this process is killed. It is in
+ * memory where /dev/shm exists.
  */
 async function namelessFile(text: string): Promise<FileHandle> {
   const name = `.seeder-${process.pid}-${Math.random().toString(36).slice(2)}`
@@ -160,8 +160,8 @@ interface Signed {
 }
 
 /**
- * The names in `allowedSigners` of the key that made a signature; the first of them for which it is valid; and the last error
- * of ssh-keygen.
+ * The names in `allowedSigners` of the key that made a signature; the first of them for which it is valid; and the last
+ * error of ssh-keygen.
  */
 async function verify({
   text,
@@ -187,8 +187,8 @@ async function verify({
 }
 
 /**
- * `ssh-keygen -Y find-principals` looks only at the first line with the key, which may be for another namespace: it gets
- * each line by itself, in the file `scratch`.
+ * `ssh-keygen -Y find-principals` looks only at the first line with the key, which may be for another namespace: it
+ * gets each line by itself, in the file `scratch`.
  */
 async function findPrincipals(
   signature: string,

@@ -16,8 +16,8 @@ import type { ImageFiles } from './image-files.ts'
 const MOST_NAMED = 3
 
 /**
- * Compares what the files of evidence and template.conf say with the manifest and with the digests of SHA256SUMS. Their own
- * digests are not checked here.
+ * Compares what the files of evidence and template.conf say with the manifest and with the digests of SHA256SUMS. Their
+ * own digests are not checked here.
  */
 export async function verifyEvidence(files: ImageFiles, manifest: Manifest, sums: Sums): Promise<Finding[]> {
   const findings = [agreement('evidence', `content of ${CONF}`, await confProblems(files, manifest, sums))]

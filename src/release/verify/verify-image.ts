@@ -115,8 +115,8 @@ export function requireSigned({ tag }: Pick<Release, 'tag'>, findings: readonly 
 }
 
 /**
- * Requires that a release can be used: nothing is wrong, it was tested, and SHA256SUMS lists each of its files. Whether it
- * has to be signed is for the caller to decide.
+ * Requires that a release can be used: nothing is wrong, it was tested, and SHA256SUMS lists each of its files. Whether
+ * it has to be signed is for the caller to decide.
  * @throws SeederError with the first finding that prevents it
  */
 export function requireSound(release: Pick<Release, 'tag' | 'url'>, findings: readonly Finding[]): void {

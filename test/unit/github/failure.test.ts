@@ -33,7 +33,7 @@ describe('a refusal of GitHub', () => {
 
   it.each([
     [401, 'Bad credentials', /token that is valid/],
-    [404, 'Not Found', /named right.*contents: write/s],
+    [404, 'Not Found', /check the name.*contents: write/s],
     [403, 'You have exceeded a secondary rate limit', /wait some minutes/],
     [429, 'Too many requests', /wait some minutes/],
     [502, 'Server Error', /githubstatus/],

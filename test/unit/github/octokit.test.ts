@@ -66,7 +66,7 @@ describe('a question to GitHub', () => {
     })
     await expect(elsewhere.releases.list()).rejects.toMatchObject({
       message: 'could not list the releases of operator/other: GitHub answered 404 (Not Found)',
-      fix: expect.stringContaining('named right'),
+      fix: expect.stringContaining('check the name'),
     })
   })
 })

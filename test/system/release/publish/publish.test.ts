@@ -177,7 +177,7 @@ describe('a build that is not fit', () => {
   it('asks for the commit when the build knows none, and for no other one', async () => {
     await expect(run({ commit: 'f'.repeat(40) })).rejects.toThrow(/is not the commit/)
     build = await makeTestedBuild(build.folder, null)
-    await expect(run()).rejects.toThrow(/knows no commit/)
+    await expect(run()).rejects.toThrow(/has no commit/)
     await expect(run({ commit: github.git.head() })).resolves.toMatchObject({ published: true })
   })
 })
@@ -224,7 +224,7 @@ describe('a GitHub that misbehaves', () => {
   it('that stores something else again and again gets nothing published', async () => {
     github.faults.add({ on: 'upload', match: /template.conf/, times: 9, do: 'wrong-digest' })
     await expect(run()).rejects.toThrow(
-      /something else than what was sent of template.conf, 2 times.*is not published: https:/,
+      /other content of template.conf after 2 uploads.*is not published: https:/,
     )
     expect(github.releases()).toMatchObject([{ draft: true }])
   })

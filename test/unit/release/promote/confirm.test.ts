@@ -74,8 +74,8 @@ describe('a second build of the same disk', () => {
 
   it('lets a release be promoted where two builders are asked for', async () => {
     await expect(promoted(2)).rejects.toMatchObject({
-      message: `${tag} is not to be promoted: platform.yaml requires 2 builders, and only ${publisher.name} signed it`,
-      fix: `build it elsewhere and let that builder say so: seeder confirm ${tag} DIR`,
+      message: `${tag} cannot be promoted: platform.yaml requires 2 builders, and only ${publisher.name} signed it`,
+      fix: `build it elsewhere, and confirm it there: seeder confirm ${tag} DIR`,
     })
     expect(github.releases()).toMatchObject([{ prerelease: true }])
     await confirmed(second)
@@ -125,7 +125,7 @@ describe('it is not said', () => {
   it('of another disk, and the message says what to do', async () => {
     const other = await makeTestedBuild(join(root, 'other'), null)
     await expect(confirmed(second, other.folder)).rejects.toMatchObject({
-      message: `${tag} has the disk ${build.manifest.raw.sha256}; of the second build came ${other.manifest.raw.sha256}`,
+      message: `${tag} has the disk ${build.manifest.raw.sha256}; the second build has ${other.manifest.raw.sha256}`,
       fix: expect.stringContaining(`seeder diff ${tag}`),
     })
     expect(confirmationsOf({ body: body() })).toEqual([])

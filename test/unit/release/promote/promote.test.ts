@@ -83,7 +83,7 @@ describe.each([
     expect(changes()).toBe(before)
   })
 
-  it('is taken back by demotion, which says what is promoted then, and can be given again', async () => {
+  it('is demoted, which reports the version that is promoted then, and can be promoted again', async () => {
     await seedBuild(github, builds[first], { prerelease: false })
     await seedBuild(github, builds[second])
     await expect(promoted(second)).resolves.toMatchObject({ promoted: second })
@@ -170,7 +170,7 @@ describe('demotion', () => {
 
   it('refuses what was never promoted', async () => {
     await seedBuild(github, builds[first])
-    await expect(demoted(first)).rejects.toThrow(/is not promoted, so it cannot be taken back/)
+    await expect(demoted(first)).rejects.toThrow(/is not promoted, so it cannot be demoted/)
   })
 })
 

@@ -57,7 +57,7 @@ describe('seeder publish, when it is stopped', () => {
     atRequest(/^POST .*\/releases$/, stop)
     await expect(run()).rejects.toMatchObject({
       name: 'StoppedError',
-      message: `stopped while a draft of ${tag} was being made: there may be one in operator/platform`,
+      message: `stopped while a draft of ${tag} was being created: there may be one in operator/platform`,
     })
   })
 
