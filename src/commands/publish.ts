@@ -62,7 +62,11 @@ export async function publishCommand(
   const { releases } = connectRepository(env, repository, progress)
   const signing = await signingOf(options, context, env)
   const bundleFrom = bundle ? context.cache : undefined
-  const result = await publish(releases, { folder, signing, commit, bundleFrom }, progress, interruption)
+  const result = await publish(
+    releases,
+    { folder, signing, commit, bundleFrom },
+    { progress, signal: interruption },
+  )
   progress.done()
   return result
 }

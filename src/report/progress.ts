@@ -17,6 +17,12 @@ export interface Progress {
   readonly timings: Readonly<Record<string, number>>
 }
 
+/** How an operation reports its progress, and the signal that ends it. */
+export interface RunContext {
+  readonly progress: Progress
+  readonly signal: AbortSignal
+}
+
 interface Terminal {
   write(text: string): unknown
   readonly isTTY?: boolean

@@ -7,7 +7,7 @@ import { type DeployPolicy, deployConf, readDeployPolicy } from '../../host/depl
 import { parseDeployResult } from '../../host/deploy-result.ts'
 import { requireSudo, runDeployScript } from '../../host/deploy-script.ts'
 import { describeError, SeederError, UsageError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { chooseRelease } from '../channel/choice.ts'
 import { placesOf, removeDownload } from '../download/download-folder.ts'
 import { fetchRelease } from '../download/fetch.ts'
@@ -55,7 +55,7 @@ export type DeployResult = z.output<typeof deployResultSchema>
 export async function deployRelease(
   releases: Releases,
   request: DeployRequest,
-  { progress, signal }: { progress: Progress; signal: AbortSignal },
+  { progress, signal }: RunContext,
 ): Promise<DeployResult> {
   const policy = await readDeployPolicy()
   const options = deployOptions(request, policy)
@@ -68,7 +68,7 @@ export async function deployRelease(
     const downloaded = { folder: small, contents, release }
     progress.note(await inspectDownload(downloaded, policy, request.allowedSigners))
   }
-  return fetchRelease(releases, release, folder, { progress, signal, inspect }, async (contents) => {
+  return fetchRelease({ releases, release }, folder, { progress, signal, inspect }, async (contents) => {
     progress.phase(request.dryRun ? 'plan the template' : 'make the template')
     const argv: Argv = [...request.script, ...options, folder]
     const note = (line: string) => progress.note(line)

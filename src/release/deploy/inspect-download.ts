@@ -34,7 +34,7 @@ export async function inspectDownload(
       { fix: 'raise the revision, and publish that with a key (SEEDER_SIGNING_KEY or --key)' },
     )
   }
-  requireSound(release, findings)
+  requireSound(release, findings, true)
   if (isUnsigned) {
     return policy
       ? 'not signed, and this host takes images without a signature'

@@ -1,33 +1,22 @@
 import { stat, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
 import { SeederError } from '../../report/error.ts'
 import { formatBytes } from '../../report/table.ts'
-import type { Contents, ReleaseFile } from '../format/contents.ts'
 
 /** Bytes for the folders, the journal, and the file system itself. */
 const MARGIN = 16 * 1024 * 1024
 
+/** A file of a download, of which `path` may have a part. */
+interface Download {
+  readonly path: string
+  readonly size: number
+}
+
 /**
- * Requires enough free disk space for a download, of which a part may be complete.
- * @param folder of its files; it exists
+ * Requires enough free disk space for a download.
+ * @param folder an existing one on the file system
  * @throws SeederError without enough space
  */
-export async function requireRoom(folder: string, { files }: Contents): Promise<void> {
-  await requireBytes(
-    folder,
-    files.map(({ name, size }) => ({ path: join(folder, name), size })),
-  )
-}
-
-/** As `requireRoom`, of one file, of which `path` may have a part. */
-export async function requireRoomFor(folder: string, path: string, { size }: ReleaseFile): Promise<void> {
-  await requireBytes(folder, [{ path, size }])
-}
-
-async function requireBytes(
-  folder: string,
-  files: readonly { readonly path: string; readonly size: number }[],
-): Promise<void> {
+export async function requireRoom(folder: string, files: readonly Download[]): Promise<void> {
   const allocated = await Promise.all(
     files.map(async ({ path }) => {
       const found = await stat(path).catch(() => undefined)

@@ -37,12 +37,12 @@ export interface FetchOptions {
  * when another run works on the folder
  */
 export async function fetchRelease<T>(
-  releases: Releases,
-  release: Release,
+  source: { readonly releases: Releases; readonly release: Release },
   folder: string,
   options: FetchOptions,
   use: (contents: Contents) => Promise<T>,
 ): Promise<T> {
+  const { releases, release } = source
   const places = placesOf(folder)
   await workIn(dirname(folder), () => mkdir(dirname(folder), { recursive: true }))
   return withDownloadLock(places.lock, async () => {
@@ -58,7 +58,7 @@ export async function fetchRelease<T>(
       await rm(places.journal, { force: true })
       await inspectSmallFiles(folder, contents, options)
     } else {
-      const fetch = () => fetchMissing({ releases, release, contents }, places, options)
+      const fetch = () => fetchMissing({ ...source, contents }, places, options)
       await workIn(dirname(folder), fetch).catch((error: unknown) => {
         if (!options.signal.aborted) throw error
         throw new StoppedError('stopped; the next run continues with what was downloaded')
@@ -90,7 +90,10 @@ async function fetchMissing(
     digestOf(contents),
     async (journal) => {
       await mkdir(partial, { recursive: true })
-      await requireRoom(partial, contents)
+      await requireRoom(
+        partial,
+        contents.files.map(({ name, size }) => ({ path: join(partial, name), size })),
+      )
       const fetch = (file: ReleaseFile, announce: boolean) =>
         fetchFile({ ...from, journal }, file, join(partial, file.name), { ...options, announce })
       for (const file of contents.files.filter(({ name }) => name !== disk)) await fetch(file, false)

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { readIntactOutput } from '../../build/output.ts'
 import type { Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { chooseRelease } from '../channel/choice.ts'
 import { readFinishedRelease } from '../format/build-record.ts'
 import { formatTag, requireTag } from '../format/tag.ts'
@@ -57,8 +57,7 @@ export async function readSecondBuild(folder: string, tag: string): Promise<Seco
 export async function confirm(
   releases: Releases,
   { tag, build, key, builder }: ConfirmRequest,
-  progress: Progress,
-  signal: AbortSignal,
+  { progress, signal }: RunContext,
 ): Promise<ConfirmResult> {
   progress.phase(`read ${tag}`)
   const { image, version } = requireTag(tag)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Release, ReleaseChange, Releases } from '../../github/release.ts'
 import { SeederError, StoppedError, UsageError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { DEMOTED_MARKER, isDemoted, type Standing, standings } from '../channel/channels.ts'
 import { compareVersions, requireTag } from '../format/tag.ts'
 import type { SignatureCheck } from '../signature/signers.ts'
@@ -39,8 +39,7 @@ export async function promote(
   releases: Releases,
   tag: string,
   policy: PromotionPolicy,
-  progress: Progress,
-  signal: AbortSignal,
+  { progress, signal }: RunContext,
 ): Promise<PromoteResult> {
   progress.phase('read the releases')
   const { release, standing, version } = await findRelease(releases, tag)
@@ -95,8 +94,7 @@ async function verify(
 export async function demote(
   releases: Releases,
   tag: string,
-  progress: Progress,
-  signal: AbortSignal,
+  { progress, signal }: RunContext,
 ): Promise<PromoteResult> {
   progress.phase('read the releases')
   const { release, standing } = await findRelease(releases, tag)

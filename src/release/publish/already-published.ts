@@ -2,7 +2,7 @@ import type { Manifest } from '../../build/manifest.ts'
 import { SIGNATURE_FILE } from '../../build/sums.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { describeError, SeederError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { standings } from '../channel/channels.ts'
 import { CONTENTS_FILE, readContents } from '../format/contents.ts'
 import { formatTag } from '../format/tag.ts'
@@ -24,8 +24,7 @@ export async function findPublished(
   releases: Releases,
   all: readonly Release[],
   wanted: Wanted,
-  progress: Progress,
-  signal: AbortSignal,
+  { progress, signal }: RunContext,
 ): Promise<Release | undefined> {
   const { manifest } = wanted
   const tag = formatTag(manifest)

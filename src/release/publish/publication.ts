@@ -1,6 +1,6 @@
-import type { Release, Releases } from '../../github/release.ts'
+import type { NewDraft, Release, Releases } from '../../github/release.ts'
 import { SeederError, StoppedError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { compareAssets, describeDifference } from '../format/assets.ts'
 import { requireTagOf } from '../format/tag-commit.ts'
 import { fillDraft } from './draft.ts'
@@ -16,10 +16,8 @@ const CHECK = 'run publish again: it checks what is published'
 export async function publishDraft(
   releases: Releases,
   draft: Release,
-  assets: LocalRelease['assets'],
-  notes: { title: string; body: string; target: string },
-  progress: Progress,
-  signal: AbortSignal,
+  { assets, notes }: { assets: LocalRelease['assets']; notes: Omit<NewDraft, 'tag'> },
+  { progress, signal }: RunContext,
 ): Promise<{ release: Release; uploadedBytes: number }> {
   let filled: { uploadedBytes: number } | undefined
   try {

@@ -5,7 +5,7 @@ import type { Manifest } from '../../build/manifest.ts'
 import { SUMS_FILE } from '../../build/sums.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { UsageError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { standings } from '../channel/channels.ts'
 import { formatTag } from '../format/tag.ts'
 import { requireTagOf } from '../format/tag-commit.ts'
@@ -64,9 +64,9 @@ export type PublishResult = z.output<typeof publishResultSchema>
 export async function publish(
   releases: Releases,
   { folder, signing, commit: named, bundleFrom, partSize }: PublishRequest,
-  progress: Progress,
-  signal: AbortSignal,
+  run: RunContext,
 ): Promise<PublishResult> {
+  const { progress, signal } = run
   progress.phase('check the build')
   const manifest = await readTestedBuild(folder)
   const commit = commitOf(manifest, named)
@@ -75,7 +75,7 @@ export async function publish(
   progress.phase('read the releases')
   const all = await releases.list()
   const wanted = { manifest, signed: signing.kind !== 'unsigned' }
-  const published = await findPublished(releases, all, wanted, progress, signal)
+  const published = await findPublished(releases, all, wanted, run)
   if (published) return untouched(published, all, manifest)
 
   requireReleasable(manifest)
@@ -102,7 +102,7 @@ export async function publish(
     const draft = found ?? (await createDraft(releases, { tag, ...notes }, assets, signal))
 
     progress.phase(found ? `continue with the draft of ${tag}` : `upload ${tag}`)
-    const { release, uploadedBytes } = await publishDraft(releases, draft, assets, notes, progress, signal)
+    const { release, uploadedBytes } = await publishDraft(releases, draft, { assets, notes }, run)
 
     progress.phase('check the release')
     await checkPublished(releases, release, { tag, commit, assets }, signal)

@@ -58,7 +58,7 @@ export function releaseFiles(
 ): ImageFiles {
   const texts = new Map<string, Promise<Buffer>>()
   const download = async (name: string) => {
-    const asset = release.assets.find((one) => one.name === name)
+    const asset = release.assets.find((found) => found.name === name)
     if (!asset) throw notAsPublished(release, `it has no ${name}`)
     return readSmallAsset(releases, asset, signal)
   }
@@ -83,7 +83,7 @@ export function releaseFiles(
     read,
     compare: async (name, sha256) => {
       if (small === 'computed' && !isDisk(name)) return compareDownloaded(name, sha256)
-      const file = contents?.files.find((one) => one.name === name)
+      const file = contents?.files.find((listed) => listed.name === name)
       if (!file) return wrong('digest', name, `${CONTENTS_FILE} does not name it`)
       if (file.sha256 !== sha256) {
         return wrong('digest', name, `its sha256 is ${file.sha256} in ${CONTENTS_FILE}, not ${sha256}`)

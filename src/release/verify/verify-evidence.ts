@@ -119,8 +119,8 @@ function cyclonedxProblems(content: unknown, manifest: Manifest): string[] {
     ...ofThisImage({ image: component.name, version: component.version }, manifest),
     ...(component.hashes[0]?.content === manifest.qcow2.sha256 ? [] : ['it is of another disk']),
     ...packageProblems(
-      components.flatMap((one) =>
-        one['bom-ref'].startsWith('package:') ? [[one.name, one.version] as const] : [],
+      components.flatMap((listed) =>
+        listed['bom-ref'].startsWith('package:') ? [[listed.name, listed.version] as const] : [],
       ),
       manifest,
     ),
@@ -132,7 +132,8 @@ function provenanceProblems(content: unknown, manifest: Manifest, sums: Sums): s
   const subjects = new Map(subject.map(({ name, digest }) => [name, digest.sha256]))
   const own = provenanceName(manifest)
   const { resolvedDependencies } = predicate.buildDefinition
-  const digests = (name: string) => resolvedDependencies.find((one) => one.name === name)?.digest
+  const digests = (name: string) =>
+    resolvedDependencies.find((dependency) => dependency.name === name)?.digest
   const digest = (name: string, kind: string) =>
     Object.entries(digests(name) ?? {}).find(([key]) => key === kind)?.[1]
   return [

@@ -71,9 +71,9 @@ export async function checkSignature(
   }
 }
 
-/** The manifest, or why it cannot be read. */
-async function readManifest(files: ImageFiles, sums: Sums): Promise<Manifest | string> {
-  const [name, ...more] = [...sums.keys()].filter((one) => one.endsWith('.manifest.json'))
+/** The only manifest that SHA256SUMS lists, or why it cannot be read. */
+export async function readManifest(files: ImageFiles, sums: Sums): Promise<Manifest | string> {
+  const [name, ...more] = [...sums.keys()].filter((listed) => listed.endsWith('.manifest.json'))
   if (name === undefined || more.length > 0) return `${SUMS_FILE} does not name one manifest`
   try {
     return parseJson(decoded(await files.read(name), name), manifestSchema)
@@ -106,25 +106,24 @@ async function checkReport(files: ImageFiles, manifest: Manifest): Promise<Findi
   }
 }
 
-/** @throws SeederError when a release has no signature and needs one */
-export function requireSigned({ tag }: Pick<Release, 'tag'>, findings: readonly Finding[]): void {
-  if (!findings.some(({ kind }) => kind === 'unsigned')) return
-  throw new SeederError(`${tag} is not signed`, {
-    fix: 'raise the revision, and publish that with a key; or allow this one with --allow-unsigned',
-  })
-}
-
 /**
- * Requires that a release can be used: nothing is wrong, it was tested, and SHA256SUMS lists each of its files. Whether
- * it has to be signed is for the caller to decide.
+ * Requires that a release can be used: nothing is wrong, it was tested, SHA256SUMS lists each of its files, and it is
+ * signed unless `allowUnsigned`.
  * @throws SeederError with the first finding that prevents it
  */
-export function requireSound(release: Pick<Release, 'tag' | 'url'>, findings: readonly Finding[]): void {
-  const isRequired = ({ kind }: Finding) => kind === 'report' || kind === 'unlisted'
-  const bad = findings.find(
-    (finding) =>
-      finding.kind !== 'unsigned' &&
-      (finding.result === 'wrong' || (finding.result === 'not checked' && isRequired(finding))),
-  )
-  if (bad) throw bad.error ?? notAsPublished(release, `${bad.what}: ${bad.found}`)
+export function requireSound(
+  release: Pick<Release, 'tag' | 'url'>,
+  findings: readonly Finding[],
+  allowUnsigned = false,
+): void {
+  const bad = findings.find(({ kind, result }) => {
+    if (kind === 'unsigned') return !allowUnsigned
+    const isRequired = kind === 'report' || kind === 'unlisted'
+    return result === 'wrong' || (result === 'not checked' && isRequired)
+  })
+  if (bad === undefined) return
+  if (bad.kind !== 'unsigned') throw bad.error ?? notAsPublished(release, `${bad.what}: ${bad.found}`)
+  throw new SeederError(`${release.tag} is not signed`, {
+    fix: 'raise the revision, and publish that with a key; or allow this one with --allow-unsigned',
+  })
 }

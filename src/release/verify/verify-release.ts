@@ -7,7 +7,7 @@ import { requireTagOf } from '../format/tag-commit.ts'
 import type { SignatureCheck } from '../signature/signers.ts'
 import { agreement, type Finding, unchecked, wrong } from './finding.ts'
 import { releaseFiles } from './image-files.ts'
-import { requireSigned, requireSound, verifyImage } from './verify-image.ts'
+import { requireSound, verifyImage } from './verify-image.ts'
 
 /** A release that was verified. */
 export interface Verified {
@@ -33,8 +33,7 @@ export async function verifyRelease(
   requireSound(release, checkContents(release, contents))
   const files = releaseFiles({ releases, release, contents }, 'by GitHub', signal)
   const { findings, manifest, signer } = await verifyImage(files, allowedSigners)
-  if (!allowUnsigned) requireSigned(release, findings)
-  requireSound(release, findings)
+  requireSound(release, findings, allowUnsigned)
   if (!manifest) throw notAsPublished(release, 'it has no manifest')
   const { commit } = manifest.source
   if (commit !== null) await requireTagOf(releases, release.tag, commit, { exists: true, signal })

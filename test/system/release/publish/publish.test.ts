@@ -49,8 +49,7 @@ function run(given: { token?: string; commit?: string; signing?: Signing } = {})
   return publish(
     releases,
     { folder: build.folder, signing, partSize, ...request },
-    keptProgress(told),
-    signal,
+    { progress: keptProgress(told), signal },
   )
 }
 

@@ -59,7 +59,7 @@ async function fetch(
     bytes: (_: string, done: number) => onBytes(done),
   }
   const options = { progress, signal, ...(inspect && { inspect }) }
-  return fetchRelease(releases, release, folder, options, async (contents) => contents)
+  return fetchRelease({ releases, release }, folder, options, async (contents) => contents)
 }
 
 /** The requests for the bytes of a part, by the beginning they asked for. */

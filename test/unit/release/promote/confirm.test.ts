@@ -49,12 +49,12 @@ afterEach(() => github.stop())
 async function confirmed(signer: Signer, folder = build.folder, builder = 'urn:test:builder') {
   const key = await readFile(signer.key, 'utf8')
   const request = { tag, build: await readSecondBuild(folder, tag), key, builder }
-  return confirm(releasesOf(github), request, keptProgress(), signal)
+  return confirm(releasesOf(github), request, { progress: keptProgress(), signal })
 }
 
 function promoted(builders: number) {
   const policy = { allowedSigners: allowed, allowUnsigned: false, builders }
-  return promote(releasesOf(github), tag, policy, keptProgress(), signal)
+  return promote(releasesOf(github), tag, policy, { progress: keptProgress(), signal })
 }
 
 const body = () => github.releases()[0]?.body ?? ''
@@ -146,7 +146,7 @@ describe('it is not said', () => {
       key,
       builder: 'urn:x',
     }
-    await expect(confirm(releasesOf(github), request, keptProgress(), signal)).rejects.toThrow(
+    await expect(confirm(releasesOf(github), request, { progress: keptProgress(), signal })).rejects.toThrow(
       'has no release haproxy-3.0.12-1',
     )
   })
@@ -159,7 +159,7 @@ it('is said of the version in the tag, whatever the manifest of the release says
   await seedBuild(other, build, { files: { [name]: JSON.stringify(another) } })
   const key = await readFile(second.key, 'utf8')
   const request = { tag, build: await readSecondBuild(build.folder, tag), key, builder: 'urn:x' }
-  await confirm(releasesOf(other), request, keptProgress(), signal)
+  await confirm(releasesOf(other), request, { progress: keptProgress(), signal })
   const text = other.releases()[0]?.body ?? ''
   await other.stop()
   expect(confirmationsOf({ body: text })).toMatchObject([{ statement: { version: '3.0.11-1' } }])

@@ -51,13 +51,12 @@ function promoted(
     releasesOf(github),
     tag,
     { allowedSigners, allowUnsigned: false, builders: 1, ...trust },
-    keptProgress(told),
-    signal,
+    { progress: keptProgress(told), signal },
   )
 }
 
 function demoted(tag: string) {
-  return demote(releasesOf(github), tag, keptProgress(), signal)
+  return demote(releasesOf(github), tag, { progress: keptProgress(), signal })
 }
 
 function changes(): number {
@@ -138,9 +137,11 @@ describe('promotion', () => {
     await seedBuild(github, builds[first])
     const releases = releasesOf(github, { token: github.token({ contents: 'read' }) })
     const trust = { allowedSigners, allowUnsigned: false, builders: 1 }
-    await expect(promote(releases, first, trust, keptProgress(), signal)).rejects.toMatchObject({
-      fix: expect.stringContaining('contents: write'),
-    })
+    await expect(promote(releases, first, trust, { progress: keptProgress(), signal })).rejects.toMatchObject(
+      {
+        fix: expect.stringContaining('contents: write'),
+      },
+    )
     expect(github.releases()).toMatchObject([{ prerelease: true }])
   })
 })

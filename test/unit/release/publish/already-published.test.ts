@@ -37,7 +37,11 @@ afterEach(() => github.stop())
 
 function run(given: Signing = signing): Promise<PublishResult> {
   const { signal } = new AbortController()
-  return publish(releasesOf(github), { folder: build.folder, signing: given }, keptProgress(told), signal)
+  return publish(
+    releasesOf(github),
+    { folder: build.folder, signing: given },
+    { progress: keptProgress(told), signal },
+  )
 }
 
 /** Builds and tests the same disk again: it takes another time. `change` is what else is other in the manifest. */

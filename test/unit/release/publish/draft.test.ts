@@ -47,8 +47,7 @@ async function run(): Promise<void> {
   await publish(
     releasesOf(github),
     { folder, signing: { kind: 'unsigned' } },
-    keptProgress(told),
-    new AbortController().signal,
+    { progress: keptProgress(told), signal: new AbortController().signal },
   )
 }
 

@@ -36,7 +36,7 @@ afterEach(() => github.stop())
 function run() {
   const { signal } = controller
   const request = { folder, signing: { kind: 'unsigned' } } as const
-  return publish(releasesOf(github, { signal }), request, keptProgress(), signal)
+  return publish(releasesOf(github, { signal }), request, { progress: keptProgress(), signal })
 }
 
 /** Acts when the local GitHub is asked this for the n-th time, before it does anything about it. */
@@ -126,8 +126,8 @@ describe.each([
     const releases = releasesOf(github, { signal })
     const trust = { allowedSigners: undefined, allowUnsigned: true, builders: 1 }
     return prerelease
-      ? promote(releases, tag, trust, keptProgress(), signal)
-      : demote(releases, tag, keptProgress(), signal)
+      ? promote(releases, tag, trust, { progress: keptProgress(), signal })
+      : demote(releases, tag, { progress: keptProgress(), signal })
   }
 
   it('is named as that when the run is stopped after it', async () => {
