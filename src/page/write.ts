@@ -7,7 +7,7 @@ import { cyclonedxName } from '../evidence/names.ts'
 import { workIn } from '../files/disk-error.ts'
 import { anyJson } from '../files/json.ts'
 import { readText } from '../files/text-file.ts'
-import type { Finished } from '../release/format/build-record.ts'
+import type { BuildRecord } from '../release/format/build-record.ts'
 import { formatTag, parseTag } from '../release/format/tag.ts'
 import type { Verification } from '../release/verify/finding.ts'
 import { verifyFolder } from '../release/verify/verify-folder.ts'
@@ -21,7 +21,7 @@ import { renderPage } from './render/document.ts'
 export interface PageRequest {
   /** Of a build or a download, and what is in it. */
   readonly folder: string
-  readonly finished: Finished
+  readonly finished: BuildRecord
   readonly comparison: OlderVersion | undefined
   /** The file with those who may sign; undefined when there is none to go by. */
   readonly allowedSigners: string | undefined

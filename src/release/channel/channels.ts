@@ -11,7 +11,7 @@ export interface PublishedVersion {
 }
 
 /** The published versions of an image on GitHub, without drafts. */
-export interface Standing {
+export interface Channels {
   readonly image: string
   /** The highest version that is a full release. */
   readonly promoted?: Release
@@ -22,7 +22,7 @@ export interface Standing {
 }
 
 /** Image → its published versions, sorted by the name of the image. */
-export function standings(releases: readonly Release[]): Map<string, Standing> {
+export function channelsByImage(releases: readonly Release[]): Map<string, Channels> {
   const images = new Map<string, PublishedVersion[]>()
   for (const release of releases) {
     const tag = parseTag(release.tag)
@@ -32,11 +32,11 @@ export function standings(releases: readonly Release[]): Map<string, Standing> {
   return new Map(
     [...images]
       .sort(([left], [right]) => (left < right ? -1 : 1))
-      .map(([image, versions]) => [image, standingOf(image, versions)]),
+      .map(([image, versions]) => [image, channelsOf(image, versions)]),
   )
 }
 
-function standingOf(image: string, published: readonly PublishedVersion[]): Standing {
+function channelsOf(image: string, published: readonly PublishedVersion[]): Channels {
   const versions = published.toSorted((left, right) => compareVersions(right.version, left.version))
   const promoted = versions.find(({ release }) => !release.prerelease)
   const candidate = versions.find(

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { HostReport, ReportedTemplate } from '../../host/report.ts'
-import type { Standing } from '../channel/channels.ts'
+import type { Channels } from '../channel/channels.ts'
 import { compareVersions, parseTag } from '../format/tag.ts'
 
 const clones = z
@@ -40,18 +40,18 @@ export type Behind = z.output<typeof behindSchema>
 
 /** A row for each image and host, sorted by name. */
 export function statusRows(
-  standings: ReadonlyMap<string, Standing>,
+  channelsByImage: ReadonlyMap<string, Channels>,
   reports: readonly HostReport[],
 ): StatusRow[] {
   const images = new Set([
-    ...standings.keys(),
+    ...channelsByImage.keys(),
     ...reports.flatMap(({ templates }) => templates.map(({ image }) => image)),
   ])
   const hosts = [...newestOfEach(reports).values()].sort((a, b) => compareNames(a.host, b.host))
   return [...images].sort(compareNames).flatMap((image): StatusRow[] => {
-    const standing = standings.get(image)
-    if (hosts.length === 0) return [rowOf(image, standing, undefined)]
-    return hosts.map((report) => rowOf(image, standing, report))
+    const channels = channelsByImage.get(image)
+    if (hosts.length === 0) return [rowOf(image, channels, undefined)]
+    return hosts.map((report) => rowOf(image, channels, report))
   })
 }
 
@@ -61,13 +61,13 @@ function newestOfEach(reports: readonly HostReport[]): Map<string, HostReport> {
   return new Map(sorted.map((report) => [report.host, report]))
 }
 
-function rowOf(image: string, standing: Standing | undefined, report: HostReport | undefined): StatusRow {
+function rowOf(image: string, channels: Channels | undefined, report: HostReport | undefined): StatusRow {
   const templates = report?.templates.filter((template) => template.image === image) ?? []
   const current = templates.find((template) => template.current)
-  const promoted = versionOf(standing?.promoted)
+  const promoted = versionOf(channels?.promoted)
   return {
     image,
-    candidate: versionOf(standing?.candidate),
+    candidate: versionOf(channels?.candidate),
     promoted,
     host: report?.host ?? null,
     deployed: current ? { version: current.version, vmid: current.vmid } : null,
@@ -77,7 +77,7 @@ function rowOf(image: string, standing: Standing | undefined, report: HostReport
         ? behind(
             current.version,
             promoted,
-            standing?.versions.map(({ version }) => version),
+            channels?.versions.map(({ version }) => version),
           )
         : null,
   }

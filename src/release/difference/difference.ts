@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Manifest } from '../../build/manifest.ts'
-import type { Finished } from '../format/build-record.ts'
+import type { BuildRecord } from '../format/build-record.ts'
 import { type TestRecord, tallyOf, tallySchema } from '../format/test-report.ts'
 import { compareInventories, filesDifferenceSchema } from './files-difference.ts'
 
@@ -53,7 +53,7 @@ export const differenceSchema = z
 export type Difference = z.output<typeof differenceSchema>
 
 /** Compares two versions of an image, sorted by name. */
-export function differenceOf(before: Finished, after: Finished): Difference {
+export function differenceOf(before: BuildRecord, after: BuildRecord): Difference {
   const [was, is] = [before.manifest, after.manifest]
   const [old, now] = [componentsOf(was), componentsOf(is)]
   const all = [...new Set([...old.keys(), ...now.keys()])].sort()

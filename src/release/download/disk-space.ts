@@ -16,7 +16,7 @@ interface Download {
  * @param folder an existing one on the file system
  * @throws SeederError without enough space
  */
-export async function requireRoom(folder: string, files: readonly Download[]): Promise<void> {
+export async function requireDiskSpace(folder: string, files: readonly Download[]): Promise<void> {
   const allocated = await Promise.all(
     files.map(async ({ path }) => {
       const found = await stat(path).catch(() => undefined)
@@ -25,7 +25,7 @@ export async function requireRoom(folder: string, files: readonly Download[]): P
     }),
   )
   const { bavail, bsize } = await statfs(folder)
-  const problem = missingRoom(
+  const problem = missingDiskSpace(
     files.map(({ size }) => size),
     allocated,
     bavail * bsize,
@@ -37,7 +37,7 @@ export async function requireRoom(folder: string, files: readonly Download[]): P
 }
 
 /** The problem as text; undefined with enough space. All in bytes. */
-export function missingRoom(
+export function missingDiskSpace(
   sizes: readonly number[],
   allocated: readonly number[],
   free: number,

@@ -11,7 +11,7 @@ import { requireAgreement } from '../format/agreement.ts'
 import { type ReleaseFile, readContents } from '../format/contents.ts'
 import { readSignedList } from '../signature/signed-list.ts'
 import type { SignatureCheck } from '../signature/signers.ts'
-import { requireRoom } from './disk-space.ts'
+import { requireDiskSpace } from './disk-space.ts'
 import { placesOf, withDownloadLock, withJournal } from './download-folder.ts'
 import { fetchFile } from './fetch-file.ts'
 
@@ -62,7 +62,7 @@ export async function downloadBundle(
       places,
       file.sha256,
       async (journal) => {
-        await requireRoom(dirname(out), [{ path: partial, size: file.size }])
+        await requireDiskSpace(dirname(out), [{ path: partial, size: file.size }])
         await fetchFile({ releases, release, journal }, file, partial, { progress, signal, announce: true })
       },
       async () => {

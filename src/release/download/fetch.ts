@@ -10,7 +10,7 @@ import { SeederError, StoppedError } from '../../report/error.ts'
 import type { Progress } from '../../report/progress.ts'
 import { requireAgreement, requireSums } from '../format/agreement.ts'
 import { CONTENTS_FILE, type Contents, type ReleaseFile, readContents } from '../format/contents.ts'
-import { requireRoom } from './disk-space.ts'
+import { requireDiskSpace } from './disk-space.ts'
 import {
   type DownloadPlaces,
   isComplete,
@@ -90,7 +90,7 @@ async function fetchMissing(
     digestOf(contents),
     async (journal) => {
       await mkdir(partial, { recursive: true })
-      await requireRoom(
+      await requireDiskSpace(
         partial,
         contents.files.map(({ name, size }) => ({ path: join(partial, name), size })),
       )

@@ -13,7 +13,7 @@ const ATTEMPTS = 3
  * Downloads a small asset into memory.
  * @throws SeederError when it is too big, cannot be downloaded, or does not have the digest that GitHub has
  */
-export async function readSmallAsset(releases: Releases, asset: Asset, signal: AbortSignal): Promise<Buffer> {
+export async function readAssetText(releases: Releases, asset: Asset, signal: AbortSignal): Promise<Buffer> {
   if (asset.size > MOST_BYTES) {
     throw new SeederError(`${asset.name} has ${asset.size} bytes; at most ${MOST_BYTES} are expected`, {
       fix: 'find out who made that release: Seeder did not',

@@ -10,12 +10,12 @@ import { decoded, readText } from '../../files/text-file.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 import { type Contained, readContained } from '../../scan/contained.ts'
-import { readSmallAsset } from './asset-text.ts'
+import { readAssetText } from './asset-text.ts'
 import { requireTag } from './tag.ts'
 import { REPORT_FILE, type TestRecord, testRecordSchema } from './test-report.ts'
 
 /** A finished image: its manifest and, where they exist, the test report and the evidence. */
-export interface Finished {
+export interface BuildRecord {
   readonly manifest: Manifest
   readonly record?: TestRecord | undefined
   /** Undefined for an image of an older version of Seeder, as the next two. */
@@ -29,36 +29,36 @@ export interface Finished {
  * Reads a build or a download without verifying digests.
  * @throws SeederError when the folder holds neither
  */
-export async function readFinishedFolder(folder: string): Promise<Finished> {
+export async function readBuildRecord(folder: string): Promise<BuildRecord> {
   const { manifest } = await readOutput(folder)
   const read = async (name: string) => {
     const file = join(folder, name)
     if (!existsSync(file)) return undefined
     return wholeJson(file, await readText(file))
   }
-  return finished(manifest, read)
+  return recordOf(manifest, read)
 }
 
 /**
  * Reads the small files of a release; undefined when it has no manifest.
  * @throws SeederError when GitHub cannot be reached, or a file is invalid
  */
-export async function readFinishedRelease(
+export async function readReleaseRecord(
   releases: Releases,
   release: Release,
   signal: AbortSignal,
-): Promise<Finished | undefined> {
+): Promise<BuildRecord | undefined> {
   const version = requireTag(release.tag)
   const read = async (name: string) => {
     const asset = release.assets.find((found) => found.name === name)
     if (asset === undefined) return undefined
-    const content = await readSmallAsset(releases, asset, signal)
+    const content = await readAssetText(releases, asset, signal)
     return wholeJson(`${name} of ${release.tag}`, decoded(content, `${name} of ${release.tag}`))
   }
   const manifest = await read(manifestName(version))
   if (manifest === undefined) return undefined
   try {
-    return await finished(checkJson(manifest, manifestSchema), read)
+    return await recordOf(checkJson(manifest, manifestSchema), read)
   } catch (cause) {
     if (!(cause instanceof UnreadableJson)) throw cause
     throw new SeederError(`the manifest of ${release.tag} is invalid: ${cause.message}`, {
@@ -81,7 +81,7 @@ function wholeJson(name: string, text: string): unknown {
 }
 
 /** Files of older versions may have another form: those are left out. */
-async function finished(manifest: Manifest, read: (name: string) => Promise<unknown>): Promise<Finished> {
+async function recordOf(manifest: Manifest, read: (name: string) => Promise<unknown>): Promise<BuildRecord> {
   return {
     manifest,
     record: testRecordSchema.safeParse(await read(REPORT_FILE)).data,

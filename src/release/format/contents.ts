@@ -3,7 +3,7 @@ import { parseJson, whyNot } from '../../files/json.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 import { foreignLine } from '../../report/text-schemas.ts'
-import { readSmallAsset } from './asset-text.ts'
+import { readAssetText } from './asset-text.ts'
 
 const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
 /** Names of files in a release become paths. */
@@ -55,7 +55,7 @@ export async function readContents(
 ): Promise<Contents | undefined> {
   const asset = release.assets.find(({ name }) => name === CONTENTS_FILE)
   if (!asset) return undefined
-  const text = (await readSmallAsset(releases, asset, signal)).toString()
+  const text = (await readAssetText(releases, asset, signal)).toString()
   try {
     return parseJson(text, contentsSchema)
   } catch (cause) {

@@ -4,7 +4,7 @@ import type { Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 import type { RunContext } from '../../report/progress.ts'
 import { chooseRelease } from '../channel/choice.ts'
-import { readFinishedRelease } from '../format/build-record.ts'
+import { readReleaseRecord } from '../format/build-record.ts'
 import { formatTag, requireTag } from '../format/tag.ts'
 import { makeConfirmation, withConfirmation } from './confirmation.ts'
 
@@ -62,7 +62,7 @@ export async function confirm(
   progress.phase(`read ${tag}`)
   const { image, version } = requireTag(tag)
   const release = chooseRelease(await releases.list(), image, version, releases.repository)
-  const published = await readFinishedRelease(releases, release, signal)
+  const published = await readReleaseRecord(releases, release, signal)
   if (published?.manifest.raw.sha256 !== build.disk) {
     const theirs = published ? `has the disk ${published.manifest.raw.sha256}` : 'has no manifest'
     throw new SeederError(`${tag} ${theirs}; the second build has ${build.disk}`, {

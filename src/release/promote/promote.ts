@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Release, ReleaseChange, Releases } from '../../github/release.ts'
 import { SeederError, StoppedError, UsageError } from '../../report/error.ts'
 import type { RunContext } from '../../report/progress.ts'
-import { DEMOTED_MARKER, isDemoted, type Standing, standings } from '../channel/channels.ts'
+import { type Channels, channelsByImage, DEMOTED_MARKER, isDemoted } from '../channel/channels.ts'
 import { compareVersions, requireTag } from '../format/tag.ts'
 import type { SignatureCheck } from '../signature/signers.ts'
 import { verifyRelease } from '../verify/verify-release.ts'
@@ -42,19 +42,19 @@ export async function promote(
   { progress, signal }: RunContext,
 ): Promise<PromoteResult> {
   progress.phase('read the releases')
-  const { release, standing, version } = await findRelease(releases, tag)
+  const { release, channels, version } = await findRelease(releases, tag)
   if (!release.prerelease) {
-    if (standing.promoted?.id !== release.id) {
-      progress.note(`${tag} was promoted before; ${standing.promoted?.tag} is newer, and is the promoted one`)
+    if (channels.promoted?.id !== release.id) {
+      progress.note(`${tag} was promoted before; ${channels.promoted?.tag} is newer, and is the promoted one`)
     }
     // Anybody who may write can make a release a full one.
     progress.phase(`verify ${tag}`)
     const signer = await verify(releases, release, policy, signal)
-    return { ...resultOf(release, standing, false), signer: signer ?? null }
+    return { ...resultOf(release, channels, false), signer: signer ?? null }
   }
-  const newer = standing.versions.find(
+  const newer = channels.versions.find(
     (published) =>
-      published.release.id === standing.promoted?.id && compareVersions(version, published.version) < 0,
+      published.release.id === channels.promoted?.id && compareVersions(version, published.version) < 0,
   )
   if (newer) {
     throw new SeederError(`${tag} is older than ${newer.release.tag}, which is promoted`, {
@@ -97,11 +97,11 @@ export async function demote(
   { progress, signal }: RunContext,
 ): Promise<PromoteResult> {
   progress.phase('read the releases')
-  const { release, standing } = await findRelease(releases, tag)
-  if (isDemoted(release)) return resultOf(release, standing, false)
+  const { release, channels } = await findRelease(releases, tag)
+  if (isDemoted(release)) return resultOf(release, channels, false)
   if (release.prerelease) {
     throw new SeederError(`${tag} is not promoted, so it cannot be demoted`, {
-      fix: `promoted is ${standing.promoted?.tag ?? 'no version of it'}`,
+      fix: `promoted is ${channels.promoted?.tag ?? 'no version of it'}`,
     })
   }
   progress.phase(`demote ${tag}`)
@@ -131,8 +131,8 @@ async function changeRelease(
       })
     }
     const others = (await releases.list()).filter((other) => other.id !== id)
-    const standing = standings([...others, release]).get(requireTag(tag).image)
-    return resultOf(release, standing, true)
+    const channels = channelsByImage([...others, release]).get(requireTag(tag).image)
+    return resultOf(release, channels, true)
   } catch (cause) {
     if (!signal.aborted) throw cause
     const found = release ? `${tag} is ${done}, and was not checked` : `${tag} may be ${done} already`
@@ -140,26 +140,26 @@ async function changeRelease(
   }
 }
 
-function resultOf({ tag, url }: Release, standing: Standing | undefined, changed: boolean): PromoteResult {
-  return { tag, url, changed, promoted: standing?.promoted?.tag ?? null, signer: null }
+function resultOf({ tag, url }: Release, channels: Channels | undefined, changed: boolean): PromoteResult {
+  return { tag, url, changed, promoted: channels?.promoted?.tag ?? null, signer: null }
 }
 
 async function findRelease(
   releases: Releases,
   tag: string,
-): Promise<{ release: Release; standing: Standing; version: string }> {
+): Promise<{ release: Release; channels: Channels; version: string }> {
   const { image, version } = requireTag(tag)
   const all = await releases.list()
-  const standing = standings(all).get(image)
-  const release = standing?.versions.find((published) => published.release.tag === tag)?.release
-  if (standing && release) return { release, standing, version }
+  const channels = channelsByImage(all).get(image)
+  const release = channels?.versions.find((published) => published.release.tag === tag)?.release
+  if (channels && release) return { release, channels, version }
   const draft = all.find((other) => other.tag === tag)
   if (draft) {
     throw new SeederError(`${tag} is a draft, which is not finished: ${draft.url}`, {
       fix: 'run publish again: it continues with that draft',
     })
   }
-  const known = standing?.versions.map(({ release: other }) => other.tag) ?? []
+  const known = channels?.versions.map(({ release: other }) => other.tag) ?? []
   throw new UsageError(`${releases.repository} has no release ${tag}`, {
     fix: known.length === 0 ? `publish ${image} first` : `there is ${known.slice(0, 5).join(', ')}`,
   })

@@ -3,7 +3,7 @@ import { SIGNATURE_FILE } from '../../build/sums.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { describeError, SeederError } from '../../report/error.ts'
 import type { RunContext } from '../../report/progress.ts'
-import { standings } from '../channel/channels.ts'
+import { channelsByImage } from '../channel/channels.ts'
 import { CONTENTS_FILE, readContents } from '../format/contents.ts'
 import { formatTag } from '../format/tag.ts'
 import { verifyRelease } from '../verify/verify-release.ts'
@@ -39,7 +39,7 @@ export async function findPublished(
     progress.note(`${tag} is published already, with the same disk: nothing to publish`)
     return same
   }
-  const last = standings(all).get(manifest.image)?.versions[0]?.release
+  const last = channelsByImage(all).get(manifest.image)?.versions[0]?.release
   if (!last) return undefined
   try {
     const { raw } = (await readContents(releases, last, signal)) ?? {}

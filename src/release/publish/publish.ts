@@ -6,7 +6,7 @@ import { SUMS_FILE } from '../../build/sums.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { UsageError } from '../../report/error.ts'
 import type { RunContext } from '../../report/progress.ts'
-import { standings } from '../channel/channels.ts'
+import { channelsByImage } from '../channel/channels.ts'
 import { formatTag } from '../format/tag.ts'
 import { requireTagOf } from '../format/tag-commit.ts'
 import { signSums, verifySums } from '../signature/signature.ts'
@@ -157,5 +157,5 @@ function untouched(release: Release, all: readonly Release[], { raw }: Manifest)
 }
 
 function isCandidate({ id }: Release, all: readonly Release[]): boolean {
-  return [...standings(all).values()].some(({ candidate }) => candidate?.id === id)
+  return [...channelsByImage(all).values()].some(({ candidate }) => candidate?.id === id)
 }

@@ -5,7 +5,7 @@ import { readSmall } from '../../files/text-file.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { sha256File } from '../../store/store.ts'
 import { notAsPublished } from '../format/agreement.ts'
-import { readSmallAsset } from '../format/asset-text.ts'
+import { readAssetText } from '../format/asset-text.ts'
 import { CONTENTS_FILE, type Contents, FILE_NAME, type ReleaseFile } from '../format/contents.ts'
 import { type Finding, right, unchecked, wrong } from './finding.ts'
 
@@ -60,7 +60,7 @@ export function releaseFiles(
   const download = async (name: string) => {
     const asset = release.assets.find((found) => found.name === name)
     if (!asset) throw notAsPublished(release, `it has no ${name}`)
-    return readSmallAsset(releases, asset, signal)
+    return readAssetText(releases, asset, signal)
   }
   const read = (name: string) => {
     const text = texts.get(name) ?? download(name)

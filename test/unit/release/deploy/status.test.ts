@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Release } from '../../../../src/github/release.ts'
 import type { HostReport } from '../../../../src/host/report.ts'
-import { standings } from '../../../../src/release/channel/channels.ts'
+import { channelsByImage } from '../../../../src/release/channel/channels.ts'
 import { behind, statusRows } from '../../../../src/release/deploy/status.ts'
 import { statusMarkdown, statusText } from '../../../../src/release/deploy/status-text.ts'
 
@@ -43,7 +43,7 @@ describe('how far behind', () => {
 })
 
 describe('the table', () => {
-  const known = standings([
+  const known = channelsByImage([
     release('haproxy-3.0.12-1', true),
     release('haproxy-3.0.11-1'),
     release('haproxy-3.0.10-1'),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { differenceOf } from '../../../../src/release/difference/difference.ts'
-import { someManifest, someRecord } from '../../../support/finished.ts'
+import { someManifest, someRecord } from '../../../support/build-record.ts'
 
 const before = { manifest: someManifest(), record: someRecord() }
 

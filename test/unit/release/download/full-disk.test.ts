@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { connect } from '../../../../src/github/client.ts'
-import { missingRoom } from '../../../../src/release/download/disk-space.ts'
+import { missingDiskSpace } from '../../../../src/release/download/disk-space.ts'
 import { fetchPart } from '../../../../src/release/download/part.ts'
 import { LocalGitHub } from '../../../stand-ins/github/local-github.ts'
 import { testFolder } from '../../../support/builds.ts'
@@ -83,9 +83,9 @@ it('a disk that fills up in the middle ends the download at once', async () => {
 
 it('what is there already needs no room', () => {
   const mib = 1024 ** 2
-  expect(missingRoom([100 * mib, 10], [0, 0], 116 * mib + 10)).toBeUndefined()
-  expect(missingRoom([100 * mib, 10], [0, 0], 116 * mib)).toBe(
+  expect(missingDiskSpace([100 * mib, 10], [0, 0], 116 * mib + 10)).toBeUndefined()
+  expect(missingDiskSpace([100 * mib, 10], [0, 0], 116 * mib)).toBe(
     'needs 122 MB more for the download; 122 MB are free',
   )
-  expect(missingRoom([100 * mib, 10], [100 * mib, 4096], 16 * mib)).toBeUndefined()
+  expect(missingDiskSpace([100 * mib, 10], [100 * mib, 4096], 16 * mib)).toBeUndefined()
 })
