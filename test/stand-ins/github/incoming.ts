@@ -20,7 +20,7 @@ export class Incoming {
   private readonly request: IncomingMessage
   private readonly count: (bytes: number) => void
 
-  /** `count`: told of the bytes that have come. */
+  /** `count` gets the number of bytes that have arrived. */
   constructor(request: IncomingMessage, fault: Misbehaviour | undefined, count: (bytes: number) => void) {
     this.request = request
     this.fault = fault

@@ -64,9 +64,9 @@ export function pullAnswer(addresses: Addresses, repository: Repository, pull: P
   const web = `${addresses.web}/${repository.fullName}/pull/${pull.number}`
   const issue = `${api}/issues/${pull.number}`
   const base = { ...repositoryAnswer(addresses, repository) }
-  const author = user(addresses, pull.fork ? 'stranger' : repository.owner)
+  const author = user(addresses, pull.fork ? 'contributor' : repository.owner)
   const head = pull.fork
-    ? { ...base, id: base.id + 1, fork: true, full_name: `stranger/${repository.name}`, owner: author }
+    ? { ...base, id: base.id + 1, fork: true, full_name: `contributor/${repository.name}`, owner: author }
     : base
   const links = {
     ...{ self: url, html: web, issue, comments: `${issue}/comments`, commits: `${url}/commits` },

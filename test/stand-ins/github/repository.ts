@@ -33,7 +33,7 @@ export interface PullRequest {
   readonly number: number
   readonly title: string
   readonly head: { readonly sha: string; readonly ref: string }
-  /** It comes from a fork of a stranger. */
+  /** It comes from a fork of a contributor. */
   readonly fork: boolean
   readonly files: readonly ChangedFile[]
 }

@@ -6,7 +6,7 @@ import { ArtifactService } from './artifact-service.ts'
 import { ArtifactStore } from './artifact-store.ts'
 import { AssetStore } from './assets.ts'
 import { loadDescription } from './description.ts'
-import { give } from './downloads.ts'
+import { sendFile } from './downloads.ts'
 import { Faults, type Place } from './faults.ts'
 import { Front, type Handler, send } from './front.ts'
 import { gitOperations } from './git-operations.ts'
@@ -53,7 +53,7 @@ export async function open(
   const addresses = {
     ...{ api: await at('api'), upload: `${await at('upload')}${UPLOADS}`, download: await at('download') },
     ...{ results: await at('artifact'), blob: await at('blob') },
-    // The pages for people are GitHub's: nothing is to ask for them.
+    // Nothing requests GitHub's pages for people.
     web: 'https://github.com',
   }
   const git = new Repository(settings.repository, settings.isPrivate)
@@ -83,7 +83,7 @@ export async function open(
     visit.request.resume()
     send(visit, answer)
   })
-  handlers.set('download', (visit) => give(visit, assets.requested(visit)))
+  handlers.set('download', (visit) => sendFile(visit, assets.requested(visit)))
   handlers.set('artifact', (visit) => service.visit(visit))
   handlers.set('blob', (visit) => artifacts.visit(visit))
   return { addresses, front, faults, tokens, git, releases, assets, artifacts, service }

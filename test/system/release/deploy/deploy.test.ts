@@ -17,7 +17,7 @@ let images: SmallImage[]
 let signer: Signer
 let host: PveHost
 let github: LocalGitHub
-/** What was asked before does not count. */
+/** Earlier requests do not count. */
 let since = 0
 let count = 0
 let cache: string
@@ -104,7 +104,7 @@ describe('seeder deploy', () => {
     expect([...(await configsOf(host)).keys()]).toEqual([])
   })
 
-  it('refuses a draft, a candidate that was not asked for, and what is not there', async () => {
+  it('refuses a draft, a candidate that was not requested, and a missing release', async () => {
     await seed(0, { draft: true })
     await seed(1, { prerelease: true })
     const cases: [string[], string, string][] = [
@@ -122,7 +122,7 @@ describe('seeder deploy', () => {
     expect(disks()).toEqual([])
   })
 
-  it('refuses an image that is not signed, or by somebody else, before its disk is downloaded', async () => {
+  it('refuses an image without a signature or by another signer, before its disk is downloaded', async () => {
     await seed(2)
     const unsigned = await seeder(['--quiet', 'deploy', 'haproxy'])
     expect(unsigned.stderr).toContain('haproxy 3.0.13-1 is not signed, and this host takes signed images')
@@ -135,7 +135,7 @@ describe('seeder deploy', () => {
     expect([unsigned.code, foreign.code, disks()]).toEqual([1, 1, []])
   })
 
-  it('refuses what is full without having passed its test, before its disk is downloaded', async () => {
+  it('refuses a full release that did not pass its test, before its disk is downloaded', async () => {
     const [{ folder, manifest }] = images as [SmallImage]
     await writeReport(folder, { ...reportOf(manifest), passed: false })
     try {
@@ -151,7 +151,7 @@ describe('seeder deploy', () => {
     expect([red.code, other.code, disks()]).toEqual([1, 1, []])
   })
 
-  it('has deployed it also when the download cannot be removed, and says where it stays', async () => {
+  it('succeeds also when the download cannot be removed, and names its folder', async () => {
     await seed(0)
     const script = join(root, 'holding.sh')
     // A file that something is mounted on cannot be removed, not even by root.
@@ -162,7 +162,7 @@ describe('seeder deploy', () => {
     expect(stderr).toMatch(/the download could not be removed, and stays in .*haproxy-3\.0\.11-1: EBUSY/)
   })
 
-  it('tells what deploy.sh said when it fails, keeps the download, and goes on from it', async () => {
+  it('shows the output of a failed deploy.sh, keeps the download, and continues from it', async () => {
     await seed(0)
     await host.faults.set({
       ...{ kind: 'fail', when: 'before', at: 1, match: '^qm template', status: 255, stderr: 'no' },
@@ -203,7 +203,7 @@ describe.skipIf(process.getuid?.() !== 0)('without root', () => {
     expect(await downloads()).toEqual(['.haproxy-3.0.11-1.lock'])
   })
 
-  it('refuses a storage that the policy does not name, before anything is asked for', async () => {
+  it('refuses a storage that the policy does not name, before any request', async () => {
     const { code, stderr } = await seeder(['deploy', 'haproxy', '--storage', 'local-lvm'], nobody)
     expect(code).toBe(2)
     expect(stderr).toContain(
@@ -212,7 +212,7 @@ describe.skipIf(process.getuid?.() !== 0)('without root', () => {
     expect(github.requests).toEqual([])
   })
 
-  it('says that sudo does not let it, before anything is asked for', async () => {
+  it('reports that sudo does not allow it, before any request', async () => {
     const { code, stderr } = await seeder(['deploy', 'haproxy', '--deploy-script', deployScript], nobody)
     expect([code, stderr]).toEqual([
       1,
@@ -258,7 +258,7 @@ describe('seeder status', () => {
 })
 
 describe('seeder verify', () => {
-  it('says of a folder what was checked, and what is wrong', async () => {
+  it('reports what was checked of a folder, and what is wrong', async () => {
     const [image] = images
     const folder = image?.folder ?? ''
     const allowed = join(root, 'allowed')

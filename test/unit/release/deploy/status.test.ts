@@ -76,7 +76,7 @@ describe('the table', () => {
     ])
   })
 
-  it('tells clones of each template, and a host without one', () => {
+  it('shows the clones of each template, and a host without one', () => {
     const old = { clones: [{ vmid: 200, name: 'lb1' }], current: false, version: '3.0.10-1', vmid: 9001 }
     const now = { clones: [{ vmid: 202, name: 'lb2' }], version: '3.0.11-1' }
     const [, row] = statusRows(known, [report('pve1', [old, now])])

@@ -46,7 +46,7 @@ async function fetchOn(options: string): Promise<string> {
   return all
 }
 
-it('a file system without room is told before the disk is asked for', async () => {
+it('a full file system is an error before the disk is requested', async () => {
   await seedImage(github, image)
   expect(await fetchOn('size=18m')).toMatch(
     /\.haproxy\.partial needs 2[01] MB more for the download; 1[89] MB are free/,
@@ -54,7 +54,7 @@ it('a file system without room is told before the disk is asked for', async () =
   expect(disks()).toEqual([])
 })
 
-it('a file system that is full of files is told as it is', async () => {
+it('a file system without free inodes has its own error', async () => {
   await seedImage(github, image)
   expect(await fetchOn('size=64m,nr_inodes=6')).toMatch(
     /could not work in .*: no space is left on the disk \(ENOSPC\)/,
@@ -81,7 +81,7 @@ it('a disk that fills up in the middle ends the download at once', async () => {
   expect(disks()).toHaveLength(1)
 })
 
-it('what is there already needs no room', () => {
+it('what was downloaded already needs no space', () => {
   const mib = 1024 ** 2
   expect(missingDiskSpace([100 * mib, 10], [0, 0], 116 * mib + 10)).toBeUndefined()
   expect(missingDiskSpace([100 * mib, 10], [0, 0], 116 * mib)).toBe(

@@ -24,7 +24,7 @@ let root: string
 let allowed: string
 let publisher: Signer
 let second: Signer
-let stranger: Signer
+let unknown: Signer
 let github: LocalGitHub
 let build: SmallImage
 
@@ -32,7 +32,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'seeder-confirm-'))
   publisher = await makeSigner(join(root, 'keys'), 'release@example.internal')
   second = await makeSigner(join(root, 'keys'), 'second@example.internal')
-  stranger = await makeSigner(join(root, 'keys'), 'stranger@example.internal')
+  unknown = await makeSigner(join(root, 'keys'), 'unknown@example.internal')
   allowed = join(root, 'allowed')
   await writeFile(allowed, publisher.allowed + second.allowed.replace('"seeder"', '"seeder-rebuild"'))
 })
@@ -72,7 +72,7 @@ describe('a second build of the same disk', () => {
     expect(await confirmers({ body: body() }, build.manifest, allowed)).toEqual([second.name])
   })
 
-  it('lets a release be promoted where two builders are asked for', async () => {
+  it('lets a release be promoted where two builders are required', async () => {
     await expect(promoted(2)).rejects.toMatchObject({
       message: `${tag} cannot be promoted: platform.yaml requires 2 builders, and only ${publisher.name} signed it`,
       fix: `build it elsewhere, and confirm it there: seeder confirm ${tag} DIR`,
@@ -94,7 +94,7 @@ describe('a second build of the same disk', () => {
 
 describe('nothing is gained by', () => {
   it.each<[string, () => Promise<unknown>]>([
-    ['a key that nobody knows', () => confirmed(stranger)],
+    ['a key that nobody knows', () => confirmed(unknown)],
     ['a key that may sign releases only', () => confirmed(publisher)],
     [
       'a signature of something else',

@@ -16,14 +16,14 @@ const signal = new AbortController().signal
 let github: LocalGitHub
 let folder: string
 let signer: Signer
-let stranger: Signer
+let unknown: Signer
 let allowedSigners: string
 let builds: Record<typeof first | typeof second, SmallImage>
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'seeder-promote-'))
   signer = await makeSigner(join(folder, 'keys'))
-  stranger = await makeSigner(join(folder, 'keys'), 'stranger')
+  unknown = await makeSigner(join(folder, 'keys'), 'unknown')
   allowedSigners = join(folder, 'allowed_signers')
   await writeFile(allowedSigners, signer.allowed)
 })
@@ -45,13 +45,13 @@ afterEach(() => github.stop())
 function promoted(
   tag: string,
   trust: { allowedSigners?: string | undefined; allowUnsigned?: boolean; builders?: number } = {},
-  told: string[] = [],
+  notes: string[] = [],
 ) {
   return promote(
     releasesOf(github),
     tag,
     { allowedSigners, allowUnsigned: false, builders: 1, ...trust },
-    { progress: keptProgress(told), signal },
+    { progress: keptProgress(notes), signal },
   )
 }
 
@@ -110,12 +110,12 @@ describe('promotion', () => {
     })
   })
 
-  it('changes nothing of one that a newer version has taken the place of', async () => {
+  it('changes nothing of one that a newer version has replaced', async () => {
     await seedBuild(github, builds[first], { prerelease: false })
     await seedBuild(github, builds[second], { prerelease: false })
-    const told: string[] = []
-    await expect(promoted(first, {}, told)).resolves.toMatchObject({ changed: false, promoted: second })
-    expect(told.join('\n')).toContain(`${second} is newer`)
+    const notes: string[] = []
+    await expect(promoted(first, {}, notes)).resolves.toMatchObject({ changed: false, promoted: second })
+    expect(notes.join('\n')).toContain(`${second} is newer`)
   })
 
   it('refuses a draft, and names it', async () => {
@@ -123,7 +123,7 @@ describe('promotion', () => {
     await expect(promoted(first)).rejects.toThrow(/is a draft, which is not finished: https:.*untagged-/)
   })
 
-  it('says what there is instead of a version that is not', async () => {
+  it('lists the existing versions when one is missing', async () => {
     await seedBuild(github, builds[first])
     await expect(promoted(second)).rejects.toMatchObject({
       name: 'UsageError',
@@ -133,7 +133,7 @@ describe('promotion', () => {
     await expect(promoted('etcd-3.6.1-1')).rejects.toMatchObject({ fix: 'publish etcd first' })
   })
 
-  it('asks for the permission to change releases', async () => {
+  it('names the permission to change releases', async () => {
     await seedBuild(github, builds[first])
     const releases = releasesOf(github, { token: github.token({ contents: 'read' }) })
     const trust = { allowedSigners, allowUnsigned: false, builders: 1 }
@@ -147,16 +147,16 @@ describe('promotion', () => {
 })
 
 describe('a release that is full already, as by a click on its page', () => {
-  it('is verified all the same', async () => {
+  it('is verified, too', async () => {
     const red = JSON.stringify({ ...reportOf(builds[first].manifest), passed: false })
     await seedBuild(github, builds[first], { prerelease: false, files: { 'test-report.json': red } })
     await expect(promoted(first)).rejects.toThrow(/did not pass its test/)
   })
 
-  it('has to be signed by somebody who may, who is named', async () => {
+  it('has to be signed by an allowed signer, who is named', async () => {
     await seedBuild(github, builds[second], { prerelease: false })
     await expect(promoted(second)).resolves.toMatchObject({ changed: false, signer: signer.name })
-    await sign(builds[first].folder, stranger)
+    await sign(builds[first].folder, unknown)
     await seedBuild(github, builds[first], { prerelease: false })
     await expect(promoted(first)).rejects.toThrow(/signed by nobody/)
     expect(changes()).toBe(0)
@@ -176,13 +176,13 @@ describe('demotion', () => {
 })
 
 describe('the signature of a candidate', () => {
-  it('has to be of somebody who may sign', async () => {
-    await sign(builds[first].folder, stranger)
+  it('has to be by an allowed signer', async () => {
+    await sign(builds[first].folder, unknown)
     await seedBuild(github, builds[first])
     await expect(promoted(first)).rejects.toThrow(/signed by nobody/)
   })
 
-  it('has to be there, unless that is allowed', async () => {
+  it('is required unless --allow-unsigned', async () => {
     await seedBuild(github, builds[first], { signed: false })
     await expect(promoted(first)).rejects.toMatchObject({
       message: `${first} is not signed`,
@@ -194,8 +194,8 @@ describe('the signature of a candidate', () => {
     })
   })
 
-  it('is looked at when somebody is known who may sign, also when none is asked for', async () => {
-    await sign(builds[first].folder, stranger)
+  it('is verified when the signers are known, also when none is required', async () => {
+    await sign(builds[first].folder, unknown)
     await seedBuild(github, builds[first])
     await expect(promoted(first, { allowUnsigned: true })).rejects.toThrow(/signed by nobody/)
   })

@@ -16,7 +16,7 @@ let folder: string
 let build: SmallImage
 let signer: Signer
 let signing: Signing
-let told: string[]
+let notes: string[]
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'seeder-already-published-'))
@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 beforeEach(async () => {
-  told = []
+  notes = []
   github = await LocalGitHub.start({ immutable: true })
   await rm(join(folder, 'build'), { recursive: true, force: true })
   build = await makeTestedBuild(join(folder, 'build'), github.git.head())
@@ -40,7 +40,7 @@ function run(given: Signing = signing): Promise<PublishResult> {
   return publish(
     releasesOf(github),
     { folder: build.folder, signing: given },
-    { progress: keptProgress(told), signal },
+    { progress: keptProgress(notes), signal },
   )
 }
 
@@ -74,7 +74,7 @@ describe('a version that is published', () => {
     const before = github.requests.length
     await expect(run()).resolves.toMatchObject({ tag, published: false, candidate: true, uploadedBytes: 0 })
     expect(github.requests.slice(before).every(({ method }) => method === 'GET')).toBe(true)
-    expect(told.join('\n')).toContain(`${tag} is published already, with the same disk`)
+    expect(notes.join('\n')).toContain(`${tag} is published already, with the same disk`)
   })
 
   it('is not either from a newer commit', async () => {
@@ -151,13 +151,13 @@ describe('another version with the same disk', () => {
     await left({})
     await raise()
     await expect(run()).resolves.toMatchObject({ tag, published: false })
-    expect(told.join('\n')).toContain(`${tag} has the same disk: nothing to publish`)
+    expect(notes.join('\n')).toContain(`${tag} has the same disk: nothing to publish`)
   })
 
   it('is not when it has no signature: that is why the revision was raised', async () => {
     await left({ signed: false })
     await raise()
     await expect(run()).resolves.toMatchObject({ tag: next, published: true })
-    expect(told.join('\n')).toContain(`${tag} is published without a signature`)
+    expect(notes.join('\n')).toContain(`${tag} is published without a signature`)
   })
 })
