@@ -4,7 +4,7 @@ const TOKEN =
   /[ \t\r\n]*(?:([{}[\],:])|("(?:[ !#-[\]-\u{10ffff}]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*")|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-]))/uy
 
 /** Descriptions of what may come next. */
-const EXPECTED = {
+const expectations = {
   value: 'a value',
   item: 'a value or ]',
   member: 'a name in double quotes or }',
@@ -12,7 +12,7 @@ const EXPECTED = {
   colon: 'a colon',
 } as const
 
-type State = keyof typeof EXPECTED | 'after'
+type State = keyof typeof expectations | 'after'
 
 /** The place where text stops being JSON, what was found there and what was expected, on one line. */
 export function jsonFault(text: string): string {
@@ -50,7 +50,7 @@ function follow(state: State, token: string, open: ('{' | '[')[]): State | undef
 }
 
 function expected(state: State, open: readonly string[]): string {
-  if (state !== 'after') return EXPECTED[state]
+  if (state !== 'after') return expectations[state]
   return open.at(-1) === '{' ? 'a comma or }' : 'a comma or ]'
 }
 

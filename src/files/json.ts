@@ -32,7 +32,10 @@ export function checkJson<S extends z.ZodType>(value: unknown, schema: S): z.out
   throw new UnreadableJson(more > 0 ? `${reported}; and ${more} more` : reported, { cause: checked.error })
 }
 
-/** Parses JSON. Throws UnreadableJson with the line and the column. */
+/**
+ * Parses JSON.
+ * @throws UnreadableJson with the line and the column
+ */
 export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -12,7 +12,7 @@ export interface WrittenComment {
 const LONGEST = 65_000
 
 // Others may quote or forge the marker.
-const TRUSTED = ['OWNER', 'MEMBER', 'COLLABORATOR']
+const trustedRoles = ['OWNER', 'MEMBER', 'COLLABORATOR']
 
 interface FoundComment {
   readonly id: number
@@ -58,7 +58,7 @@ export async function writeStickyComment(
 }
 
 function isOurs({ body, user, author_association }: FoundComment, marker: string): boolean {
-  const trusted = user?.type === 'Bot' || TRUSTED.includes(author_association ?? '')
+  const trusted = user?.type === 'Bot' || trustedRoles.includes(author_association ?? '')
   return trusted && (body ?? '').startsWith(marker)
 }
 

@@ -1,6 +1,9 @@
 import { gitHubFailure, type Permission, refusalOf } from './failure.ts'
 
-/** Sends a request to GitHub. Throws SeederError with the permission `needs` when GitHub refuses it. */
+/**
+ * Sends a request to GitHub.
+ * @throws SeederError with the permission `needs` when GitHub refuses it
+ */
 export async function request<T>(doing: string, needs: Permission, send: () => Promise<T>): Promise<T> {
   try {
     return await send()

@@ -116,7 +116,10 @@ export async function downloadAsset(
   })
 }
 
-/** Transfers with further attempts, as `waitBeforeRetry` permits. Throws SeederError with the last failure. */
+/**
+ * Transfers with further attempts, as `waitBeforeRetry` permits.
+ * @throws SeederError with the last failure
+ */
 async function persist<T>(
   doing: string,
   needs: Permission,

@@ -36,13 +36,16 @@ export interface YamlFile<T> {
   readonly value: T
   /** `file:line:col` of the value at `path` (line and column from 1), or of the nearest parent that exists. */
   locate(path: YamlPath): string
-  /** Throws UsageError `file:line:col: found; fix`. */
+  /** @throws UsageError `file:line:col: found; fix` */
   fail(path: YamlPath, found: string, fix: string): never
-  /** Throws one UsageError with a line per problem, in the order of the file, if there is any. */
+  /** @throws UsageError with a line per problem, in the order of the file, if there is any */
   rejectAny(problems: readonly YamlProblem[]): void
 }
 
-/** Reads a file and parses it as `parseYaml` does. Throws UsageError also when it cannot be read. */
+/**
+ * Reads a file and parses it as `parseYaml` does.
+ * @throws UsageError also when it cannot be read
+ */
 export async function loadYaml<S extends z.ZodType>(file: string, schema: S): Promise<YamlFile<z.output<S>>> {
   return parseYaml(await textOf(file), file, schema)
 }

@@ -84,8 +84,8 @@ async function bundleFileOf(releases: Releases, release: Release, signal: AbortS
 }
 
 /**
- * Limits the download, as the size in `release.json` is not signed. Throws SeederError for a size that these files
- * cannot have.
+ * Limits the download, as the size in `release.json` is not signed.
+ * @throws SeederError for a size that these files cannot have
  */
 function requirePlausible({ name, size }: ReleaseFile, { index, text }: BundleList, { tag }: Release): void {
   const content = index.files.reduce((sum, file) => sum + file.size + TAR_OVERHEAD, text.length)

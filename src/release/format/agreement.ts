@@ -82,7 +82,7 @@ export function requireAgreement(contents: Contents, release: Release): void {
 /**
  * The files of a release that SHA256SUMS does not list: itself, its signature, and the report, which is made after it.
  */
-const UNLISTED: readonly string[] = [SUMS_FILE, SIGNATURE_FILE, REPORT_FILE]
+const unlisted: readonly string[] = [SUMS_FILE, SIGNATURE_FILE, REPORT_FILE]
 
 /**
  * Requires that SHA256SUMS, which is signed, lists exactly the files of a release, with their digests.
@@ -90,7 +90,7 @@ const UNLISTED: readonly string[] = [SUMS_FILE, SIGNATURE_FILE, REPORT_FILE]
  */
 export function requireSums(text: string, contents: Contents): void {
   const sums = parseSums(text)
-  const files = contents.files.filter(({ name }) => !UNLISTED.includes(name))
+  const files = contents.files.filter(({ name }) => !unlisted.includes(name))
   const fix = 'build it again, or publish it again'
   for (const { name, sha256 } of files) {
     const digest = sums.get(name)

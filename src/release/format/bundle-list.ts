@@ -9,7 +9,10 @@ import type { Manifest } from '../../build/manifest.ts'
 import { checkJson, whyNot } from '../../files/json.ts'
 import { SeederError } from '../../report/error.ts'
 
-/** The contradictions between a bundle's list and the manifest, one per line. Throws UnreadableJson. */
+/**
+ * The contradictions between a bundle's list and the manifest, one per line.
+ * @throws UnreadableJson
+ */
 export function bundleListProblems(content: unknown, manifest: Manifest): string[] {
   const index = checkJson(content, bundleSchema)
   const { image, version, base, epoch, raw, lock, source, files } = index

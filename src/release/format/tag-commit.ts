@@ -3,7 +3,7 @@ import type { Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 
 /** GitHub creates the tag with the release; its replicas may know it a moment later. */
-const WAITS_MS = [1000, 2000, 4000]
+const waitsMs = [1000, 2000, 4000]
 
 /**
  * Requires that a tag, if it exists, refers to this commit; with `exists`, that it exists.
@@ -16,7 +16,7 @@ export async function requireTagOf(
   required?: { exists: true; signal: AbortSignal },
 ): Promise<void> {
   let found = await releases.tagCommit(tag)
-  for (const ms of required ? WAITS_MS : []) {
+  for (const ms of required ? waitsMs : []) {
     if (found !== undefined) break
     await delay(ms, undefined, { signal: required?.signal })
     found = await releases.tagCommit(tag)

@@ -15,7 +15,10 @@ export function parseTag(tag: string): Tag | undefined {
   return image === undefined || version === undefined ? undefined : { image, version }
 }
 
-/** As `parseTag`. Throws UsageError instead. */
+/**
+ * As `parseTag`.
+ * @throws UsageError instead
+ */
 export function requireTag(tag: string): Tag {
   const parsed = parseTag(tag)
   if (parsed) return parsed

@@ -30,7 +30,10 @@ function textOf({ image, version, raw, lock, builder }: Confirmation['statement'
   return `${JSON.stringify({ image, version, raw, lock, builder })}\n`
 }
 
-/** Signs a confirmation. Throws UsageError for a key that ssh-keygen does not accept. */
+/**
+ * Signs a confirmation.
+ * @throws UsageError for a key that ssh-keygen does not accept
+ */
 export async function makeConfirmation(
   manifest: {
     readonly image: string

@@ -101,7 +101,10 @@ function describe(contents: Contents): LocalAsset {
   return assetOf(CONTENTS_FILE, Buffer.from(`${JSON.stringify(contents, null, 2)}\n`))
 }
 
-/** Requires the usual names in a manifest, as they become paths. Throws SeederError. */
+/**
+ * Requires the usual names in a manifest, as they become paths.
+ * @throws SeederError
+ */
 function requireOwnNames(manifest: Manifest): void {
   const tag = formatTag(manifest)
   const parsed = parseTag(tag)
@@ -160,7 +163,7 @@ async function readSmallFile(path: string): Promise<Buffer> {
   return handle.readFile().finally(() => handle.close())
 }
 
-/** Throws SeederError for anything but a plain file: a link may lead to a secret of this machine. */
+/** @throws SeederError for anything but a plain file: a link may lead to a secret of this machine */
 async function requirePlain(path: string): Promise<Stats> {
   const found = await lstat(path).catch((cause: unknown) => {
     throw new SeederError(`${path} is not there`, { fix: 'build and test it again', cause })

@@ -38,7 +38,10 @@ export async function signSums(folder: string, key: string): Promise<Buffer> {
   }
 }
 
-/** Signs a text for `namespace`. Throws UsageError when ssh-keygen does not accept the key. */
+/**
+ * Signs a text for `namespace`.
+ * @throws UsageError when ssh-keygen does not accept the key
+ */
 export async function signText(key: string, text: string, namespace: string): Promise<string> {
   const handle = await openKey(key)
   try {

@@ -130,7 +130,10 @@ function listed(artifact: StoredArtifact) {
   return {
     workflow_run_backend_id: artifact.job.run,
     workflow_job_run_backend_id: artifact.job.job,
-    ...{ database_id: String(artifact.id), name: artifact.name, size: String(artifact.size) },
-    ...{ created_at: artifact.createdAt, digest: `sha256:${artifact.sha256}` },
+    database_id: String(artifact.id),
+    name: artifact.name,
+    size: String(artifact.size),
+    created_at: artifact.createdAt,
+    digest: `sha256:${artifact.sha256}`,
   }
 }

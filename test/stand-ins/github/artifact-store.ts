@@ -54,7 +54,14 @@ export class ArtifactStore {
   make(job: Job, name: string, mimeType: string): StoredArtifact {
     const id = ++this.made
     const artifact = {
-      ...{ id, job, name, mimeType, createdAt: now(), finished: false, size: 0, sha256: '' },
+      id,
+      job,
+      name,
+      mimeType,
+      createdAt: now(),
+      finished: false,
+      size: 0,
+      sha256: '',
       file: join(this.folder, `artifact-${id}`),
     }
     this.artifacts.push(artifact)

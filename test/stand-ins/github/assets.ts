@@ -36,8 +36,16 @@ export class AssetStore {
     refuse(release, name, incoming.length, call.headers['content-type'])
     const id = this.repository.nextId()
     const asset: StoredAsset = {
-      ...{ id, name, label: call.query.get('label'), contentType: call.headers['content-type'] ?? '' },
-      ...{ state: 'starter', size: 0, sha256: undefined, digestLate: 0, downloads: 0, createdAt: now() },
+      id,
+      name,
+      label: call.query.get('label'),
+      contentType: call.headers['content-type'] ?? '',
+      state: 'starter',
+      size: 0,
+      sha256: undefined,
+      digestLate: 0,
+      downloads: 0,
+      createdAt: now(),
       file: join(this.folder, String(id)),
     }
     release.assets.push(asset)
@@ -58,15 +66,16 @@ export class AssetStore {
     const id = this.repository.nextId()
     const file = join(this.folder, String(id))
     const asset: StoredAsset = {
-      ...{
-        id,
-        name,
-        label: null,
-        contentType: 'application/octet-stream',
-        state: 'uploaded',
-        createdAt: now(),
-      },
-      ...{ file, digestLate: 0, downloads: 0, ...(await writeSparse(file, content)) },
+      id,
+      name,
+      label: null,
+      contentType: 'application/octet-stream',
+      state: 'uploaded',
+      createdAt: now(),
+      file,
+      digestLate: 0,
+      downloads: 0,
+      ...(await writeSparse(file, content)),
     }
     release.assets.push(asset)
     return asset

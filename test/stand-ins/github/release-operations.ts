@@ -32,7 +32,8 @@ export function releaseOperations(
   assets: AssetStore,
 ): Operations {
   const answer = (release: StoredRelease, status = 200) => ({
-    ...{ status, body: releaseAnswer(addresses, repository, release) },
+    status,
+    body: releaseAnswer(addresses, repository, release),
   })
   /** Drafts are there only for who may write. */
   const visible = (call: Call, release: StoredRelease | undefined): StoredRelease => {

@@ -161,7 +161,8 @@ export class ReleaseStore {
   private invalid(release: StoredRelease, wanted: StoredRelease): FieldError[] {
     const { tag } = wanted
     const error = (code: FieldError['code'], field?: string, message?: string): FieldError => ({
-      ...{ resource: 'Release', code },
+      resource: 'Release',
+      code,
       ...(field === undefined ? {} : { field }),
       ...(message === undefined ? {} : { message }),
     })
@@ -211,7 +212,9 @@ function frozen(release: StoredRelease, wanted: StoredRelease): FieldError[] {
     ...(wanted.target === release.target ? [] : ['target_commitish']),
   ]
   return changed.map((field) => ({
-    ...{ resource: 'Release', code: 'custom', field },
+    resource: 'Release',
+    code: 'custom',
+    field,
     message: `${field} cannot be changed when release is immutable`,
   }))
 }

@@ -117,7 +117,10 @@ export class Repository {
     if (!type) throw validationFailed({ resource: 'Tag', code: 'invalid', field: 'object' })
     const made = {
       sha: createHash('sha1').update(`${tag}${message}${sha}`).digest('hex'),
-      ...{ tag, message, object: { sha, type }, date: now() },
+      tag,
+      message,
+      object: { sha, type },
+      date: now(),
     }
     this.tagObjects.set(made.sha, made)
     return made

@@ -51,8 +51,11 @@ export async function open(
       return handler(visit)
     })
   const addresses = {
-    ...{ api: await at('api'), upload: `${await at('upload')}${UPLOADS}`, download: await at('download') },
-    ...{ results: await at('artifact'), blob: await at('blob') },
+    api: await at('api'),
+    upload: `${await at('upload')}${UPLOADS}`,
+    download: await at('download'),
+    results: await at('artifact'),
+    blob: await at('blob'),
     // Nothing requests GitHub's pages for people.
     web: 'https://github.com',
   }

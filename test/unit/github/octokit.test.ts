@@ -61,7 +61,9 @@ describe('a request to GitHub', () => {
   it('for a repository without access is an error with a fix', async () => {
     const { apiUrl } = github
     const elsewhere = connect({
-      ...{ token: github.token(), apiUrl, repository: 'operator/other' },
+      token: github.token(),
+      apiUrl,
+      repository: 'operator/other',
       signal: new AbortController().signal,
     })
     await expect(elsewhere.releases.list()).rejects.toMatchObject({

@@ -97,8 +97,13 @@ async function run(
     await between[name]?.(needs)
     const hasKey = JSON.stringify(job).includes('secrets.')
     ended[name] = await runJob({
-      ...{ workflow, job: name, folder: join(root, `machine-${machines++}`), path: join(root, 'path') },
-      ...{ remote: site.folder, sha: await site.git('rev-parse', 'main'), github },
+      workflow,
+      job: name,
+      folder: join(root, `machine-${machines++}`),
+      path: join(root, 'path'),
+      remote: site.folder,
+      sha: await site.git('rev-parse', 'main'),
+      github,
       contexts: { inputs: { tag }, needs, secrets: hasKey ? { SEEDER_CONFIRMATION_KEY: key } : {} },
       env: { GITHUB_API_URL: github.apiUrl, GITHUB_REPOSITORY: github.repository },
     })

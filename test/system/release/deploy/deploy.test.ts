@@ -78,7 +78,12 @@ describe('seeder deploy', () => {
     expect(first.stderr).toContain('signed by release@example.internal')
     expect(first.stderr).toContain('haproxy 3.0.11-1 is template 9000')
     expect(await published('printed/deploy', JSON.parse(first.stdout))).toEqual({
-      ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, changed: true, before: null, host: 'pve1' },
+      image: 'haproxy',
+      version: '3.0.11-1',
+      vmid: 9000,
+      changed: true,
+      before: null,
+      host: 'pve1',
     })
     expect(await tagged(host, 'current')).toEqual([9000])
     expect(await downloads()).toEqual(['.haproxy-3.0.11-1.lock'])
@@ -165,7 +170,12 @@ describe('seeder deploy', () => {
   it('shows the output of a failed deploy.sh, keeps the download, and continues from it', async () => {
     await seed(0)
     await host.faults.set({
-      ...{ kind: 'fail', when: 'before', at: 1, match: '^qm template', status: 255, stderr: 'no' },
+      kind: 'fail',
+      when: 'before',
+      at: 1,
+      match: '^qm template',
+      status: 255,
+      stderr: 'no',
     })
     const failed = await seeder(['deploy', 'haproxy'])
     expect(failed.code).toBe(1)

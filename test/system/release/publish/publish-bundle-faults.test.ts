@@ -146,7 +146,10 @@ describe('killed with SIGKILL', () => {
   /** Runs a command and kills it at this number of requests. Returns whether it was killed. */
   async function killedAt(request: number, ...argv: string[]): Promise<boolean> {
     const child = execa(process.execPath, [join(checkout, 'src/cli.ts'), '--project', at.project, ...argv], {
-      ...{ cwd: checkout, env: at.env(), stdin: 'ignore', reject: false },
+      cwd: checkout,
+      env: at.env(),
+      stdin: 'ignore',
+      reject: false,
     })
     const requests = at.github.requests as Logged[]
     let seen = 0

@@ -63,7 +63,10 @@ describe('seeder publish', () => {
   it('leaves a pre-release with every file, whose parts are the image again', async () => {
     const result = await run()
     expect(result).toMatchObject({
-      ...{ tag, published: true, candidate: true, rawSha256: build.manifest.raw.sha256 },
+      tag,
+      published: true,
+      candidate: true,
+      rawSha256: build.manifest.raw.sha256,
       url: `https://github.com/operator/platform/releases/tag/${tag}`,
     })
     const [release, ...others] = github.releases()
@@ -77,9 +80,15 @@ describe('seeder publish', () => {
     const names = release?.assets.map(({ name }) => name).sort()
     expect(names).toEqual(
       [
-        ...[`${qcow2}.part-01`, `${qcow2}.part-02`, `${qcow2}.part-03`],
-        ...['SHA256SUMS', 'SHA256SUMS.sig', `${tag}.manifest.json`, 'release.json'],
-        ...['template.conf', 'test-report.json'],
+        `${qcow2}.part-01`,
+        `${qcow2}.part-02`,
+        `${qcow2}.part-03`,
+        'SHA256SUMS',
+        'SHA256SUMS.sig',
+        `${tag}.manifest.json`,
+        'release.json',
+        'template.conf',
+        'test-report.json',
       ].sort(),
     )
     const stored = (name: string) => readFile(release?.assets.find((each) => each.name === name)?.file ?? '')

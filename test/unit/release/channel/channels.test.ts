@@ -6,10 +6,18 @@ let lastId = 0
 
 function release(tag: string, state: 'promoted' | 'candidate' | 'demoted' | 'draft'): Release {
   return {
-    ...{ id: ++lastId, tag, title: tag, target: 'main', immutable: true, url: `https://github.com/${tag}` },
-    ...{ draft: state === 'draft', prerelease: state !== 'promoted' },
+    id: ++lastId,
+    tag,
+    title: tag,
+    target: 'main',
+    immutable: true,
+    url: `https://github.com/${tag}`,
+    draft: state === 'draft',
+    prerelease: state !== 'promoted',
     body: state === 'demoted' ? `Notes\n${DEMOTED_MARKER}\n` : 'Notes',
-    ...{ createdAt: '2026-11-28T12:00:00Z', publishedAt: '2026-11-28T12:00:00Z', assets: [] },
+    createdAt: '2026-11-28T12:00:00Z',
+    publishedAt: '2026-11-28T12:00:00Z',
+    assets: [],
   }
 }
 

@@ -6,8 +6,18 @@ import { behind, statusRows } from '../../../../src/release/deploy/status.ts'
 import { statusMarkdown, statusText } from '../../../../src/release/deploy/status-text.ts'
 
 const release = (tag: string, prerelease = false): Release => ({
-  ...{ id: 1, tag, title: tag, body: '', target: 'main', draft: false, prerelease, immutable: true },
-  ...{ url: '', createdAt: '2026-11-28T12:00:00Z', publishedAt: '2026-11-28T12:00:00Z', assets: [] },
+  id: 1,
+  tag,
+  title: tag,
+  body: '',
+  target: 'main',
+  draft: false,
+  prerelease,
+  immutable: true,
+  url: '',
+  createdAt: '2026-11-28T12:00:00Z',
+  publishedAt: '2026-11-28T12:00:00Z',
+  assets: [],
 })
 
 const report = (
@@ -15,10 +25,18 @@ const report = (
   templates: readonly Partial<HostReport['templates'][number]>[],
   taken = '2026-11-28T12:00:00Z',
 ): HostReport => ({
-  ...{ schema: 1, host, taken },
+  schema: 1,
+  host,
+  taken,
   templates: templates.map((template) => ({
-    ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, storage: 'local', current: true },
-    ...{ deployed: '2026-11-28T11:00:00Z', sha256: '', clones: [] },
+    image: 'haproxy',
+    version: '3.0.11-1',
+    vmid: 9000,
+    storage: 'local',
+    current: true,
+    deployed: '2026-11-28T11:00:00Z',
+    sha256: '',
+    clones: [],
     ...template,
   })),
 })
@@ -28,7 +46,8 @@ describe('how far behind', () => {
 
   it('counts the published versions between, newest first', () => {
     expect(behind('3.0.9-1', '3.0.11-1', published)).toEqual({
-      ...{ by: ['3.0.11-1', '3.0.10-2', '3.0.10-1'], ahead: false },
+      by: ['3.0.11-1', '3.0.10-2', '3.0.10-1'],
+      ahead: false,
     })
     expect(behind('3.0.11-1', '3.0.11-1', published)).toEqual({ by: [], ahead: false })
   })

@@ -37,10 +37,7 @@ async function fetchOn(options: string): Promise<string> {
   const command = [process.execPath, fetch, github.apiUrl, github.token(), join(target, 'cache/haproxy')]
   const { all } = await execa(
     'unshare',
-    [
-      ...['--user', '--map-root-user', '--mount', '--', 'sh', '-euc', script, '-', options, target],
-      ...command,
-    ],
+    ['--user', '--map-root-user', '--mount', '--', 'sh', '-euc', script, '-', options, target, ...command],
     { all: true, reject: false, cwd: '/' },
   )
   return all

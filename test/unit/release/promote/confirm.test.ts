@@ -63,7 +63,10 @@ describe('a second build of the same disk', () => {
   it('is said of a published release, immutable as it is, once', async () => {
     const before = body()
     expect(await published('printed/confirm', await confirmed(second))).toEqual({
-      ...{ tag, builder: 'urn:test:builder', changed: true, rawSha256: build.manifest.raw.sha256 },
+      tag,
+      builder: 'urn:test:builder',
+      changed: true,
+      rawSha256: build.manifest.raw.sha256,
       url: expect.stringContaining(tag),
     })
     expect(body().startsWith(before.trimEnd())).toBe(true)
@@ -172,8 +175,11 @@ describe('on the command line', () => {
     const platform = join(project, 'platform.yaml')
     await writeFile(platform, (await readFile(platform, 'utf8')).replace('builders: 1', 'builders: 2'))
     const env = {
-      ...{ GITHUB_TOKEN: github.token(), GH_TOKEN: '', GITHUB_REPOSITORY: github.repository },
-      ...{ GITHUB_API_URL: github.apiUrl, SEEDER_SIGNING_KEY: await readFile(second.key, 'utf8') },
+      GITHUB_TOKEN: github.token(),
+      GH_TOKEN: '',
+      GITHUB_REPOSITORY: github.repository,
+      GITHUB_API_URL: github.apiUrl,
+      SEEDER_SIGNING_KEY: await readFile(second.key, 'utf8'),
     }
     const run = (...argv: string[]) => seeder(['--project', project, ...argv], { env })
     const promote = () => run('promote', tag, '--allowed-signers', allowed)

@@ -74,7 +74,10 @@ describe.each([
   it('makes the candidate the latest full release, once', async () => {
     await seedBuild(github, builds[first])
     await expect(promoted(first)).resolves.toMatchObject({
-      ...{ tag: first, changed: true, promoted: first, signer: signer.name },
+      tag: first,
+      changed: true,
+      promoted: first,
+      signer: signer.name,
     })
     expect(github.releases()).toMatchObject([{ tag: first, prerelease: false, latest: expect.any(Number) }])
     const before = changes()

@@ -137,7 +137,8 @@ describe('another version with the same disk', () => {
   async function raise(): Promise<void> {
     const { qcow2 } = build.manifest
     const manifest = {
-      ...{ ...build.manifest, version: '3.0.11-2' },
+      ...build.manifest,
+      version: '3.0.11-2',
       qcow2: { ...qcow2, file: `${next}.qcow2` },
     }
     const disk = await readFile(join(build.folder, qcow2.file))

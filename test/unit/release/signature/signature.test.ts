@@ -79,8 +79,18 @@ describe('a signature of SHA256SUMS', () => {
     const small = join(folder, 'small')
     await mkdir(small)
     const { stdout } = await execa('unshare', [
-      ...['--user', '--map-root-user', '--mount', '--', 'sh', '-euc', script, '-'],
-      ...[small, process.execPath, program, key],
+      '--user',
+      '--map-root-user',
+      '--mount',
+      '--',
+      'sh',
+      '-euc',
+      script,
+      '-',
+      small,
+      process.execPath,
+      program,
+      key,
     ])
     expect(stdout).toContain(`SeederError could not work in ${small}: no space is left on the disk (ENOSPC)`)
     expect(stdout).toContain("[ 'SHA256SUMS', 'rest' ]")

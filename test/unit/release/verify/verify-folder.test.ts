@@ -119,7 +119,9 @@ describe('a folder', () => {
     const sums = (await readFile(join(image.folder, 'SHA256SUMS'), 'utf8')).split('\n').filter(Boolean)
     const names = sums.map((line) => line.slice(66))
     expect(names).toEqual([
-      ...['haproxy-3.0.11-1.manifest.json', 'haproxy-3.0.11-1.qcow2', 'template.conf'],
+      'haproxy-3.0.11-1.manifest.json',
+      'haproxy-3.0.11-1.qcow2',
+      'template.conf',
       ...['files', 'spdx', 'cdx', 'bundle', 'provenance'].map((kind) => `haproxy-3.0.11-1.${kind}.json`),
     ])
     for (const name of names) {
