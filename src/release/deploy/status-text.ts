@@ -15,7 +15,7 @@ export function statusMarkdown(rows: readonly StatusRow[]): string {
   return [line(header), line(header.map(() => '---')), ...rows.map((row) => line(cellsOf(row)))].join('\n')
 }
 
-const NOTHING = 'Nothing is published, and NOTHING is deployed.'
+const NOTHING = 'Nothing is published, and nothing is deployed.'
 
 function cellsOf(row: StatusRow): string[] {
   const { image, candidate, promoted, host, deployed, clones } = row
