@@ -10,7 +10,7 @@ import type { StoredAsset, StoredRelease } from './releases.ts'
 import { now, type Repository } from './repository.ts'
 import { writeSparse } from './sparse-file.ts'
 
-/** GitHub says up to 2 GiB, and exactly 2 GiB has been seen to fail. */
+/** GitHub documents up to 2 GiB, but exactly 2 GiB failed. */
 const TOO_BIG = 2_147_483_648
 const MOST = 1_000
 
@@ -123,7 +123,7 @@ function refuse(release: StoredRelease, name: string, length: number, contentTyp
   }
 }
 
-/** GitHub puts dots for what it does not want in a file's name. */
+/** GitHub replaces some characters in a file's name with dots. */
 function storedName(name: string): string {
   return name.replace(/[^\w.+@~-]+/g, '.').replace(/^\.(?=.)/, 'default.')
 }

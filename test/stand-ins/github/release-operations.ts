@@ -35,7 +35,7 @@ export function releaseOperations(
     status,
     body: releaseAnswer(addresses, repository, release),
   })
-  /** Drafts are there only for who may write. */
+  /** Only tokens that may write see drafts. */
   const visible = (call: Call, release: StoredRelease | undefined): StoredRelease => {
     if (!release || (release.draft && !may(call.token, 'contents', 'write'))) throw notFound()
     return release

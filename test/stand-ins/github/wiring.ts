@@ -17,7 +17,7 @@ import { Repository } from './repository.ts'
 import { repositoryOperations } from './repository-operations.ts'
 import { Tokens } from './tokens.ts'
 
-/** What a local GitHub is made of. */
+/** The parts of a local GitHub. */
 export interface Parts {
   readonly addresses: Addresses
   readonly front: Front
@@ -30,7 +30,7 @@ export interface Parts {
   readonly service: ArtifactService
 }
 
-/** The path in front of an upload's, as at an Enterprise Server: who makes the address himself goes wrong. */
+/** The prefix of upload paths, as on an Enterprise Server: a client that builds the URL itself fails. */
 const UPLOADS = '/api/uploads'
 
 /** One for all local GitHubs of a process: it takes half a second. */
@@ -82,7 +82,7 @@ export async function open(
       visit.log.bytes = bytes
     })
     const answer = await api.answer(visit.request, new URL(visit.address.href.replace(UPLOADS, '')), incoming)
-    // What was refused is still on its way.
+    // The refused content is still arriving.
     visit.request.resume()
     send(visit, answer)
   })
