@@ -1,5 +1,5 @@
 import { testFolder } from '../boot-test/test-process.ts'
-import { readFinishedFolder } from '../release/format/build-record.ts'
+import { readBuildRecord } from '../release/format/build-record.ts'
 import { formatTag } from '../release/format/tag.ts'
 import { UsageError } from '../report/error.ts'
 import { readEvent } from './event.ts'
@@ -44,7 +44,7 @@ async function requireSameRelease(
   const next = all.find((one) => one.command === 'promote' || one.command === 'deploy')
   if (next?.tag === undefined) return
   const folder = folderOf(step, inputs)
-  const { manifest } = await readFinishedFolder(folder)
+  const { manifest } = await readBuildRecord(folder)
   const [built, wanted] = [formatTag(manifest), formatTag(next.tag)]
   if (built === wanted) return
   throw new UsageError(`${folder} is ${built}, and this step is to ${next.command} ${wanted}`, {

@@ -1,7 +1,7 @@
 import type { Manifest } from '../build/manifest.ts'
 import type { Difference } from '../release/difference/difference.ts'
 import { describeDifference, describeTally } from '../release/difference/difference-markdown.ts'
-import { type TestRecord, tallyOf } from '../release/format/test-record.ts'
+import { type TestRecord, tallyOf } from '../release/format/test-report.ts'
 import { code, folded, plain, table } from '../report/markdown.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 import type { Known } from '../scan/known.ts'

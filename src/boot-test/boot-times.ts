@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 import type { GuestAgent } from '../vm/agent.ts'
 
 /** How long a unit took to start, and when that began after the kernel started; in milliseconds. */
-const unitTimeSchema = z.object({ name: saidLine, startMs: z.number(), ms: z.number() }).readonly()
+const unitTimeSchema = z.object({ name: foreignLine, startMs: z.number(), ms: z.number() }).readonly()
 export type UnitTime = z.output<typeof unitTimeSchema>
 
 /** Times of a first boot in milliseconds. */

@@ -1,17 +1,17 @@
 import { z } from 'zod'
 import { SeederError } from '../report/error.ts'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 import type { GuestAgent } from '../vm/agent.ts'
 import { expect } from './checks.ts'
 import type { TestBed } from './test-bed.ts'
 
 /** What no two clones of an image may share. */
 const identitySchema = z.object({
-  hostname: saidLine.min(1),
-  machineId: saidLine.regex(/^[0-9a-f]{32}$/),
+  hostname: foreignLine.min(1),
+  machineId: foreignLine.regex(/^[0-9a-f]{32}$/),
   /** Public ssh host keys, one line per key. */
-  hostKeys: z.array(saidLine.regex(/^\S+ \S+$/)).min(1),
-  randomSeed: saidLine.regex(/^[0-9a-f]{64}$/),
+  hostKeys: z.array(foreignLine.regex(/^\S+ \S+$/)).min(1),
+  randomSeed: foreignLine.regex(/^[0-9a-f]{64}$/),
 })
 export type Identity = z.output<typeof identitySchema>
 

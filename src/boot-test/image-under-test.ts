@@ -3,17 +3,17 @@ import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { readJson } from '../files/json.ts'
 import { UsageError } from '../report/error.ts'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
 /** The part of a manifest that a test compares with. */
 const manifestSchema = z.object({
-  image: saidLine,
-  version: saidLine,
+  image: foreignLine,
+  version: foreignLine,
   raw: z.object({ sha256, size: z.int().positive() }),
   usr: z.object({ roothash: sha256 }),
-  qcow2: z.object({ file: saidLine, sha256, size: z.int().positive() }),
+  qcow2: z.object({ file: foreignLine, sha256, size: z.int().positive() }),
 })
 export type ExpectedManifest = z.output<typeof manifestSchema>
 

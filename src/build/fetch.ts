@@ -1,5 +1,6 @@
 import pMap from 'p-map'
 import { download, downloadFailure, HttpStatusError } from '../http/download.ts'
+import { backoff, isTransientStatus, retry } from '../http/retry.ts'
 import type { LockedArtifact, LockedPackage } from '../image/lock.ts'
 import { type Mirrors, mirrorVariable, snapshotVariable } from '../image/mirrors.ts'
 import { interruption } from '../process/interruption.ts'
@@ -68,19 +69,20 @@ export async function fillStore(
 }
 
 async function fetchOne(downloads: Downloads, wanted: LockedFile): Promise<void> {
-  const failures: string[] = []
+  const failures = new Set<string>()
+  const { signal } = downloads
   for (const url of urlsOf(wanted, downloads.mirrors)) {
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const failure = await tryFetch(downloads, wanted, url)
-      if (failure === undefined) return
-      failures.push(`${url}: ${failure.reason}`)
-      if (failure.final) break
-      await new Promise((resolve) => setTimeout(resolve, 500 * attempt))
+    const onFailure = (error: unknown) => failures.add(`${url}: ${downloadFailure(error)}`)
+    try {
+      return await retry(() => fetchFrom(downloads, wanted, url), { wait, signal, onFailure })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (isDiskFull(error)) throw error
     }
   }
   const kind = 'archive' in wanted ? 'Package' : 'Artifact'
   throw new SeederError(
-    `${kind} ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...new Set(failures)].join('; ')}`,
+    `${kind} ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...failures].join('; ')}`,
     {
       fix:
         'archive' in wanted
@@ -104,25 +106,30 @@ function urlsOf(wanted: LockedFile, mirrors: Mirrors): string[] {
   return [source.mirror, source.snapshot].filter((one) => one !== undefined).map((base) => base + path)
 }
 
-/** One attempt. Undefined when the file is in the store now; else why not, and whether trying again is in vain. */
-async function tryFetch(
+const usual = backoff(ATTEMPTS, 500)
+
+/** The server has another file: a further attempt would bring it again. */
+class WrongContentError extends Error {}
+
+function wait(failures: number, error: unknown): number | undefined {
+  const isFinal =
+    error instanceof WrongContentError ||
+    isDiskFull(error) ||
+    (error instanceof HttpStatusError && !isTransientStatus(error.status))
+  return isFinal ? undefined : usual(failures)
+}
+
+/** One attempt, after which the file is in the store. Throws what ended it. */
+async function fetchFrom(
   { store, signal, stallMs, onBytes }: Downloads,
   wanted: LockedFile,
   url: string,
-): Promise<{ reason: string; final: boolean } | undefined> {
-  try {
-    const content = download(url, { signal, ...(stallMs === undefined ? {} : { stallMs }) })
-    const added = await store.add(content, wanted, onBytes)
-    if (added.stored) return undefined
-    return added.size < wanted.size
-      ? { reason: `it ended after ${added.size} of ${wanted.size} bytes`, final: false }
-      : { reason: `its sha256 is ${added.sha256}, the lock says ${wanted.sha256}`, final: true }
-  } catch (error) {
-    if (isDiskFull(error)) throw error
-    signal.throwIfAborted()
-    const status = error instanceof HttpStatusError ? error.status : undefined
-    return { reason: downloadFailure(error), final: status !== undefined && status < 500 && status !== 429 }
-  }
+): Promise<void> {
+  const content = download(url, { signal, ...(stallMs === undefined ? {} : { stallMs }) })
+  const added = await store.add(content, wanted, onBytes)
+  if (added.stored) return
+  if (added.size < wanted.size) throw new Error(`it ended after ${added.size} of ${wanted.size} bytes`)
+  throw new WrongContentError(`its sha256 is ${added.sha256}, the lock says ${wanted.sha256}`)
 }
 
 /** Whether an error of node's file system calls says that there is no space (or quota) left. */

@@ -3,46 +3,46 @@ import type { Image } from '../image/definition.ts'
 import { type Lock, lockDigest } from '../image/lock.ts'
 import type { Platform } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
-import { saidLine, saidText } from '../report/text-schemas.ts'
+import { foreignLine, foreignText } from '../report/text-schemas.ts'
 import { LAYERS } from './layers.ts'
 import type { Usr } from './usr.ts'
 
-const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
+const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
 
 /** `IMAGE-VERSION.manifest.json`. Sizes in bytes, `epoch` in seconds since 1970, `timings` in milliseconds. */
 export const manifestSchema = z.object({
   schema: z.literal(1),
-  image: saidLine,
-  version: saidLine,
-  description: saidText,
+  image: foreignLine,
+  version: foreignLine,
+  description: foreignText,
   /** The roles a clone can take; the first one sizes the template. */
-  roles: z.array(saidLine).min(1),
-  base: saidLine,
+  roles: z.array(foreignLine).min(1),
+  base: foreignLine,
   epoch: z.int(),
   /** The whole disk, uncompressed: the image's identity. */
   raw: z.object({ sha256, size: z.int() }),
   /** dm-verity's root hash of /usr: the identity a running machine can show. */
   usr: z.object({ roothash: sha256, size: z.int() }),
   /** How the disk is packed. */
-  qcow2: z.object({ file: saidLine, sha256, size: z.int() }),
-  kernel: z.object({ version: saidLine, commandLine: saidLine }),
+  qcow2: z.object({ file: foreignLine, sha256, size: z.int() }),
+  kernel: z.object({ version: foreignLine, commandLine: foreignLine }),
   /** The unified kernel image, the file that the firmware starts. */
   uki: z.object({ sha256 }),
   /** The ports that its firewall opens to somebody, by role, as `tcp/6443`. */
-  ports: z.record(saidLine, z.array(saidLine)),
+  ports: z.record(foreignLine, z.array(foreignLine)),
   /** How many files and links the image has, and which of them belong to nobody. */
-  files: z.object({ total: z.int(), unowned: z.array(saidLine) }),
+  files: z.object({ total: z.int(), unowned: z.array(foreignLine) }),
   lock: z.object({ sha256 }),
   /** `commit` is null outside a git checkout; `dirty` says that the checkout had changes of its own. */
-  source: z.object({ commit: saidLine.nullable(), dirty: z.boolean() }),
+  source: z.object({ commit: foreignLine.nullable(), dirty: z.boolean() }),
   /** The packages, name → version. */
-  packages: z.record(saidLine, saidLine),
+  packages: z.record(foreignLine, foreignLine),
   /** The upstream tarballs, by name. */
-  artifacts: z.record(saidLine, z.object({ version: saidLine, sha256 })).default({}),
-  tools: z.record(saidLine, saidLine),
-  timings: z.record(saidLine, z.number()),
+  artifacts: z.record(foreignLine, z.object({ version: foreignLine, sha256 })).default({}),
+  tools: z.record(foreignLine, foreignLine),
+  timings: z.record(foreignLine, z.number()),
   /** The layers this build made; the others came from its cache. */
-  made: z.array(saidLine),
+  made: z.array(foreignLine),
 })
 
 export type Manifest = z.output<typeof manifestSchema>

@@ -1,11 +1,11 @@
 import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseJson, whyNot } from '../files/json.ts'
-import { readText, unlessRead } from '../files/text-file.ts'
+import { readText } from '../files/text-file.ts'
 import { SeederError, UsageError } from '../report/error.ts'
-import { printable } from '../report/printable.ts'
 import { sha256File } from '../store/store.ts'
 import { type Manifest, manifestSchema } from './manifest.ts'
+import { readSums } from './sums.ts'
 
 /** Files that a folder with an earlier build may hold: they are ours to replace. One `.sig.…` a killed `publish` has left. */
 const OURS =
@@ -100,36 +100,24 @@ export async function readIntactOutput(folder: string): Promise<Manifest> {
  * Throws SeederError when the folder does not hold one build.
  */
 export async function readOutput(folder: string): Promise<{ manifest: Manifest; damaged: string[] }> {
-  const sums = await readText(join(folder, 'SHA256SUMS')).catch(
-    unlessRead(
-      (cause) =>
-        new SeederError(`${folder} does not hold a build: it has no SHA256SUMS`, {
-          fix: 'give the folder that `build --out` was given',
-          cause,
-        }),
-    ),
-  )
-  const listed = [...sums.matchAll(/^([0-9a-f]{64}) [ *](\S+)$/gm)].map(([, digest = '', name = '']) => ({
-    digest,
-    name,
-  }))
+  const sums = await readSums(folder)
   const damaged: string[] = []
-  for (const { digest, name } of listed) {
-    const found = await sha256File(join(folder, basename(name))).catch(() => undefined)
+  for (const [name, digest] of sums) {
+    const found = await sha256File(join(folder, name)).catch(() => undefined)
     if (found !== digest) damaged.push(name)
   }
-  const file = listed.find((one) => one.name.endsWith('.manifest.json'))?.name
+  const file = [...sums.keys()].find((name) => name.endsWith('.manifest.json'))
   if (file === undefined) {
     throw new SeederError(`${folder} does not hold a build: its SHA256SUMS names no manifest`, {
       fix: 'build or download it again',
     })
   }
   try {
-    const text = await readText(join(folder, basename(file)))
+    const text = await readText(join(folder, file))
     return { manifest: parseJson(text, manifestSchema), damaged }
   } catch (cause) {
     throw new SeederError(
-      `${folder} does not hold a build: the manifest that SHA256SUMS names, ${printable(file)}, cannot be used: ${whyNot(cause)}`,
+      `${folder} does not hold a build: the manifest that SHA256SUMS names, ${file}, cannot be used: ${whyNot(cause)}`,
       {
         fix: 'build or download it again',
         cause,

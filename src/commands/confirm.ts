@@ -63,7 +63,7 @@ export async function confirmCommand(
   const { releases } = connectRepository(env, repository, progress)
   const build = typeof second === 'string' ? await readSecondBuild(second, tag) : second
   const request = { tag, build, key, builder: builderOf(env).id }
-  const result = await confirm(releases, request, progress, interruption)
+  const result = await confirm(releases, request, { progress, signal: interruption })
   progress.done()
   return result
 }

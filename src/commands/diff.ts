@@ -8,7 +8,7 @@ import { changesSince, type PackageChanges, packageChangesSchema } from '../rele
 import { type Difference, differenceOf, differenceSchema } from '../release/difference/difference.ts'
 import { describeDifference } from '../release/difference/difference-markdown.ts'
 import { differenceText } from '../release/difference/difference-text.ts'
-import { type Finished, readFinishedFolder, readFinishedRelease } from '../release/format/build-record.ts'
+import { type BuildRecord, readBuildRecord, readReleaseRecord } from '../release/format/build-record.ts'
 import { requireTag } from '../release/format/tag.ts'
 import { SeederError } from '../report/error.ts'
 import { folded, plain } from '../report/markdown.ts'
@@ -87,8 +87,8 @@ export async function diffCommand(
 
 /** Compares two versions, and reads what the changelogs of changed packages say. Throws SeederError for two images. */
 export async function compareFinished(
-  before: Finished,
-  after: Finished,
+  before: BuildRecord,
+  after: BuildRecord,
   { cache }: Pick<Context, 'cache'>,
 ): Promise<Omit<DiffResult, 'vulnerabilities'>> {
   if (before.manifest.image !== after.manifest.image) {
@@ -109,15 +109,15 @@ export async function readFinished(
   repository: string | undefined,
   context: Context,
   env: NodeJS.ProcessEnv,
-): Promise<Finished> {
-  if (existsSync(join(what, 'SHA256SUMS'))) return readFinishedFolder(what)
+): Promise<BuildRecord> {
+  if (existsSync(join(what, 'SHA256SUMS'))) return readBuildRecord(what)
   const [, image, standing] = /^([a-z][a-z0-9-]*):(promoted|candidate)$/.exec(what) ?? []
   const wanted =
     image !== undefined && standing !== undefined ? { image, version: standing } : requireTag(what)
   const github = connectRepository(env, repository, context.progress())
   const all = await github.releases.list()
   const release = chooseRelease(all, wanted.image, wanted.version, github.repository)
-  const finished = await readFinishedRelease(github.releases, release, interruption)
+  const finished = await readReleaseRecord(github.releases, release, interruption)
   if (finished) return finished
   throw new SeederError(`${release.tag} of ${github.repository} has no manifest`, {
     fix: 'it was not published by Seeder: compare another one',
@@ -127,7 +127,7 @@ export async function readFinished(
 /** What the packages that changed say, as far as their files are here. */
 async function changelogs(
   { changed }: Difference,
-  { provenance }: Finished,
+  { provenance }: BuildRecord,
   cache: string,
 ): Promise<PackageChanges[]> {
   const store = new Store(join(cache, 'store'), cache)

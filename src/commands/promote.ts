@@ -55,11 +55,12 @@ export async function promoteCommand(
   requireTag(options.tag)
   const progress = context.progress()
   const { releases } = connectRepository(env, options.repository, progress)
-  // Taking something back needs no signature.
+  const run = { progress, signal: interruption }
+  // A demotion needs no signature.
   const policy = options.demote ? undefined : await policyOf(options, context)
   const result = policy
-    ? await promote(releases, options.tag, policy, progress, interruption)
-    : await demote(releases, options.tag, progress, interruption)
+    ? await promote(releases, options.tag, policy, run)
+    : await demote(releases, options.tag, run)
   progress.done()
   return result
 }

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { SIGNATURE_FILE } from '../build/sums.ts'
 import { readText } from '../files/text-file.ts'
 import { interruption } from '../process/interruption.ts'
-import { SIGNATURE_FILE } from '../release/format/sums.ts'
 import { type PublishResult, publish, type Signing } from '../release/publish/publish.ts'
 import { findAllowedSigners, requireAllowedSigners } from '../release/signature/signers.ts'
 import { UsageError } from '../report/error.ts'
@@ -62,7 +62,11 @@ export async function publishCommand(
   const { releases } = connectRepository(env, repository, progress)
   const signing = await signingOf(options, context, env)
   const bundleFrom = bundle ? context.cache : undefined
-  const result = await publish(releases, { folder, signing, commit, bundleFrom }, progress, interruption)
+  const result = await publish(
+    releases,
+    { folder, signing, commit, bundleFrom },
+    { progress, signal: interruption },
+  )
   progress.done()
   return result
 }

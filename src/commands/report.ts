@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { writePage } from '../page/write.ts'
-import { readFinishedFolder } from '../release/format/build-record.ts'
+import { readBuildRecord } from '../release/format/build-record.ts'
 import { findAllowedSigners } from '../release/signature/signers.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
@@ -47,7 +47,7 @@ export async function reportCommand(
   context: Context,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<string> {
-  const finished = await readFinishedFolder(folder)
+  const finished = await readBuildRecord(folder)
   return writePage({
     ...{ folder, finished, out, checkout: context.checkout },
     allowedSigners: findAllowedSigners(allowedSigners, context.project),

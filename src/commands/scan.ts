@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { readOutput } from '../build/output.ts'
 import { cyclonedxName } from '../evidence/names.ts'
-import { type Finished, readFinishedFolder } from '../release/format/build-record.ts'
+import { type BuildRecord, readBuildRecord } from '../release/format/build-record.ts'
 import { SeederError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import type { Contained } from '../scan/contained.ts'
@@ -75,7 +75,7 @@ export async function scanCommand(folder: string, options: FeedOptions): Promise
   if (damaged.includes(name)) {
     throw new SeederError(`${name} is not what SHA256SUMS says`, { fix: 'build or download it again' })
   }
-  const known = requireKnown(await knownOf(await readFinishedFolder(folder), undefined, options))
+  const known = requireKnown(await knownOf(await readBuildRecord(folder), undefined, options))
   const { image, version } = manifest
   return { image, version, ...known.now }
 }
@@ -85,8 +85,8 @@ export async function scanCommand(folder: string, options: FeedOptions): Promise
  * Throws SeederError when it has no bill of materials, or a feed cannot be read.
  */
 export async function knownOf(
-  after: Finished,
-  before: Finished | undefined,
+  after: BuildRecord,
+  before: BuildRecord | undefined,
   { feed: paths = [], exploited }: FeedOptions,
   now = new Date(),
 ): Promise<Known> {
@@ -103,7 +103,7 @@ export async function knownOf(
   return lookUp(contained, await olderOf(before), { feeds, catalog }, now)
 }
 
-function olderOf(before: Finished | undefined): Promise<Contained | undefined> | undefined {
+function olderOf(before: BuildRecord | undefined): Promise<Contained | undefined> | undefined {
   return before?.contained?.()
 }
 

@@ -12,7 +12,7 @@ import {
   readReportFile,
 } from '../host/report.ts'
 import { interruption } from '../process/interruption.ts'
-import { standings } from '../release/channel/channels.ts'
+import { channelsByImage } from '../release/channel/channels.ts'
 import { statusRowSchema, statusRows } from '../release/deploy/status.ts'
 import { statusMarkdown, statusText } from '../release/deploy/status-text.ts'
 import { SeederError } from '../report/error.ts'
@@ -97,7 +97,7 @@ export async function statusCommand(
   const given = await Promise.all((options.hostReport ?? []).map(readReportFile))
   const isHost = options.deployScript !== undefined || isDeployHost()
   const hosts = isHost ? [...given, await hostReport(options, context)] : given
-  const rows = statusRows(standings(await releases.list()), hosts)
+  const rows = statusRows(channelsByImage(await releases.list()), hosts)
   return { repository, rows, hosts }
 }
 

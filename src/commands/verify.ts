@@ -47,7 +47,7 @@ export function registerVerifyCommand(program: Command, context: () => Context):
     .action(
       async (folder: string, { json, ...options }: Omit<VerifyOptions, 'folder'> & { json?: boolean }) => {
         const findings = await verifyCommand({ ...options, folder }, context())
-        print(json ? findings : describeFindings(findings))
+        print(json ? findings.map(publicFinding) : describeFindings(findings))
         requireRight(folder, findings)
       },
     )
@@ -79,6 +79,11 @@ export function requireRight(folder: string, findings: readonly Verification[]):
   throw new SeederError(`${folder} is not to be used: ${wrong.map(({ what }) => what).join(', ')}`, {
     fix: 'build or download it again',
   })
+}
+
+/** A finding as it is printed in JSON. */
+function publicFinding({ what, result, found }: Verification): Verification {
+  return { what, result, found }
 }
 
 function describeFindings(findings: readonly Verification[]): string {

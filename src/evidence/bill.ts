@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 
 /** What a bill of materials says of one package or upstream tarball. */
 export interface BilledPackage {
@@ -16,12 +16,12 @@ export interface BilledPackage {
 export const billSchema = z.object({
   components: z.array(
     z.object({
-      'bom-ref': saidLine,
-      name: saidLine,
-      version: saidLine,
-      purl: saidLine.optional(),
-      licenses: z.array(z.object({ expression: saidLine.optional() })).default([]),
-      properties: z.array(z.object({ name: saidLine, value: saidLine })).default([]),
+      'bom-ref': foreignLine,
+      name: foreignLine,
+      version: foreignLine,
+      purl: foreignLine.optional(),
+      licenses: z.array(z.object({ expression: foreignLine.optional() })).default([]),
+      properties: z.array(z.object({ name: foreignLine, value: foreignLine })).default([]),
     }),
   ),
 })

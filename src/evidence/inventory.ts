@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { SeederError } from '../report/error.ts'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 
-const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
+const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
 
 /** What there can be at a path, by the letter that `find -printf %y` has for it. */
 const KINDS = {
@@ -16,29 +16,29 @@ const KINDS = {
 
 const entrySchema = z.object({
   /** In the running machine, with a leading slash. */
-  path: saidLine.regex(/^\//),
+  path: foreignLine.regex(/^\//),
   type: z.enum(Object.values(KINDS)),
   /** Four octal digits. */
-  mode: saidLine.regex(/^[0-7]{4}$/),
+  mode: foreignLine.regex(/^[0-7]{4}$/),
   /** Numbers: UID:GID. */
-  ids: saidLine.regex(/^\d+:\d+$/),
+  ids: foreignLine.regex(/^\d+:\d+$/),
   /** Bytes, and SHA-256, of a file. */
   size: z.int().nonnegative().optional(),
   sha256: sha256.optional(),
   /** Where a link leads, as it is written in it. */
-  target: saidLine.optional(),
+  target: foreignLine.optional(),
   /**
    * Whose it is: `package:NAME`, `artifact:NAME`, or `definition` for what the image's own definition adds. null when
    * nothing is known; left away for directories, which several may share.
    */
-  owner: saidLine.nullable().optional(),
+  owner: foreignLine.nullable().optional(),
 })
 
 /** `IMAGE-VERSION.files.json`: every path of the finished image, sorted. */
 export const inventorySchema = z.object({
   schema: z.literal(1),
-  image: saidLine,
-  version: saidLine,
+  image: foreignLine,
+  version: foreignLine,
   files: z.array(entrySchema),
 })
 

@@ -1,24 +1,24 @@
 import { z } from 'zod'
 import type { Lock } from '../image/lock.ts'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 
-const sha256 = z.object({ sha256: saidLine.regex(/^[0-9a-f]{64}$/) })
+const sha256 = z.object({ sha256: foreignLine.regex(/^[0-9a-f]{64}$/) })
 
 /** `IMAGE-VERSION.provenance.json`: an in-toto statement (v1) with SLSA's provenance (v1) of one build. */
 export const provenanceSchema = z.object({
   _type: z.literal('https://in-toto.io/Statement/v1'),
   /** Every file of the build but this one and SHA256SUMS. */
-  subject: z.array(z.object({ name: saidLine, digest: sha256 })).min(1),
+  subject: z.array(z.object({ name: foreignLine, digest: sha256 })).min(1),
   predicateType: z.literal('https://slsa.dev/provenance/v1'),
   predicate: z.object({
     buildDefinition: z.object({
       buildType: z.literal('urn:seeder:image-build:v1'),
       /** What whoever asked for the build decided. */
       externalParameters: z.object({
-        image: saidLine,
-        version: saidLine,
-        base: saidLine,
-        line: saidLine.optional(),
+        image: foreignLine,
+        version: foreignLine,
+        base: foreignLine,
+        line: foreignLine.optional(),
         repository: z.url().optional(),
       }),
       internalParameters: z.object({
@@ -29,16 +29,16 @@ export const provenanceSchema = z.object({
       /** `source` (a git commit), `lock`, and what the lock names: `artifact/…`, `package/…`, `tool/…`. */
       resolvedDependencies: z.array(
         z.object({
-          name: saidLine,
-          uri: saidLine.optional(),
-          digest: z.union([sha256, z.object({ gitCommit: saidLine.regex(/^[0-9a-f]{40}$/) })]),
+          name: foreignLine,
+          uri: foreignLine.optional(),
+          digest: z.union([sha256, z.object({ gitCommit: foreignLine.regex(/^[0-9a-f]{40}$/) })]),
         }),
       ),
     }),
     runDetails: z.object({
-      builder: z.object({ id: saidLine, version: z.record(saidLine, saidLine) }),
+      builder: z.object({ id: foreignLine, version: z.record(foreignLine, foreignLine) }),
       metadata: z.object({
-        invocationId: saidLine.optional(),
+        invocationId: foreignLine.optional(),
         startedOn: z.iso.datetime(),
         finishedOn: z.iso.datetime(),
       }),

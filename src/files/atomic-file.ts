@@ -1,13 +1,13 @@
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** Where a file is written before it takes its name: what a killed run leaves there, the next one removes. */
+/** The path of a file while it is written: the next run removes what a killed run left there. */
 export function partialOf(file: string): string {
   return `${file}.partial`
 }
 
 /**
- * Writes a file that is there as a whole or not at all, and is on the disk when this returns.
+ * Writes a file completely or not at all; it is on the disk when this returns.
  * @param mode of the file from its first byte on
  */
 export async function writeAtomically(file: string, content: string, mode = 0o600): Promise<void> {
@@ -29,14 +29,14 @@ export async function writeAtomically(file: string, content: string, mode = 0o60
   }
 }
 
-/** Removes a file, if it is there, and what a killed run left of it. */
+/** Removes a file if it exists, and what a killed run left of it. */
 export async function removeDurably(file: string): Promise<void> {
   await rm(partialOf(file), { force: true })
   await rm(file, { force: true })
   await syncFolder(dirname(file))
 }
 
-/** Makes a folder for root alone; the ones above it are for everybody to read. */
+/** Creates a folder for root only; everybody may read its parents. */
 export async function makePrivateFolder(folder: string): Promise<void> {
   await mkdir(dirname(folder), { recursive: true })
   await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
@@ -47,7 +47,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder).catch(() => undefined)
   if (!handle) return
-  // Some network file systems have no such thing for folders.
+  // Some network file systems cannot sync folders.
   await handle.sync().catch(() => {})
   await handle.close()
 }

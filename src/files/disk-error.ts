@@ -12,8 +12,8 @@ const reasons: Readonly<Record<string, string>> = {
 }
 
 /**
- * Does some work in a folder, in which a file is either old or new whatever happens.
- * @throws SeederError that says in words what the file system refused
+ * Runs work that replaces files in a folder atomically.
+ * @throws SeederError with the reason when the file system refuses it
  */
 export async function workIn<T>(folder: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -23,7 +23,7 @@ export async function workIn<T>(folder: string, work: () => Promise<T>): Promise
     const reason = reasons[code]
     if (reason === undefined) throw cause
     throw new SeederError(`could not work in ${folder}: ${reason} (${code})`, {
-      fix: 'nothing that was there is lost: mend that, and run this again',
+      fix: 'nothing that was there is lost: fix that, and run this again',
       cause,
     })
   }

@@ -4,11 +4,11 @@ import { childEnvironment } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 
 /**
- * Takes flock(2)'s lock on an open file, unless another process has it; whether it did. The lock is the kernel's, on the
- * open file: it goes when the last process that has it open ends, however that happens.
+ * Locks an open file with flock(2); false when another process has the lock. The kernel releases it when the last
+ * process that has the file open ends.
  */
 export async function tryLock(handle: FileHandle): Promise<boolean> {
-  // Node has no call for it: flock(1) locks the file that it inherits, and the lock stays with it.
+  // Node has no call for it: flock(1) locks the file that it inherits.
   const child = spawn('flock', ['--exclusive', '--nonblock', '3'], {
     stdio: ['ignore', 'ignore', 'ignore', handle.fd],
     env: childEnvironment(),

@@ -3,8 +3,8 @@ import { bounded, oneLine } from '../report/printable.ts'
 const TOKEN =
   /[ \t\r\n]*(?:([{}[\],:])|("(?:[ !#-[\]-\u{10ffff}]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*")|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-]))/uy
 
-/** What may come next, in words: inside of nothing, of a list and of a map. */
-const EXPECTED = {
+/** Descriptions of what may come next. */
+const expectations = {
   value: 'a value',
   item: 'a value or ]',
   member: 'a name in double quotes or }',
@@ -12,9 +12,9 @@ const EXPECTED = {
   colon: 'a colon',
 } as const
 
-type State = keyof typeof EXPECTED | 'after'
+type State = keyof typeof expectations | 'after'
 
-/** Where text stops being JSON, what is there, and what could be there, in one line. */
+/** The place where text stops being JSON, what was found there and what was expected, on one line. */
 export function jsonFault(text: string): string {
   const open: ('{' | '[')[] = []
   let state: State = 'value'
@@ -32,7 +32,7 @@ export function jsonFault(text: string): string {
   return describe(text, offset, 'its end')
 }
 
-/** The state after a token; undefined when it does not belong there. `open` has the lists and maps around it. */
+/** The state after a token; undefined when it is not allowed there. `open` has the lists and maps around it. */
 function follow(state: State, token: string, open: ('{' | '[')[]): State | undefined {
   const close = open.at(-1) === '{' ? '}' : ']'
   if (open.length > 0 && token === close && ['after', 'item', 'member'].includes(state)) {
@@ -50,7 +50,7 @@ function follow(state: State, token: string, open: ('{' | '[')[]): State | undef
 }
 
 function expected(state: State, open: readonly string[]): string {
-  if (state !== 'after') return EXPECTED[state]
+  if (state !== 'after') return expectations[state]
   return open.at(-1) === '{' ? 'a comma or }' : 'a comma or ]'
 }
 

@@ -5,34 +5,37 @@ import { describeIssue, flattenIssues } from '../report/schema-issue.ts'
 import { jsonFault } from './json-fault.ts'
 import { readText, unlessRead } from './text-file.ts'
 
-/** So many things that are wrong with one file are told. */
+/** Maximum faults of a file that are reported. */
 const MOST_FAULTS = 3
 
-/** Text that is not the JSON it should be. `message` says where and what was found, and not yet in which file. */
+/** Invalid JSON. `message` has the place and what was found there, but not the file. */
 export class UnreadableJson extends SeederError {
   override readonly name = 'UnreadableJson'
 }
 
 /**
- * Reads JSON through a schema.
- * @throws UnreadableJson that says what was found at which line and column, or in which field
+ * Parses JSON and checks it with a schema.
+ * @throws UnreadableJson with the line and column, or the field
  */
 export function parseJson<S extends z.ZodType>(text: string, schema: S): z.output<S> {
   return checkJson(jsonOf(text), schema)
 }
 
-/** As `parseJson`, of JSON that was parsed before. */
+/** As `parseJson`, of a parsed value. */
 export function checkJson<S extends z.ZodType>(value: unknown, schema: S): z.output<S> {
-  // Not with the input in its issues: of a value with very many levels zod could not make its error.
+  // Without the input in the issues: zod cannot create an error of a value with very many levels.
   const checked = schema.safeParse(value, { error: describeIssue })
   if (checked.success) return checked.data
   const faults = flattenIssues(checked.error.issues).map(({ text }) => bounded(oneLine(text), 300))
   const more = faults.length - MOST_FAULTS
-  const told = faults.slice(0, MOST_FAULTS).join('; ')
-  throw new UnreadableJson(more > 0 ? `${told}; and ${more} more` : told, { cause: checked.error })
+  const reported = faults.slice(0, MOST_FAULTS).join('; ')
+  throw new UnreadableJson(more > 0 ? `${reported}; and ${more} more` : reported, { cause: checked.error })
 }
 
-/** JSON as a value of which nothing is known. Throws UnreadableJson with the line and the column. */
+/**
+ * Parses JSON.
+ * @throws UnreadableJson with the line and the column
+ */
 export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -41,7 +44,7 @@ export function jsonOf(text: string): unknown {
   }
 }
 
-/** As `jsonOf`, where what is none says nothing: undefined. */
+/** As `jsonOf`; undefined for invalid JSON. */
 export function anyJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -50,24 +53,24 @@ export function anyJson(text: string): unknown {
   }
 }
 
-/** What a message says after the name of a file whose JSON could not be taken: what was found in it. */
+/** The rest of a message about a file with invalid JSON: what was found in it. */
 export function whyNot(cause: unknown): string {
   return cause instanceof SeederError ? cause.message : 'it cannot be read'
 }
 
-/** What a file is, for `readJson`. */
+/** Describes a file to `readJson`. */
 interface JsonFile {
   /** As in `is not WHAT`: "the manifest of an image". */
   readonly what: string
   readonly fix: string
-  /** The error for a file that a person named; else SeederError. */
+  /** The class of the error; SeederError by default. */
   readonly error?: typeof SeederError
   readonly pipes?: boolean
 }
 
 /**
- * Reads a file of JSON through a schema.
- * @throws SeederError, or `error`, that names the file, what was found in it, and what to do
+ * Reads a file of JSON and checks it with a schema.
+ * @throws SeederError, or `error`
  */
 export async function readJson<S extends z.ZodType>(
   file: string,

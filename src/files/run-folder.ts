@@ -2,8 +2,8 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * A folder for one run of a program, under `parent`. Its name carries this process's id and start time, so that the
- * next run can tell a folder in use from one that a killed run left; the latter are removed, with `remove`.
+ * Creates a folder below `parent` for this run. Its name has the id and the start time of the process: folders of
+ * processes that no longer run are removed, with `remove`.
  */
 export async function makeRunFolder(
   parent: string,
@@ -26,7 +26,7 @@ async function removeOwn(paths: readonly string[]): Promise<void> {
   for (const path of paths) await rm(path, { recursive: true, force: true })
 }
 
-/** When a process was started, in clock ticks since boot (field 22 of proc(5)): with the pid it names one process. */
+/** Start time of a process in clock ticks since boot (field 22 of proc(5)): with the pid it identifies the process. */
 async function startTime(pid: string): Promise<string | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   // The program's name, in brackets, may itself hold spaces and brackets.

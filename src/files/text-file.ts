@@ -3,20 +3,19 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { SeederError } from '../report/error.ts'
 import { formatBytes } from '../report/table.ts'
 
-/** More than any text that is read as a whole has, in bytes: the list of files of a big image is a tenth of it. */
+/** Maximum bytes of a text that is read as a whole: the list of files of a big image has a tenth of it. */
 export const MOST_TEXT = 64 * 1024 ** 2
 
 interface Reading {
-  /** The most bytes that such a file may have. */
+  /** Maximum bytes of the file. */
   readonly most?: number
-  /** Whether a pipe will do, as a shell gives one in the place of a file: it is waited for. */
+  /** Whether a pipe is allowed, as of a shell's `<(…)`: then reading waits for it. */
   readonly pipes?: boolean
 }
 
 /**
- * The bytes of a small file. It is looked at before it is read: a pipe is not waited for, and a huge file not taken into
- * memory.
- * @throws what `open` throws; SeederError for what is no plain file, or has more than `most` bytes
+ * Reads a small file. Its type and size are checked first, so that no pipe blocks and no huge file fills the memory.
+ * @throws what `open` throws; SeederError when it is not a plain file, or has more than `most` bytes
  */
 export async function readSmall(
   file: string,
@@ -37,14 +36,14 @@ export async function readSmall(
 }
 
 /**
- * As `readSmall`, of a file with text in UTF-8. A byte order mark is taken away.
- * @throws SeederError also for bytes that are no text
+ * As `readSmall`, of a file with text in UTF-8. A byte order mark is removed.
+ * @throws SeederError also for bytes that are not UTF-8
  */
 export async function readText(file: string, reading: Reading = {}): Promise<string> {
   return decoded(await readSmall(file, reading), file)
 }
 
-/** Bytes as text. Throws SeederError where they are no UTF-8; `name` is for the message. */
+/** Decodes UTF-8. `name` is for the message of the SeederError that invalid bytes cause. */
 export function decoded(bytes: Buffer, name: string): string {
   const text = bytes.toString('utf8')
   const back = Buffer.from(text)
@@ -55,7 +54,9 @@ export function decoded(bytes: Buffer, name: string): string {
   })
 }
 
-/** For `catch`: what to throw for a file that cannot be read, unless it was read and is the wrong thing. */
+/**
+ * For `catch`: throws `missing` for a file that cannot be read, but passes on the SeederError of one that is invalid.
+ */
 export function unlessRead(missing: (cause: unknown) => Error): (cause: unknown) => never {
   return (cause) => {
     throw cause instanceof SeederError ? cause : missing(cause)

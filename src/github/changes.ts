@@ -2,28 +2,28 @@ import type { Changes } from '../image/affected.ts'
 import type { GitHub } from './client.ts'
 import { placeOf, request, unlessGone } from './request.ts'
 
-/** Two states of a repository to be compared. */
+/** Two states of a repository to compare. */
 export type CommitRange =
   | { readonly kind: 'pull-request'; readonly number: number; readonly base: string }
   | { readonly kind: 'push'; readonly before: string; readonly after: string }
 
-/** The place in the repository, and the workflow that runs. */
-export interface Standpoint {
-  /** The project's folder below the repository's root, with a slash at its end; '' when it is the root. */
+/** The project's folder in the repository, and the workflow that runs. */
+export interface ProjectLocation {
+  /** With a slash at its end; '' for the root of the repository. */
   readonly prefix: string
-  /** The path of that workflow: it says which version of the program builds, so it counts as everything. */
+  /** The path of that workflow: it sets the version of Seeder, so a change of it affects every image. */
   readonly workflow?: string | undefined
 }
 
-// What GitHub names at most, of a pull request and of a comparison.
+// Maximum files that GitHub lists of a pull request and of a comparison.
 const PULL_REQUEST_FILES = 3_000
 const COMPARISON_FILES = 300
 
-/** What is changed between two states of a repository, as GitHub knows it. */
+/** The changes between two states of a repository, from GitHub. */
 export function gitHubChanges(
   github: GitHub,
   comparison: CommitRange,
-  { prefix, workflow }: Standpoint,
+  { prefix, workflow }: ProjectLocation,
 ): Changes {
   return {
     async paths() {
@@ -62,7 +62,7 @@ async function changedFiles(github: GitHub, comparison: CommitRange): Promise<Ch
     )
     return { files, complete: files.length < PULL_REQUEST_FILES }
   }
-  // A branch that is new, or was pushed over, has no state before that could be compared with.
+  // A new branch has no earlier state.
   if (/^0+$/.test(comparison.before)) return { files: [], complete: false }
   const basehead = `${comparison.before}...${comparison.after}`
   const files = await request(`compare ${basehead} of ${repository}`, 'contents: read', async () => {
@@ -74,7 +74,7 @@ async function changedFiles(github: GitHub, comparison: CommitRange): Promise<Ch
   return { files: files ?? [], complete: files !== undefined && files.length < COMPARISON_FILES }
 }
 
-/** The text of a file at a commit; undefined when it is not there. */
+/** The text of a file at a commit; undefined when there is no such file. */
 function textAt(github: GitHub, path: string, ref: string): Promise<string | undefined> {
   const { octokit, repository } = github
   return request(`read ${path} of ${repository} at ${ref}`, 'contents: read', async () => {

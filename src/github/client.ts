@@ -10,7 +10,7 @@ import { assetOf, downloadAsset, uploadAsset } from './transfer.ts'
 /** One repository on GitHub. */
 export interface GitHub {
   readonly releases: Releases
-  /** For what is not about releases, such as a pull request's comment. */
+  /** For everything but releases, such as comments. */
   readonly octokit: Octokit
   /** `owner/name`. */
   readonly repository: string
@@ -18,10 +18,7 @@ export interface GitHub {
 
 type ReleaseAnswer = Awaited<ReturnType<Octokit['repos']['getRelease']>>['data']
 
-/**
- * A client for one repository. Nothing is sent to GitHub yet. `signal` ends everything that runs; `note` gets a line
- * when GitHub requires a wait.
- */
+/** A client for one repository, which sends nothing yet. `note` gets a line when GitHub requires a wait. */
 export function connect(
   settings: GitHubSettings & { signal: AbortSignal; note?: (text: string) => void },
 ): GitHub {
@@ -37,7 +34,7 @@ function gitHubReleases(
 ): Releases {
   const { repository, apiUrl } = reached
   const { owner, repo } = placeOf(repository)
-  /** Release id → where its assets are sent, which is another host than the API's. */
+  /** Release id → URL for uploads, which is on another host than the API. */
   const uploadUrls = new Map<number, string>()
 
   const read = (answer: ReleaseAnswer): Release => {
@@ -70,7 +67,7 @@ function gitHubReleases(
       return request(`look for the tag ${tag} of ${repository}`, 'contents: read', async () => {
         const answer = await octokit.git.getRef({ owner, repo, ref: `tags/${tag}` }).catch(unlessGone)
         let object = answer?.data.object
-        // An annotated tag is an object of its own, which may even be of another one.
+        // An annotated tag is an object of its own, which may refer to another tag.
         while (object?.type === 'tag') {
           object = (await octokit.git.getTag({ owner, repo, tag_sha: object.sha })).data.object
         }
@@ -79,12 +76,19 @@ function gitHubReleases(
     },
     async createDraft({ tag, target, title, body }) {
       const { data } = await request(
-        `make a draft of the release ${tag} in ${repository}`,
+        `create a draft of the release ${tag} in ${repository}`,
         'contents: write',
         () =>
           octokit.repos.createRelease({
-            ...{ owner, repo, tag_name: tag, target_commitish: target, name: title, body },
-            ...{ draft: true, prerelease: true, make_latest: 'false' },
+            owner,
+            repo,
+            body,
+            name: title,
+            tag_name: tag,
+            target_commitish: target,
+            draft: true,
+            prerelease: true,
+            make_latest: 'false',
             // The response may be lost after the draft was created: a second request would make a second draft.
             request: { retries: 0 },
           }),
@@ -94,7 +98,9 @@ function gitHubReleases(
     async update(id, { title, body, target, draft, prerelease, makeLatest }) {
       const { data } = await request(`change release ${id} of ${repository}`, 'contents: write', () =>
         octokit.repos.updateRelease({
-          ...{ owner, repo, release_id: id },
+          owner,
+          repo,
+          release_id: id,
           ...(title !== undefined && { name: title }),
           ...(body !== undefined && { body }),
           ...(target !== undefined && { target_commitish: target }),
@@ -111,7 +117,7 @@ function gitHubReleases(
         { ...reached, url: uploadAddress(uploadUrls.get(release.id) ?? '', apiUrl) },
         asset,
         {
-          // What an attempt that broke off has left: it holds the name.
+          // An incomplete upload keeps the name.
           find: async () => (await get(release.id)).assets.find(({ name }) => name === asset.name),
           remove: ({ id }) => deleteAsset(id),
         },
@@ -128,18 +134,18 @@ function gitHubReleases(
 }
 
 /**
- * The address in a release's `upload_url`, which is a template and names another host than the API's. Throws SeederError
- * when the token would go there in the clear, though it does not to the API.
+ * The URL in a release's `upload_url`, which is a template.
+ * @throws SeederError when the token would be sent there without encryption, unlike to the API
  */
 export function uploadAddress(template: string, apiUrl: string): string {
   const address = template.replace(/\{.*$/, '')
   if (!/^https:/i.test(apiUrl) || /^https:/i.test(address)) return address
-  throw new SeederError(`GitHub wants uploads to be sent to ${address}, without encryption`, {
-    fix: 'see what answers in the place of GitHub: the token would be readable on the way',
+  throw new SeederError(`GitHub gave an upload URL without encryption: ${address}`, {
+    fix: 'find out what answers in place of GitHub: the token would be readable on the way',
   })
 }
 
-/** Names of a release come from whoever may write there; the body is kept as it is, as it is written back. */
+/** Anybody who may write chooses these texts. The body is kept as it is, because it is written back. */
 function releaseOf(answer: ReleaseAnswer): Release {
   return {
     id: answer.id,

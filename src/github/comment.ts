@@ -1,18 +1,18 @@
 import type { GitHub } from './client.ts'
 import { placeOf, request } from './request.ts'
 
-/** What became of a comment. */
+/** The result for a comment. */
 export interface WrittenComment {
   readonly what: 'made' | 'changed' | 'unchanged'
   /** The page for people. */
   readonly url: string
 }
 
-/** More than this GitHub does not take (65536 characters). */
+/** GitHub's limit is 65536 characters. */
 const LONGEST = 65_000
 
-// Somebody else's comment may have the marker, too: one that was quoted, or one that is to be mistaken for ours.
-const TRUSTED = ['OWNER', 'MEMBER', 'COLLABORATOR']
+// Others may quote or forge the marker.
+const trustedRoles = ['OWNER', 'MEMBER', 'COLLABORATOR']
 
 interface FoundComment {
   readonly id: number
@@ -23,9 +23,10 @@ interface FoundComment {
 }
 
 /**
- * Writes the one comment of a pull request that begins with `marker`, an HTML comment that nobody sees: changes it
- * when it is there, and removes further ones, which two runs at once may have left. With `onlyChange` none is made.
- * Returns undefined when there is none then. Throws SeederError with the permission that is missing.
+ * Creates or changes the only comment of a pull request that begins with `marker`, an HTML comment, and deletes
+ * duplicates, which two parallel runs may have left. With `onlyChange` no comment is created.
+ * @returns undefined when there is no comment
+ * @throws SeederError with the permission that is missing
  */
 export async function writeStickyComment(
   github: GitHub,
@@ -37,16 +38,19 @@ export async function writeStickyComment(
   const body = withinLimit(`${comment.marker}\n${comment.text}`)
   return request(`comment on pull request ${pull} of ${repository}`, 'pull-requests: write', async () => {
     const comments = await octokit.paginate(octokit.issues.listComments, {
-      ...{ owner, repo, issue_number: pull, per_page: 100 },
+      owner,
+      repo,
+      issue_number: pull,
+      per_page: 100,
     })
-    const [first, ...further] = comments.filter((one) => isOurs(one, comment.marker))
-    for (const { id } of further) await octokit.issues.deleteComment({ owner, repo, comment_id: id })
+    const [first, ...duplicates] = comments.filter((found) => isOurs(found, comment.marker))
+    for (const { id } of duplicates) await octokit.issues.deleteComment({ owner, repo, comment_id: id })
     if (first === undefined) {
       if (comment.onlyChange) return undefined
       const { data } = await octokit.issues.createComment({ owner, repo, issue_number: pull, body })
       return { what: 'made', url: data.html_url }
     }
-    // A comment that is written again without a change would be announced to everybody as edited.
+    // GitHub marks an update without a change as an edit, too.
     if (first.body === body) return { what: 'unchanged', url: first.html_url }
     const { data } = await octokit.issues.updateComment({ owner, repo, comment_id: first.id, body })
     return { what: 'changed', url: data.html_url }
@@ -54,7 +58,7 @@ export async function writeStickyComment(
 }
 
 function isOurs({ body, user, author_association }: FoundComment, marker: string): boolean {
-  const trusted = user?.type === 'Bot' || TRUSTED.includes(author_association ?? '')
+  const trusted = user?.type === 'Bot' || trustedRoles.includes(author_association ?? '')
   return trusted && (body ?? '').startsWith(marker)
 }
 

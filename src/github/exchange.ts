@@ -3,16 +3,13 @@ import * as https from 'node:https'
 import { pipeline, type Readable, Transform } from 'node:stream'
 import { complaintOf, RefusedError } from './failure.ts'
 
-/** No byte in either direction for this long means that the other side is not answering any more. */
+/** Without a byte in either direction for this long, the connection is considered dead. */
 const SILENT_MS = 60_000
 
-/** After the last byte of an upload GitHub looks at the whole file before it answers. */
+/** After the last byte of an upload GitHub reads the whole file before it answers. */
 const DIGESTING_MS = 5 * 60_000
 
 const MOST_REDIRECTS = 5
-
-/** The other side fell silent. */
-class SilentError extends Error {}
 
 interface Body {
   readonly bytes: Readable
@@ -20,7 +17,7 @@ interface Body {
   readonly onBytes: (sent: number) => void
 }
 
-/** A request as it is sent once. */
+/** A single request. */
 export interface Outgoing {
   readonly method: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
@@ -28,21 +25,21 @@ export interface Outgoing {
 }
 
 /**
- * Sends one request through node:http or node:https, whose memory stays flat whatever the size (fetch holds the whole
- * body). The answer's bytes are for the caller to read or to destroy.
+ * Sends one request through node:http or node:https, which stream the body (fetch keeps it in memory). The caller reads
+ * or destroys the response.
  */
 export function exchange(url: URL, outgoing: Outgoing, signal: AbortSignal): Promise<http.IncomingMessage> {
   const { method, headers, body } = outgoing
   return new Promise((resolve, reject) => {
     let response: http.IncomingMessage | undefined
-    // Node's own agent, which goes through a proxy when NODE_USE_ENV_PROXY is set.
+    // Node's own agent uses a proxy when NODE_USE_ENV_PROXY is set.
     const { request: begin } = url.protocol === 'https:' ? https : http
     const request = begin(url, { method, headers, signal })
     request.setTimeout(SILENT_MS)
     request.on('timeout', () => {
-      const silent = new SilentError('the other side fell silent')
-      if (response) response.destroy(silent)
-      else request.destroy(silent)
+      const timeout = new Error(`no data for ${SILENT_MS / 1000} s`)
+      if (response) response.destroy(timeout)
+      else request.destroy(timeout)
     })
     request.on('error', reject)
     request.on('response', (answer) => {
@@ -61,41 +58,41 @@ export function exchange(url: URL, outgoing: Outgoing, signal: AbortSignal): Pro
         body.onBytes(sent)
         done(null, chunk)
       },
-      // Otherwise the server would wait for the rest of a file that has become shorter.
+      // The server would wait for the rest of a file that has become shorter.
       flush(done) {
         done(sent === body.size ? null : new Error(`the file has ${sent} bytes and no longer ${body.size}`))
       },
     })
-    // When GitHub has answered before it had everything, its answer counts.
+    // An answer before the end of the upload counts.
     pipeline(body.bytes, counter, request, (error) => error && reject(error))
   })
 }
 
 /**
- * As `exchange` for a GET, through redirects. The token is for the first host alone: another one gets the request
- * without it. `redirected`: whether it was another one that answered.
+ * Sends a GET and follows redirects. Only the first host gets the token.
+ * @returns the response, and whether another host sent it
  */
 export async function follow(
   url: URL,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<{ response: http.IncomingMessage; redirected: boolean }> {
-  let [at, carried] = [url, headers]
+  let [next, sent] = [url, headers]
   for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
-    const response = await exchange(at, { method: 'GET', headers: carried }, signal)
+    const current = next
+    const response = await exchange(current, { method: 'GET', headers: sent }, signal)
     const { location } = response.headers
     if (!isRedirect(response.statusCode) || location === undefined) {
-      return { response, redirected: at.host !== url.host }
+      return { response, redirected: current.host !== url.host }
     }
     response.destroy()
-    const next = new URL(location, at)
-    if (at.protocol === 'https:' && next.protocol !== 'https:') {
-      throw new Error(`GitHub sent us to ${next.protocol}//${next.host}, which is not encrypted`)
+    next = new URL(location, current)
+    if (current.protocol === 'https:' && next.protocol !== 'https:') {
+      throw new Error(`GitHub redirected to ${next.protocol}//${next.host}, which is not encrypted`)
     }
-    if (next.host !== at.host) carried = withoutToken(carried)
-    at = next
+    if (next.host !== current.host) sent = withoutToken(sent)
   }
-  throw new Error(`GitHub sent us on more than ${MOST_REDIRECTS} times`)
+  throw new Error(`GitHub redirected more than ${MOST_REDIRECTS} times`)
 }
 
 function isRedirect(status: number | undefined): boolean {
@@ -108,10 +105,10 @@ function withoutToken(headers: Readonly<Record<string, string>>): Record<string,
   )
 }
 
-/** Enough of an answer to know what is wrong. */
+/** Maximum characters that are read of an error response. */
 const MOST_COMPLAINT = 64 * 1024
 
-/** What an answer that is not a success says, as an error. The answer is read, as far as it makes sense, and closed. */
+/** Reads and closes an error response. */
 export async function refused(response: http.IncomingMessage): Promise<RefusedError> {
   let text = ''
   try {
@@ -120,7 +117,7 @@ export async function refused(response: http.IncomingMessage): Promise<RefusedEr
       if (text.length > MOST_COMPLAINT) break
     }
   } catch {
-    // Its status says what matters.
+    // The status is enough.
   }
   response.destroy()
   const { statusCode = 0, statusMessage = '' } = response
@@ -132,8 +129,8 @@ export async function refused(response: http.IncomingMessage): Promise<RefusedEr
 
 function complaint(text: string): string {
   try {
-    const said = complaintOf(JSON.parse(text))
-    if (said !== undefined) return said
+    const found = complaintOf(JSON.parse(text))
+    if (found !== undefined) return found
   } catch {
     // The storage answers in XML, and a proxy in HTML.
   }

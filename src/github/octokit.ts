@@ -6,7 +6,7 @@ import { formatDuration } from '../report/table.ts'
 import { LONGEST_WAIT_MS } from './retry.ts'
 import type { GitHubSettings } from './settings.ts'
 
-/** An answer of the API that takes longer is not waited for. */
+/** Maximum time for a response of the API. */
 const ANSWER_MS = 60_000
 
 const silent = () => undefined
@@ -14,8 +14,8 @@ const silent = () => undefined
 const Client = Octokit.plugin(retry, throttling)
 
 /**
- * GitHub's own client, which tries again what failed on GitHub's side, and waits when GitHub requires it: some minutes
- * in all, with a line to `note`.
+ * GitHub's own client. It repeats what failed on GitHub's side, and waits when GitHub requires it, at most
+ * `LONGEST_WAIT_MS` in all.
  */
 export function makeOctokit(
   { token, apiUrl, repository }: GitHubSettings,
@@ -35,12 +35,12 @@ export function makeOctokit(
     auth: token,
     baseUrl: apiUrl,
     userAgent: 'seeder',
-    // It would print every 404, which is an answer here; failures are errors.
+    // It would print every 404, which is a normal response here.
     log: { debug: silent, info: silent, warn: silent, error: silent },
     request: { fetch: stoppableFetch(signal) },
     throttle: {
       id: `${apiUrl} ${repository}`,
-      // The waiting is done above, where the signal ends it: the plugin’s own cannot be stopped.
+      // `waitAsRequired` waits instead of the plugin, whose wait the signal cannot end.
       retryAfterBaseValue: 0,
       onRateLimit: waitAsRequired,
       onSecondaryRateLimit: waitAsRequired,
@@ -49,8 +49,8 @@ export function makeOctokit(
 }
 
 /**
- * `fetch` with a time limit, which the signal ends. The body is read in here: Octokit takes an answer whose body broke
- * off for an empty one, and what is thrown here is tried again.
+ * `fetch` with a time limit and the signal. It reads the body: Octokit takes an incomplete body for an empty one, but
+ * repeats a request when this function throws.
  */
 function stoppableFetch(signal: AbortSignal): typeof fetch {
   return async (url, init) => {
@@ -61,7 +61,7 @@ function stoppableFetch(signal: AbortSignal): typeof fetch {
       const { status, statusText, headers } = response
       return new Response(body.byteLength === 0 ? null : body, { status, statusText, headers })
     } catch (error) {
-      // By its name Octokit sees that it is not to try again.
+      // Octokit does not repeat a request after an error of this name.
       if (signal.aborted) throw new DOMException('stopped', 'AbortError')
       throw error
     }

@@ -1,12 +1,12 @@
 import type { Readable } from 'node:stream'
 
-/** A file of a release, as GitHub has it. */
+/** A file of a release on GitHub. */
 export interface Asset {
   readonly id: number
   readonly name: string
   /** Bytes. */
   readonly size: number
-  /** `starter` or `open` while an upload runs or after one broke off: such an asset holds its name and nothing else. */
+  /** `starter` or `open` during an upload and after an incomplete one: such an asset occupies its name. */
   readonly state: 'uploaded' | 'open' | 'starter'
   /** sha256 in hex, once GitHub has computed it. */
   readonly sha256: string | undefined
@@ -17,11 +17,11 @@ export interface Release {
   readonly tag: string
   readonly title: string
   readonly body: string
-  /** The commit or branch that the tag is made of when a draft is published. */
+  /** The commit or branch that the tag of a draft will refer to. */
   readonly target: string
   readonly draft: boolean
   readonly prerelease: boolean
-  /** Its assets and its tag cannot be changed any more. */
+  /** Its assets and its tag cannot be changed. */
   readonly immutable: boolean
   /** The page for people. */
   readonly url: string
@@ -31,42 +31,45 @@ export interface Release {
   readonly assets: readonly Asset[]
 }
 
-/** What can be changed of a release, also of an immutable one. */
+/** The draft of a release, to create. */
+export interface NewDraft {
+  readonly tag: string
+  /** The commit that the tag will refer to. */
+  readonly target: string
+  readonly title: string
+  readonly body: string
+}
+
+/** Changes that are possible also for an immutable release. */
 export interface ReleaseChange {
   readonly title?: string
   readonly body?: string
-  /** The commit that a draft's tag is made of. */
+  /** The commit that the tag of a draft will refer to. */
   readonly target?: string
   readonly draft?: boolean
   readonly prerelease?: boolean
   readonly makeLatest?: boolean
 }
 
-/** The releases of one repository. Every method throws SeederError with what to do about it (src/github/failure.ts). */
+/** The releases of one repository. Every method throws SeederError with a fix (src/github/failure.ts). */
 export interface Releases {
   /** `owner/name`. */
   readonly repository: string
-  /** All of them, newest first; drafts only for a token that may write. */
+  /** Newest first; drafts are listed only for a token that may write. */
   list(): Promise<Release[]>
   get(id: number): Promise<Release>
-  /** The commit that a tag is of, through an annotated tag's object; undefined when there is no such tag. */
+  /** The commit of a lightweight or annotated tag; undefined when there is no such tag. */
   tagCommit(tag: string): Promise<string | undefined>
-  /** Not tried again by itself: a lost answer does not mean that there is no draft. */
-  createDraft(made: { tag: string; target: string; title: string; body: string }): Promise<Release>
+  /** Sent only once: the response may be lost after the draft was created. */
+  createDraft(draft: NewDraft): Promise<Release>
   update(id: number, change: ReleaseChange): Promise<Release>
   deleteAsset(id: number): Promise<void>
-  /**
-   * Uploads `size` bytes as an asset, streaming through node:https. `open` is called for each attempt; throws when
-   * GitHub ends up with something else.
-   */
+  /** Uploads an asset. `open` is called for each attempt. */
   upload(
     release: Release,
     asset: { name: string; size: number; open: () => Readable },
     onBytes?: (sent: number) => void,
   ): Promise<Asset>
-  /**
-   * The bytes of an asset from `from` on, as they come. `from` in the answer: where the server
-   * really begins. Without Range it begins at 0 and gives all of it.
-   */
+  /** Streams an asset from `from` on. The result's `from` is 0 when the server does not support Range. */
   download(asset: Asset, from?: number): Promise<{ from: number; bytes: Readable }>
 }

@@ -1,6 +1,9 @@
 import { gitHubFailure, type Permission, refusalOf } from './failure.ts'
 
-/** Sends a request to GitHub. A failure is thrown as SeederError, with the permission that `needs` names. */
+/**
+ * Sends a request to GitHub.
+ * @throws SeederError with the permission `needs` when GitHub refuses it
+ */
 export async function request<T>(doing: string, needs: Permission, send: () => Promise<T>): Promise<T> {
   try {
     return await send()
@@ -9,13 +12,13 @@ export async function request<T>(doing: string, needs: Permission, send: () => P
   }
 }
 
-/** For `catch`, of what may not be there: undefined then. */
+/** For `catch`: undefined for what does not exist. */
 export function unlessGone(error: unknown): undefined {
   if (refusalOf(error)?.status === 404) return undefined
   throw error
 }
 
-/** A repository's `owner/name` as Octokit takes it. */
+/** A repository's `owner/name` in the form for Octokit. */
 export function placeOf(repository: string): { owner: string; repo: string } {
   const [owner = '', repo = ''] = repository.split('/')
   return { owner, repo }

@@ -1,6 +1,6 @@
 import { UsageError } from '../report/error.ts'
 
-/** What is needed to talk to a repository. */
+/** How to reach a repository, and with which token. */
 export interface GitHubSettings {
   readonly token: string
   /** `owner/name`. */
@@ -12,9 +12,9 @@ export interface GitHubSettings {
 const REPOSITORY = /^[A-Za-z0-9][A-Za-z0-9-]*\/[A-Za-z0-9._-]+$/
 
 /**
- * Reads how to reach GitHub from the environment as a runner gives it: the token from GITHUB_TOKEN or GH_TOKEN, the
- * repository from `named` or GITHUB_REPOSITORY, the API from GITHUB_API_URL (default: github.com's).
- * Throws UsageError with what is missing.
+ * Reads the settings from the environment of a runner: the token from GITHUB_TOKEN or GH_TOKEN, the repository from
+ * `named` or GITHUB_REPOSITORY, the API from GITHUB_API_URL (default: github.com's).
+ * @throws UsageError when one is missing
  */
 export function gitHubSettings(
   env: NodeJS.ProcessEnv,
@@ -22,7 +22,7 @@ export function gitHubSettings(
 ): GitHubSettings {
   const token = (env.GITHUB_TOKEN || env.GH_TOKEN || '').trim()
   if (token === '') {
-    throw new UsageError('there is no token for GitHub: neither GITHUB_TOKEN nor GH_TOKEN is set', {
+    throw new UsageError('no token for GitHub: neither GITHUB_TOKEN nor GH_TOKEN is set', {
       fix: `in a workflow: env: GITHUB_TOKEN: \${{ github.token }}; by hand: export GH_TOKEN=$(gh auth token)`,
     })
   }
@@ -30,9 +30,7 @@ export function gitHubSettings(
   if (repository === '') {
     throw new UsageError(
       'no GitHub repository is named: there is neither --repository nor GITHUB_REPOSITORY',
-      {
-        fix: 'give --repository OWNER/NAME',
-      },
+      { fix: 'give --repository OWNER/NAME' },
     )
   }
   if (!REPOSITORY.test(repository)) {

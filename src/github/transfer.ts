@@ -1,7 +1,7 @@
 import { pipeline, Readable, Transform } from 'node:stream'
 import { json } from 'node:stream/consumers'
-import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
+import { retry } from '../http/retry.ts'
 import { oneLine } from '../report/printable.ts'
 import { formatDuration } from '../report/table.ts'
 import { exchange, follow, refused } from './exchange.ts'
@@ -9,7 +9,7 @@ import { gitHubFailure, type Permission, RefusedError } from './failure.ts'
 import type { Asset } from './release.ts'
 import { ATTEMPTS, waitBeforeRetry } from './retry.ts'
 
-/** How to reach the place of an asset. */
+/** The URL of an asset, and how to reach it. */
 export interface Reached {
   readonly url: string
   readonly token: string
@@ -17,7 +17,7 @@ export interface Reached {
   readonly note: (text: string) => void
 }
 
-/** GitHub's own description of an asset, as far as it is needed. */
+/** The fields of GitHub's description of an asset that are used. */
 const answerSchema = z.object({
   id: z.int(),
   name: z.string(),
@@ -28,7 +28,7 @@ const answerSchema = z.object({
 export type AssetAnswer = z.output<typeof answerSchema>
 
 export function assetOf({ id, name, size, state, digest }: AssetAnswer): Asset {
-  // Octokit's description knows two states; what is left of an upload that broke off was seen as `starter`.
+  // An incomplete upload has the state `starter`, which Octokit's types do not have.
   const known = state === 'uploaded' || state === 'open' ? state : 'starter'
   return {
     id,
@@ -39,15 +39,15 @@ export function assetOf({ id, name, size, state, digest }: AssetAnswer): Asset {
   }
 }
 
-/** What a release has of an asset now, and how to remove it. */
+/** Finds and removes what an earlier attempt left of an asset. */
 interface Leftovers {
   find(): Promise<Asset | undefined>
   remove(asset: Asset): Promise<void>
 }
 
 /**
- * Sends an asset, again when it broke off. GitHub keeps the name of one that did, so it is looked up and removed
- * first; one that is there in full, because only the answer was lost, is not sent twice.
+ * Uploads an asset, with further attempts. An incomplete upload keeps its name on GitHub and is removed first; a
+ * complete one of which only the response was lost is not sent again.
  */
 export async function uploadAsset(
   reached: Reached,
@@ -81,9 +81,8 @@ export async function uploadAsset(
 }
 
 /**
- * The bytes of an asset from `from` on. The answer's `from` is where they really begin: 0 when the
- * server does not know Range, which gives all of it then. The stream fails when it ends early, falls silent or breaks off:
- * it is not begun again then, since only the reader knows what it has.
+ * Streams an asset from `from` on. The result's `from` is 0 when the server does not support Range. When the stream
+ * fails there is no further attempt: only the reader knows what it has.
  */
 export async function downloadAsset(
   reached: Reached,
@@ -101,7 +100,7 @@ export async function downloadAsset(
     const { statusCode } = response
     if (statusCode !== 200 && statusCode !== 206) {
       const refusal = await refused(response)
-      // An address in the storage is good for minutes: a request to the API gives a new one.
+      // A URL of the storage expires after minutes: the next request to the API gives a new one.
       throw redirected ? new Error(`the storage answered ${refusal.status}`) : refusal
     }
     const begins = statusCode === 206 ? rangeStart(response.headers['content-range']) : 0
@@ -111,34 +110,39 @@ export async function downloadAsset(
       throw new Error(`the server has ${Number(length) + begins} of ${size} bytes of it`)
     }
     const exact = exactly(size - begins)
-    // Its failure is that of `exact`, which the reader sees.
+    // The reader sees the error of `exact`.
     pipeline(response, exact, () => undefined)
     return { from: begins, bytes: exact }
   })
 }
 
-/** Does something until it works or trying again makes no sense; then throws SeederError. */
+/**
+ * Transfers with further attempts, as `waitBeforeRetry` permits.
+ * @throws SeederError with the last failure
+ */
 async function persist<T>(
   doing: string,
   needs: Permission,
   { signal, note }: Reached,
   attempt: (number: number) => Promise<T>,
 ): Promise<T> {
-  for (let number = 1; ; number++) {
-    try {
-      return await attempt(number)
-    } catch (error) {
-      signal.throwIfAborted()
-      const failure = gitHubFailure(doing, error, needs)
-      const ms = isNameTaken(error) && number < ATTEMPTS ? 1000 : waitBeforeRetry(error, number)
-      if (ms === undefined) throw failure
-      note(`${failure.message}; trying again in ${formatDuration(ms)}`)
-      await delay(ms, undefined, { signal })
-    }
+  const failure = (error: unknown) => gitHubFailure(doing, error, needs)
+  try {
+    return await retry(attempt, {
+      signal,
+      wait: (failures, error) =>
+        isNameTaken(error) && failures < ATTEMPTS ? 1000 : waitBeforeRetry(failures, error),
+      onFailure: (error, ms) => {
+        if (ms !== undefined) note(`${failure(error).message}; trying again in ${formatDuration(ms)}`)
+      },
+    })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw failure(error)
   }
 }
 
-/** Something of that name is there: what was cut off earlier, or what is there in full. */
+/** An earlier attempt has left an asset of this name, complete or not. */
 function isNameTaken(error: unknown): boolean {
   return error instanceof RefusedError && error.status === 422 && /already_exists/.test(error.message)
 }
@@ -150,12 +154,10 @@ function authorization(token: string): { authorization: string } {
 function rangeStart(text: string | undefined): number {
   const [, start] = /^bytes (\d+)-/.exec(text ?? '') ?? []
   if (start !== undefined) return Number(start)
-  throw new Error(
-    `the server answered with a part of the file, and not with which (${text ?? 'no content-range'})`,
-  )
+  throw new Error(`the server sent a part of the file without its position (${text ?? 'no content-range'})`)
 }
 
-/** Passes exactly this number of bytes, and fails otherwise. */
+/** A stream that fails unless exactly this number of bytes passes. */
 function exactly(size: number): Transform {
   let seen = 0
   return new Transform({

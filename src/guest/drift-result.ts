@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 
 /** The ways in which a machine can differ from its image and its first boot, in the words of `seeder-drift`. */
 export const driftKinds = [
@@ -25,26 +25,26 @@ const MOST_ACCEPTED = 10_000
 const findingSchema = z.object({
   kind: z.enum(driftKinds),
   /** The file or unit. */
-  name: saidLine,
-  detail: saidLine,
+  name: foreignLine,
+  detail: foreignLine,
 })
 
 /** What `seeder-drift check` prints in a machine. */
 export const driftResultSchema = z.object({
   schema: z.literal(1),
-  image: saidLine,
-  version: saidLine,
+  image: foreignLine,
+  version: foreignLine,
   /** pending: first boot is at work, or has not succeeded yet, so that nothing was compared. */
   state: z.enum(['clean', 'drifted', 'pending']),
   /** ISO 8601. */
   taken: z.iso.datetime(),
   /** dm-verity's root hash of /usr as the kernel has it, and SHA-256 of the UKI on the disk; empty when not compared. */
-  roothash: saidLine.regex(/^([0-9a-f]{64})?$/),
-  uki: saidLine.regex(/^([0-9a-f]{64})?$/),
+  roothash: foreignLine.regex(/^([0-9a-f]{64})?$/),
+  uki: foreignLine.regex(/^([0-9a-f]{64})?$/),
   /** SHA-256 of the image's list of files. */
-  list: saidLine,
+  list: foreignLine,
   /** Paths that somebody has accepted as they are. */
-  accepted: z.array(saidLine).max(MOST_ACCEPTED),
+  accepted: z.array(foreignLine).max(MOST_ACCEPTED),
   /** How many findings there are; not all of very many are in `findings`. */
   total: z.int().nonnegative(),
   findings: z.array(findingSchema).max(MOST_FINDINGS),
@@ -54,10 +54,10 @@ export type DriftResult = z.output<typeof driftResultSchema>
 export type DriftFinding = z.output<typeof findingSchema>
 
 const templateSchema = z.object({
-  image: saidLine,
-  version: saidLine,
+  image: foreignLine,
+  version: foreignLine,
   vmid: z.int(),
-  node: saidLine,
+  node: foreignLine,
   /**
    * intact      its disk has the digest that was recorded when it was made
    * changed     it has another one
@@ -66,8 +66,8 @@ const templateSchema = z.object({
    * unreadable  its disk cannot be read
    */
   state: z.enum(['intact', 'changed', 'foreign', 'missing', 'unreadable']),
-  sha256: saidLine,
-  found: saidLine.nullable(),
+  sha256: foreignLine,
+  found: foreignLine.nullable(),
 })
 
 /** What `deploy.sh --check --json` prints. */
@@ -78,11 +78,11 @@ export type TemplateCheck = z.output<typeof templateSchema>
 /** A clone, and what it says of itself. */
 export const nodeDriftSchema = z.object({
   /** The VM's name. */
-  name: saidLine,
+  name: foreignLine,
   vmid: z.int(),
   /** What the template is of which it was made. */
-  image: saidLine,
-  version: saidLine,
+  image: foreignLine,
+  version: foreignLine,
   /**
    * clean, drifted, pending  as it says, and as the host knows better
    * unasked                  it does not run, or not on this host
@@ -90,10 +90,10 @@ export const nodeDriftSchema = z.object({
    */
   state: z.enum(['clean', 'drifted', 'pending', 'unasked', 'unknown']),
   /** Why it was not asked, or is unknown; else empty. */
-  reason: saidLine,
+  reason: foreignLine,
   total: z.int().nonnegative(),
   findings: z.array(findingSchema),
-  accepted: z.array(saidLine),
+  accepted: z.array(foreignLine),
 })
 
 export type NodeDrift = z.output<typeof nodeDriftSchema>
@@ -102,7 +102,7 @@ export type NodeDrift = z.output<typeof nodeDriftSchema>
 export const driftReportSchema = z.object({
   schema: z.literal(1),
   /** The Proxmox node, and when it was asked; ISO 8601. */
-  host: saidLine,
+  host: foreignLine,
   taken: z.iso.datetime(),
   nodes: z.array(nodeDriftSchema),
   templates: z.array(templateSchema),

@@ -1,13 +1,13 @@
 import { z } from 'zod'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 
 /** What `/usr/lib/seeder/status` prints in a guest: its image, and the state of its first boot. */
 export const statusSchema = z.object({
-  image: saidLine,
-  version: saidLine,
-  role: saidLine,
+  image: foreignLine,
+  version: foreignLine,
+  role: foreignLine,
   state: z.enum(['ready', 'failed', 'pending']),
-  reason: saidLine,
+  reason: foreignLine,
 })
 
 export type GuestStatus = z.output<typeof statusSchema>

@@ -1,15 +1,15 @@
 import { z } from 'zod'
 import { parseJson, whyNot } from '../files/json.ts'
 import { SeederError } from '../report/error.ts'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 
 const template = z.object({
-  image: saidLine,
-  version: saidLine,
+  image: foreignLine,
+  version: foreignLine,
   vmid: z.int(),
-  node: saidLine,
-  storage: saidLine,
-  sha256: saidLine.regex(/^[0-9a-f]{64}$/),
+  node: foreignLine,
+  storage: foreignLine,
+  sha256: foreignLine.regex(/^[0-9a-f]{64}$/),
 })
 
 /** What `deploy.sh --json DIR` prints. */
@@ -30,7 +30,7 @@ const listSchema = z.object({
     template.extend({
       current: z.boolean(),
       /** ISO 8601. */
-      deployed: saidLine,
+      deployed: foreignLine,
       /** The linked clones of all nodes, by id. */
       clones: z.array(z.int()),
     }),

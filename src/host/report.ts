@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { z } from 'zod'
 import { readJson } from '../files/json.ts'
 import { UsageError } from '../report/error.ts'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 import type { Argv } from './commands.ts'
 import { type ListedTemplate, parseTemplateList } from './deploy-result.ts'
 import { installedScript, runDeployScript } from './deploy-script.ts'
@@ -14,20 +14,20 @@ import { Ledger, type NodeEntry } from './node/ledger.ts'
 export const hostReportSchema = z.object({
   schema: z.literal(1),
   /** The Proxmox node. */
-  host: saidLine.min(1),
+  host: foreignLine.min(1),
   /** When it was so; ISO 8601. */
   taken: z.iso.datetime(),
   templates: z.array(
     z.object({
-      image: saidLine,
-      version: saidLine,
+      image: foreignLine,
+      version: foreignLine,
       vmid: z.int(),
-      storage: saidLine,
+      storage: foreignLine,
       current: z.boolean(),
-      deployed: saidLine,
-      sha256: saidLine,
+      deployed: foreignLine,
+      sha256: foreignLine,
       /** The VMs made of it that are known: linked clones, and what `seeder node` made. Those have names. */
-      clones: z.array(z.object({ vmid: z.int(), name: saidLine.nullable() })),
+      clones: z.array(z.object({ vmid: z.int(), name: foreignLine.nullable() })),
     }),
   ),
 })

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { SeederError } from '../report/error.ts'
-import { saidLine } from '../report/text-schemas.ts'
+import { foreignLine } from '../report/text-schemas.ts'
 import { type Guest, propertyOf, tagsOf, uuidOf } from './guests.ts'
 
 /** Where `scripts/deploy.sh` keeps an entry for every template that it made: a file VMID of KEY=value lines. */
@@ -32,12 +32,12 @@ export interface Template extends TemplateEntry {
 
 const entrySchema = z.object({
   VMID: z.coerce.number().int().positive(),
-  IMAGE: saidLine.min(1),
-  VERSION: saidLine.min(1),
-  UUID: saidLine.toLowerCase(),
+  IMAGE: foreignLine.min(1),
+  VERSION: foreignLine.min(1),
+  UUID: foreignLine.toLowerCase(),
   PROMOTED: z.coerce.number().default(0),
-  USR_ROOTHASH: saidLine.optional(),
-  UKI_SHA256: saidLine.optional(),
+  USR_ROOTHASH: foreignLine.optional(),
+  UKI_SHA256: foreignLine.optional(),
 })
 
 /** An entry's text; undefined when it is not one of VM `vmid`. */

@@ -1,7 +1,7 @@
-/** No byte for this long means that the other side is not answering any more. */
+/** Without a byte for this long, the server is considered dead. */
 const STALL_MS = 30_000
 
-/** The server answered with a status that is not a success. */
+/** The server returned a status that is not a success. */
 export class HttpStatusError extends Error {
   readonly status: number
 
@@ -11,12 +11,12 @@ export class HttpStatusError extends Error {
   }
 }
 
-/** The other side fell silent. */
+/** The server stopped sending. */
 export class StalledError extends Error {}
 
 /**
- * The bytes of a URL (http or https) as they come. Ends when `signal` does or when nothing comes for `stallMs`.
- * Throws HttpStatusError, StalledError, or what `fetch` throws.
+ * Streams the bytes of a URL.
+ * @throws HttpStatusError; StalledError when nothing comes for `stallMs`; what `fetch` throws
  */
 export async function* download(
   url: string,
@@ -41,7 +41,7 @@ export async function* download(
   }
 }
 
-/** Why a download failed, in a few words: `fetch` hides the reason in its error's cause. */
+/** Why a download failed: `fetch` hides the reason in the cause of its error. */
 export function downloadFailure(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   return cause instanceof Error ? cause.message || String(cause) : String(cause)

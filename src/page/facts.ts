@@ -1,12 +1,12 @@
 import type { BilledPackage } from '../evidence/bill.ts'
 import type { PackageChanges } from '../release/difference/changelog.ts'
 import type { Difference } from '../release/difference/difference.ts'
-import type { Finished } from '../release/format/build-record.ts'
+import type { BuildRecord } from '../release/format/build-record.ts'
 import type { Verification } from '../release/verify/finding.ts'
 
 /** Everything that a page is made from. */
 export interface PageFacts {
-  readonly finished: Finished
+  readonly finished: BuildRecord
   /** What was found when the folder was looked at, and whether it has a signature at all. */
   readonly findings: readonly Verification[]
   readonly hasSignature: boolean

@@ -1,6 +1,6 @@
 import type { Manifest } from '../build/manifest.ts'
+import { SUMS_FILE } from '../build/sums.ts'
 import { evidenceNames } from '../evidence/names.ts'
-import { SUMS_FILE } from '../release/format/sums.ts'
 import { formatBytes } from '../report/table.ts'
 import type { PageFacts } from './facts.ts'
 import { type BootCourse, bootOf } from './view/boot.ts'

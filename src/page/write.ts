@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { readSums, SIGNATURE_FILE } from '../build/sums.ts'
 import { readBill } from '../evidence/bill.ts'
 import { cyclonedxName } from '../evidence/names.ts'
 import { workIn } from '../files/disk-error.ts'
 import { anyJson } from '../files/json.ts'
 import { readText } from '../files/text-file.ts'
-import type { Finished } from '../release/format/build-record.ts'
-import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../release/format/sums.ts'
+import type { BuildRecord } from '../release/format/build-record.ts'
 import { formatTag, parseTag } from '../release/format/tag.ts'
 import type { Verification } from '../release/verify/finding.ts'
 import { verifyFolder } from '../release/verify/verify-folder.ts'
@@ -21,7 +21,7 @@ import { renderPage } from './render/document.ts'
 export interface PageRequest {
   /** Of a build or a download, and what is in it. */
   readonly folder: string
-  readonly finished: Finished
+  readonly finished: BuildRecord
   readonly comparison: OlderVersion | undefined
   /** The file with those who may sign; undefined when there is none to go by. */
   readonly allowedSigners: string | undefined
@@ -81,7 +81,7 @@ async function gatherFacts(
       ({ what }) => what !== pageName(manifest),
     ),
     hasSignature: existsSync(join(folder, SIGNATURE_FILE)),
-    sums: parseSums(await readText(join(folder, SUMS_FILE))),
+    sums: await readSums(folder),
     bill: bill ?? [],
   }
 }

@@ -1,13 +1,13 @@
 import { execa as bare } from 'execa'
 
 /**
- * What programs that Seeder starts get of its own environment: where to find things, the language, proxies, and what git,
- * gpg and ssh go by. Not what a job has besides: keys and tokens are nobody's who does not need them.
+ * The environment variables that child processes inherit: paths, language, proxies, and the settings of git, gpg and
+ * ssh, but no keys and tokens.
  */
 const PASSED_ON =
   /^(PATH|HOME|USER|LOGNAME|SHELL|TERM|COLORTERM|COLUMNS|NO_COLOR|FORCE_COLOR|CI|GITHUB_ACTIONS|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|XDG_\w+|(https?|ftp|all|no)_proxy|GIT_\w+|SSH_AUTH_SOCK|GNUPGHOME|NODE_COMPILE_CACHE|SEEDER_(MIRROR|SNAPSHOT)_\w+|SEEDER_PKI)$/i
 
-/** The environment of a program that Seeder starts. */
+/** The environment of a child process. */
 export function childEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).flatMap(([name, value]) =>
@@ -16,5 +16,5 @@ export function childEnvironment(env: NodeJS.ProcessEnv = process.env): Record<s
   )
 }
 
-/** Starts programs, as the package of that name does, with `childEnvironment` and what a call adds to it. */
+/** The package's `execa` with `childEnvironment`, to which a call can add. */
 export const execa = bare({ extendEnv: false, env: childEnvironment() })

@@ -1,12 +1,12 @@
 /**
- * Aborts when the process is asked to stop (Ctrl-C, SIGTERM, a closed terminal). Long steps take this signal, end
- * their children, and let every `finally` on the way out clean up; the entry then exits.
+ * Aborts on Ctrl-C, SIGTERM or a closed terminal. Long steps take this signal and end their children, `finally` blocks
+ * clean up, and the entry exits.
  */
 const controller = new AbortController()
 
 export const interruption: AbortSignal = controller.signal
 
-/** Called once by an entry. A second Ctrl-C ends the process at once: its children are killed by the kernel then. */
+/** For an entry to call once. A second Ctrl-C ends the process at once: the kernel kills its children then. */
 export function listenForInterruption(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {

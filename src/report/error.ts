@@ -1,8 +1,8 @@
 import { bounded, visible } from './printable.ts'
 
 /**
- * An error a person can act on. `message` is one line: what was attempted and what was found; `fix` says
- * what to do about it. The technical chain hangs on `cause` and is shown under --verbose.
+ * An error that a person can act on. `message` is one line: what was attempted and what was found; `fix` is what to do.
+ * --verbose shows the chain of causes.
  */
 export class SeederError extends Error {
   override readonly name: string = 'SeederError'
@@ -14,24 +14,23 @@ export class SeederError extends Error {
   }
 }
 
-/** Wrong use: a bad argument, an unknown image, a definition that does not validate. Exit status 2. */
+/** Wrong use: a bad argument, an unknown image, an invalid definition. Exit status 2. */
 export class UsageError extends SeederError {
   override readonly name = 'UsageError'
 }
 
-/** A run that was asked to stop, when it could not leave everything as it was: it says what there is now. */
+/** A run was interrupted and could not leave everything as it was: the message describes the state. */
 export class StoppedError extends SeederError {
   override readonly name = 'StoppedError'
 }
 
-/** So many bytes of what was found, of what to do, and lines of both are enough to act on: names in them may be of anybody. */
+// Limits of a message and a fix, in bytes and lines: foreign names in them may have any length.
 const MOST_FOUND = 1500
 const MOST_FIX = 450
 const MOST_LINES = 12
 
 /**
- * The text a person sees for any thrown value: one line, then one line with the fix where there is one. Everything in it
- * is in sight, and it has less than 2 kB.
+ * The text of any thrown value for a person: one line, and one with the fix. It has less than 2 kB and is printable.
  */
 export function describeError(error: unknown): string {
   const found = error instanceof Error ? error.message : String(error)
@@ -40,7 +39,7 @@ export function describeError(error: unknown): string {
 }
 
 function short(text: string, most: number): string {
-  // What cannot be shown is not looked through to its end.
+  // A huge text is not searched to its end.
   const lines = text.slice(0, 4 * most).split('\n')
   const more = text.split('\n', 100_000).length - MOST_LINES
   const shown =
@@ -52,9 +51,9 @@ function short(text: string, most: number): string {
 /** Every message of the cause chain, outermost first. */
 export function causeChain(error: unknown): string[] {
   const chain: string[] = []
-  for (let at = error instanceof Error ? error.cause : undefined; at !== undefined; ) {
-    chain.push(at instanceof Error ? (at.stack ?? at.message) : String(at))
-    at = at instanceof Error ? at.cause : undefined
+  for (let cause = error instanceof Error ? error.cause : undefined; cause !== undefined; ) {
+    chain.push(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause))
+    cause = cause instanceof Error ? cause.cause : undefined
   }
   return chain
 }

@@ -1,6 +1,6 @@
 import { oneLine, visible } from './printable.ts'
 
-/** Text of anybody as it may stand in Markdown: no markup, no HTML, no mention, on one line. */
+/** Foreign text in Markdown: no markup, no HTML, no mention, on one line. */
 export function plain(text: string): string {
   return visible(text.replace(/\s+/g, ' '))
     .replaceAll('&', '&amp;')
@@ -9,7 +9,7 @@ export function plain(text: string): string {
     .replaceAll('@', '@<!-- -->')
 }
 
-/** A digest, a version, a file's name: shown as it is. */
+/** A digest, a version or the name of a file. */
 export function code(text: string): string {
   return `\`${oneLine(text.replace(/[`\s|]/g, ' '))}\``
 }
@@ -20,7 +20,7 @@ export function table(header: readonly string[], rows: readonly (readonly string
   return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
-/** Something that is folded away until somebody opens it. */
+/** A section that is collapsed at first. */
 export function folded(title: string, body: string): string {
   return `<details>\n<summary>${title}</summary>\n\n${body}\n\n</details>`
 }

@@ -1,23 +1,26 @@
 import { harmless } from './print.ts'
 import { oneLine } from './printable.ts'
 
-/**
- * What a long command tells a person while it runs. On a terminal the current line is rewritten; in a pipe there is
- * one line per phase and nothing that moves.
- */
+/** Reports the progress of a long command: a terminal gets one line that is rewritten, a pipe a line per phase. */
 export interface Progress {
-  /** A new phase begins; the one before it is closed with its duration. */
+  /** Begins a phase, and ends the current one with its duration. */
   phase(name: string): void
-  /** A line of its own, below the phase. */
+  /** Prints a line below the phase. */
   note(text: string): void
-  /** `done` of `total` bytes of the current phase, e.g. of a download. */
+  /** Shows the bytes of the current phase, such as a download. */
   bytes(label: string, done: number, total: number): void
-  /** Closes the last phase. */
+  /** Ends the last phase. */
   done(): void
-  /** Leaves the line of the phase that runs as it is, so that an error can be told below it. */
+  /** Ends the line of the current phase, so that an error can be printed below it. */
   stop(): void
   /** Milliseconds per finished phase, in order. */
   readonly timings: Readonly<Record<string, number>>
+}
+
+/** How an operation reports its progress, and the signal that ends it. */
+export interface RunContext {
+  readonly progress: Progress
+  readonly signal: AbortSignal
 }
 
 interface Terminal {
@@ -25,7 +28,7 @@ interface Terminal {
   readonly isTTY?: boolean
 }
 
-/** Progress for people, on `out` (standard error by default, so that standard output stays for results). */
+/** `out` is standard error by default: standard output is for results. */
 export function createProgress(
   out: Terminal = process.stderr,
   env: NodeJS.ProcessEnv = process.env,

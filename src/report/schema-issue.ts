@@ -4,7 +4,7 @@ import { bounded, oneLine } from './printable.ts'
 type RawIssue = z.core.$ZodRawIssue
 type Issue = z.core.$ZodIssue
 
-/** One schema error as a line of text, with the place it belongs to. */
+/** A schema error as a line of text, with its path. */
 export interface FlatIssue {
   path: PropertyKey[]
   text: string
@@ -12,7 +12,7 @@ export interface FlatIssue {
   onKey: boolean
 }
 
-/** The text `found …; what would do` of a zod issue; a schema's own `error` goes before it. */
+/** The text `found …; fix` of a zod issue, unless the schema has its own `error`. */
 export function describeIssue(issue: RawIssue): string | undefined {
   const found = `found ${quoteValue(issue.input)}`
   switch (issue.code) {
@@ -41,7 +41,7 @@ export function describeIssue(issue: RawIssue): string | undefined {
   }
 }
 
-/** All lines of zod's issues: one per unknown key, and of a union the branch that came nearest. */
+/** All lines of zod's issues: one per unknown key, and of a union the branch that fits best. */
 export function flattenIssues(issues: readonly Issue[], prefix: readonly PropertyKey[] = []): FlatIssue[] {
   return issues.flatMap((issue): FlatIssue[] => {
     const path = [...prefix, ...issue.path]
@@ -91,7 +91,7 @@ function jsonText(value: unknown): string {
   }
 }
 
-/** A list or a map resembles no word; one of very many levels cannot even be written. */
+/** A list or a map resembles no word; one with very many levels cannot even be converted to text. */
 function scalarText(value: unknown): string {
   return typeof value === 'object' ? '' : String(value)
 }
@@ -103,7 +103,7 @@ export function suggestion(word: string, known: readonly string[]): string {
   return known.length > 0 ? `use one of ${known.join(', ')}` : 'remove it'
 }
 
-/** Longer words are not meant for one of a few names. */
+/** Maximum length of a word that may be a misspelt name. */
 const MOST_COMPARED = 100
 
 /** The candidate that differs from `word` by the fewest edits, when that is at most a third of its length. */
@@ -119,21 +119,21 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 /** Insertions, deletions, substitutions and swaps of neighbours from `a` to `b` (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, index) => index)]
-  const at = (i: number, j: number) => rows[i]?.[j] ?? 0
+  const distance = (i: number, j: number) => rows[i]?.[j] ?? 0
   for (let i = 1; i <= a.length; i++) {
     const row = [i]
     rows.push(row)
     for (let j = 1; j <= b.length; j++) {
-      const changed = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      row.push(Math.min(changed, at(i - 1, j) + 1, at(i, j - 1) + 1))
+      const changed = distance(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      row.push(Math.min(changed, distance(i - 1, j) + 1, distance(i, j - 1) + 1))
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-      if (swapped) row[j] = Math.min(at(i, j), at(i - 2, j - 2) + 1)
+      if (swapped) row[j] = Math.min(distance(i, j), distance(i - 2, j - 2) + 1)
     }
   }
-  return at(a.length, b.length)
+  return distance(a.length, b.length)
 }
 
-/** The union branch to talk about: the one that got furthest, i.e. does not fail on the type of the whole value. */
+/** The branch of a union whose issues are reported: it does not fail on the type of the whole value. */
 function nearestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] {
   const wrongType = (branch: readonly Issue[]) =>
     branch.some((issue) => issue.path.length === 0 && issue.code === 'invalid_type') ? 1 : 0

@@ -1,8 +1,8 @@
 import { oneLine } from './printable.ts'
 
 /**
- * A plain text table: columns padded to their widest cell, two spaces between, a rule under the header. A line break in a
- * cell stands there as `\n`, so that no cell passes for a row.
+ * A plain text table: columns padded to their widest cell, two spaces between, a rule under the header. A line break in
+ * a cell stands there as `\n`, so that no cell passes for a row.
  */
 export function formatTable(titles: readonly string[], cells: readonly (readonly string[])[]): string {
   const [header = [], ...rows] = [titles, ...cells].map((row) => row.map(oneLine))

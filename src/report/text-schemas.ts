@@ -1,18 +1,16 @@
 import { z } from 'zod'
 import { bounded, firstUnprintable, oneLine, visible } from './printable.ts'
 
-/** So many bytes of a line that somebody else wrote are taken. */
+/** Maximum bytes of a line that others wrote. */
 const MOST_LINE = 4096
 
-/**
- * Text that a guest, a release or a file has: what does not print is in sight from here on, as `\x1b`. Lines stay lines.
- */
-export const saidText = z.string().overwrite(visible)
+/** Text of a guest, a release or a file. Unprintable characters become visible, as `\x1b`; line breaks stay. */
+export const foreignText = z.string().overwrite(visible)
 
-/** As `saidText`, where one line is expected: a line break is in sight, too, and a very long line is cut. */
-export const saidLine = z.string().overwrite((text) => bounded(oneLine(text), MOST_LINE))
+/** As `foreignText`, on one line: line breaks become visible, too, and a very long line is cut. */
+export const foreignLine = z.string().overwrite((text) => bounded(oneLine(text), MOST_LINE))
 
-/** Text of a file that people write or that this program wrote for itself: what does not print has no business there. */
+/** Text of a file that people or this program write: unprintable characters are not allowed. */
 export const ownText = z.string().superRefine((text, context) => {
   const found = firstUnprintable(text)
   if (found) context.addIssue(`has ${found.shown}, which does not print; remove it`)

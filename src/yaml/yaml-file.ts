@@ -15,13 +15,13 @@ import { SeederError, UsageError } from '../report/error.ts'
 import { firstUnprintable } from '../report/printable.ts'
 import { describeIssue, dotted, type FlatIssue, flattenIssues } from '../report/schema-issue.ts'
 
-/** A file that people write has a hundredth of it, in bytes. */
+/** Maximum bytes: a file that people write has a hundredth of it. */
 const MOST_YAML = 1024 ** 2
 
-/** Where in a file something is: map keys and list indexes from the root, as zod counts them. */
+/** Map keys and list indexes from the root, as in zod's issues. */
 export type YamlPath = readonly PropertyKey[]
 
-/** Something wrong at a place of a file: what was found there and what would do. */
+/** A problem at a place of a file. */
 export interface YamlProblem {
   path: YamlPath
   found: string
@@ -30,39 +30,45 @@ export interface YamlProblem {
   onKey?: boolean
 }
 
-/** A YAML file that passed its schema, and still knows where each of its values was written. */
+/** A valid YAML file that knows the place of each of its values. */
 export interface YamlFile<T> {
   readonly file: string
   readonly value: T
   /** `file:line:col` of the value at `path` (line and column from 1), or of the nearest parent that exists. */
   locate(path: YamlPath): string
-  /** Throws a UsageError `file:line:col: found; fix`. */
+  /** @throws UsageError `file:line:col: found; fix` */
   fail(path: YamlPath, found: string, fix: string): never
-  /** Throws one UsageError with a line per problem, in the order of the file; returns when there are none. */
+  /** @throws UsageError with a line per problem, in the order of the file, if there is any */
   rejectAny(problems: readonly YamlProblem[]): void
 }
 
-/** Reads and parses `file`. A missing or unreadable file is a UsageError; for the rest see `parseYaml`. */
+/**
+ * Reads a file and parses it as `parseYaml` does.
+ * @throws UsageError also when it cannot be read
+ */
 export async function loadYaml<S extends z.ZodType>(file: string, schema: S): Promise<YamlFile<z.output<S>>> {
   return parseYaml(await textOf(file), file, schema)
 }
 
 /**
- * Parses YAML 1.2 `text` and checks it with `schema` (its objects should be strict). `file` is the name used in
- * messages. All syntax errors, or else all schema errors, come in one UsageError, a line each:
- * `file:line:col: what was found; what would do`. A schema's own `error` text replaces the part after the path.
+ * Parses YAML 1.2 and checks it with a schema, whose objects should be strict. `file` is for messages. A schema's own
+ * `error` replaces the part after the path.
+ * @throws UsageError with all syntax errors, or else all schema errors, a line each: `file:line:col: found; fix`
  */
 export function parseYaml<S extends z.ZodType>(text: string, file: string, schema: S): YamlFile<z.output<S>> {
   const lines = new LineCounter()
   const doc = documentOf(text, file, lines)
-  const at = (offset: number) => {
+  const positionOf = (offset: number) => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), col: Math.max(col, 1) }
   }
   const report = (found: readonly { offset: number; text: string }[]): void => {
     if (found.length === 0) return
     const sorted = [...found].sort((a, b) => a.offset - b.offset)
-    const messages = sorted.map((one) => `${file}:${at(one.offset).line}:${at(one.offset).col}: ${one.text}`)
+    const messages = sorted.map(({ offset, text }) => {
+      const { line, col } = positionOf(offset)
+      return `${file}:${line}:${col}: ${text}`
+    })
     throw new UsageError([...new Set(messages)].join('\n'))
   }
 
@@ -100,7 +106,7 @@ export function parseYaml<S extends z.ZodType>(text: string, file: string, schem
     file,
     value: checked.data,
     locate(path) {
-      const { line, col } = at(offsetOf(doc, path, false))
+      const { line, col } = positionOf(offsetOf(doc, path, false))
       return `${file}:${line}:${col}`
     },
     fail(path, found, fix): never {
@@ -111,10 +117,10 @@ export function parseYaml<S extends z.ZodType>(text: string, file: string, schem
   }
 }
 
-/** The engine's words for that. */
+/** In the engine's message. */
 const TOO_DEEP = /call stack/
 
-/** The parser goes down by itself with every level: a text with very many of them ends it. */
+/** The parser is recursive: a text with very many levels exhausts the call stack. */
 function documentOf(text: string, file: string, lineCounter: LineCounter): Document {
   try {
     const doc = parseDocument(text, { lineCounter, prettyErrors: false })
@@ -132,7 +138,7 @@ interface Unprintable {
   readonly onKey: boolean
 }
 
-/** Keys and values with characters that a terminal does not show. A value that contains itself is looked at once. */
+/** Keys and values with characters that a terminal does not show. A value that contains itself is searched once. */
 function unprintableIn(value: unknown, path: YamlPath = [], seen = new Set<unknown>()): Unprintable[] {
   if (typeof value === 'string') {
     const found = firstUnprintable(value)
@@ -170,7 +176,7 @@ async function textOf(file: string): Promise<string> {
   }
 }
 
-/** The document as plain values. Alias loops and alias bombs are only found out here. */
+/** Converts the document to plain values, which detects alias loops and alias bombs. */
 function plainValue(doc: Document, file: string): unknown {
   try {
     return doc.toJS()
@@ -184,8 +190,8 @@ function plainValue(doc: Document, file: string): unknown {
 }
 
 /**
- * Offset of the value at `path`: of a scalar the value itself, of a map or list its key, since that is where a
- * reader looks for it. A path that does not exist gives its deepest existing parent.
+ * Offset of the value at `path`: of a scalar the value itself, of a map or list its key, where a reader looks for it.
+ * For a path that does not exist, the offset of its deepest existing parent.
  */
 function offsetOf(doc: Document, path: YamlPath, onKey: boolean): number {
   let node = resolved(doc, doc.contents)

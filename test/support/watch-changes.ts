@@ -5,7 +5,7 @@ import { syncBuiltinESMExports } from 'node:module'
 type OnChange = (args: readonly unknown[]) => void
 
 /**
- * Tells of each call of these functions of node:fs/promises, and of these methods of an open file, right before it. What is
+ * Reports each call of these functions of node:fs/promises, and of these methods of an open file, right before it. What is
  * loaded from then on has them.
  */
 export async function watchChanges(

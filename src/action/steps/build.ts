@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { manifestName } from '../../build/manifest.ts'
 import { buildCommand } from '../../commands/build.ts'
-import { readFinishedFolder } from '../../release/format/build-record.ts'
+import { readBuildRecord } from '../../release/format/build-record.ts'
 import { uploadImage } from '../artifact.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import { folderOf, gitHubOf, type Step, type StepOutcome } from '../step.ts'
@@ -20,7 +20,7 @@ export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<
   const settings = { env: step.env, retentionDays: inputs['retention-days'] }
   const artifact = inputs.artifact ? await uploadImage(out, manifest, settings) : undefined
   const { difference } = await compareWithPromoted(
-    await readFinishedFolder(out),
+    await readBuildRecord(out),
     () => gitHubOf(step, inputs),
     step,
   )

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { manifestName } from '../../build/manifest.ts'
 import { publishCommand } from '../../commands/publish.ts'
-import { readFinishedFolder } from '../../release/format/build-record.ts'
+import { readBuildRecord } from '../../release/format/build-record.ts'
 import { formatTag, requireTag } from '../../release/format/tag.ts'
 import { expectedBuild, takeOver } from '../handover.ts'
 import type { InputsOf } from '../input-schemas.ts'
@@ -32,7 +32,7 @@ export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Prom
     env,
   )
   const { image, version } = requireTag(tag)
-  const { manifest } = await readFinishedFolder(folder)
+  const { manifest } = await readBuildRecord(folder)
   return {
     outputs: {
       ...{ version, digest: rawSha256, 'release-url': url, changed: published },

@@ -4,8 +4,8 @@ import { type FinishedTest, testFolder } from '../../boot-test/test-process.ts'
 import { readOutput } from '../../build/output.ts'
 import { testCommand } from '../../commands/test.ts'
 import { writePage } from '../../page/write.ts'
-import { type Finished, readFinishedFolder } from '../../release/format/build-record.ts'
-import { type TestRecord, tallyOf, testRecordSchema } from '../../release/format/test-record.ts'
+import { type BuildRecord, readBuildRecord } from '../../release/format/build-record.ts'
+import { type TestRecord, tallyOf, testRecordSchema } from '../../release/format/test-report.ts'
 import { findAllowedSigners } from '../../release/signature/signers.ts'
 import { SeederError } from '../../report/error.ts'
 import { uploadFile, uploadFiles, uploadImage, type WorkflowArtifact } from '../artifact.ts'
@@ -29,7 +29,7 @@ export async function testStep(inputs: InputsOf<'test'>, step: Step): Promise<St
   // Feeds that cannot be read are told before minutes of proof, and not in the copy of this program that does the proving.
   if (inputs['vulnerability-feed'] !== undefined && testFolder() === undefined) {
     const unsaid = { warn: () => {} }
-    await knownVulnerabilities(await readFinishedFolder(folders[0] ?? ''), undefined, inputs, unsaid)
+    await knownVulnerabilities(await readBuildRecord(folders[0] ?? ''), undefined, inputs, unsaid)
   }
   const proof = await testCommand({ paths: folders, platform: inputs.platform }, step.context)
   if (proof === undefined) return undefined
@@ -52,7 +52,7 @@ export async function tellOfImage(
     })
   }
   const { image, version } = manifest
-  const finished = { ...(await readFinishedFolder(folder)), record }
+  const finished = { ...(await readBuildRecord(folder)), record }
   const { promoted, difference } = await compareWithPromoted(finished, () => gitHubOf(step, inputs), step)
   const vulnerabilities = await knownVulnerabilities(finished, promoted, inputs, step)
   const settings = { env: step.env, retentionDays: inputs['retention-days'] }
@@ -103,7 +103,7 @@ export async function tellOfImage(
 /** Writes the page of an image, beside the promoted version where there is one. */
 async function pageOf(
   folder: string,
-  finished: Finished,
+  finished: BuildRecord,
   difference: PromotedComparison['difference'],
   { context }: Step,
 ): Promise<string> {

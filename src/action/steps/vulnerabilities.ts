@@ -1,5 +1,5 @@
 import { knownOf } from '../../commands/scan.ts'
-import type { Finished } from '../../release/format/build-record.ts'
+import type { BuildRecord } from '../../release/format/build-record.ts'
 import type { Known } from '../../scan/known.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import type { Step } from '../step.ts'
@@ -12,8 +12,8 @@ export type FeedInputs = Pick<InputsOf<'test'>, 'vulnerability-feed' | 'known-ex
  * several distributions may have been given the same ones. Throws SeederError for a feed that cannot be read.
  */
 export async function knownVulnerabilities(
-  finished: Finished,
-  promoted: Finished | undefined,
+  finished: BuildRecord,
+  promoted: BuildRecord | undefined,
   { 'vulnerability-feed': feed, 'known-exploited': exploited }: FeedInputs,
   step: Pick<Step, 'warn'>,
 ): Promise<Known> {

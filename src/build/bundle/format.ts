@@ -1,21 +1,21 @@
 import { z } from 'zod'
 import { parseJson } from '../../files/json.ts'
-import { saidLine } from '../../report/text-schemas.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
 
-const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
+const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
 
 /** The folders of a bundle: definitions, the program that builds them, and locked files by their sha256. */
 export const FOLDERS = { project: 'project', program: 'seeder', store: 'store' } as const
 
 const file = z.object({
-  path: saidLine.regex(/^(?=(project|seeder|store)\/)(?!.*\/\.\.?(\/|$)).+[^/]$/),
+  path: foreignLine.regex(/^(?=(project|seeder|store)\/)(?!.*\/\.\.?(\/|$)).+[^/]$/),
   /** Bytes. */
   size: z.int().nonnegative(),
   sha256,
   /** Left away for a file that is none. */
   executable: z.literal(true).optional(),
   /** Of a locked file: what it is, and its version. */
-  name: saidLine.optional(),
+  name: foreignLine.optional(),
 })
 
 /**
@@ -25,15 +25,15 @@ const file = z.object({
  */
 export const bundleSchema = z.object({
   schema: z.literal(1),
-  image: saidLine,
-  version: saidLine,
-  base: saidLine,
+  image: foreignLine,
+  version: foreignLine,
+  base: foreignLine,
   /** The minor version that was chosen; left away for an image without lines. */
-  line: saidLine.optional(),
+  line: foreignLine.optional(),
   /** Seconds since 1970: the time that every file of the bundle has. */
   epoch: z.int(),
   lock: z.object({ sha256 }),
-  source: z.object({ commit: saidLine.nullable(), dirty: z.boolean() }),
+  source: z.object({ commit: foreignLine.nullable(), dirty: z.boolean() }),
   /** The disk that comes of it. */
   raw: z.object({ sha256 }),
   /** Every other file of the bundle, by path. */

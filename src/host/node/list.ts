@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseJson, whyNot } from '../../files/json.ts'
 import { SeederError } from '../../report/error.ts'
-import { saidLine } from '../../report/text-schemas.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
 import type { Host } from '../commands.ts'
 import type { Guest } from '../guests.ts'
 import { findTemplate, type TemplateEntry } from '../templates.ts'
@@ -12,24 +12,24 @@ import { sortOut } from './machine.ts'
 /** A node as it is listed. */
 export const nodeRowSchema = z
   .object({
-    name: saidLine,
-    role: saidLine,
+    name: foreignLine,
+    role: foreignLine,
     vmid: z.int(),
-    addresses: z.record(saidLine, saidLine).readonly(),
+    addresses: z.record(foreignLine, foreignLine).readonly(),
     /** The version of the template that it is a clone of. */
-    version: saidLine,
+    version: foreignLine,
     /** The current template's; null when there is none. */
-    current: saidLine.nullable(),
+    current: foreignLine.nullable(),
     /** Whether it was made from another template than the current one; null when that is not known. */
     behind: z.boolean().nullable(),
     /** `running`, `stopped`; or what is the matter with it. */
-    state: saidLine,
+    state: foreignLine,
   })
   .readonly()
 
 export type NodeRow = z.output<typeof nodeRowSchema>
 
-const machines = z.array(z.object({ vmid: z.coerce.number(), status: saidLine }))
+const machines = z.array(z.object({ vmid: z.coerce.number(), status: foreignLine }))
 
 /** Which VMs of this Proxmox node run, by id. */
 export async function readStates(host: Host, node: string): Promise<Map<number, string>> {

@@ -1,4 +1,4 @@
-import type { RecordedCheck } from '../../release/format/test-record.ts'
+import type { RecordedCheck } from '../../release/format/test-report.ts'
 import { formatDuration } from '../../report/table.ts'
 import { type Html, html } from '../html.ts'
 import type { Mark } from '../view/mark.ts'

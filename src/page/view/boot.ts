@@ -1,5 +1,5 @@
 import { scaleLinear } from 'd3-scale'
-import type { TestRecord } from '../../release/format/test-record.ts'
+import type { TestRecord } from '../../release/format/test-report.ts'
 
 /** A span of the first boot. Milliseconds since the machine was switched on. */
 export interface Span {

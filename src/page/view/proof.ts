@@ -1,5 +1,5 @@
 import type { Manifest } from '../../build/manifest.ts'
-import { type RecordedCheck, type TestRecord, tallyOf } from '../../release/format/test-record.ts'
+import { type RecordedCheck, type TestRecord, tallyOf } from '../../release/format/test-report.ts'
 import { formatDuration } from '../../report/table.ts'
 import type { Answer } from './mark.ts'
 import { shownTime } from './time.ts'

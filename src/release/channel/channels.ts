@@ -1,7 +1,7 @@
 import type { Release } from '../../github/release.ts'
 import { compareVersions, parseTag } from '../format/tag.ts'
 
-/** In the body of a release that was promoted once and is not to be a candidate again by itself. */
+/** In the body of a release that was demoted: it is not a candidate any more. */
 export const DEMOTED_MARKER = '<!-- seeder: demoted -->'
 
 /** A published version of an image. */
@@ -10,19 +10,19 @@ export interface PublishedVersion {
   readonly release: Release
 }
 
-/** Where an image stands on GitHub. Drafts are not in it: they are not published. */
-export interface Standing {
+/** The published versions of an image on GitHub, without drafts. */
+export interface Channels {
   readonly image: string
   /** The highest version that is a full release. */
   readonly promoted?: Release
   /** The highest pre-release that is newer than the promoted version and was not demoted. */
   readonly candidate?: Release
-  /** All of them, newest version first. */
+  /** Newest first. */
   readonly versions: readonly PublishedVersion[]
 }
 
-/** Image → where it stands, by name, of the images that have a published release. */
-export function standings(releases: readonly Release[]): Map<string, Standing> {
+/** Image → its published versions, sorted by the name of the image. */
+export function channelsByImage(releases: readonly Release[]): Map<string, Channels> {
   const images = new Map<string, PublishedVersion[]>()
   for (const release of releases) {
     const tag = parseTag(release.tag)
@@ -32,11 +32,11 @@ export function standings(releases: readonly Release[]): Map<string, Standing> {
   return new Map(
     [...images]
       .sort(([left], [right]) => (left < right ? -1 : 1))
-      .map(([image, versions]) => [image, standingOf(image, versions)]),
+      .map(([image, versions]) => [image, channelsOf(image, versions)]),
   )
 }
 
-function standingOf(image: string, published: readonly PublishedVersion[]): Standing {
+function channelsOf(image: string, published: readonly PublishedVersion[]): Channels {
   const versions = published.toSorted((left, right) => compareVersions(right.version, left.version))
   const promoted = versions.find(({ release }) => !release.prerelease)
   const candidate = versions.find(
@@ -53,7 +53,7 @@ function standingOf(image: string, published: readonly PublishedVersion[]): Stan
   }
 }
 
-/** Whether a release was taken back after it had been promoted. */
+/** Whether a release was promoted and then demoted. */
 export function isDemoted(release: Release): boolean {
   return release.prerelease && release.body.includes(DEMOTED_MARKER)
 }

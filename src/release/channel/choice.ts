@@ -1,12 +1,11 @@
 import type { Release } from '../../github/release.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
 import { formatTag, parseTag } from '../format/tag.ts'
-import { type Standing, standings } from './channels.ts'
+import { type Channels, channelsByImage } from './channels.ts'
 
 /**
- * The requested release of an image: `promoted`, `candidate`, or a version.
- * @throws UsageError for a version that is not one
- * @throws SeederError when there is no such release, or it is a draft
+ * Finds a release of an image: `promoted`, `candidate`, or a version.
+ * @throws UsageError for an invalid version; SeederError when there is no such release, or it is a draft
  */
 export function chooseRelease(
   releases: readonly Release[],
@@ -14,9 +13,9 @@ export function chooseRelease(
   which: string,
   repository: string,
 ): Release {
-  const standing = standings(releases).get(image)
-  if (which === 'promoted') return requirePromoted(standing, image, repository)
-  if (which === 'candidate') return requireCandidate(standing, image, repository)
+  const channels = channelsByImage(releases).get(image)
+  if (which === 'promoted') return requirePromoted(channels, image, repository)
+  if (which === 'candidate') return requireCandidate(channels, image, repository)
   const tag = formatTag({ image, version: which })
   const parsed = parseTag(tag)
   if (parsed?.image !== image || parsed.version !== which) {
@@ -29,32 +28,32 @@ export function chooseRelease(
   if (published) return published
   if (found.length > 0) {
     throw new SeederError(`the release ${tag} of ${repository} is a draft: it was never published`, {
-      fix: 'let `seeder publish` finish it; nothing that is a draft is deployed',
+      fix: 'finish it with `seeder publish`: drafts are not deployed',
     })
   }
-  throw new SeederError(`${repository} has no release ${tag}`, { fix: availableFix(standing) })
+  throw new SeederError(`${repository} has no release ${tag}`, { fix: availableFix(channels) })
 }
 
-function requirePromoted(standing: Standing | undefined, image: string, repository: string): Release {
-  if (standing?.promoted) return standing.promoted
-  const candidate = standing?.candidate
+function requirePromoted(channels: Channels | undefined, image: string, repository: string): Release {
+  if (channels?.promoted) return channels.promoted
+  const candidate = channels?.candidate
   throw new SeederError(`no release of ${image} in ${repository} is promoted`, {
     fix: candidate
       ? `promote the candidate: seeder promote ${candidate.tag}; or deploy it as it is: seeder deploy ${image} candidate`
-      : availableFix(standing),
+      : availableFix(channels),
   })
 }
 
-function requireCandidate(standing: Standing | undefined, image: string, repository: string): Release {
-  if (standing?.candidate) return standing.candidate
-  const promoted = standing?.promoted ? `, and nothing is newer than ${standing.promoted.tag}` : ''
+function requireCandidate(channels: Channels | undefined, image: string, repository: string): Release {
+  if (channels?.candidate) return channels.candidate
+  const promoted = channels?.promoted ? `, and nothing is newer than ${channels.promoted.tag}` : ''
   throw new SeederError(`${repository} has no candidate of ${image}${promoted}`, {
-    fix: standing?.promoted ? `deploy that: seeder deploy ${image}` : availableFix(standing),
+    fix: channels?.promoted ? `deploy that: seeder deploy ${image}` : availableFix(channels),
   })
 }
 
-function availableFix(standing: Standing | undefined): string {
-  const versions = standing?.versions.slice(0, 5).map(({ version }) => version) ?? []
+function availableFix(channels: Channels | undefined): string {
+  const versions = channels?.versions.slice(0, 5).map(({ version }) => version) ?? []
   return versions.length === 0
     ? 'publish one: seeder publish DIR'
     : `these are published: ${versions.join(', ')}`

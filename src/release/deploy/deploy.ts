@@ -1,37 +1,32 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { manifestName } from '../../build/manifest.ts'
-import { readText } from '../../files/text-file.ts'
 import type { Releases } from '../../github/release.ts'
 import type { Argv } from '../../host/commands.ts'
 import { type DeployPolicy, deployConf, readDeployPolicy } from '../../host/deploy-policy.ts'
 import { parseDeployResult } from '../../host/deploy-result.ts'
 import { requireSudo, runDeployScript } from '../../host/deploy-script.ts'
 import { describeError, SeederError, UsageError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { chooseRelease } from '../channel/choice.ts'
 import { placesOf, removeDownload } from '../download/download-folder.ts'
 import { fetchRelease } from '../download/fetch.ts'
 import type { Contents } from '../format/contents.ts'
-import { requireTested } from '../format/test-evidence.ts'
-import { REPORT_FILE } from '../format/test-report.ts'
-import { checkSignatureEarly } from '../signature/early-signature.ts'
+import { inspectDownload } from './inspect-download.ts'
 
-/** What is to be deployed to this host, and how. */
 export interface DeployRequest {
   readonly image: string
   /** `promoted`, `candidate`, or a version. */
   readonly which: string
   readonly storage: string | undefined
   readonly dryRun: boolean
-  /** The download stays in the cache. */
+  /** Whether the download stays in the cache. */
   readonly keepDownload: boolean
-  /** How deploy.sh is started (`deployScript`). */
+  /** The command of deploy.sh (`deployScript`). */
   readonly script: Argv
   /** Seeder's cache folder. */
   readonly cache: string
-  /** The project's file with those who may sign, if it has one. */
+  /** The project's file with those who may sign. */
   readonly allowedSigners: string | undefined
 }
 
@@ -39,11 +34,11 @@ export const deployResultSchema = z
   .object({
     image: z.string(),
     version: z.string(),
-    /** The template; null for a plan of one that does not exist yet. */
+    /** The template; null in a plan when it does not exist yet. */
     vmid: z.int().nullable(),
-    /** Whether another template is the current one now; of a plan, whether one would be. */
+    /** Whether the current template changed; in a plan, whether it would change. */
     changed: z.boolean(),
-    /** The template that was current before; null when there was none, or it is not known in a plan. */
+    /** The template that was current before; null without one, and when a plan does not know it. */
     before: z.int().nullable(),
     /** The Proxmox node. */
     host: z.string(),
@@ -53,14 +48,14 @@ export const deployResultSchema = z
 export type DeployResult = z.output<typeof deployResultSchema>
 
 /**
- * Deploys a release to the host that this runs on: downloads it, and lets deploy.sh make a template of it.
- * @throws SeederError when there is no such release, it is not right, or deploy.sh fails; UsageError for a storage that
- * deploy.sh will not take
+ * Deploys a release to this host: downloads it, and lets deploy.sh make a template of it.
+ * @throws SeederError when there is no such release, a verification or deploy.sh fails; UsageError for a storage that
+ * deploy.sh rejects
  */
 export async function deployRelease(
   releases: Releases,
   request: DeployRequest,
-  { progress, signal }: { progress: Progress; signal: AbortSignal },
+  { progress, signal }: RunContext,
 ): Promise<DeployResult> {
   const policy = await readDeployPolicy()
   const options = deployOptions(request, policy)
@@ -70,21 +65,16 @@ export async function deployRelease(
   progress.phase(`download ${release.tag}`)
   const folder = downloadFolder(request.cache, releases.repository, release.tag)
   const inspect = async (small: string, contents: Contents) => {
-    progress.note(await checkSignatureEarly(small, contents, policy, request.allowedSigners))
-    const read = (name: string) => readText(join(small, name))
-    // A release becomes a full one by a click as well, and then nobody has looked at these.
-    requireTested(release, contents, {
-      manifest: await read(manifestName(contents)),
-      report: await read(REPORT_FILE),
-    })
+    const downloaded = { folder: small, contents, release }
+    progress.note(await inspectDownload(downloaded, policy, request.allowedSigners))
   }
-  return fetchRelease(releases, release, folder, { progress, signal, inspect }, async (contents) => {
+  return fetchRelease({ releases, release }, folder, { progress, signal, inspect }, async (contents) => {
     progress.phase(request.dryRun ? 'plan the template' : 'make the template')
     const argv: Argv = [...request.script, ...options, folder]
     const note = (line: string) => progress.note(line)
     const result = deployResult(await runDeployScript(argv, { note, signal }), contents, request.dryRun)
     if (!request.keepDownload) {
-      // The template is there, whatever becomes of the download.
+      // The template exists, so this is no failure.
       await removeDownload(placesOf(folder)).catch((error: unknown) => {
         progress.note(`the download could not be removed, and stays in ${folder}: ${describeError(error)}`)
       })
@@ -93,14 +83,14 @@ export async function deployRelease(
   })
 }
 
-/** Where a release is downloaded to. */
+/** The folder for the download of a release. */
 export function downloadFolder(cache: string, repository: string, tag: string): string {
   return join(cache, 'releases', repository, tag)
 }
 
 /**
- * The options for deploy.sh. Through sudo it takes none that its policy is about: a storage may be named there only
- * when it is the one that the policy names.
+ * The options for deploy.sh. Through sudo its policy decides about the storage: only the same one can be requested.
+ * @throws UsageError for another one
  */
 export function deployOptions(
   { storage, dryRun, script }: Pick<DeployRequest, 'storage' | 'dryRun' | 'script'>,
@@ -118,7 +108,7 @@ export function deployOptions(
   )
 }
 
-/** What deploy.sh has printed about the image. */
+/** Reads the output of deploy.sh about the image. */
 export function deployResult(printed: string, contents: Contents, dryRun: boolean): DeployResult {
   const { image, version, raw } = contents
   const [template, ...more] = parseDeployResult(printed)
@@ -131,8 +121,8 @@ export function deployResult(printed: string, contents: Contents, dryRun: boolea
     template.version !== version ||
     template.sha256 !== raw.sha256
   ) {
-    throw new SeederError(`deploy.sh did not say that it made a template of ${image} ${version}`, {
-      fix: 'see what there is on the host: deploy.sh --list',
+    throw new SeederError(`deploy.sh did not report a template of ${image} ${version}`, {
+      fix: 'list the templates of the host: deploy.sh --list',
     })
   }
   const { vmid, changed, previous, node } = template

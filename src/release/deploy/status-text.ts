@@ -5,17 +5,17 @@ const header = ['image', 'candidate', 'promoted', 'host', 'deployed', 'clones', 
 
 /** The table for a terminal. */
 export function statusText(rows: readonly StatusRow[]): string {
-  return rows.length === 0 ? nothing : formatTable(header, rows.map(cellsOf))
+  return rows.length === 0 ? NOTHING : formatTable(header, rows.map(cellsOf))
 }
 
 /** The table for a job summary. */
 export function statusMarkdown(rows: readonly StatusRow[]): string {
-  if (rows.length === 0) return nothing
+  if (rows.length === 0) return NOTHING
   const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`
   return [line(header), line(header.map(() => '---')), ...rows.map((row) => line(cellsOf(row)))].join('\n')
 }
 
-const nothing = 'Nothing is published, and nothing is deployed.'
+const NOTHING = 'Nothing is published, and nothing is deployed.'
 
 function cellsOf(row: StatusRow): string[] {
   const { image, candidate, promoted, host, deployed, clones } = row

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { HostReport, ReportedTemplate } from '../../host/report.ts'
-import type { Standing } from '../channel/channels.ts'
+import type { Channels } from '../channel/channels.ts'
 import { compareVersions, parseTag } from '../format/tag.ts'
 
 const clones = z
@@ -8,28 +8,28 @@ const clones = z
     version: z.string(),
     vmid: z.int(),
     current: z.boolean(),
-    /** What they are: a name where it is known, else the VM's id. */
+    /** Names of the VMs; the id of a VM whose name is unknown. */
     names: z.array(z.string()).readonly(),
   })
   .readonly()
 
-/** Published versions between the template and the promoted one, newest first, that one with them; or the other way round. */
+/** The published versions after the template up to the promoted one, newest first; `ahead`: the other way round. */
 const behindSchema = z.object({ by: z.array(z.string()).readonly(), ahead: z.boolean() }).readonly()
 
-/** Where an image stands on one host; or, of an image that no host has, on GitHub alone. */
+/** The status of an image on one host, or on GitHub alone. */
 export const statusRowSchema = z
   .object({
     image: z.string(),
-    /** Versions; null when there is none. */
+    /** Versions; null without one. */
     candidate: z.string().nullable(),
     promoted: z.string().nullable(),
-    /** Null when nothing is known of any host. */
+    /** Null without a report of any host. */
     host: z.string().nullable(),
     /** The current template. */
     deployed: z.object({ version: z.string(), vmid: z.int() }).readonly().nullable(),
     /** The templates that have clones, newest version first. */
     clones: z.array(clones).readonly(),
-    /** How the host's template stands to what is promoted; null without both. */
+    /** Compares the template with the promoted version; null without both. */
     behind: behindSchema.nullable(),
   })
   .readonly()
@@ -38,36 +38,36 @@ export type StatusRow = z.output<typeof statusRowSchema>
 export type TemplateClones = z.output<typeof clones>
 export type Behind = z.output<typeof behindSchema>
 
-/** A row for each image and host, by name. */
+/** A row for each image and host, sorted by name. */
 export function statusRows(
-  standings: ReadonlyMap<string, Standing>,
+  channelsByImage: ReadonlyMap<string, Channels>,
   reports: readonly HostReport[],
 ): StatusRow[] {
   const images = new Set([
-    ...standings.keys(),
+    ...channelsByImage.keys(),
     ...reports.flatMap(({ templates }) => templates.map(({ image }) => image)),
   ])
   const hosts = [...newestOfEach(reports).values()].sort((a, b) => compareNames(a.host, b.host))
   return [...images].sort(compareNames).flatMap((image): StatusRow[] => {
-    const standing = standings.get(image)
-    if (hosts.length === 0) return [rowOf(image, standing, undefined)]
-    return hosts.map((report) => rowOf(image, standing, report))
+    const channels = channelsByImage.get(image)
+    if (hosts.length === 0) return [rowOf(image, channels, undefined)]
+    return hosts.map((report) => rowOf(image, channels, report))
   })
 }
 
-/** A host may have reported twice: what it said last counts. */
+/** The latest report of each host. */
 function newestOfEach(reports: readonly HostReport[]): Map<string, HostReport> {
   const sorted = reports.toSorted((a, b) => Date.parse(a.taken) - Date.parse(b.taken))
   return new Map(sorted.map((report) => [report.host, report]))
 }
 
-function rowOf(image: string, standing: Standing | undefined, report: HostReport | undefined): StatusRow {
+function rowOf(image: string, channels: Channels | undefined, report: HostReport | undefined): StatusRow {
   const templates = report?.templates.filter((template) => template.image === image) ?? []
   const current = templates.find((template) => template.current)
-  const promoted = versionOf(standing?.promoted)
+  const promoted = versionOf(channels?.promoted)
   return {
     image,
-    candidate: versionOf(standing?.candidate),
+    candidate: versionOf(channels?.candidate),
     promoted,
     host: report?.host ?? null,
     deployed: current ? { version: current.version, vmid: current.vmid } : null,
@@ -77,13 +77,13 @@ function rowOf(image: string, standing: Standing | undefined, report: HostReport
         ? behind(
             current.version,
             promoted,
-            standing?.versions.map(({ version }) => version),
+            channels?.versions.map(({ version }) => version),
           )
         : null,
   }
 }
 
-/** How a version stands to another one; `published` are the versions there are. */
+/** Compares a deployed version with the promoted one. */
 export function behind(deployed: string, promoted: string, published: readonly string[] = []): Behind {
   const ahead = compareVersions(deployed, promoted) > 0
   const [low, high] = ahead ? [promoted, deployed] : [deployed, promoted]
@@ -98,7 +98,9 @@ function clonesByTemplate(templates: readonly ReportedTemplate[]): TemplateClone
     .filter(({ clones }) => clones.length > 0)
     .toSorted((a, b) => compareVersions(b.version, a.version))
     .map(({ version, vmid, current, clones }) => ({
-      ...{ version, vmid, current },
+      version,
+      vmid,
+      current,
       names: clones.map((clone) => clone.name ?? String(clone.vmid)),
     }))
 }

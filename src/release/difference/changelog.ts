@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { execa } from '../../process/child-process.ts'
 
-/** What a package's own changelog says of the versions after the one that there was. */
+/** The entries of a package's changelog for the versions after the older one. */
 export const packageChangesSchema = z
   .object({
     name: z.string(),
@@ -12,14 +12,14 @@ export const packageChangesSchema = z
 
 export type PackageChanges = z.output<typeof packageChangesSchema>
 
-/** Entries longer than this together are cut: a package that skips years has thousands of lines. */
+/** Maximum length of the entries: a package that skips years has thousands of lines. */
 const MOST_CHARACTERS = 20_000
 
 /**
  * Reads the changelog in a package's file.
  * @param deb the file of the newer version
- * @param before the version that there was; its entry and older ones are left out
- * @returns undefined when the package has none, or none that names that version
+ * @param before the older version: only entries above its own are returned
+ * @returns undefined when the package has no changelog, or that version is not in it
  */
 export async function changesSince(
   name: string,
@@ -31,14 +31,14 @@ for file in changelog.Debian changelog; do
   dpkg-deb --fsys-tarfile "$1" | tar -xO "./usr/share/doc/$2/$file.gz" 2> /dev/null | gzip -dc && exit 0
 done
 exit 1`
-  // With a socket as its input, Bash can take itself for one that was started over the network, and read ~/.bashrc.
+  // With a socket as its input, Bash may assume a network connection and read ~/.bashrc.
   const options = { reject: false, stdin: 'ignore' } as const
   const { exitCode, stdout } = await execa('bash', ['-c', script, 'changelog', deb, name], options)
   const text = exitCode === 0 ? entriesSince(stdout, before) : undefined
   return text === undefined || text === '' ? undefined : { name, text }
 }
 
-/** The entries above the one of version `before`; undefined when there is no such one. */
+/** The entries above that of version `before`; undefined without such an entry. */
 export function entriesSince(changelog: string, before: string): string | undefined {
   const lines = changelog.split('\n')
   const end = lines.findIndex((line) => /^\S+ \(([^)]+)\)/.exec(line)?.[1] === before)

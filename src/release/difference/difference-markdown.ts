@@ -1,14 +1,14 @@
 import { code, folded, plain, table } from '../../report/markdown.ts'
 import { formatBytes, formatDuration } from '../../report/table.ts'
-import type { Tally } from '../format/test-record.ts'
+import type { Tally } from '../format/test-report.ts'
 import type { Change, Difference } from './difference.ts'
 import type { FilesDifference } from './files-difference.ts'
 
-// More packages than this are folded away, and of more than that only the first are named.
+// Maximum packages that are not collapsed, and that are listed.
 const SHOWN_OPEN = 10
 const SHOWN = 200
 
-/** A difference in Markdown: a table of numbers, then the packages. `against` says what the older one is. */
+/** A difference in Markdown: a table of numbers, then the packages. `against` describes the older version. */
 export function describeDifference(difference: Difference, against: string): string {
   const { before, after, identical, sizes, boot, checks } = difference
   if (identical) return `The disk is the same, bit for bit, as ${against} ${code(before)}.`
@@ -28,7 +28,7 @@ export function describeDifference(difference: Difference, against: string): str
   ].join('\n\n')
 }
 
-/** `12 passed`, with what failed and was skipped where there is any. */
+/** `12 passed`, and the failed and the skipped checks if there are any. */
 export function describeTally({ passed, failed, skipped }: Tally): string {
   return [
     `${passed} passed`,
@@ -57,7 +57,7 @@ function checkLines({ broken, mended, added, removed }: NonNullable<Difference['
   ]
 }
 
-/** What an operator looks for first: the command line, ports, units. */
+/** Changes that matter most to an operator: the command line, ports, units. */
 function facts({ commandLine, ports, files }: Difference): string[] {
   const line = (what: string, names: readonly string[]) =>
     names.length === 0 ? [] : [`${what}: ${names.map(code).join(', ')}`]
@@ -72,7 +72,7 @@ function facts({ commandLine, ports, files }: Difference): string[] {
   ]
 }
 
-// Of the folders only the largest changes are shown.
+// Maximum folders, those with the largest changes.
 const SHOWN_FOLDERS = 10
 
 function filesText({ added, removed, changed, folders }: FilesDifference): string {

@@ -1,7 +1,7 @@
 import { formatBytes, formatDuration, formatTable } from '../../report/table.ts'
 import type { Change, Difference } from './difference.ts'
 
-/** Maximum files of each kind that are named; `--json` has all of them. */
+/** Maximum lines of a list; `--json` has all of them. */
 const SHOWN = 30
 
 /** A difference for a terminal. */

@@ -1,18 +1,18 @@
 import { z } from 'zod'
 import type { Manifest } from '../../build/manifest.ts'
-import type { Finished } from '../format/build-record.ts'
-import { type TestRecord, tallyOf, tallySchema } from '../format/test-record.ts'
+import type { BuildRecord } from '../format/build-record.ts'
+import { type TestRecord, tallyOf, tallySchema } from '../format/test-report.ts'
 import { compareInventories, filesDifferenceSchema } from './files-difference.ts'
 
 const names = z.array(z.string()).readonly()
-/** A package or an upstream tarball that is in one image only. */
+/** A package or an upstream tarball that only one of the images has. */
 const component = z.object({ name: z.string(), version: z.string() }).readonly()
 /** A number before and after. */
 const change = z.object({ before: z.number(), after: z.number() }).readonly()
 
 export type Change = z.output<typeof change>
 
-/** What differs between two versions of an image. */
+/** The difference between two versions of an image. */
 export const differenceSchema = z
   .object({
     before: z.string(),
@@ -26,20 +26,20 @@ export const differenceSchema = z
       .readonly(),
     /** Bytes. */
     sizes: z.object({ qcow2: change, disk: change, usr: change }).readonly(),
-    /** Milliseconds to the end of the first boot; not there when either was not measured, or on another kind of machine. */
+    /** Milliseconds of the first boot; absent unless both were measured on the same kind of machine. */
     boot: change.optional(),
-    /** The kernel's command line, without what is other in every image. Not there when it is the same. */
+    /** The kernel's command line, without the digests of /usr. Absent when it is the same. */
     commandLine: z.object({ before: z.string(), after: z.string() }).readonly().optional(),
-    /** Ports that the firewall lets somebody through to, as `ROLE PROTOCOL/PORT`. */
+    /** Ports that the firewall opens, as `ROLE PROTOCOL/PORT`. */
     ports: z.object({ opened: names, closed: names }).readonly(),
-    /** Not there when the files of either are not known. */
+    /** Absent unless the files of both are known. */
     files: filesDifferenceSchema.optional(),
-    /** Not there when either was not tested. */
+    /** Absent unless both were tested. */
     checks: z
       .object({
         before: tallySchema,
         after: tallySchema,
-        /** Names of checks that passed before and did not now, and the other way round. */
+        /** Names of checks that passed before and do not pass now, and the other way round. */
         broken: names,
         mended: names,
         added: names,
@@ -53,7 +53,7 @@ export const differenceSchema = z
 export type Difference = z.output<typeof differenceSchema>
 
 /** Compares two versions of an image, sorted by name. */
-export function differenceOf(before: Finished, after: Finished): Difference {
+export function differenceOf(before: BuildRecord, after: BuildRecord): Difference {
   const [was, is] = [before.manifest, after.manifest]
   const [old, now] = [componentsOf(was), componentsOf(is)]
   const all = [...new Set([...old.keys(), ...now.keys()])].sort()
@@ -106,7 +106,7 @@ function portsOf({ ports }: Manifest): string[] {
 }
 
 function without(some: readonly string[], others: readonly string[]): string[] {
-  return some.filter((one) => !others.includes(one))
+  return some.filter((item) => !others.includes(item))
 }
 
 function bootChange(before?: TestRecord, after?: TestRecord): Change | undefined {
@@ -120,7 +120,7 @@ function checkChange(before?: TestRecord, after?: TestRecord): Difference['check
   if (!before || !after) return undefined
   const statuses = ({ checks }: TestRecord) => new Map(checks.map(({ name, status }) => [name, status]))
   const [old, now] = [statuses(before), statuses(after)]
-  const passes = (in_: Map<string, string>, name: string) => in_.get(name) === 'passed'
+  const passes = (checks: Map<string, string>, name: string) => checks.get(name) === 'passed'
   const shared = [...now.keys()].filter((name) => old.has(name))
   return {
     before: tallyOf(before),

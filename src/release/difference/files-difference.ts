@@ -1,29 +1,29 @@
 import { z } from 'zod'
 import type { FileEntry, FileInventory } from '../../evidence/inventory.ts'
-import { saidLine } from '../../report/text-schemas.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
 
 const change = z.object({ before: z.number(), after: z.number() })
 
-/** What differs between the files of two versions of an image. Paths and units are sorted, sizes are bytes. */
+/** The difference between the files of two versions. Paths and units are sorted, sizes are bytes. */
 export const filesDifferenceSchema = z.object({
-  added: z.array(saidLine),
-  removed: z.array(saidLine),
-  /** With what of them differs. */
-  changed: z.array(z.object({ path: saidLine, what: z.array(saidLine) })),
-  /** Folders whose files together are larger or smaller, the largest change first. */
-  folders: z.array(z.object({ path: saidLine, ...change.shape })),
-  /** systemd units that are started by another one, and those that can never be started. */
+  added: z.array(foreignLine),
+  removed: z.array(foreignLine),
+  /** With the attributes that differ. */
+  changed: z.array(z.object({ path: foreignLine, what: z.array(foreignLine) })),
+  /** Folders whose total size changed, the largest change first. */
+  folders: z.array(z.object({ path: foreignLine, ...change.shape })),
+  /** systemd units that another unit starts, and those that can never start. */
   units: z.object({
-    enabled: z.array(saidLine),
-    disabled: z.array(saidLine),
-    masked: z.array(saidLine),
-    unmasked: z.array(saidLine),
+    enabled: z.array(foreignLine),
+    disabled: z.array(foreignLine),
+    masked: z.array(foreignLine),
+    unmasked: z.array(foreignLine),
   }),
 })
 
 export type FilesDifference = z.output<typeof filesDifferenceSchema>
 
-/** Compares the files of two versions. Directories count by what is in them. */
+/** Compares the files of two versions; directories are not compared themselves. */
 export function compareInventories(before: FileInventory, after: FileInventory): FilesDifference {
   const [was, is] = [filesOf(before), filesOf(after)]
   const changed = [...is].flatMap(([path, entry]) => {
@@ -47,12 +47,12 @@ export function compareInventories(before: FileInventory, after: FileInventory):
 }
 
 function filesOf({ files }: FileInventory): Map<string, FileEntry> {
-  return new Map(files.filter(({ type }) => type !== 'directory').map((one) => [one.path, one]))
+  return new Map(files.filter(({ type }) => type !== 'directory').map((entry) => [entry.path, entry]))
 }
 
-/** What is in the first and not in the second. */
-function missing(some: Iterable<string>, others: { has(one: string): boolean }): string[] {
-  return [...some].filter((one) => !others.has(one)).sort()
+/** The items that only the first has. */
+function missing(some: Iterable<string>, others: { has(item: string): boolean }): string[] {
+  return [...some].filter((item) => !others.has(item)).sort()
 }
 
 function differing(before: FileEntry, after: FileEntry): string[] {
@@ -65,18 +65,18 @@ function differing(before: FileEntry, after: FileEntry): string[] {
   ]
 }
 
-/** Folders this deep are distinguished: `/usr/lib`, `/usr/share/perl5`. */
+/** Maximum depth of a folder, as in `/usr/share/perl5`. */
 const DEPTH = 3
 
 function folderChanges(before: FileInventory, after: FileInventory): FilesDifference['folders'] {
   const [was, is] = [sizesOf(before), sizesOf(after)]
   return [...new Set([...was.keys(), ...is.keys()])]
     .map((path) => ({ path, before: was.get(path) ?? 0, after: is.get(path) ?? 0 }))
-    .filter((one) => one.before !== one.after)
+    .filter((folder) => folder.before !== folder.after)
     .sort((a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before) || (a.path < b.path ? -1 : 1))
 }
 
-/** The bytes of the files below each folder, of those that are `DEPTH` names deep or hold files themselves. */
+/** Folder → bytes of its files. Deeper folders than `DEPTH` count as their parent. */
 function sizesOf({ files }: FileInventory): Map<string, number> {
   const sizes = new Map<string, number>()
   for (const { path, size = 0 } of files) {
@@ -91,7 +91,7 @@ function sizesOf({ files }: FileInventory): Map<string, number> {
   return sizes
 }
 
-/** The units that a list of files makes systemd start, and those that it forbids. */
+/** The units that the files enable and mask. */
 function unitsOf({ files }: FileInventory): { enabled: Set<string>; masked: Set<string> } {
   const links = files.filter(({ type }) => type === 'link')
   const named = (pattern: RegExp, test: (entry: FileEntry) => boolean) =>

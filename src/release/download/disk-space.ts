@@ -1,54 +1,43 @@
 import { stat, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
 import { SeederError } from '../../report/error.ts'
 import { formatBytes } from '../../report/table.ts'
-import type { Contents, ReleaseFile } from '../format/contents.ts'
 
-/** Bytes for the folders, the journal, and what a file system needs for itself. */
+/** Bytes for the folders, the journal, and the file system itself. */
 const MARGIN = 16 * 1024 * 1024
 
+/** A file of a download, of which `path` may have a part. */
+interface Download {
+  readonly path: string
+  readonly size: number
+}
+
 /**
- * Makes sure that a file system has room for a download, of which a part may be there.
- * @param folder where its files are or will be; it exists
- * @throws SeederError when it has not
+ * Requires enough free disk space for a download.
+ * @param folder an existing one on the file system
+ * @throws SeederError without enough space
  */
-export async function requireRoom(folder: string, { files }: Contents): Promise<void> {
-  await requireBytes(
-    folder,
-    files.map(({ name, size }) => ({ path: join(folder, name), size })),
-  )
-}
-
-/** The same for one file, which is at `path` as far as it is there. */
-export async function requireRoomFor(folder: string, path: string, { size }: ReleaseFile): Promise<void> {
-  await requireBytes(folder, [{ path, size }])
-}
-
-async function requireBytes(
-  folder: string,
-  files: readonly { readonly path: string; readonly size: number }[],
-): Promise<void> {
+export async function requireDiskSpace(folder: string, files: readonly Download[]): Promise<void> {
   const allocated = await Promise.all(
     files.map(async ({ path }) => {
       const found = await stat(path).catch(() => undefined)
-      // Of a file with holes only this much is on the disk; 512 is the unit of `blocks`, whatever the file system.
+      // A file may have holes. `blocks` counts units of 512 bytes on any file system.
       return (found?.blocks ?? 0) * 512
     }),
   )
   const { bavail, bsize } = await statfs(folder)
-  const problem = missingRoom(
+  const problem = missingDiskSpace(
     files.map(({ size }) => size),
     allocated,
     bavail * bsize,
   )
   if (problem === undefined) return
   throw new SeederError(`${folder} ${problem}`, {
-    fix: 'make room, or set XDG_CACHE_HOME to a folder on another disk; what is there already is kept',
+    fix: 'free disk space, or set XDG_CACHE_HOME to a folder on another disk; what was downloaded is kept',
   })
 }
 
-/** Why there is not enough room, in words; undefined when there is. All in bytes. */
-export function missingRoom(
+/** The problem as text; undefined with enough space. All in bytes. */
+export function missingDiskSpace(
   sizes: readonly number[],
   allocated: readonly number[],
   free: number,

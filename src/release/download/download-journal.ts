@@ -2,19 +2,19 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { readText } from '../../files/text-file.ts'
 import type { Part } from '../format/contents.ts'
 
-/** What is known of a part that an earlier run worked on. */
+/** The state of a part after an earlier run. */
 export interface PartProgress {
   /** Bytes of it on the disk. */
   readonly bytes: number
-  /** They are all of them, and their digest was right. */
+  /** It is complete, and its digest was right. */
   readonly done: boolean
 }
 
 const nothing: PartProgress = { bytes: 0, done: false }
 
 /**
- * How far a download has come, in a small file beside it: a first line with the digest of the release's contents, and
- * then `BYTES PART` or `done PART`, the last one of a part counting. A line is written when what it says is on the disk.
+ * The progress of a download, in a file beside it: a first line with the digest of the content, then `BYTES PART` or
+ * `done PART`, of which the last line of a part counts. The bytes are on the disk before their line is written.
  */
 export class DownloadJournal {
   readonly #handle: FileHandle
@@ -25,13 +25,13 @@ export class DownloadJournal {
     this.#marks = marks
   }
 
-  /** The journal of an earlier run, when it is about the same contents; a new one otherwise. */
+  /** Opens the journal of an earlier run of the same content, or a new one. */
   static async open(file: string, contentsDigest: string): Promise<DownloadJournal> {
     const text = await readText(file).catch(() => '')
     const marks = parseMarks(text, contentsDigest)
     const handle = await open(file, 'a', 0o644)
     try {
-      // A line that a kill has cut short goes, or the next one would be its end.
+      // Without an incomplete last line, to which the next one would be appended.
       await handle.truncate(marks ? text.lastIndexOf('\n') + 1 : 0)
       if (!marks) await handle.write(`${heading(contentsDigest)}\n`)
       await handle.datasync()
@@ -42,7 +42,7 @@ export class DownloadJournal {
     return new DownloadJournal(handle, marks ?? new Map())
   }
 
-  /** Whether an earlier run has left anything that counts. */
+  /** Whether there is no progress of an earlier run. */
   get isNew(): boolean {
     return this.#marks.size === 0
   }
@@ -53,7 +53,7 @@ export class DownloadJournal {
 
   async mark(part: Part, mark: PartProgress): Promise<void> {
     this.#marks.set(part.name, mark)
-    // One write of a few bytes at the end of the file: parts that are written at once do not mix.
+    // A single small write in append mode: the lines of parallel downloads do not mix.
     await this.#handle.write(`${mark.done ? 'done' : mark.bytes} ${part.name}\n`)
     await this.#handle.datasync()
   }
@@ -63,12 +63,12 @@ export class DownloadJournal {
   }
 }
 
-/** The marks by part; undefined for a journal of other contents, or none. */
+/** The marks by part; undefined for a journal of other content. */
 export function parseMarks(text: string, contentsDigest: string): Map<string, PartProgress> | undefined {
   const [first, ...lines] = text.split('\n')
   if (first !== heading(contentsDigest) || lines.length === 0) return undefined
   const marks = new Map<string, PartProgress>()
-  // What stands behind the last line break was cut short.
+  // The text after the last line break is incomplete.
   for (const line of lines.slice(0, -1)) {
     const [, bytes, name] = /^(done|\d{1,15}) (\S+)$/.exec(line) ?? []
     if (bytes === undefined || name === undefined) continue

@@ -8,17 +8,13 @@ import type { Release, Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Progress } from '../../report/progress.ts'
 import { requireAgreement } from '../format/agreement.ts'
-import type { ReleaseFile } from '../format/contents.ts'
-import { readContents } from '../format/contents-asset.ts'
+import { type ReleaseFile, readContents } from '../format/contents.ts'
 import { readSignedList } from '../signature/signed-list.ts'
-import type { SignatureCheck } from '../signature/signed-sums.ts'
-import { requireRoomFor } from './disk-space.ts'
-import { placesOf } from './download-folder.ts'
-import { DownloadJournal } from './download-journal.ts'
+import type { SignatureCheck } from '../signature/signers.ts'
+import { requireDiskSpace } from './disk-space.ts'
+import { placesOf, withDownloadLock, withJournal } from './download-folder.ts'
 import { fetchFile } from './fetch-file.ts'
-import { withDownloadLock } from './folder-lock.ts'
 
-/** How a bundle is downloaded. */
 export interface DownloadOptions {
   /** Seeder's cache folder: the bundle is unpacked below it to verify it. */
   readonly cache: string
@@ -26,13 +22,12 @@ export interface DownloadOptions {
   readonly signal: AbortSignal
 }
 
-/** Bytes of a tar for each file beside its content: header, long name, folders above it, and what fills a block. */
+/** Bytes of a tar for each file beside its content: header, long name, parent folders, padding. */
 const TAR_OVERHEAD = 8192
 
 /**
- * Downloads the bundle of a release to `out` and verifies it: its list is the signed one, and every file has the digest in
- * it.
- * @throws SeederError when the list is not signed by whom it should be, or as `downloadBundle`
+ * Downloads the bundle of a release to `out` and verifies it: its list is signed, and every file has the digest in it.
+ * @throws SeederError when the signature is wrong, and as `downloadBundle`
  */
 export async function fetchBundle(
   releases: Releases,
@@ -48,9 +43,9 @@ export async function fetchBundle(
 }
 
 /**
- * Downloads a bundle to `out`, whole and verified against its list or not at all. What a run that was stopped or killed has
+ * Downloads a bundle to `out`, complete and verified against its list or not at all. What an interrupted run has
  * downloaded stays beside `out`, and the next run continues there.
- * @throws SeederError when the release has no bundle, it does not come, or it is not the one of the list
+ * @throws SeederError when the release has no bundle, it cannot be downloaded, or does not match the list
  */
 export async function downloadBundle(
   { releases, release, list }: { releases: Releases; release: Release; list: BundleList },
@@ -60,24 +55,23 @@ export async function downloadBundle(
   const file = await bundleFileOf(releases, release, signal)
   requirePlausible(file, list, release)
   progress.phase('download the bundle')
-  const { partial, journal: journalFile, lock } = placesOf(out)
-  await workIn(dirname(out), () =>
-    withDownloadLock(lock, async () => {
-      const journal = await DownloadJournal.open(journalFile, file.sha256)
-      try {
-        if (journal.isNew) await rm(partial, { force: true })
-        await requireRoomFor(dirname(out), partial, file)
-        const source = { releases, release, journal }
-        await fetchFile(source, file, partial, { progress, signal, announce: true })
-      } finally {
-        await journal.close()
-      }
-      progress.phase('verify the bundle')
-      await verifyBundle(partial, list, release, cache)
-      await rename(partial, out)
-      await rm(journalFile, { force: true })
-    }),
-  )
+  const places = placesOf(out)
+  const { partial, lock } = places
+  const download = () =>
+    withJournal(
+      places,
+      file.sha256,
+      async (journal) => {
+        await requireDiskSpace(dirname(out), [{ path: partial, size: file.size }])
+        await fetchFile({ releases, release, journal }, file, partial, { progress, signal, announce: true })
+      },
+      async () => {
+        progress.phase('verify the bundle')
+        await verifyBundle(partial, list, release, cache)
+        await rename(partial, out)
+      },
+    )
+  await workIn(dirname(out), () => withDownloadLock(lock, download))
 }
 
 async function bundleFileOf(releases: Releases, release: Release, signal: AbortSignal): Promise<ReleaseFile> {
@@ -89,16 +83,17 @@ async function bundleFileOf(releases: Releases, release: Release, signal: AbortS
   })
 }
 
-/** Throws SeederError for a size that these files cannot have: nothing signed limits how much is downloaded. */
+/**
+ * Limits the download, as the size in `release.json` is not signed.
+ * @throws SeederError for a size that these files cannot have
+ */
 function requirePlausible({ name, size }: ReleaseFile, { index, text }: BundleList, { tag }: Release): void {
   const content = index.files.reduce((sum, file) => sum + file.size + TAR_OVERHEAD, text.length)
   const most = content + TAR_OVERHEAD
   if (size <= most) return
   throw new SeederError(
     `${name} of ${tag} has ${size} bytes; with the files of its list it has at most ${most}`,
-    {
-      fix: 'do not use it: publish a new version of the image',
-    },
+    { fix: 'do not use it: publish a new version of the image' },
   )
 }
 

@@ -13,25 +13,24 @@ import { fetchPart } from './part.ts'
 /** Maximum parallel downloads of parts. */
 const CONNECTIONS = 4
 
-/** The release that has a file, and the journal of its download. */
+/** The release of a file, and the journal of the download. */
 export interface FileSource {
   readonly releases: Releases
   readonly release: Release
   readonly journal: DownloadJournal
 }
 
-/** How a file is downloaded. */
 export interface FileOptions {
   readonly progress: Pick<Progress, 'note' | 'bytes'>
   readonly signal: AbortSignal
-  /** Whether to say at the beginning what is downloaded, and how much of it is there. */
+  /** Whether to report the size of the file, and of what earlier runs have downloaded. */
   readonly announce: boolean
 }
 
 /**
- * Downloads one file of a release to `path`, its parts at their places in it from the beginning, and verifies each part and
- * the whole. It continues where an earlier run with the same journal stopped.
- * @throws SeederError when a part does not come, or comes wrong twice; the signal's reason
+ * Downloads a file of a release to `path`, several parts in parallel, and verifies each part and the whole. It
+ * continues where an earlier run with the same journal ended.
+ * @throws SeederError when a part cannot be downloaded, or is wrong twice; the signal's reason
  */
 export async function fetchFile(
   source: FileSource,
@@ -43,14 +42,14 @@ export async function fetchFile(
   const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)
   try {
     if ((await handle.stat()).size !== file.size) {
-      // It is not what the journal speaks of. The marks go first: a run that is killed in between must not leave a
-      // file of the right size, with nothing in it, and marks that say that it is done.
+      // The journal is about another file. First its marks are removed: a run that is killed in between must not leave
+      // an empty file of the right size with marks that it is done.
       await forget(file, journal)
       await handle.truncate(file.size)
     }
     if (options.announce) announce(file, journal, options)
     const isNew = await fetchParts(source, file, handle, options)
-    // The digest of a single part is the file's, and has just been computed.
+    // The digest of the only part is that of the file.
     if (isNew && file.parts.length === 1) return
   } finally {
     await handle.close()
@@ -67,11 +66,11 @@ function announce(
     const { bytes, done } = journal.of(part)
     return sum + (done ? part.size : bytes)
   }, 0)
-  const kept = there === 0 ? '' : `, ${formatBytes(there)} of it are there already`
+  const kept = there === 0 ? '' : `, of which ${formatBytes(there)} are downloaded already`
   progress.note(`downloading ${name}, ${formatBytes(size)}${kept}`)
 }
 
-/** Whether all of it came in this run. */
+/** Downloads the missing parts. Returns whether earlier runs had downloaded nothing. */
 async function fetchParts(
   { releases, release, journal }: FileSource,
   file: ReleaseFile,
@@ -105,7 +104,7 @@ async function fetchParts(
   }
   await pMap(
     partsWithOffsets(file),
-    // The first failure ends the others, and they are waited for: nobody writes into a closed file.
+    // The first failure ends the others, which must end before the file is closed.
     (place) =>
       fetchOne(place).catch((error: unknown) => {
         failures.push(error)
@@ -117,7 +116,7 @@ async function fetchParts(
   return isNew
 }
 
-/** Shows how far a file has come, not more often than a person can see. */
+/** Shows the progress of a file, at most once per MB. */
 function shownBytes({ parts, size }: ReleaseFile, progress: FileOptions['progress']) {
   const positions = new Map<string, number>()
   let shown = 0
@@ -134,7 +133,7 @@ async function verifyWhole(file: ReleaseFile, path: string, journal: DownloadJou
   const { name, sha256 } = file
   const found = await sha256File(path)
   if (found === sha256) return
-  // All parts were right once, so the disk has changed or the release is wrong: nothing of the file counts.
+  // Each part was right, so the file has changed on the disk, or the release is wrong.
   await forget(file, journal)
   throw new SeederError(`${name} is complete and wrong: its sha256 is ${found}, the release says ${sha256}`, {
     fix: 'run it again, which downloads it again; if it stays so, do not use this release',
@@ -147,7 +146,7 @@ function assetOf(release: Release, part: Part): Asset {
   return asset
 }
 
-/** Marks all of a file as not there, on the disk for good when it returns. */
+/** Marks all parts of a file as missing. */
 async function forget({ parts }: ReleaseFile, journal: DownloadJournal): Promise<void> {
   for (const part of parts) {
     const { bytes, done } = journal.of(part)

@@ -1,48 +1,47 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { setTimeout } from 'node:timers/promises'
 import type { Asset, Releases } from '../../github/release.ts'
+import { backoff, retry, type Wait } from '../../http/retry.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Part } from '../format/contents.ts'
 
-/** Maximum attempts in a row that bring no more bytes than those before. */
+/** Maximum attempts in a row that bring no new bytes. */
 const ATTEMPTS = 5
-/** Milliseconds before the second of them; each further one waits twice as long. */
+/** Milliseconds before the second attempt; twice as long before each further one. */
 const PAUSE_MS = 500
-/** Bytes after which what has come is put on the disk for good, so that a killed run loses no more than that. */
+/** Maximum bytes that a killed run loses: after that many they are synced to the disk. */
 const MARK_BYTES = 16 * 1024 * 1024
 const READ_BYTES = 1024 * 1024
 
-/** A part that is to be downloaded, and where to. */
+/** A part to download, and its place. */
 export interface PartJob {
   readonly part: Part
   readonly asset: Asset
   /** The whole file, open for reading and writing. */
   readonly file: FileHandle
-  /** Where in it the part begins. */
+  /** Offset of the part in the file. */
   readonly offset: number
-  /** Bytes of the part that are in it already. */
+  /** Bytes of the part that the file has already. */
   readonly kept: number
 }
 
-/** What happens while a part is downloaded. */
 export interface PartEvents {
   readonly signal: AbortSignal
-  /** How many bytes there are now: fewer than before when the part starts again. */
+  /** The number of bytes so far: it decreases when the part starts again. */
   onPosition(bytes: number): void
-  /** `bytes` of the part are on the disk for good. */
+  /** `bytes` of the part are synced to the disk. */
   onDisk(bytes: number): Promise<void>
   note(text: string): void
 }
 
-/** An error of this machine's disk, which no further attempt mends. */
+/** An error of this machine's disk: a further attempt makes no sense. */
 class DiskError extends Error {}
 
 /**
- * Downloads a part into its place in a file and compares its digest while it comes: goes on where a connection broke
- * off, starts again where the server has no Range, and once more when the digest was wrong.
- * @throws SeederError when the bytes do not come, or are wrong twice; what the file system refused; the signal's reason
+ * Downloads a part to its place in a file and verifies its digest. It continues after a broken connection, or starts
+ * again when the server does not support Range, and once when the digest is wrong.
+ * @throws SeederError when it cannot be downloaded, or is wrong twice; errors of the file system; the signal's reason
  */
 export async function fetchPart(releases: Releases, job: PartJob, events: PartEvents): Promise<void> {
   const { part, asset } = job
@@ -63,7 +62,7 @@ class PartDownload {
   readonly #job: PartJob
   readonly #events: PartEvents
   #hash: Hash = createHash('sha256')
-  #at = 0
+  #position = 0
   #marked = 0
 
   constructor(job: PartJob, events: PartEvents) {
@@ -71,61 +70,63 @@ class PartDownload {
     this.#events = events
   }
 
-  /** The digest of all of the part's bytes, which are in the file then. */
+  /** Completes the part in the file. Returns its digest. */
   async complete(releases: Releases): Promise<string> {
     await this.#readKept()
-    const { size } = this.#job.part
-    let furthest = this.#at
-    let fruitless = 0
-    while (this.#at < size) {
-      try {
-        await this.#receive(releases)
-      } catch (error) {
-        this.#events.signal.throwIfAborted()
-        if (error instanceof DiskError) throw error.cause
-        // What GitHub has refused, it will refuse again; the client has tried often enough.
-        if (error instanceof SeederError) throw error
-        fruitless = this.#at > furthest ? 0 : fruitless + 1
-        furthest = Math.max(furthest, this.#at)
-        if (fruitless === ATTEMPTS) throw this.#failure(error, furthest)
-        if (fruitless > 0) {
-          const pause = PAUSE_MS * 2 ** (fruitless - 1)
-          await setTimeout(pause, undefined, { signal: this.#events.signal })
-        }
-      }
-    }
+    if (this.#position < this.#job.part.size) await this.#receiveRest(releases)
     await this.#job.file.datasync()
     return this.#hash.digest('hex')
   }
 
-  /** The bytes of an earlier run count in the digest, as if they had just come. */
+  async #receiveRest(releases: Releases): Promise<void> {
+    const { signal } = this.#events
+    let furthest = this.#position
+    const hasProgressed = () => {
+      const more = this.#position > furthest
+      furthest = Math.max(furthest, this.#position)
+      return more
+    }
+    const usual = backoff(ATTEMPTS, PAUSE_MS)
+    // The client has repeated a request that GitHub refused.
+    const isFinal = (error: unknown) => error instanceof DiskError || error instanceof SeederError
+    const wait: Wait = (failures, error) => (isFinal(error) ? undefined : usual(failures))
+    try {
+      await retry(() => this.#receive(releases), { wait, signal, hasProgressed })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof DiskError) throw error.cause
+      throw error instanceof SeederError ? error : this.#failure(error, furthest)
+    }
+  }
+
+  /** Adds the bytes of an earlier run to the digest. */
   async #readKept(): Promise<void> {
     const buffer = Buffer.alloc(READ_BYTES)
     const { file, offset, kept } = this.#job
-    while (this.#at < kept) {
-      const length = Math.min(buffer.length, kept - this.#at)
-      const { bytesRead } = await file.read(buffer, 0, length, offset + this.#at)
+    while (this.#position < kept) {
+      const length = Math.min(buffer.length, kept - this.#position)
+      const { bytesRead } = await file.read(buffer, 0, length, offset + this.#position)
       if (bytesRead === 0) break
       this.#events.signal.throwIfAborted()
       this.#take(buffer.subarray(0, bytesRead))
     }
-    this.#marked = this.#at
+    this.#marked = this.#position
   }
 
-  /** One answer of the server, to its end or as far as it goes. */
+  /** Receives one response of the server, as far as it goes. */
   async #receive(releases: Releases): Promise<void> {
     const { asset, part } = this.#job
-    const { from, bytes } = await releases.download(asset, this.#at)
+    const { from, bytes } = await releases.download(asset, this.#position)
     const stop = () => bytes.destroy()
     this.#events.signal.addEventListener('abort', stop)
     try {
-      if (from !== 0 && from !== this.#at) {
-        throw new Error(`byte ${this.#at} was requested, and ${from} came`)
+      if (from !== 0 && from !== this.#position) {
+        throw new Error(`byte ${this.#position} was requested, and the server sent byte ${from}`)
       }
-      if (from !== this.#at) this.#startAgain()
+      if (from !== this.#position) this.#startAgain()
       await this.#store(bytes)
       this.#events.signal.throwIfAborted()
-      if (this.#at < part.size) throw new Error('the connection ended')
+      if (this.#position < part.size) throw new Error('the connection ended')
     } finally {
       this.#events.signal.removeEventListener('abort', stop)
       bytes.destroy()
@@ -135,28 +136,28 @@ class PartDownload {
   async #store(bytes: Readable): Promise<void> {
     const { size } = this.#job.part
     for await (const chunk of bytes as AsyncIterable<Buffer>) {
-      // Whatever comes after the part's end is not of it, and is not waited for.
-      const wanted = chunk.subarray(0, size - this.#at)
+      // What the server sends after the end of the part is ignored.
+      const wanted = chunk.subarray(0, size - this.#position)
       await this.#write(wanted)
       this.#take(wanted)
-      if (this.#at === size) return
-      if (this.#at - this.#marked >= MARK_BYTES) {
+      if (this.#position === size) return
+      if (this.#position - this.#marked >= MARK_BYTES) {
         await this.#onDisk()
-        this.#marked = this.#at
+        this.#marked = this.#position
       }
     }
   }
 
   #take(chunk: Buffer): void {
     this.#hash.update(chunk)
-    this.#at += chunk.length
-    this.#events.onPosition(this.#at)
+    this.#position += chunk.length
+    this.#events.onPosition(this.#position)
   }
 
   #startAgain(): void {
     this.#hash = createHash('sha256')
-    this.#at = 0
-    // What an earlier mark says is on the disk still is; it is written over with the same bytes.
+    this.#position = 0
+    // The marks stay valid: the same bytes are written again.
     this.#events.onPosition(0)
   }
 
@@ -164,7 +165,7 @@ class PartDownload {
     const { file, offset } = this.#job
     for (let done = 0; done < chunk.length; ) {
       const { bytesWritten } = await file
-        .write(chunk, done, chunk.length - done, offset + this.#at + done)
+        .write(chunk, done, chunk.length - done, offset + this.#position + done)
         .catch(rethrowDiskError)
       done += bytesWritten
     }
@@ -172,15 +173,15 @@ class PartDownload {
 
   async #onDisk(): Promise<void> {
     await this.#job.file.datasync().catch(rethrowDiskError)
-    await this.#events.onDisk(this.#at).catch(rethrowDiskError)
+    await this.#events.onDisk(this.#position).catch(rethrowDiskError)
   }
 
   #failure(cause: unknown, furthest: number): SeederError {
     const why = cause instanceof Error ? cause.message || String(cause) : String(cause)
     const { asset, part } = this.#job
     return new SeederError(
-      `${asset.name} could not be downloaded: ${why}; ${furthest} of ${part.size} bytes came, and then ${ATTEMPTS} attempts brought no more`,
-      { fix: 'see whether the network is well, and run it again: it goes on where it stopped', cause },
+      `${asset.name} could not be downloaded: ${why}; ${furthest} of ${part.size} bytes came, and ${ATTEMPTS} further attempts brought no more`,
+      { fix: 'check the network, and run it again: it continues where it stopped', cause },
     )
   }
 }

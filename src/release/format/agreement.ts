@@ -1,39 +1,39 @@
 import { bundleName } from '../../build/bundle/format.ts'
 import { manifestName, qcow2Name } from '../../build/manifest.ts'
-import type { Asset, Release } from '../../github/release.ts'
+import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../../build/sums.ts'
+import type { Release } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 import { MOST_BYTES } from './asset-text.ts'
+import { compareAssets, describeDifference } from './assets.ts'
 import { CONTENTS_FILE, type Contents, type Part, type ReleaseFile } from './contents.ts'
-import { SUMS_FILE } from './sums.ts'
 import { formatTag } from './tag.ts'
 import { REPORT_FILE } from './test-report.ts'
 
 /**
- * Where `release.json` contradicts itself or the assets that GitHub has, a line each; nothing when they agree. Other
- * assets beside the ones that it names do no harm.
+ * The contradictions within `release.json`, and between it and the assets that GitHub has, one per line. Additional
+ * assets are none.
  */
 export function contradictions(contents: Contents, release: Release): string[] {
   const tag = formatTag(contents)
   const names = contents.files.map(({ name }) => name)
   const needed = [qcow2Name(contents), manifestName(contents), 'template.conf', SUMS_FILE, REPORT_FILE]
+  // A part that is named twice is a contradiction of its own.
+  const parts = [...new Map(partsOf(contents).map((part) => [part.name, part])).values()]
+  const { missing, wrong } = compareAssets(parts, release.assets)
   return [
     ...(tag === release.tag ? [] : [`it is of ${tag}`]),
     ...needed.filter((name) => !names.includes(name)).map((name) => `it does not name ${name}`),
-    // They are downloaded before it is known who signed them.
+    // They are downloaded before their signature is verified.
     ...contents.files
       .filter(({ name, size }) => name !== qcow2Name(contents) && size > MOST_BYTES)
       .map(({ name, size }) => `${name} has ${size} bytes, and only the disk has more than ${MOST_BYTES}`),
-    ...partsOf(contents).flatMap((part) =>
-      assetContradictions(
-        part,
-        release.assets.find(({ name }) => name === part.name),
-      ),
-    ),
+    // GitHub computes digests some time after the upload: who downloads a file compares its bytes.
+    ...describeDifference({ missing, wrong, extra: [], undigested: [] }),
     ...contradictionsWithin(contents),
   ]
 }
 
-/** Every part that a release has to have, of its bundle as well. */
+/** Every part that a release must have, including those of its bundle. */
 export function partsOf(contents: Contents): Part[] {
   return allFiles(contents).flatMap(({ parts }) => parts)
 }
@@ -42,17 +42,16 @@ function allFiles({ files, bundleFile }: Contents): ReleaseFile[] {
   return bundleFile ? [...files, bundleFile] : [...files]
 }
 
-/** Where `release.json` contradicts itself, a line each. */
-export function contradictionsWithin(contents: Contents): string[] {
+function contradictionsWithin(contents: Contents): string[] {
   const names = allFiles(contents).map(({ name }) => name)
-  const parts = partsOf(contents)
   const { bundleFile } = contents
-  const bundle = bundleName(contents)
   return [
     ...repeated(names).map((name) => `it names ${name} twice`),
-    ...repeated(parts.map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
-    ...(names.includes(CONTENTS_FILE) ? [`it names itself`] : []),
-    ...(bundleFile && bundleFile.name !== bundle ? [`its bundle is named ${bundleFile.name}`] : []),
+    ...repeated(partsOf(contents).map(({ name }) => name)).map((name) => `it names the part ${name} twice`),
+    ...(names.includes(CONTENTS_FILE) ? ['it names itself'] : []),
+    ...(bundleFile && bundleFile.name !== bundleName(contents)
+      ? [`its bundle is named ${bundleFile.name}`]
+      : []),
     ...allFiles(contents).flatMap(fileContradictions),
   ]
 }
@@ -66,18 +65,11 @@ function fileContradictions({ name, size, sha256, parts: [first, ...more] }: Rel
   ]
 }
 
-function assetContradictions(part: Part, asset: Asset | undefined): string[] {
-  if (!asset) return [`there is no asset ${part.name}`]
-  if (asset.state !== 'uploaded') return [`the upload of ${part.name} was never finished`]
-  if (asset.size !== part.size)
-    return [`the asset ${part.name} has ${asset.size} bytes, it says ${part.size}`]
-  // GitHub computes it some time after the upload; without it the bytes that come are what is compared.
-  return asset.sha256 === undefined || asset.sha256 === part.sha256
-    ? []
-    : [`the asset ${part.name} has the sha256 ${asset.sha256}, it says ${part.sha256}`]
+function repeated(names: readonly string[]): string[] {
+  return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))]
 }
 
-/** Throws SeederError with the first of the contradictions, if there are any. */
+/** @throws SeederError with the first contradiction */
 export function requireAgreement(contents: Contents, release: Release): void {
   const [first, ...more] = contradictions(contents, release)
   if (first === undefined) return
@@ -87,6 +79,40 @@ export function requireAgreement(contents: Contents, release: Release): void {
   })
 }
 
-function repeated(names: readonly string[]): string[] {
-  return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))]
+/**
+ * The files of a release that SHA256SUMS does not list: itself, its signature, and the report, which is made after it.
+ */
+const unlisted: readonly string[] = [SUMS_FILE, SIGNATURE_FILE, REPORT_FILE]
+
+/**
+ * Requires that SHA256SUMS, which is signed, lists exactly the files of a release, with their digests.
+ * @throws SeederError with the first difference
+ */
+export function requireSums(text: string, contents: Contents): void {
+  const sums = parseSums(text)
+  const files = contents.files.filter(({ name }) => !unlisted.includes(name))
+  const fix = 'build it again, or publish it again'
+  for (const { name, sha256 } of files) {
+    const digest = sums.get(name)
+    if (digest === undefined) throw new SeederError(`${SUMS_FILE} does not list ${name}`, { fix })
+    if (digest !== sha256) {
+      throw new SeederError(`${name} is not what ${SUMS_FILE} says (sha256 ${sha256}, not ${digest})`, {
+        fix,
+      })
+    }
+  }
+  const more = [...sums.keys()].find((listed) => !files.some(({ name }) => name === listed))
+  if (more !== undefined) throw new SeederError(`${SUMS_FILE} lists ${more}, which is not there`, { fix })
+}
+
+/** The error for a release that is not what `publish` has made. */
+export function notAsPublished(
+  { tag, url }: Pick<Release, 'tag' | 'url'>,
+  found: string,
+  cause?: unknown,
+): SeederError {
+  return new SeederError(`the release ${tag} is not as it was published: ${found}`, {
+    fix: `do not use it (${url}): raise the revision in image.yaml, lock, build, test and publish that`,
+    cause,
+  })
 }

@@ -1,21 +1,22 @@
 import { createHash } from 'node:crypto'
 import type { Asset, Releases } from '../../github/release.ts'
+import { backoff, retry, type Wait } from '../../http/retry.ts'
 import { SeederError } from '../../report/error.ts'
 
-/** What a file other than the disk may have, in bytes: enough for a manifest of a big image and a long test report. */
+/** Maximum bytes of a file other than the disk: enough for the evidence of a big image and a long test report. */
 export const MOST_BYTES = 16 * 1024 ** 2
 
-/** So often a download that broke off is begun again. */
+/** Maximum attempts of a download. */
 const ATTEMPTS = 3
 
 /**
- * Downloads an asset that fits into memory.
- * @throws SeederError when it is too big, cannot be downloaded, or is not what GitHub has the digest of
+ * Downloads a small asset into memory.
+ * @throws SeederError when it is too big, cannot be downloaded, or does not have the digest that GitHub has
  */
-export async function readSmallAsset(releases: Releases, asset: Asset, signal: AbortSignal): Promise<Buffer> {
+export async function readAssetText(releases: Releases, asset: Asset, signal: AbortSignal): Promise<Buffer> {
   if (asset.size > MOST_BYTES) {
     throw new SeederError(`${asset.name} has ${asset.size} bytes; at most ${MOST_BYTES} are expected`, {
-      fix: 'see who made that release: it is not as Seeder makes them',
+      fix: 'find out who made that release: Seeder did not',
     })
   }
   const content = await readWhole(releases, asset, signal)
@@ -23,24 +24,28 @@ export async function readSmallAsset(releases: Releases, asset: Asset, signal: A
   if (asset.sha256 !== undefined && found !== asset.sha256) {
     throw new SeederError(
       `${asset.name} came as something else than GitHub has (sha256 ${found}, not ${asset.sha256})`,
-      { fix: 'run it again; if it stays so, something between here and GitHub changes files' },
+      { fix: 'run it again; if that does not help, something between this machine and GitHub changes files' },
     )
   }
   return content
 }
 
 async function readWhole(releases: Releases, asset: Asset, signal: AbortSignal): Promise<Buffer> {
-  for (let attempt = 1; ; attempt++) {
+  const attempt = async () => {
     const { bytes } = await releases.download(asset)
-    try {
-      return Buffer.concat(await bytes.toArray())
-    } catch (cause) {
-      signal.throwIfAborted()
-      if (attempt < ATTEMPTS) continue
-      throw new SeederError(`could not download ${asset.name}: it broke off ${ATTEMPTS} times`, {
-        fix: 'see whether this machine reaches GitHub, then run it again',
-        cause,
-      })
-    }
+    return Buffer.concat(await bytes.toArray())
+  }
+  const usual = backoff(ATTEMPTS, 0)
+  // The client has repeated a request that GitHub refused: only a broken connection is left.
+  const wait: Wait = (failures, error) => (error instanceof SeederError ? undefined : usual(failures))
+  try {
+    return await retry(attempt, { signal, wait })
+  } catch (cause) {
+    signal.throwIfAborted()
+    if (cause instanceof SeederError) throw cause
+    throw new SeederError(`could not download ${asset.name}: the connection broke off ${ATTEMPTS} times`, {
+      fix: 'check that this machine reaches GitHub, then run it again',
+      cause,
+    })
   }
 }

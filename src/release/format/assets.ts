@@ -3,14 +3,14 @@ import type { Asset, Release, Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Part } from './contents.ts'
 
-/** How the assets of a release differ from those it is to have. */
+/** The difference between the assets of a release and the wanted ones. */
 export interface AssetDifference<Wanted extends Part> {
   readonly missing: readonly Wanted[]
-  /** There by that name, with another size or digest, or what an upload that broke off has left. */
+  /** With another size or digest, or incomplete. */
   readonly wrong: readonly { readonly wanted: Wanted; readonly found: Asset; readonly why: string }[]
-  /** Not to be there at all. */
+  /** Not wanted. */
   readonly extra: readonly Asset[]
-  /** There with the right size; GitHub has not computed the digest yet. */
+  /** With the right size; GitHub has not computed the digest yet. */
   readonly undigested: readonly Asset[]
 }
 
@@ -22,23 +22,25 @@ export function compareAssets<Wanted extends Part>(
   const missing: Wanted[] = []
   const wrong: { wanted: Wanted; found: Asset; why: string }[] = []
   const undigested: Asset[] = []
-  for (const one of wanted) {
-    const asset = byName.get(one.name)
-    byName.delete(one.name)
-    if (asset === undefined) missing.push(one)
-    else if (asset.state !== 'uploaded')
-      wrong.push({ wanted: one, found: asset, why: 'its upload broke off' })
-    else if (asset.size !== one.size) {
-      wrong.push({ wanted: one, found: asset, why: `it has ${asset.size} bytes, not ${one.size}` })
-    } else if (asset.sha256 === undefined) undigested.push(asset)
-    else if (asset.sha256 !== one.sha256) {
-      wrong.push({ wanted: one, found: asset, why: `its sha256 is ${asset.sha256}, not ${one.sha256}` })
-    }
+  for (const part of wanted) {
+    const found = byName.get(part.name)
+    byName.delete(part.name)
+    const why = found && mismatch(part, found)
+    if (found === undefined) missing.push(part)
+    else if (why !== undefined) wrong.push({ wanted: part, found, why })
+    else if (found.sha256 === undefined) undigested.push(found)
   }
   return { missing, wrong, extra: [...byName.values()], undigested }
 }
 
-/** What is different, one line each; none when a release has exactly what it is to have. */
+function mismatch({ size, sha256 }: Part, found: Asset): string | undefined {
+  if (found.state !== 'uploaded') return 'its upload is incomplete'
+  if (found.size !== size) return `it has ${found.size} bytes, not ${size}`
+  if (found.sha256 === undefined || found.sha256 === sha256) return undefined
+  return `its sha256 is ${found.sha256}, not ${sha256}`
+}
+
+/** A line for each difference. */
 export function describeDifference({ missing, wrong, extra, undigested }: AssetDifference<Part>): string[] {
   return [
     ...missing.map(({ name }) => `${name}: it is missing`),
@@ -48,19 +50,25 @@ export function describeDifference({ missing, wrong, extra, undigested }: AssetD
   ]
 }
 
-/** GitHub computes digests in the background, and was seen to take more than a minute for big files. */
+/** GitHub computes digests in the background, and may take more than a minute for big files. */
 const DIGEST_WAIT_MS = 5 * 60_000
 
-/** Waits until GitHub has the digests of a release's assets: the release as it is then. Throws SeederError when it takes too long. */
+/**
+ * Waits until GitHub has the digests of a release's assets.
+ * @returns the release with them
+ * @throws SeederError when it takes too long
+ */
 export async function untilDigested(
   releases: Releases,
   release: Release,
   signal: AbortSignal,
 ): Promise<Release> {
   let waited = 0
-  for (let [at, pause] = [release, 1000]; ; pause = Math.min(pause * 2, 15_000)) {
-    const undigested = at.assets.filter(({ state, sha256 }) => state === 'uploaded' && sha256 === undefined)
-    if (undigested.length === 0) return at
+  for (let [latest, pause] = [release, 1000]; ; pause = Math.min(pause * 2, 15_000)) {
+    const undigested = latest.assets.filter(
+      ({ state, sha256 }) => state === 'uploaded' && sha256 === undefined,
+    )
+    if (undigested.length === 0) return latest
     if (waited >= DIGEST_WAIT_MS) {
       throw new SeederError(
         `GitHub has no digest of ${undigested.map(({ name }) => name).join(', ')} after ${waited / 60_000} minutes`,
@@ -69,6 +77,6 @@ export async function untilDigested(
     }
     await delay(pause, undefined, { signal })
     waited += pause
-    at = await releases.get(release.id)
+    latest = await releases.get(release.id)
   }
 }

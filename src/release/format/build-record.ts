@@ -10,64 +10,65 @@ import { decoded, readText } from '../../files/text-file.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 import { type Contained, readContained } from '../../scan/contained.ts'
-import { readSmallAsset } from './asset-text.ts'
+import { readAssetText } from './asset-text.ts'
 import { requireTag } from './tag.ts'
-import { type TestRecord, testRecordSchema } from './test-record.ts'
-import { REPORT_FILE } from './test-report.ts'
+import { REPORT_FILE, type TestRecord, testRecordSchema } from './test-report.ts'
 
-/** A finished image: what it is made of and, when it was tested, how that went. */
-export interface Finished {
+/** A finished image: its manifest and, where they exist, the test report and the evidence. */
+export interface BuildRecord {
   readonly manifest: Manifest
   readonly record?: TestRecord | undefined
-  /** Its files; undefined for an image of an older version of Seeder. */
+  /** Undefined for an image of an older version of Seeder, as the next two. */
   readonly inventory?: FileInventory | undefined
-  /** Where it comes from; undefined for the same. */
   readonly provenance?: Provenance | undefined
-  /** Reads what its bill of materials says is in it; undefined for the same. */
+  /** Reads its bill of materials. */
   readonly contained?: (() => Promise<Contained | undefined>) | undefined
 }
 
-/** Reads a build or a download. Throws SeederError when the folder holds none. Its files' digests are not looked at. */
-export async function readFinishedFolder(folder: string): Promise<Finished> {
+/**
+ * Reads a build or a download without verifying digests.
+ * @throws SeederError when the folder holds neither
+ */
+export async function readBuildRecord(folder: string): Promise<BuildRecord> {
   const { manifest } = await readOutput(folder)
   const read = async (name: string) => {
     const file = join(folder, name)
     if (!existsSync(file)) return undefined
     return wholeJson(file, await readText(file))
   }
-  return finished(manifest, read)
+  return recordOf(manifest, read)
 }
 
 /**
- * Reads a release's small files; undefined when it has no manifest.
- * Throws SeederError when GitHub cannot be reached or the release is not as Seeder makes them.
+ * Reads the small files of a release; undefined when it has no manifest.
+ * @throws SeederError when GitHub cannot be reached, or a file is invalid
  */
-export async function readFinishedRelease(
+export async function readReleaseRecord(
   releases: Releases,
   release: Release,
   signal: AbortSignal,
-): Promise<Finished | undefined> {
+): Promise<BuildRecord | undefined> {
   const version = requireTag(release.tag)
   const read = async (name: string) => {
-    const asset = release.assets.find((one) => one.name === name)
+    const asset = release.assets.find((found) => found.name === name)
     if (asset === undefined) return undefined
-    const content = await readSmallAsset(releases, asset, signal)
+    const content = await readAssetText(releases, asset, signal)
     return wholeJson(`${name} of ${release.tag}`, decoded(content, `${name} of ${release.tag}`))
   }
   const manifest = await read(manifestName(version))
   if (manifest === undefined) return undefined
   try {
-    return await finished(checkJson(manifest, manifestSchema), read)
+    return await recordOf(checkJson(manifest, manifestSchema), read)
   } catch (cause) {
     if (!(cause instanceof UnreadableJson)) throw cause
-    throw new SeederError(`the manifest of ${release.tag} is not one: ${cause.message}`, {
-      fix: `see ${release.url}: it is not as Seeder makes them`,
+    throw new SeederError(`the manifest of ${release.tag} is invalid: ${cause.message}`, {
+      fix: `see ${release.url}: Seeder did not make it like this`,
       cause,
     })
   }
 }
 
-/** What is cut short or damaged is not passed over: who compares would not know what is missing. */
+/** A damaged file is an error: otherwise a comparison would silently be incomplete. */
 function wholeJson(name: string, text: string): unknown {
   try {
     return jsonOf(text)
@@ -79,8 +80,8 @@ function wholeJson(name: string, text: string): unknown {
   }
 }
 
-/** A report or a list of an older program may look otherwise: then that part is not compared. */
-async function finished(manifest: Manifest, read: (name: string) => Promise<unknown>): Promise<Finished> {
+/** Files of older versions may have another form: those are left out. */
+async function recordOf(manifest: Manifest, read: (name: string) => Promise<unknown>): Promise<BuildRecord> {
   return {
     manifest,
     record: testRecordSchema.safeParse(await read(REPORT_FILE)).data,

@@ -9,7 +9,10 @@ import type { Manifest } from '../../build/manifest.ts'
 import { checkJson, whyNot } from '../../files/json.ts'
 import { SeederError } from '../../report/error.ts'
 
-/** What of a bundle's list is about another build than its manifest, a line each. Throws UnreadableJson. */
+/**
+ * The contradictions between a bundle's list and the manifest, one per line.
+ * @throws UnreadableJson
+ */
 export function bundleListProblems(content: unknown, manifest: Manifest): string[] {
   const index = checkJson(content, bundleSchema)
   const { image, version, base, epoch, raw, lock, source, files } = index
@@ -25,7 +28,10 @@ export function bundleListProblems(content: unknown, manifest: Manifest): string
   ]
 }
 
-/** Reads the list of a build or a release. Throws SeederError when it is none, or one of another build. */
+/**
+ * Reads the list of a bundle.
+ * @throws SeederError when it is invalid, or belongs to another build
+ */
 export function readBundleList(text: Buffer, manifest: Manifest): BundleList {
   const name = bundleListName(manifest)
   const fix = 'do not use it: build it again, or publish a new version of the image'

@@ -1,32 +1,36 @@
 import { z } from 'zod'
-import { saidLine } from '../../report/text-schemas.ts'
+import { parseJson, whyNot } from '../../files/json.ts'
+import type { Release, Releases } from '../../github/release.ts'
+import { SeederError } from '../../report/error.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
+import { readAssetText } from './asset-text.ts'
 
-const sha256 = saidLine.regex(/^[0-9a-f]{64}$/)
-/** What a file of a release may be called: names become paths. */
+const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
+/** Names of files in a release become paths. */
 export const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
-const fileName = saidLine.regex(FILE_NAME)
+const fileName = foreignLine.regex(FILE_NAME)
 
 const file = z.object({
   name: fileName,
   size: z.int().nonnegative(),
   sha256,
-  /** In order; one part with the file's own name when the file is an asset as it is. */
+  /** In order; a file that is not split has one part with its own name. */
   parts: z.array(z.object({ name: fileName, size: z.int().nonnegative(), sha256 })).min(1),
 })
 
 /**
- * `release.json`, an asset of every release: which files it has, and how a file too big for one asset is put together
- * again. `SHA256SUMS`, which may be signed, vouches for the disk, the manifest, `template.conf` and the list of the bundle;
- * nothing signed vouches for the test report, which is made after it. Sizes in bytes.
+ * `release.json`, an asset of every release: its files, and the parts of those that are too big for one asset.
+ * `SHA256SUMS`, which may be signed, has the digests of the disk, the manifest, `template.conf` and the list of the
+ * bundle, but not of the test report, which is made after it. Sizes in bytes.
  */
 export const contentsSchema = z.object({
   schema: z.literal(1),
-  image: saidLine,
-  version: saidLine,
+  image: foreignLine,
+  version: foreignLine,
   /** The disk's digest: the image's identity. */
   raw: z.object({ sha256 }),
   files: z.array(file).min(1),
-  /** The bundle: everything that the image was built from, one file. Left out when it was published without it. */
+  /** One file with everything that the image was built from; absent when it was published without its bundle. */
   bundleFile: file.optional(),
 })
 
@@ -37,5 +41,27 @@ export type Part = ReleaseFile['parts'][number]
 /** The name of the asset. */
 export const CONTENTS_FILE = 'release.json'
 
-/** GitHub takes less than 2 GiB per asset, and exactly 2 GiB was seen to fail. A multiple of the block size of files. */
+/** GitHub accepts less than 2 GiB per asset; exactly 2 GiB failed. A multiple of the block size of files. */
 export const PART_SIZE = 1_900 * 1024 * 1024
+
+/**
+ * Reads `release.json` of a release; undefined when it has none because Seeder did not make it.
+ * @throws SeederError when it cannot be read or is invalid
+ */
+export async function readContents(
+  releases: Releases,
+  release: Release,
+  signal: AbortSignal,
+): Promise<Contents | undefined> {
+  const asset = release.assets.find(({ name }) => name === CONTENTS_FILE)
+  if (!asset) return undefined
+  const text = (await readAssetText(releases, asset, signal)).toString()
+  try {
+    return parseJson(text, contentsSchema)
+  } catch (cause) {
+    throw new SeederError(
+      `${CONTENTS_FILE} of ${release.tag} does not say what is in the release: ${whyNot(cause)}`,
+      { fix: `see ${release.url}: Seeder did not make it like this`, cause },
+    )
+  }
+}

@@ -2,12 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 
-/** GitHub makes the tag with the release; its copies may know of it a moment later. */
-const WAITS_MS = [1000, 2000, 4000]
+/** GitHub creates the tag with the release; its replicas may know it a moment later. */
+const waitsMs = [1000, 2000, 4000]
 
 /**
- * Checks that a tag, when there is one, is of this commit; with `exists`, that there is one.
- * Throws SeederError when it is of another.
+ * Requires that a tag, if it exists, refers to this commit; with `exists`, that it exists.
+ * @throws SeederError otherwise
  */
 export async function requireTagOf(
   releases: Releases,
@@ -16,7 +16,7 @@ export async function requireTagOf(
   required?: { exists: true; signal: AbortSignal },
 ): Promise<void> {
   let found = await releases.tagCommit(tag)
-  for (const ms of required ? WAITS_MS : []) {
+  for (const ms of required ? waitsMs : []) {
     if (found !== undefined) break
     await delay(ms, undefined, { signal: required?.signal })
     found = await releases.tagCommit(tag)
@@ -28,6 +28,6 @@ export async function requireTagOf(
     })
   }
   throw new SeederError(`the tag ${tag} is of commit ${found}; the image was built from ${commit}`, {
-    fix: 'build at the commit of the tag, or raise the revision; a tag that was pushed by mistake can be deleted',
+    fix: 'build the commit of the tag, or raise the revision; or delete the tag if it was pushed by mistake',
   })
 }

@@ -1,6 +1,6 @@
 import { UsageError } from '../../report/error.ts'
 
-/** What a release is of: one version of one image. Its tag is `IMAGE-VERSION`, as in `haproxy-3.0.11-1`. */
+/** The image and version of a release. Its tag is `IMAGE-VERSION`, as in `haproxy-3.0.11-1`. */
 export interface Tag {
   readonly image: string
   /** `<upstream version>-<revision>`, as in `3.0.11-1`. */
@@ -9,13 +9,16 @@ export interface Tag {
 
 const TAG = /^([a-z][a-z0-9]*(?:-[a-z][a-z0-9]*)*)-(\d[\w.]*-\d+)$/
 
-/** The image and version of a tag; undefined for a tag that is not of an image. */
+/** Undefined for a tag of anything but an image. */
 export function parseTag(tag: string): Tag | undefined {
   const [, image, version] = TAG.exec(tag) ?? []
   return image === undefined || version === undefined ? undefined : { image, version }
 }
 
-/** As `parseTag`, of what a person wrote. Throws UsageError. */
+/**
+ * As `parseTag`.
+ * @throws UsageError instead
+ */
 export function requireTag(tag: string): Tag {
   const parsed = parseTag(tag)
   if (parsed) return parsed
@@ -28,7 +31,7 @@ export function formatTag({ image, version }: Tag): string {
   return `${image}-${version}`
 }
 
-/** Orders versions, older first: the upstream version word by word, and only then the revision, as a number. */
+/** Orders versions, older first: by the upstream version word by word, then by the revision as a number. */
 export function compareVersions(left: string, right: string): number {
   const [a, b] = [splitRevision(left), splitRevision(right)]
   return compareUpstream(a.upstream, b.upstream) || a.revision - b.revision
@@ -48,7 +51,7 @@ function compareUpstream(left: string, right: string): number {
     // A word where the other has a number or nothing is a pre-release: 1.0rc1 is older than 1.0 and 1.0.1.
     if (isWord(x) !== isWord(y)) return isWord(x) ? -1 : 1
     if (isWord(x) && x !== y) return x < y ? -1 : 1
-    // A version that goes on where the other ends is newer, also with a zero: 1.0 is older than 1.0.0.
+    // A longer version is newer, also with a zero: 1.0 is older than 1.0.0.
     if (!isWord(x) && x !== y) {
       const order = x === '' || y === '' ? x.length - y.length : Number(x) - Number(y)
       if (order !== 0) return order

@@ -2,26 +2,26 @@ import { z } from 'zod'
 import { readIntactOutput } from '../../build/output.ts'
 import type { Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { chooseRelease } from '../channel/choice.ts'
-import { readFinishedRelease } from '../format/build-record.ts'
+import { readReleaseRecord } from '../format/build-record.ts'
 import { formatTag, requireTag } from '../format/tag.ts'
 import { makeConfirmation, withConfirmation } from './confirmation.ts'
 
-/** What a second build says of itself: all that is compared and signed, so that a key can stay away from what was built. */
+/** The facts of a second build that are compared and signed: the job with the key does not need its files. */
 export interface SecondBuild {
   /** sha256 of the raw disk. */
   readonly disk: string
-  /** sha256 of the lock it was built from, as a manifest has it. */
+  /** sha256 of the lock, as in the manifest. */
   readonly lock: string
 }
 
 export interface ConfirmRequest {
   readonly tag: string
   readonly build: SecondBuild
-  /** The second builder's private key, its text. */
+  /** The text of the second builder's private key. */
   readonly key: string
-  /** A URI that says who answers for the second build. */
+  /** A URI of who is responsible for the second build. */
   readonly builder: string
 }
 
@@ -32,14 +32,17 @@ export const confirmResultSchema = z
     url: z.string(),
     builder: z.string(),
     rawSha256: z.string(),
-    /** False when this builder had said so before. */
+    /** False when this builder had confirmed it before. */
     changed: z.boolean(),
   })
   .readonly()
 
 export type ConfirmResult = z.output<typeof confirmResultSchema>
 
-/** Reads the second build in a folder. Throws SeederError when it is damaged, or of another version than `tag`. */
+/**
+ * Reads the second build in a folder.
+ * @throws SeederError when it is damaged, or of another version than `tag`
+ */
 export async function readSecondBuild(folder: string, tag: string): Promise<SecondBuild> {
   const manifest = await readIntactOutput(folder)
   if (formatTag(manifest) === tag) return { disk: manifest.raw.sha256, lock: manifest.lock.sha256 }
@@ -47,33 +50,32 @@ export async function readSecondBuild(folder: string, tag: string): Promise<Seco
 }
 
 /**
- * Says of a release, signed, that a second build gave the same disk. It is written into the release's text: files cannot
- * be added to an immutable one.
- * Throws SeederError when the disk, or the lock it was built from, is another one, or there is no such release.
+ * Adds a signed confirmation that a second build gave the same disk to the body of a release: no asset can be added
+ * to an immutable release.
+ * @throws SeederError when the disk or the lock differs, or there is no such release
  */
 export async function confirm(
   releases: Releases,
   { tag, build, key, builder }: ConfirmRequest,
-  progress: Progress,
-  signal: AbortSignal,
+  { progress, signal }: RunContext,
 ): Promise<ConfirmResult> {
   progress.phase(`read ${tag}`)
   const { image, version } = requireTag(tag)
   const release = chooseRelease(await releases.list(), image, version, releases.repository)
-  const published = await readFinishedRelease(releases, release, signal)
+  const published = await readReleaseRecord(releases, release, signal)
   if (published?.manifest.raw.sha256 !== build.disk) {
     const theirs = published ? `has the disk ${published.manifest.raw.sha256}` : 'has no manifest'
-    throw new SeederError(`${tag} ${theirs}; of the second build came ${build.disk}`, {
-      fix: `do not promote it before you know why: build it yourself, then seeder diff ${tag} DIR`,
+    throw new SeederError(`${tag} ${theirs}; the second build has ${build.disk}`, {
+      fix: `do not promote it before you know the reason: build it yourself, then seeder diff ${tag} DIR`,
     })
   }
   if (published.manifest.lock.sha256 !== build.lock) {
     throw new SeederError(`${tag} was built from another lock than the second build`, withItsCommit(tag))
   }
   progress.phase(`confirm ${tag}`)
-  // Of the tag, not of what the release's manifest says that it is of.
-  const said = { image, version, raw: { sha256: build.disk }, lock: { sha256: build.lock } }
-  const body = withConfirmation(release.body, await makeConfirmation(said, builder, key))
+  // The image and version of the tag: the release's manifest is not verified.
+  const statement = { image, version, raw: { sha256: build.disk }, lock: { sha256: build.lock } }
+  const body = withConfirmation(release.body, await makeConfirmation(statement, builder, key))
   const changed = body !== release.body
   if (changed) await releases.update(release.id, { body })
   return { tag, url: release.url, builder, rawSha256: build.disk, changed }

@@ -4,25 +4,25 @@ import type { Release } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
 import { signText, verifyText } from '../signature/signature.ts'
 
-/** What the signature of a confirmation is for: one of a release is not taken for it, nor the other way round. */
+/** The namespace keeps signatures of confirmations and of releases apart. */
 const CONFIRMATION_NAMESPACE = 'seeder-rebuild'
 
 const statementSchema = z.object({
   image: z.string(),
   version: z.string(),
-  /** Of the disk that came of the second build. */
+  /** sha256 of the disk of the second build. */
   raw: z.string(),
   lock: z.string(),
-  /** A URI that says who answers for that build. */
+  /** A URI of who is responsible for that build. */
   builder: z.string(),
 })
 
 const confirmationSchema = z.object({ statement: statementSchema, signature: z.string() })
 
-/** That somebody else has built a version and got the same disk, signed by them. */
+/** A signed statement that another builder got the same disk. */
 export type Confirmation = z.output<typeof confirmationSchema>
 
-/** In the body of a release: what may be written there when its files cannot be added to any more. */
+/** In the body of a release, which can be changed even when its assets cannot. */
 const IN_BODY = /<!-- seeder: confirmation ([A-Za-z0-9_-]+) -->/g
 
 /** The bytes that are signed: keys in a fixed order. */
@@ -30,7 +30,10 @@ function textOf({ image, version, raw, lock, builder }: Confirmation['statement'
   return `${JSON.stringify({ image, version, raw, lock, builder })}\n`
 }
 
-/** A signed confirmation of a build. Throws UsageError for a key that ssh-keygen does not take. */
+/**
+ * Signs a confirmation.
+ * @throws UsageError for a key that ssh-keygen does not accept
+ */
 export async function makeConfirmation(
   manifest: {
     readonly image: string
@@ -46,14 +49,14 @@ export async function makeConfirmation(
   return { statement, signature: await signText(key, textOf(statement), CONFIRMATION_NAMESPACE) }
 }
 
-/** A body with one more confirmation, which nobody sees; the same one is there once. */
+/** Adds a confirmation to a body as an HTML comment, once. */
 export function withConfirmation(body: string, confirmation: Confirmation): string {
   const text = Buffer.from(JSON.stringify(confirmation)).toString('base64url')
   const line = `<!-- seeder: confirmation ${text} -->`
   return body.includes(line) ? body : `${body.trimEnd()}\n${line}\n`
 }
 
-/** The confirmations in a body; what is none is left out, as anybody who may write can put something there. */
+/** The confirmations in a body. Invalid ones are ignored: anybody who may write can put them there. */
 export function confirmationsOf({ body }: Pick<Release, 'body'>): Confirmation[] {
   return [...body.matchAll(IN_BODY)].flatMap(([, text = '']) => {
     try {
@@ -65,8 +68,8 @@ export function confirmationsOf({ body }: Pick<Release, 'body'>): Confirmation[]
 }
 
 /**
- * Who has confirmed a release: the names of those in `allowedSigners` whose signature is on a statement of this very disk and
- * lock. One that does not verify counts as none, and one by another name of `signer`, who signed the release, as theirs.
+ * The names in `allowedSigners` of those who signed a confirmation of this disk and lock. A confirmation under another
+ * name of `signer`, who signed the release, counts as theirs.
  */
 export async function confirmers(
   release: Pick<Release, 'body'>,
@@ -76,12 +79,12 @@ export async function confirmers(
 ): Promise<string[]> {
   const names = new Set<string>()
   for (const { statement, signature } of confirmationsOf(release)) {
-    const isOfIt =
+    const matches =
       statement.image === image &&
       statement.version === version &&
       statement.raw === raw.sha256 &&
       statement.lock === lock.sha256
-    if (!isOfIt) continue
+    if (!matches) continue
     const found = await verifyText(textOf(statement), signature, allowedSigners, CONFIRMATION_NAMESPACE)
     if (!found) continue
     names.add(signer !== undefined && found.names.includes(signer) ? signer : found.name)
@@ -90,8 +93,8 @@ export async function confirmers(
 }
 
 /**
- * Makes sure that enough builders have got the same disk. Whoever signed the release is the first of them.
- * Throws SeederError when there are fewer than `needed`.
+ * Requires that enough builders got the same disk. Whoever signed the release is the first of them.
+ * @throws SeederError when there are fewer than `needed`
  */
 export function requireBuilders(
   tag: string,
@@ -102,10 +105,7 @@ export function requireBuilders(
   const builders = new Set([...(signer === undefined ? [] : [signer]), ...confirmed])
   if (builders.size >= needed) return
   const who = builders.size === 0 ? 'nobody has signed it' : `only ${[...builders].join(', ')} signed it`
-  throw new SeederError(
-    `${tag} is not to be promoted: platform.yaml requires ${needed} builders, and ${who}`,
-    {
-      fix: `build it elsewhere and let that builder say so: seeder confirm ${tag} DIR`,
-    },
-  )
+  throw new SeederError(`${tag} cannot be promoted: platform.yaml requires ${needed} builders, and ${who}`, {
+    fix: `build it elsewhere, and confirm it there: seeder confirm ${tag} DIR`,
+  })
 }

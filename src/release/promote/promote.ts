@@ -1,16 +1,16 @@
 import { z } from 'zod'
 import type { Release, ReleaseChange, Releases } from '../../github/release.ts'
 import { SeederError, StoppedError, UsageError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
-import { DEMOTED_MARKER, isDemoted, type Standing, standings } from '../channel/channels.ts'
+import type { RunContext } from '../../report/progress.ts'
+import { type Channels, channelsByImage, DEMOTED_MARKER, isDemoted } from '../channel/channels.ts'
 import { compareVersions, requireTag } from '../format/tag.ts'
-import type { SignatureCheck } from '../signature/signed-sums.ts'
-import { verifyRelease } from '../verify/verify.ts'
+import type { SignatureCheck } from '../signature/signers.ts'
+import { verifyRelease } from '../verify/verify-release.ts'
 import { confirmers, requireBuilders } from './confirmation.ts'
 
-/** What a release has to have to be promoted. */
+/** The requirements of a promotion. */
 export interface PromotionPolicy extends SignatureCheck {
-  /** The number of builders that have to have made the same disk; whoever signed the release is one of them. */
+  /** The number of builders that got the same disk; whoever signed the release is one of them. */
   readonly builders: number
 }
 
@@ -19,11 +19,11 @@ export const promoteResultSchema = z
     tag: z.string(),
     /** The page for people. */
     url: z.string(),
-    /** False when it was so already. */
+    /** False when it was done before. */
     changed: z.boolean(),
-    /** The tag of the version that is promoted now, which is to be deployed; null when there is none. */
+    /** The tag of the version that is promoted now; null without one. */
     promoted: z.string().nullable(),
-    /** Who signed it, where that was checked. */
+    /** Who signed it; null when the signature was not verified. */
     signer: z.string().nullable(),
   })
   .readonly()
@@ -31,34 +31,34 @@ export const promoteResultSchema = z
 export type PromoteResult = z.output<typeof promoteResultSchema>
 
 /**
- * Makes a candidate the promoted version of its image, after everything about it was verified again. One that is
- * promoted already is verified too.
- * Throws SeederError when it is not fit for that, and UsageError when there is no such release.
+ * Verifies a candidate and makes it the promoted version of its image. A version that is already promoted is verified,
+ * too.
+ * @throws SeederError when the verification fails; UsageError when there is no such release
  */
 export async function promote(
   releases: Releases,
   tag: string,
   policy: PromotionPolicy,
-  progress: Progress,
-  signal: AbortSignal,
+  { progress, signal }: RunContext,
 ): Promise<PromoteResult> {
-  progress.phase('look at the releases')
-  const { release, standing, version } = await findRelease(releases, tag)
+  progress.phase('read the releases')
+  const { release, channels, version } = await findRelease(releases, tag)
   if (!release.prerelease) {
-    if (standing.promoted?.id !== release.id) {
-      progress.note(`${tag} was promoted before; ${standing.promoted?.tag} is newer, and is the promoted one`)
+    if (channels.promoted?.id !== release.id) {
+      progress.note(`${tag} was promoted before; ${channels.promoted?.tag} is newer, and is the promoted one`)
     }
-    // Anybody who may write could have made it a full release.
+    // Anybody who may write can make a release a full one.
     progress.phase(`verify ${tag}`)
     const signer = await verify(releases, release, policy, signal)
-    return { ...resultOf(release, standing, false), signer: signer ?? null }
+    return { ...resultOf(release, channels, false), signer: signer ?? null }
   }
-  const newer = standing.versions.find(
-    (one) => one.release.id === standing.promoted?.id && compareVersions(version, one.version) < 0,
+  const newer = channels.versions.find(
+    (published) =>
+      published.release.id === channels.promoted?.id && compareVersions(version, published.version) < 0,
   )
   if (newer) {
     throw new SeederError(`${tag} is older than ${newer.release.tag}, which is promoted`, {
-      fix: `take that back first: seeder promote ${newer.release.tag} --demote`,
+      fix: `demote that first: seeder promote ${newer.release.tag} --demote`,
     })
   }
   progress.phase(`verify ${tag}`)
@@ -67,10 +67,10 @@ export async function promote(
   progress.phase(`promote ${tag}`)
   const body = release.body.replaceAll(`${DEMOTED_MARKER}\n`, '').replaceAll(DEMOTED_MARKER, '')
   const change = { body, prerelease: false, makeLatest: true }
-  return { ...(await changed(releases, release, change, signal)), signer: signer ?? null }
+  return { ...(await changeRelease(releases, release, change, signal)), signer: signer ?? null }
 }
 
-/** Verifies a release, and that enough builders have got its disk. Returns who signed it, where that was checked. */
+/** Verifies a release and its confirmations. Returns who signed it, if the signature was verified. */
 async function verify(
   releases: Releases,
   release: Release,
@@ -88,34 +88,33 @@ async function verify(
 }
 
 /**
- * Takes a promoted version back: the newest of the other promoted ones takes its place, if there is one.
- * Throws SeederError when it was never promoted, and UsageError when there is no such release.
+ * Demotes a promoted version: the newest of the other promoted ones replaces it.
+ * @throws SeederError when it was never promoted; UsageError when there is no such release
  */
 export async function demote(
   releases: Releases,
   tag: string,
-  progress: Progress,
-  signal: AbortSignal,
+  { progress, signal }: RunContext,
 ): Promise<PromoteResult> {
-  progress.phase('look at the releases')
-  const { release, standing } = await findRelease(releases, tag)
-  if (isDemoted(release)) return resultOf(release, standing, false)
+  progress.phase('read the releases')
+  const { release, channels } = await findRelease(releases, tag)
+  if (isDemoted(release)) return resultOf(release, channels, false)
   if (release.prerelease) {
-    throw new SeederError(`${tag} is not promoted, so it cannot be taken back`, {
-      fix: `promoted is ${standing.promoted?.tag ?? 'no version of it'}`,
+    throw new SeederError(`${tag} is not promoted, so it cannot be demoted`, {
+      fix: `promoted is ${channels.promoted?.tag ?? 'no version of it'}`,
     })
   }
   progress.phase(`demote ${tag}`)
   const body = `${release.body.trimEnd()}\n${DEMOTED_MARKER}\n`
-  return changed(releases, release, { body, prerelease: true, makeLatest: false }, signal)
+  return changeRelease(releases, release, { body, prerelease: true, makeLatest: false }, signal)
 }
 
 /**
- * Promotes or demotes, and says where the image stands then. GitHub's answer to the change is what counts of this
- * release: a list may be some seconds old.
- * Throws SeederError when the answer does not show the change, StoppedError when it may be or is made and `signal` ended it.
+ * Promotes or demotes a release. The response has its new state; a list of GitHub may be some seconds old.
+ * @throws SeederError when the response does not show the change; StoppedError when `signal` ended it and the change
+ * may be made
  */
-async function changed(
+async function changeRelease(
   releases: Releases,
   before: Release,
   change: ReleaseChange & { readonly prerelease: boolean },
@@ -131,36 +130,36 @@ async function changed(
         fix: `run it again; see ${url}`,
       })
     }
-    const others = (await releases.list()).filter((one) => one.id !== id)
-    const standing = standings([...others, release]).get(requireTag(tag).image)
-    return resultOf(release, standing, true)
+    const others = (await releases.list()).filter((other) => other.id !== id)
+    const channels = channelsByImage([...others, release]).get(requireTag(tag).image)
+    return resultOf(release, channels, true)
   } catch (cause) {
     if (!signal.aborted) throw cause
     const found = release ? `${tag} is ${done}, and was not checked` : `${tag} may be ${done} already`
-    throw new StoppedError(`stopped; ${found}: ${url}`, { fix: 'run it again: it says what is so', cause })
+    throw new StoppedError(`stopped; ${found}: ${url}`, { fix: 'run it again: it reports the state', cause })
   }
 }
 
-function resultOf({ tag, url }: Release, standing: Standing | undefined, changed: boolean): PromoteResult {
-  return { tag, url, changed, promoted: standing?.promoted?.tag ?? null, signer: null }
+function resultOf({ tag, url }: Release, channels: Channels | undefined, changed: boolean): PromoteResult {
+  return { tag, url, changed, promoted: channels?.promoted?.tag ?? null, signer: null }
 }
 
 async function findRelease(
   releases: Releases,
   tag: string,
-): Promise<{ release: Release; standing: Standing; version: string }> {
+): Promise<{ release: Release; channels: Channels; version: string }> {
   const { image, version } = requireTag(tag)
   const all = await releases.list()
-  const standing = standings(all).get(image)
-  const release = standing?.versions.find((one) => one.release.tag === tag)?.release
-  if (standing && release) return { release, standing, version }
-  const draft = all.find((one) => one.tag === tag)
+  const channels = channelsByImage(all).get(image)
+  const release = channels?.versions.find((published) => published.release.tag === tag)?.release
+  if (channels && release) return { release, channels, version }
+  const draft = all.find((other) => other.tag === tag)
   if (draft) {
     throw new SeederError(`${tag} is a draft, which is not finished: ${draft.url}`, {
-      fix: 'run publish again: it goes on with that draft',
+      fix: 'run publish again: it continues with that draft',
     })
   }
-  const known = standing?.versions.map((one) => one.release.tag) ?? []
+  const known = channels?.versions.map(({ release: other }) => other.tag) ?? []
   throw new UsageError(`${releases.repository} has no release ${tag}`, {
     fix: known.length === 0 ? `publish ${image} first` : `there is ${known.slice(0, 5).join(', ')}`,
   })

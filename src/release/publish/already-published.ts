@@ -1,39 +1,36 @@
 import type { Manifest } from '../../build/manifest.ts'
+import { SIGNATURE_FILE } from '../../build/sums.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { describeError, SeederError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
-import { standings } from '../channel/channels.ts'
-import { CONTENTS_FILE } from '../format/contents.ts'
-import { readContents } from '../format/contents-asset.ts'
-import { SIGNATURE_FILE } from '../format/sums.ts'
+import type { RunContext } from '../../report/progress.ts'
+import { channelsByImage } from '../channel/channels.ts'
+import { CONTENTS_FILE, readContents } from '../format/contents.ts'
 import { formatTag } from '../format/tag.ts'
-import { verifyRelease } from '../verify/verify.ts'
+import { verifyRelease } from '../verify/verify-release.ts'
 
-/** A build that is to be published. */
+/** A build to publish. */
 interface Wanted {
   readonly manifest: Manifest
-  /** Whether it is to have a signature. */
+  /** Whether it will have a signature. */
   readonly signed: boolean
 }
 
 /**
- * The published release that makes a build superfluous: the one of its version, or the highest version of the image
- * when that has the same disk. What is compared is the disk alone: a manifest and a report have times in them, which are
- * others whenever one builds and tests again.
- * Throws SeederError when its version is published with another disk, without the signature that is wanted, or is not whole.
+ * Finds the published release with the disk of a build: that of its version, or the highest version of the image. Only
+ * the disk is compared: the times in manifest and report differ between builds.
+ * @throws SeederError when its version is published with another disk, without the wanted signature, or incomplete
  */
 export async function findPublished(
   releases: Releases,
   all: readonly Release[],
   wanted: Wanted,
-  progress: Progress,
-  signal: AbortSignal,
+  { progress, signal }: RunContext,
 ): Promise<Release | undefined> {
   const { manifest } = wanted
   const tag = formatTag(manifest)
   const same = all.find((release) => release.tag === tag && !release.draft)
   if (same) {
-    if ((await requireSound(releases, same, wanted, signal)) !== manifest.raw.sha256) {
+    if ((await verifiedDisk(releases, same, wanted, signal)) !== manifest.raw.sha256) {
       throw new SeederError(
         `${tag} is published with another disk than that of this build`,
         withNewRevision(same),
@@ -42,27 +39,24 @@ export async function findPublished(
     progress.note(`${tag} is published already, with the same disk: nothing to publish`)
     return same
   }
-  const last = standings(all).get(manifest.image)?.versions[0]?.release
+  const last = channelsByImage(all).get(manifest.image)?.versions[0]?.release
   if (!last) return undefined
   try {
     const { raw } = (await readContents(releases, last, signal)) ?? {}
     if (raw?.sha256 !== manifest.raw.sha256) return undefined
-    await requireSound(releases, last, wanted, signal)
+    await verifiedDisk(releases, last, wanted, signal)
     progress.note(`${last.tag} has the same disk: nothing to publish`)
     return last
   } catch (error) {
     signal.throwIfAborted()
-    // Another version than that one is what its error requires.
-    progress.note(`${last.tag} does not stand for this build: ${describeError(error).split('\n')[0]}`)
+    // The error is no reason not to publish another version.
+    progress.note(`${last.tag} does not replace this build: ${describeError(error).split('\n')[0]}`)
     return undefined
   }
 }
 
-/**
- * Checks that a release is whole, as its promotion will, and has a signature where one is wanted; by whom is looked at
- * when it is promoted. Returns its raw digest.
- */
-async function requireSound(
+/** Verifies a release as its promotion does, except who signed it. Returns the digest of its raw disk. */
+async function verifiedDisk(
   releases: Releases,
   release: Release,
   { signed }: Wanted,
@@ -76,11 +70,11 @@ async function requireSound(
     throw new SeederError(`${release.tag} is published without a signature`, withNewRevision(release))
   }
   const trust = { allowedSigners: undefined, allowUnsigned: true }
-  return (await verifyRelease(releases, release, trust, signal)).rawSha256
+  return (await verifyRelease(releases, release, trust, signal)).manifest.raw.sha256
 }
 
 function withNewRevision({ url }: Release): { fix: string } {
   return {
-    fix: `a published version stays as it is (${url}): raise the revision in image.yaml, lock, build, test and publish that`,
+    fix: `a published version never changes (${url}): raise the revision in image.yaml, lock, build, test and publish that`,
   }
 }

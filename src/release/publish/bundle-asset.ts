@@ -9,18 +9,18 @@ import type { Progress } from '../../report/progress.ts'
 import { readBundleList } from '../format/bundle-list.ts'
 import { type LocalRelease, withBundleFile } from './local.ts'
 
-/** The bundle that a release is to have. */
+/** The bundle of a release. */
 export interface BundleRequest {
   readonly manifest: Manifest
-  /** Seeder's cache folder, with the package store; undefined for a release without its bundle. */
+  /** Seeder's cache folder, with the package store; undefined to publish without the bundle. */
   readonly cache: string | undefined
   /** Bytes of a part. */
   readonly partSize: number | undefined
 }
 
 /**
- * Adds its bundle to a release. The file is there while `use` runs. Without a cache, or a list of what the image was built
- * from, the release is as it was.
+ * Adds the bundle to a release while `use` runs. Without a cache, or a list of what the image was built from, nothing
+ * is added.
  * @throws SeederError when a file of the bundle is not in the package store
  */
 export async function withBundleOf<T>(
@@ -32,7 +32,7 @@ export async function withBundleOf<T>(
   if (cache === undefined) return use(local)
   const text = local.small.get(bundleListName(manifest))
   if (text === undefined) {
-    progress.note('the build has no list of what it was made from: it is published without its bundle')
+    progress.note('the build has no list of what it was built from: it is published without its bundle')
     return use(local)
   }
   progress.phase('write the bundle')

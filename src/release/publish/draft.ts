@@ -1,80 +1,76 @@
 import pMap from 'p-map'
 import { refusalOf } from '../../github/failure.ts'
-import type { Release, Releases } from '../../github/release.ts'
+import type { NewDraft, Release, Releases } from '../../github/release.ts'
 import { SeederError, StoppedError } from '../../report/error.ts'
 import { compareAssets, untilDigested } from '../format/assets.ts'
 import type { LocalAsset } from './local.ts'
 import { OURS_MARKER } from './notes.ts'
 
-/** More at once do not make it faster, and each has a file open. */
+/** Maximum parallel uploads: more are not faster, and each has a file open. */
 const UPLOADS_AT_ONCE = 2
 
-/** What GitHub has after this many uploads of one asset is what it will have. */
+/** Maximum uploads of one asset. */
 const MOST_UPLOADS = 2
 
-/** A draft that is not as it should be after this number of looks is changed by somebody else all the time. */
-const MOST_LOOKS = 12
+/** Maximum comparisons of a draft: if it still differs, somebody else changes it. */
+const MOST_COMPARISONS = 12
 
-/**
- * The draft to go on with among those of this tag that Seeder made: the one that has most of the assets already, and
- * the others.
- */
+/** Of the drafts of this tag that Seeder made, the one with the most complete assets, and the others. */
 export function chooseDraft(
   tag: string,
   releases: readonly Release[],
   assets: readonly LocalAsset[],
 ): { draft: Release | undefined; others: readonly Release[] } {
-  const finished = (draft: Release) => {
+  const complete = (draft: Release) => {
     const { missing, wrong } = compareAssets(assets, draft.assets)
     return assets.length - missing.length - wrong.length
   }
   const [draft, ...others] = releases
     .filter((release) => release.draft && release.tag === tag && release.body.includes(OURS_MARKER))
-    .sort((left, right) => finished(right) - finished(left) || left.id - right.id)
+    .sort((left, right) => complete(right) - complete(left) || left.id - right.id)
   return { draft, others }
 }
 
-/** Makes a draft. Throws StoppedError when `signal` ended it, as there may be one then. */
-export async function makeDraft(
+/**
+ * Creates a draft.
+ * @throws StoppedError when `signal` ended it and there may be a draft
+ */
+export async function createDraft(
   releases: Releases,
-  made: { tag: string; target: string; title: string; body: string },
+  draft: NewDraft,
   assets: readonly LocalAsset[],
   signal: AbortSignal,
 ): Promise<Release> {
   try {
-    return await makeOneDraft(releases, made, assets)
+    return await createDraftOnce(releases, draft, assets)
   } catch (cause) {
     if (!signal.aborted) throw cause
     throw new StoppedError(
-      `stopped while a draft of ${made.tag} was being made: there may be one in ${releases.repository}`,
-      { fix: 'run publish again: it goes on with a draft that is there', cause },
+      `stopped while a draft of ${draft.tag} was being created: there may be one in ${releases.repository}`,
+      { fix: 'run publish again: it continues with an existing draft', cause },
     )
   }
 }
 
-/**
- * When there is no answer, it may have been the answer that was lost, and not the draft: two of them would be one too
- * many.
- */
-async function makeOneDraft(
+/** The response may be lost after the draft was created: do not create a second one. */
+async function createDraftOnce(
   releases: Releases,
-  made: { tag: string; target: string; title: string; body: string },
+  wanted: NewDraft,
   assets: readonly LocalAsset[],
 ): Promise<Release> {
   try {
-    return await releases.createDraft(made)
+    return await releases.createDraft(wanted)
   } catch (error) {
     const refusal = error instanceof SeederError ? refusalOf(error.cause) : undefined
     if (refusal !== undefined && refusal.status < 500) throw error
-    const { draft } = chooseDraft(made.tag, await releases.list(), assets)
-    return draft ?? (await releases.createDraft(made))
+    const { draft } = chooseDraft(wanted.tag, await releases.list(), assets)
+    return draft ?? (await releases.createDraft(wanted))
   }
 }
 
 /**
- * Uploads what a draft lacks, replaces what is wrong in it, and removes what does not belong there, until GitHub says
- * that it has exactly these assets.
- * @returns the draft as it is then, and how many bytes were sent for that
+ * Uploads missing assets of a draft, replaces wrong ones, and deletes others, until GitHub has exactly these assets.
+ * @returns the complete draft, and the number of uploaded bytes
  */
 export async function fillDraft(
   releases: Releases,
@@ -84,15 +80,15 @@ export async function fillDraft(
 ): Promise<{ draft: Release; uploadedBytes: number }> {
   const uploads = new Map<string, number>()
   let uploadedBytes = 0
-  for (let look = 1; look <= MOST_LOOKS; look++) {
+  for (let comparison = 1; comparison <= MOST_COMPARISONS; comparison++) {
     const draft = await releases.get(id)
-    if (!draft.draft) throw new SeederError(`${draft.tag} is no draft any more`)
+    if (!draft.draft) throw new SeederError(`${draft.tag} is not a draft any more`)
     const { missing, wrong, extra, undigested } = compareAssets(assets, draft.assets)
     const again = wrong.find(({ wanted }) => (uploads.get(wanted.name) ?? 0) >= MOST_UPLOADS)
     if (again) {
       throw new SeederError(
-        `GitHub has something else than what was sent of ${again.wanted.name}, ${MOST_UPLOADS} times: ${again.why}`,
-        { fix: 'see whether the files in the build folder change meanwhile, and githubstatus.com' },
+        `GitHub has other content of ${again.wanted.name} after ${MOST_UPLOADS} uploads: ${again.why}`,
+        { fix: 'check whether something changes the files in the build folder, and githubstatus.com' },
       )
     }
     for (const asset of [...wrong.map(({ found }) => found), ...extra]) await releases.deleteAsset(asset.id)
@@ -106,12 +102,12 @@ export async function fillDraft(
     } else if (undigested.length > 0) await untilDigested(releases, draft, signal)
     else if (extra.length === 0) return { draft, uploadedBytes }
   }
-  throw new SeederError('GitHub shows other files than were sent, again and again', {
-    fix: 'see whether somebody else changes the draft',
+  throw new SeederError('GitHub keeps listing other files than were uploaded', {
+    fix: 'find out whether somebody else changes the draft',
   })
 }
 
-/** Uploads all of them. After a failure none is begun any more, and what runs goes on to its end: the next run has it. */
+/** Uploads assets. After a failure no other upload begins, but those that run are completed for the next run. */
 async function uploadAll(
   releases: Releases,
   draft: Release,
@@ -129,7 +125,7 @@ async function uploadAll(
         .upload(draft, asset, (bytes) => {
           sent.set(asset.name, bytes)
           onBytes(
-            [...sent.values()].reduce((sum, each) => sum + each, 0),
+            [...sent.values()].reduce((sum, bytesSent) => sum + bytesSent, 0),
             total,
           )
         })

@@ -5,39 +5,39 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { bundleListName, bundleName } from '../../build/bundle/format.ts'
 import { type Manifest, manifestName, qcow2Name } from '../../build/manifest.ts'
+import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../../build/sums.ts'
 import { evidenceNames } from '../../evidence/names.ts'
 import { SeederError } from '../../report/error.ts'
 import { MOST_BYTES } from '../format/asset-text.ts'
 import { CONTENTS_FILE, type Contents, PART_SIZE, type Part, type ReleaseFile } from '../format/contents.ts'
-import { parseSums, SIGNATURE_FILE, SUMS_FILE } from '../format/sums.ts'
 import { formatTag, parseTag } from '../format/tag.ts'
 import { REPORT_FILE } from '../format/test-report.ts'
 
-/** An asset as it is to be, and where its bytes are. */
+/** An asset to upload. */
 export interface LocalAsset extends Part {
-  /** Its bytes from the start. */
+  /** Streams its bytes from the beginning. */
   open(): Readable
 }
 
-/** A build as the release that it becomes. */
+/** The release of a build, before it is uploaded. */
 export interface LocalRelease {
   readonly contents: Contents
   readonly assets: readonly LocalAsset[]
-  /** The files but the disk, by name, as they are sent. */
+  /** The content of all files but the disk, by name. */
   readonly small: ReadonlyMap<string, Buffer>
 }
 
-/** Not what somebody has put a link to in the meantime. */
+/** Without following a link that was put there in the meantime. */
 const PLAINLY = constants.O_RDONLY | constants.O_NOFOLLOW
 
-/** A part of a file: where it begins and how long it is, in bytes. */
+/** A part of a file, in bytes. */
 interface Piece {
   readonly name: string
   readonly start: number
   readonly size: number
 }
 
-/** The assets that a file of this size becomes: itself, or `NAME.part-01`, `NAME.part-02`, … of `partSize` bytes. */
+/** Splits a file of this size into assets: itself, or `NAME.part-01`, `NAME.part-02`, … of `partSize` bytes. */
 export function piecesOf(name: string, size: number, partSize: number = PART_SIZE): Piece[] {
   if (size <= partSize) return [{ name, start: 0, size }]
   return Array.from({ length: Math.ceil(size / partSize) }, (_, index) => ({
@@ -48,11 +48,11 @@ export function piecesOf(name: string, size: number, partSize: number = PART_SIZ
 }
 
 /**
- * Reads the files of a build folder once, for the digests of the whole files and of their parts. All but the disk stay in
- * memory, so that what is sent is what was read. A link is not followed.
- * @param signed whether the signature is one of them
- * @param onBytes called with the bytes read so far, and all
- * @throws SeederError when one is missing, is not a plain file, is too large, or the manifest names files elsewhere
+ * Reads the files of a build folder and computes the digests of files and parts. All but the disk stay in memory, so
+ * that what is uploaded is what was read. Links are not followed.
+ * @param signed whether to include the signature
+ * @param onBytes called with the bytes read so far, and their total
+ * @throws SeederError when a file is missing, not a plain file or too large, or the manifest has a wrong name
  */
 export async function readLocalRelease(
   folder: string,
@@ -67,8 +67,10 @@ export async function readLocalRelease(
   const listed = parseSums(sums.toString())
   const small = new Map([[SUMS_FILE, sums]])
   for (const name of [
-    ...[manifestName(manifest), 'template.conf', REPORT_FILE],
-    ...[...evidenceNames(manifest), bundleListName(manifest)].filter((one) => listed.has(one)),
+    manifestName(manifest),
+    'template.conf',
+    REPORT_FILE,
+    ...[...evidenceNames(manifest), bundleListName(manifest)].filter((name) => listed.has(name)),
     ...(signed ? [SIGNATURE_FILE] : []),
   ]) {
     small.set(name, await readSmallFile(join(folder, name)))
@@ -83,7 +85,7 @@ export async function readLocalRelease(
   return { contents, assets: [...assets, ...others, describe(contents)], small }
 }
 
-/** The same with its bundle, the file at `path`, which stays there until it was sent. */
+/** Adds the bundle in the file `path`, which has to exist until it is uploaded. */
 export async function withBundleFile(
   { contents, assets, small }: LocalRelease,
   path: string,
@@ -99,7 +101,10 @@ function describe(contents: Contents): LocalAsset {
   return assetOf(CONTENTS_FILE, Buffer.from(`${JSON.stringify(contents, null, 2)}\n`))
 }
 
-/** Checks that a manifest has the names that it has to have: they become paths. Throws SeederError. */
+/**
+ * Requires the usual names in a manifest, as they become paths.
+ * @throws SeederError
+ */
 function requireOwnNames(manifest: Manifest): void {
   const tag = formatTag(manifest)
   const parsed = parseTag(tag)
@@ -120,7 +125,7 @@ function assetOf(name: string, content: Buffer): LocalAsset {
   return { name, size: content.length, sha256, open: () => Readable.from([content]) }
 }
 
-/** Reads a file once, for its digest and those of its parts: what a release says of it, and its assets. */
+/** Reads a file once, and computes its digest and those of its parts. */
 async function describeInParts(
   path: string,
   name: string,
@@ -158,14 +163,14 @@ async function readSmallFile(path: string): Promise<Buffer> {
   return handle.readFile().finally(() => handle.close())
 }
 
-/** Throws SeederError for what is not a file in its own right: a link may lead to a secret of this machine. */
+/** @throws SeederError for anything but a plain file: a link may lead to a secret of this machine */
 async function requirePlain(path: string): Promise<Stats> {
   const found = await lstat(path).catch((cause: unknown) => {
     throw new SeederError(`${path} is not there`, { fix: 'build and test it again', cause })
   })
   if (found.isFile()) return found
   throw new SeederError(`${path} is not a plain file`, {
-    fix: 'nothing that a link leads to is published: build it again',
+    fix: 'links are not published: build it again',
   })
 }
 
@@ -174,7 +179,7 @@ function openPiece(path: string, piece: Piece): Readable {
 }
 
 async function* bytesOf(path: string, { start, size }: Piece): AsyncGenerator<Buffer> {
-  // An end before the start is not a range, and an empty file has no bytes to read.
+  // An empty range is not possible.
   if (size === 0) return
   const handle = await open(path, PLAINLY)
   const range = { start, end: start + size - 1, highWaterMark: 256 * 1024, autoClose: false }

@@ -1,35 +1,34 @@
 import { bundleName } from '../../build/bundle/format.ts'
 import type { Manifest } from '../../build/manifest.ts'
+import { SIGNATURE_FILE, SUMS_FILE } from '../../build/sums.ts'
 import { formatBytes } from '../../report/table.ts'
 import type { Contents } from '../format/contents.ts'
-import { SIGNATURE_FILE, SUMS_FILE } from '../format/sums.ts'
 import { formatTag } from '../format/tag.ts'
-import type { TestRecord } from '../format/test-record.ts'
+import type { TestRecord } from '../format/test-report.ts'
 import { countChecks } from '../format/test-report.ts'
 
-/** In the body of every release that Seeder makes: a draft without it is somebody's own. */
+/** In the body of every release that Seeder makes: drafts without it are not touched. */
 export const OURS_MARKER = '<!-- seeder: release -->'
 
-/** What the notes of a release are about. */
-export interface Described {
+/** The facts in the notes of a release. */
+export interface NotesFacts {
   /** `owner/name`. */
   readonly repository: string
   readonly manifest: Manifest
   readonly report: TestRecord
   readonly contents: Contents
   readonly commit: string
-  /** The name of who signed it, where that is known. */
+  /** Who signed it, if that is known. */
   readonly signer: string | undefined
 }
 
-/** The title of a release. */
 export function releaseTitle({ image, version }: Manifest): string {
   return `${image} ${version}`
 }
 
 /** The body of a release, in Markdown. */
-export function releaseNotes(described: Described): string {
-  const { manifest, report, contents, commit } = described
+export function releaseNotes(facts: NotesFacts): string {
+  const { manifest, report, contents, commit } = facts
   const disk = contents.files.find(({ name }) => name === manifest.qcow2.file)
   const parts = disk?.parts ?? []
   const rows = [
@@ -58,7 +57,7 @@ export function releaseNotes(described: Described): string {
     ...rebuild(contents),
     '**Verify** it by hand:',
     '',
-    ...block(verifyCommands(described, parts.length > 1)),
+    ...block(verifyCommands(facts, parts.length > 1)),
     OURS_MARKER,
     '',
   ].join('\n')
@@ -74,7 +73,7 @@ function rebuild(contents: Contents): string[] {
   return ['**Build** it again, from nothing but its files:', '', ...block(commands), '']
 }
 
-function verifyCommands({ repository, manifest, contents, signer }: Described, inParts: boolean): string[] {
+function verifyCommands({ repository, manifest, contents, signer }: NotesFacts, inParts: boolean): string[] {
   const signed = contents.files.some(({ name }) => name === SIGNATURE_FILE)
   const file = manifest.qcow2.file
   return [

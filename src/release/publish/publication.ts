@@ -1,25 +1,23 @@
-import type { Release, Releases } from '../../github/release.ts'
+import type { NewDraft, Release, Releases } from '../../github/release.ts'
 import { SeederError, StoppedError } from '../../report/error.ts'
-import type { Progress } from '../../report/progress.ts'
+import type { RunContext } from '../../report/progress.ts'
 import { compareAssets, describeDifference } from '../format/assets.ts'
 import { requireTagOf } from '../format/tag-commit.ts'
 import { fillDraft } from './draft.ts'
 import type { LocalRelease } from './local.ts'
 
-const GO_ON = 'run publish again: it goes on with that draft'
+const CONTINUE = 'run publish again: it continues with that draft'
 const CHECK = 'run publish again: it checks what is published'
 
 /**
- * Fills a draft and publishes it. Whatever goes wrong before that names the draft, which stays for the next run; what is
- * said is what there is on GitHub then, as far as that can be known.
+ * Fills a draft and publishes it.
+ * @throws SeederError that describes the state on GitHub as far as it is known; the draft stays for the next run
  */
 export async function publishDraft(
   releases: Releases,
   draft: Release,
-  assets: LocalRelease['assets'],
-  notes: { title: string; body: string; target: string },
-  progress: Progress,
-  signal: AbortSignal,
+  { assets, notes }: { assets: LocalRelease['assets']; notes: Omit<NewDraft, 'tag'> },
+  { progress, signal }: RunContext,
 ): Promise<{ release: Release; uploadedBytes: number }> {
   let filled: { uploadedBytes: number } | undefined
   try {
@@ -34,7 +32,7 @@ export async function publishDraft(
     if (signal.aborted) throw stopped(draft, filled !== undefined, cause)
     const now = await releases.get(draft.id).catch(() => undefined)
     if (now?.draft !== false) throw unpublished(draft, cause)
-    // The request was sent, and only the answer was lost.
+    // Only the response was lost.
     if (filled) return { release: now, uploadedBytes: filled.uploadedBytes }
     throw new SeederError(`${now.tag} was published by somebody else meanwhile: ${now.url}`, {
       fix: CHECK,
@@ -46,21 +44,24 @@ export async function publishDraft(
 function stopped({ tag, url }: Release, sent: boolean, cause: unknown): StoppedError {
   return sent
     ? new StoppedError(`stopped while ${tag} was being published: it may be published, or a draft: ${url}`, {
-        fix: 'run publish again: it goes on with the draft, or checks what is published',
+        fix: 'run publish again: it continues with the draft, or checks what is published',
         cause,
       })
-    : new StoppedError(`stopped; the draft of ${tag} is not finished: ${url}`, { fix: GO_ON, cause })
+    : new StoppedError(`stopped; the draft of ${tag} is not finished: ${url}`, { fix: CONTINUE, cause })
 }
 
 function unpublished({ tag, url }: Release, cause: unknown): SeederError {
   const { message, fix } = cause instanceof SeederError ? cause : { message: String(cause), fix: undefined }
   return new SeederError(`${message}; the draft of ${tag} is not published: ${url}`, {
-    fix: fix === undefined ? GO_ON : `${fix}\n    then ${GO_ON}`,
+    fix: fix === undefined ? CONTINUE : `${fix}\n    then ${CONTINUE}`,
     cause,
   })
 }
 
-/** Looks at a release that was just published. Throws SeederError when it, or its tag, is not what it should be. */
+/**
+ * Verifies a release that was just published.
+ * @throws SeederError when it or its tag is wrong
+ */
 export async function checkPublished(
   releases: Releases,
   { id, url }: Release,
@@ -78,10 +79,10 @@ export async function checkPublished(
 
 function requirePublished(release: Release, tag: string, assets: LocalRelease['assets']): void {
   const different = describeDifference(compareAssets(assets, release.assets))
-  if (release.draft) different.push('it is a draft still')
+  if (release.draft) different.push('it is still a draft')
   if (release.tag !== tag) different.push(`its tag is ${release.tag}`)
   if (different.length === 0) return
-  throw new SeederError(`${tag} was published, and is not what it should be: ${different.join('; ')}`, {
+  throw new SeederError(`${tag} was published, but is wrong: ${different.join('; ')}`, {
     fix: `do not promote it; see ${release.url}`,
   })
 }

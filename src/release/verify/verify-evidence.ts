@@ -1,85 +1,63 @@
-import { join } from 'node:path'
 import { z } from 'zod'
 import { bundleListName } from '../../build/bundle/format.ts'
-import type { Manifest } from '../../build/manifest.ts'
+import { identityConf, type Manifest } from '../../build/manifest.ts'
+import { SUMS_FILE, type Sums } from '../../build/sums.ts'
 import { inventorySchema, unownedOf } from '../../evidence/inventory.ts'
 import { cyclonedxName, inventoryName, provenanceName, spdxName } from '../../evidence/names.ts'
 import { provenanceSchema } from '../../evidence/provenance.ts'
-import { checkJson, jsonOf, UnreadableJson, whyNot } from '../../files/json.ts'
-import { readText } from '../../files/text-file.ts'
-import { saidLine } from '../../report/text-schemas.ts'
+import { checkJson, jsonOf, whyNot } from '../../files/json.ts'
+import { decoded } from '../../files/text-file.ts'
+import { foreignLine } from '../../report/text-schemas.ts'
 import { bundleListProblems } from '../format/bundle-list.ts'
-import type { Verification } from './finding.ts'
-
-/** Digests by file name, as SHA256SUMS has them. */
-type Sums = ReadonlyMap<string, string>
-
-/**
- * Looks at what the files of evidence say: whether they are about this image, and agree with its manifest and with the
- * digests of its files. Their own digests are not looked at here.
- */
-export async function verifyEvidence(
-  folder: string,
-  manifest: Manifest,
-  sums: Sums,
-): Promise<Verification[]> {
-  const checks: readonly (readonly [string, (content: unknown) => string[], string])[] = [
-    [
-      inventoryName(manifest),
-      (content) => inventoryProblems(content, manifest),
-      `${manifest.files.total} files`,
-    ],
-    [spdxName(manifest), (content) => spdxProblems(content, manifest), 'has the packages of the manifest'],
-    [
-      cyclonedxName(manifest),
-      (content) => cyclonedxProblems(content, manifest),
-      'has the packages of the manifest',
-    ],
-    [
-      provenanceName(manifest),
-      (content) => provenanceProblems(content, manifest, sums),
-      'is of these very files',
-    ],
-    [
-      bundleListName(manifest),
-      (content) => bundleListProblems(content, manifest),
-      'lists what this image was built from',
-    ],
-  ]
-  const findings: Verification[] = []
-  for (const [name, problemsOf, right] of checks) {
-    const what = `content of ${name}`
-    if (!sums.has(name)) {
-      findings.push({ what, result: 'not checked', found: 'there is none' })
-      continue
-    }
-    const problems = await readJson(join(folder, name)).then(
-      (content) => safely(() => problemsOf(content)),
-      (error: unknown) => [whyNot(error)],
-    )
-    findings.push(
-      problems.length === 0
-        ? { what, result: 'right', found: right }
-        : { what, result: 'wrong', found: problems.slice(0, MOST_NAMED).join('; ') },
-    )
-  }
-  return findings
-}
+import { agreement, type Finding, unchecked, wrong } from './finding.ts'
+import type { ImageFiles } from './image-files.ts'
 
 /** Maximum problems of one file that are named. */
 const MOST_NAMED = 3
 
-async function readJson(file: string): Promise<unknown> {
-  return jsonOf(await readText(file))
+/**
+ * Compares what the files of evidence and template.conf say with the manifest and with the digests of SHA256SUMS. Their
+ * own digests are not checked here.
+ */
+export async function verifyEvidence(files: ImageFiles, manifest: Manifest, sums: Sums): Promise<Finding[]> {
+  const findings = [agreement('evidence', `content of ${CONF}`, await confProblems(files, manifest, sums))]
+  const packages = 'has the packages of the manifest'
+  const checks: readonly (readonly [string, (content: unknown) => string[], string])[] = [
+    [inventoryName(manifest), (json) => inventoryProblems(json, manifest), `${manifest.files.total} files`],
+    [spdxName(manifest), (json) => spdxProblems(json, manifest), packages],
+    [cyclonedxName(manifest), (json) => cyclonedxProblems(json, manifest), packages],
+    [provenanceName(manifest), (json) => provenanceProblems(json, manifest, sums), 'is of these very files'],
+    [
+      bundleListName(manifest),
+      (json) => bundleListProblems(json, manifest),
+      'lists what this image was built from',
+    ],
+  ]
+  for (const [name, problemsOf, found] of checks) {
+    const what = `content of ${name}`
+    if (!sums.has(name)) {
+      findings.push(unchecked('evidence', what, 'there is none'))
+      continue
+    }
+    try {
+      const problems = problemsOf(jsonOf(decoded(await files.read(name), name)))
+      findings.push(agreement('evidence', what, problems.slice(0, MOST_NAMED), found))
+    } catch (error) {
+      findings.push(wrong('evidence', what, whyNot(error)))
+    }
+  }
+  return findings
 }
 
-function safely(problems: () => string[]): string[] {
-  try {
-    return problems()
-  } catch (error) {
-    if (error instanceof UnreadableJson) return [error.message]
-    throw error
-  }
+const CONF = 'template.conf'
+
+async function confProblems(files: ImageFiles, manifest: Manifest, sums: Sums): Promise<string[]> {
+  if (!sums.has(CONF)) return [`${SUMS_FILE} does not name it`]
+  const text = await files.read(CONF).catch(() => '')
+  const lines = text.toString().split('\n')
+  return Object.entries(identityConf(manifest))
+    .filter(([key, value]) => !lines.includes(`${key}=${value}`))
+    .map(([key]) => `${key} is not the manifest’s`)
 }
 
 function inventoryProblems(content: unknown, manifest: Manifest): string[] {
@@ -99,10 +77,10 @@ function inventoryProblems(content: unknown, manifest: Manifest): string[] {
 const spdxSchema = z.object({
   packages: z.array(
     z.object({
-      SPDXID: saidLine,
-      name: saidLine,
-      versionInfo: saidLine,
-      checksums: z.array(z.object({ algorithm: saidLine, checksumValue: saidLine })).default([]),
+      SPDXID: foreignLine,
+      name: foreignLine,
+      versionInfo: foreignLine,
+      checksums: z.array(z.object({ algorithm: foreignLine, checksumValue: foreignLine })).default([]),
     }),
   ),
 })
@@ -126,12 +104,12 @@ function spdxProblems(content: unknown, manifest: Manifest): string[] {
 const cyclonedxSchema = z.object({
   metadata: z.object({
     component: z.object({
-      name: saidLine,
-      version: saidLine,
-      hashes: z.array(z.object({ alg: saidLine, content: saidLine })).default([]),
+      name: foreignLine,
+      version: foreignLine,
+      hashes: z.array(z.object({ alg: foreignLine, content: foreignLine })).default([]),
     }),
   }),
-  components: z.array(z.object({ 'bom-ref': saidLine, name: saidLine, version: saidLine })),
+  components: z.array(z.object({ 'bom-ref': foreignLine, name: foreignLine, version: foreignLine })),
 })
 
 function cyclonedxProblems(content: unknown, manifest: Manifest): string[] {
@@ -141,8 +119,8 @@ function cyclonedxProblems(content: unknown, manifest: Manifest): string[] {
     ...ofThisImage({ image: component.name, version: component.version }, manifest),
     ...(component.hashes[0]?.content === manifest.qcow2.sha256 ? [] : ['it is of another disk']),
     ...packageProblems(
-      components.flatMap((one) =>
-        one['bom-ref'].startsWith('package:') ? [[one.name, one.version] as const] : [],
+      components.flatMap((listed) =>
+        listed['bom-ref'].startsWith('package:') ? [[listed.name, listed.version] as const] : [],
       ),
       manifest,
     ),
@@ -154,7 +132,8 @@ function provenanceProblems(content: unknown, manifest: Manifest, sums: Sums): s
   const subjects = new Map(subject.map(({ name, digest }) => [name, digest.sha256]))
   const own = provenanceName(manifest)
   const { resolvedDependencies } = predicate.buildDefinition
-  const digests = (name: string) => resolvedDependencies.find((one) => one.name === name)?.digest
+  const digests = (name: string) =>
+    resolvedDependencies.find((dependency) => dependency.name === name)?.digest
   const digest = (name: string, kind: string) =>
     Object.entries(digests(name) ?? {}).find(([key]) => key === kind)?.[1]
   return [

@@ -14,13 +14,15 @@ export function user(addresses: Addresses, login: string) {
   const path = encodeURIComponent(login)
   const url = `${addresses.api}/users/${path}`
   return {
-    ...{ login, id: 41_898_282, node_id: 'MDM6Qm90NDE4OTgyODI=', type: 'Bot', site_admin: false },
-    ...{
-      avatar_url: `${addresses.web}/${path}.png`,
-      gravatar_id: '',
-      url,
-      html_url: `${addresses.web}/${path}`,
-    },
+    login,
+    id: 41_898_282,
+    node_id: 'MDM6Qm90NDE4OTgyODI=',
+    type: 'Bot',
+    site_admin: false,
+    avatar_url: `${addresses.web}/${path}.png`,
+    gravatar_id: '',
+    url,
+    html_url: `${addresses.web}/${path}`,
     followers_url: `${url}/followers`,
     following_url: `${url}/following{/other_user}`,
     gists_url: `${url}/gists{/gist_id}`,

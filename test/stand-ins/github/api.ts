@@ -38,7 +38,8 @@ export class Api {
     )
     const method = request.method ?? 'GET'
     const shape = {
-      ...{ method, path: path.replace(TAIL, (_, head, tail) => head + tail.replaceAll('/', '%2F')) },
+      method,
+      path: path.replace(TAIL, (_, head, tail) => head + tail.replaceAll('/', '%2F')),
       query: address.search.slice(1),
       headers: Object.fromEntries(
         Object.entries(request.headers).map(([name, value]) => [name, value ?? '']),
@@ -54,7 +55,10 @@ export class Api {
       const content = typeof body !== 'string' || body === '' ? undefined : parse(body)
       return operation.answer({
         params: this.params(shape, described, content),
-        ...{ query: address.searchParams, body: content, headers: request.headers, token },
+        query: address.searchParams,
+        body: content,
+        headers: request.headers,
+        token,
         incoming: typeof body === 'string' ? undefined : body,
         url: `${address.origin}${path.replace(repository, `/repositories/${this.repository.id}`)}`,
       })

@@ -42,18 +42,23 @@ export function artifactOperations(
 function artifactAnswer(addresses: Addresses, repository: Repository, artifact: StoredArtifact) {
   const url = `${addresses.api}/repos/${repository.fullName}/actions/artifacts/${artifact.id}`
   return {
-    ...{
-      id: artifact.id,
-      node_id: `A_${artifact.id}`,
-      name: artifact.name,
-      size_in_bytes: artifact.size,
-      url,
-    },
-    ...{ archive_download_url: `${url}/zip`, expired: false, digest: `sha256:${artifact.sha256}` },
-    ...{ created_at: artifact.createdAt, updated_at: artifact.createdAt, expires_at: null },
+    id: artifact.id,
+    node_id: `A_${artifact.id}`,
+    name: artifact.name,
+    size_in_bytes: artifact.size,
+    url,
+    archive_download_url: `${url}/zip`,
+    expired: false,
+    digest: `sha256:${artifact.sha256}`,
+    created_at: artifact.createdAt,
+    updated_at: artifact.createdAt,
+    expires_at: null,
     workflow_run: {
-      ...{ id: 1, repository_id: repository.id, head_repository_id: repository.id },
-      ...{ head_branch: repository.defaultBranch, head_sha: repository.head() },
+      id: 1,
+      repository_id: repository.id,
+      head_repository_id: repository.id,
+      head_branch: repository.defaultBranch,
+      head_sha: repository.head(),
     },
   }
 }

@@ -27,7 +27,7 @@ class TwirpError extends Error {
   }
 }
 
-/** What a workflow's run leaves behind: the service that the real @actions/artifact talks to. */
+/** The artifact service that the real @actions/artifact uses. */
 export class ArtifactService {
   private readonly store: ArtifactStore
   private readonly jobs = new Map<string, Job>()
@@ -115,7 +115,7 @@ export class ArtifactService {
   }
 }
 
-/** A request of the job that its token is of. */
+/** A request of a job, which its token identifies. */
 function own<T extends { workflow_run_backend_id: string }>(
   job: Job,
   schema: z.ZodType<T>,
@@ -130,7 +130,10 @@ function listed(artifact: StoredArtifact) {
   return {
     workflow_run_backend_id: artifact.job.run,
     workflow_job_run_backend_id: artifact.job.job,
-    ...{ database_id: String(artifact.id), name: artifact.name, size: String(artifact.size) },
-    ...{ created_at: artifact.createdAt, digest: `sha256:${artifact.sha256}` },
+    database_id: String(artifact.id),
+    name: artifact.name,
+    size: String(artifact.size),
+    created_at: artifact.createdAt,
+    digest: `sha256:${artifact.sha256}`,
   }
 }

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { type Download, give } from './downloads.ts'
+import { type Download, sendFile } from './downloads.ts'
 import { send, type Visit } from './front.ts'
 import { Incoming } from './incoming.ts'
 import { now } from './repository.ts'
@@ -34,7 +34,7 @@ export interface StoredArtifact {
 /** The content of artifacts: storage of blobs that are put together of blocks, as Azure has it. */
 export class ArtifactStore {
   readonly artifacts: StoredArtifact[] = []
-  /** So many were ever made: the id of one that was removed is not given again. */
+  /** The number of artifacts ever created: the id of a removed one is not used again. */
   private made = 0
   private readonly folder: string
   private readonly url: string
@@ -54,7 +54,14 @@ export class ArtifactStore {
   make(job: Job, name: string, mimeType: string): StoredArtifact {
     const id = ++this.made
     const artifact = {
-      ...{ id, job, name, mimeType, createdAt: now(), finished: false, size: 0, sha256: '' },
+      id,
+      job,
+      name,
+      mimeType,
+      createdAt: now(),
+      finished: false,
+      size: 0,
+      sha256: '',
       file: join(this.folder, `artifact-${id}`),
     }
     this.artifacts.push(artifact)
@@ -80,7 +87,7 @@ export class ArtifactStore {
     const { request, address, fault, log } = visit
     const signed = this.signatures.get(address.searchParams.get('sig') ?? '')
     if (request.method === 'GET') {
-      return give(visit, signed?.verb === 'GET' ? download(signed.artifact) : undefined)
+      return sendFile(visit, signed?.verb === 'GET' ? download(signed.artifact) : undefined)
     }
     if (request.headers.authorization !== undefined || signed?.verb !== 'PUT') {
       return send(visit, { status: 403, body: 'AuthenticationFailed' })

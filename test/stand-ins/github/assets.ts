@@ -10,7 +10,7 @@ import type { StoredAsset, StoredRelease } from './releases.ts'
 import { now, type Repository } from './repository.ts'
 import { writeSparse } from './sparse-file.ts'
 
-/** GitHub says up to 2 GiB, and exactly 2 GiB has been seen to fail. */
+/** GitHub documents up to 2 GiB, but exactly 2 GiB failed. */
 const TOO_BIG = 2_147_483_648
 const MOST = 1_000
 
@@ -36,8 +36,16 @@ export class AssetStore {
     refuse(release, name, incoming.length, call.headers['content-type'])
     const id = this.repository.nextId()
     const asset: StoredAsset = {
-      ...{ id, name, label: call.query.get('label'), contentType: call.headers['content-type'] ?? '' },
-      ...{ state: 'starter', size: 0, sha256: undefined, digestLate: 0, downloads: 0, createdAt: now() },
+      id,
+      name,
+      label: call.query.get('label'),
+      contentType: call.headers['content-type'] ?? '',
+      state: 'starter',
+      size: 0,
+      sha256: undefined,
+      digestLate: 0,
+      downloads: 0,
+      createdAt: now(),
       file: join(this.folder, String(id)),
     }
     release.assets.push(asset)
@@ -58,15 +66,16 @@ export class AssetStore {
     const id = this.repository.nextId()
     const file = join(this.folder, String(id))
     const asset: StoredAsset = {
-      ...{
-        id,
-        name,
-        label: null,
-        contentType: 'application/octet-stream',
-        state: 'uploaded',
-        createdAt: now(),
-      },
-      ...{ file, digestLate: 0, downloads: 0, ...(await writeSparse(file, content)) },
+      id,
+      name,
+      label: null,
+      contentType: 'application/octet-stream',
+      state: 'uploaded',
+      createdAt: now(),
+      file,
+      digestLate: 0,
+      downloads: 0,
+      ...(await writeSparse(file, content)),
     }
     release.assets.push(asset)
     return asset
@@ -114,7 +123,7 @@ function refuse(release: StoredRelease, name: string, length: number, contentTyp
   }
 }
 
-/** GitHub puts dots for what it does not want in a file's name. */
+/** GitHub replaces some characters in a file's name with dots. */
 function storedName(name: string): string {
   return name.replace(/[^\w.+@~-]+/g, '.').replace(/^\.(?=.)/, 'default.')
 }

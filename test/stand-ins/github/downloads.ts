@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Misbehaviour } from './faults.ts'
 import { send, type Visit } from './front.ts'
 
-/** What is to be given. */
+/** A file to send. */
 export interface Download {
   readonly file: string
   /** Bytes. */
@@ -13,10 +13,10 @@ export interface Download {
 }
 
 /**
- * The host that gives files to who has a signed address. Like the storage behind GitHub it refuses a request that has a
- * token too.
+ * The host that sends files to clients with a signed URL. Like the storage behind GitHub it refuses a request that has a
+ * token, too.
  */
-export async function give(visit: Visit, wanted: Download | undefined): Promise<void> {
+export async function sendFile(visit: Visit, wanted: Download | undefined): Promise<void> {
   const { request, response, fault, log } = visit
   if (request.headers.authorization !== undefined) {
     return refuse(visit, 400, 'InvalidArgument', 'Only one auth mechanism allowed')
@@ -45,12 +45,12 @@ export async function give(visit: Visit, wanted: Download | undefined): Promise<
     }
     response.end()
   } catch {
-    // Broken off by the fault, or by who asked. What was written goes out before the connection ends.
+    // Broken off by the fault or by the client. What was written is sent before the connection ends.
     response.destroy()
   }
 }
 
-/** The bytes with done to them what a fault says. Throws when it breaks them off. */
+/** Applies a fault to a stream of bytes. Throws when the fault breaks it off. */
 async function* spoilt(
   bytes: AsyncIterable<Buffer>,
   length: number,
@@ -71,7 +71,7 @@ async function* spoilt(
   }
 }
 
-/** Once the kernel has them. Rejects when the connection is closed: Node.js does not always say that to the write. */
+/** Resolves when the kernel has the bytes. Rejects when the connection is closed, which Node.js does not always report. */
 function written(response: ServerResponse, chunk: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     const closed = () => reject(new Error('the connection was closed'))

@@ -1,43 +1,40 @@
-/**
- * Where something can go wrong: the API, the host that takes uploads, the one that gives downloads; the artifact
- * service, and the storage that has its content.
- */
+/** Where a fault can occur: the API, the hosts for uploads and downloads, the artifact service, and its storage. */
 export type Place = 'api' | 'upload' | 'download' | 'artifact' | 'blob'
 
-/** How a request can go wrong. */
+/** The effect of a fault on a request. */
 export type Misbehaviour =
-  /** This answer instead of the real one. 5xx to an upload: after its bytes, and a `starter` is left behind. */
+  /** This response instead of the real one. 5xx to an upload: after its bytes, and a `starter` remains. */
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: unknown }
-  /** The connection is reset before anything is done. */
+  /** The connection is reset before the request is processed. */
   | 'reset'
-  /** It is reset after so many bytes of an upload's or a download's content. */
+  /** The connection is reset after this number of bytes of an upload or a download. */
   | { readonly resetAfter: number }
-  /** What was asked for is done, and the connection reset instead of an answer. */
+  /** The request is processed, and the connection is reset instead of a response. */
   | 'lose-answer'
-  /** Half of the bytes are stored or given, and all looks well. */
+  /** Half of the bytes are stored or sent, without an error. */
   | 'truncate'
-  /** As many bytes, one of them another: an upload's first, a download's last. */
+  /** One byte is changed: the first of an upload, the last of a download. */
   | 'wrong-digest'
-  /** GitHub has no digest of the uploaded asset the first times it is read: 2, or so many. */
+  /** GitHub has no digest of the uploaded asset the first 2 times it is read, or this number of times. */
   | 'digest-late'
   | { readonly digestLate: number }
-  /** A download begins at the first byte, whatever was asked for. */
+  /** A download begins at the first byte, whatever the request's range. */
   | 'no-range'
 
 export interface Fault {
   readonly on: Place
-  /** Of `METHOD /path`, with the query or without; every request when it is not there. */
+  /** Matches `METHOD /path`, with or without the query; default: every request. */
   readonly match?: RegExp
-  /** The how-many-eth of the requests that match, from 1; the next one when it is not there. */
+  /** The number of the matching request, from 1; default: the next one. */
   readonly at?: number
-  /** How many in a row; 1 when it is not there. */
+  /** The number of requests in a row; default: 1. */
   readonly times?: number
   readonly do: Misbehaviour
 }
 
-/** What can go wrong everywhere. */
+/** Faults that are possible everywhere. */
 const ANYWHERE = ['status', 'reset']
-/** And elsewhere: a fault that would do nothing makes a test that proves nothing. */
+/** Faults of one place: a fault without an effect would make a useless test. */
 const POSSIBLE: Readonly<Record<Place, readonly string[]>> = {
   api: ['lose-answer'],
   upload: ['lose-answer', 'resetAfter', 'truncate', 'wrong-digest', 'digest-late', 'digestLate'],
@@ -46,7 +43,7 @@ const POSSIBLE: Readonly<Record<Place, readonly string[]>> = {
   blob: ['lose-answer', 'resetAfter', 'truncate', 'wrong-digest'],
 }
 
-/** What is to go wrong. */
+/** The planned faults. */
 export class Faults {
   private readonly planned: { readonly fault: Fault; seen: number }[] = []
 
@@ -61,12 +58,12 @@ export class Faults {
     this.planned.push(...faults.map((fault) => ({ fault, seen: 0 })))
   }
 
-  /** Nothing goes wrong any more. */
+  /** Removes all faults. */
   clear(): void {
     this.planned.length = 0
   }
 
-  /** What goes wrong with this request. Each fault counts it; the first that is due happens. */
+  /** The fault of this request. Each matching fault counts it; the first that is due takes effect. */
   of(on: Place, method: string, path: string, query: string): Misbehaviour | undefined {
     let due: Misbehaviour | undefined
     for (const plan of this.planned) {
@@ -81,7 +78,7 @@ export class Faults {
   }
 }
 
-/** GitHub's own refusals that ask to wait, and its errors, to be given as `do`. */
+/** GitHub's errors, and its refusals that require a wait, for `do`. */
 export const answers = {
   serverError: { status: 500, body: { message: 'Server Error' } },
   badGateway: { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>Unicorn!</html>' },

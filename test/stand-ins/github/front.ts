@@ -4,7 +4,7 @@ import type { Faults, Misbehaviour, Place } from './faults.ts'
 import { BrokenOff } from './incoming.ts'
 import { type LocalServer, listen } from './local-server.ts'
 
-/** One request and what came of it. */
+/** A request and its response. */
 export interface Logged {
   readonly on: Place
   readonly method: string
@@ -12,13 +12,13 @@ export interface Logged {
   readonly query: string
   /** The header. */
   readonly range: string | undefined
-  /** Of the answer; 0 as long as there is none, or when the connection was reset instead. */
+  /** Of the response; 0 before it, and when the connection was reset instead. */
   status: number
-  /** Of content: taken of an upload, given of a download. */
+  /** Bytes of content, received or sent. */
   bytes: number
 }
 
-/** A request that has come, on its way through. */
+/** A request while it is processed. */
 export interface Visit {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -32,9 +32,9 @@ export type Handler = (visit: Visit) => Promise<void>
 
 /** The servers: each request is logged, passes the faults, and is handled. */
 export class Front {
-  /** In the order in which they came. */
+  /** In the order of their arrival. */
   readonly requests: Logged[] = []
-  /** What a test must not overlook. */
+  /** Errors that fail the test. */
   readonly mistakes: Error[] = []
   private readonly faults: Faults
   private readonly servers: LocalServer[] = []
@@ -74,7 +74,7 @@ export class Front {
     const log: Logged = { on, method, path, query, range: request.headers.range, status: 0, bytes: 0 }
     this.requests.push(log)
     const fault = this.faults.of(on, method, path, query)
-    // Whose reading of a request breaks off has no socket any more.
+    // The socket is closed when reading the request failed.
     const { socket } = request
     try {
       await act({ request, response, address, fault, log }, handler)
@@ -98,13 +98,13 @@ async function act(visit: Visit, handler: Handler): Promise<void> {
   const { request, fault, log } = visit
   if (fault === 'reset') return void request.socket.resetAndDestroy()
   const given = typeof fault === 'object' && 'status' in fault ? fault : undefined
-  // An upload that ends in an error of the server's leaves something behind; all else was not begun.
+  // An upload that ends in a server error leaves a starter; other requests have no effect.
   if (!given || (log.on === 'upload' && given.status >= 500)) return handler(visit)
   request.resume()
   send(visit, given)
 }
 
-/** Sends an answer, or what a fault puts in its place. */
+/** Sends a response, or that of a fault. */
 export function send({ response, fault, log }: Visit, real: Answer): void {
   if (fault === 'lose-answer') return void response.socket?.resetAndDestroy()
   const { status, body, headers = {} } = typeof fault === 'object' && 'status' in fault ? fault : real

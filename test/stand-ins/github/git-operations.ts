@@ -19,12 +19,18 @@ export function gitOperations(
 ): Operations {
   const api = `${addresses.api}/repos/${repository.fullName}`
   const refAnswer = (name: string, ref: Ref) => ({
-    ...{ ref: `refs/${name}`, node_id: `REF_${name}`, url: `${api}/git/refs/${name}` },
+    ref: `refs/${name}`,
+    node_id: `REF_${name}`,
+    url: `${api}/git/refs/${name}`,
     object: { type: ref.type, sha: ref.sha, url: `${api}/git/${ref.type}s/${ref.sha}` },
   })
   const tagAnswer = (tag: TagObject) => ({
-    ...{ node_id: `TAG_${tag.sha}`, sha: tag.sha, url: `${api}/git/tags/${tag.sha}`, tag: tag.tag },
-    ...{ message: tag.message, tagger: person(tag.date) },
+    node_id: `TAG_${tag.sha}`,
+    sha: tag.sha,
+    url: `${api}/git/tags/${tag.sha}`,
+    tag: tag.tag,
+    message: tag.message,
+    tagger: person(tag.date),
     object: { ...tag.object, url: `${api}/git/commits/${tag.object.sha}` },
   })
 
@@ -138,17 +144,28 @@ function comparisonAnswer(addresses: Addresses, repository: Repository, base: Co
   const names = new Set([...base.files.keys(), ...head.files.keys()])
   const changed = [...names].filter((name) => !head.files.get(name)?.equals(base.files.get(name) ?? NOTHING))
   return {
-    ...{ url: `${api}/${path}`, html_url: `${web}/${path}`, permalink_url: `${web}/${path}` },
-    ...{ diff_url: `${web}/${path}.diff`, patch_url: `${web}/${path}.patch` },
-    ...{ status: 'ahead', ahead_by: 1, behind_by: 0, total_commits: 1 },
+    url: `${api}/${path}`,
+    html_url: `${web}/${path}`,
+    permalink_url: `${web}/${path}`,
+    diff_url: `${web}/${path}.diff`,
+    patch_url: `${web}/${path}.patch`,
+    status: 'ahead',
+    ahead_by: 1,
+    behind_by: 0,
+    total_commits: 1,
     base_commit: commitAnswer(addresses, repository, base),
     merge_base_commit: commitAnswer(addresses, repository, base),
     commits: [commitAnswer(addresses, repository, head)],
     // GitHub names 300 files at most.
     files: changed.slice(0, 300).map((filename) => ({
-      ...{ sha: head.sha, filename, additions: 1, deletions: 1, changes: 2 },
+      sha: head.sha,
+      filename,
+      additions: 1,
+      deletions: 1,
+      changes: 2,
       status: !base.files.has(filename) ? 'added' : head.files.has(filename) ? 'modified' : 'removed',
-      ...{ blob_url: `${web}/blob/${head.sha}/${filename}`, raw_url: `${web}/raw/${head.sha}/${filename}` },
+      blob_url: `${web}/blob/${head.sha}/${filename}`,
+      raw_url: `${web}/raw/${head.sha}/${filename}`,
       contents_url: `${api}/contents/${filename}?ref=${head.sha}`,
     })),
   }
@@ -159,19 +176,28 @@ function commitAnswer(addresses: Addresses, repository: Repository, commit: Comm
   const web = `${addresses.web}/${repository.fullName}`
   const who = person(commit.date)
   return {
-    ...{ url: `${api}/commits/${commit.sha}`, sha: commit.sha, node_id: `C_${commit.sha}` },
-    ...{ html_url: `${web}/commit/${commit.sha}`, comments_url: `${api}/commits/${commit.sha}/comments` },
+    url: `${api}/commits/${commit.sha}`,
+    sha: commit.sha,
+    node_id: `C_${commit.sha}`,
+    html_url: `${web}/commit/${commit.sha}`,
+    comments_url: `${api}/commits/${commit.sha}/comments`,
     commit: {
-      ...{ url: `${api}/git/commits/${commit.sha}`, author: who, committer: who, message: commit.message },
-      ...{ comment_count: 0, tree: { sha: commit.sha, url: `${api}/git/trees/${commit.sha}` } },
+      url: `${api}/git/commits/${commit.sha}`,
+      author: who,
+      committer: who,
+      message: commit.message,
+      comment_count: 0,
+      tree: { sha: commit.sha, url: `${api}/git/trees/${commit.sha}` },
     },
-    ...{ author: user(addresses, repository.owner), committer: user(addresses, repository.owner) },
+    author: user(addresses, repository.owner),
+    committer: user(addresses, repository.owner),
     parents: commit.parents.map((sha) => ({
       sha,
       url: `${api}/commits/${sha}`,
       html_url: `${web}/commit/${sha}`,
     })),
-    ...{ stats: { total: 0, additions: 0, deletions: 0 }, files: [] },
+    stats: { total: 0, additions: 0, deletions: 0 },
+    files: [],
   }
 }
 
@@ -201,17 +227,16 @@ function entryAnswer(addresses: Addresses, repository: Repository, ref: string, 
   const git = `${api}/git/${type === 'dir' ? 'trees' : 'blobs'}/${ref}`
   const html = `${addresses.web}/${repository.fullName}/blob/${ref}/${path}`
   return {
-    ...{
-      type,
-      size,
-      name: path.split('/').at(-1) ?? path,
-      path,
-      sha: ref,
-      url,
-      git_url: git,
-      html_url: html,
-    },
-    ...{ download_url: type === 'dir' ? null : html, _links: { self: url, git, html } },
+    type,
+    size,
+    name: path.split('/').at(-1) ?? path,
+    path,
+    sha: ref,
+    url,
+    git_url: git,
+    html_url: html,
+    download_url: type === 'dir' ? null : html,
+    _links: { self: url, git, html },
   }
 }
 
@@ -224,7 +249,8 @@ function fileAnswer(
 ) {
   return {
     ...entryAnswer(addresses, repository, ref, { path, type: 'file', size: content.length }),
-    ...{ encoding: 'base64', content: content.toString('base64').replace(/.{60}/g, '$&\n') },
+    encoding: 'base64',
+    content: content.toString('base64').replace(/.{60}/g, '$&\n'),
   }
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { Misbehaviour } from './faults.ts'
 
-/** Content that the one who sends it, or a fault, broke off. */
+/** The sender or a fault broke the content off. */
 export class BrokenOff extends Error {}
 
 /** The whole of a short request. Throws BrokenOff. */
@@ -12,7 +12,7 @@ export async function bodyOf(request: IncomingMessage): Promise<string> {
   })
 }
 
-/** The content of an upload, with done to it what a fault says. */
+/** The content of an upload after a fault was applied. */
 export class Incoming {
   /** Bytes, as the sender announces; NaN when it does not. */
   readonly length: number
@@ -20,7 +20,7 @@ export class Incoming {
   private readonly request: IncomingMessage
   private readonly count: (bytes: number) => void
 
-  /** `count`: told of the bytes that have come. */
+  /** `count` gets the number of bytes that have arrived. */
   constructor(request: IncomingMessage, fault: Misbehaviour | undefined, count: (bytes: number) => void) {
     this.request = request
     this.fault = fault

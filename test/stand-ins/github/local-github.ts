@@ -11,11 +11,11 @@ import type { ChangedFile, Repository } from './repository.ts'
 import { open, type Parts } from './wiring.ts'
 
 interface LocalGitHubSettings {
-  /** Whether releases that are published from now on are immutable; not when it is not there. */
+  /** Whether releases that are published from now on are immutable; default: false. */
   readonly immutable?: boolean
-  /** Public when it is not there. */
+  /** Default: public. */
   readonly private?: boolean
-  /** `owner/name`; operator/platform when it is not there. */
+  /** `owner/name`; default: operator/platform. */
   readonly repository?: string
 }
 
@@ -23,8 +23,8 @@ interface LocalGitHubSettings {
 export type Content = string | Buffer | { readonly file: string }
 
 /**
- * GitHub on loopback, with one repository: what the product asks of GitHub's REST API, uploads, downloads and the
- * artifact service, with GitHub's rules, and faults on demand. See README.md beside this file.
+ * GitHub on loopback, with one repository: the parts of GitHub's REST API that the product uses, uploads, downloads
+ * and the artifact service, with GitHub's rules, and faults on demand. See README.md beside this file.
  */
 export class LocalGitHub {
   /** `owner/name`. */
@@ -52,17 +52,17 @@ export class LocalGitHub {
     return this.parts.addresses.api
   }
 
-  /** A new token with these permissions, as a workflow names them; with all that there are when none are given. */
+  /** Creates a token with these permissions, as a workflow names them; default: all. */
   token(permissions?: Readonly<Record<string, Level>>): string {
     return this.parts.tokens.make(permissions)
   }
 
-  /** A token is good for `after` more calls; for none when it is not given. */
+  /** Expires a token after this number of calls; default: 0. */
   expireToken(token: string, { after = 0 }: { readonly after?: number } = {}): void {
     this.parts.tokens.expire(token, after)
   }
 
-  /** What the runner gives a JavaScript action for the artifact service; another run has other artifacts. */
+  /** The environment of a JavaScript action for the artifact service; each run has its own artifacts. */
   runtimeEnv(run = 'run-1'): {
     readonly ACTIONS_RUNTIME_TOKEN: string
     readonly ACTIONS_RESULTS_URL: string
@@ -77,7 +77,7 @@ export class LocalGitHub {
     return this.parts.faults
   }
 
-  /** What was asked, in the order in which it came. */
+  /** The requests in the order of their arrival. */
   get requests(): readonly Logged[] {
     return this.parts.front.requests
   }
@@ -87,22 +87,22 @@ export class LocalGitHub {
     this.parts.releases.immutable = on
   }
 
-  /** As GitHub has them, drafts too, newest first. */
+  /** All releases with drafts, newest first. */
   releases(): readonly StoredRelease[] {
     return this.parts.releases.all()
   }
 
-  /** Those whose upload has ended, oldest first. */
+  /** The complete artifacts, oldest first. */
   artifacts(): readonly StoredArtifact[] {
     return this.parts.artifacts.artifacts.filter((artifact) => artifact.finished)
   }
 
-  /** A commit on a branch, with these files changed. Answers its sha. */
+  /** Creates a commit on a branch that changes these files. Returns its sha. */
   seedCommit(files: Readonly<Record<string, string | Buffer>>, message = 'Change', branch?: string): string {
     return this.git.commit(message, files, branch)
   }
 
-  /** A tag of a commit, the newest of the default branch when none is given; annotated when there is a message. */
+  /** Creates a tag, by default of the newest commit of the default branch; annotated with a message. */
   seedTag(tag: string, sha = this.git.head(), message?: string): void {
     this.git.makeRef(
       `tags/${tag}`,
@@ -110,7 +110,7 @@ export class LocalGitHub {
     )
   }
 
-  /** An open pull request; a file's name alone is one that was modified. */
+  /** Creates an open pull request; a name alone is a modified file. */
   seedPullRequest(made: {
     readonly number: number
     readonly files: readonly (string | ChangedFile)[]
@@ -119,7 +119,9 @@ export class LocalGitHub {
   }): void {
     const ref = `change-${made.number}`
     this.git.pulls.set(made.number, {
-      ...{ number: made.number, title: made.title ?? 'A change', fork: made.fork ?? false },
+      number: made.number,
+      title: made.title ?? 'A change',
+      fork: made.fork ?? false,
       head: { sha: this.git.commit('A change', {}, ref), ref },
       files: made.files.map((file) =>
         typeof file === 'string' ? { filename: file, status: 'modified' } : file,
@@ -127,7 +129,7 @@ export class LocalGitHub {
     })
   }
 
-  /** A release with assets, published unless it is to be a draft. */
+  /** Creates a release with assets, published unless `draft`. */
   async seedRelease(made: {
     readonly tag: string
     readonly assets?: Readonly<Record<string, Content>>
@@ -135,7 +137,7 @@ export class LocalGitHub {
     readonly body?: string
     readonly draft?: boolean
     readonly prerelease?: boolean
-    /** The newest commit when it is not there. */
+    /** Default: the newest commit. */
     readonly target?: string
   }): Promise<StoredRelease> {
     const { releases, assets } = this.parts
@@ -153,7 +155,7 @@ export class LocalGitHub {
     return release
   }
 
-  /** Throws when something was asked that there is not, or was answered as GitHub does not. */
+  /** Throws when a request was not in GitHub's API, or a response was not as GitHub's. */
   async stop(): Promise<void> {
     const { front } = this.parts
     await front.close()

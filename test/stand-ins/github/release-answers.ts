@@ -8,7 +8,10 @@ export function releaseAnswer(addresses: Addresses, repository: Repository, rele
   const web = `${addresses.web}/${repository.fullName}`
   const url = `${api}/releases/${release.id}`
   return {
-    ...{ url, assets_url: `${url}/assets`, id: release.id, node_id: `RE_${release.id}` },
+    url,
+    assets_url: `${url}/assets`,
+    id: release.id,
+    node_id: `RE_${release.id}`,
     upload_url: `${addresses.upload}/repos/${repository.fullName}/releases/${release.id}/assets{?name,label}`,
     html_url: `${web}/releases/tag/${release.draft ? release.untagged : release.tag}`,
     author: user(addresses, 'github-actions[bot]'),
@@ -40,14 +43,18 @@ export function assetAnswer(
   if (late) asset.digestLate--
   return {
     url: `${addresses.api}/repos/${repository.fullName}/releases/assets/${asset.id}`,
-    ...{ id: asset.id, node_id: `RA_${asset.id}`, name: asset.name, label: asset.label },
+    id: asset.id,
+    node_id: `RA_${asset.id}`,
+    name: asset.name,
+    label: asset.label,
     uploader: user(addresses, 'github-actions[bot]'),
     content_type: asset.contentType,
     state: asset.state,
     size: asset.size,
     digest: late || asset.sha256 === undefined ? null : `sha256:${asset.sha256}`,
     download_count: asset.downloads,
-    ...{ created_at: asset.createdAt, updated_at: asset.createdAt },
+    created_at: asset.createdAt,
+    updated_at: asset.createdAt,
     browser_download_url: `${addresses.web}/${repository.fullName}/releases/download/${tag}/${asset.name}`,
   }
 }

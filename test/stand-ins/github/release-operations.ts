@@ -32,9 +32,10 @@ export function releaseOperations(
   assets: AssetStore,
 ): Operations {
   const answer = (release: StoredRelease, status = 200) => ({
-    ...{ status, body: releaseAnswer(addresses, repository, release) },
+    status,
+    body: releaseAnswer(addresses, repository, release),
   })
-  /** Drafts are there only for who may write. */
+  /** Only tokens that may write see drafts. */
   const visible = (call: Call, release: StoredRelease | undefined): StoredRelease => {
     if (!release || (release.draft && !may(call.token, 'contents', 'write'))) throw notFound()
     return release

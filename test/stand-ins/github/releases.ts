@@ -10,7 +10,7 @@ export interface StoredAsset {
   name: string
   label: string | null
   readonly contentType: string
-  /** A starter is what an upload that broke off has left. */
+  /** A starter is an incomplete upload. */
   state: 'uploaded' | 'starter'
   /** Bytes. */
   size: number
@@ -42,7 +42,7 @@ export interface StoredRelease {
   readonly assets: StoredAsset[]
 }
 
-/** What a request wants a release to be; what is undefined stays. */
+/** The changes that a request wants; undefined fields stay. */
 interface Wish {
   readonly tag_name?: string | undefined
   readonly target_commitish?: string | undefined
@@ -53,7 +53,7 @@ interface Wish {
   readonly make_latest?: 'true' | 'false' | 'legacy' | undefined
 }
 
-/** The releases of a repository and what GitHub lets be done with them. */
+/** The releases of a repository, with GitHub's rules. */
 export class ReleaseStore {
   /** Whether releases that are published from now on are immutable: the repository's setting. */
   immutable: boolean
@@ -131,7 +131,7 @@ export class ReleaseStore {
     throw notFound()
   }
 
-  /** All or nothing of a wish. */
+  /** Applies all changes, or none. */
   private change(release: StoredRelease, wish: Wish): void {
     const wanted = { ...release, ...fields(wish) }
     const errors = [
@@ -161,7 +161,8 @@ export class ReleaseStore {
   private invalid(release: StoredRelease, wanted: StoredRelease): FieldError[] {
     const { tag } = wanted
     const error = (code: FieldError['code'], field?: string, message?: string): FieldError => ({
-      ...{ resource: 'Release', code },
+      resource: 'Release',
+      code,
       ...(field === undefined ? {} : { field }),
       ...(message === undefined ? {} : { message }),
     })
@@ -191,7 +192,7 @@ export class ReleaseStore {
   }
 }
 
-/** The fields that are wished otherwise. */
+/** The fields that differ from the wanted ones. */
 function fields(wish: Wish): Partial<StoredRelease> {
   return {
     ...(wish.tag_name === undefined ? {} : { tag: wish.tag_name }),
@@ -211,7 +212,9 @@ function frozen(release: StoredRelease, wanted: StoredRelease): FieldError[] {
     ...(wanted.target === release.target ? [] : ['target_commitish']),
   ]
   return changed.map((field) => ({
-    ...{ resource: 'Release', code: 'custom', field },
+    resource: 'Release',
+    code: 'custom',
+    field,
     message: `${field} cannot be changed when release is immutable`,
   }))
 }

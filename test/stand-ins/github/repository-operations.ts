@@ -93,9 +93,15 @@ function commentAnswer(addresses: Addresses, repository: Repository, found: Comm
   const api = `${addresses.api}/repos/${repository.fullName}/issues`
   const web = `${addresses.web}/${repository.fullName}/issues/${found.issue}`
   return {
-    ...{ id: found.id, node_id: `IC_${found.id}`, url: `${api}/comments/${found.id}`, body: found.body },
-    ...{ html_url: `${web}#issuecomment-${found.id}`, issue_url: `${api}/${found.issue}` },
-    ...{ created_at: found.createdAt, updated_at: found.updatedAt, author_association: 'NONE' },
+    id: found.id,
+    node_id: `IC_${found.id}`,
+    url: `${api}/comments/${found.id}`,
+    body: found.body,
+    html_url: `${web}#issuecomment-${found.id}`,
+    issue_url: `${api}/${found.issue}`,
+    created_at: found.createdAt,
+    updated_at: found.updatedAt,
+    author_association: 'NONE',
     user: user(addresses, 'github-actions[bot]'),
   }
 }
@@ -104,8 +110,14 @@ function changedAnswer(addresses: Addresses, repository: Repository, file: Chang
   const web = `${addresses.web}/${repository.fullName}`
   const sha = repository.head()
   return {
-    ...{ sha, filename: file.filename, status: file.status, additions: 1, deletions: 1, changes: 2 },
-    ...{ blob_url: `${web}/blob/${sha}/${file.filename}`, raw_url: `${web}/raw/${sha}/${file.filename}` },
+    sha,
+    filename: file.filename,
+    status: file.status,
+    additions: 1,
+    deletions: 1,
+    changes: 2,
+    blob_url: `${web}/blob/${sha}/${file.filename}`,
+    raw_url: `${web}/raw/${sha}/${file.filename}`,
     contents_url: `${addresses.api}/repos/${repository.fullName}/contents/${file.filename}?ref=${sha}`,
     ...(file.previous === undefined ? {} : { previous_filename: file.previous }),
   }

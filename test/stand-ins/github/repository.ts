@@ -33,7 +33,7 @@ export interface PullRequest {
   readonly number: number
   readonly title: string
   readonly head: { readonly sha: string; readonly ref: string }
-  /** It comes from a fork of a stranger. */
+  /** Whether it comes from a fork. */
   readonly fork: boolean
   readonly files: readonly ChangedFile[]
 }
@@ -79,7 +79,7 @@ export class Repository {
     return ++this.lastId
   }
 
-  /** Adds a commit to a branch, with the files of the branch changed by these. Answers its sha. */
+  /** Adds a commit to a branch, with the files of the branch changed by these. Returns its sha. */
   commit(
     message: string,
     files: Readonly<Record<string, string | Buffer>>,
@@ -117,7 +117,10 @@ export class Repository {
     if (!type) throw validationFailed({ resource: 'Tag', code: 'invalid', field: 'object' })
     const made = {
       sha: createHash('sha1').update(`${tag}${message}${sha}`).digest('hex'),
-      ...{ tag, message, object: { sha, type }, date: now() },
+      tag,
+      message,
+      object: { sha, type },
+      date: now(),
     }
     this.tagObjects.set(made.sha, made)
     return made

@@ -6,7 +6,7 @@ import { ArtifactService } from './artifact-service.ts'
 import { ArtifactStore } from './artifact-store.ts'
 import { AssetStore } from './assets.ts'
 import { loadDescription } from './description.ts'
-import { give } from './downloads.ts'
+import { sendFile } from './downloads.ts'
 import { Faults, type Place } from './faults.ts'
 import { Front, type Handler, send } from './front.ts'
 import { gitOperations } from './git-operations.ts'
@@ -17,7 +17,7 @@ import { Repository } from './repository.ts'
 import { repositoryOperations } from './repository-operations.ts'
 import { Tokens } from './tokens.ts'
 
-/** What a local GitHub is made of. */
+/** The parts of a local GitHub. */
 export interface Parts {
   readonly addresses: Addresses
   readonly front: Front
@@ -30,7 +30,7 @@ export interface Parts {
   readonly service: ArtifactService
 }
 
-/** The path in front of an upload's, as at an Enterprise Server: who makes the address himself goes wrong. */
+/** The prefix of upload paths, as on an Enterprise Server: a client that builds the URL itself fails. */
 const UPLOADS = '/api/uploads'
 
 /** One for all local GitHubs of a process: it takes half a second. */
@@ -51,9 +51,12 @@ export async function open(
       return handler(visit)
     })
   const addresses = {
-    ...{ api: await at('api'), upload: `${await at('upload')}${UPLOADS}`, download: await at('download') },
-    ...{ results: await at('artifact'), blob: await at('blob') },
-    // The pages for people are GitHub's: nothing is to ask for them.
+    api: await at('api'),
+    upload: `${await at('upload')}${UPLOADS}`,
+    download: await at('download'),
+    results: await at('artifact'),
+    blob: await at('blob'),
+    // Nothing requests GitHub's pages for people.
     web: 'https://github.com',
   }
   const git = new Repository(settings.repository, settings.isPrivate)
@@ -79,11 +82,11 @@ export async function open(
       visit.log.bytes = bytes
     })
     const answer = await api.answer(visit.request, new URL(visit.address.href.replace(UPLOADS, '')), incoming)
-    // What was refused is still on its way.
+    // The refused content is still arriving.
     visit.request.resume()
     send(visit, answer)
   })
-  handlers.set('download', (visit) => give(visit, assets.requested(visit)))
+  handlers.set('download', (visit) => sendFile(visit, assets.requested(visit)))
   handlers.set('artifact', (visit) => service.visit(visit))
   handlers.set('blob', (visit) => artifacts.visit(visit))
   return { addresses, front, faults, tokens, git, releases, assets, artifacts, service }

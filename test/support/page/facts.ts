@@ -1,10 +1,10 @@
 import type { FileEntry, FileInventory } from '../../../src/evidence/inventory.ts'
 import type { PageFacts } from '../../../src/page/facts.ts'
 import { differenceOf } from '../../../src/release/difference/difference.ts'
-import type { Finished } from '../../../src/release/format/build-record.ts'
+import type { BuildRecord } from '../../../src/release/format/build-record.ts'
 import type { Verification } from '../../../src/release/verify/finding.ts'
+import { someManifest, someRecord } from '../build-record.ts'
 import { sha256 } from '../deploy/image.ts'
-import { someManifest, someRecord } from '../finished.ts'
 
 /** Text that would run a program, were it taken for HTML anywhere. */
 export const HOSTILE = '</script><img src=x onerror="document.title=1">\'&'
@@ -49,7 +49,10 @@ function filesOf(packages: Readonly<Record<string, string>>): FileEntry[] {
 }
 
 /** A finished image of this version. */
-export function someImage(version: string, packages: Readonly<Record<string, string>> = PACKAGES): Finished {
+export function someImage(
+  version: string,
+  packages: Readonly<Record<string, string>> = PACKAGES,
+): BuildRecord {
   const files = filesOf(packages)
   const inventory: FileInventory = { schema: 1, image: 'haproxy', version, files }
   const raw = { sha256: sha256(version), size: 465_000_000 }
@@ -82,7 +85,7 @@ export function someImage(version: string, packages: Readonly<Record<string, str
 }
 
 /** What was found in a folder in which everything is right. */
-export function rightFindings({ manifest }: Finished): Verification[] {
+export function rightFindings({ manifest }: BuildRecord): Verification[] {
   return [
     { what: 'signature', result: 'right', found: 'by release@acme.example' },
     ...[manifest.qcow2.file, 'qcow2', 'content of the manifest'].map(

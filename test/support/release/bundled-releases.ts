@@ -83,15 +83,21 @@ export class BundledReleases {
   env(): Record<string, string> {
     const { github, cache } = this
     return {
-      ...{ GITHUB_TOKEN: github.token(), GH_TOKEN: '', XDG_CACHE_HOME: cache },
-      ...{ GITHUB_REPOSITORY: github.repository, GITHUB_API_URL: github.apiUrl },
+      GITHUB_TOKEN: github.token(),
+      GH_TOKEN: '',
+      XDG_CACHE_HOME: cache,
+      GITHUB_REPOSITORY: github.repository,
+      GITHUB_API_URL: github.apiUrl,
     }
   }
 
   /** The command line’s own way to do things, in this process. */
   context(): Context {
     return {
-      ...{ project: () => this.project, cache: join(this.cache, 'seeder'), checkout, version: '0' },
+      project: () => this.project,
+      cache: join(this.cache, 'seeder'),
+      checkout,
+      version: '0',
       progress: () => keptProgress(),
     }
   }
@@ -168,7 +174,9 @@ export class BundledReleases {
   async delete(tag: string): Promise<void> {
     const { github } = this
     const { octokit } = connect({
-      ...{ apiUrl: github.apiUrl, repository: github.repository, token: github.token() },
+      apiUrl: github.apiUrl,
+      repository: github.repository,
+      token: github.token(),
       signal: new AbortController().signal,
     })
     const [owner = '', repo = ''] = github.repository.split('/')

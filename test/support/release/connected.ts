@@ -17,6 +17,6 @@ export function releasesOf(
 }
 
 /** Progress that is kept instead of shown. */
-export function keptProgress(told: string[] = []): Progress {
-  return createProgress({ write: (text) => told.push(text.trim()) }, {})
+export function keptProgress(notes: string[] = []): Progress {
+  return createProgress({ write: (text) => notes.push(text.trim()) }, {})
 }

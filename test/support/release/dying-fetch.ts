@@ -28,5 +28,5 @@ const { releases } = connect({ apiUrl, token, repository: 'operator/platform', s
 const [release] = await releases.list()
 if (!release) throw new Error('there is no release')
 const progress = { note: () => {}, bytes: () => {} }
-await fetchRelease(releases, release, folder, { progress, signal }, async () => {})
+await fetchRelease({ releases, release }, folder, { progress, signal }, async () => {})
 process.stdout.write(String(changes))

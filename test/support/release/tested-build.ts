@@ -43,13 +43,27 @@ export async function makeTestedBuild(
 /** A report of the form that `test` writes (src/boot-test/report.ts). */
 export function reportOf({ image, version, raw, qcow2 }: Manifest) {
   return {
-    ...{ schema: 1, image, version, qcow2: qcow2.file, raw: { sha256: raw.sha256 as string | null } },
-    ...{ manifest: true, passed: true, started: '2026-11-28T12:00:00.000Z', duration: 61_000 },
+    schema: 1,
+    image,
+    version,
+    qcow2: qcow2.file,
+    raw: { sha256: raw.sha256 as string | null },
+    manifest: true,
+    passed: true,
+    started: '2026-11-28T12:00:00.000Z',
+    duration: 61_000,
     accelerator: { kind: 'tcg', qemu: '10.0.2', reason: 'there is no /dev/kvm' },
     checks: ['ready', 'balances'].map((check) => ({
-      ...{ name: check, group: 'boot', title: check, status: 'passed', detail: '', ms: 1 },
+      name: check,
+      group: 'boot',
+      title: check,
+      status: 'passed',
+      detail: '',
+      ms: 1,
     })),
-    ...{ measured: {}, boot: { readyMs: 9_000, stages: {}, units: [] }, balanced: [] },
+    measured: {},
+    boot: { readyMs: 9_000, stages: {}, units: [] },
+    balanced: [],
   }
 }
 

@@ -46,10 +46,22 @@ export async function runJob(start: JobStart): Promise<EndedJob> {
   const token = github.token({ contents: 'read', ...level(job.permissions) })
   const steps: Record<string, Value> = {}
   const contexts = (): Contexts => ({
-    ...{ inputs: {}, needs: {}, secrets: {}, vars: {}, matrix: {}, env: {}, ...start.contexts, steps },
+    inputs: {},
+    needs: {},
+    secrets: {},
+    vars: {},
+    matrix: {},
+    env: {},
+    ...start.contexts,
+    steps,
     github: {
-      ...{ token, repository: github.repository, sha: start.sha, workspace },
-      ...{ event: { repository: { default_branch: 'main' } }, ref_name: 'main', ref_type: 'branch' },
+      token,
+      repository: github.repository,
+      sha: start.sha,
+      workspace,
+      event: { repository: { default_branch: 'main' } },
+      ref_name: 'main',
+      ref_type: 'branch',
       ...(start.contexts.github as Contexts | undefined),
     },
   })
@@ -108,8 +120,13 @@ async function takeRun(script: string, { own, workspace, env, path }: Place): Pr
     extendEnv: false,
     reject: false,
     env: {
-      ...{ PATH: [path, process.env.PATH].filter(Boolean).join(':'), HOME: own, RUNNER_TEMP: own },
-      ...{ GITHUB_WORKSPACE: workspace, GITHUB_OUTPUT: output, GITHUB_ACTIONS: 'true', ...env },
+      PATH: [path, process.env.PATH].filter(Boolean).join(':'),
+      HOME: own,
+      RUNNER_TEMP: own,
+      GITHUB_WORKSPACE: workspace,
+      GITHUB_OUTPUT: output,
+      GITHUB_ACTIONS: 'true',
+      ...env,
     },
   })
   const lines = (await readFile(output, 'utf8')).matchAll(/^([^=\n]+)=(.*)$/gm)
@@ -139,8 +156,12 @@ async function takeAction(folder: string, place: Place): Promise<EndedStep> {
   const { own, workspace, github, token, env, given } = place
   const known = Object.fromEntries(Object.keys(inputs).map((name) => [name, given[name] ?? '']))
   return runStep({
-    ...{ with: { ...known, token: given.token ?? token }, folder: join(own, 'run'), workspace, github },
-    ...{ script: resolve(folder, runs.main), env: { XDG_CACHE_HOME: join(own, 'cache'), ...env } },
+    with: { ...known, token: given.token ?? token },
+    folder: join(own, 'run'),
+    workspace,
+    github,
+    script: resolve(folder, runs.main),
+    env: { XDG_CACHE_HOME: join(own, 'cache'), ...env },
   })
 }
 

@@ -6,7 +6,7 @@ import { describeStory } from '../../../src/action/summary.ts'
 import { differenceOf } from '../../../src/release/difference/difference.ts'
 import { plain } from '../../../src/report/markdown.ts'
 import { lookUp, NO_FEED } from '../../../src/scan/known.ts'
-import { someManifest, someRecord } from '../../support/finished.ts'
+import { someManifest, someRecord } from '../../support/build-record.ts'
 import { feedsOf, someContained } from '../../support/scan/feeds.ts'
 
 /** The whole texts, as GitHub gets them: test/action/golden. `vitest -u` writes them anew. */

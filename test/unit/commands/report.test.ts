@@ -132,7 +132,7 @@ describe('`report` refuses', () => {
       'a list of signers that is not there',
       (folder) => [folder, '--allowed-signers', 'nowhere'],
       2,
-      '--allowed-signers nowhere is not there',
+      '--allowed-signers nowhere does not exist',
     ],
   ])('%s', async (_, argv, code, complaint) => {
     const ended = await report(...argv(await copy()))

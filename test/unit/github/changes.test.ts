@@ -16,7 +16,7 @@ function changes(standpoint: { prefix?: string; workflow?: string } = {}, token 
   return gitHubChanges(reached, comparison, { prefix: '', ...standpoint })
 }
 
-it('names the files of a pull request, also what one was called before', async () => {
+it('names the files of a pull request, also the old name of a renamed one', async () => {
   github.seedPullRequest({
     number: 7,
     files: ['platform.yaml', { filename: 'images/b.yaml', status: 'renamed', previous: 'images/a.yaml' }],
@@ -32,7 +32,7 @@ it('names more than one page of them, and below the project’s folder only', as
   expect(paths?.at(-1)).toBe('file-129')
 })
 
-it('takes a change of the workflow that asks for a change of everything', async () => {
+it('treats a change of the calling workflow as a change of everything', async () => {
   github.seedPullRequest({ number: 7, files: ['.github/workflows/images.yml'] })
   expect(await changes({ workflow: '.github/workflows/images.yml' }).paths()).toBeUndefined()
   expect(await changes({ workflow: '.github/workflows/other.yml' }).paths()).toHaveLength(1)
@@ -56,7 +56,7 @@ it('names the files of a push; not when there are more than GitHub names, nor fo
   expect(await pushed(after, github.seedCommit(files)).paths()).toBeUndefined()
 })
 
-it('reads a file as it was before, or that it was not there', async () => {
+it('reads a file before the change, or reports that it did not exist', async () => {
   github.seedCommit({ 'platform/images/a/image.lock.json': '{"schema":1}\n' })
   github.seedPullRequest({ number: 7, files: [] })
   const before = changes({ prefix: 'platform/' })

@@ -23,7 +23,7 @@ const write = (text: string, onlyChange = false) =>
 const bodies = () => [...github.git.comments.values()].map(({ body }) => body)
 
 describe('the one comment of a pull request', () => {
-  it('is made once and changed from then on', async () => {
+  it('is created once and then changed', async () => {
     expect(await write('first')).toMatchObject({
       what: 'made',
       url: expect.stringContaining('/7#issuecomment-'),
@@ -33,7 +33,7 @@ describe('the one comment of a pull request', () => {
     expect(bodies()).toEqual([`${marker}\nsecond`])
   })
 
-  it('is not made where there is nothing to say, but changed', async () => {
+  it('is not created with onlyChange, but changed', async () => {
     expect(await write('nothing', true)).toBeUndefined()
     expect(bodies()).toEqual([])
     await write('something')
@@ -41,7 +41,7 @@ describe('the one comment of a pull request', () => {
     expect(bodies()).toEqual([`${marker}\nnothing`])
   })
 
-  it('is one again when two runs made one each, and others stay', async () => {
+  it('is the only one again after two runs created one each, and others stay', async () => {
     const { octokit } = reach()
     const place = { owner: 'operator', repo: 'platform', issue_number: 7 }
     for (const body of ['a question', `${marker}\none`, `${marker}\ntwo`, `what is ${marker}?`]) {

@@ -11,15 +11,15 @@ function failure(status: number, message: string, headers: Record<string, string
 }
 
 describe('a refusal of GitHub', () => {
-  it('of a right is answered with the lines to add', () => {
-    const told = failure(403, 'Resource not accessible by integration')
-    expect(told.message).toBe(
+  it('of a permission has the lines to add', () => {
+    const error = failure(403, 'Resource not accessible by integration')
+    expect(error.message).toBe(
       'could not make a draft: GitHub answered 403 (Resource not accessible by integration)',
     )
-    expect(told.fix).toContain('      permissions:\n        contents: write\n')
+    expect(error.fix).toContain('      permissions:\n        contents: write\n')
   })
 
-  it('that names the rights itself is taken at its word', () => {
+  it('that names the permissions is used', () => {
     const accepting = (rights: string) =>
       failure(403, 'Resource not accessible by integration', { 'x-accepted-github-permissions': rights }).fix
     const fix = accepting('issues=write,pull_requests=read; checks=write')
@@ -33,7 +33,7 @@ describe('a refusal of GitHub', () => {
 
   it.each([
     [401, 'Bad credentials', /token that is valid/],
-    [404, 'Not Found', /named right.*contents: write/s],
+    [404, 'Not Found', /check the name.*contents: write/s],
     [403, 'You have exceeded a secondary rate limit', /wait some minutes/],
     [429, 'Too many requests', /wait some minutes/],
     [502, 'Server Error', /githubstatus/],
@@ -42,32 +42,32 @@ describe('a refusal of GitHub', () => {
     expect(failure(status, message).fix).toMatch(fix)
   })
 
-  it('that did not come tells why there was no connection', () => {
+  it('without a response says why there was no connection', () => {
     const cause = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:9'), { code: 'ECONNREFUSED' })
-    const told = gitHubFailure('list', new TypeError('fetch failed', { cause }), 'contents: read')
-    expect(told.message).toBe('could not list: connect ECONNREFUSED 127.0.0.1:9')
+    const error = gitHubFailure('list', new TypeError('fetch failed', { cause }), 'contents: read')
+    expect(error.message).toBe('could not list: connect ECONNREFUSED 127.0.0.1:9')
   })
 })
 
 describe('whether a transfer is tried again', () => {
-  it('waits longer each time, and not for ever', () => {
-    const waits = [1, 2, 3, 4, 5].map((attempt) => waitBeforeRetry(refused(502, ''), attempt))
+  it('waits longer each time, and gives up', () => {
+    const waits = [1, 2, 3, 4, 5].map((attempt) => waitBeforeRetry(attempt, refused(502, '')))
     expect(waits).toEqual([1000, 2000, 4000, 8000, undefined])
   })
 
-  it('waits as long as it is asked to, within minutes', () => {
-    expect(waitBeforeRetry(refused(429, '', { 'retry-after': '7' }), 1)).toBe(7000)
-    expect(waitBeforeRetry(refused(503, '', { 'retry-after': '0' }), 1)).toBe(0)
-    expect(waitBeforeRetry(refused(429, '', { 'retry-after': '3600' }), 1)).toBeUndefined()
+  it('waits as long as required, within minutes', () => {
+    expect(waitBeforeRetry(1, refused(429, '', { 'retry-after': '7' }))).toBe(7000)
+    expect(waitBeforeRetry(1, refused(503, '', { 'retry-after': '0' }))).toBe(0)
+    expect(waitBeforeRetry(1, refused(429, '', { 'retry-after': '3600' }))).toBeUndefined()
     const date = new Date(Date.now() + 60_000).toUTCString()
-    expect(waitBeforeRetry(refused(429, '', { 'retry-after': date }), 1)).toBeGreaterThan(50_000)
+    expect(waitBeforeRetry(1, refused(429, '', { 'retry-after': date }))).toBeGreaterThan(50_000)
   })
 
-  it('does not ask again for what was refused', () => {
+  it('does not repeat what was refused', () => {
     for (const status of [400, 401, 403, 404, 413, 422]) {
-      expect(waitBeforeRetry(refused(status, 'no'), 1), String(status)).toBeUndefined()
+      expect(waitBeforeRetry(1, refused(status, 'no')), String(status)).toBeUndefined()
     }
-    expect(waitBeforeRetry(refused(403, 'secondary rate limit'), 1)).toBe(1000)
-    expect(waitBeforeRetry(new Error('socket hang up'), 1)).toBe(1000)
+    expect(waitBeforeRetry(1, refused(403, 'secondary rate limit'))).toBe(1000)
+    expect(waitBeforeRetry(1, new Error('socket hang up'))).toBe(1000)
   })
 })

@@ -14,18 +14,18 @@ beforeEach(async () => {
 
 afterEach(() => github.stop())
 
-describe('a question to GitHub', () => {
+describe('a request to GitHub', () => {
   it.each([
     ['fails with 502', answers.badGateway],
     ['is reset', 'reset'],
     ['loses its answer', 'lose-answer'],
-  ] as const)('that %s is asked again', async (_, misbehaviour) => {
+  ] as const)('that %s is repeated', async (_, misbehaviour) => {
     github.faults.add({ on: 'api', do: misbehaviour })
     await expect(releasesOf(github).list()).resolves.toEqual([])
     expect(github.requests).toHaveLength(2)
   })
 
-  it('waits when GitHub asks it to, and says so', async () => {
+  it('waits when GitHub requires it, and reports it', async () => {
     github.faults.add({ on: 'api', do: answers.secondaryRateLimit(1) })
     await expect(releasesOf(github, { notes }).list()).resolves.toEqual([])
     expect(notes).toEqual(['GitHub requires a wait of 1.0 s'])
@@ -44,8 +44,8 @@ describe('a question to GitHub', () => {
   it('ends while it waits when it is stopped', async () => {
     const stop = new AbortController()
     github.faults.add({ on: 'api', times: 9, do: answers.secondaryRateLimit(200) })
-    const asked = releasesOf(github, { notes, signal: stop.signal }).list()
-    const ended = expect(asked).rejects.toThrow()
+    const listed = releasesOf(github, { notes, signal: stop.signal }).list()
+    const ended = expect(listed).rejects.toThrow()
     await expect.poll(() => notes).toHaveLength(1)
     stop.abort('SIGINT')
     await ended
@@ -58,15 +58,17 @@ describe('a question to GitHub', () => {
     expect(new Set(found.map(({ tag }) => tag)).size).toBe(101)
   })
 
-  it('about a repository that a token may not see says so', async () => {
+  it('for a repository without access is an error with a fix', async () => {
     const { apiUrl } = github
     const elsewhere = connect({
-      ...{ token: github.token(), apiUrl, repository: 'operator/other' },
+      token: github.token(),
+      apiUrl,
+      repository: 'operator/other',
       signal: new AbortController().signal,
     })
     await expect(elsewhere.releases.list()).rejects.toMatchObject({
       message: 'could not list the releases of operator/other: GitHub answered 404 (Not Found)',
-      fix: expect.stringContaining('named right'),
+      fix: expect.stringContaining('check the name'),
     })
   })
 })

@@ -2,14 +2,17 @@ import { describe, expect, it } from 'vitest'
 import { gitHubSettings } from '../../../src/github/settings.ts'
 
 const runner = {
-  ...{ GITHUB_TOKEN: 'ghs_1', GITHUB_REPOSITORY: 'acme/platform' },
+  GITHUB_TOKEN: 'ghs_1',
+  GITHUB_REPOSITORY: 'acme/platform',
   GITHUB_API_URL: 'https://github.acme.example/api/v3/',
 }
 
 describe('how GitHub is reached', () => {
   it('is as a runner says', () => {
     expect(gitHubSettings(runner)).toEqual({
-      ...{ token: 'ghs_1', repository: 'acme/platform', apiUrl: 'https://github.acme.example/api/v3' },
+      token: 'ghs_1',
+      repository: 'acme/platform',
+      apiUrl: 'https://github.acme.example/api/v3',
     })
   })
 

@@ -29,7 +29,10 @@ function sha256(bytes: Buffer): string {
 
 async function draft(): Promise<Release> {
   return releases.createDraft({
-    ...{ tag: 'haproxy-3.0.11-1', target: github.git.head(), title: 'haproxy', body: '' },
+    tag: 'haproxy-3.0.11-1',
+    target: github.git.head(),
+    title: 'haproxy',
+    body: '',
   })
 }
 
@@ -45,11 +48,11 @@ function disk() {
 }
 
 function* chunks(bytes: Buffer): Iterable<Buffer> {
-  for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536)
+  for (let start = 0; start < bytes.length; start += 65_536) yield bytes.subarray(start, start + 65_536)
 }
 
 describe('an upload', () => {
-  it('tells how far it is, and what GitHub has then', async () => {
+  it('reports its progress and the asset', async () => {
     const sent: number[] = []
     const asset = await releases.upload(await draft(), disk(), (bytes) => sent.push(bytes))
     expect(asset).toMatchObject({ name: 'disk', size: content.length, state: 'uploaded' })
@@ -78,7 +81,7 @@ describe('an upload', () => {
     expect(github.requests.filter(({ on }) => on === 'upload')).toHaveLength(1)
   })
 
-  it('that stays refused is told with its reason', async () => {
+  it('that is refused has the reason', async () => {
     const release = await draft()
     github.faults.add({ on: 'upload', do: { status: 413, body: { message: 'Too big for today' } } })
     await expect(releases.upload(release, disk())).rejects.toThrow(
@@ -86,7 +89,7 @@ describe('an upload', () => {
     )
   })
 
-  it('of a file that became shorter says so, instead of waiting', async () => {
+  it('of a file that became shorter fails, instead of waiting', async () => {
     const stop = new AbortController()
     const note = (text: string) => {
       notes.push(text)
@@ -107,7 +110,7 @@ describe('a download', () => {
     expect((await buffer(bytes)).equals(content)).toBe(true)
   })
 
-  it('goes on from where it is asked to, or says that it cannot', async () => {
+  it('continues at an offset, or reports that it cannot', async () => {
     const asset = await seeded()
     const rest = await releases.download(asset, 1_000_000)
     expect(rest.from).toBe(1_000_000)
@@ -119,7 +122,7 @@ describe('a download', () => {
     expect((await buffer(whole.bytes)).equals(content)).toBe(true)
   })
 
-  it('of what is there in full asks for nothing', async () => {
+  it('of what is complete sends no request', async () => {
     const asset = await seeded()
     const before = github.requests.length
     const { bytes } = await releases.download(asset, asset.size)
@@ -127,7 +130,7 @@ describe('a download', () => {
     expect(github.requests).toHaveLength(before)
   })
 
-  it('fails when it breaks off, so that its reader can go on from there', async () => {
+  it('fails when it breaks off, so that its reader can continue', async () => {
     const asset = await seeded()
     github.faults.add({ on: 'download', do: { resetAfter: 1_000_000 } })
     const { bytes } = await releases.download(asset)
@@ -139,7 +142,7 @@ describe('a download', () => {
     ['is answered with an error', answers.badGateway],
     ['is half of the file', 'truncate'],
     ['is reset before it begins', 'reset'],
-  ] as const)('that %s is asked for again', async (_, misbehaviour) => {
+  ] as const)('that %s is repeated', async (_, misbehaviour) => {
     const asset = await seeded()
     github.faults.add({ on: 'download', do: misbehaviour })
     const { bytes } = await releases.download(asset)

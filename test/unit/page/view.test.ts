@@ -3,7 +3,7 @@ import { pageName, pageOf } from '../../../src/page/page.ts'
 import { bootOf } from '../../../src/page/view/boot.ts'
 import { sizesOf } from '../../../src/page/view/sizes.ts'
 import { differenceOf } from '../../../src/release/difference/difference.ts'
-import { someManifest, someRecord } from '../../support/finished.ts'
+import { someManifest, someRecord } from '../../support/build-record.ts'
 import { HOSTILE, rightFindings, someFacts, someImage } from '../../support/page/facts.ts'
 
 type Facts = ReturnType<typeof someFacts>

@@ -8,30 +8,24 @@ const source = join(import.meta.dirname, '../../../src')
 describe('what a program that Seeder starts gets of the environment', () => {
   it('is what it needs to run, and no key and no token', () => {
     const needed = {
-      ...{
-        PATH: '/bin',
-        HOME: '/root',
-        LC_ALL: 'C',
-        https_proxy: 'http://proxy:3128',
-        GIT_DIR: '/x',
-        TMPDIR: '/var/tmp',
-      },
+      PATH: '/bin',
+      HOME: '/root',
+      LC_ALL: 'C',
+      https_proxy: 'http://proxy:3128',
+      GIT_DIR: '/x',
+      TMPDIR: '/var/tmp',
       SEEDER_MIRROR_DEBIAN: 'http://mirror',
     }
     const secrets = {
-      ...{
-        SEEDER_SIGNING_KEY: 'k',
-        GITHUB_TOKEN: 't',
-        GH_TOKEN: 't',
-        'INPUT_SIGNING-KEY': 'k',
-        INPUT_TOKEN: 't',
-      },
-      ...{
-        ACTIONS_RUNTIME_TOKEN: 't',
-        ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't',
-        NODE_OPTIONS: '--require x',
-        LD_PRELOAD: 'x',
-      },
+      SEEDER_SIGNING_KEY: 'k',
+      GITHUB_TOKEN: 't',
+      GH_TOKEN: 't',
+      'INPUT_SIGNING-KEY': 'k',
+      INPUT_TOKEN: 't',
+      ACTIONS_RUNTIME_TOKEN: 't',
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't',
+      NODE_OPTIONS: '--require x',
+      LD_PRELOAD: 'x',
       AWS_SECRET_ACCESS_KEY: 's',
     }
     expect(childEnvironment({ ...needed, ...secrets })).toEqual(needed)

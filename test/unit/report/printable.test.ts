@@ -6,7 +6,7 @@ import { harmless } from '../../../src/report/print.ts'
 import { bounded, firstUnprintable, oneLine, visible, visibleJson } from '../../../src/report/printable.ts'
 import { createProgress } from '../../../src/report/progress.ts'
 import { formatTable } from '../../../src/report/table.ts'
-import { ownText, saidLine, saidText } from '../../../src/report/text-schemas.ts'
+import { foreignLine, foreignText, ownText } from '../../../src/report/text-schemas.ts'
 
 /** One of every kind that a terminal obeys, or does not show. */
 const hostile = [
@@ -33,10 +33,10 @@ const hostile = [
 
 const unseen = /(?![\n])[\p{C}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]/u
 
-test.each(hostile)('%s is in sight wherever it is printed', (_, text, shown) => {
+test.each(hostile)('%s is visible wherever it is printed', (_, text, shown) => {
   expect(visible(`a${text}b`)).toBe(`a${shown}b`)
-  expect(z.object({ said: saidText }).parse({ said: text })).toEqual({ said: shown })
-  expect(z.object({ said: saidLine }).parse({ said: text })).toEqual({ said: shown })
+  expect(z.object({ said: foreignText }).parse({ said: text })).toEqual({ said: shown })
+  expect(z.object({ said: foreignLine }).parse({ said: text })).toEqual({ said: shown })
   expect(ownText.safeParse(`a${text}`).error?.issues[0]?.message).toContain('which does not print; remove it')
   const printed: string[] = []
   const progress = createProgress({ write: (line) => printed.push(line) }, {})
@@ -55,16 +55,16 @@ test.each(hostile)('%s is in sight wherever it is printed', (_, text, shown) => 
   expect(JSON.parse(visibleJson({ [text]: text }, 2))).toEqual({ [text]: text })
 })
 
-test('text that people read stays as it is, in any language', () => {
+test('readable text does not change, in any language', () => {
   const text = 'Größe 5 µs — „gut“, 日本語, عربي, 👍\n\tand a second line'
   expect(visible(text)).toBe(text)
   expect(firstUnprintable(text)).toBeUndefined()
   expect(ownText.parse(text)).toBe(text)
 })
 
-test('a line break of somebody else begins no line of ours', () => {
+test('a foreign line break begins no line of ours', () => {
   expect(oneLine('drifted\nnode-2 clean')).toBe('drifted\\nnode-2 clean')
-  expect(saidLine.parse('a\n\tb')).toBe('a\\n\\tb')
+  expect(foreignLine.parse('a\n\tb')).toBe('a\\n\\tb')
   expect(formatTable(['node', 'state'], [['one\ntwo', 'drifted']]).split('\n')).toHaveLength(3)
 })
 
@@ -74,7 +74,7 @@ test.each([
   ['\u00a0::stop-commands::x', '\u00a0\\x3a:stop-commands::x'],
   ['fine\n::add-mask::x', 'fine\n\\x3a:add-mask::x'],
   ['it says ##[error]x', 'it says ##\\x5berror]x'],
-])('%j is no command for the runner of a workflow', (text, shown) => {
+])('%j is not a command for the runner of a workflow', (text, shown) => {
   expect(harmless(text)).toBe(shown)
 })
 

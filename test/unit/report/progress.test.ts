@@ -20,7 +20,7 @@ test('in a pipe there is a line per phase, and nothing moves', () => {
   expect(out.text()).not.toContain(ESCAPE)
 })
 
-test('on a terminal the phase’s line is rewritten and tells the bytes', () => {
+test('on a terminal the phase’s line is rewritten and shows the bytes', () => {
   const out = recorder(true)
   const progress = createProgress(out, { TERM: 'xterm' })
   progress.phase('packages')

@@ -10,7 +10,7 @@ afterEach(async () => {
 })
 
 describe('a token', () => {
-  it('that lacks a permission is refused, and told which', async () => {
+  it('that lacks a permission is refused with its name', async () => {
     github = await LocalGitHub.start()
     const reader = octokitFor(github, github.token({ contents: 'read', 'pull-requests': 'read' }))
     const refused = await reader.repos.createRelease({ ...repo, tag_name: 'a-1-1' }).catch((error) => error)
@@ -91,7 +91,7 @@ describe('pull requests, comments and files', () => {
     const files = ['images/etcd/image.yaml', { filename: 'b', previous: 'a', status: 'renamed' as const }]
     github.seedPullRequest({ number: 7, files, fork: true })
     const { data: pull } = await octokit.pulls.get({ ...repo, pull_number: 7 })
-    expect(pull.head.repo?.full_name).toBe('stranger/platform')
+    expect(pull.head.repo?.full_name).toBe('contributor/platform')
     const { data: changed } = await octokit.pulls.listFiles({ ...repo, pull_number: 7 })
     expect(changed).toMatchObject([{ filename: 'images/etcd/image.yaml' }, { previous_filename: 'a' }])
     const { data: made } = await octokit.issues.createComment({ ...repo, issue_number: 7, body: 'one' })

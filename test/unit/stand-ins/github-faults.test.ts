@@ -154,7 +154,7 @@ describe('a download', () => {
     expect(Buffer.from(data as unknown as ArrayBuffer)).toEqual(content)
   })
 
-  it('begins where one wants it to, unless it has no ranges', async () => {
+  it('begins at an offset, unless it has no ranges', async () => {
     const url = await signed()
     const rest = await open(url, { range: 'bytes=299990-' })
     expect(rest).toMatchObject({
@@ -191,7 +191,7 @@ describe('a download', () => {
 })
 
 describe('a call of the API', () => {
-  it('can be answered by an error, from the n-th on and so many times', async () => {
+  it('can be answered by an error, from the n-th on and several times', async () => {
     github.faults.add({ on: 'api', match: /^GET .*\/releases$/, at: 2, times: 2, do: answers.unavailable })
     const statuses = []
     for (let call = 0; call < 4; call++) {
@@ -209,13 +209,13 @@ describe('a call of the API', () => {
       { on: 'api', at: 2, do: answers.primaryRateLimit(reset) },
       { on: 'api', at: 3, do: answers.serverError },
     )
-    const ask = () => octokit.repos.get(repo).catch((error) => error)
-    const secondary = await ask()
+    const read = () => octokit.repos.get(repo).catch((error) => error)
+    const secondary = await read()
     expect(secondary).toMatchObject({ status: 403, response: { headers: { 'retry-after': '7' } } })
     expect(secondary.message).toContain('You have exceeded a secondary rate limit')
     const headers = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1893456000' }
-    expect(await ask()).toMatchObject({ status: 403, response: { headers } })
-    expect(await ask()).toMatchObject({ status: 500 })
+    expect(await read()).toMatchObject({ status: 403, response: { headers } })
+    expect(await read()).toMatchObject({ status: 500 })
   })
 
   it('cannot go wrong as a download does', () => {

@@ -101,7 +101,8 @@ describe('a release', () => {
     })
     const { data } = await octokit.repos.getRelease({ ...repo, release_id: release.id })
     expect(await upload(data, 'b', Buffer.from('b'))).toMatchObject({
-      ...{ status: 422, body: { message: 'Cannot upload assets to an immutable release.' } },
+      status: 422,
+      body: { message: 'Cannot upload assets to an immutable release.' },
     })
     const [asset] = data.assets
     const drop = octokit.repos.deleteReleaseAsset({ ...repo, asset_id: asset?.id ?? 0 })
@@ -178,7 +179,11 @@ describe('an annotated tag', () => {
   it('leads to its object and to the commit', async () => {
     const commit = github.git.head()
     const { data: object } = await octokit.git.createTag({
-      ...{ ...repo, tag: 'etcd-3.5-1', message: 'Release', object: commit, type: 'commit' },
+      ...repo,
+      tag: 'etcd-3.5-1',
+      message: 'Release',
+      object: commit,
+      type: 'commit',
     })
     await octokit.git.createRef({ ...repo, ref: 'refs/tags/etcd-3.5-1', sha: object.sha })
     const { data: ref } = await octokit.git.getRef({ ...repo, ref: 'tags/etcd-3.5-1' })

@@ -97,8 +97,13 @@ async function run(
     await between[name]?.(needs)
     const hasKey = JSON.stringify(job).includes('secrets.')
     ended[name] = await runJob({
-      ...{ workflow, job: name, folder: join(root, `machine-${machines++}`), path: join(root, 'path') },
-      ...{ remote: site.folder, sha: await site.git('rev-parse', 'main'), github },
+      workflow,
+      job: name,
+      folder: join(root, `machine-${machines++}`),
+      path: join(root, 'path'),
+      remote: site.folder,
+      sha: await site.git('rev-parse', 'main'),
+      github,
       contexts: { inputs: { tag }, needs, secrets: hasKey ? { SEEDER_CONFIRMATION_KEY: key } : {} },
       env: { GITHUB_API_URL: github.apiUrl, GITHUB_REPOSITORY: github.repository },
     })
@@ -202,7 +207,7 @@ describe('a tag that brings programs of its own', () => {
 
 describe('a job that builds and lies', () => {
   it.each<[string, Record<string, string>, string]>([
-    ['another disk', { digest: 'f'.repeat(64) }, 'of the second build came ffff'],
+    ['another disk', { digest: 'f'.repeat(64) }, 'the second build has ffff'],
     ['another lock', { 'lock-digest': 'f'.repeat(64) }, 'was built from another lock'],
     ['no digest', { digest: 'x'.repeat(1 << 16) }, 'give a sha256, 64 hex digits'],
     ['a command', { digest: `${'f'.repeat(64)}"; env; "` }, 'give a sha256, 64 hex digits'],

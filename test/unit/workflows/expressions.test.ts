@@ -71,7 +71,7 @@ describe('release.yml', async () => {
     expect(jobs.publish.strategy.matrix).toBe(jobs.build.strategy.matrix)
   })
 
-  it('attests in public repositories, or where it is asked for', () => {
+  it('attests in public repositories, or where it is requested', () => {
     const step = jobs.publish.steps.find(({ uses = '' }) => uses.startsWith('actions/attest@'))
     const attests = (visibility: string, vars: Record<string, string>) =>
       evaluate(step.if, { github: { event: { repository: { visibility } } }, vars })
@@ -215,18 +215,18 @@ describe('action.yml', async () => {
     ['build test', 'true', 'public', 'push', false, false],
   ])(
     '%s with attest %j in a %s repository on %s',
-    (command, wish, visibility, event_name, attests, tells) => {
+    (command, wish, visibility, event_name, attests, reports) => {
       const contexts = {
         inputs: { command, attest: wish },
         github: { event_name, event: { repository: { visibility } } },
       }
       expect(evaluate(attest.if, contexts)).toBe(attests)
       const steps = { attest: { outcome: attests ? 'success' : 'skipped' } }
-      expect(evaluate(notice.if, { ...contexts, steps })).toBe(tells)
+      expect(evaluate(notice.if, { ...contexts, steps })).toBe(reports)
     },
   )
 
-  it('an attestation that fails is told of and makes nothing red', () => {
+  it('a failed attestation is reported and makes nothing red', () => {
     const github = { event_name: 'push', event: { repository: { visibility: 'public' } } }
     const steps = { attest: { outcome: 'failure' } }
     expect(evaluate(notice.if, { inputs: { command: 'publish', attest: '' }, github, steps })).toBe(true)

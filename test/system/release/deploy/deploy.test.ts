@@ -17,7 +17,7 @@ let images: SmallImage[]
 let signer: Signer
 let host: PveHost
 let github: LocalGitHub
-/** What was asked before does not count. */
+/** Earlier requests do not count. */
 let since = 0
 let count = 0
 let cache: string
@@ -78,7 +78,12 @@ describe('seeder deploy', () => {
     expect(first.stderr).toContain('signed by release@example.internal')
     expect(first.stderr).toContain('haproxy 3.0.11-1 is template 9000')
     expect(await published('printed/deploy', JSON.parse(first.stdout))).toEqual({
-      ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, changed: true, before: null, host: 'pve1' },
+      image: 'haproxy',
+      version: '3.0.11-1',
+      vmid: 9000,
+      changed: true,
+      before: null,
+      host: 'pve1',
     })
     expect(await tagged(host, 'current')).toEqual([9000])
     expect(await downloads()).toEqual(['.haproxy-3.0.11-1.lock'])
@@ -104,7 +109,7 @@ describe('seeder deploy', () => {
     expect([...(await configsOf(host)).keys()]).toEqual([])
   })
 
-  it('refuses a draft, a candidate that was not asked for, and what is not there', async () => {
+  it('refuses a draft, a candidate that was not requested, and a missing release', async () => {
     await seed(0, { draft: true })
     await seed(1, { prerelease: true })
     const cases: [string[], string, string][] = [
@@ -122,7 +127,7 @@ describe('seeder deploy', () => {
     expect(disks()).toEqual([])
   })
 
-  it('refuses an image that is not signed, or by somebody else, before its disk is downloaded', async () => {
+  it('refuses an image without a signature or by another signer, before its disk is downloaded', async () => {
     await seed(2)
     const unsigned = await seeder(['--quiet', 'deploy', 'haproxy'])
     expect(unsigned.stderr).toContain('haproxy 3.0.13-1 is not signed, and this host takes signed images')
@@ -135,7 +140,7 @@ describe('seeder deploy', () => {
     expect([unsigned.code, foreign.code, disks()]).toEqual([1, 1, []])
   })
 
-  it('refuses what is full without having passed its test, before its disk is downloaded', async () => {
+  it('refuses a full release that did not pass its test, before its disk is downloaded', async () => {
     const [{ folder, manifest }] = images as [SmallImage]
     await writeReport(folder, { ...reportOf(manifest), passed: false })
     try {
@@ -147,11 +152,11 @@ describe('seeder deploy', () => {
     expect(red.stderr).toContain('seeder: haproxy 3.0.11-1 did not pass its test')
     await seed(1, { twist: (contents) => ({ ...contents, raw: { sha256: '0'.repeat(64) } }) })
     const other = await seeder(['--quiet', 'deploy', 'haproxy', '3.0.12-1'])
-    expect(other.stderr).toContain('its manifest and its release.json are about different disks')
+    expect(other.stderr).toContain('release.json is about another disk')
     expect([red.code, other.code, disks()]).toEqual([1, 1, []])
   })
 
-  it('has deployed it also when the download cannot be removed, and says where it stays', async () => {
+  it('succeeds also when the download cannot be removed, and names its folder', async () => {
     await seed(0)
     const script = join(root, 'holding.sh')
     // A file that something is mounted on cannot be removed, not even by root.
@@ -162,10 +167,15 @@ describe('seeder deploy', () => {
     expect(stderr).toMatch(/the download could not be removed, and stays in .*haproxy-3\.0\.11-1: EBUSY/)
   })
 
-  it('tells what deploy.sh said when it fails, keeps the download, and goes on from it', async () => {
+  it('shows the output of a failed deploy.sh, keeps the download, and continues from it', async () => {
     await seed(0)
     await host.faults.set({
-      ...{ kind: 'fail', when: 'before', at: 1, match: '^qm template', status: 255, stderr: 'no' },
+      kind: 'fail',
+      when: 'before',
+      at: 1,
+      match: '^qm template',
+      status: 255,
+      stderr: 'no',
     })
     const failed = await seeder(['deploy', 'haproxy'])
     expect(failed.code).toBe(1)
@@ -203,7 +213,7 @@ describe.skipIf(process.getuid?.() !== 0)('without root', () => {
     expect(await downloads()).toEqual(['.haproxy-3.0.11-1.lock'])
   })
 
-  it('refuses a storage that the policy does not name, before anything is asked for', async () => {
+  it('refuses a storage that the policy does not name, before any request', async () => {
     const { code, stderr } = await seeder(['deploy', 'haproxy', '--storage', 'local-lvm'], nobody)
     expect(code).toBe(2)
     expect(stderr).toContain(
@@ -212,7 +222,7 @@ describe.skipIf(process.getuid?.() !== 0)('without root', () => {
     expect(github.requests).toEqual([])
   })
 
-  it('says that sudo does not let it, before anything is asked for', async () => {
+  it('reports that sudo does not allow it, before any request', async () => {
     const { code, stderr } = await seeder(['deploy', 'haproxy', '--deploy-script', deployScript], nobody)
     expect([code, stderr]).toEqual([
       1,
@@ -258,7 +268,7 @@ describe('seeder status', () => {
 })
 
 describe('seeder verify', () => {
-  it('says of a folder what was checked, and what is wrong', async () => {
+  it('reports what was checked of a folder, and what is wrong', async () => {
     const [image] = images
     const folder = image?.folder ?? ''
     const allowed = join(root, 'allowed')

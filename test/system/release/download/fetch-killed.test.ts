@@ -15,7 +15,7 @@ const tag = 'haproxy-3.0.11-1'
 let image: SmallImage
 let big: SmallImage
 let github: LocalGitHub
-/** What was asked before does not count. */
+/** Earlier requests do not count. */
 let since = 0
 let count = 0
 let cache: string
@@ -63,7 +63,7 @@ async function doneParts(): Promise<string[]> {
   return [...text.matchAll(/^done (\S+)\n/gm)].map(([, name = '']) => name)
 }
 
-it('killed at any moment, the next run completes it, without what was there already', async () => {
+it('killed at any moment, the next run completes it and downloads nothing twice', async () => {
   await seedImage(github, image, { partSize })
   newCache()
   const changes = (await run()) ?? 0
@@ -86,7 +86,7 @@ it('killed at any moment, the next run completes it, without what was there alre
   expect(kept).toBeGreaterThan(10)
 }, 180_000)
 
-it('killed while it makes anew what was lost, it does not take the journal’s word for what is not there', async () => {
+it('killed while it replaces a lost file, it does not trust the journal’s marks of that file', async () => {
   await seedImage(github, image, { partSize })
   // Up to 35 or so it is at the small files, then at the disk.
   for (const point of [8, 16, 24, 48, 60]) {
@@ -106,7 +106,7 @@ it('killed while it makes anew what was lost, it does not take the journal’s w
   }
 }, 120_000)
 
-it('killed again and again, it comes to its end', async () => {
+it('killed repeatedly, it still completes', async () => {
   await seedImage(github, image, { partSize })
   newCache()
   let kills = 0
@@ -118,7 +118,7 @@ it('killed again and again, it comes to its end', async () => {
   expect(await digestsOf(join(cache, tag))).toEqual(await digestsOf(image.folder))
 }, 120_000)
 
-it('goes on inside a part, and with the part’s beginning where the server has no Range', async () => {
+it('continues inside a part, or starts the part again when the server has no Range', async () => {
   await seedImage(github, big)
   const disk = /qcow2$/
   for (const noRange of [false, true]) {

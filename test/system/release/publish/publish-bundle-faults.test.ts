@@ -25,7 +25,7 @@ afterAll(() => at.remove())
 beforeEach(() => at.begin())
 afterEach(() => at.end())
 
-describe('what somebody changed', () => {
+describe('a change by somebody else', () => {
   /** A release of before and one of after, on a GitHub where files of releases can be changed. */
   async function changeable(): Promise<void> {
     at.github.immutable = false
@@ -43,33 +43,33 @@ describe('what somebody changed', () => {
     if (digest) asset.sha256 = sha256(content)
   }
 
-  it('in the list is seen by its digest in SHA256SUMS, which is signed', async () => {
+  it('in the list is detected by its digest in the signed SHA256SUMS', async () => {
     await changeable()
     await flip(second, `${second}.bundle.json`, 20, true)
     const found = await at.findings(second)
     expect(found[`${second}.bundle.json`]).toMatch(/^wrong: its sha256 is/)
     expect(found['release.json']).toContain(`${second}.bundle.json`)
     await expect(at.downloaded(second)).rejects.toThrow(
-      `is not as it was published: ${second}.bundle.json has the sha256`,
+      `is not as it was published: ${second}.bundle.json: its sha256 is`,
     )
   })
 
-  it('in SHA256SUMS is seen by the signature', async () => {
+  it('in SHA256SUMS is detected by the signature', async () => {
     await changeable()
     await flip(second, 'SHA256SUMS', 0, true)
     await expect(at.downloaded(second)).rejects.toThrow('the signature of SHA256SUMS')
   })
 
-  it('in a bundle is seen by GitHub’s digest', async () => {
+  it('in a bundle is detected by GitHub’s digest', async () => {
     await changeable()
     await flip(second, `${second}.bundle.tar`, 512 * 4, true)
     const found = await at.findings(second)
     expect(found.bundle).toBe('wrong: GitHub has another digest of it')
-    expect(found['release.json']).toContain(`the asset ${second}.bundle.tar has the sha256`)
-    await expect(at.downloaded(second)).rejects.toThrow(`the asset ${second}.bundle.tar has the sha256`)
+    expect(found['release.json']).toContain(`${second}.bundle.tar: its sha256 is`)
+    await expect(at.downloaded(second)).rejects.toThrow(`${second}.bundle.tar: its sha256 is`)
   })
 
-  it('in a bundle behind GitHub’s back is seen when it is downloaded, and nothing is written', async () => {
+  it('in a bundle without GitHub’s digest is detected by the download, and nothing is written', async () => {
     await changeable()
     // The digest on GitHub stays: what is stored is another thing than what it says.
     await flip(second, `${second}.bundle.tar`, 512 * 4, false)
@@ -79,7 +79,7 @@ describe('what somebody changed', () => {
     expect(existsSync(at.never())).toBe(false)
   })
 
-  it('to the bundle of another build, with all that is said of it, is seen by the signed list', async () => {
+  it('to the bundle of another build, with its entry in release.json, is detected by the signed list', async () => {
     await changeable()
     const [older, newer] = [first, second].map((tag) =>
       at.stored(tag).assets.find(({ name }) => name === `${tag}.bundle.tar`),
@@ -98,7 +98,7 @@ describe('what somebody changed', () => {
     expect(existsSync(at.never())).toBe(false)
   })
 
-  it('to a size that the files of the signed list cannot have is refused before a byte of it comes', async () => {
+  it('to a size that the files of the signed list cannot have is refused before the download', async () => {
     await changeable()
     const bundle = at.stored(second).assets.find(({ name }) => name === `${second}.bundle.tar`)
     const contents = at.stored(second).assets.find(({ name }) => name === 'release.json')
@@ -120,8 +120,8 @@ describe('what somebody changed', () => {
 
   it('or was signed by nobody who may is not downloaded', async () => {
     await at.release(first, before)
-    const stranger = await makeSigner(join(at.root, 'keys'), 'stranger')
-    await writeFile(join(at.root, 'others'), stranger.allowed)
+    const unknown = await makeSigner(join(at.root, 'keys'), 'unknown')
+    await writeFile(join(at.root, 'others'), unknown.allowed)
     const allowedSigners = join(at.root, 'others')
     await expect(at.downloaded(first, { allowedSigners })).rejects.toThrow('is signed by nobody in')
     await at.downloaded(first, { allowUnsigned: true })
@@ -143,17 +143,20 @@ describe('a connection that misbehaves', () => {
 })
 
 describe('killed with SIGKILL', () => {
-  /** Runs, and kills it when the local GitHub has been asked so often; whether it was. */
-  async function killedAt(asked: number, ...argv: string[]): Promise<boolean> {
+  /** Runs a command and kills it at this number of requests. Returns whether it was killed. */
+  async function killedAt(request: number, ...argv: string[]): Promise<boolean> {
     const child = execa(process.execPath, [join(checkout, 'src/cli.ts'), '--project', at.project, ...argv], {
-      ...{ cwd: checkout, env: at.env(), stdin: 'ignore', reject: false },
+      cwd: checkout,
+      env: at.env(),
+      stdin: 'ignore',
+      reject: false,
     })
     const requests = at.github.requests as Logged[]
     let seen = 0
     const { push } = requests
     requests.push = (...some) => {
       seen += some.length
-      if (seen === asked) child.kill('SIGKILL')
+      if (seen === request) child.kill('SIGKILL')
       return push.apply(requests, some)
     }
     const { signal } = await child
@@ -161,9 +164,9 @@ describe('killed with SIGKILL', () => {
     return signal === 'SIGKILL'
   }
 
-  it.each([5, 8, 11, 14, 17])('publishing at request %i is finished by the next run', async (asked) => {
+  it.each([5, 8, 11, 14, 17])('publishing at request %i is finished by the next run', async (request) => {
     const folder = await at.build(second, after)
-    expect(await killedAt(asked, 'publish', folder, '--key', at.signer.key)).toBe(true)
+    expect(await killedAt(request, 'publish', folder, '--key', at.signer.key)).toBe(true)
     for (const { draft, assets } of at.github.releases()) {
       if (!draft) expect(assets.every(({ state }) => state === 'uploaded')).toBe(true)
     }
@@ -176,11 +179,11 @@ describe('killed with SIGKILL', () => {
     expect(await at.findings(second)).toEqual(unchecked)
   })
 
-  it.each([6, 9, 11])('downloading a bundle at request %i is finished by the next run', async (asked) => {
+  it.each([6, 9, 11])('downloading a bundle at request %i is finished by the next run', async (request) => {
     const own = await at.bundle(await at.release(second, after))
     at.elsewhere()
     const file = at.fresh('killed.tar')
-    expect(await killedAt(asked, 'bundle', second, '--out', file)).toBe(true)
+    expect(await killedAt(request, 'bundle', second, '--out', file)).toBe(true)
     await expect(stat(file)).rejects.toThrow()
     await at.bundle(second, { out: file })
     expect(await sha256File(file)).toBe(own)

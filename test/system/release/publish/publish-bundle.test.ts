@@ -39,7 +39,11 @@ it('a release has its bundle: that of the build, byte for byte, whatever becomes
 it('a bundle above the limit of an asset is in parts', async () => {
   const folder = await at.build(first, before)
   const request = { folder, signing: { kind: 'unsigned' }, bundleFrom: at.context().cache } as const
-  await publish(releasesOf(at.github), { ...request, partSize: 1 << 20 }, keptProgress(), never)
+  await publish(
+    releasesOf(at.github),
+    { ...request, partSize: 1 << 20 },
+    { progress: keptProgress(), signal: never },
+  )
   const { parts = [] } = (await at.bundleFileOf(first)) ?? {}
   expect(parts.map(({ name }) => name)).toEqual(
     [1, 2, 3, 4].slice(0, parts.length).map((number) => `${first}.bundle.tar.part-0${number}`),
@@ -80,7 +84,7 @@ it('a download of the image leaves the bundle where it is', async () => {
   const folder = at.fresh('download')
   if (!release) return expect.fail('there is no release')
   const options = { progress: keptProgress(), signal: never }
-  const names = await fetchRelease(releases, release, folder, options, async ({ files }) =>
+  const names = await fetchRelease({ releases, release }, folder, options, async ({ files }) =>
     files.map(({ name }) => name),
   )
   expect(names).toContain(`${first}.qcow2`)

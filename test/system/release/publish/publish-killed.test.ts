@@ -56,7 +56,7 @@ function start({ github, build }: World, env: Readonly<Record<string, string>> =
   })
 }
 
-/** Calls back as soon as the local GitHub has been asked so often. */
+/** Calls back at this number of requests to the local GitHub. */
 function atRequest(github: LocalGitHub, count: number, act: () => void): void {
   // It adds each request to this list when it comes.
   const requests = github.requests as Logged[]
@@ -89,21 +89,21 @@ async function expectFinished(given: World): Promise<void> {
   ])
 }
 
-// A run without interruption asks 15 times: the list, the tag, the draft, the draft again, 7 uploads, the draft once
+// An uninterrupted run sends 15 requests: the list, the tag, the draft, the draft again, 7 uploads, the draft once
 // more, its publication, the release and its tag.
-const asked = 15
+const requestCount = 15
 
 describe('seeder publish, killed', () => {
-  it('asks as often as it is killed below', async () => {
+  it('sends the number of requests at which it is killed below', async () => {
     const given = await world()
     const { stdout } = await start(given)
     expect(await published('printed/publish', JSON.parse(stdout))).toMatchObject({ tag, published: true })
-    expect(given.github.requests).toHaveLength(asked)
+    expect(given.github.requests).toHaveLength(requestCount)
     await expectFinished(given)
     await given.github.stop()
   })
 
-  it.each(Array.from({ length: asked }, (_, index) => index + 1))(
+  it.each(Array.from({ length: requestCount }, (_, index) => index + 1))(
     'at request %i, is finished by the next run',
     async (count) => {
       const given = await world()

@@ -22,7 +22,7 @@ let folder: string
 let build: SmallImage
 let signer: Signer
 let signing: Signing
-let told: string[]
+let notes: string[]
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'seeder-publish-'))
@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 beforeEach(async () => {
-  told = []
+  notes = []
   github = await LocalGitHub.start({ immutable: true })
   await rm(join(folder, 'build'), { recursive: true, force: true })
   build = await makeTestedBuild(join(folder, 'build'), github.git.head())
@@ -45,12 +45,11 @@ afterEach(() => github.stop())
 
 function run(given: { token?: string; commit?: string; signing?: Signing } = {}): Promise<PublishResult> {
   const { token = github.token(), ...request } = given
-  const releases = releasesOf(github, { token, notes: told })
+  const releases = releasesOf(github, { token, notes })
   return publish(
     releases,
     { folder: build.folder, signing, partSize, ...request },
-    keptProgress(told),
-    signal,
+    { progress: keptProgress(notes), signal },
   )
 }
 
@@ -64,7 +63,10 @@ describe('seeder publish', () => {
   it('leaves a pre-release with every file, whose parts are the image again', async () => {
     const result = await run()
     expect(result).toMatchObject({
-      ...{ tag, published: true, candidate: true, rawSha256: build.manifest.raw.sha256 },
+      tag,
+      published: true,
+      candidate: true,
+      rawSha256: build.manifest.raw.sha256,
       url: `https://github.com/operator/platform/releases/tag/${tag}`,
     })
     const [release, ...others] = github.releases()
@@ -78,9 +80,15 @@ describe('seeder publish', () => {
     const names = release?.assets.map(({ name }) => name).sort()
     expect(names).toEqual(
       [
-        ...[`${qcow2}.part-01`, `${qcow2}.part-02`, `${qcow2}.part-03`],
-        ...['SHA256SUMS', 'SHA256SUMS.sig', `${tag}.manifest.json`, 'release.json'],
-        ...['template.conf', 'test-report.json'],
+        `${qcow2}.part-01`,
+        `${qcow2}.part-02`,
+        `${qcow2}.part-03`,
+        'SHA256SUMS',
+        'SHA256SUMS.sig',
+        `${tag}.manifest.json`,
+        'release.json',
+        'template.conf',
+        'test-report.json',
       ].sort(),
     )
     const stored = (name: string) => readFile(release?.assets.find((each) => each.name === name)?.file ?? '')
@@ -128,14 +136,14 @@ describe('seeder publish', () => {
 
 describe('the signature', () => {
   it('refuses a key that may not sign, before anything is sent', async () => {
-    const other = await makeSigner(join(folder, 'keys'), 'stranger')
+    const other = await makeSigner(join(folder, 'keys'), 'unknown')
     const key = await readFile(other.key, 'utf8')
     const { allowedSigners } = signing as { allowedSigners: string }
     await expect(run({ signing: { kind: 'key', key, allowedSigners } })).rejects.toThrow(/signed by nobody/)
     expect(github.releases()).toEqual([])
   })
 
-  it('takes one that is there, and leaves it away when it is not wanted', async () => {
+  it('takes an existing one, and omits it when it is not wanted', async () => {
     await run()
     const { allowedSigners } = signing as { allowedSigners: string }
     github.immutable = false
@@ -174,10 +182,10 @@ describe('a build that is not fit', () => {
     expect(github.requests).toEqual([])
   })
 
-  it('asks for the commit when the build knows none, and for no other one', async () => {
+  it('requires the commit when the build has none, and no other one', async () => {
     await expect(run({ commit: 'f'.repeat(40) })).rejects.toThrow(/is not the commit/)
     build = await makeTestedBuild(build.folder, null)
-    await expect(run()).rejects.toThrow(/knows no commit/)
+    await expect(run()).rejects.toThrow(/has no commit/)
     await expect(run({ commit: github.git.head() })).resolves.toMatchObject({ published: true })
   })
 })
@@ -187,7 +195,7 @@ describe('a GitHub that misbehaves', () => {
     ['resets an upload', { on: 'upload', do: { resetAfter: 300_000 } }],
     ['resets an upload before it begins', { on: 'upload', do: 'reset' }],
     ['fails after an upload', { on: 'upload', do: answers.badGateway }],
-    ['is asked too much', { on: 'upload', do: answers.tooMany(1) }],
+    ['limits the rate', { on: 'upload', do: answers.tooMany(1) }],
     ['loses the answer to the draft', { on: 'api', match: /^POST/, do: 'lose-answer' }],
     ['fails to make the draft', { on: 'api', match: /^POST/, do: answers.badGateway }],
     ['loses the answer to the publication', { on: 'api', match: /^PATCH/, do: 'lose-answer' }],
@@ -205,7 +213,7 @@ describe('a GitHub that misbehaves', () => {
     )
   })
 
-  it('is not sent twice what only the answer was lost of', async () => {
+  it('gets nothing twice when only the response was lost', async () => {
     github.faults.add({ on: 'upload', match: /part-01/, do: 'lose-answer' })
     await run()
     const [first, ...more] = github.requests.filter(
@@ -221,10 +229,10 @@ describe('a GitHub that misbehaves', () => {
     expect(uploads().filter((name) => name.endsWith('part-01'))).toHaveLength(1)
   })
 
-  it('that stores something else again and again gets nothing published', async () => {
+  it('that keeps storing other content gets nothing published', async () => {
     github.faults.add({ on: 'upload', match: /template.conf/, times: 9, do: 'wrong-digest' })
     await expect(run()).rejects.toThrow(
-      /something else than what was sent of template.conf, 2 times.*is not published: https:/,
+      /other content of template.conf after 2 uploads.*is not published: https:/,
     )
     expect(github.releases()).toMatchObject([{ draft: true }])
   })
@@ -234,12 +242,12 @@ describe('a token', () => {
   it('that may only read is answered with the permission to add', async () => {
     const failure = await run({ token: github.token({ contents: 'read' }) }).catch((error: unknown) => error)
     expect(failure).toMatchObject({
-      message: expect.stringContaining('could not make a draft of the release'),
+      message: expect.stringContaining('could not create a draft of the release'),
       fix: expect.stringContaining('permissions:\n        contents: write'),
     })
   })
 
-  it('that expires in between leaves a draft, with which the next one goes on', async () => {
+  it('that expires leaves a draft, with which the next run continues', async () => {
     const token = github.token()
     github.expireToken(token, { after: 8 })
     await expect(run({ token })).rejects.toThrow(/401.*is not published: https:/)

@@ -1,13 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import type { Release } from '../../../../src/github/release.ts'
 import type { HostReport } from '../../../../src/host/report.ts'
-import { standings } from '../../../../src/release/channel/channels.ts'
+import { channelsByImage } from '../../../../src/release/channel/channels.ts'
 import { behind, statusRows } from '../../../../src/release/deploy/status.ts'
 import { statusMarkdown, statusText } from '../../../../src/release/deploy/status-text.ts'
 
 const release = (tag: string, prerelease = false): Release => ({
-  ...{ id: 1, tag, title: tag, body: '', target: 'main', draft: false, prerelease, immutable: true },
-  ...{ url: '', createdAt: '2026-11-28T12:00:00Z', publishedAt: '2026-11-28T12:00:00Z', assets: [] },
+  id: 1,
+  tag,
+  title: tag,
+  body: '',
+  target: 'main',
+  draft: false,
+  prerelease,
+  immutable: true,
+  url: '',
+  createdAt: '2026-11-28T12:00:00Z',
+  publishedAt: '2026-11-28T12:00:00Z',
+  assets: [],
 })
 
 const report = (
@@ -15,10 +25,18 @@ const report = (
   templates: readonly Partial<HostReport['templates'][number]>[],
   taken = '2026-11-28T12:00:00Z',
 ): HostReport => ({
-  ...{ schema: 1, host, taken },
+  schema: 1,
+  host,
+  taken,
   templates: templates.map((template) => ({
-    ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, storage: 'local', current: true },
-    ...{ deployed: '2026-11-28T11:00:00Z', sha256: '', clones: [] },
+    image: 'haproxy',
+    version: '3.0.11-1',
+    vmid: 9000,
+    storage: 'local',
+    current: true,
+    deployed: '2026-11-28T11:00:00Z',
+    sha256: '',
+    clones: [],
     ...template,
   })),
 })
@@ -28,7 +46,8 @@ describe('how far behind', () => {
 
   it('counts the published versions between, newest first', () => {
     expect(behind('3.0.9-1', '3.0.11-1', published)).toEqual({
-      ...{ by: ['3.0.11-1', '3.0.10-2', '3.0.10-1'], ahead: false },
+      by: ['3.0.11-1', '3.0.10-2', '3.0.10-1'],
+      ahead: false,
     })
     expect(behind('3.0.11-1', '3.0.11-1', published)).toEqual({ by: [], ahead: false })
   })
@@ -43,7 +62,7 @@ describe('how far behind', () => {
 })
 
 describe('the table', () => {
-  const known = standings([
+  const known = channelsByImage([
     release('haproxy-3.0.12-1', true),
     release('haproxy-3.0.11-1'),
     release('haproxy-3.0.10-1'),
@@ -76,7 +95,7 @@ describe('the table', () => {
     ])
   })
 
-  it('tells clones of each template, and a host without one', () => {
+  it('shows the clones of each template, and a host without one', () => {
     const old = { clones: [{ vmid: 200, name: 'lb1' }], current: false, version: '3.0.10-1', vmid: 9001 }
     const now = { clones: [{ vmid: 202, name: 'lb2' }], version: '3.0.11-1' }
     const [, row] = statusRows(known, [report('pve1', [old, now])])

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { differenceOf } from '../../../../src/release/difference/difference.ts'
-import { someManifest, someRecord } from '../../../support/finished.ts'
+import { someManifest, someRecord } from '../../../support/build-record.ts'
 
 const before = { manifest: someManifest(), record: someRecord() }
 
@@ -76,7 +76,7 @@ test('the same disk is the same, whatever it was built from', () => {
   expect(differenceOf(before, { manifest }).identical).toBe(true)
 })
 
-test('an emulated boot is not compared with one that was not, nor is a proof with none', () => {
+test('an emulated boot is not compared with one that was not, nor is a test with no test', () => {
   const record = someRecord({ accelerator: { kind: 'kvm' } })
   expect(differenceOf(before, { manifest: someManifest(), record }).boot).toBeUndefined()
   expect(differenceOf(before, { manifest: someManifest() })).toMatchObject({

@@ -3,7 +3,12 @@ import type { FileEntry, FileInventory } from '../../../../src/evidence/inventor
 import { compareInventories } from '../../../../src/release/difference/files-difference.ts'
 
 const file = (path: string, size = 0, other: Partial<FileEntry> = {}): FileEntry => ({
-  ...{ path, type: 'file', mode: '0644', ids: '0:0', size, sha256: 'a'.repeat(64) },
+  path,
+  type: 'file',
+  mode: '0644',
+  ids: '0:0',
+  size,
+  sha256: 'a'.repeat(64),
   ...other,
 })
 const link = (path: string, target: string): FileEntry => ({
@@ -23,24 +28,27 @@ const inventory = (...files: FileEntry[]): FileInventory => ({
 test('the same files are no difference', () => {
   const same = inventory(file('/usr/bin/a', 10), link('/etc/b', 'c'))
   expect(compareInventories(same, structuredClone(same))).toEqual({
-    ...{ added: [], removed: [], changed: [], folders: [] },
+    added: [],
+    removed: [],
+    changed: [],
+    folders: [],
     units: { enabled: [], disabled: [], masked: [], unmasked: [] },
   })
 })
 
 test('files that came, went and changed, with what of them, and the folders by how much they grew', () => {
   const before = inventory(
-    ...[
-      file('/usr/bin/a', 10),
-      file('/usr/bin/gone', 5),
-      file('/usr/lib/deep/down/x', 100),
-      link('/etc/b', 'c'),
-    ],
+    file('/usr/bin/a', 10),
+    file('/usr/bin/gone', 5),
+    file('/usr/lib/deep/down/x', 100),
+    link('/etc/b', 'c'),
     file('/top', 1),
   )
   const after = inventory(
     file('/usr/bin/a', 12, { sha256: 'b'.repeat(64), mode: '4755' }),
-    ...[file('/usr/lib/deep/down/x', 100), file('/usr/lib/deep/down/y', 900), link('/etc/b', 'd')],
+    file('/usr/lib/deep/down/x', 100),
+    file('/usr/lib/deep/down/y', 900),
+    link('/etc/b', 'd'),
     file('/top', 1, { ids: '0:42' }),
   )
   expect(compareInventories(before, after)).toMatchObject({

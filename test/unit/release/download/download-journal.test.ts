@@ -20,13 +20,13 @@ it('the last line of a part counts', () => {
   )
 })
 
-it('one of another release, or none, is not taken', () => {
+it('that of another release, or an invalid one, is ignored', () => {
   for (const text of ['', 'seeder download 1 abc', 'seeder download 1 abd\n5 x\n', 'else\n5 x\n']) {
     expect(parseMarks(text, 'abc')).toBeUndefined()
   }
 })
 
-it('a line that was cut short is nothing, and the next one is not its end', async () => {
+it('an incomplete line is ignored, and the next one is not appended to it', async () => {
   const file = join(root, 'cut')
   await writeFile(file, 'seeder download 1 abc\ndone SHA256SUMS.sig\ndone SHA256SUMS')
   const journal = await DownloadJournal.open(file, 'abc')
@@ -37,7 +37,7 @@ it('a line that was cut short is nothing, and the next one is not its end', asyn
   expect(await readFile(file, 'utf8')).toBe('seeder download 1 abc\ndone SHA256SUMS.sig\n7 x\n')
 })
 
-it('begins anew for another release', async () => {
+it('starts empty for another release', async () => {
   const file = join(root, 'other')
   await writeFile(file, 'seeder download 1 abc\ndone x\n')
   const journal = await DownloadJournal.open(file, 'def')

@@ -19,7 +19,7 @@ const partSize = 400_000
 const forged = Buffer.from('IMAGE=haproxy\n')
 let image: SmallImage
 let github: LocalGitHub
-/** What was asked before does not count. */
+/** Earlier requests do not count. */
 let since = 0
 let releases: Releases
 let notes: string[]
@@ -59,10 +59,10 @@ async function fetch(
     bytes: (_: string, done: number) => onBytes(done),
   }
   const options = { progress, signal, ...(inspect && { inspect }) }
-  return fetchRelease(releases, release, folder, options, async (contents) => contents)
+  return fetchRelease({ releases, release }, folder, options, async (contents) => contents)
 }
 
-/** The requests for the bytes of a part, by the beginning they asked for. */
+/** The requests for the bytes of a part, by their first byte. */
 function ranges(name: RegExp): (string | undefined)[] {
   return downloads(name).map(({ range }) => range)
 }
@@ -80,7 +80,7 @@ async function expectComplete(): Promise<void> {
 }
 
 describe('a download', () => {
-  it('is what the build left, with the report, and is not done a second time', async () => {
+  it('has the files of the build and the report, and is not repeated', async () => {
     const contents = await seedImage(github, image, { partSize })
     expect(contents.files.find(({ name }) => name.endsWith('.qcow2'))?.parts.length).toBeGreaterThan(8)
     expect(await fetch()).toEqual(contents)
@@ -97,7 +97,7 @@ describe('a download', () => {
     await expectComplete()
   })
 
-  it('is made anew when the folder was damaged', async () => {
+  it('is repeated when the folder was damaged', async () => {
     await seedImage(github, image, { partSize })
     await fetch()
     await writeFile(join(folder, 'template.conf'), 'IMAGE=other\n')
@@ -105,22 +105,22 @@ describe('a download', () => {
     await expectComplete()
   })
 
-  it('does not remove what is not its own', async () => {
+  it('does not remove other files', async () => {
     await seedImage(github, image, { partSize })
     await fetch()
     await writeFile(join(folder, 'notes.txt'), 'mine')
-    await expect(fetch()).rejects.toThrow(/has notes\.txt in it/)
+    await expect(fetch()).rejects.toThrow(/another file, notes\.txt/)
     expect(await readdir(folder)).toContain('notes.txt')
   })
 
-  it('looks at the small files before the disk is asked for', async () => {
+  it('inspects the small files before the disk is requested', async () => {
     await seedImage(github, image, { partSize })
     const refuse = () => Promise.reject(new Error('not this one'))
     await expect(fetch(undefined, refuse)).rejects.toThrow('not this one')
     expect(downloads(/qcow2/)).toEqual([])
   })
 
-  it('that is stopped says so, and goes on the next time', async () => {
+  it('that is stopped continues the next time', async () => {
     await seedImage(github, image, { partSize })
     const stop = new AbortController()
     releases = connectTo(stop.signal)
@@ -148,7 +148,7 @@ describe('a download', () => {
 describe('a server that', () => {
   beforeEach(() => seedImage(github, image, { partSize }))
 
-  it('breaks connections off is asked for the rest', async () => {
+  it('breaks connections off gets a request for the rest', async () => {
     github.faults.add({ on: 'download', match: /part-02/, times: 3, do: { resetAfter: 100_000 } })
     await fetch()
     await expectComplete()
@@ -168,13 +168,13 @@ describe('a server that', () => {
     expect(downloads(/part-03/).map(({ bytes }) => bytes)).toEqual([300_000, 400_000])
   })
 
-  it('resets connections before it answers is asked again', async () => {
+  it('resets connections gets the request again', async () => {
     github.faults.add({ on: 'download', match: /part-04/, times: 1, do: 'reset' })
     await fetch()
     await expectComplete()
   })
 
-  it('sends wrong bytes once is asked for that part once more', async () => {
+  it('sends wrong bytes once gets a second request for that part', async () => {
     github.faults.add({ on: 'download', match: /part-05/, do: 'wrong-digest' })
     await fetch()
     await expectComplete()
@@ -185,7 +185,7 @@ describe('a server that', () => {
     expect(downloads(/part-06/)).toHaveLength(1)
   })
 
-  it('sends wrong bytes again and again is not believed, and the other parts are kept', async () => {
+  it('keeps sending wrong bytes is an error, and the other parts are kept', async () => {
     github.faults.add({ on: 'download', match: /part-05/, times: 2, do: 'wrong-digest' })
     await expect(fetch()).rejects.toThrow(
       /part-05 was downloaded twice and is wrong: its sha256 is [0-9a-f]{64}, the release says [0-9a-f]{64}/,
@@ -198,12 +198,12 @@ describe('a server that', () => {
     expect(downloads(/part-05/)).toHaveLength(1)
   })
 
-  it('never brings more is given up, with how far it came', async () => {
+  it('sends no more bytes is an error with the number of bytes that came', async () => {
     github.faults.add({ on: 'download', match: /part-02/, times: 100, do: { resetAfter: 0 } })
     await expect(fetch()).rejects.toThrow(/part-02 could not be downloaded: .*0 of 400000 bytes came/)
   }, 60_000)
 
-  it('sends less and says so is asked again', async () => {
+  it('sends a shorter file gets the request again', async () => {
     github.faults.add({ on: 'download', match: /part-02/, do: 'truncate' })
     await fetch()
     await expectComplete()
@@ -213,7 +213,7 @@ describe('a server that', () => {
 describe('a release that contradicts itself', () => {
   const refused: [string, Parameters<typeof seedImage>[2], RegExp][] = [
     [
-      'a name with a way out',
+      'a name with a path',
       { twist: (all) => renamed(all, '../../evil') },
       /release\.json .* does not say what is in the release/,
     ],
@@ -232,12 +232,12 @@ describe('a release that contradicts itself', () => {
           files: all.files.map((f) => ({ ...f, parts: f.parts.map((p) => ({ ...p, name: `${p.name}x` })) })),
         }),
       },
-      /there is no asset/,
+      /x: it is missing/,
     ],
     [
       'an asset of another size',
       { assets: { 'template.conf': Buffer.from('IMAGE=haproxy\n') } },
-      /the asset template\.conf has 14 bytes, it says/,
+      /template\.conf: it has 14 bytes, not/,
     ],
     [
       'another file than the one that is signed',
@@ -257,7 +257,7 @@ describe('a release that contradicts itself', () => {
       /template\.conf is one part and has two digests/,
     ],
     [
-      'a file that nothing vouches for',
+      'a file that is not in SHA256SUMS',
       {
         twist: (all) => ({
           ...all,

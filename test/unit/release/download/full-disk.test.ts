@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { connect } from '../../../../src/github/client.ts'
-import { missingRoom } from '../../../../src/release/download/disk-space.ts'
+import { missingDiskSpace } from '../../../../src/release/download/disk-space.ts'
 import { fetchPart } from '../../../../src/release/download/part.ts'
 import { LocalGitHub } from '../../../stand-ins/github/local-github.ts'
 import { testFolder } from '../../../support/builds.ts'
@@ -37,16 +37,13 @@ async function fetchOn(options: string): Promise<string> {
   const command = [process.execPath, fetch, github.apiUrl, github.token(), join(target, 'cache/haproxy')]
   const { all } = await execa(
     'unshare',
-    [
-      ...['--user', '--map-root-user', '--mount', '--', 'sh', '-euc', script, '-', options, target],
-      ...command,
-    ],
+    ['--user', '--map-root-user', '--mount', '--', 'sh', '-euc', script, '-', options, target, ...command],
     { all: true, reject: false, cwd: '/' },
   )
   return all
 }
 
-it('a file system without room is told before the disk is asked for', async () => {
+it('a full file system is an error before the disk is requested', async () => {
   await seedImage(github, image)
   expect(await fetchOn('size=18m')).toMatch(
     /\.haproxy\.partial needs 2[01] MB more for the download; 1[89] MB are free/,
@@ -54,7 +51,7 @@ it('a file system without room is told before the disk is asked for', async () =
   expect(disks()).toEqual([])
 })
 
-it('a file system that is full of files is told as it is', async () => {
+it('a file system without free inodes has its own error', async () => {
   await seedImage(github, image)
   expect(await fetchOn('size=64m,nr_inodes=6')).toMatch(
     /could not work in .*: no space is left on the disk \(ENOSPC\)/,
@@ -81,11 +78,11 @@ it('a disk that fills up in the middle ends the download at once', async () => {
   expect(disks()).toHaveLength(1)
 })
 
-it('what is there already needs no room', () => {
+it('what was downloaded already needs no space', () => {
   const mib = 1024 ** 2
-  expect(missingRoom([100 * mib, 10], [0, 0], 116 * mib + 10)).toBeUndefined()
-  expect(missingRoom([100 * mib, 10], [0, 0], 116 * mib)).toBe(
+  expect(missingDiskSpace([100 * mib, 10], [0, 0], 116 * mib + 10)).toBeUndefined()
+  expect(missingDiskSpace([100 * mib, 10], [0, 0], 116 * mib)).toBe(
     'needs 122 MB more for the download; 122 MB are free',
   )
-  expect(missingRoom([100 * mib, 10], [100 * mib, 4096], 16 * mib)).toBeUndefined()
+  expect(missingDiskSpace([100 * mib, 10], [100 * mib, 4096], 16 * mib)).toBeUndefined()
 })

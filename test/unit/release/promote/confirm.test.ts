@@ -24,7 +24,7 @@ let root: string
 let allowed: string
 let publisher: Signer
 let second: Signer
-let stranger: Signer
+let unknown: Signer
 let github: LocalGitHub
 let build: SmallImage
 
@@ -32,7 +32,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'seeder-confirm-'))
   publisher = await makeSigner(join(root, 'keys'), 'release@example.internal')
   second = await makeSigner(join(root, 'keys'), 'second@example.internal')
-  stranger = await makeSigner(join(root, 'keys'), 'stranger@example.internal')
+  unknown = await makeSigner(join(root, 'keys'), 'unknown@example.internal')
   allowed = join(root, 'allowed')
   await writeFile(allowed, publisher.allowed + second.allowed.replace('"seeder"', '"seeder-rebuild"'))
 })
@@ -49,12 +49,12 @@ afterEach(() => github.stop())
 async function confirmed(signer: Signer, folder = build.folder, builder = 'urn:test:builder') {
   const key = await readFile(signer.key, 'utf8')
   const request = { tag, build: await readSecondBuild(folder, tag), key, builder }
-  return confirm(releasesOf(github), request, keptProgress(), signal)
+  return confirm(releasesOf(github), request, { progress: keptProgress(), signal })
 }
 
 function promoted(builders: number) {
   const policy = { allowedSigners: allowed, allowUnsigned: false, builders }
-  return promote(releasesOf(github), tag, policy, keptProgress(), signal)
+  return promote(releasesOf(github), tag, policy, { progress: keptProgress(), signal })
 }
 
 const body = () => github.releases()[0]?.body ?? ''
@@ -63,7 +63,10 @@ describe('a second build of the same disk', () => {
   it('is said of a published release, immutable as it is, once', async () => {
     const before = body()
     expect(await published('printed/confirm', await confirmed(second))).toEqual({
-      ...{ tag, builder: 'urn:test:builder', changed: true, rawSha256: build.manifest.raw.sha256 },
+      tag,
+      builder: 'urn:test:builder',
+      changed: true,
+      rawSha256: build.manifest.raw.sha256,
       url: expect.stringContaining(tag),
     })
     expect(body().startsWith(before.trimEnd())).toBe(true)
@@ -72,10 +75,10 @@ describe('a second build of the same disk', () => {
     expect(await confirmers({ body: body() }, build.manifest, allowed)).toEqual([second.name])
   })
 
-  it('lets a release be promoted where two builders are asked for', async () => {
+  it('lets a release be promoted where two builders are required', async () => {
     await expect(promoted(2)).rejects.toMatchObject({
-      message: `${tag} is not to be promoted: platform.yaml requires 2 builders, and only ${publisher.name} signed it`,
-      fix: `build it elsewhere and let that builder say so: seeder confirm ${tag} DIR`,
+      message: `${tag} cannot be promoted: platform.yaml requires 2 builders, and only ${publisher.name} signed it`,
+      fix: `build it elsewhere, and confirm it there: seeder confirm ${tag} DIR`,
     })
     expect(github.releases()).toMatchObject([{ prerelease: true }])
     await confirmed(second)
@@ -94,7 +97,7 @@ describe('a second build of the same disk', () => {
 
 describe('nothing is gained by', () => {
   it.each<[string, () => Promise<unknown>]>([
-    ['a key that nobody knows', () => confirmed(stranger)],
+    ['a key that nobody knows', () => confirmed(unknown)],
     ['a key that may sign releases only', () => confirmed(publisher)],
     [
       'a signature of something else',
@@ -125,7 +128,7 @@ describe('it is not said', () => {
   it('of another disk, and the message says what to do', async () => {
     const other = await makeTestedBuild(join(root, 'other'), null)
     await expect(confirmed(second, other.folder)).rejects.toMatchObject({
-      message: `${tag} has the disk ${build.manifest.raw.sha256}; of the second build came ${other.manifest.raw.sha256}`,
+      message: `${tag} has the disk ${build.manifest.raw.sha256}; the second build has ${other.manifest.raw.sha256}`,
       fix: expect.stringContaining(`seeder diff ${tag}`),
     })
     expect(confirmationsOf({ body: body() })).toEqual([])
@@ -146,7 +149,7 @@ describe('it is not said', () => {
       key,
       builder: 'urn:x',
     }
-    await expect(confirm(releasesOf(github), request, keptProgress(), signal)).rejects.toThrow(
+    await expect(confirm(releasesOf(github), request, { progress: keptProgress(), signal })).rejects.toThrow(
       'has no release haproxy-3.0.12-1',
     )
   })
@@ -159,7 +162,7 @@ it('is said of the version in the tag, whatever the manifest of the release says
   await seedBuild(other, build, { files: { [name]: JSON.stringify(another) } })
   const key = await readFile(second.key, 'utf8')
   const request = { tag, build: await readSecondBuild(build.folder, tag), key, builder: 'urn:x' }
-  await confirm(releasesOf(other), request, keptProgress(), signal)
+  await confirm(releasesOf(other), request, { progress: keptProgress(), signal })
   const text = other.releases()[0]?.body ?? ''
   await other.stop()
   expect(confirmationsOf({ body: text })).toMatchObject([{ statement: { version: '3.0.11-1' } }])
@@ -172,8 +175,11 @@ describe('on the command line', () => {
     const platform = join(project, 'platform.yaml')
     await writeFile(platform, (await readFile(platform, 'utf8')).replace('builders: 1', 'builders: 2'))
     const env = {
-      ...{ GITHUB_TOKEN: github.token(), GH_TOKEN: '', GITHUB_REPOSITORY: github.repository },
-      ...{ GITHUB_API_URL: github.apiUrl, SEEDER_SIGNING_KEY: await readFile(second.key, 'utf8') },
+      GITHUB_TOKEN: github.token(),
+      GH_TOKEN: '',
+      GITHUB_REPOSITORY: github.repository,
+      GITHUB_API_URL: github.apiUrl,
+      SEEDER_SIGNING_KEY: await readFile(second.key, 'utf8'),
     }
     const run = (...argv: string[]) => seeder(['--project', project, ...argv], { env })
     const promote = () => run('promote', tag, '--allowed-signers', allowed)

@@ -16,14 +16,14 @@ const signal = new AbortController().signal
 let github: LocalGitHub
 let folder: string
 let signer: Signer
-let stranger: Signer
+let unknown: Signer
 let allowedSigners: string
 let builds: Record<typeof first | typeof second, SmallImage>
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'seeder-promote-'))
   signer = await makeSigner(join(folder, 'keys'))
-  stranger = await makeSigner(join(folder, 'keys'), 'stranger')
+  unknown = await makeSigner(join(folder, 'keys'), 'unknown')
   allowedSigners = join(folder, 'allowed_signers')
   await writeFile(allowedSigners, signer.allowed)
 })
@@ -45,19 +45,18 @@ afterEach(() => github.stop())
 function promoted(
   tag: string,
   trust: { allowedSigners?: string | undefined; allowUnsigned?: boolean; builders?: number } = {},
-  told: string[] = [],
+  notes: string[] = [],
 ) {
   return promote(
     releasesOf(github),
     tag,
     { allowedSigners, allowUnsigned: false, builders: 1, ...trust },
-    keptProgress(told),
-    signal,
+    { progress: keptProgress(notes), signal },
   )
 }
 
 function demoted(tag: string) {
-  return demote(releasesOf(github), tag, keptProgress(), signal)
+  return demote(releasesOf(github), tag, { progress: keptProgress(), signal })
 }
 
 function changes(): number {
@@ -75,7 +74,10 @@ describe.each([
   it('makes the candidate the latest full release, once', async () => {
     await seedBuild(github, builds[first])
     await expect(promoted(first)).resolves.toMatchObject({
-      ...{ tag: first, changed: true, promoted: first, signer: signer.name },
+      tag: first,
+      changed: true,
+      promoted: first,
+      signer: signer.name,
     })
     expect(github.releases()).toMatchObject([{ tag: first, prerelease: false, latest: expect.any(Number) }])
     const before = changes()
@@ -83,7 +85,7 @@ describe.each([
     expect(changes()).toBe(before)
   })
 
-  it('is taken back by demotion, which says what is promoted then, and can be given again', async () => {
+  it('is demoted, which reports the version that is promoted then, and can be promoted again', async () => {
     await seedBuild(github, builds[first], { prerelease: false })
     await seedBuild(github, builds[second])
     await expect(promoted(second)).resolves.toMatchObject({ promoted: second })
@@ -111,12 +113,12 @@ describe('promotion', () => {
     })
   })
 
-  it('changes nothing of one that a newer version has taken the place of', async () => {
+  it('changes nothing of one that a newer version has replaced', async () => {
     await seedBuild(github, builds[first], { prerelease: false })
     await seedBuild(github, builds[second], { prerelease: false })
-    const told: string[] = []
-    await expect(promoted(first, {}, told)).resolves.toMatchObject({ changed: false, promoted: second })
-    expect(told.join('\n')).toContain(`${second} is newer`)
+    const notes: string[] = []
+    await expect(promoted(first, {}, notes)).resolves.toMatchObject({ changed: false, promoted: second })
+    expect(notes.join('\n')).toContain(`${second} is newer`)
   })
 
   it('refuses a draft, and names it', async () => {
@@ -124,7 +126,7 @@ describe('promotion', () => {
     await expect(promoted(first)).rejects.toThrow(/is a draft, which is not finished: https:.*untagged-/)
   })
 
-  it('says what there is instead of a version that is not', async () => {
+  it('lists the existing versions when one is missing', async () => {
     await seedBuild(github, builds[first])
     await expect(promoted(second)).rejects.toMatchObject({
       name: 'UsageError',
@@ -134,28 +136,30 @@ describe('promotion', () => {
     await expect(promoted('etcd-3.6.1-1')).rejects.toMatchObject({ fix: 'publish etcd first' })
   })
 
-  it('asks for the permission to change releases', async () => {
+  it('names the permission to change releases', async () => {
     await seedBuild(github, builds[first])
     const releases = releasesOf(github, { token: github.token({ contents: 'read' }) })
     const trust = { allowedSigners, allowUnsigned: false, builders: 1 }
-    await expect(promote(releases, first, trust, keptProgress(), signal)).rejects.toMatchObject({
-      fix: expect.stringContaining('contents: write'),
-    })
+    await expect(promote(releases, first, trust, { progress: keptProgress(), signal })).rejects.toMatchObject(
+      {
+        fix: expect.stringContaining('contents: write'),
+      },
+    )
     expect(github.releases()).toMatchObject([{ prerelease: true }])
   })
 })
 
 describe('a release that is full already, as by a click on its page', () => {
-  it('is verified all the same', async () => {
+  it('is verified, too', async () => {
     const red = JSON.stringify({ ...reportOf(builds[first].manifest), passed: false })
     await seedBuild(github, builds[first], { prerelease: false, files: { 'test-report.json': red } })
     await expect(promoted(first)).rejects.toThrow(/did not pass its test/)
   })
 
-  it('has to be signed by somebody who may, who is named', async () => {
+  it('has to be signed by an allowed signer, who is named', async () => {
     await seedBuild(github, builds[second], { prerelease: false })
     await expect(promoted(second)).resolves.toMatchObject({ changed: false, signer: signer.name })
-    await sign(builds[first].folder, stranger)
+    await sign(builds[first].folder, unknown)
     await seedBuild(github, builds[first], { prerelease: false })
     await expect(promoted(first)).rejects.toThrow(/signed by nobody/)
     expect(changes()).toBe(0)
@@ -170,18 +174,18 @@ describe('demotion', () => {
 
   it('refuses what was never promoted', async () => {
     await seedBuild(github, builds[first])
-    await expect(demoted(first)).rejects.toThrow(/is not promoted, so it cannot be taken back/)
+    await expect(demoted(first)).rejects.toThrow(/is not promoted, so it cannot be demoted/)
   })
 })
 
 describe('the signature of a candidate', () => {
-  it('has to be of somebody who may sign', async () => {
-    await sign(builds[first].folder, stranger)
+  it('has to be by an allowed signer', async () => {
+    await sign(builds[first].folder, unknown)
     await seedBuild(github, builds[first])
     await expect(promoted(first)).rejects.toThrow(/signed by nobody/)
   })
 
-  it('has to be there, unless that is allowed', async () => {
+  it('is required unless --allow-unsigned', async () => {
     await seedBuild(github, builds[first], { signed: false })
     await expect(promoted(first)).rejects.toMatchObject({
       message: `${first} is not signed`,
@@ -193,8 +197,8 @@ describe('the signature of a candidate', () => {
     })
   })
 
-  it('is looked at when somebody is known who may sign, also when none is asked for', async () => {
-    await sign(builds[first].folder, stranger)
+  it('is verified when the signers are known, also when none is required', async () => {
+    await sign(builds[first].folder, unknown)
     await seedBuild(github, builds[first])
     await expect(promoted(first, { allowUnsigned: true })).rejects.toThrow(/signed by nobody/)
   })
@@ -211,7 +215,7 @@ describe('a candidate that is not what was published', () => {
     ['a changed image', () => ({ assets: { [`${first}.qcow2`]: 'other' } }), /qcow2: it has 5 bytes/],
     ['a changed report', () => ({ assets: { 'test-report.json': red() } }), /test-report.json: it/],
     ['a missing file', () => ({ assets: { 'template.conf': undefined } }), /template.conf: it is missing/],
-    ['another file', () => ({ assets: { 'more.txt': 'more' } }), /more.txt: it does not belong/],
+    ['another file', () => ({ assets: { 'more.txt': 'more' } }), /more.txt: release.json does not name it/],
     ['no list of its files', () => ({ assets: { 'release.json': undefined } }), /it has no release.json/],
     ['a list that is none', () => ({ assets: { 'release.json': '{}' } }), /does not say what is in/],
     ['a red report', () => ({ files: { 'test-report.json': red() } }), /did not pass its test/],
@@ -219,17 +223,17 @@ describe('a candidate that is not what was published', () => {
     [
       'a manifest that was not signed',
       () => ({ files: { [manifestName]: otherManifest() } }),
-      /manifest.json is not what SHA256SUMS says/,
+      /manifest.json: its sha256 is/,
     ],
     [
       'a list of another version',
       () => ({ contents: (contents) => ({ ...contents, version: '3.0.11-7' }) }),
-      /its release.json is of haproxy-3.0.11-7/,
+      /release.json: it is of haproxy-3.0.11-7/,
     ],
     [
       'a list of another disk',
       () => ({ contents: (contents) => ({ ...contents, raw: { sha256: 'ab'.repeat(32) } }) }),
-      /about different disks/,
+      /release.json is about another disk/,
     ],
     [
       'a list with fewer files than are signed',
@@ -240,7 +244,7 @@ describe('a candidate that is not what was published', () => {
           files: contents.files.filter(({ name }) => name !== 'template.conf'),
         }),
       }),
-      /SHA256SUMS lists template.conf, which is not there/,
+      /release.json: it does not name template.conf/,
     ],
   ])('with %s is not promoted', async (_, seeded, complaint) => {
     await seedBuild(github, builds[first], seeded())

@@ -16,7 +16,7 @@ let folder: string
 let build: SmallImage
 let signer: Signer
 let signing: Signing
-let told: string[]
+let notes: string[]
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'seeder-already-published-'))
@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 beforeEach(async () => {
-  told = []
+  notes = []
   github = await LocalGitHub.start({ immutable: true })
   await rm(join(folder, 'build'), { recursive: true, force: true })
   build = await makeTestedBuild(join(folder, 'build'), github.git.head())
@@ -37,7 +37,11 @@ afterEach(() => github.stop())
 
 function run(given: Signing = signing): Promise<PublishResult> {
   const { signal } = new AbortController()
-  return publish(releasesOf(github), { folder: build.folder, signing: given }, keptProgress(told), signal)
+  return publish(
+    releasesOf(github),
+    { folder: build.folder, signing: given },
+    { progress: keptProgress(notes), signal },
+  )
 }
 
 /** Builds and tests the same disk again: it takes another time. `change` is what else is other in the manifest. */
@@ -70,7 +74,7 @@ describe('a version that is published', () => {
     const before = github.requests.length
     await expect(run()).resolves.toMatchObject({ tag, published: false, candidate: true, uploadedBytes: 0 })
     expect(github.requests.slice(before).every(({ method }) => method === 'GET')).toBe(true)
-    expect(told.join('\n')).toContain(`${tag} is published already, with the same disk`)
+    expect(notes.join('\n')).toContain(`${tag} is published already, with the same disk`)
   })
 
   it('is not either from a newer commit', async () => {
@@ -133,7 +137,8 @@ describe('another version with the same disk', () => {
   async function raise(): Promise<void> {
     const { qcow2 } = build.manifest
     const manifest = {
-      ...{ ...build.manifest, version: '3.0.11-2' },
+      ...build.manifest,
+      version: '3.0.11-2',
       qcow2: { ...qcow2, file: `${next}.qcow2` },
     }
     const disk = await readFile(join(build.folder, qcow2.file))
@@ -147,13 +152,13 @@ describe('another version with the same disk', () => {
     await left({})
     await raise()
     await expect(run()).resolves.toMatchObject({ tag, published: false })
-    expect(told.join('\n')).toContain(`${tag} has the same disk: nothing to publish`)
+    expect(notes.join('\n')).toContain(`${tag} has the same disk: nothing to publish`)
   })
 
   it('is not when it has no signature: that is why the revision was raised', async () => {
     await left({ signed: false })
     await raise()
     await expect(run()).resolves.toMatchObject({ tag: next, published: true })
-    expect(told.join('\n')).toContain(`${tag} is published without a signature`)
+    expect(notes.join('\n')).toContain(`${tag} is published without a signature`)
   })
 })

@@ -34,7 +34,9 @@ const at = (name: string) => join(build.folder, name)
 async function expectRefused(complaint: RegExp): Promise<void> {
   const { signal } = new AbortController()
   const request = { folder: build.folder, signing: { kind: 'unsigned' } } as const
-  await expect(publish(releasesOf(github), request, keptProgress(), signal)).rejects.toThrow(complaint)
+  await expect(publish(releasesOf(github), request, { progress: keptProgress(), signal })).rejects.toThrow(
+    complaint,
+  )
   expect(github.releases()).toEqual([])
 }
 

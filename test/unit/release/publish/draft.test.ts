@@ -17,7 +17,7 @@ let github: LocalGitHub
 let folder: string
 let build: SmallImage
 let local: LocalRelease
-let told: string[]
+let notes: string[]
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'seeder-draft-'))
@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 beforeEach(async () => {
-  told = []
+  notes = []
   github = await LocalGitHub.start({ immutable: true })
   build = await makeTestedBuild(folder, github.git.head())
   local = await readLocalRelease(folder, build.manifest, { signed: false })
@@ -47,8 +47,7 @@ async function run(): Promise<void> {
   await publish(
     releasesOf(github),
     { folder, signing: { kind: 'unsigned' } },
-    keptProgress(told),
-    new AbortController().signal,
+    { progress: keptProgress(notes), signal: new AbortController().signal },
   )
 }
 
@@ -118,7 +117,7 @@ describe('a draft that an earlier run left', () => {
     await run()
     const published = github.releases().filter(({ draft }) => !draft)
     expect(published.map(({ id }) => id)).toEqual([most.id])
-    const named = told.filter((text) => /another draft of .* is left: delete it at https:/.test(text))
+    const named = notes.filter((text) => /another draft of .* is left: delete it at https:/.test(text))
     expect(named).toHaveLength(2)
   })
 })

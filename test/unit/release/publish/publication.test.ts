@@ -36,16 +36,16 @@ afterEach(() => github.stop())
 function run() {
   const { signal } = controller
   const request = { folder, signing: { kind: 'unsigned' } } as const
-  return publish(releasesOf(github, { signal }), request, keptProgress(), signal)
+  return publish(releasesOf(github, { signal }), request, { progress: keptProgress(), signal })
 }
 
-/** Acts when the local GitHub is asked this for the n-th time, before it does anything about it. */
-function atRequest(asked: RegExp, act: () => void, count = 1): void {
+/** Acts on the n-th request of this kind, before the local GitHub processes it. */
+function atRequest(expected: RegExp, act: () => void, count = 1): void {
   // It adds each request to this list when it comes.
   const requests = github.requests as Logged[]
   let seen = 0
   requests.push = (...some) => {
-    for (const { method, path } of some) if (asked.test(`${method} ${path}`) && ++seen === count) act()
+    for (const { method, path } of some) if (expected.test(`${method} ${path}`) && ++seen === count) act()
     return Array.prototype.push.apply(requests, some)
   }
 }
@@ -53,11 +53,11 @@ function atRequest(asked: RegExp, act: () => void, count = 1): void {
 const stop = () => controller.abort('SIGTERM')
 
 describe('seeder publish, when it is stopped', () => {
-  it('while the draft is made, says that there may be one', async () => {
+  it('while the draft is created, says that there may be one', async () => {
     atRequest(/^POST .*\/releases$/, stop)
     await expect(run()).rejects.toMatchObject({
       name: 'StoppedError',
-      message: `stopped while a draft of ${tag} was being made: there may be one in operator/platform`,
+      message: `stopped while a draft of ${tag} was being created: there may be one in operator/platform`,
     })
   })
 
@@ -69,7 +69,7 @@ describe('seeder publish, when it is stopped', () => {
     })
   })
 
-  it('while it publishes, does not say that it is a draft still', async () => {
+  it('while it publishes, does not claim that it is still a draft', async () => {
     atRequest(/^PATCH /, stop)
     await expect(run()).rejects.toMatchObject({
       name: 'StoppedError',
@@ -126,8 +126,8 @@ describe.each([
     const releases = releasesOf(github, { signal })
     const trust = { allowedSigners: undefined, allowUnsigned: true, builders: 1 }
     return prerelease
-      ? promote(releases, tag, trust, keptProgress(), signal)
-      : demote(releases, tag, keptProgress(), signal)
+      ? promote(releases, tag, trust, { progress: keptProgress(), signal })
+      : demote(releases, tag, { progress: keptProgress(), signal })
   }
 
   it('is named as that when the run is stopped after it', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { requireReleasable } from '../../../../src/release/publish/releasable.ts'
-import { someManifest } from '../../../support/finished.ts'
+import { requireReleasable } from '../../../../src/release/publish/build-folder.ts'
+import { someManifest } from '../../../support/build-record.ts'
 
 describe('a build that is to be released', () => {
   it('has made all of its layers itself, and knows whose its files are', () => {

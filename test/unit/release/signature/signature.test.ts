@@ -53,7 +53,7 @@ describe('a signature of SHA256SUMS', () => {
     await expect(verifySums(folder, allowed)).resolves.toBe(signer.name)
   })
 
-  it('is the same each time, so that a release that is gone on with stays as it is', async () => {
+  it('is the same each time, so that a continued release does not change', async () => {
     await signSums(folder, key)
     const first = await readFile(join(folder, 'SHA256SUMS.sig'), 'utf8')
     await signSums(folder, key)
@@ -79,8 +79,18 @@ describe('a signature of SHA256SUMS', () => {
     const small = join(folder, 'small')
     await mkdir(small)
     const { stdout } = await execa('unshare', [
-      ...['--user', '--map-root-user', '--mount', '--', 'sh', '-euc', script, '-'],
-      ...[small, process.execPath, program, key],
+      '--user',
+      '--map-root-user',
+      '--mount',
+      '--',
+      'sh',
+      '-euc',
+      script,
+      '-',
+      small,
+      process.execPath,
+      program,
+      key,
     ])
     expect(stdout).toContain(`SeederError could not work in ${small}: no space is left on the disk (ENOSPC)`)
     expect(stdout).toContain("[ 'SHA256SUMS', 'rest' ]")
@@ -95,7 +105,7 @@ describe('a signature of SHA256SUMS', () => {
     expect(await readdir(folder)).not.toContain('SHA256SUMS.sig')
   })
 
-  it('does not take a key with a passphrase, and does not ask for it', async () => {
+  it('rejects a key with a passphrase, without a prompt for it', async () => {
     await execa('ssh-keygen', ['-q', '-p', '-N', 'secret', '-f', signer.key])
     await expect(signSums(folder, await readFile(signer.key, 'utf8'))).rejects.toThrow(/could not sign/)
   })
@@ -107,7 +117,7 @@ describe('a signature of SHA256SUMS', () => {
   })
 
   it('by somebody else is refused', async () => {
-    await sign(folder, await makeSigner(join(folder, 'keys'), 'stranger'))
+    await sign(folder, await makeSigner(join(folder, 'keys'), 'unknown'))
     await expect(verifySums(folder, allowed)).rejects.toThrow(/signed by nobody in/)
   })
 
@@ -144,7 +154,7 @@ describe('a signature of SHA256SUMS', () => {
     await expect(verifySums(folder, allowed)).rejects.toThrow(/has no SHA256SUMS.sig/)
   })
 
-  it('asks for the file of those who may sign', async () => {
+  it('requires the file with those who may sign', async () => {
     await signSums(folder, key)
     await expect(verifySums(folder, join(folder, 'none'))).rejects.toThrow(/cannot be read/)
   })

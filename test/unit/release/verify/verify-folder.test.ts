@@ -49,11 +49,11 @@ async function edit(folder: string, name: string, from: string | RegExp, to: str
 }
 
 describe('a folder', () => {
-  it('as it was signed has nothing wrong, and the disk’s content is not looked at', async () => {
+  it('as it was signed has nothing wrong, and the disk’s content is not checked', async () => {
     expect(await findings(async () => {})).toEqual(unchecked)
   })
 
-  it('without a signature that is asked for, or with that of a changed file', async () => {
+  it('without a required signature, or with that of a changed file', async () => {
     const unsigned = await findings((folder) => rm(join(folder, 'SHA256SUMS.sig')))
     expect(unsigned.signature).toMatch(/^wrong: .* is not signed/)
     const without = await verifyFolder(image.folder, undefined)
@@ -86,7 +86,7 @@ describe('a folder', () => {
     expect(found['content of template.conf']).toBe('wrong: RAW_SHA256 is not the manifest’s')
   })
 
-  it('whose disk is none that a host may take', async () => {
+  it('whose disk a host may not take', async () => {
     const backed = async (folder: string) => {
       const content = await readFile(join(folder, disk))
       content.writeBigUInt64BE(512n, 8)
@@ -106,20 +106,22 @@ describe('a folder', () => {
     expect(none['test-report.json']).toMatch(/^not checked: /)
   })
 
-  it('with a file that nothing vouches for, or with lines that are no digests', async () => {
+  it('with a file that is not listed, or with lines that are no digests', async () => {
     const more = await findings((folder) => writeFile(join(folder, 'notes'), ''))
     expect(more.notes).toBe('not checked: SHA256SUMS does not name it')
     const evil = (folder: string) =>
       writeFile(join(folder, 'SHA256SUMS'), `${'0'.repeat(64)}  ../../etc/passwd\n`)
-    await expect(findings(evil)).rejects.toThrow('SHA256SUMS has a line that cannot be taken')
-    await expect(verifyFolder(root, undefined)).rejects.toThrow('does not hold an image')
+    await expect(findings(evil)).rejects.toThrow('SHA256SUMS has an invalid line')
+    await expect(verifyFolder(root, undefined)).rejects.toThrow('does not hold a build')
   })
 
   it('of which any file was changed by one byte, names that file', async () => {
     const sums = (await readFile(join(image.folder, 'SHA256SUMS'), 'utf8')).split('\n').filter(Boolean)
     const names = sums.map((line) => line.slice(66))
     expect(names).toEqual([
-      ...['haproxy-3.0.11-1.manifest.json', 'haproxy-3.0.11-1.qcow2', 'template.conf'],
+      'haproxy-3.0.11-1.manifest.json',
+      'haproxy-3.0.11-1.qcow2',
+      'template.conf',
       ...['files', 'spdx', 'cdx', 'bundle', 'provenance'].map((kind) => `haproxy-3.0.11-1.${kind}.json`),
     ])
     for (const name of names) {

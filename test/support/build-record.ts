@@ -1,9 +1,9 @@
 import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
-import { type TestRecord, testRecordSchema } from '../../src/release/format/test-record.ts'
+import { type TestRecord, testRecordSchema } from '../../src/release/format/test-report.ts'
 
 const digest = (letter: string) => letter.repeat(64)
 
-/** A manifest as a build leaves it, with some of it other than usual. */
+/** A manifest with some other values. */
 export function someManifest(other: Partial<Manifest> = {}): Manifest {
   const version = other.version ?? '3.0.11-1'
   return manifestSchema.parse({
@@ -32,7 +32,7 @@ export function someManifest(other: Partial<Manifest> = {}): Manifest {
   })
 }
 
-/** What is kept of a proof, with some of it other than usual. */
+/** A test record with some other values. */
 export function someRecord(other: Partial<TestRecord> = {}): TestRecord {
   return testRecordSchema.parse({
     image: 'haproxy',
