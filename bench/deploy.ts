@@ -64,7 +64,10 @@ async function bareImport(host: PveHost, storage: string, qcow2: string): Promis
 async function byHand(host: PveHost, storage: string, image: string, qcow2: string): Promise<Turn> {
   const format = storage === 'local' ? ',format=raw' : ''
   const script = [
-    ...['cd "$1"', 'sha256sum --quiet -c SHA256SUMS', '. ./template.conf', 'qemu-img check -q "$QCOW2"'],
+    'cd "$1"',
+    'sha256sum --quiet -c SHA256SUMS',
+    '. ./template.conf',
+    'qemu-img check -q "$QCOW2"',
     `qm create 8001 --name by-hand --bios ovmf --machine q35 --scsihw virtio-scsi-single --memory 1024 \\
       --efidisk0 "$2:0,efitype=4m,pre-enrolled-keys=0${format}" --scsi0 "$2:0,import-from=$3,discard=on${format}" \\
       --ide2 "$2:cloudinit" --boot order=scsi0`,

@@ -75,8 +75,12 @@ function vitest(title: string, project: string, keptBack = false): Step {
         const exitCode = await status(
           'vitest',
           [
-            ...['run', '--project', project],
-            ...['--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+            'run',
+            '--project',
+            project,
+            '--reporter=default',
+            '--reporter=json',
+            `--outputFile.json=${report}`,
           ],
           keptBack,
         )

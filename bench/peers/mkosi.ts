@@ -35,19 +35,25 @@ const CONFIG_FILE = 'mkosi.extra/etc/haproxy/edited.cfg'
 
 /** mkosi and the tools that it runs for a Debian disk image with erofs, dm-verity and a unified kernel image. */
 const TOOLS = [
-  ...[
-    'mkosi',
-    'systemd-repart',
-    'systemd-ukify',
-    'systemd-boot-efi',
-    'systemd',
-    'udev',
-    'uidmap',
-    'cpio',
-    'kmod',
-  ],
-  ...['erofs-utils', 'e2fsprogs', 'dosfstools', 'mtools', 'cryptsetup-bin', 'zstd', 'bubblewrap'],
-  ...['qemu-utils', 'debian-archive-keyring', 'ca-certificates'],
+  'mkosi',
+  'systemd-repart',
+  'systemd-ukify',
+  'systemd-boot-efi',
+  'systemd',
+  'udev',
+  'uidmap',
+  'cpio',
+  'kmod',
+  'erofs-utils',
+  'e2fsprogs',
+  'dosfstools',
+  'mtools',
+  'cryptsetup-bin',
+  'zstd',
+  'bubblewrap',
+  'qemu-utils',
+  'debian-archive-keyring',
+  'ca-certificates',
 ]
 
 /** What mkosi needs in the image for its own way of booting it, whatever the image is for. */

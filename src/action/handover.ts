@@ -107,8 +107,12 @@ export async function takeOver(
 /** The files of the build that are published, by name; whatever else came along stays behind. */
 async function smallFiles(folder: string, expected: Expected): Promise<Map<string, string>> {
   const names = [
-    ...[manifestName(expected), SUMS_FILE, 'template.conf', REPORT_FILE],
-    ...[...evidenceNames(expected), bundleListName(expected)],
+    manifestName(expected),
+    SUMS_FILE,
+    'template.conf',
+    REPORT_FILE,
+    ...evidenceNames(expected),
+    bundleListName(expected),
   ]
   const files = new Map<string, string>()
   for (const name of names) {

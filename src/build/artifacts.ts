@@ -46,7 +46,10 @@ export async function unpackArtifacts(
         })
       }
       files.push({
-        ...{ path: to, source, sha256: await sha256File(source), artifact: name },
+        path: to,
+        source,
+        sha256: await sha256File(source),
+        artifact: name,
         mode: found.mode & 0o100 ? 0o755 : 0o644,
       })
     }

@@ -77,7 +77,8 @@ export async function gatherEvidence(
   })
   const materials = materialsOf({
     lock,
-    ...{ distribution: image.base.distribution, suite: image.base.suite },
+    distribution: image.base.distribution,
+    suite: image.base.suite,
     installed: readInstalled(await read('installed')),
     licences: readLicences(await read('licences')),
     uki: origins.uki,

@@ -54,7 +54,10 @@ export async function fillStore(
   let done = 0
   const stop = new AbortController()
   const downloads: Downloads = {
-    ...{ store, mirrors, stallMs, signal: AbortSignal.any([stop.signal, interruption]) },
+    store,
+    mirrors,
+    stallMs,
+    signal: AbortSignal.any([stop.signal, interruption]),
     onBytes(bytes) {
       done += bytes
       progress.bytes('downloading', done, total)

@@ -9,8 +9,17 @@ import { insideOf } from './work.ts'
 
 /** What a machine cannot start without: the disk it stands on, /usr, the root file system, the cloud-init drive. */
 const NEEDED_MODULES = [
-  ...['virtio_pci', 'virtio_scsi', 'virtio_blk', 'sd_mod', 'sr_mod'],
-  ...['dm_mod', 'dm_verity', 'erofs', 'ext4', 'isofs', 'virtio_net'],
+  'virtio_pci',
+  'virtio_scsi',
+  'virtio_blk',
+  'sd_mod',
+  'sr_mod',
+  'dm_mod',
+  'dm_verity',
+  'erofs',
+  'ext4',
+  'isofs',
+  'virtio_net',
 ]
 
 /**

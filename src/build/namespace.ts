@@ -17,9 +17,23 @@ export const HOST_ENVIRONMENT = { env: { PATH: HOST_PATH, LC_ALL: 'C.UTF-8' }, e
  */
 export function unshareArgv(command: readonly string[]): string[] {
   return [
-    ...['setpriv', '--pdeathsig', 'KILL', '--'],
-    ...['unshare', '--user', '--map-root-user', '--map-auto', '--mount', '--pid', '--net', '--ipc', '--uts'],
-    ...['--fork', '--kill-child', '--', ...command],
+    'setpriv',
+    '--pdeathsig',
+    'KILL',
+    '--',
+    'unshare',
+    '--user',
+    '--map-root-user',
+    '--map-auto',
+    '--mount',
+    '--pid',
+    '--net',
+    '--ipc',
+    '--uts',
+    '--fork',
+    '--kill-child',
+    '--',
+    ...command,
   ]
 }
 
@@ -39,8 +53,16 @@ export async function runInside(enclosure: Enclosure, what: string, script: stri
   }
   const assignments = Object.entries(environment).map(([key, value]) => `${key}=${value}`)
   const [program = '', ...argv] = unshareArgv([
-    ...['sh', '-euc', enclosureScript(enclosure), 'enclosure'],
-    ...['env', '-i', ...assignments, 'sh', '-euc', script],
+    'sh',
+    '-euc',
+    enclosureScript(enclosure),
+    'enclosure',
+    'env',
+    '-i',
+    ...assignments,
+    'sh',
+    '-euc',
+    script,
   ])
   const result = await execa(program, argv, {
     reject: false,

@@ -115,7 +115,13 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
       const evidence = await gatherEvidence(
         subjectOf(image, lock, raw.sha256, qcow2.sha256),
         {
-          ...{ image, lock, artifacts, tree, usr, uki, tool: options.tool },
+          image,
+          lock,
+          artifacts,
+          tree,
+          usr,
+          uki,
+          tool: options.tool,
           generated: Object.keys(generated),
         },
         scratch,
@@ -126,7 +132,9 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
         raw,
         qcow2,
         usrSize: (await stat(join(usr.folder, 'usr.erofs'))).size,
-        ...{ kernelVersion: uki.kernel, ukiSha256: uki.sha256, files: evidence.files },
+        kernelVersion: uki.kernel,
+        ukiSha256: uki.sha256,
+        files: evidence.files,
         ports: openPorts(platform, image.roles),
         commandLine: kernelCommandLine(usr, root),
         source,
@@ -138,21 +146,36 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
         'template.conf': templateConf(manifest, platform),
         ...evidence.texts,
         [bundleListName(manifest)]: formatBundleList({
-          ...{ schema: 1, image: image.name, version: lock.version, base: image.base.name },
+          schema: 1,
+          image: image.name,
+          version: lock.version,
+          base: image.base.name,
           ...(image.line === undefined ? {} : { line: image.line }),
-          ...{ epoch: lock.epoch, lock: manifest.lock, source, raw: { sha256: raw.sha256 }, files: inputs },
+          epoch: lock.epoch,
+          lock: manifest.lock,
+          source,
+          raw: { sha256: raw.sha256 },
+          files: inputs,
         }),
       }
       const provenance = (subjects: readonly { name: string; sha256: string }[]) =>
         provenanceStatement({
-          ...{ image: image.name, version: lock.version, base: image.base.name, line: image.line },
-          ...{ subjects, lock, lockSha256: manifest.lock.sha256, source, builder: options.builder },
+          image: image.name,
+          version: lock.version,
+          base: image.base.name,
+          line: image.line,
+          subjects,
+          lock,
+          lockSha256: manifest.lock.sha256,
+          source,
+          builder: options.builder,
           versions: {
             [options.tool.name]: options.tool.version,
             node: process.versions.node,
             ...manifest.tools,
           },
-          ...{ startedMs, finishedMs: Date.now() },
+          startedMs,
+          finishedMs: Date.now(),
         })
       await layers.verify()
       await publishOutput(options.out, await outputFiles(manifest, texts, provenance, scratch))
@@ -175,7 +198,12 @@ function subjectOf(image: Image, lock: Lock, rawSha256: string, qcow2Sha256: str
   const { name, description, base } = image
   const { version, epoch } = lock
   return {
-    ...{ image: name, version, description, base: base.name, epoch, rawSha256 },
+    image: name,
+    version,
+    description,
+    base: base.name,
+    epoch,
+    rawSha256,
     qcow2: { file: qcow2Name({ image: name, version }), sha256: qcow2Sha256 },
   }
 }

@@ -67,14 +67,22 @@ function installScript(image: Image, lock: Lock): string {
     ...[...image.base.keep, ...image.keep].map((path) => `path-include=${path}`),
   ].map((option) => `--dpkgopt=${shellQuote(option)}`)
   const mmdebstrap = [
-    ...['mmdebstrap', '--mode=root', '--format=directory', '--variant=apt', '--verbose'],
+    'mmdebstrap',
+    '--mode=root',
+    '--format=directory',
+    '--variant=apt',
+    '--verbose',
     // The first: no other architecture to check for. The second: /sys of the host is no business of a maintainer script.
     '--skip=check/qemu,chroot/mount/sys',
-    ...[`--aptopt='APT::Install-Recommends "false"'`, `--aptopt='APT::Sandbox::User "root"'`],
+    `--aptopt='APT::Install-Recommends "false"'`,
+    `--aptopt='APT::Sandbox::User "root"'`,
     // A build that is cut off is thrown away, so nothing is gained by waiting for the disk after every package.
-    ...['--dpkgopt=force-unsafe-io', ...paths],
+    '--dpkgopt=force-unsafe-io',
+    ...paths,
     `--include=${lock.packages.map((one) => one.name).join(',')}`,
-    ...[image.base.suite, '/scratch/tree', `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`],
+    image.base.suite,
+    '/scratch/tree',
+    `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`,
   ]
   return [
     // INITRD=No: the kernel's and dracut's scripts would each make one, with every module; packInitrd makes ours.

@@ -36,7 +36,18 @@ export async function unpackTools(lock: Lock, store: Store, layers: Layers, scra
     for (const group of [links, others]) {
       // In a namespace, so that a build that is killed leaves no process that goes on writing.
       const [program = '', ...argv] = unshareArgv([
-        ...['xargs', '-0', '-P', '2', '-n', '8', 'bash', '-euo', 'pipefail', '-c', unpack, 'unpack'],
+        'xargs',
+        '-0',
+        '-P',
+        '2',
+        '-n',
+        '8',
+        'bash',
+        '-euo',
+        'pipefail',
+        '-c',
+        unpack,
+        'unpack',
       ])
       await execa(program, argv, {
         cwd: target,

@@ -114,8 +114,10 @@ async function downloadBundle(
   const { releases, repository } = connectRepository(env, named, progress)
   const release = chooseRelease(await releases.list(), image, version, repository)
   const list = await fetchBundle(releases, release, out, {
-    ...{ trust: { allowedSigners, allowUnsigned }, cache: context.cache },
-    ...{ progress, signal: interruption },
+    trust: { allowedSigners, allowUnsigned },
+    cache: context.cache,
+    progress,
+    signal: interruption,
   })
   progress.done()
   return list

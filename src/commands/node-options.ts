@@ -40,7 +40,8 @@ export async function requestOf(
   inherited: NodeValues = {},
 ): Promise<NodeRequest> {
   return {
-    ...{ names, role },
+    names,
+    role,
     newCluster: flags.newCluster ?? false,
     vmids: parseVmidRange(flags.vmidRange),
     full: flags.full ?? false,

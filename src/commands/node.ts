@@ -145,7 +145,10 @@ async function replace(
     replaces: name,
   })
   const replacement = {
-    ...{ platform, old, making, isBehind },
+    platform,
+    old,
+    making,
+    isBehind,
     drained: flags.drained ?? false,
     timeoutMs: flags.wait * 1000,
   }

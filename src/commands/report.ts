@@ -49,7 +49,10 @@ export async function reportCommand(
 ): Promise<string> {
   const finished = await readFinishedFolder(folder)
   return writePage({
-    ...{ folder, finished, out, checkout: context.checkout },
+    folder,
+    finished,
+    out,
+    checkout: context.checkout,
     allowedSigners: findAllowedSigners(allowedSigners, context.project),
     comparison: against === undefined ? undefined : await compared(against),
   })

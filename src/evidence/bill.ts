@@ -32,7 +32,9 @@ export function readBill(document: unknown): BilledPackage[] | undefined {
     const [, kind] = /^(package|artifact):/.exec(one['bom-ref']) ?? []
     if (kind !== 'package' && kind !== 'artifact') return []
     return {
-      ...{ kind, name: one.name, version: one.version },
+      kind,
+      name: one.name,
+      version: one.version,
       source: one.properties.find(({ name }) => name === 'seeder:source:name')?.value,
       licence: one.licenses.find(({ expression }) => expression !== undefined)?.expression,
     }

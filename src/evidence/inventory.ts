@@ -77,7 +77,10 @@ export function parseListing(listing: string, digests: string): FileEntry[] {
       })
     }
     return {
-      ...{ path, type, mode: mode.padStart(4, '0'), ids },
+      path,
+      type,
+      mode: mode.padStart(4, '0'),
+      ids,
       ...(type === 'file' ? { size: Number(size), sha256: digest } : {}),
       ...(type === 'link' ? { target } : {}),
     }

@@ -86,20 +86,30 @@ export function materialsOf(facts: MaterialFacts): Material[] {
   return [
     {
       ...NOTHING,
-      ...{ id: 'boot', kind: 'boot', name: 'BOOTX64.EFI', version: uki.kernel, sha256: uki.sha256 },
+      id: 'boot',
+      kind: 'boot',
+      name: 'BOOTX64.EFI',
+      version: uki.kernel,
+      sha256: uki.sha256,
       note: 'unified kernel image: kernel, initrd of the image’s own packages, and command line',
       madeFrom: [...origin.map((name) => `package:${name}`), ...stubs.map(({ id }) => id), 'definition'],
     },
     {
       ...NOTHING,
-      ...{ id: 'definition', kind: 'definition', name: `${lock.image}-definition` },
+      id: 'definition',
+      kind: 'definition',
+      name: `${lock.image}-definition`,
       version: lock.version,
       note: 'the files of the image’s own definition, and those made from the platform file',
     },
     ...lock.artifacts.map(
       ({ name, version, urls, sha256 }): Material => ({
         ...NOTHING,
-        ...{ id: `artifact:${name}`, kind: 'artifact', name, version, sha256 },
+        id: `artifact:${name}`,
+        kind: 'artifact',
+        name,
+        version,
+        sha256,
         purl: new PackageURL(
           'generic',
           undefined,
@@ -140,7 +150,12 @@ function packageOf(
   const qualifiers = { arch: architecture, ...(vendor === distribution ? { distro: suite } : {}) }
   return {
     ...NOTHING,
-    ...{ id: `package:${name}`, kind: 'package', name, version, sha256, licence },
+    id: `package:${name}`,
+    kind: 'package',
+    name,
+    version,
+    sha256,
+    licence,
     purl: new PackageURL('deb', vendor, name, version, qualifiers, undefined).toString(),
     source: installed?.source,
     supplier: installed?.maintainer,

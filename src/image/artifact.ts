@@ -84,7 +84,8 @@ export function artifactsOf(artifacts: Artifacts, line: string | undefined): Art
     if (version === undefined) throw new UsageError(`the artifact ${name} has no version`)
     const fill = (text: string) => fillIn(text, { version, line: line ?? '' })
     return {
-      ...{ name, version },
+      name,
+      version,
       urls: one.urls.map(fill),
       checksums: one.checksums === undefined ? undefined : fill(one.checksums),
       sha256: pinned(one.sha256, version),

@@ -29,7 +29,10 @@ export function repositoriesOf(
   return Object.entries(repositories).map(([name, one]) => {
     const fill = (text: string) => fillIn(text, { line: line ?? '' })
     return {
-      ...{ name, suite: one.suite, components: one.components, packages: one.packages },
+      name,
+      suite: one.suite,
+      components: one.components,
+      packages: one.packages,
       url: `${fill(one.url).replace(/\/+$/, '')}/`,
       key: {
         fingerprint: one.key.fingerprint,

@@ -34,7 +34,10 @@ export function readDebianTracker(
       if (status === 'resolved' && fixed === undefined) return []
       return [
         {
-          ...{ id, source, urgency, undetermined: status === 'undetermined' },
+          id,
+          source,
+          urgency,
+          undetermined: status === 'undetermined',
           ranges: [{ fixed: status === 'resolved' ? fixed : undefined }],
         },
       ]

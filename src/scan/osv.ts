@@ -44,11 +44,13 @@ export function readOsv(
           )
           .flatMap((one) =>
             namesOf(id, [...aliases, ...upstream]).map((name) => ({
-              ...{ id: name, source: one.package?.name ?? '' },
+              id: name,
+              source: one.package?.name ?? '',
               ranges: one.ranges
                 .filter(({ type }) => type === 'ECOSYSTEM')
                 .flatMap(({ events }) => rangesOf(events)),
-              ...{ urgency: one.ecosystem_specific?.urgency, undetermined: false },
+              urgency: one.ecosystem_specific?.urgency,
+              undetermined: false,
             })),
           )
       : [],

@@ -79,13 +79,16 @@ export function scan({ sources, others }: Contained, { feeds, catalog }: Knowled
   }
   const vulnerabilities = [...found.values()].sort(byWeight)
   return {
-    ...{ scanned: now.toISOString(), release: feeds.release, feeds: feeds.feeds },
+    scanned: now.toISOString(),
+    release: feeds.release,
+    feeds: feeds.feeds,
     catalog: catalog?.download ?? null,
     counts: {
       ...countsOf(vulnerabilities, catalog !== undefined),
       undetermined: [...undetermined].filter((key) => !found.has(key)).length,
     },
-    ...{ vulnerabilities, notScanned: others },
+    vulnerabilities,
+    notScanned: others,
   }
 }
 
@@ -96,7 +99,9 @@ function vulnerabilityOf(
   catalog: Catalog | undefined,
 ): Vulnerability {
   return {
-    ...{ id: printable(id), source, version },
+    id: printable(id),
+    source,
+    version,
     fixed: fixed === undefined ? null : printable(fixed),
     urgency: urgency === undefined ? null : printable(urgency),
     exploited: catalog ? catalog.ids.has(id) : null,

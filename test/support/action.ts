@@ -51,11 +51,20 @@ export async function runStep(start: StepStart): Promise<EndedStep> {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
-      ...{ PATH: process.env.PATH, HOME: process.env.HOME, XDG_CACHE_HOME: join(folder, 'cache') },
-      ...{ GITHUB_ACTIONS: 'true', CI: 'true', RUNNER_TEMP: join(folder, 'temp') },
-      ...{ GITHUB_OUTPUT: output, GITHUB_STEP_SUMMARY: summary, GITHUB_EVENT_PATH: payload },
-      ...{ GITHUB_WORKSPACE: workspace, GITHUB_EVENT_NAME: event?.name ?? 'workflow_dispatch' },
-      ...{ GITHUB_SERVER_URL: 'https://github.com', GITHUB_RUN_ID: '42', GITHUB_REF_TYPE: 'branch' },
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      XDG_CACHE_HOME: join(folder, 'cache'),
+      GITHUB_ACTIONS: 'true',
+      CI: 'true',
+      RUNNER_TEMP: join(folder, 'temp'),
+      GITHUB_OUTPUT: output,
+      GITHUB_STEP_SUMMARY: summary,
+      GITHUB_EVENT_PATH: payload,
+      GITHUB_WORKSPACE: workspace,
+      GITHUB_EVENT_NAME: event?.name ?? 'workflow_dispatch',
+      GITHUB_SERVER_URL: 'https://github.com',
+      GITHUB_RUN_ID: '42',
+      GITHUB_REF_TYPE: 'branch',
       ...(github && { GITHUB_REPOSITORY: github.repository, GITHUB_API_URL: github.apiUrl }),
       ...(github && { INPUT_TOKEN: github.token(), ...github.runtimeEnv() }),
       ...Object.fromEntries(inputs),
@@ -67,7 +76,9 @@ export async function runStep(start: StepStart): Promise<EndedStep> {
   const [code]: (number | null)[] = await once(child, 'close')
   const [stdout, stderr] = await told
   return {
-    ...{ code: code ?? null, stdout, stderr },
+    code: code ?? null,
+    stdout,
+    stderr,
     outputs: readOutputs(await readFile(output ?? '', 'utf8')),
     summary: await readFile(summary ?? '', 'utf8'),
   }

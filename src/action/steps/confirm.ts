@@ -15,7 +15,9 @@ export async function confirmStep(inputs: InputsOf<'confirm'>, step: Step): Prom
   return {
     outputs: { version: tag.version, digest: rawSha256, 'release-url': url, changed },
     summary: describeStory({
-      ...{ ...tag, way: { reached: 'candidate' }, links: { [formatTag(tag)]: url } },
+      ...tag,
+      way: { reached: 'candidate' },
+      links: { [formatTag(tag)]: url },
       remarks: [
         changed
           ? `Confirmed: ${builder} has built the same disk.`

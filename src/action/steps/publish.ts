@@ -35,8 +35,12 @@ export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Prom
   const { manifest } = await readFinishedFolder(folder)
   return {
     outputs: {
-      ...{ version, digest: rawSha256, 'release-url': url, changed: published },
-      ...{ qcow2: join(folder, manifest.qcow2.file), manifest: join(folder, manifestName(manifest)) },
+      version,
+      digest: rawSha256,
+      'release-url': url,
+      changed: published,
+      qcow2: join(folder, manifest.qcow2.file),
+      manifest: join(folder, manifestName(manifest)),
     },
     summary: describeStory({
       image,

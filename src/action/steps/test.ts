@@ -71,10 +71,14 @@ export async function tellOfImage(
     }
     const address = ({ id }: WorkflowArtifact) => `${runUrl(step)}/artifacts/${id}`
     await leaveForComment({
-      ...{ schema: 1, manifest, record, artifact: artifact ? address(artifact) : null },
+      schema: 1,
+      manifest,
+      record,
+      artifact: artifact ? address(artifact) : null,
       page: address(await uploadFile(page, settings)),
       promoted: promoted ? { manifest: promoted.manifest, record: promoted.record } : null,
-      ...{ files: difference?.files ?? null, vulnerabilities },
+      files: difference?.files ?? null,
+      vulnerabilities,
     })
   }
   return {
@@ -88,7 +92,9 @@ export async function tellOfImage(
       image,
       version,
       way: record.passed ? { reached: 'tested' } : { reached: 'built', failed: 'tested' },
-      ...{ record, difference, vulnerabilities },
+      record,
+      difference,
+      vulnerabilities,
     }),
     failures: failuresOf(`${image} ${version}`, record),
   }
@@ -108,7 +114,10 @@ async function pageOf(
   { context }: Step,
 ): Promise<string> {
   return writePage({
-    ...{ folder, finished, out: undefined, checkout: context.checkout },
+    folder,
+    finished,
+    out: undefined,
+    checkout: context.checkout,
     allowedSigners: findAllowedSigners(undefined, context.project),
     comparison: difference && { difference, changelogs: difference.changelogs, promoted: true },
   })
@@ -119,7 +128,10 @@ function tellOfSeveral({ report }: FinishedTest): StepOutcome {
   const names = report.images.map(({ image, version }) => `${image} ${version ?? ''}`.trimEnd()).join(', ')
   const record = testRecordSchema.parse({
     ...report,
-    ...{ image: names, version: null, raw: { sha256: null }, boot: { readyMs: null } },
+    image: names,
+    version: null,
+    raw: { sha256: null },
+    boot: { readyMs: null },
   })
   return {
     outputs: { passed: record.passed },

@@ -45,7 +45,10 @@ function lockedFiles({ packages, tools, artifacts }: Lock): BundleFile[] {
   const locked = [...artifacts, ...tools, ...packages]
   return [...new Map(locked.map((one) => [one.sha256, one])).values()].map(
     ({ name, version, size, sha256 }) => ({
-      ...{ path: `${FOLDERS.store}/${sha256}`, size, sha256, name: `${name} ${version}` },
+      path: `${FOLDERS.store}/${sha256}`,
+      size,
+      sha256,
+      name: `${name} ${version}`,
     }),
   )
 }

@@ -65,9 +65,21 @@ export async function pack(
   target: string,
 ): Promise<void> {
   const argv = [
-    ...['--create', '--file', target, '--format=gnu', '--sort=name', `--mtime=@${epoch}`],
-    ...['--owner=0', '--group=0', '--numeric-owner', '--mode=u=rwX,go=rX', '--hard-dereference'],
-    ...['--directory', folder, '--', ...names],
+    '--create',
+    '--file',
+    target,
+    '--format=gnu',
+    '--sort=name',
+    `--mtime=@${epoch}`,
+    '--owner=0',
+    '--group=0',
+    '--numeric-owner',
+    '--mode=u=rwX,go=rX',
+    '--hard-dereference',
+    '--directory',
+    folder,
+    '--',
+    ...names,
   ]
   const { exitCode, stderr } = await execa('tar', argv, {
     reject: false,

@@ -39,7 +39,9 @@ export async function serveFiles(folder: string): Promise<FileServer> {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
-    ...{ url: `http://127.0.0.1:${port}/`, faults, requests },
+    url: `http://127.0.0.1:${port}/`,
+    faults,
+    requests,
     async close() {
       server.closeAllConnections()
       server.close()

@@ -187,7 +187,9 @@ describe('several commands in a step', () => {
     const tag = `haproxy-${manifest.version}`
     const given = {
       command: 'verify publish promote status',
-      ...{ image: 'haproxy', unsigned: 'true', 'allow-unsigned': 'true' },
+      image: 'haproxy',
+      unsigned: 'true',
+      'allow-unsigned': 'true',
     }
     const { code, stdout, outputs, summary } = await step(given, event(tag))
     expect(code, stdout).toBe(0)

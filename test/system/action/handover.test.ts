@@ -74,7 +74,10 @@ async function makeBuild(
   const first = github.git.commits.get(github.git.head())
   if (first) github.git.commits.set(commit, { ...first, sha: commit })
   return makeTestedBuild(join(root, `build-${count++}`), commit, {
-    ...{ version, lock, inputs: listOf(inputs), ...more },
+    version,
+    lock,
+    inputs: listOf(inputs),
+    ...more,
   })
 }
 
@@ -95,7 +98,10 @@ async function handOver(
 
 function contextOf(machine: string): Context {
   return {
-    ...{ project: () => workspace, cache: join(machine, 'seeder'), checkout, version: '0' },
+    project: () => workspace,
+    cache: join(machine, 'seeder'),
+    checkout,
+    version: '0',
     progress: () => keptProgress(),
   }
 }
@@ -106,7 +112,10 @@ async function publish(more: Record<string, string> = {}): Promise<EndedStep & {
   const given = { command: 'publish', image: 'haproxy', artifact: 'true' }
   const ended = await runStep({
     with: { ...given, 'signing-key': await readFile(signer.key, 'utf8'), ...more },
-    ...{ folder: join(machine, 'step'), workspace, github, env: { XDG_CACHE_HOME: machine } },
+    folder: join(machine, 'step'),
+    workspace,
+    github,
+    env: { XDG_CACHE_HOME: machine },
   })
   return { ...ended, machine }
 }

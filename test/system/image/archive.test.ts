@@ -51,7 +51,8 @@ function definition(packages: string[] = ['balancer']) {
 
 const mirrors = () => ({
   XDG_CACHE_HOME: dirname(cache),
-  ...{ SEEDER_MIRROR_DEBIAN: archive.url, SEEDER_MIRROR_DEBIAN_SECURITY: archive.url },
+  SEEDER_MIRROR_DEBIAN: archive.url,
+  SEEDER_MIRROR_DEBIAN_SECURITY: archive.url,
 })
 
 /** Verbose, so that a failure that was not expected shows all that apt said. */
@@ -84,7 +85,11 @@ describe('lock', () => {
     const written = await readLockFile()
     expect(written).toMatchObject({ image: 'tiny', base: 'small', version: '3.0.11-1' })
     expect(written.packages.map((one) => `${one.name} ${one.version}`)).toEqual([
-      ...['apt 2', 'balancer 2:3.0.11-1', 'base 1', 'kernel 6.12', 'liblua 5.4'],
+      'apt 2',
+      'balancer 2:3.0.11-1',
+      'base 1',
+      'kernel 6.12',
+      'liblua 5.4',
     ])
     expect(written.tools.map((one) => one.name)).toEqual(['apt', 'base', 'disk-tool'])
     const served = await readFile(join(archive.folder, archive.path('liblua', '5.4')))

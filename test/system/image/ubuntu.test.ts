@@ -79,7 +79,10 @@ describe('lock', () => {
     expect(version).toBe('1.37.1-1')
     const own = packages.filter((one) => one.archive === 'kubernetes')
     expect(own.map((one) => `${one.name} ${one.version}`)).toEqual([
-      ...['cri-tools 1.37.0-1.1', 'kubeadm 1.37.1-1.1', 'kubectl 1.37.1-1.1', 'kubelet 1.37.1-1.1'],
+      'cri-tools 1.37.0-1.1',
+      'kubeadm 1.37.1-1.1',
+      'kubectl 1.37.1-1.1',
+      'kubelet 1.37.1-1.1',
       'kubernetes-cni 1.9.1-1.1',
     ])
     const key = await readFile(join(project, 'images/kubernetes-node/keys/kubernetes.asc'), 'utf8')

@@ -34,11 +34,17 @@ function step(token = github.token()): Step {
   return {
     env: {
       ...github.runtimeEnv(),
-      ...{ GITHUB_TOKEN: token, GITHUB_API_URL: github.apiUrl, GITHUB_REPOSITORY: github.repository },
-      ...{ GITHUB_RUN_ID: '42', RUNNER_TEMP: root },
+      GITHUB_TOKEN: token,
+      GITHUB_API_URL: github.apiUrl,
+      GITHUB_REPOSITORY: github.repository,
+      GITHUB_RUN_ID: '42',
+      RUNNER_TEMP: root,
     },
     context: {
-      ...{ project: () => root, cache: root, checkout, version: '0' },
+      project: () => root,
+      cache: root,
+      checkout,
+      version: '0',
       progress: () => createStepProgress(() => {}),
     },
     warn: (text) => warnings.push(text),
@@ -147,7 +153,9 @@ describe('known vulnerabilities', () => {
 
   it('are in the summary and in what the comment needs, beside the promoted version', async () => {
     const promoted = await makeTestedBuild(join(root, 'promoted'), commit, {
-      ...{ image: 'haproxy', version: '3.0.11-1', evidence: true },
+      image: 'haproxy',
+      version: '3.0.11-1',
+      evidence: true,
     })
     await seedImage(github, promoted)
     const { folder, proof } = await tested('3.0.12-1', true, true)

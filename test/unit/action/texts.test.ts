@@ -42,8 +42,10 @@ const known = lookUp(
     catalog: {
       ids: new Set(['CVE-2026-2']),
       download: {
-        ...{ name: 'kev.json', sha256: '1'.repeat(64) },
-        ...{ date: '2026-08-31T00:00:00.000Z', written: '2026-11-28T00:00:00.000Z' },
+        name: 'kev.json',
+        sha256: '1'.repeat(64),
+        date: '2026-08-31T00:00:00.000Z',
+        written: '2026-11-28T00:00:00.000Z',
       },
     },
   },

@@ -112,16 +112,14 @@ describe('publishing', () => {
 
 describe('reading a build back', () => {
   const manifest = {
-    ...{
-      schema: 1,
-      image: 'haproxy',
-      version: '3.0.11-1',
-      description: 'd',
-      roles: ['haproxy'],
-      artifacts: {},
-      base: 'b',
-      epoch: 1,
-    },
+    schema: 1,
+    image: 'haproxy',
+    version: '3.0.11-1',
+    description: 'd',
+    roles: ['haproxy'],
+    artifacts: {},
+    base: 'b',
+    epoch: 1,
     raw: { sha256: 'a'.repeat(64), size: 1 },
     usr: { roothash: 'a'.repeat(64), size: 1 },
     qcow2: { file: 'haproxy-3.0.11-1.qcow2', sha256: 'a'.repeat(64), size: 1 },
@@ -131,7 +129,10 @@ describe('reading a build back', () => {
     ports: {},
     lock: { sha256: 'a'.repeat(64) },
     source: { commit: null, dirty: false },
-    ...{ packages: {}, tools: {}, timings: {}, made: [] },
+    packages: {},
+    tools: {},
+    timings: {},
+    made: [],
   }
 
   beforeEach(async () => {

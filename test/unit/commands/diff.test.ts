@@ -26,8 +26,10 @@ afterAll(async () => {
 
 function diff(...argv: string[]): Promise<Ended> {
   const env = {
-    ...{ GITHUB_TOKEN: github.token(), GH_TOKEN: '' },
-    ...{ GITHUB_REPOSITORY: github.repository, GITHUB_API_URL: github.apiUrl },
+    GITHUB_TOKEN: github.token(),
+    GH_TOKEN: '',
+    GITHUB_REPOSITORY: github.repository,
+    GITHUB_API_URL: github.apiUrl,
   }
   return seeder(['diff', ...argv], { env })
 }
@@ -45,8 +47,11 @@ describe('`diff`', () => {
   it('says as JSON that a build is what was published, and with what', async () => {
     const { stdout } = await diff('haproxy:candidate', join(folder, 'published'), '--json')
     expect(await published('printed/diff', JSON.parse(stdout))).toMatchObject({
-      ...{ before: '3.0.11-1', after: '3.0.11-1', identical: true },
-      ...{ files: { added: [], removed: [], changed: [] }, changelogs: [] },
+      before: '3.0.11-1',
+      after: '3.0.11-1',
+      identical: true,
+      files: { added: [], removed: [], changed: [] },
+      changelogs: [],
     })
     expect((await diff('haproxy:candidate', join(folder, 'published'))).stdout).toContain('bit for bit')
   })
@@ -54,7 +59,10 @@ describe('`diff`', () => {
   it('says as JSON all that is different', async () => {
     const { stdout } = await diff(join(folder, 'published'), join(folder, 'next'), '--json')
     expect(await published('printed/diff', JSON.parse(stdout))).toMatchObject({
-      ...{ before: '3.0.11-1', after: '3.0.12-1', identical: false, checks: { broken: [] } },
+      before: '3.0.11-1',
+      after: '3.0.12-1',
+      identical: false,
+      checks: { broken: [] },
     })
   })
 

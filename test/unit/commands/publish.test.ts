@@ -28,8 +28,11 @@ beforeEach(async () => {
   signer = await makeSigner(join(folder, 'keys'))
   await writeFile(join(folder, 'allowed'), signer.allowed)
   env = {
-    ...{ GITHUB_TOKEN: github.token(), GH_TOKEN: '', SEEDER_SIGNING_KEY: '' },
-    ...{ GITHUB_REPOSITORY: github.repository, GITHUB_API_URL: github.apiUrl },
+    GITHUB_TOKEN: github.token(),
+    GH_TOKEN: '',
+    SEEDER_SIGNING_KEY: '',
+    GITHUB_REPOSITORY: github.repository,
+    GITHUB_API_URL: github.apiUrl,
   }
 })
 
@@ -54,7 +57,10 @@ describe('the command line', () => {
     await copyFile(join(folder, 'allowed'), join(project, 'allowed_signers'))
     const promoted = await run(['promote', tag, '--json'])
     expect(await published('printed/promote', JSON.parse(promoted.stdout))).toEqual({
-      ...{ tag, changed: true, promoted: tag, signer: signer.name },
+      tag,
+      changed: true,
+      promoted: tag,
+      signer: signer.name,
       url: `https://github.com/operator/platform/releases/tag/${tag}`,
     })
     const demoted = await run(['promote', tag, '--demote'])

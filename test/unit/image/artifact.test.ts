@@ -43,15 +43,24 @@ async function define(
   line?: string,
 ): Promise<Image> {
   const image = {
-    ...{ description: 'a test', base: 'small', roles: ['etcd'], lines: ['3.7', '3.6'], packages: [] },
+    description: 'a test',
+    base: 'small',
+    roles: ['etcd'],
+    lines: ['3.7', '3.6'],
+    packages: [],
     version: { artifact: 'thing', revision: 2 },
     artifacts: { thing: artifact() },
   }
   change(image)
   const base = {
-    ...{ distribution: 'test', suite: 'stable', components: ['main'], keyring: '/k.gpg', kernel: 'linux' },
+    distribution: 'test',
+    suite: 'stable',
+    components: ['main'],
+    keyring: '/k.gpg',
+    kernel: 'linux',
     pockets: [{ archive: 'debian', suite: 'stable' }],
-    ...{ packages: [], tools: ['tool'] },
+    packages: [],
+    tools: ['tool'],
   }
   for (const [path, content] of Object.entries({ 'base/small.yaml': base, 'box/image.yaml': image })) {
     await mkdir(dirname(join(project, 'images', path)), { recursive: true })
@@ -152,7 +161,10 @@ describe('a definition is refused with its place when an artifact', () => {
 describe('locking an artifact', () => {
   it('pins what is there, once upstream’s own list agrees', async () => {
     expect(await lockArtifact(await only())).toEqual({
-      ...{ name: 'thing', version: '3.7.2', size: tarball.length, sha256: digest },
+      name: 'thing',
+      version: '3.7.2',
+      size: tarball.length,
+      sha256: digest,
       urls: [`${server.url}thing-3.7.2.tar.gz`],
     })
   })

@@ -37,7 +37,10 @@ async function repository(
   const [one] = repositoriesOf(
     {
       extra: {
-        ...{ url: 'http://r.example/v{line}/deb', suite: '/', components: [], packages: ['kubelet'] },
+        url: 'http://r.example/v{line}/deb',
+        suite: '/',
+        components: [],
+        packages: ['kubelet'],
         key: { fingerprint: named?.fingerprint ?? '', file: 'keys/extra.asc', url },
       },
     },

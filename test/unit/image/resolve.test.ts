@@ -34,8 +34,13 @@ describe('an apt simulation', () => {
 describe('the version of an image', () => {
   function versionOf(debianVersion: string, revision = 1): string {
     const locked: LockedPackage = {
-      ...{ name: 'haproxy', version: debianVersion, architecture: 'amd64', archive: 'debian' },
-      ...{ path: 'pool/h.deb', size: 1, sha256: '0'.repeat(64) },
+      name: 'haproxy',
+      version: debianVersion,
+      architecture: 'amd64',
+      archive: 'debian',
+      path: 'pool/h.deb',
+      size: 1,
+      sha256: '0'.repeat(64),
     }
     return imageVersion({ ...image, version: { package: 'haproxy', revision } }, [locked])
   }

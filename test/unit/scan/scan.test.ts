@@ -77,31 +77,44 @@ describe('Debian’s feed', () => {
     const path = await file('tracker.json', tracker)
     await utimes(path, now, new Date('2026-11-28T08:00:00Z'))
     expect(await scanned([path])).toEqual({
-      ...{ scanned: '2026-11-29T12:00:00.000Z', release: trixie, catalog: null, notScanned: ['etcd 3.7.2'] },
+      scanned: '2026-11-29T12:00:00.000Z',
+      release: trixie,
+      catalog: null,
+      notScanned: ['etcd 3.7.2'],
       feeds: [
         {
-          ...{ kind: 'Debian security tracker', name: 'tracker.json', sha256: sha256(await readFile(path)) },
+          kind: 'Debian security tracker',
+          name: 'tracker.json',
+          sha256: sha256(await readFile(path)),
           // It has no date itself.
-          ...{ date: null, written: '2026-11-28T08:00:00.000Z', entries: 5 },
+          date: null,
+          written: '2026-11-28T08:00:00.000Z',
+          entries: 5,
         },
       ],
       vulnerabilities: [
         {
-          ...{
-            id: 'CVE-2026-1001',
-            source: 'haproxy',
-            version: '3.0.11-1+deb13u5',
-            fixed: '3.0.11-1+deb13u6',
-          },
-          ...{ urgency: 'not yet assigned', exploited: null },
+          id: 'CVE-2026-1001',
+          source: 'haproxy',
+          version: '3.0.11-1+deb13u5',
+          fixed: '3.0.11-1+deb13u6',
+          urgency: 'not yet assigned',
+          exploited: null,
         },
         {
-          ...{ id: 'CVE-2026-2001', source: 'glibc', version: '2.41-12+deb13u4', fixed: null },
-          ...{ urgency: 'unimportant', exploited: null },
+          id: 'CVE-2026-2001',
+          source: 'glibc',
+          version: '2.41-12+deb13u4',
+          fixed: null,
+          urgency: 'unimportant',
+          exploited: null,
         },
       ],
       counts: {
-        ...{ total: 2, fixable: 1, exploited: null, undetermined: 1 },
+        total: 2,
+        fixable: 1,
+        exploited: null,
+        undetermined: 1,
         urgency: { 'not yet assigned': 1, unimportant: 1 },
       },
     })
@@ -109,7 +122,8 @@ describe('Debian’s feed', () => {
 
   it('with the catalog of exploited ones has these first', async () => {
     const catalog = {
-      ...{ catalogVersion: '1', dateReleased: '2026-11-27T17:03:12.4512Z' },
+      catalogVersion: '1',
+      dateReleased: '2026-11-27T17:03:12.4512Z',
       vulnerabilities: [{ cveID: 'CVE-2026-2001', vendorProject: 'GNU' }],
     }
     const found = await scanned([await file('tracker.json', tracker)], await file('kev.json', catalog))
@@ -124,10 +138,8 @@ describe('Debian’s feed', () => {
 
 describe('OSV’s form', () => {
   const vulnerability = (id: string, ecosystem: string, events: object[], more: object = {}) => ({
-    ...{
-      id,
-      affected: [{ package: { ecosystem, name: 'haproxy' }, ranges: [{ type: 'ECOSYSTEM', events }] }],
-    },
+    id,
+    affected: [{ package: { ecosystem, name: 'haproxy' }, ranges: [{ type: 'ECOSYSTEM', events }] }],
     ...more,
   })
   const found = [
@@ -136,7 +148,8 @@ describe('OSV’s form', () => {
     }),
     vulnerability('DSA-2', 'Debian:13', [{ introduced: '0' }, { fixed: '1' }, { introduced: '3' }], {
       // It is about two.
-      ...{ upstream: ['CVE-2026-2', 'CVE-2026-9'], modified: '2026-11-19T00:00:00Z' },
+      upstream: ['CVE-2026-2', 'CVE-2026-9'],
+      modified: '2026-11-19T00:00:00Z',
     }),
     vulnerability('CVE-2026-3', 'Debian:13', [{ introduced: '0' }, { fixed: '3.0.11-1+deb13u5' }]),
     vulnerability('CVE-2026-4', 'Debian:12', [{ introduced: '0' }], { modified: '2026-11-20T00:00:00Z' }),
@@ -214,7 +227,8 @@ describe('what is no feed, or none of this release', () => {
     })
     const feeds = await readFeeds([sid], trixie)
     expect(lookUp(image, undefined, { feeds, catalog: undefined }, now)).toEqual({
-      ...{ isScanned: false, reason: 'sid.json says nothing of debian trixie' },
+      isScanned: false,
+      reason: 'sid.json says nothing of debian trixie',
     })
     const path = await file('tracker.json', tracker)
     const both = { feeds: await readFeeds([sid, path], trixie), catalog: undefined }
@@ -228,7 +242,7 @@ it.each([
   ['without a date, as old as its file at least', null, '2026-08-31T12:00:00Z', 90],
   ['without a date, of a file that was written just now', null, '2026-11-29T11:59:00Z', undefined],
 ])('a feed %s is this stale', (_what, date, written, days) => {
-  expect(staleDays({ ...{ name: 'x', sha256: '' }, date, written }, now.toISOString())).toBe(days)
+  expect(staleDays({ name: 'x', sha256: '', date, written }, now.toISOString())).toBe(days)
 })
 
 it('takes source packages from a bill of materials, and says what no distribution’s feed is about', () => {
@@ -281,7 +295,8 @@ describe('`scan`', () => {
   it('takes several feeds, of which one has to be about the release, and says which is stale', async () => {
     const other = await file('sid.json', { glibc: { 'CVE-1': { releases: { sid: { status: 'open' } } } } })
     expect(await run('--feed', other)).toMatchObject({
-      ...{ code: 1, stderr: expect.stringContaining('sid.json says nothing of ubuntu resolute') },
+      code: 1,
+      stderr: expect.stringContaining('sid.json says nothing of ubuntu resolute'),
     })
     const old = await file('old.json', await readFile(feed, 'utf8'))
     await utimes(old, 0, 0)
@@ -295,7 +310,8 @@ describe('`scan`', () => {
     const bare = join(root, 'bare')
     await makeTestedBuild(bare, null)
     expect(await seeder(['scan', bare, '--feed', feed])).toMatchObject({
-      ...{ code: 1, stderr: expect.stringContaining('has no bill of materials') },
+      code: 1,
+      stderr: expect.stringContaining('has no bill of materials'),
     })
   })
 })

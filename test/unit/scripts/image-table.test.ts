@@ -6,9 +6,12 @@ import { loadImage } from '../../../src/image/definition.ts'
 
 const checkout = join(import.meta.dirname, '../../..')
 const manifest = {
-  ...{ image: 'kubernetes-node', version: '1.37.1-1', base: 'ubuntu-resolute' },
+  image: 'kubernetes-node',
+  version: '1.37.1-1',
+  base: 'ubuntu-resolute',
   packages: { kubelet: '1.37.1-1.1', kubeadm: '1.37.1-1.1', containerd: '2.1.9+ds1-5', bash: '5.2' },
-  ...{ artifacts: {}, kernel: { version: '7.0.0-34-generic', commandLine: '' } },
+  artifacts: {},
+  kernel: { version: '7.0.0-34-generic', commandLine: '' },
   qcow2: { file: 'x', sha256: '', size: 250_000_000 },
 } as unknown as Manifest
 
@@ -27,7 +30,9 @@ describe('the table of images', () => {
   it('has the time of the first boot with how it was measured, or says that nothing was', async () => {
     const image = await loadImage(checkout, 'kubernetes-node')
     const report = {
-      ...{ passed: true, raw: { sha256: '' }, accelerator: { kind: 'tcg' as const } },
+      passed: true,
+      raw: { sha256: '' },
+      accelerator: { kind: 'tcg' as const },
       boot: { readyMs: 61_400 },
     }
     expect(row(image, manifest, report)).toMatch(

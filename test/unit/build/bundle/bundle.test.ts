@@ -27,8 +27,13 @@ beforeAll(async () => {
   project = await copyProject(join(root, 'project'))
   const image = await loadImage(project, 'haproxy')
   const small = (name: string): Lock['packages'][number] => ({
-    ...{ name, version: '1', architecture: 'all', archive: 'debian', path: `pool/${name}.deb` },
-    ...{ size: name.length, sha256: sha256(name) },
+    name,
+    version: '1',
+    architecture: 'all',
+    archive: 'debian',
+    path: `pool/${name}.deb`,
+    size: name.length,
+    sha256: sha256(name),
   })
   for (const name of ['first', 'second', 'a tool']) {
     const folder = join(cache, 'store', sha256(name).slice(0, 2))
@@ -38,14 +43,21 @@ beforeAll(async () => {
   await mkdir(join(cache, 'work'))
   const lock = {
     ...(await readLock(image)),
-    ...{ packages: [small('first'), small('second')], tools: [small('a tool'), small('first')] },
+    packages: [small('first'), small('second')],
+    tools: [small('a tool'), small('first')],
   }
   collect = async (locked = {}) => {
     const store = new Store(join(cache, 'store'), join(cache, 'work'))
     const given = { ...lock, ...locked }
     const text = formatBundleList({
-      ...{ schema: 1, image: 'haproxy', version: lock.version, base: image.base.name, epoch: lock.epoch },
-      ...{ lock: { sha256: 'b'.repeat(64) }, source: { commit: 'c'.repeat(40), dirty: false }, raw },
+      schema: 1,
+      image: 'haproxy',
+      version: lock.version,
+      base: image.base.name,
+      epoch: lock.epoch,
+      lock: { sha256: 'b'.repeat(64) },
+      source: { commit: 'c'.repeat(40), dirty: false },
+      raw,
       files: await collectInputs({ image, lock: given, project, checkout }, store),
     })
     return parseBundleList(Buffer.from(text))
@@ -140,7 +152,10 @@ describe('what a build was made from', () => {
   it('is listed with what is executable, and what each locked file is', () => {
     const files = new Map(list.index.files.map((one) => [one.path, one]))
     expect(files.get(`store/${sha256('second')}`)).toEqual({
-      ...{ path: `store/${sha256('second')}`, name: 'second 1', size: 6, sha256: sha256('second') },
+      path: `store/${sha256('second')}`,
+      name: 'second 1',
+      size: 6,
+      sha256: sha256('second'),
     })
     expect(files.get('project/images/common/tree/usr/lib/seeder/first-boot')?.executable).toBe(true)
     expect(files.get('project/platform.yaml')).not.toHaveProperty('executable')
