@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Context } from '../commands/context.ts'
-import { connectRepository } from '../commands/github.ts'
+import { connectRepository } from '../commands/context.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Inputs } from './input-schemas.ts'
 

@@ -284,7 +284,7 @@ describe('a pushed tag', () => {
     const again = [await run(merge(), 'publish'), await run(push(), 'promote'), await run(push(), 'deploy')]
     expect(again.map(({ outputs }) => outputs.changed)).toEqual(['false', 'false', 'false'])
     const summary = again.map((one) => one.summary).join('\n')
-    for (const said of ['was published before', 'was promoted before', 'Was deployed before']) {
+    for (const said of ['Already published', 'Already promoted', 'Already deployed']) {
       expect(summary).toContain(said)
     }
     expect(github.requests.filter(({ on }) => on === 'upload')).toHaveLength(sent)

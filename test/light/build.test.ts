@@ -209,7 +209,7 @@ describe('a bundle of it', () => {
     expect(stderr).toContain('is not in the package store')
     expect(code).toBe(1)
     const named = await seeder(['build', 'haproxy', '--from-bundle', bundle, '--out', join(root, 'no')])
-    expect(named).toMatchObject({ code: 2, stderr: expect.stringContaining('a bundle says itself') })
+    expect(named).toMatchObject({ code: 2, stderr: expect.stringContaining('the bundle determines') })
   })
 })
 

@@ -109,7 +109,7 @@ describe('plan', () => {
     const { code, stdout } = await tagged('haproxy-1.0-1')
     expect(code).toBe(1)
     expect(stdout).toContain(
-      `::error::the tag haproxy-1.0-1 is not of what is locked there, haproxy ${version}`,
+      `::error::the tag haproxy-1.0-1 names another version than the lock, haproxy ${version}`,
     )
   })
 })

@@ -44,7 +44,7 @@ describe('`diff`', () => {
     }
   })
 
-  it('says as JSON that a build is what was published, and with what', async () => {
+  it('prints as JSON that a build is identical to a release', async () => {
     const { stdout } = await diff('haproxy:candidate', join(folder, 'published'), '--json')
     expect(await published('printed/diff', JSON.parse(stdout))).toMatchObject({
       before: '3.0.11-1',
@@ -56,7 +56,7 @@ describe('`diff`', () => {
     expect((await diff('haproxy:candidate', join(folder, 'published'))).stdout).toContain('bit for bit')
   })
 
-  it('says as JSON all that is different', async () => {
+  it('prints all differences as JSON', async () => {
     const { stdout } = await diff(join(folder, 'published'), join(folder, 'next'), '--json')
     expect(await published('printed/diff', JSON.parse(stdout))).toMatchObject({
       before: '3.0.11-1',
@@ -72,7 +72,7 @@ describe('`diff`', () => {
     expect(stdout).toContain('The files are the same.')
   })
 
-  it('says which known vulnerabilities went away, stayed and came', async () => {
+  it('prints which known vulnerabilities are gone, unchanged and new', async () => {
     const feed = async (name: string, suite: string) => {
       const releases = { [suite]: { status: 'open', urgency: 'low' } }
       await writeFile(join(folder, name), JSON.stringify({ haproxy: { 'CVE-2026-1': { releases } } }))
@@ -93,7 +93,7 @@ describe('`diff`', () => {
 
   it.each([
     [
-      'what is neither a folder nor a tag',
+      'a name that is neither a folder nor a tag',
       ['nothing', 'haproxy-3.0.11-1'],
       2,
       'nothing is not the tag of an image’s release',
@@ -104,7 +104,12 @@ describe('`diff`', () => {
       1,
       'has no release haproxy-9-1',
     ],
-    ['what nobody promoted', ['haproxy:promoted', 'haproxy-3.0.11-1'], 1, 'no release of haproxy'],
+    [
+      'an image without a promoted version',
+      ['haproxy:promoted', 'haproxy-3.0.11-1'],
+      1,
+      'no release of haproxy',
+    ],
   ])('refuses %s', async (_what, argv, status, complaint) => {
     const { code, stderr } = await diff(...argv)
     expect(stderr).toContain(complaint)

@@ -46,7 +46,7 @@ function run(argv: readonly string[], more: Record<string, string> = {}): Promis
 }
 
 describe('the command line', () => {
-  it('publishes, promotes and demotes, and tells it for people and as JSON', async () => {
+  it('publishes, promotes and demotes, with output as text and as JSON', async () => {
     const sent = await run(['publish', build, '--key', signer.key])
     expect(sent.stdout).toContain(`${tag} published, the candidate`)
     const again = await run(['publish', build, '--key', signer.key, '--json'])
@@ -71,18 +71,18 @@ describe('the command line', () => {
 
   it.each([
     ['no key', [], /there is no key to sign/],
-    ['a key and none', ['--key', 'k', '--unsigned'], /contradict each other/],
-    ['a key that is not there', ['--key', '/none'], /\/none cannot be read/],
-    ['half a commit', ['--commit', 'abc123'], /whole name/],
-    ['half a repository', ['--repository', 'platform'], /does not name a repository/],
-  ])('refuses %s before it asks GitHub', async (_, flags, complaint) => {
+    ['a key with --unsigned', ['--key', 'k', '--unsigned'], /contradict each other/],
+    ['a missing key file', ['--key', '/none'], /\/none cannot be read/],
+    ['an abbreviated commit', ['--commit', 'abc123'], /whole name/],
+    ['a repository without an owner', ['--repository', 'platform'], /does not name a repository/],
+  ])('refuses %s before any request to GitHub', async (_, flags, complaint) => {
     const { code, stderr } = await run(['publish', build, ...flags])
     expect(stderr).toMatch(complaint)
     expect(code).toBe(2)
     expect(github.requests).toEqual([])
   })
 
-  it('does not promote by itself where the project names nobody who may sign', async () => {
+  it('does not promote when the project has no allowed signers', async () => {
     const { manifest } = await makeTestedBuild(build, github.git.head())
     await sign(build, signer)
     await seedBuild(github, { folder: build, manifest })
