@@ -53,7 +53,7 @@ test('init, issue, renew', async () => {
   })
   expect(await run('renew', 'etcd1', '--days', '90')).toEqual({
     ...{ code: 0, stdout: printed('renewed', 90) },
-    stderr: '  their nodes still have the old ones: bring the new ones there',
+    stderr: '  the nodes still have the old ones: copy the new ones there',
   })
 })
 
