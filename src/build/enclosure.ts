@@ -1,4 +1,7 @@
-import { shellQuote } from './shell-quote.ts'
+/** A word of a POSIX shell command line, whatever is in it. */
+export function shellQuote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
 
 /**
  * A folder or file made visible at `to`, a path inside the enclosure. Root inside is a user of its own, so everybody has to

@@ -1,5 +1,5 @@
 import { execa } from 'execa'
-import { aptComplaint } from '../image/apt-complaint.ts'
+import { aptComplaint } from '../image/apt.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 import { type Enclosure, enclosureScript } from './enclosure.ts'

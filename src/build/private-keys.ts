@@ -1,4 +1,4 @@
-import { shellQuote } from './shell-quote.ts'
+import { shellQuote } from './enclosure.ts'
 
 // What a private key looks like in a file. Not looked for: keys in compressed files and archives, in UTF-16, binary ones that
 // do not begin a file, and secrets that have no form of their own (passwords, tokens).

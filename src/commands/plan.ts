@@ -10,7 +10,7 @@ import {
   matrixOf,
 } from '../image/affected.ts'
 import { imageNames, loadImage } from '../image/definition.ts'
-import { gitChanges } from '../image/git-changes.ts'
+import { gitChanges } from '../image/git.ts'
 import { digestOfLockText, readLock } from '../image/lock.ts'
 import { formatTag, type Tag } from '../release/format/tag.ts'
 import { SeederError } from '../report/error.ts'

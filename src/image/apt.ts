@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { execa } from '../process/child-process.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
-import { aptComplaint } from './apt-complaint.ts'
 import type { Base } from './definition.ts'
 import type { LockedPackage } from './lock.ts'
 import { type Mirrors, trimSlashes } from './mirrors.ts'
@@ -236,4 +235,17 @@ export async function newestIndexDate({ folder }: PrivateApt): Promise<number> {
   }
   if (dates.length === 0) throw new SeederError('None of the archive indexes carries a date')
   return Math.max(...dates)
+}
+
+/**
+ * The line of apt's output that says most: an unmet dependency with both packages' names, as its two solvers word
+ * it, else its first error. Undefined when there is neither.
+ */
+export function aptComplaint(output: string): string | undefined {
+  const classic = /^ ?(\S+ : (?:Pre-?)?Depends: .+)$/m.exec(output)?.[1]
+  const newer = /^ *\d+\. (\S+ (?:Pre-?)?Depends .+)\n\s*but none of the choices are installable/m.exec(
+    output,
+  )?.[1]
+  const error = /^E: (.+)$/m.exec(output)?.[1]
+  return classic ?? (newer && `${newer} is not installable`) ?? error
 }

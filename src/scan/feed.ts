@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { SeederError } from '../report/error.ts'
 import type { Advisory, DistributionRelease } from './advisory.ts'
 import { debianTrackerSchema, readDebianTracker } from './debian-tracker.ts'
-import { downloadSchema, newestDate, readDownload } from './download.ts'
+import { type Download, downloadSchema, newestDate, readDownload } from './download.ts'
 import { osvSchema, readOsv } from './osv.ts'
 
 /** A feed that was looked into. */
@@ -70,4 +70,31 @@ export function silenceOf({ release, feeds }: Feeds): string | undefined {
   if (feeds.some(({ entries }) => entries > 0)) return undefined
   const names = feeds.map(({ name }) => name).join(', ')
   return feeds.length === 0 ? 'no feed' : `${names} says nothing of ${release.distribution} ${release.suite}`
+}
+
+const catalogSchema = z.object({
+  dateReleased: z.string().optional(),
+  vulnerabilities: z.array(z.object({ cveID: z.string() })),
+})
+
+/** Who is known to be exploited, and who says so. */
+export interface Catalog {
+  readonly download: Download
+  readonly ids: ReadonlySet<string>
+}
+
+/** Reads the list of vulnerabilities that are known to be exploited, in the form that CISA publishes. Throws SeederError. */
+export async function readExploited(path: string): Promise<Catalog> {
+  const { documents, ...download } = await readDownload(path)
+  const list = catalogSchema.safeParse(documents[0])
+  if (documents.length !== 1 || !list.success) {
+    throw new SeederError(`${path} is no list of exploited vulnerabilities`, {
+      fix: 'give the JSON of CISA’s catalog (known_exploited_vulnerabilities.json)',
+    })
+  }
+  const { dateReleased, vulnerabilities } = list.data
+  return {
+    download: { ...download, date: newestDate([dateReleased]) },
+    ids: new Set(vulnerabilities.map(({ cveID }) => cveID)),
+  }
 }

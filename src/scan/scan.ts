@@ -4,7 +4,7 @@ import { type Advisory, releaseSchema } from './advisory.ts'
 import type { Contained } from './contained.ts'
 import { compareDebianVersions } from './debian-version.ts'
 import { downloadSchema } from './download.ts'
-import type { Catalog } from './exploited.ts'
+import type { Catalog } from './feed.ts'
 import { type Feeds, feedSchema } from './feed.ts'
 
 /** A vulnerability that an image has. */

@@ -2,10 +2,10 @@ import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compareDisks, describeDifferences, readDisk } from '../../src/build/compare.ts'
 import type { Manifest } from '../../src/build/manifest.ts'
 import { inventorySchema } from '../../src/evidence/inventory.ts'
 import { sha256File } from '../../src/store/store.ts'
+import { compareDisks, describeDifferences, readDisk } from '../support/build/compare-disks.ts'
 import {
   copyCache,
   copyProject,

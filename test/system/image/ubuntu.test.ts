@@ -162,7 +162,7 @@ describe('a file that changed after it was locked stops the build', () => {
   ])('a package that is %s', async (fault, reason) => {
     archive.server.faults.set(archive.path('adduser'), fault)
     const { error } = refusal(await build())
-    expect(error).toMatch(/^Package adduser \S+ cannot be fetched as locked: /)
+    expect(error).toMatch(/^Package adduser \S+ cannot be downloaded as locked: /)
     expect(error).toMatch(reason)
     expect(await readdir(root)).not.toContain('out')
   })

@@ -62,7 +62,7 @@ async function fill(
   mirrors: Mirrors = new Map([['debian', { mirror: archive.url }]]),
   stallMs = 400,
 ): Promise<void> {
-  await fillStore(store, packages, async () => mirrors, progress, stallMs)
+  await fillStore(store, packages, { findMirrors: async () => mirrors, progress, stallMs })
 }
 
 async function storedFiles(): Promise<string[]> {
@@ -94,8 +94,8 @@ describe('the store', () => {
   it('asks nobody when it has all', async () => {
     await fill()
     archive.server.requests.length = 0
-    const nobody = () => Promise.reject(new Error('the mirrors were asked for'))
-    await fillStore(store, [...packages, ...packages], nobody, progress)
+    const findMirrors = () => Promise.reject(new Error('the mirrors were requested'))
+    await fillStore(store, [...packages, ...packages], { findMirrors, progress })
     expect(archive.server.requests).toEqual([])
   })
 
@@ -105,7 +105,7 @@ describe('the store', () => {
     const [first] = packages
     await writeFile(store.path(first?.sha256 ?? ''), Buffer.alloc(first?.size ?? 0))
     await fill()
-    expect(notes).toContain('first: the stored file is damaged and will be fetched again')
+    expect(notes).toContain('first: the stored file is damaged and will be downloaded again')
     expect(archive.server.requests).toEqual([first?.path])
     expect(await store.verify(first?.sha256 ?? '')).toBe(true)
   })
@@ -113,13 +113,13 @@ describe('the store', () => {
 
 describe('a package that cannot be had as locked stops it with its name', () => {
   const fix = `write the lock again, or set SEEDER_SNAPSHOT_DEBIAN (a snapshot that still has it) or SEEDER_MIRROR_DEBIAN (another mirror)`
-  const prefix = 'Package second 1:2+b1 cannot be fetched as locked: '
+  const prefix = 'Package second 1:2+b1 cannot be downloaded as locked: '
 
   it('it is not there any more', async () => {
     archive.server.faults.set(second(), 'missing')
     expect(await failure()).toMatchObject({
       message: expect.stringMatching(
-        /^Package second 1:2\+b1 cannot be fetched as locked: \S+second\S+: HTTP 404$/,
+        /^Package second 1:2\+b1 cannot be downloaded as locked: \S+second\S+: HTTP 404$/,
       ),
       fix,
     })
@@ -161,7 +161,7 @@ describe('a package that cannot be had as locked stops it with its name', () => 
     await closed.close()
     const gone = new Map([['debian', { mirror: closed.url }]])
     await expect(fill(gone)).rejects.toThrow(
-      /^Package \w+ 1:2\+b1 cannot be fetched as locked: .*ECONNREFUSED/,
+      /^Package \w+ 1:2\+b1 cannot be downloaded as locked: .*ECONNREFUSED/,
     )
   })
 

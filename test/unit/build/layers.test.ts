@@ -143,7 +143,7 @@ describe('a layer that somebody altered', () => {
     const final = await kept('rootfs', 'k', '1')
     await writeFile(join(final, 'content/file'), '2')
     const layers = new Layers(folder, true)
-    const found = await layers.get('rootfs', 'k', await scratch('b'), fails, { later: true })
+    const found = await layers.get('rootfs', 'k', await scratch('b'), fails)
     await layers.verify()
     layers.check(found)
     await expect(layers.verify()).rejects.toThrow('rootfs-k')

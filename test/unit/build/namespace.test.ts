@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Enclosure, enclosureScript } from '../../../src/build/enclosure.ts'
+import { type Enclosure, enclosureScript, shellQuote } from '../../../src/build/enclosure.ts'
 import { runInside, unshareArgv } from '../../../src/build/namespace.ts'
-import { shellQuote } from '../../../src/build/shell-quote.ts'
 import { causeChain } from '../../../src/report/error.ts'
 
 const root = await mkdtemp(join(tmpdir(), "seeder it's a path "))

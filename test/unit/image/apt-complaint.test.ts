@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { aptComplaint } from '../../../src/image/apt-complaint.ts'
+import { aptComplaint } from '../../../src/image/apt.ts'
 
 test('an unmet dependency tells more than the error after it', () => {
   const output = [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeDifferences, firstDifference } from '../../../src/build/compare.ts'
+import { describeDifferences, firstDifference } from '../../support/build/compare-disks.ts'
 
 const file = (content: string, mode = '644', time = '1') => ['f', mode, '0:0', time, '5', '', content]
 
