@@ -185,9 +185,9 @@ describe('known vulnerabilities', () => {
     const { folder, test } = await tested('3.0.12-1', true, true)
     const inputs = { 'vulnerability-feed': [await write('sid.json', feed('sid'))] }
     const { summary } = await reportImage(folder, test, inputs, step())
-    expect(summary).toContain('Not scanned: sid.json says nothing of ')
+    expect(summary).toContain('Not scanned: sid.json has no entry about ')
     expect(warnings).toEqual([
-      expect.stringContaining('vulnerabilities were not scanned: sid.json says nothing'),
+      expect.stringContaining('vulnerabilities were not scanned: sid.json has no entry'),
     ])
   })
 })

@@ -81,13 +81,13 @@ describe('`diff`', () => {
     const versions = ['haproxy-3.0.11-1', join(folder, 'next')]
     const given = [...versions, '--feed', await feed('feed.json', 'trixie')]
     const { stdout } = await diff(...given)
-    expect(stdout).toMatch(/^known vulnerabilities of 3\.0\.11-1: 1; 0 went away, 1 stayed, 0 came$/m)
+    expect(stdout).toMatch(/^known vulnerabilities of 3\.0\.11-1: 1; 0 gone, 1 unchanged, 0 new$/m)
     expect((await diff(...given, '--markdown')).stdout).toContain('### Known vulnerabilities\n\n')
     const json = await published('printed/diff', JSON.parse((await diff(...given, '--json')).stdout))
     expect(json.vulnerabilities).toMatchObject({ isScanned: true, changes: { gone: [], came: [] } })
 
     const silent = await diff(...versions, '--feed', await feed('sid.json', 'sid'))
-    expect(silent).toMatchObject({ code: 1, stderr: expect.stringContaining('sid.json says nothing of') })
+    expect(silent).toMatchObject({ code: 1, stderr: expect.stringContaining('sid.json has no entry about') })
     expect((await diff(...versions)).stdout).toMatch(/^known vulnerabilities: not scanned: no feed$/m)
   })
 

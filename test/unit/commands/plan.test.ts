@@ -60,5 +60,5 @@ test('names an image without a lock, with the command that writes it', async () 
 test('refuses an unknown branch', async () => {
   const { code, stderr } = await seeder(['-C', project, 'plan', '--since', 'nowhere'])
   expect(code).toBe(2)
-  expect(stderr).toContain('git does not know where this checkout left nowhere')
+  expect(stderr).toContain('git finds no common commit with nowhere')
 })

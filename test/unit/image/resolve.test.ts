@@ -64,7 +64,7 @@ describe('the version of an image', () => {
   it('needs the package it follows', () => {
     expect(() => imageVersion(image, [])).toThrow(
       expect.objectContaining({
-        message: 'The version of haproxy should follow the package haproxy, which it does not install',
+        message: 'The version of haproxy follows the package haproxy, which it does not install',
         fix: expect.stringContaining('add haproxy to its packages'),
       }),
     )

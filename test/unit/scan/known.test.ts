@@ -18,7 +18,7 @@ const look = (feeds = usual, before: typeof older | undefined = older): Known =>
   lookUp(newer, before, { feeds, catalog: undefined }, now)
 
 describe('beside an older version', () => {
-  it('says what went away, stayed and came', () => {
+  it('prints what is gone, unchanged and new', () => {
     const known = look()
     if (!known.isScanned) expect.fail(known.reason)
     const ids = (some: readonly { id: string }[] = []) => some.map(({ id }) => id)
@@ -27,7 +27,7 @@ describe('beside an older version', () => {
     expect(ids(known.changes?.came)).toEqual(['CVE-2026-2'])
     expect(known.changes?.before.total).toBe(2)
     expect(knownText(known, '3.0.11-1', '3.0.12-1')).toMatch(
-      /^known vulnerabilities of 3\.0\.11-1: 2; 1 went away, 1 stayed, 1 came\n.*came: 1\n.*CVE-2026-2 +haproxy 3\.0\.12-1 +3\.0\.13-1/s,
+      /^known vulnerabilities of 3\.0\.11-1: 2; 1 gone, 1 unchanged, 1 new\n.*new vulnerabilities: 1\n.*CVE-2026-2 +haproxy 3\.0\.12-1 +3\.0\.13-1/s,
     )
   })
 
@@ -75,7 +75,7 @@ it('names the feed with its date and digest, and says when it is stale', () => {
     look(feedsOf([{ id: 'CVE-2026-1', source: 'haproxy' }], 'old.json', '2026-08-31T12:00:00Z')),
     'x',
   )
-  expect(text).toContain('**Stale**: old.json was 90 days old: what was found since is not in it.')
+  expect(text).toContain('**Stale**: old.json was 90 days old: it lacks newer vulnerabilities.')
   expect(text).toMatch(
     /<sub>`old\.json \(OSV, 1 entries for this release, of 2026-08-31\), sha256 0{64}`<\/sub>$/,
   )

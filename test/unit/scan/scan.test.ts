@@ -204,9 +204,9 @@ describe('OSV’s form', () => {
 
 describe('what is no feed, or none of this release', () => {
   it.each<[string, unknown, string]>([
-    ['something else', { haproxy: 1 }, 'is no feed'],
-    ['an empty list', [], 'is no feed'],
-    ['two trackers', [tracker, tracker], 'is no feed'],
+    ['something else', { haproxy: 1 }, 'is no known feed'],
+    ['an empty list', [], 'is no known feed'],
+    ['two trackers', [tracker, tracker], 'is no known feed'],
     ['no JSON', '<html>', 'is no JSON'],
     ['half of one', JSON.stringify(tracker).slice(0, 200), 'is no JSON'],
   ])('%s is refused', async (_what, content, complaint) => {
@@ -227,7 +227,7 @@ describe('what is no feed, or none of this release', () => {
     const feeds = await readFeeds([sid], trixie)
     expect(lookUp(image, undefined, { feeds, catalog: undefined }, now)).toEqual({
       isScanned: false,
-      reason: 'sid.json says nothing of debian trixie',
+      reason: 'sid.json has no entry about debian trixie',
     })
     const path = await file('tracker.json', tracker)
     const both = { feeds: await readFeeds([sid, path], trixie), catalog: undefined }
@@ -295,7 +295,7 @@ describe('`scan`', () => {
     const other = await file('sid.json', { glibc: { 'CVE-1': { releases: { sid: { status: 'open' } } } } })
     expect(await run('--feed', other)).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('sid.json says nothing of ubuntu resolute'),
+      stderr: expect.stringContaining('sid.json has no entry about ubuntu resolute'),
     })
     const old = await file('old.json', await readFile(feed, 'utf8'))
     await utimes(old, 0, 0)
