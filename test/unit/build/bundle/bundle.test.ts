@@ -243,7 +243,7 @@ describe('a bundle that was changed is not used', () => {
     await expect(open(short)).rejects.toThrow(/cannot be unpacked|is damaged/)
     await writeFile(join(root, 'text.tar'), 'text')
     await expect(open(join(root, 'text.tar'))).rejects.toThrow('cannot be unpacked')
-    await expect(open(join(root, 'none.tar'))).rejects.toThrow('There is no bundle')
+    await expect(open(join(root, 'none.tar'))).rejects.toThrow('there is no bundle')
   })
 
   it('one whose files would lie outside', async () => {
