@@ -1,8 +1,7 @@
 /**
- * `npm run bench -- --deploy`: on a stand-in Proxmox VE host, in turns, a bare `qm create` with an image's disk; the
- * commands with which a careful person makes a template of it, checked as deploy.sh checks it; and deploy.sh. The
- * stand-in's commands start faster than Proxmox VE's own, which take most of a second each; how many of them each way
- * runs is told, so that a reader can add that.
+ * `npm run bench -- --deploy`: compares, on a stand-in Proxmox VE host, a bare `qm create` with an image's disk; the commands
+ * of a careful person who makes a template of it, with the checks of deploy.sh; and deploy.sh. Proxmox VE's own commands take
+ * most of a second each, those of the stand-in less: the number of commands is printed, so that a reader can add that.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'

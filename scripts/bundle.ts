@@ -1,6 +1,7 @@
 /**
  * Bundles each entry of src/ with its dependencies into dist/, which is committed, so that a checkout runs without
- * an installation; and beside the command line what goes into every page that it writes. The bytes depend on the sources and package-lock.json only, not on the folder or the time.
+ * an installation; and the script and style of pages. The bytes only depend on the sources and package-lock.json, not on the
+ * folder or the time.
  *
  *   node scripts/bundle.ts            writes dist/
  *   node scripts/bundle.ts --check    writes nothing; exit status 1 and the stale files if dist/ is not what it would write
@@ -58,7 +59,7 @@ function bundleBeside(source: string): Promise<Files> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL(import.meta.url), { workerData: source })
     worker.once('message', resolve)
-    // The cause is left out: its stack holds ncc itself, three megabytes on one line.
+    // Without the cause: its stack contains ncc itself, a line of three megabytes.
     worker.once('error', ({ message }: Error) =>
       reject(new SeederError(`bundling ${source} failed: ${message}`)),
     )
@@ -70,7 +71,7 @@ function bundleBeside(source: string): Promise<Files> {
 
 async function bundle(source: string): Promise<Files> {
   const { code, assets } = await ncc(source, {
-    // A cache would be one more thing that the bytes depend on.
+    // The output must not depend on a cache.
     cache: false,
     minify: false,
     license: 'LICENSE',
@@ -79,11 +80,11 @@ async function bundle(source: string): Promise<Files> {
   })
   const files: Files = new Map([['index.js', code]])
   for (const [file, asset] of Object.entries(assets)) files.set(file, asset.source)
-  // Of several chunks the bundler tells the licences of the last one only.
+  // With several chunks the bundler lists the licences of the last chunk only.
   if ([...files.keys()].some((file) => file.endsWith('.index.js'))) {
     files.set('LICENSE', await collectLicenses(CHECKOUT))
   }
-  // Without a package.json beside it, the bundle would be read as whatever the nearest one above says.
+  // Otherwise the nearest package.json above determines the module type of the bundle.
   files.set('package.json', `${JSON.stringify({ type: 'module' }, null, 2)}\n`)
   return files
 }

@@ -26,7 +26,7 @@ export interface PeerResult {
 export interface PeerOptions {
   /** The packages of the image, without what the tool itself needs to make it bootable. */
   readonly packages: readonly string[]
-  /** Told what is being done, one line at a time. */
+  /** Called with each line of progress. */
   readonly log?: (line: string) => void
 }
 

@@ -44,11 +44,10 @@ const MAX_SMALL_BYTES = 4 * MOST_BYTES
 export async function uploadBundle(
   folder: string,
   manifest: Manifest,
-  temporary: string,
-  settings: ArtifactSettings,
+  settings: ArtifactSettings & { readonly temporary: string },
   context: Context,
 ): Promise<void> {
-  const out = join(temporary, bundleName(manifest))
+  const out = join(settings.temporary, bundleName(manifest))
   try {
     await bundleCommand({ of: folder, out }, context, settings.env)
   } catch (error) {

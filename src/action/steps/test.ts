@@ -70,7 +70,7 @@ export async function reportImage(
       artifact = await uploadImage(folder, manifest, settings)
       // A pull request is never published.
       if ((await readEvent(step.env)).kind !== 'pull-request') {
-        await uploadBundle(folder, manifest, temporary, settings, step.context)
+        await uploadBundle(folder, manifest, { ...settings, temporary }, step.context)
       }
     }
     const address = ({ id }: WorkflowArtifact) => `${runUrl(step)}/artifacts/${id}`

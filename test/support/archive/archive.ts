@@ -17,8 +17,8 @@ export interface Suite {
 }
 
 /**
- * A small apt archive: real debs, real indexes, signed by a key made for it, served on loopback. `server` can be
- * told to misbehave.
+ * A small apt archive: real debs, real indexes, signed by its own key, served on loopback. `server.faults` makes it
+ * misbehave.
  */
 export interface Archive {
   readonly url: string

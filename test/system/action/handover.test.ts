@@ -93,7 +93,8 @@ async function handOver(
   const small = (await readdir(folder)).filter((file) => !file.endsWith('.qcow2'))
   await uploadFiles(name, folder, small, settings)
   await uploadImage(folder, manifest, settings)
-  await uploadBundle(folder, manifest, join(machine, 'temp'), settings, contextOf(machine))
+  const temporary = join(machine, 'temp')
+  await uploadBundle(folder, manifest, { ...settings, temporary }, contextOf(machine))
 }
 
 function contextOf(machine: string): Context {

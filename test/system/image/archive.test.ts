@@ -188,15 +188,15 @@ describe('an archive that cannot be trusted or read', () => {
   })
 })
 
-describe('a definition the archive cannot answer', () => {
-  it('asks for a package that does not exist', async () => {
+describe('a definition that the archive cannot resolve', () => {
+  it('has a package that does not exist', async () => {
     await writeProject(project, definition(['balancer', 'no-such-thing']))
     const { error, fix } = await refusal(await lock())
     expect(error).toBe('Resolving the packages failed: Unable to locate package no-such-thing')
     expect(fix).toBe('check the package names in the definition and in its base')
   })
 
-  it('asks for a package whose dependency does not exist', async () => {
+  it('has a package whose dependency does not exist', async () => {
     await archive.publish({ ...stable, packages: stable.packages.filter((one) => one !== lua) })
     const { error } = await refusal(await lock())
     expect(error).toBe(

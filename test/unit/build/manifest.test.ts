@@ -65,7 +65,7 @@ describe('the manifest', () => {
     })
   })
 
-  it('is what its schema says, and the schema refuses what is none', () => {
+  it('matches its schema, which refuses other objects', () => {
     expect(manifestSchema.parse(JSON.parse(JSON.stringify(manifest)))).toEqual(manifest)
     const { raw: _raw, ...without } = manifest
     expect(manifestSchema.safeParse(without).success).toBe(false)

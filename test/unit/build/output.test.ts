@@ -28,7 +28,7 @@ async function finished(text: string): Promise<Map<string, string>> {
 }
 
 describe('a folder for a build', () => {
-  it('may be missing, empty, or hold an earlier build with what tests and killed signing leave', async () => {
+  it('may be missing, empty, or hold an earlier build with files of tests and of a killed signing', async () => {
     await requireUsableOutput(out)
     await mkdir(out)
     await requireUsableOutput(out)
@@ -42,7 +42,7 @@ describe('a folder for a build', () => {
     await requireUsableOutput(out)
   })
 
-  it('may not hold anything else, which is named', async () => {
+  it('may not hold other files, which are named', async () => {
     await mkdir(out)
     for (const name of ['notes.txt', 'SHA256SUMS']) await writeFile(join(out, name), '')
     await expect(requireUsableOutput(out)).rejects.toMatchObject({
@@ -72,14 +72,14 @@ describe('a folder for a build', () => {
 })
 
 describe('publishing', () => {
-  it('puts the files there and nothing else, making folders above it', async () => {
+  it('writes exactly the files, and creates parent folders', async () => {
     out = join(out, 'deeper')
     await publishOutput(out, await finished('1'))
     expect((await readdir(out)).sort()).toEqual([...names].sort())
     expect(await readdir(join(out, '..'))).toEqual(['deeper'])
   })
 
-  it('replaces an earlier build as a whole, so that nothing old stays', async () => {
+  it('replaces an earlier build as a whole', async () => {
     await mkdir(out)
     await writeFile(join(out, 'haproxy-2.9-1.qcow2'), 'old')
     await writeFile(join(out, 'test-report.json'), 'old')
@@ -88,7 +88,7 @@ describe('publishing', () => {
     expect((await readdir(folder)).sort()).toEqual(['out put', 'work 2'])
   })
 
-  it('that fails leaves the earlier build and nothing half-made', async () => {
+  it('that fails keeps the earlier build and leaves no partial one', async () => {
     await publishOutput(out, await finished('1'))
     const files = await finished('2')
     await rm(files.get('template.conf') ?? '')
@@ -98,7 +98,7 @@ describe('publishing', () => {
     expect((await readdir(folder)).filter((name) => name.startsWith('.'))).toEqual([])
   })
 
-  it('by several builds at once ends with the whole of one of them', async () => {
+  it('by several builds in parallel ends with a complete one', async () => {
     const builds = await Promise.all(['1', '2', '3', '4'].map(finished))
     // How they meet is chance: what went wrong once in a hundred rounds should be seen here.
     for (let round = 0; round < 100; round++) {
@@ -147,17 +147,17 @@ describe('reading a build back', () => {
     await publishOutput(out, files)
   })
 
-  it('gives its manifest, and that all is intact', async () => {
+  it('returns its manifest, and no damaged file', async () => {
     expect(await readOutput(out)).toEqual({ manifest, damaged: [] })
   })
 
-  it('names what is damaged or missing', async () => {
+  it('names damaged and missing files', async () => {
     await writeFile(join(out, 'haproxy-3.0.11-1.qcow2'), 'y')
     await rm(join(out, 'template.conf'))
     expect((await readOutput(out)).damaged.sort()).toEqual(['haproxy-3.0.11-1.qcow2', 'template.conf'])
   })
 
-  it('refuses a folder without SHA256SUMS, and a manifest that is none', async () => {
+  it('refuses a folder without SHA256SUMS, and an invalid manifest', async () => {
     await writeFile(join(out, 'haproxy-3.0.11-1.manifest.json'), '{}')
     await expect(readOutput(out)).rejects.toThrow(
       `the manifest that SHA256SUMS names, haproxy-3.0.11-1.manifest.json, cannot be used`,

@@ -76,7 +76,7 @@ const only = async (change?: (image: Record<string, unknown>) => void) => {
 }
 
 describe('lines', () => {
-  it('choose the version, everywhere it is written', async () => {
+  it('choose the version, everywhere in the definition', async () => {
     const image = await define(undefined, '3.6')
     expect(image.artifacts[0]).toMatchObject({
       version: '3.6.16',
@@ -94,7 +94,7 @@ describe('lines', () => {
     expect(requestDigest(image)).not.toBe(requestDigest(await define(undefined, '3.6')))
   })
 
-  it('that do not exist are refused with those that do', async () => {
+  it('that do not exist are refused, with the existing ones', async () => {
     await expect(define(undefined, '3.5')).rejects.toMatchObject({
       message: 'box has no line "3.5"',
       fix: 'use one of: 3.7, 3.6',
@@ -136,7 +136,7 @@ describe('a definition is refused with its place when an artifact', () => {
     )
   })
 
-  it('has a digest that is none', async () => {
+  it('has an invalid digest', async () => {
     expect(await refusal((thing) => (thing.sha256 = 'abc'))).toContain('artifacts.thing.sha256')
   })
 
@@ -159,7 +159,7 @@ describe('a definition is refused with its place when an artifact', () => {
 })
 
 describe('locking an artifact', () => {
-  it('pins what is there, once upstream’s own list agrees', async () => {
+  it('pins the downloaded file when upstream’s list has the same digest', async () => {
     expect(await lockArtifact(await only())).toEqual({
       name: 'thing',
       version: '3.7.2',
@@ -169,7 +169,7 @@ describe('locking an artifact', () => {
     })
   })
 
-  it('goes on to the next URL when one does not answer', async () => {
+  it('tries the next URL when one does not respond', async () => {
     const one = await only((image) => {
       const thing = {
         ...artifact(),
@@ -213,7 +213,7 @@ describe('locking an artifact', () => {
     )
   })
 
-  it('fails with the URL when nobody is there', async () => {
+  it('fails with the URL when the server does not exist', async () => {
     const one = await only((image) => {
       image.artifacts = { thing: { ...artifact(), urls: ['http://127.0.0.1:1/thing.tar.gz'] } }
     })

@@ -72,7 +72,7 @@ async function file(name: string, content: unknown): Promise<string> {
 }
 
 describe('Debian’s feed', () => {
-  it('tells what a release has: mended by a newer package, open, or not examined', async () => {
+  it('has the status for a release: fixed by a newer package, open, or not examined', async () => {
     const path = await file('tracker.json', tracker)
     await utimes(path, now, new Date('2026-11-28T08:00:00Z'))
     expect(await scanned([path])).toEqual({
@@ -119,7 +119,7 @@ describe('Debian’s feed', () => {
     })
   })
 
-  it('with the catalog of exploited ones has these first', async () => {
+  it('with the catalog lists exploited ones first', async () => {
     const catalog = {
       catalogVersion: '1',
       dateReleased: '2026-11-27T17:03:12.4512Z',
@@ -135,7 +135,7 @@ describe('Debian’s feed', () => {
   })
 })
 
-describe('OSV’s form', () => {
+describe('OSV’s format', () => {
   const vulnerability = (id: string, ecosystem: string, events: object[], more: object = {}) => ({
     id,
     affected: [{ package: { ecosystem, name: 'haproxy' }, ranges: [{ type: 'ECOSYSTEM', events }] }],
@@ -183,7 +183,7 @@ describe('OSV’s form', () => {
     }
   })
 
-  it('and Debian’s together know more, and count nothing twice', async () => {
+  it('and Debian’s together are combined without duplicates', async () => {
     const paths = [await file('tracker.json', tracker), await file('array.json', found)]
     const same = vulnerability('DSA-1', 'Debian:13', [{ introduced: '0' }], { upstream: ['CVE-2026-1001'] })
     const both = await scanned([...paths, await file('same.json', same)])
@@ -192,7 +192,7 @@ describe('OSV’s form', () => {
     expect(both.feeds.map(({ name }) => name)).toEqual(['tracker.json', 'array.json', 'same.json'])
   })
 
-  it('is read for Ubuntu, whose ecosystem goes on behind its version', async () => {
+  it('is read for Ubuntu, whose ecosystem has a suffix', async () => {
     const resolute = { distribution: 'ubuntu', suite: 'resolute' }
     const path = await file('ubuntu.json', [
       vulnerability('CVE-2026-7', 'Ubuntu:26.04:LTS', [{ introduced: '0' }]),
@@ -202,7 +202,7 @@ describe('OSV’s form', () => {
   })
 })
 
-describe('what is no feed, or none of this release', () => {
+describe('a file that is no feed, or a feed of another release', () => {
   it.each<[string, unknown, string]>([
     ['something else', { haproxy: 1 }, 'is no known feed'],
     ['an empty list', [], 'is no known feed'],
@@ -213,14 +213,14 @@ describe('what is no feed, or none of this release', () => {
     await expect(readFeeds([await file('other.json', content)], trixie)).rejects.toThrow(complaint)
   })
 
-  it('a file that is not there, or no catalog', async () => {
+  it('a missing file, or no catalog, is refused', async () => {
     await expect(readFeeds([join(root, 'none')], trixie)).rejects.toThrow('cannot be read')
     for (const content of [{}, [{ vulnerabilities: [] }, { vulnerabilities: [] }]]) {
       await expect(readExploited(await file('no-kev.json', content))).rejects.toThrow('no list of exploited')
     }
   })
 
-  it('one of another release tells nothing: silence would look like safety', async () => {
+  it('a feed of another release is an error: its silence would look like safety', async () => {
     const sid = await file('sid.json', {
       haproxy: { 'CVE-2026-1': { releases: { sid: { status: 'open' } } } },
     })
@@ -244,7 +244,7 @@ it.each([
   expect(staleDays({ name: 'x', sha256: '', date, written }, now.toISOString())).toBe(days)
 })
 
-it('takes source packages from a bill of materials, and says what no distribution’s feed is about', () => {
+it('reads source packages from a bill of materials, and lists packages of no distribution', () => {
   const bill = cyclonedxDocument(subject, materialsOf(facts), { name: 'seeder', version: '1' })
   const contained = readContained(JSON.parse(bill), 'x.cdx.json')
   expect(contained.release).toEqual({ distribution: 'ubuntu', suite: 'resolute' })
@@ -275,7 +275,7 @@ describe('`scan`', () => {
   })
   const run = (...argv: string[]) => seeder(['scan', folder, ...argv])
 
-  it('prints what it found, and ends as it was asked to', async () => {
+  it('prints its findings, and exits as --fail-on says', async () => {
     const { code, stdout } = await run('--feed', feed)
     expect(code).toBe(0)
     expect(stdout).toMatch(/CVE-2026-2001 +glibc 2\.41\S+ +9 +high/)
@@ -291,7 +291,7 @@ describe('`scan`', () => {
     })
   })
 
-  it('takes several feeds, of which one has to be about the release, and says which is stale', async () => {
+  it('accepts several feeds, requires one about the release, and reports outdated ones', async () => {
     const other = await file('sid.json', { glibc: { 'CVE-1': { releases: { sid: { status: 'open' } } } } })
     expect(await run('--feed', other)).toMatchObject({
       code: 1,

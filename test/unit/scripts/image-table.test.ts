@@ -27,7 +27,7 @@ describe('the table of images', () => {
     expect(components(await loadImage(checkout, 'etcd'), etcd)[0]).toEqual(['etcd', '3.7.2'])
   })
 
-  it('has the time of the first boot with how it was measured, or says that nothing was', async () => {
+  it('has the time of the first boot and how it was measured, or that it was not tested', async () => {
     const image = await loadImage(checkout, 'kubernetes-node')
     const report = {
       passed: true,
@@ -38,11 +38,11 @@ describe('the table of images', () => {
     expect(row(image, manifest, report)).toMatch(
       /^\| `kubernetes-node` 1\.37\.1-1 \| .* \| 250 MB \| 61 s \(emulated\) \|$/,
     )
-    expect(row(image, manifest, undefined)).toContain('| not proven |')
-    expect(row(image, manifest, { ...report, passed: false })).toContain('| not proven |')
+    expect(row(image, manifest, undefined)).toContain('| not tested |')
+    expect(row(image, manifest, { ...report, passed: false })).toContain('| not tested |')
   })
 
-  it('replaces the one that is there, and nothing else', () => {
+  it('replaces only the existing table', () => {
     const text = 'before\n<!-- images: npm run table -- DIR... -->\nold\n<!-- images end -->\nafter\n'
     const once = withTable(text, ['| a |'])
     expect(once).toMatch(

@@ -107,7 +107,7 @@ describe('a bundle', () => {
     expect(await sha256File(again)).toBe(await sha256File(file))
   })
 
-  it('begins with its list, and is written when the definitions are others by now', async () => {
+  it('begins with its list, and can be written after the definitions changed', async () => {
     const { stdout } = await execa('tar', ['-xOf', file, 'bundle.json'], { stripFinalNewline: false })
     expect(stdout).toBe(list.text.toString())
     await writeFile(join(project, 'images/haproxy/README.md'), 'edited')
@@ -116,7 +116,7 @@ describe('a bundle', () => {
     expect(await sha256File(join(root, 'later.tar'))).toBe(await sha256File(file))
   })
 
-  it('gives back the definitions, and the locked files to the package store', async () => {
+  it('is unpacked to definitions, and to locked files in the package store', async () => {
     const { index, project, store } = await open(file)
     expect(index).toMatchObject({ image: 'haproxy', base: 'debian-trixie', raw })
     expect(index).not.toHaveProperty('line')
@@ -140,7 +140,7 @@ describe('a bundle', () => {
     expect(await readdir(join(cache, 'work'))).toEqual([])
   })
 
-  it('takes the place of what a killed run has left', async () => {
+  it('replaces the files of a killed run', async () => {
     const target = join(root, 'killed')
     await mkdir(join(target, '.b.tar.partial', 'run-1-1-abcdef'), { recursive: true })
     await writeBundle(list, cache, join(target, 'b.tar'))
@@ -148,8 +148,8 @@ describe('a bundle', () => {
   })
 })
 
-describe('what a build was made from', () => {
-  it('is listed with what is executable, and what each locked file is', () => {
+describe('the sources of a build', () => {
+  it('are listed with execute bits, and names of locked files', () => {
     const files = new Map(list.index.files.map((one) => [one.path, one]))
     expect(files.get(`store/${sha256('second')}`)).toEqual({
       path: `store/${sha256('second')}`,
@@ -169,14 +169,14 @@ describe('what a build was made from', () => {
       'has a private key in it',
     ],
     ['a link', 'images/haproxy/notes/link', (path) => symlink('/etc/passwd', path), 'is neither a file'],
-  ])('is not listed with %s', async (_what, path, make, complaint) => {
+  ])('are refused with %s', async (_what, path, make, complaint) => {
     await mkdir(join(project, 'images/haproxy/notes'), { recursive: true })
     await make(join(project, path))
     await expect(collect()).rejects.toThrow(complaint)
     await rm(join(project, path))
   })
 
-  it('has hidden files of trees, and no others', async () => {
+  it('include hidden files of trees, and no others', async () => {
     for (const path of ['images/haproxy/.image.yaml.swp', 'images/haproxy/tree/etc/.hidden']) {
       await writeFile(join(project, path), '')
     }
@@ -236,7 +236,7 @@ describe('a bundle that was changed is not used', () => {
     await expect(open(await changed(change))).rejects.toThrow(complaint)
   })
 
-  it('a part of the file, something else, or nothing', async () => {
+  it('a part of the file, another file, or none', async () => {
     const short = join(root, 'short.tar')
     await cp(file, short)
     await execa('truncate', ['-s', '-1M', short])
@@ -246,7 +246,7 @@ describe('a bundle that was changed is not used', () => {
     await expect(open(join(root, 'none.tar'))).rejects.toThrow('there is no bundle')
   })
 
-  it('one whose files would lie outside', async () => {
+  it('one with paths outside its folder', async () => {
     const bundle = join(root, 'outside.tar')
     await writeFile(join(root, 'victim'), 'before')
     await execa('tar', ['-cf', bundle, '-C', root, '--transform=s|^|../|', '-P', 'victim'])
