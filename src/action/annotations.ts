@@ -5,7 +5,7 @@ import { describeError } from '../report/error.ts'
 export interface Annotation {
   readonly message: string
   /** A place in the workspace; undefined for a message about the run. */
-  readonly at?: { readonly file: string; readonly startLine: number; readonly startColumn: number }
+  readonly place?: { readonly file: string; readonly startLine: number; readonly startColumn: number }
 }
 
 /**
@@ -20,14 +20,14 @@ export function annotationsOf(error: unknown, workspace: string): Annotation[] {
     const [, file, startLine, startColumn, message] = /^(.+?):(\d+):(\d+): (.+)$/.exec(line) ?? []
     if (file === undefined || message === undefined) rest.push(line)
     else {
-      const at = {
+      const place = {
         file: relative(workspace, file),
         startLine: Number(startLine),
         startColumn: Number(startColumn),
       }
       // GitHub cannot show a file outside the workspace.
-      if (at.file.startsWith('..')) rest.push(line)
-      else located.push({ message, at })
+      if (place.file.startsWith('..')) rest.push(line)
+      else located.push({ message, place })
     }
   }
   return rest.length === 0 ? located : [...located, { message: rest.join('\n') }]

@@ -41,11 +41,11 @@ export function reportError(thrown: unknown, workspace: string, afterOthers: boo
     return
   }
   const annotations = annotationsOf(thrown, workspace)
-  for (const { message, at } of annotations.slice(0, -1)) annotate(message, at)
+  for (const { message, place } of annotations.slice(0, -1)) annotate(message, place)
   const last = annotations.at(-1)
-  if (last?.at === undefined) setFailed(last?.message ?? 'it failed')
+  if (last?.place === undefined) setFailed(last?.message ?? 'it failed')
   else {
-    annotate(last.message, last.at)
+    annotate(last.message, last.place)
     process.exitCode = 1
   }
   // Folded: for debugging.

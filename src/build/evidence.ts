@@ -12,7 +12,6 @@ import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import type { ArtifactFile } from './artifacts.ts'
 import type { TreeFile } from './tree.ts'
-import type { Usr } from './usr.ts'
 import { insideOf } from './work.ts'
 
 /**
@@ -42,7 +41,8 @@ export interface Origins {
   /** The definition's files, and the paths of those made from the platform file. */
   readonly tree: readonly TreeFile[]
   readonly generated: readonly string[]
-  readonly usr: Usr
+  /** The layer with the records of `RECORD_PACKAGES` and the lists of /usr. */
+  readonly usr: { readonly folder: string }
   readonly uki: { readonly sha256: string; readonly kernel: string }
   /** The program that writes the documents: seeder and its version. */
   readonly tool: { readonly name: string; readonly version: string }

@@ -78,7 +78,7 @@ function installScript(image: Image, lock: Lock): string {
     // An interrupted build is thrown away, so a sync after every package is useless.
     '--dpkgopt=force-unsafe-io',
     ...paths,
-    `--include=${lock.packages.map((one) => one.name).join(',')}`,
+    `--include=${lock.packages.map(({ name }) => name).join(',')}`,
     image.base.suite,
     '/scratch/tree',
     `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`,

@@ -36,25 +36,24 @@ export function readOsv(
 ): Advisory[] {
   const ecosystem = ecosystems[suite]
   if (ecosystem === undefined) return []
-  return vulnerabilities.flatMap(({ id, aliases, upstream, withdrawn, affected }) =>
-    withdrawn === undefined
-      ? affected
-          .filter(
-            ({ package: one }) => one?.ecosystem === ecosystem || one?.ecosystem.startsWith(`${ecosystem}:`),
-          )
-          .flatMap((one) =>
-            namesOf(id, [...aliases, ...upstream]).map((name) => ({
-              id: name,
-              source: one.package?.name ?? '',
-              ranges: one.ranges
-                .filter(({ type }) => type === 'ECOSYSTEM')
-                .flatMap(({ events }) => rangesOf(events)),
-              urgency: one.ecosystem_specific?.urgency,
-              undetermined: false,
-            })),
-          )
-      : [],
-  )
+  const isAffected = (name = '') => name === ecosystem || name.startsWith(`${ecosystem}:`)
+  return vulnerabilities
+    .filter(({ withdrawn }) => withdrawn === undefined)
+    .flatMap(({ id, aliases, upstream, affected }) =>
+      affected
+        .filter((entry) => isAffected(entry.package?.ecosystem))
+        .flatMap(({ package: source, ranges, ecosystem_specific: specific }) =>
+          namesOf(id, [...aliases, ...upstream]).map((name) => ({
+            id: name,
+            source: source?.name ?? '',
+            ranges: ranges
+              .filter(({ type }) => type === 'ECOSYSTEM')
+              .flatMap(({ events }) => rangesOf(events)),
+            urgency: specific?.urgency,
+            undetermined: false,
+          })),
+        ),
+    )
 }
 
 /** A distribution's advisory about several vulnerabilities counts as each of them. */

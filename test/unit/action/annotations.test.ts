@@ -9,9 +9,12 @@ test('faults of a definition are annotations at their lines', () => {
   expect(annotationsOf(error, '/work space')).toEqual([
     {
       message: 'packages: missing; add it',
-      at: { file: 'images/a/image.yaml', startLine: 3, startColumn: 5 },
+      place: { file: 'images/a/image.yaml', startLine: 3, startColumn: 5 },
     },
-    { message: 'dns: unknown key; remove it', at: { file: 'platform.yaml', startLine: 9, startColumn: 1 } },
+    {
+      message: 'dns: unknown key; remove it',
+      place: { file: 'platform.yaml', startLine: 9, startColumn: 1 },
+    },
   ])
 })
 
