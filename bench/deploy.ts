@@ -1,8 +1,7 @@
 /**
- * `npm run bench -- --deploy`: on a stand-in Proxmox VE host, in turns, a bare `qm create` with an image's disk; the
- * commands with which a careful person makes a template of it, checked as deploy.sh checks it; and deploy.sh. The
- * stand-in's commands start faster than Proxmox VE's own, which take most of a second each; how many of them each way
- * runs is told, so that a reader can add that.
+ * `npm run bench -- --deploy`: compares, on a stand-in Proxmox VE host, a bare `qm create` with an image's disk; the commands
+ * of a careful person who makes a template of it, with the checks of deploy.sh; and deploy.sh. Proxmox VE's own commands take
+ * most of a second each, those of the stand-in less: the number of commands is printed, so that a reader can add that.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -64,7 +63,10 @@ async function bareImport(host: PveHost, storage: string, qcow2: string): Promis
 async function byHand(host: PveHost, storage: string, image: string, qcow2: string): Promise<Turn> {
   const format = storage === 'local' ? ',format=raw' : ''
   const script = [
-    ...['cd "$1"', 'sha256sum --quiet -c SHA256SUMS', '. ./template.conf', 'qemu-img check -q "$QCOW2"'],
+    'cd "$1"',
+    'sha256sum --quiet -c SHA256SUMS',
+    '. ./template.conf',
+    'qemu-img check -q "$QCOW2"',
     `qm create 8001 --name by-hand --bios ovmf --machine q35 --scsihw virtio-scsi-single --memory 1024 \\
       --efidisk0 "$2:0,efitype=4m,pre-enrolled-keys=0${format}" --scsi0 "$2:0,import-from=$3,discard=on${format}" \\
       --ide2 "$2:cloudinit" --boot order=scsi0`,

@@ -168,13 +168,11 @@ function print(rows: readonly Row[], details: Record<string, unknown>): void {
     const ratio = (key: keyof Omit<Row, 'tool'>) => (ours[key] / peer[key]).toFixed(2)
     table.push([
       'ratio',
-      ...[
-        ratio('coldSeconds'),
-        ratio('editSeconds'),
-        ratio('qcow2Bytes'),
-        ratio('peakBytes'),
-        ratio('bootSeconds'),
-      ],
+      ratio('coldSeconds'),
+      ratio('editSeconds'),
+      ratio('qcow2Bytes'),
+      ratio('peakBytes'),
+      ratio('bootSeconds'),
     ])
   }
   const header = ['', 'cold build', 'config edit', 'qcow2', 'peak memory', 'boot to cloud-init’s end']

@@ -5,7 +5,7 @@ export interface MemorySampler {
   stop(): Promise<number>
 }
 
-/** A process as /proc/PID/stat tells it. */
+/** A process in /proc/PID/stat. */
 interface Process {
   readonly pid: number
   readonly parent: number

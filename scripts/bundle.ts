@@ -71,7 +71,7 @@ function bundleBeside(source: string): Promise<Files> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL(import.meta.url), { workerData: source })
     worker.once('message', resolve)
-    // The cause is left out: its stack holds ncc itself, three megabytes on one line.
+    // Without the cause: its stack contains ncc itself, a line of three megabytes.
     worker.once('error', ({ message }: Error) =>
       reject(new SeederError(`bundling ${source} failed: ${message}`)),
     )
@@ -83,7 +83,7 @@ function bundleBeside(source: string): Promise<Files> {
 
 async function bundle(source: string): Promise<Files> {
   const { code, assets } = await ncc(source, {
-    // A cache would be one more thing that the bytes depend on.
+    // The output must not depend on a cache.
     cache: false,
     minify: false,
     license: 'LICENSE',
@@ -95,11 +95,11 @@ async function bundle(source: string): Promise<Files> {
     ['main.js', code],
   ])
   for (const [file, asset] of Object.entries(assets)) files.set(file, asset.source)
-  // Of several chunks the bundler tells the licences of the last one only.
+  // With several chunks the bundler lists the licences of the last chunk only.
   if ([...files.keys()].some((file) => file.endsWith('.index.js'))) {
     files.set('LICENSE', await collectLicenses(CHECKOUT))
   }
-  // Without a package.json beside it, the bundle would be read as whatever the nearest one above says.
+  // Otherwise the nearest package.json above determines the module type of the bundle.
   files.set('package.json', `${JSON.stringify({ type: 'module' }, null, 2)}\n`)
   return files
 }

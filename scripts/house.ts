@@ -1,6 +1,6 @@
 /**
- * Counts what the rules of the house are about, in a checkout: lines, small files, circles, retired words, and more. A
- * table for people; `--words` lists each retired word with its place instead.
+ * Counts violations of the rules of the house in a checkout: lines, small files, circles, retired words, and more. `--words`
+ * lists each retired word with its place instead.
  *
  *   node scripts/house.ts [--words] [CHECKOUT]
  */

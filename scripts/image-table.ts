@@ -1,50 +1,44 @@
 /**
  * `npm run table -- DIR...`: writes the table of images into README.md, between its two markers, from the manifests of
- * finished builds and the reports of their proofs. What it says was measured, not typed.
+ * finished builds and their test reports.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import type { Manifest } from '../src/build/manifest.ts'
 import { readOutput } from '../src/build/output.ts'
 import { type Image, loadImage } from '../src/image/definition.ts'
 import { upstreamVersion } from '../src/image/resolve.ts'
+import { type TestRecord, testRecordSchema } from '../src/release/format/test-report.ts'
 import { formatBytes } from '../src/report/table.ts'
 
 const checkout = join(import.meta.dirname, '..')
-const reportSchema = z.object({
-  passed: z.boolean(),
-  raw: z.object({ sha256: z.string().nullable() }),
-  accelerator: z.object({ kind: z.enum(['kvm', 'tcg']) }),
-  boot: z.object({ readyMs: z.number().nullable() }),
-})
-type Report = z.output<typeof reportSchema>
+type Report = Pick<TestRecord, 'passed' | 'raw' | 'accelerator' | 'boot'>
 
-/** What an image is there for, by name: what its version follows, its tarballs, what it demands, and the kernel. */
+/** The main components of an image: the package of its version, its tarballs, its requirements, and the kernel. */
 export function components(image: Image, manifest: Manifest): [name: string, version: string][] {
   const named = [
     ...('package' in image.version ? [image.version.package] : []),
-    ...image.repositories.flatMap((one) => one.packages),
+    ...image.repositories.flatMap(({ packages }) => packages),
     ...Object.keys(image.requires),
   ]
   const packages = [...new Set(named)].flatMap((name): [string, string][] => {
     const version = manifest.packages[name]
     return version === undefined ? [] : [[name, upstreamVersion(version)]]
   })
-  const artifacts = Object.entries(manifest.artifacts).map(([name, one]): [string, string] => [
+  const artifacts = Object.entries(manifest.artifacts).map(([name, { version }]): [string, string] => [
     name,
-    one.version,
+    version,
   ])
   return [...artifacts, ...packages, ['linux', manifest.kernel.version]]
 }
 
-/** A row of the table. `report` is absent for an image that was never proven; a failed proof counts as none. */
+/** A row of the table. A failed test counts like a missing report. */
 export function row(image: Image, manifest: Manifest, report: Report | undefined): string {
   const parts = components(image, manifest).map(([name, version]) => `${name} ${version}`)
   const ready = report?.passed ? report.boot.readyMs : undefined
   const boot =
     ready === null || ready === undefined
-      ? 'not proven'
+      ? 'not tested'
       : `${Math.round(ready / 1000)} s (${report?.accelerator.kind === 'kvm' ? 'KVM' : 'emulated'})`
   const cells = [`\`${manifest.image}\` ${manifest.version}`, manifest.base, parts.join(', ')]
   return `| ${[...cells, formatBytes(manifest.qcow2.size), boot].join(' | ')} |`
@@ -53,7 +47,7 @@ export function row(image: Image, manifest: Manifest, report: Report | undefined
 const begin = '<!-- images: npm run table -- DIR... -->'
 const end = '<!-- images end -->'
 
-/** The text with the table of `rows` between its markers. Throws when it has no markers. */
+/** @returns the text with the table of `rows` between its markers */
 export function withTable(text: string, rows: readonly string[]): string {
   const [from, to] = [text.indexOf(begin), text.indexOf(end)]
   if (from < 0 || to < from) throw new Error(`there is no ${begin} … ${end} to write the table to`)
@@ -63,12 +57,12 @@ export function withTable(text: string, rows: readonly string[]): string {
 
 async function rowOf(folder: string): Promise<string> {
   const { manifest, damaged } = await readOutput(folder)
-  if (damaged.length > 0) throw new Error(`${folder}: ${damaged.join(', ')} is not what SHA256SUMS says`)
+  if (damaged.length > 0) throw new Error(`${folder}: ${damaged.join(', ')} differs from SHA256SUMS`)
   const report = await readFile(join(folder, 'test-report.json'), 'utf8').then(
-    (text) => reportSchema.parse(JSON.parse(text)),
+    (text) => testRecordSchema.parse(JSON.parse(text)),
     () => undefined,
   )
-  // A build leaves the report of an earlier one where it was.
+  // The folder may have the report of an earlier build.
   const own = report?.raw.sha256 === manifest.raw.sha256 ? report : undefined
   return row(await loadImage(checkout, manifest.image), manifest, own)
 }

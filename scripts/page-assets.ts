@@ -7,7 +7,7 @@ import { SeederError } from '../src/report/error.ts'
 /** The style's files, in the order of the cascade. */
 const STYLES = ['base', 'overview', 'sections', 'tables', 'charts', 'map', 'wide', 'narrow', 'media']
 
-/** Makes what every page has in it: src/page/client as one script for browsers, and src/page/style as one style. */
+/** Makes the assets of every page: src/page/client as one script for browsers, and src/page/style as one style. */
 export async function makePageAssets(checkout: string): Promise<PageAssets> {
   const folder = path.join(checkout, 'src', 'page')
   const styles = STYLES.map((name) => readFile(path.join(folder, 'style', `${name}.css`), 'utf8'))
@@ -30,7 +30,7 @@ async function bundleScript(checkout: string, folder: string): Promise<string> {
   }
 }
 
-/** Whoever passes on a page passes on these packages: their licences stand at the top of its script. */
+/** A page contains these packages, so their licences are at the top of its script. */
 async function licencesOf(checkout: string, modules: readonly string[]): Promise<string> {
   const root = path.join(checkout, 'node_modules')
   const names = new Set(

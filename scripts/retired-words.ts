@@ -1,4 +1,4 @@
-/** Words that the project does not use, each with what takes its place. */
+/** Words that the project does not use, with their replacements. */
 export const RETIRED: Readonly<Record<string, string>> = {
   told: 'reported, printed, shown',
   tell: 'report, print, show',

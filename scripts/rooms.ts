@@ -77,7 +77,7 @@ export const rooms: readonly Room[] = [
     name: 'release',
     holds:
       'a release: its files (`format/`, `signature/`), and a folder for each thing done with it: `publish/`, `verify/`, `download/`, `promote/`, `deploy/`, `difference/`; `channel/` has which release is the candidate and which is promoted',
-    imports: [...basics, 'build', 'evidence', 'github', 'host', 'scan', 'store'],
+    imports: [...basics, 'build', 'evidence', 'github', 'host', 'http', 'scan', 'store'],
   },
   {
     name: 'host',

@@ -49,12 +49,15 @@ function steps(shellScripts: readonly string[], fast: boolean): Step[] {
   return [
     ...all,
     vitest('killed and run again', 'killed'),
-    // Either leaves a third of the processors’ time unused.
-    beside(vitest('builds, and single machines', 'light', true), vitest('proofs of several machines', 'e2e')),
+    // Each of them alone uses only two thirds of the processors' time.
+    beside(
+      vitest('builds, and single machines', 'light', true),
+      vitest('boot tests of several machines', 'e2e'),
+    ),
   ]
 }
 
-/** Two steps at once. What the first one prints is kept back until it has ended. */
+/** Runs two steps in parallel. The output of the first is printed when it has ended. */
 function beside(quiet: Step, shown: Step): Step {
   return {
     title: `${shown.title}, and beside it: ${quiet.title}`,
@@ -76,8 +79,12 @@ function vitest(title: string, project: string, keptBack = false): Step {
         const exitCode = await status(
           'vitest',
           [
-            ...['run', '--project', project],
-            ...['--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+            'run',
+            '--project',
+            project,
+            '--reporter=default',
+            '--reporter=json',
+            `--outputFile.json=${report}`,
           ],
           keptBack,
         )

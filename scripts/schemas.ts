@@ -1,6 +1,6 @@
 /**
- * `npm run schemas`: writes docs/schemas, a JSON Schema for each kind of file that a build or a release has, and for what
- * commands print with `--json`, from what the program itself reads and makes them with.
+ * `npm run schemas`: writes docs/schemas, a JSON Schema for each file of a build or a release and for the output of commands
+ * with `--json`, from the program's own schemas.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -58,7 +58,7 @@ export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
       togetherReportSchema,
       'together-report.json, and seeder test --json of several images',
     ],
-    // What commands print. `build --json` prints the manifest.
+    // Output of commands. `build --json` prints the manifest.
     'printed/lock': [lockResultSchema, 'seeder lock --json'],
     'printed/inspect': [inspectedBuildSchema, 'seeder inspect DIR --json'],
     'printed/inspect-image': [inspectedImageSchema, 'seeder inspect IMAGE --json'],
@@ -86,15 +86,15 @@ export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
     'printed/platform-ports': [z.array(portRowSchema), 'seeder platform ports --json'],
     'printed/platform-ruleset': [rulesetSchema, 'seeder platform ports --nft --json'],
   } as const).map(([name, [schema, title]]) => {
-    // What is written: a field with a default is always there. New fields may come with a later version.
+    // The schema of written files: a field with a default always exists. Later versions may add fields.
     const json = { title, ...z.toJSONSchema(schema, { io: 'output' }) }
     return [`${name}.schema.json`, `${JSON.stringify(opened(json), null, 2)}\n`]
   }),
 )
 
 /**
- * Takes `additionalProperties: false` away: a reader must not fail at a field that a later version adds. Nor is anything
- * `readOnly` for a reader.
+ * Removes `additionalProperties: false`, because a reader must accept fields of later versions, and `readOnly`, which means
+ * nothing for a reader.
  */
 function opened(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(opened)

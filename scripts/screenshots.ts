@@ -30,7 +30,10 @@ const shots: readonly Shot[] = [
   { name: 'trust', colorScheme: 'light', viewport: { ...desktop, height: 560 }, section: 'trust' },
   { name: 'phone', colorScheme: 'light', viewport: phone },
   {
-    ...{ name: 'phone-packages', colorScheme: 'dark', viewport: phone, section: 'packages' },
+    name: 'phone-packages',
+    colorScheme: 'dark',
+    viewport: phone,
+    section: 'packages',
     prepare: (page) => page.getByRole('searchbox').fill('openssl'),
   },
 ]

@@ -8,7 +8,7 @@ import { execa } from 'execa'
  */
 export async function findShellScripts(checkout: string): Promise<string[]> {
   const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
-  // Root may well test a checkout that belongs to somebody else, which git refuses to read by itself.
+  // Root may test a checkout of another user, which git refuses to read by default.
   const { stdout } = await execa('git', ['-c', 'safe.directory=*', ...list], { cwd: checkout })
   const files = stdout.split('\0').filter((file) => file !== '')
   const found = await Promise.all(files.map((file) => isShellScript(path.join(checkout, file))))
@@ -22,7 +22,7 @@ async function isShellScript(file: string): Promise<boolean> {
 }
 
 async function firstBytes(file: string, length: number): Promise<string | undefined> {
-  // A file that is deleted but not yet committed so is still listed.
+  // git also lists files whose deletion is not committed.
   const handle = await open(file).catch(() => undefined)
   if (handle === undefined) return undefined
   await using opened = handle

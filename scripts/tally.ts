@@ -7,7 +7,7 @@ export interface Tally {
   readonly skipped: number
 }
 
-/** The part of vitest's JSON report that is counted. Source: `vitest run --reporter=json`, vitest 5. */
+/** The fields of vitest's JSON report that are used. Source: `vitest run --reporter=json`, vitest 5. */
 const Report = z.object({
   testResults: z.array(
     z.object({
@@ -26,9 +26,9 @@ const Report = z.object({
   ),
 })
 
-/** What a vitest run says of its tests, each by its file and its name. */
+/** The failures and durations of a vitest run. */
 export interface Details {
-  /** A line each: what failed, and the first line of why. */
+  /** A line each: the test, and the first line of the error. */
   readonly failures: readonly string[]
   /** How long each test took, in milliseconds. */
   readonly times: readonly { readonly test: string; readonly ms: number }[]

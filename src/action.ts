@@ -1,25 +1,25 @@
 import { warning } from '@actions/core'
 import { readInputs } from './action/inputs.ts'
 import { createStepProgress } from './action/progress.ts'
-import { hideSecrets, tellError, tellOutcome } from './action/runner.ts'
-import { takeSteps } from './action/sequence.ts'
+import { hideSecrets, reportError, reportOutcome } from './action/runner.ts'
+import { runCommands } from './action/sequence.ts'
 import { checkoutOf, createContext } from './commands/context.ts'
 import { interruption, listenForInterruption } from './process/interruption.ts'
 import { visible } from './report/printable.ts'
 import type { Progress } from './report/progress.ts'
 
-/** The GitHub action: one step of a workflow is one command, or a few in their order. */
+/** The GitHub action: a step of a workflow runs one command, or several in order. */
 listenForInterruption()
 const { env } = process
 const workspace = env.GITHUB_WORKSPACE || process.cwd()
 const shown: Progress[] = []
-let told = 0
+let reported = 0
 try {
   const all = readInputs(env)
   hideSecrets(all)
-  // Not passed on to what is started from here on; the command has it among its inputs.
+  // No child process gets it; the command has it in its inputs.
   delete env['INPUT_SIGNING-KEY']
-  // From here on the inputs are the environment that the command line has.
+  // The commands read the token from the environment, as on the command line.
   const { token, project } = all[0]
   if (token !== undefined) env.GITHUB_TOKEN = token
   process.chdir(workspace)
@@ -32,13 +32,13 @@ try {
       return progress
     },
   }
-  await takeSteps(all, { env, context, warn: (text) => warning(visible(text)) }, async (outcome) => {
-    await tellOutcome(outcome)
-    told++
+  await runCommands(all, { env, context, warn: (text) => warning(visible(text)) }, async (outcome) => {
+    await reportOutcome(outcome)
+    reported++
   })
 } catch (error) {
   for (const progress of shown) progress.stop()
-  tellError(error, workspace, told > 0)
-  // What cannot be stopped, the upload of an artifact, would be waited for.
+  reportError(error, workspace, reported > 0)
+  // An upload of an artifact cannot be stopped, and Node.js would wait for it.
   if (interruption.aborted) process.exit()
 }

@@ -26,8 +26,8 @@ import type { Progress } from './report/progress.ts'
 const ownCheckout = checkoutOf(import.meta.dirname)
 
 /**
- * Runs the command that these arguments name.
- * @returns the exit status of a command that failed; undefined when it did not, and may have set its own
+ * Runs a command.
+ * @returns the exit status of a failed command; undefined otherwise: the command may have set one
  */
 export async function runCommandLine(argv: readonly string[]): Promise<number | undefined> {
   const program = new Command('seeder')
@@ -83,7 +83,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number | 
   }
 }
 
-/** Prints an error for a person and returns the exit status: 1 it failed, 2 it was used wrongly, 130 it was stopped. */
+/** Prints an error and returns the exit status: 1 for a failure, 2 for wrong usage, 130 for an interruption. */
 function report(error: unknown, shown: readonly Progress[], verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   for (const progress of shown) progress.stop()

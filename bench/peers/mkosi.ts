@@ -26,7 +26,7 @@ export interface PeerResult {
 export interface PeerOptions {
   /** The packages of the image, without what the tool itself needs to make it bootable. */
   readonly packages: readonly string[]
-  /** Told what is being done, one line at a time. */
+  /** Called with each line of progress. */
   readonly log?: (line: string) => void
 }
 
@@ -35,19 +35,25 @@ const CONFIG_FILE = 'mkosi.extra/etc/haproxy/edited.cfg'
 
 /** mkosi and the tools that it runs for a Debian disk image with erofs, dm-verity and a unified kernel image. */
 const TOOLS = [
-  ...[
-    'mkosi',
-    'systemd-repart',
-    'systemd-ukify',
-    'systemd-boot-efi',
-    'systemd',
-    'udev',
-    'uidmap',
-    'cpio',
-    'kmod',
-  ],
-  ...['erofs-utils', 'e2fsprogs', 'dosfstools', 'mtools', 'cryptsetup-bin', 'zstd', 'bubblewrap'],
-  ...['qemu-utils', 'debian-archive-keyring', 'ca-certificates'],
+  'mkosi',
+  'systemd-repart',
+  'systemd-ukify',
+  'systemd-boot-efi',
+  'systemd',
+  'udev',
+  'uidmap',
+  'cpio',
+  'kmod',
+  'erofs-utils',
+  'e2fsprogs',
+  'dosfstools',
+  'mtools',
+  'cryptsetup-bin',
+  'zstd',
+  'bubblewrap',
+  'qemu-utils',
+  'debian-archive-keyring',
+  'ca-certificates',
 ]
 
 /** What mkosi needs in the image for its own way of booting it, whatever the image is for. */

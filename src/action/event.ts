@@ -4,7 +4,7 @@ import { readText } from '../files/text-file.ts'
 import { parseTag, type Tag } from '../release/format/tag.ts'
 import { SeederError } from '../report/error.ts'
 
-/** What started a workflow, as far as it matters here. */
+/** The event that started a workflow. */
 export type WorkflowEvent =
   | { readonly kind: 'pull-request'; readonly number: number; readonly base: string; readonly head: string }
   | { readonly kind: 'push'; readonly before: string; readonly after: string }
@@ -23,7 +23,7 @@ const push = z.object({ before: commit, after: commit })
 
 /**
  * Reads the event from the runner's variables and the file that they name.
- * @throws SeederError when the file is not what GitHub describes
+ * @throws SeederError when the file is not as GitHub documents it
  */
 export async function readEvent(env: NodeJS.ProcessEnv): Promise<WorkflowEvent> {
   const name = env.GITHUB_EVENT_NAME ?? ''
@@ -38,11 +38,8 @@ export async function readEvent(env: NodeJS.ProcessEnv): Promise<WorkflowEvent> 
     return { kind: 'pull-request', number, base: base.sha, head: head.sha }
   } catch (cause) {
     throw new SeederError(
-      `read the event ${name} from GITHUB_EVENT_PATH; it is not what GitHub sends: ${whyNot(cause)}`,
-      {
-        fix: 'start this from a workflow; a newer version of the action may know the event',
-        cause,
-      },
+      `read the event ${name} from GITHUB_EVENT_PATH: it is not as GitHub documents it: ${whyNot(cause)}`,
+      { fix: 'run the action in a workflow; a newer version may know the event', cause },
     )
   }
 }

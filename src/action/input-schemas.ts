@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { requireTag, type Tag } from '../release/format/tag.ts'
 import { quoteValue } from '../report/schema-issue.ts'
 
-/** Text of a certain form; `form` says in an error what would do. */
+/** Text that matches a pattern; `form` describes it in an error. */
 function text(pattern: RegExp, form: string) {
   return z.string().regex(pattern, { error: (issue) => `found ${quoteValue(issue.input)}; give ${form}` })
 }
@@ -10,7 +10,7 @@ function text(pattern: RegExp, form: string) {
 const name = text(/^[a-z][a-z0-9-]*$/, 'lower-case letters, digits and dashes')
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true')
 const folders = z.string().transform((value) => value.split('\n').flatMap((line) => line.trim() || []))
-/** A release's tag; also `promote/TAG`, the tag that is pushed to have it promoted. */
+/** A release's tag; also `promote/TAG`, the tag that is pushed to promote it. */
 const tag = z.string().transform((value, context): Tag => {
   try {
     return requireTag(value.replace(/^promote\//, ''))
@@ -22,7 +22,7 @@ const tag = z.string().transform((value, context): Tag => {
 const digest = text(/^[0-9a-f]{64}$/, 'a sha256, 64 hex digits')
 const days = text(/^([1-9]|[1-8]\d|90)$/, 'a number of days from 1 to 90').transform(Number)
 
-/** For every command: which GitHub it talks to, and where platform.yaml and images/ are. */
+/** Inputs of every command. */
 const always = {
   project: z.string().optional(),
   repository: text(/^[\w.-]+\/[\w.-]+$/, 'OWNER/NAME').optional(),
@@ -30,12 +30,12 @@ const always = {
 }
 const variant = { base: name.optional(), line: text(/^\d+\.\d+$/, 'a minor version, as in 3.6').optional() }
 export const artifact = { artifact: flag.optional(), 'retention-days': days.optional() }
-/** What is known of vulnerabilities: files or folders on the runner. */
-const knowledge = { 'vulnerability-feed': folders.optional(), 'known-exploited': z.string().optional() }
+/** Files or folders on the runner. */
+const vulnerabilities = { 'vulnerability-feed': folders.optional(), 'known-exploited': z.string().optional() }
 const trust = { 'allowed-signers': z.string().optional(), 'allow-unsigned': flag.optional() }
 
-/** The inputs of each command. All are optional for GitHub; an empty one is as good as none. */
-export const forms = {
+/** The inputs of each command. All are optional for GitHub, and an empty input is a missing one. */
+export const inputSchemas = {
   lock: z.strictObject({ command: z.literal('lock'), ...always, image: name, ...variant }),
   plan: z.strictObject({ command: z.literal('plan'), ...always, image: name.optional() }),
   build: z.strictObject({
@@ -53,7 +53,7 @@ export const forms = {
     image: name.optional(),
     directory: folders.optional(),
     platform: z.string().optional(),
-    ...knowledge,
+    ...vulnerabilities,
     ...artifact,
   }),
   publish: z.strictObject({
@@ -61,7 +61,7 @@ export const forms = {
     ...always,
     image: name.optional(),
     directory: folders.optional(),
-    // Not from the folder: what another job of the run has left.
+    // Publishes the artifacts of another job instead of the folder.
     artifact: flag.optional(),
     ...variant,
     'signing-key': z.string().optional(),
@@ -103,19 +103,16 @@ export const forms = {
   }),
 }
 
-/** What a step can do. */
-export type Command = keyof typeof forms
-type Form<C extends Command> = z.output<(typeof forms)[C]>
+export type Command = keyof typeof inputSchemas
+export type InputsOf<C extends Command> = z.output<(typeof inputSchemas)[C]>
+/** The inputs of some command. */
+export type Inputs = { [C in Command]: InputsOf<C> }[Command]
 
-/** What a step of a workflow asked for, by its command. */
-export type Inputs = { [C in Command]: Form<C> }[Command]
-export type InputsOf<C extends Command> = Form<C>
-
-export const commands = Object.keys(forms) as Command[]
+export const commands = Object.keys(inputSchemas) as Command[]
 /** The names of the inputs that a command takes. */
 export function inputsOf(command: Command): string[] {
-  return Object.keys(forms[command].shape)
+  return Object.keys(inputSchemas[command].shape)
 }
 
-/** The name of every input that some command takes, in the order of action.yml. */
+/** The names of all inputs. */
 export const inputNames: readonly string[] = [...new Set(commands.flatMap(inputsOf))]

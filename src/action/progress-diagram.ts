@@ -1,25 +1,25 @@
-/** The way of an image, in order. */
-export const STAGES = ['built', 'tested', 'candidate', 'promoted', 'deployed'] as const
-export type Stage = (typeof STAGES)[number]
+/** The stages of an image, in order. */
+export const stages = ['built', 'tested', 'candidate', 'promoted', 'deployed'] as const
+export type Stage = (typeof stages)[number]
 
-/** How far a version has come, and where it stopped if it did. */
-export interface Way {
+/** The progress of a version. */
+export interface ImageProgress {
   readonly reached: Stage | undefined
-  /** The stage that was tried and not reached. */
+  /** The stage that was tried without success. */
   readonly failed?: Stage
-  /** A stage that was left out on the way: a candidate can be deployed. */
+  /** A stage that was left out: a candidate can be deployed. */
   readonly skipped?: Stage
-  /** A word below a stage, as the template's VM ID. */
+  /** A short text below a stage, such as the template's VM ID. */
   readonly notes?: Readonly<Partial<Record<Stage, string>>>
 }
 
-/** A Mermaid picture of the way: what is done is green, what failed red, what is still to come grey. */
-export function drawWay({ reached, failed, skipped, notes = {} }: Way): string {
-  const last = reached === undefined ? -1 : STAGES.indexOf(reached)
-  const nodes = STAGES.map((stage, index) => {
+/** A Mermaid diagram of the stages: green when reached, red when failed, grey otherwise. */
+export function drawProgress({ reached, failed, skipped, notes = {} }: ImageProgress): string {
+  const last = reached === undefined ? -1 : stages.indexOf(reached)
+  const nodes = stages.map((stage, index) => {
     const state = stage === failed ? 'failed' : index <= last && stage !== skipped ? 'done' : 'open'
     const note = notes[stage]
-    // Letters, digits and the few signs of a version: nothing that Mermaid would read.
+    // Letters, digits and the characters of a version: no syntax of Mermaid.
     const label = note === undefined ? stage : `${stage}<br>${note.replace(/[^\w.+~: -]/g, ' ')}`
     return `${stage}["${label}"]:::${state}`
   })

@@ -3,23 +3,21 @@ import { oneLine } from '../report/printable.ts'
 import type { Progress } from '../report/progress.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 
-/** The log of a step gets a line about a download or upload at most so often. */
+/** The minimum time between two lines about a transfer. */
 const BYTES_EVERY_MS = 5_000
 
-/** Milliseconds of some clock that does not go back. */
-type Clock = () => number
-
 /**
- * Progress in the log of a workflow's step: each phase is a group that can be folded, and below it stands how long it
- * took. `write` takes whole lines, to standard output: there the runner looks for its commands.
+ * Progress in the log of a workflow step: each phase is a group, followed by its duration.
+ * @param write writes a line to standard output, where the runner reads its commands
+ * @param now milliseconds of a monotonic clock
  */
 export function createStepProgress(
   write: (line: string) => void,
-  now: Clock = () => performance.now(),
+  now: () => number = () => performance.now(),
 ): Progress {
   const timings: Record<string, number> = {}
   let current: { name: string; started: number } | undefined
-  let told = now()
+  let lastLine = now()
   const close = () => {
     if (!current) return
     const ms = now() - current.started
@@ -34,16 +32,16 @@ export function createStepProgress(
       close()
       const name = oneLine(phase)
       current = { name, started: now() }
-      // What is done sooner needs no line.
-      told = now()
+      // A short transfer needs no line.
+      lastLine = now()
       write(`::group::${name}`)
     },
     note(text) {
       write(harmless(text))
     },
     bytes(label, done, total) {
-      if (now() - told < BYTES_EVERY_MS) return
-      told = now()
+      if (now() - lastLine < BYTES_EVERY_MS) return
+      lastLine = now()
       write(harmless(`${label}: ${formatBytes(done)} of ${formatBytes(total)}`))
     },
     done: close,

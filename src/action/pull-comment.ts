@@ -9,24 +9,24 @@ import { formatBytes, formatDuration } from '../report/table.ts'
 import { knownSchema } from '../scan/known.ts'
 import { describeKnown, describeShortly } from '../scan/known-markdown.ts'
 
-/** By this the comment of a pull request is found again. */
+/** Marks the comment, so that a later run finds it. */
 export const COMMENT_MARKER = '<!-- seeder: images of this pull request -->'
 
 const finished = z.object({ manifest: manifestSchema, record: testRecordSchema.optional() })
 
-/** What a job that built an image leaves for the job that writes the comment: `comment-IMAGE.json`. */
+/** A row of the comment, from the job that tested an image to the job that comments: `comment-IMAGE.json`. */
 export const commentEntrySchema = z.object({
   schema: z.literal(1),
   ...finished.shape,
   /** The promoted version; null when there is none. */
   promoted: finished.nullable(),
-  /** How the files differ from those of the promoted version, where both are known. */
+  /** The differences from the files of the promoted version; null when either list is missing. */
   files: filesDifferenceSchema.nullable(),
-  /** What is known of the image, beside the promoted version. */
+  /** Of the image, compared with the promoted version. */
   vulnerabilities: knownSchema,
-  /** The page of the artifact with the qcow2 file. */
+  /** The URL of the artifact with the qcow2 file. */
   artifact: z.url({ protocol: /^https?$/ }).nullable(),
-  /** The page of the artifact with the report; not there when an older version of Seeder has left the entry. */
+  /** The URL of the artifact with the report; older versions of Seeder do not write it. */
   page: z.url({ protocol: /^https?$/ }).optional(),
 })
 export type CommentEntry = z.output<typeof commentEntrySchema>
@@ -36,12 +36,12 @@ export function commentName(image: string): string {
   return `comment-${image}`
 }
 
-/** Where the comment comes from. */
+/** The run that writes the comment. */
 export interface CommentOrigin {
-  /** The images that were to be built; those of them without an entry did not get that far. */
+  /** The images that the run builds; an image without an entry was not finished. */
   readonly expected: readonly string[]
   readonly commit: string
-  /** The page of the run. */
+  /** The URL of the run. */
   readonly run: string
 }
 
@@ -97,7 +97,7 @@ function sectionOf(entry: CommentEntry): string {
     `##### Known vulnerabilities of ${plain(manifest.image)}\n\n${describeKnown(vulnerabilities, 'promoted')}`,
     ...(page === undefined
       ? []
-      : [`[Report](${encodeURI(page)}): proof, size, boot, packages, what changed`]),
+      : [`[Report](${encodeURI(page)}): boot test, size, first boot, packages, changes`]),
     `disk ${code(manifest.raw.sha256)}`,
   ].join('\n\n')
 }

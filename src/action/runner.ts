@@ -8,7 +8,7 @@ import { annotationsOf } from './annotations.ts'
 import type { Inputs } from './input-schemas.ts'
 import type { StepOutcome } from './step.ts'
 
-/** Hides the secrets among the inputs in everything that is printed from now on. */
+/** Masks the secrets among the inputs in the log. */
 export function hideSecrets(all: readonly Inputs[]): void {
   const secrets = all.flatMap((inputs) => [
     inputs.token,
@@ -17,8 +17,8 @@ export function hideSecrets(all: readonly Inputs[]): void {
   for (const secret of new Set(secrets)) if (secret !== undefined) setSecret(secret)
 }
 
-/** Passes on what a step found: outputs, summary and, when the job is to fail, why. */
-export async function tellOutcome({ outputs, summary, failures = [] }: StepOutcome): Promise<void> {
+/** Writes a command's outputs, summary and failures to the runner. */
+export async function reportOutcome({ outputs, summary, failures = [] }: StepOutcome): Promise<void> {
   for (const [name, value] of Object.entries(outputs)) setOutput(name, value)
   const file = process.env.GITHUB_STEP_SUMMARY
   if (file && summary !== undefined) await appendFile(file, summary)
@@ -29,26 +29,26 @@ export async function tellOutcome({ outputs, summary, failures = [] }: StepOutco
 }
 
 /**
- * Lets the step fail with what was thrown: at the lines of a definition where it is about them.
- * @param afterOthers whether commands before have done their work, which stays
+ * Fails the step with an error: at the lines of a definition where the error names them.
+ * @param afterOthers whether earlier commands of the step have completed
  */
-export function tellError(thrown: unknown, workspace: string, afterOthers: boolean): void {
-  // What is thrown while everything is being stopped is about that; a StoppedError says what there is now.
+export function reportError(thrown: unknown, workspace: string, afterOthers: boolean): void {
+  // Any other error after an interruption is a consequence of it; a StoppedError says what is left behind.
   if (interruption.aborted && !(thrown instanceof StoppedError)) {
     setFailed(
-      `stopped; nothing was left behind${afterOthers ? ' but what the commands before had done' : ''}`,
+      `stopped; nothing was left behind${afterOthers ? ' except the results of the commands before' : ''}`,
     )
     return
   }
   const annotations = annotationsOf(thrown, workspace)
-  for (const { message, at } of annotations.slice(0, -1)) annotate(message, at)
+  for (const { message, place } of annotations.slice(0, -1)) annotate(message, place)
   const last = annotations.at(-1)
-  if (last?.at === undefined) setFailed(last?.message ?? 'it failed')
+  if (last?.place === undefined) setFailed(last?.message ?? 'it failed')
   else {
-    annotate(last.message, last.at)
+    annotate(last.message, last.place)
     process.exitCode = 1
   }
-  // Folded away: it is for whoever looks for a fault of this program.
+  // Folded: for debugging.
   const causes = causeChain(thrown)
   if (causes.length > 0)
     console.log(['::group::What led to it', ...causes.map(harmless), '::endgroup::'].join('\n'))

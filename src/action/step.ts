@@ -1,19 +1,19 @@
 import { resolve } from 'node:path'
 import type { Context } from '../commands/context.ts'
-import { connectRepository } from '../commands/github.ts'
+import { connectRepository } from '../commands/context.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Inputs } from './input-schemas.ts'
 
-/** A step of a workflow while it runs. */
+/** The running step of a workflow. */
 export interface Step {
-  /** As the runner gave it, with the token among it. */
+  /** The runner's environment, with the token. */
   readonly env: NodeJS.ProcessEnv
   readonly context: Context
-  /** Something that went wrong and does not stop the step. */
+  /** Reports a problem that does not stop the step. */
   warn(text: string): void
 }
 
-/** What a step gives to the steps after it. */
+/** The outputs of a step. */
 export interface Outputs {
   readonly version?: string
   /** Absolute paths. */
@@ -32,21 +32,24 @@ export interface Outputs {
   readonly passed?: boolean
 }
 
-/** How a step came out. */
+/** The result of a command. */
 export interface StepOutcome {
   readonly outputs: Outputs
   /** Markdown for the job summary. */
   readonly summary?: string
-  /** The step did what it was asked to, and what it found lets the job fail: a line each. */
+  /** Findings that fail the job although the command ran; a line each. */
   readonly failures?: readonly string[]
 }
 
-/** GitHub as this step may reach it. Throws UsageError when there is no token. */
+/**
+ * The client for the repository of the step.
+ * @throws UsageError when there is no token
+ */
 export function gitHubOf({ env, context }: Step, inputs: Pick<Inputs, 'repository'>): GitHub {
   return connectRepository(env, inputs.repository, context.progress())
 }
 
-/** The folder of an image's build: the one that was named, else out/IMAGE of the workspace. */
+/** The folder of an image's build: the input `directory`, otherwise out/IMAGE in the workspace. */
 export function folderOf(
   step: Step,
   {
@@ -63,7 +66,7 @@ export function workspaceOf({ env }: Step): string {
   return env.GITHUB_WORKSPACE || process.cwd()
 }
 
-/** The page of the run. */
+/** The URL of the run. */
 export function runUrl({ env }: Step): string {
   return `${env.GITHUB_SERVER_URL ?? 'https://github.com'}/${env.GITHUB_REPOSITORY ?? ''}/actions/runs/${env.GITHUB_RUN_ID ?? ''}`
 }

@@ -6,46 +6,45 @@ import { code, folded, plain, table } from '../report/markdown.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 import type { Known } from '../scan/known.ts'
 import { describeKnown } from '../scan/known-markdown.ts'
-import { drawWay, type Way } from './progress-diagram.ts'
+import { drawProgress, type ImageProgress } from './progress-diagram.ts'
 
-/** What a step did with one version of an image; only what is known is told. */
-export interface Story {
+/** What a command did with a version of an image. Parts that are undefined are left out. */
+export interface VersionSummary {
   readonly image: string
   readonly version: string
-  readonly way: Way
+  readonly progress: ImageProgress
   readonly manifest?: Manifest | undefined
   readonly record?: TestRecord | undefined
-  /** Against the promoted version; undefined when there is none, or nothing to compare. */
+  /** From the promoted version. */
   readonly difference?: Difference | undefined
-  /** Undefined for a step that does not look for any. */
   readonly vulnerabilities?: Known | undefined
-  /** Things to go to, title → URL. */
+  /** Title → URL. */
   readonly links?: Readonly<Record<string, string>>
-  /** Sentences that stand below the picture. */
+  /** Sentences below the diagram. */
   readonly remarks?: readonly string[]
 }
 
 /** The job summary of a step, in Markdown. */
-export function describeStory(story: Story): string {
-  const { image, version, way, manifest, record, difference, vulnerabilities } = story
-  const { links = {}, remarks = [] } = story
+export function formatSummary(summary: VersionSummary): string {
+  const { image, version, progress, manifest, record, difference, vulnerabilities } = summary
+  const { links = {}, remarks = [] } = summary
   const sections = [
     `## ${plain(image)} ${plain(version)}`,
-    drawWay(way),
+    drawProgress(progress),
     ...remarks.map(plain),
     ...Object.entries(links).map(([title, url]) => `[${plain(title)}](${encodeURI(url)})`),
-    ...(manifest ? [described(manifest)] : []),
-    ...(record ? [proven(record)] : []),
-    ...(difference ? [`### What is different\n\n${describeDifference(difference, 'promoted')}`] : []),
+    ...(manifest ? [describeManifest(manifest)] : []),
+    ...(record ? [describeTest(record)] : []),
+    ...(difference ? [`### Changes\n\n${describeDifference(difference, 'promoted')}`] : []),
     ...(vulnerabilities
       ? [`### Known vulnerabilities\n\n${describeKnown(vulnerabilities, 'promoted')}`]
       : []),
-    ...(manifest ? [timed(manifest)] : []),
+    ...(manifest ? [describeTimings(manifest)] : []),
   ]
   return `${sections.join('\n\n')}\n`
 }
 
-function described(manifest: Manifest): string {
+function describeManifest(manifest: Manifest): string {
   const { qcow2, raw, usr, kernel, lock, source, packages } = manifest
   const commit = source.commit === null ? 'no git checkout' : code(source.commit)
   return table(
@@ -61,10 +60,10 @@ function described(manifest: Manifest): string {
   )
 }
 
-function proven(record: TestRecord): string {
+function describeTest(record: TestRecord): string {
   const { checks, accelerator, duration, boot } = record
   const failures = checks.filter(({ status }) => status === 'failed')
-  const verdict = record.passed ? 'It does its job' : '**It does not do its job**'
+  const verdict = record.passed ? 'The boot test passed' : '**The boot test failed**'
   const machine = accelerator.kind === 'kvm' ? 'with KVM' : 'emulated'
   const ready = boot.readyMs === null ? '' : `; first boot done after ${formatDuration(boot.readyMs)}`
   const marks = { passed: '✓', failed: '✗', skipped: '–' } as const
@@ -74,16 +73,16 @@ function proven(record: TestRecord): string {
     ...(failures.length > 0
       ? [
           table(
-            ['failed', 'what was found'],
+            ['failed', 'found'],
             failures.map(({ name, detail }) => [code(name), plain(detail)]),
           ),
         ]
       : []),
-    folded(`All ${checks.length} checks`, table(['', 'check', 'what it says'], all)),
+    folded(`All ${checks.length} checks`, table(['', 'check', 'description'], all)),
   ].join('\n\n')
 }
 
-function timed({ timings, made }: Manifest): string {
+function describeTimings({ timings, made }: Manifest): string {
   const rows = Object.entries(timings).map(([phase, ms]) => [plain(phase), formatDuration(ms)])
   const total = Object.values(timings).reduce((sum, ms) => sum + ms, 0)
   const layers =

@@ -1,5 +1,5 @@
 import { formatBytes } from '../report/table.ts'
-import { type Digest, fileDigest, rawDigest } from '../store/disk-digest.ts'
+import { type Digest, fileDigest, rawDigest } from '../store/digest.ts'
 import type { Clone } from '../vm/clone.ts'
 import { type AllowedLine, type ConsoleFailure, consoleFailures } from '../vm/console-failures.ts'
 import { readBootTimes } from './boot-times.ts'

@@ -5,15 +5,17 @@ import type { Lock } from '../image/lock.ts'
 import { execa } from '../process/child-process.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
-import { type Store, sha256File } from '../store/store.ts'
+import { sha256File } from '../store/digest.ts'
+import type { Store } from '../store/store.ts'
 import type { TreeFile } from './tree.ts'
 
-/** A file of the image that is of an upstream artifact. */
+/** A file of the image from an upstream artifact. */
 export type ArtifactFile = TreeFile & { readonly artifact: string }
 
 /**
- * Takes the files that a definition names out of the locked tarballs, into `scratch`, as files for the image's tree; an
- * artifact that is no tarball is such a file itself. Nothing else of a tarball is unpacked. Throws SeederError when one is not in it or is no plain file.
+ * Unpacks the files that a definition names from the locked tarballs into `scratch`, and nothing else of them. An artifact that
+ * is no tarball is a file of the image itself.
+ * @throws SeederError when a file is not in its tarball, or is no plain file
  */
 export async function unpackArtifacts(
   image: Image,
@@ -23,7 +25,7 @@ export async function unpackArtifacts(
 ): Promise<ArtifactFile[]> {
   const files: ArtifactFile[] = []
   for (const { name, version, files: wanted } of image.artifacts) {
-    const locked = lock.artifacts.find((one) => one.name === name && one.version === version)
+    const locked = lock.artifacts.find((other) => other.name === name && other.version === version)
     if (!locked) {
       throw new SeederError(`The lock of ${image.name} does not have the artifact ${name} ${version}`, {
         fix: `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`,
@@ -46,7 +48,10 @@ export async function unpackArtifacts(
         })
       }
       files.push({
-        ...{ path: to, source, sha256: await sha256File(source), artifact: name },
+        path: to,
+        source,
+        sha256: await sha256File(source),
+        artifact: name,
         mode: found.mode & 0o100 ? 0o755 : 0o644,
       })
     }

@@ -3,38 +3,36 @@ import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { stableUuid } from '../image/stable-uuid.ts'
+import { shellQuote } from './enclosure.ts'
 import type { Opaque } from './hygiene.ts'
-import { runInside } from './namespace.ts'
 import type { Root } from './root.ts'
-import { shellQuote } from './shell-quote.ts'
-import type { Tools } from './tools.ts'
 import type { Usr } from './usr.ts'
-import { insideOf } from './work.ts'
+import { type BuildRun, insideOf, runStep } from './work.ts'
 
-/** The kernel's command line. It is part of the UKI, and through `usrhash` it ties kernel, initrd and /usr together. */
+/** The kernel's command line. It is part of the UKI, and its `usrhash` ties kernel, initrd and /usr together. */
 export function kernelCommandLine(usr: Usr, root: Root): string {
   return [
     `usrhash=${usr.roothash}`,
     `seeder.usr=erofs,${usr.blocks},${usr.salt}`,
-    // For seeder-drift: the list of what is on the root file system can be changed there, but not here.
+    // For seeder-drift: the list on the root file system can be changed, its digest here cannot.
     `seeder.state=${root.stateList}`,
-    // The root and /usr partitions are mounted by the initrd; nothing is left for the generator to find.
+    // The initrd mounts the partitions, so systemd's generator has nothing to do.
     'systemd.gpt_auto=no',
     'console=tty0',
     'console=ttyS0,115200',
-    // Network cards keep the kernel's names, which are the ones that Proxmox VE's cloud-init drive gives them.
+    // Network cards keep the kernel's names, which Proxmox VE's cloud-init drive uses.
     'net.ifnames=0',
     'loglevel=5',
-    // A unit that fails is said on the console; a hundred that do not are not.
+    // The console shows only units that fail.
     'systemd.show_status=error',
     'panic=30',
-    // The check counts interrupts against a processor's speed. On a crowded host a virtual machine's come too late for
-    // it, and the kernel would panic; without it the timer is taken as it is, as the kernel itself does under KVM.
+    // The check compares timer interrupts with the processor's speed. On a busy host those of a virtual machine come too
+    // late, and the kernel would panic. Under KVM the kernel skips the check itself.
     'no_timer_check',
   ].join(' ')
 }
 
-/** A dm-verity root hash's half as the partition's UUID, as the discoverable partitions specification has it. */
+/** Half of a dm-verity root hash as the UUID of a partition, according to the discoverable partitions specification. */
 export function partitionUuid(hexDigits: string): string {
   return hexDigits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
@@ -42,7 +40,7 @@ export function partitionUuid(hexDigits: string): string {
 /** The GPT attribute of a file system that is never written to. */
 const READ_ONLY = 60
 
-/** A partition: its content's file inside the enclosure, and that file's size in bytes. */
+/** A partition: the file of its content, inside the enclosure, and the file's size in bytes. */
 export interface Partition {
   readonly name: string
   readonly type: string
@@ -57,7 +55,7 @@ const MIB = 1024 * 1024
 const ESP_SIZE = 64 * MIB
 
 /**
- * The disk's partitions in their order. The types are those of the discoverable partitions specification for
+ * The disk's partitions in order. The types are those of the discoverable partitions specification for
  * x86-64; the initrd finds /usr and its hash tree by their names (images/common/initrd/init.sh).
  */
 export function partitionsOf(
@@ -115,9 +113,9 @@ export function placePartitions<T extends Pick<Partition, 'size'>>(
 }
 
 /**
- * The shell text that writes the partition table (sfdisk) and each content at its place. Everything starts on a full
- * MiB; runs of zeros stay holes. sfdisk and dd rather than systemd-repart, which writes every zero and waits for the
- * disk: see docs/decisions/0002-disk-assembly.md.
+ * Shell text that writes the partition table and the contents. Every partition starts on a full MiB; runs of zeros stay holes.
+ * It uses sfdisk and dd, because systemd-repart writes every zero and waits for the disk: see
+ * docs/decisions/0002-disk-assembly.md.
  */
 export function assemblyScript(image: Image, partitions: readonly Partition[]): string {
   const placed = placePartitions(partitions)
@@ -133,7 +131,7 @@ export function assemblyScript(image: Image, partitions: readonly Partition[]): 
     ),
   ]
   return [
-    // One MiB more for the table's copy at the end.
+    // One more MiB for the copy of the table at the end.
     `truncate -s ${end + 1}M /scratch/disk.raw`,
     `sfdisk --quiet --no-reread --no-tell-kernel /scratch/disk.raw << 'END'\n${table.join('\n')}\nEND`,
     ...placed.map(
@@ -143,7 +141,7 @@ export function assemblyScript(image: Image, partitions: readonly Partition[]): 
   ].join('\n')
 }
 
-/** Makes the unified kernel image and the EFI system partition with it, `esp.vfat` in the scratch folder. */
+/** Shell text that makes the unified kernel image, in the EFI system partition `esp.vfat` in the scratch folder. */
 function espScript(image: Image, lock: Lock, usr: Usr, root: Root): string {
   const title = `seeder ${image.name} ${lock.version}`
   const serial = stableUuid(`${image.name} esp`).slice(0, 8)
@@ -160,19 +158,13 @@ function espScript(image: Image, lock: Lock, usr: Usr, root: Root): string {
 }
 
 /**
- * Assembles the raw disk and packs it as qcow2, both in the scratch folder (`disk.raw`, `disk.qcow2`).
- * qemu-img writes the clusters in their order (no -W), so the qcow2 is reproducible as well.
- * Returns where on the disk /usr and its hash tree are, in bytes.
+ * Assembles the raw disk and packs it as qcow2, both in the scratch folder (`disk.raw`, `disk.qcow2`). Without -W qemu-img
+ * writes the clusters in order, so the qcow2 is reproducible as well.
+ * @param initrd the folder of the initrd's layer
+ * @returns the ranges of /usr and its hash tree on the disk, in bytes
  */
-export async function assembleDisk(
-  image: Image,
-  lock: Lock,
-  usr: Usr,
-  root: Root,
-  initrd: string,
-  tools: Tools,
-  scratch: string,
-): Promise<Opaque[]> {
+export async function assembleDisk(run: BuildRun, usr: Usr, root: Root, initrd: string): Promise<Opaque[]> {
+  const { image, lock, scratch } = run
   const size = async (file: string) => (await stat(file)).size
   const partitions = partitionsOf(image, usr, {
     usr: await size(join(usr.folder, 'usr.erofs')),
@@ -184,16 +176,12 @@ export async function assembleDisk(
     assemblyScript(image, partitions),
     'qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd /scratch/disk.raw /scratch/disk.qcow2',
   ].join('\n')
-  const enclosure = {
-    tools: tools.folder,
+  await runStep(run, 'Assembling the disk', script, {
     binds: [
-      { from: insideOf(scratch), to: '/scratch', writable: true },
       { from: usr.folder, to: '/usr-layer' },
       { from: initrd, to: '/initrd-layer' },
     ],
-    env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
-  }
-  await runInside(enclosure, 'Assembling the disk', script)
+  })
   return placePartitions(partitions)
     .filter(({ attribute }) => attribute === READ_ONLY)
     .map(({ start, length }) => ({ start: start * MIB, end: (start + length) * MIB }))

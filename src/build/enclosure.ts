@@ -1,22 +1,25 @@
-import { shellQuote } from './shell-quote.ts'
+/** Quotes a word for a POSIX shell. */
+export function shellQuote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
 
 /**
- * A folder or file made visible at `to`, a path inside the enclosure. Root inside is a user of its own, so everybody has to
- * be able to read it.
+ * A folder or file that is mounted at `to` inside the enclosure. Root inside is a separate user, so `from` has to be readable
+ * by every user.
  */
 export interface Bind {
   readonly from: string
   readonly to: string
   /**
-   * A step may write to this folder, and no plain file of the caller's may be in it: afterwards what lies directly in it
-   * belongs to the caller. Everything else is read-only, also for root inside.
+   * A step may write to this folder, which must not contain the caller's files: afterwards the caller owns the files directly
+   * in it. Other binds are read-only, also for root inside.
    */
   readonly writable?: boolean
 }
 
 /**
- * What a step sees: the tools tree as `/`, read-only, with `binds` in it, folders of its own at /tmp, /run and /root, a few
- * device nodes, its own processes, no network and no /sys.
+ * The environment of a step: the tools tree as read-only `/`, with `binds`, private /tmp, /run and /root, a few device nodes,
+ * its own processes, no network and no /sys.
  */
 export interface Enclosure {
   readonly tools: string
@@ -24,23 +27,23 @@ export interface Enclosure {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** No terminal: whoever has one can type into it. */
+/** Without a terminal: a process with one can type into it. */
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom']
 
-/** Where the new root is put together: a folder that every machine has and no bind comes from. */
+/** The mount point of the new root: a folder that every machine has and that no bind uses. */
 const NEW_ROOT = '/sys'
 
-/** What the tools tree does not bring: a step has its own. */
+/** Folders that do not come from the tools tree: a step has its own. */
 const OWN_FOLDERS = ['proc', 'sys', 'dev', 'tmp', 'run', 'root']
 
 /**
- * The shell text (`sh -eu`, the host's programs) that puts the enclosure together, leaves the host's file systems and ends as
- * `ENTER WRITABLE... -- "$@"`, with the tools tree's Perl. It runs in the outer namespaces of `unshareArgv`, as the caller.
+ * Shell text (`sh -eu`, the host's programs) that builds the enclosure, leaves the host's file systems and executes
+ * `ENTER WRITABLE... -- "$@"` with the tools tree's Perl. It runs in the outer namespaces of `unshareArgv`, as the caller.
  */
 export function enclosureScript({ tools, binds }: Enclosure): string {
   const inside = (path: string) => shellQuote(`${NEW_ROOT}${path}`)
   return [
-    // Modes of files end up in the image: they must not depend on who builds it.
+    // Modes of files are part of the image: they must not depend on the caller.
     'umask 022',
     `mount -t tmpfs -o mode=755,size=1m,nosuid tmpfs ${NEW_ROOT}`,
     `mkdir ${OWN_FOLDERS.map((name) => inside(`/${name}`)).join(' ')}`,
@@ -90,13 +93,13 @@ function isWritable({ writable }: Bind): boolean {
 }
 
 /**
- * The program of the way in (Perl: `WRITABLE... -- COMMAND...`). It makes a second user namespace in which root is the first
- * of the caller's subordinate ids: a user that owns nothing outside, not even what the caller owns. All mounts that it
- * finds are locked there: nothing can be unmounted or made writable again. The command gets processes, a session, keyrings and
- * /proc of its own, and no program can give it more rights (no_new_privs).
- * When it has ended, however it did, every process inside is gone, and what lies directly in a writable folder belongs to the
- * caller, as long as it is a plain file or a folder: anything else would be followed by who reads it later.
- * System calls by number are those of x86-64, the only machine that images are built on.
+ * The Perl program that enters the enclosure: `WRITABLE... -- COMMAND...`. It makes a second user namespace in which root is
+ * the first of the caller's subordinate ids: a user that owns nothing outside, not even the caller's files. All existing mounts
+ * are locked there: they cannot be unmounted or made writable again. The command gets its own processes, session, keyrings and
+ * /proc, and no program can give it more rights (no_new_privs).
+ * Afterwards every process inside is killed, and the caller owns the plain files and folders directly in a writable folder.
+ * Files of other kinds are an error, because a later reader could follow them.
+ * The numbers of system calls are those of x86-64, the only supported build machine.
  */
 const ENTER = String.raw`use strict; use POSIX ();
 my @writable; push @writable, shift while @ARGV && $ARGV[0] ne "--"; shift;

@@ -12,12 +12,11 @@ import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import type { ArtifactFile } from './artifacts.ts'
 import type { TreeFile } from './tree.ts'
-import type { Usr } from './usr.ts'
 import { insideOf } from './work.ts'
 
 /**
- * Shell text that writes down, in /out, what is known of the packages in the tree in the current folder, before its file
- * system is made: who owns which file, sources, licences.
+ * Shell text that records the packages of the tree in the current folder in /out, before the file system is made: owners of
+ * files, sources, licences.
  */
 export const RECORD_PACKAGES = [
   `( cd var/lib/dpkg/info && mawk '{ print FILENAME "\\t" $0 }' *.list ) > /out/owners`,
@@ -26,35 +25,36 @@ export const RECORD_PACKAGES = [
   `${LIST_LICENCES} > /out/licences`,
 ].join('\n')
 
-/** The list that a running machine compares itself with, as src/build/root.ts makes it. */
+/** The list that a running machine compares itself with; src/build/root.ts makes it. */
 export const STATE_LIST = '/var/lib/seeder/state.list'
 
-/** Where the lists of the two file systems are, by the step that makes them. */
+/** The paths of the two file systems' lists, inside the steps that make them. */
 export const USR_LISTS = { listing: '/out/listing', digests: '/out/digests' }
 export const STATE_LISTS = { listing: '/scratch/state.listing', digests: '/scratch/state.digests' }
 
-/** What a build knows of where its files come from. */
+/** The sources of a build's files. */
 export interface Origins {
   readonly image: Image
   readonly lock: Lock
-  /** The files taken from upstream tarballs, by artifact. */
+  /** The files from upstream artifacts. */
   readonly artifacts: readonly ArtifactFile[]
   /** The definition's files, and the paths of those made from the platform file. */
   readonly tree: readonly TreeFile[]
   readonly generated: readonly string[]
-  readonly usr: Usr
+  /** The layer with the records of `RECORD_PACKAGES` and the lists of /usr. */
+  readonly usr: { readonly folder: string }
   readonly uki: { readonly sha256: string; readonly kernel: string }
-  /** What makes the documents: seeder and its version. */
+  /** The program that writes the documents: seeder and its version. */
   readonly tool: { readonly name: string; readonly version: string }
 }
 
-/** The files of evidence that only depend on the image, name → text, and what the manifest says of its files. */
+/** The evidence that only depends on the image, file name → text, and the numbers of files for the manifest. */
 export interface Evidence {
   readonly texts: Readonly<Record<string, string>>
   readonly files: { readonly total: number; readonly unowned: readonly string[] }
 }
 
-/** Puts together what is in a finished image: the list of its files with their owners, and its bills of materials. */
+/** Makes the evidence of an image: the list of its files with their owners, and its bills of materials. */
 export async function gatherEvidence(
   subject: EvidenceSubject,
   origins: Origins,
@@ -77,7 +77,8 @@ export async function gatherEvidence(
   })
   const materials = materialsOf({
     lock,
-    ...{ distribution: image.base.distribution, suite: image.base.suite },
+    distribution: image.base.distribution,
+    suite: image.base.suite,
     installed: readInstalled(await read('installed')),
     licences: readLicences(await read('licences')),
     uki: origins.uki,
@@ -97,7 +98,7 @@ export async function gatherEvidence(
   }
 }
 
-/** What src/build/root.ts itself puts on the root file system. */
+/** Files that src/build/root.ts itself adds to the root file system. */
 const MADE_BY_BUILD = ['/etc/machine-id', '/etc/resolv.conf', '/etc/.updated', '/var/.updated', STATE_LIST]
 
 function byPath(a: FileEntry, b: FileEntry): number {

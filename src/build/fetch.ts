@@ -9,13 +9,13 @@ import type { Progress } from '../report/progress.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Store } from '../store/store.ts'
 
-/** What a build fetches: a package from an archive, or an artifact from its own URLs. */
+/** A package of an archive, or an artifact with its own URLs. */
 export type LockedFile = LockedPackage | LockedArtifact
 
 const CONNECTIONS = 6
 const ATTEMPTS = 3
 
-/** One run of downloads: the first that fails for good ends the others. */
+/** The state of parallel downloads: the first final failure stops the others. */
 interface Downloads {
   readonly store: Store
   readonly mirrors: Mirrors
@@ -25,50 +25,54 @@ interface Downloads {
 }
 
 /**
- * Brings every locked package and artifact into the store: what is there is verified, what is missing is fetched from
- * the mirror, then from the snapshot. `findMirrors` is asked only when a package is missing. `stallMs` is how long a
- * mirror may be silent.
- * Throws SeederError naming the first one that cannot be had with the locked digest.
+ * Verifies the locked files in the store, and downloads missing ones from the mirror, then from the snapshot.
+ * @param options `findMirrors` is called only when a package is missing; `stallMs` limits the silence of a mirror
+ * @throws SeederError when a file cannot be downloaded with the locked digest
  */
 export async function fillStore(
   store: Store,
   files: readonly LockedFile[],
-  findMirrors: () => Promise<Mirrors>,
-  progress: Progress,
-  stallMs?: number,
+  {
+    findMirrors,
+    progress,
+    stallMs,
+  }: { findMirrors: () => Promise<Mirrors>; progress: Progress; stallMs?: number },
 ): Promise<void> {
-  const wanted = [...new Map(files.map((one) => [one.sha256, one])).values()]
+  const wanted = [...new Map(files.map((file) => [file.sha256, file])).values()]
   const missing: LockedFile[] = []
-  for (const one of wanted) {
-    if (!(await store.has(one.sha256, one.size))) missing.push(one)
-    else if (!(await store.verify(one.sha256))) {
-      progress.note(`${one.name}: the stored file is damaged and will be fetched again`)
-      await store.remove(one.sha256)
-      missing.push(one)
+  for (const file of wanted) {
+    if (!(await store.has(file.sha256, file.size))) missing.push(file)
+    else if (!(await store.verify(file.sha256))) {
+      progress.note(`${file.name}: the stored file is damaged and will be downloaded again`)
+      await store.remove(file.sha256)
+      missing.push(file)
     }
   }
   if (missing.length === 0) return
 
-  const total = missing.reduce((sum, one) => sum + one.size, 0)
+  const total = missing.reduce((sum, { size }) => sum + size, 0)
   progress.note(`${missing.length} files to download, ${formatBytes(total)}`)
-  const mirrors: Mirrors = missing.some((one) => 'archive' in one) ? await findMirrors() : new Map()
+  const mirrors: Mirrors = missing.some((file) => 'archive' in file) ? await findMirrors() : new Map()
   let done = 0
   const stop = new AbortController()
   const downloads: Downloads = {
-    ...{ store, mirrors, stallMs, signal: AbortSignal.any([stop.signal, interruption]) },
+    store,
+    mirrors,
+    stallMs,
+    signal: AbortSignal.any([stop.signal, interruption]),
     onBytes(bytes) {
       done += bytes
       progress.bytes('downloading', done, total)
     },
   }
   try {
-    await pMap(missing, (one) => fetchOne(downloads, one), { concurrency: CONNECTIONS })
+    await pMap(missing, (file) => fetchFile(downloads, file), { concurrency: CONNECTIONS })
   } finally {
     stop.abort()
   }
 }
 
-async function fetchOne(downloads: Downloads, wanted: LockedFile): Promise<void> {
+async function fetchFile(downloads: Downloads, wanted: LockedFile): Promise<void> {
   const failures = new Set<string>()
   const { signal } = downloads
   for (const url of urlsOf(wanted, downloads.mirrors)) {
@@ -82,7 +86,7 @@ async function fetchOne(downloads: Downloads, wanted: LockedFile): Promise<void>
   }
   const kind = 'archive' in wanted ? 'Package' : 'Artifact'
   throw new SeederError(
-    `${kind} ${wanted.name} ${wanted.version} cannot be fetched as locked: ${[...failures].join('; ')}`,
+    `${kind} ${wanted.name} ${wanted.version} cannot be downloaded as locked: ${[...failures].join('; ')}`,
     {
       fix:
         'archive' in wanted
@@ -92,7 +96,7 @@ async function fetchOne(downloads: Downloads, wanted: LockedFile): Promise<void>
   )
 }
 
-/** Where a file may be had, the best place first. */
+/** The URLs of a file, in the order to try them. */
 function urlsOf(wanted: LockedFile, mirrors: Mirrors): string[] {
   if ('urls' in wanted) return wanted.urls
   const source = mirrors.get(wanted.archive)
@@ -103,7 +107,7 @@ function urlsOf(wanted: LockedFile, mirrors: Mirrors): string[] {
     )
   }
   const path = wanted.path.split('/').map(encodeURIComponent).join('/')
-  return [source.mirror, source.snapshot].filter((one) => one !== undefined).map((base) => base + path)
+  return [source.mirror, source.snapshot].filter((url) => url !== undefined).map((base) => base + path)
 }
 
 const usual = backoff(ATTEMPTS, 500)
@@ -132,7 +136,7 @@ async function fetchFrom(
   throw new WrongContentError(`its sha256 is ${added.sha256}, the lock says ${wanted.sha256}`)
 }
 
-/** Whether an error of node's file system calls says that there is no space (or quota) left. */
+/** Whether an error of the file system means that there is no space or quota left. */
 export function isDiskFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }

@@ -5,9 +5,8 @@ import { nftablesFor } from '../platform/nftables.ts'
 import { formatPort, kubernetesRoles, type Platform, type RoleName, roleNames } from '../platform/schema.ts'
 
 /**
- * The files of an image that come from the platform file and from its trusted certificates (`trust`: name → file)
- * rather than from a tree: path in the image → text. An image with several roles has the firewall of each, and starts
- * with the first one's.
+ * The files of an image that are made from the platform file and its trusted certificates (`trust`: name → file): path in the
+ * image → text. An image with several roles has the firewall of each, and starts with that of the first role.
  */
 export async function generatedFiles(
   image: Image,
@@ -19,7 +18,7 @@ export async function generatedFiles(
   const [first] = roles
   if (first) {
     files['/etc/seeder/firewall.nft'] = nftablesFor(platform, first)
-    // Where dm-verity protects it: it is needed when the other one has come to harm.
+    // In /usr, where dm-verity protects it: it is the fallback for a damaged firewall.nft.
     files['/usr/lib/seeder/fallback.nft'] = fallbackFor(platform, roles)
   }
   if (roles.length > 1) {
@@ -32,7 +31,7 @@ export async function generatedFiles(
   return files
 }
 
-/** What Kubernetes uses inside itself, in the syntax of systemd's EnvironmentFile. */
+/** The internal networks of Kubernetes, in the syntax of systemd's EnvironmentFile. */
 function clusterEnv({ cluster }: Platform): string {
   return [
     '# Made from the platform file when the image was built. node.env comes before it.',

@@ -4,8 +4,8 @@ import { SeederError } from '../report/error.ts'
 import { beginsKey, findKeyText, findPrivateKeys } from './private-keys.ts'
 
 /**
- * Shell text that checks the tree of the root file system in the current folder, printing a line per finding.
- * Nothing that identifies a machine, nothing secret and nothing left over may be in an image that many clones share.
+ * Shell text that checks the tree of the root file system in the current folder and prints a line per finding. Many clones
+ * share an image, so it must not contain a machine's identity, secrets, logs or leftovers.
  */
 export const FIND_LEFTOVERS = [
   'report() { kind=$1; shift; for path; do [ -e "$path" ] || [ -L "$path" ] || continue; printf "%s\\t/%s\\n" "$kind" "$path"; done; }',
@@ -24,7 +24,10 @@ export const FIND_LEFTOVERS = [
   findPrivateKeys('/'),
 ].join('\n')
 
-/** Throws SeederError naming everything a hygiene script printed; `where` says which part of the image it read. */
+/**
+ * @param where the checked part of the image
+ * @throws SeederError with all findings of a hygiene script
+ */
 export function requireClean(where: string, findings: string): void {
   const lines = findings.split('\n').filter(Boolean)
   if (lines.length === 0) return
@@ -34,20 +37,21 @@ export function requireClean(where: string, findings: string): void {
   })
 }
 
-/** Bytes of the disk in which no file lies as it is: a compressed file system, whose tree was looked at before. */
+/** A range of the disk that is not searched: a compressed file system, whose tree was checked before. */
 export interface Opaque {
   readonly start: number
   readonly end: number
 }
 
-/** Bytes that are read at once, a whole number of file systems' blocks, and how much of a text may lie across two of them. */
+/** Bytes: the size of a chunk, a multiple of every file system's block size, and of the overlap of two chunks. */
 const CHUNK = 4 << 20
 const SEAM = 4096
 const ZEROS = Buffer.alloc(CHUNK)
 
 /**
- * Reads the raw disk once, as it lies, for its SHA-256 (hex) and size (bytes), and for private keys that got past
- * the look at the trees, in a deleted block say. Throws SeederError with the offset of the first one.
+ * Reads the raw disk for its SHA-256 (hex) and size (bytes), and searches it for private keys that are not in the trees, such
+ * as in a deleted block.
+ * @throws SeederError with the offset of the first key
  */
 export async function digestCleanDisk(
   file: string,
@@ -71,13 +75,13 @@ function isZero(chunk: Buffer): boolean {
   return chunk.equals(chunk.length === CHUNK ? ZEROS : ZEROS.subarray(0, chunk.length))
 }
 
-/** Where in a chunk a key is, or before it in `tail`, the end of the chunk before (then the offset is negative). */
+/** The offset of a key in a chunk; negative when it starts in `tail`, the end of the previous chunk. */
 function findInChunk(chunk: Buffer, tail: Buffer): number | undefined {
   const seam = findKeyText(Buffer.concat([tail, chunk.subarray(0, SEAM)]))
   if (seam !== undefined) return seam - tail.length
   const text = findKeyText(chunk)
   if (text !== undefined) return text
-  // Files begin at blocks; the smallest that our file systems have is a FAT's sector.
+  // Files begin at blocks; the smallest block of our file systems is a FAT's sector.
   for (let offset = 0; offset < chunk.length; offset += 512) if (beginsKey(chunk, offset)) return offset
   return undefined
 }

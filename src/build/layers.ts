@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, readlink, rename, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import pMap from 'p-map'
 import { SeederError } from '../report/error.ts'
-import { digestFolder } from './layer-digest.ts'
+import { sha256File } from '../store/digest.ts'
 import { removeTrees } from './namespace.ts'
 import { makeFolder } from './tree.ts'
 
@@ -12,25 +13,25 @@ export const LAYERS = ['tools', 'rootfs', 'initrd', 'usr'] as const
 
 export type LayerKind = (typeof LAYERS)[number]
 
-/** The digest of everything that goes into a layer: any JSON value, with the step's own script among it. */
+/** The key of a layer: the digest of all its inputs, a JSON value that includes the step's script. */
 export function layerKey(inputs: unknown): string {
-  return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 32)
+  return hash('sha256', JSON.stringify(inputs)).slice(0, 32)
 }
 
 /**
- * Finished intermediate results of builds, one folder each, named by what went in: `content/` and `sha256`, the digest of
- * what is in it. The digests are calculated while the build goes on: `verify` has to be awaited before something is made
- * public of it, and `keep` before the scratch folder goes.
+ * Cached results of build steps. Each is a folder named by its key, with `content/` and its digest, `sha256`. The digests are
+ * calculated while the build continues: await `verify` before anything is published, and `keep` before the scratch folder is
+ * removed.
  */
 export class Layers {
   readonly folder: string
-  /** False: nothing built before is used (`--no-cache`); results are still kept for later builds. */
+  /** False with `--no-cache`: no cached layer is used; new ones are still kept for later builds. */
   readonly reuse: boolean
-  /** The layers that were made, not found, since this was created. */
+  /** The layers that this build made. */
   readonly made: LayerKind[] = []
-  /** This build's own results: where they are now, and their digests, by their final place. */
+  /** The layers of this build by their final path: the current path and the digest. */
   readonly #fresh = new Map<string, { partial: string; digest: Promise<string> }>()
-  /** Of the layers that were found and are used, what is wrong with them. */
+  /** The checks of the cached layers in use; each resolves to what is wrong. */
   readonly #checks = new Map<string, Promise<string | undefined>>()
 
   constructor(folder: string, reuse: boolean) {
@@ -39,23 +40,23 @@ export class Layers {
   }
 
   /**
-   * The folder of layer `kind`/`key`. When it is not there, `make` fills one in the scratch folder, which everybody may read.
-   * A layer that is found is compared with its digest, from now on or, with `later`, from `check`.
+   * The folder of a layer. When it is not cached, `make` fills one in the scratch folder, readable by every user. A cached
+   * layer is compared with its digest, except rootfs: most builds have its /usr already, and `check` is called when it is
+   * unpacked.
    */
   async get(
     kind: LayerKind,
     key: string,
     scratch: string,
     make: (folder: string) => Promise<void>,
-    { later = false } = {},
   ): Promise<string> {
     const final = join(this.folder, `${kind}-${key}`)
     const fresh = this.#fresh.get(final)
     if (fresh !== undefined) return join(fresh.partial, 'content')
     if (this.reuse && existsSync(join(final, 'sha256'))) {
-      // The time of last use, which `prune` goes by.
+      // The time of the last use, for `prune`.
       await utimes(final, new Date(), new Date()).catch(() => {})
-      if (!later) this.check(join(final, 'content'))
+      if (kind !== 'rootfs') this.check(join(final, 'content'))
       return join(final, 'content')
     }
     const partial = join(scratch, `layer-${kind}`)
@@ -64,13 +65,13 @@ export class Layers {
     await make(content)
     this.made.push(kind)
     const digest = digestFolder(content)
-    // It is awaited by `keep`; an error must not end the process before.
+    // `keep` awaits it; until then an error must not end the process.
     digest.catch(() => {})
     this.#fresh.set(final, { partial, digest })
     return content
   }
 
-  /** Begins to compare a layer that `get` found with its digest; nothing for one that this build made. */
+  /** Starts to compare a cached layer with its digest; does nothing for a layer that this build made. */
   check(content: string): void {
     const layer = join(content, '..')
     const own = [...this.#fresh.values()].some(({ partial }) => partial === layer)
@@ -83,26 +84,28 @@ export class Layers {
     )
   }
 
-  /** Waits until every layer that was found is compared. Throws SeederError when one is not what it was when it was made. */
+  /**
+   * Waits for all checks.
+   * @throws SeederError when a layer has changed since it was made
+   */
   async verify(): Promise<void> {
     for (const [layer, check] of this.#checks) {
       const wrong = await check
       if (wrong === undefined) continue
       throw new SeederError(`The build used the layer ${layer} of the cache; ${wrong}`, {
-        fix: `it was changed after it was made: remove ${layer}, find out who can write there, and build again`,
+        fix: `it has changed since it was made: remove ${layer}, find out who can write there, and build again`,
       })
     }
   }
 
   /**
-   * Moves what this build made to its place, each layer in one step, for later builds. Of two builds that made the same
-   * layer the first one's is kept.
+   * Moves the new layers into the cache, each atomically. When two builds made the same layer, the first one is kept.
    */
   async keep(): Promise<void> {
     await mkdir(this.folder, { recursive: true })
     for (const [final, { partial, digest }] of this.#fresh) {
       await writeFile(join(partial, 'sha256'), await digest)
-      // Without a digest it is of an earlier Seeder.
+      // Earlier versions of Seeder wrote no digest.
       if (existsSync(final) && !existsSync(join(final, 'sha256'))) await removeTrees([final])
       await rename(partial, final).catch((error: unknown) => {
         if (!existsSync(final)) throw error
@@ -111,7 +114,7 @@ export class Layers {
     this.#fresh.clear()
   }
 
-  /** Removes the layers that no build has used for `days`: definitions move on, and nobody needs theirs again. */
+  /** Removes the layers that no build has used for `days`. */
   async prune(days: number): Promise<void> {
     const oldest = Date.now() - days * 24 * 3600 * 1000
     const unused: string[] = []
@@ -128,4 +131,29 @@ async function compare(layer: string): Promise<string | undefined> {
   const recorded = (await readFile(join(layer, 'sha256'), 'utf8')).trim()
   const found = await digestFolder(join(layer, 'content'))
   return found === recorded ? undefined : `its content has the sha256 ${found}, not ${recorded}`
+}
+
+/** Bytes. Smaller files are read whole: there are thousands of them, and a stream for each is slower. */
+const SMALL = 1 << 20
+
+/**
+ * The SHA-256 (hex) of a folder: names, types, modes, targets of links and contents, without owners and times. Files that
+ * cannot be in a layer (pipes, devices) count by their type.
+ */
+async function digestFolder(folder: string): Promise<string> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const paths = entries.map((entry) => join(entry.parentPath, entry.name)).sort()
+  const lines = await pMap(paths, async (path) => [path.slice(folder.length), ...(await describe(path))], {
+    concurrency: 8,
+  })
+  return hash('sha256', JSON.stringify(lines))
+}
+
+async function describe(path: string): Promise<readonly (string | number)[]> {
+  const found = await lstat(path)
+  const mode = found.mode & 0o7777
+  if (found.isSymbolicLink()) return ['link', await readlink(path)]
+  if (found.isDirectory()) return ['folder', mode]
+  if (!found.isFile()) return ['other', found.mode]
+  return ['file', mode, found.size <= SMALL ? hash('sha256', await readFile(path)) : await sha256File(path)]
 }

@@ -15,7 +15,7 @@ export const manifestSchema = z.object({
   image: foreignLine,
   version: foreignLine,
   description: foreignText,
-  /** The roles a clone can take; the first one sizes the template. */
+  /** The roles of clones; the first one determines the size of the template. */
   roles: z.array(foreignLine).min(1),
   base: foreignLine,
   epoch: z.int(),
@@ -28,12 +28,12 @@ export const manifestSchema = z.object({
   kernel: z.object({ version: foreignLine, commandLine: foreignLine }),
   /** The unified kernel image, the file that the firmware starts. */
   uki: z.object({ sha256 }),
-  /** The ports that its firewall opens to somebody, by role, as `tcp/6443`. */
+  /** The ports that its firewall opens, by role, such as `tcp/6443`. */
   ports: z.record(foreignLine, z.array(foreignLine)),
-  /** How many files and links the image has, and which of them belong to nobody. */
+  /** The number of files and links, and those without an owner. */
   files: z.object({ total: z.int(), unowned: z.array(foreignLine) }),
   lock: z.object({ sha256 }),
-  /** `commit` is null outside a git checkout; `dirty` says that the checkout had changes of its own. */
+  /** `commit` is null outside a git checkout; `dirty` means uncommitted changes. */
   source: z.object({ commit: foreignLine.nullable(), dirty: z.boolean() }),
   /** The packages, name → version. */
   packages: z.record(foreignLine, foreignLine),
@@ -41,18 +41,17 @@ export const manifestSchema = z.object({
   artifacts: z.record(foreignLine, z.object({ version: foreignLine, sha256 })).default({}),
   tools: z.record(foreignLine, foreignLine),
   timings: z.record(foreignLine, z.number()),
-  /** The layers this build made; the others came from its cache. */
+  /** The layers that this build made; the others came from its cache. */
   made: z.array(foreignLine),
 })
 
 export type Manifest = z.output<typeof manifestSchema>
 
-/** The layers that a build took from its cache. */
+/** The layers that a build used from its cache. */
 export function cachedLayers({ made }: Pick<Manifest, 'made'>): string[] {
   return LAYERS.filter((kind) => !made.includes(kind))
 }
 
-/** One version of an image. */
 type Version = Pick<Manifest, 'image' | 'version'>
 
 /** The name of the file with the disk. */
@@ -65,7 +64,7 @@ export function manifestName({ image, version }: Version): string {
   return `${image}-${version}.manifest.json`
 }
 
-/** What the parts of a build found out, put together. */
+/** The results of a build. */
 export interface BuildFacts {
   readonly raw: { sha256: string; size: number }
   readonly qcow2: { sha256: string; size: number }
@@ -80,8 +79,8 @@ export interface BuildFacts {
   readonly made: readonly string[]
 }
 
-/** The programs whose versions a reader of a manifest may want; all others are in the lock. */
-const TOLD_TOOLS = ['mmdebstrap', 'systemd-ukify', 'erofs-utils', 'e2fsprogs', 'qemu-utils']
+/** The tools whose versions are in the manifest; all others are in the lock. */
+const listedTools = ['mmdebstrap', 'systemd-ukify', 'erofs-utils', 'e2fsprogs', 'qemu-utils']
 
 /** The manifest of a finished build. */
 export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildFacts): Manifest {
@@ -102,12 +101,12 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
     files: { total: facts.files.total, unowned: [...facts.files.unowned] },
     lock: { sha256: lockDigest(lock) },
     source: facts.source,
-    packages: Object.fromEntries(lock.packages.map((one) => [one.name, one.version])),
+    packages: Object.fromEntries(lock.packages.map(({ name, version }) => [name, version])),
     artifacts: Object.fromEntries(
       lock.artifacts.map(({ name, version, sha256: digest }) => [name, { version, sha256: digest }]),
     ),
     tools: Object.fromEntries(
-      lock.tools.filter((one) => TOLD_TOOLS.includes(one.name)).map((one) => [one.name, one.version]),
+      lock.tools.filter(({ name }) => listedTools.includes(name)).map(({ name, version }) => [name, version]),
     ),
     timings: { ...facts.timings },
     made: [...facts.made],
@@ -115,9 +114,9 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
 }
 
 /**
- * `template.conf`: what a host needs to make a template, as flat KEY=value lines that a shell can read without a JSON
- * parser. Values have no quotes, blanks or line breaks in them.
- * Throws UsageError when the platform file has no machine of the image's role.
+ * `template.conf`: the settings of a template on a Proxmox VE host, as KEY=value lines that a shell can read. Values have no
+ * quotes, spaces or line breaks.
+ * @throws UsageError when the platform file does not have a role of the image
  */
 export function templateConf(manifest: Manifest, platform: Platform): string {
   const known = (name: string) => platform.roles[name as keyof Platform['roles']]
@@ -127,9 +126,7 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
   if (!role || unknown !== undefined) {
     throw new UsageError(
       `${manifest.image} has the role "${unknown}", which the platform file does not have`,
-      {
-        fix: `use one of ${Object.keys(platform.roles).join(', ')} in its image.yaml`,
-      },
+      { fix: `use one of ${Object.keys(platform.roles).join(', ')} in its image.yaml` },
     )
   }
   const bridges = role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone)
@@ -143,7 +140,7 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
     BIOS: 'ovmf',
     MACHINE: 'q35',
     SCSIHW: 'virtio-scsi-single',
-    // What Proxmox VE's own dialogue takes: AES for TLS, and a VM may move between hosts.
+    // The default of Proxmox VE's dialogue: it has AES for TLS, and a VM can migrate between hosts.
     CPU: 'x86-64-v2-AES',
   }
   return Object.entries(values)
@@ -151,7 +148,7 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
     .join('')
 }
 
-/** The keys of `template.conf` that say what the image is, in their order. The others are about the site. */
+/** The keys of `template.conf` about the image, in order. The others are about the site. */
 export function identityConf(manifest: Manifest): Record<string, string | number> {
   return {
     IMAGE: manifest.image,

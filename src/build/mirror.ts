@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { chmod, link, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
@@ -10,9 +10,9 @@ import { HOST_ENVIRONMENT } from './namespace.ts'
 import { makeFolder, writeTexts } from './tree.ts'
 
 /**
- * Lays out the locked packages, and nothing else, as an apt archive in `folder` (an empty one, on the store's file
- * system). The build's package manager has no network and no other source, so what is not locked does not exist
- * for it. The index carries the lock's digests, which apt verifies again. Everybody may read it, whatever the umask is.
+ * Makes an apt archive of the locked packages. It is the only source of the build's package manager, which has no network.
+ * The index has the lock's digests, which apt verifies again. Every user can read it, with any umask.
+ * @param folder an empty folder on the file system of the store
  */
 export async function layOutMirror(
   folder: string,
@@ -20,12 +20,12 @@ export async function layOutMirror(
   packages: readonly LockedPackage[],
   store: Store,
 ): Promise<void> {
-  const place = async (one: LockedPackage) => {
-    const path = join(folder, one.path)
+  const place = async (locked: LockedPackage) => {
+    const path = join(folder, locked.path)
     await makeFolder(dirname(path))
-    await link(store.path(one.sha256), path)
+    await link(store.path(locked.sha256), path)
     await chmod(path, 0o644)
-    return indexRecord(one, await controlOf(one, store))
+    return indexRecord(locked, await readControl(locked, store))
   }
   const records = await pMap(packages, place, { concurrency: 4 })
   const index = records.join('\n')
@@ -36,7 +36,10 @@ export async function layOutMirror(
   )
 }
 
-/** A package's paragraph of the index `Packages`. Throws SeederError when the deb is not what the lock says it is. */
+/**
+ * A package's paragraph in the index `Packages`.
+ * @throws SeederError when the deb has another name or version than the lock
+ */
 export function indexRecord(locked: LockedPackage, control: string): string {
   const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(control)?.[1]
   if (field('Package') !== locked.name || field('Version') !== locked.version) {
@@ -48,9 +51,9 @@ export function indexRecord(locked: LockedPackage, control: string): string {
   return `${control.trimEnd()}\nFilename: ${locked.path}\nSize: ${locked.size}\nSHA256: ${locked.sha256}\n`
 }
 
-/** A `Release` file with one index in it. It is not signed: what it names is verified by the lock's digests. */
+/** A `Release` file with a single index. It is not signed: the lock's digests verify the packages. */
 export function releaseFile(suite: string, index: string): string {
-  const digest = createHash('sha256').update(index).digest('hex')
+  const digest = hash('sha256', index)
   const size = Buffer.byteLength(index)
   return [
     'Origin: Seeder',
@@ -66,12 +69,12 @@ export function releaseFile(suite: string, index: string): string {
   ].join('\n')
 }
 
-/** The control paragraph of a stored deb; read once, then kept beside the store under the deb's digest. */
-async function controlOf(one: LockedPackage, store: Store): Promise<string> {
-  const kept = join(store.folder, 'control', one.sha256)
+/** The control paragraph of a stored deb, which is cached in the store under the deb's digest. */
+async function readControl({ sha256 }: LockedPackage, store: Store): Promise<string> {
+  const kept = join(store.folder, 'control', sha256)
   const known = await readFile(kept, 'utf8').catch(() => undefined)
   if (known !== undefined) return known
-  const { stdout } = await execa('dpkg-deb', ['--field', store.path(one.sha256)], HOST_ENVIRONMENT)
+  const { stdout } = await execa('dpkg-deb', ['--field', store.path(sha256)], HOST_ENVIRONMENT)
   await mkdir(dirname(kept), { recursive: true })
   await writeFile(`${kept}.${process.pid}.tmp`, stdout)
   await rename(`${kept}.${process.pid}.tmp`, kept)

@@ -1,32 +1,47 @@
 import { execa } from 'execa'
-import { aptComplaint } from '../image/apt-complaint.ts'
+import { aptComplaint } from '../image/apt.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 import { type Enclosure, enclosureScript } from './enclosure.ts'
 
-/** A normal user's PATH often lacks the folders that chroot and mount are in. */
+/** A normal user's PATH often lacks the folders of chroot and mount. */
 const HOST_PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`
 
-/** Nothing of the caller's environment reaches a program that handles what packages bring: it may hold keys. */
+/** The environment of programs that handle packages: the caller's environment may contain keys. */
 export const HOST_ENVIRONMENT = { env: { PATH: HOST_PATH, LC_ALL: 'C.UTF-8' }, extendEnv: false } as const
 
 /**
- * The command line that runs `command` in namespaces of its own: root there is the calling user here, further ids
- * are the user's subordinate ones, there is no network, and every process and mount ends with the first process,
- * which ends with its parent (`--kill-child`, and setpriv's death signal for a parent that is killed).
+ * The command line that runs `command` in new namespaces, without network: root there is the calling user here, and other ids
+ * are the user's subordinate ones. Every process and mount ends with the first process, which ends with its parent
+ * (`--kill-child`, and setpriv's death signal for a parent that is killed).
  */
 export function unshareArgv(command: readonly string[]): string[] {
   return [
-    ...['setpriv', '--pdeathsig', 'KILL', '--'],
-    ...['unshare', '--user', '--map-root-user', '--map-auto', '--mount', '--pid', '--net', '--ipc', '--uts'],
-    ...['--fork', '--kill-child', '--', ...command],
+    'setpriv',
+    '--pdeathsig',
+    'KILL',
+    '--',
+    'unshare',
+    '--user',
+    '--map-root-user',
+    '--map-auto',
+    '--mount',
+    '--pid',
+    '--net',
+    '--ipc',
+    '--uts',
+    '--fork',
+    '--kill-child',
+    '--',
+    ...command,
   ]
 }
 
 /**
- * Runs a shell script (`sh -eu`, with the tools tree's own programs) inside an enclosure and returns its standard
- * output. `what` names the step in errors. Throws SeederError with the last line the step printed, the whole
- * output as its cause; ENOSPC is told apart.
+ * Runs a shell script (`sh -eu`, with the programs of the tools tree) inside an enclosure.
+ * @param what names the step in errors
+ * @returns its standard output
+ * @throws SeederError when it fails: with the most useful line of its output, or that the disk is full
  */
 export async function runInside(enclosure: Enclosure, what: string, script: string): Promise<string> {
   interruption.throwIfAborted()
@@ -39,8 +54,16 @@ export async function runInside(enclosure: Enclosure, what: string, script: stri
   }
   const assignments = Object.entries(environment).map(([key, value]) => `${key}=${value}`)
   const [program = '', ...argv] = unshareArgv([
-    ...['sh', '-euc', enclosureScript(enclosure), 'enclosure'],
-    ...['env', '-i', ...assignments, 'sh', '-euc', script],
+    'sh',
+    '-euc',
+    enclosureScript(enclosure),
+    'enclosure',
+    'env',
+    '-i',
+    ...assignments,
+    'sh',
+    '-euc',
+    script,
   ])
   const result = await execa(program, argv, {
     reject: false,
@@ -48,7 +71,7 @@ export async function runInside(enclosure: Enclosure, what: string, script: stri
     stdin: 'ignore',
     ...HOST_ENVIRONMENT,
     maxBuffer: 64 * 1024 * 1024,
-    // SIGKILL: the shell is process 1 of its namespace and ignores anything milder.
+    // The shell is process 1 of its namespace and ignores other signals.
     cancelSignal: interruption,
     killSignal: 'SIGKILL',
   })
@@ -57,7 +80,7 @@ export async function runInside(enclosure: Enclosure, what: string, script: stri
   throw stepFailure(what, String(result.all ?? ''), result.exitCode)
 }
 
-/** Deletes folders of which subordinate ids own parts: only inside the same id mapping may they be removed. */
+/** Deletes folders with files of subordinate ids, which is only allowed inside the same id mapping. */
 export async function removeTrees(paths: readonly string[]): Promise<void> {
   if (paths.length === 0) return
   const command = ['unshare', '--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', '--', ...paths]
@@ -65,12 +88,12 @@ export async function removeTrees(paths: readonly string[]): Promise<void> {
   await execa(program, argv, HOST_ENVIRONMENT)
 }
 
-/** Makes sure that namespaces with subordinate ids work here; throws SeederError with what to do when they do not. */
+/** @throws SeederError when namespaces with subordinate ids do not work on this machine */
 export async function requireNamespaces(): Promise<void> {
   // Without subordinate ids first: unshare with --map-auto hangs where the kernel refuses (util-linux 2.38).
   const output =
-    (await refusal(unshareArgv(['true']).filter((word) => word !== '--map-auto'))) ??
-    (await refusal(unshareArgv(['true'])))
+    (await failureOf(unshareArgv(['true']).filter((word) => word !== '--map-auto'))) ??
+    (await failureOf(unshareArgv(['true'])))
   if (output === undefined) return
   const noRange = /subuid|subgid|subordinate|newuidmap|newgidmap|uid range|getsub/i.test(output)
   throw new SeederError(
@@ -83,8 +106,8 @@ export async function requireNamespaces(): Promise<void> {
   )
 }
 
-/** What a command said that did not end with 0; undefined when it did. */
-async function refusal([program = '', ...argv]: readonly string[]): Promise<string | undefined> {
+/** The output of a failed command; undefined when it succeeds. */
+async function failureOf([program = '', ...argv]: readonly string[]): Promise<string | undefined> {
   const ended = await execa(program, argv, { reject: false, all: true, ...HOST_ENVIRONMENT })
   return ended.exitCode === 0 ? undefined : String(ended.all || ended.shortMessage)
 }
@@ -97,13 +120,13 @@ function stepFailure(what: string, output: string, exitCode: number | undefined)
       cause: new Error(output),
     })
   }
-  const telling =
-    lines.find((line) => /^dpkg: error processing|^dpkg-deb: error/.test(line)) ??
+  const line =
+    lines.find((text) => /^dpkg: error processing|^dpkg-deb: error/.test(text)) ??
     aptComplaint(output) ??
-    lines.find((line) => /\berror: /i.test(line)) ??
+    lines.find((text) => /\berror: /i.test(text)) ??
     lines.at(-1) ??
     ''
-  return new SeederError(`${what} failed (exit ${exitCode ?? 'by signal'}): ${telling.trim()}`, {
+  return new SeederError(`${what} failed (exit ${exitCode ?? 'by signal'}): ${line.trim()}`, {
     fix: 'run again with --verbose for the whole output of the step',
     cause: new Error(output),
   })

@@ -3,24 +3,23 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { parseJson, whyNot } from '../files/json.ts'
 import { readText } from '../files/text-file.ts'
 import { SeederError, UsageError } from '../report/error.ts'
-import { sha256File } from '../store/store.ts'
+import { sha256File } from '../store/digest.ts'
 import { type Manifest, manifestSchema } from './manifest.ts'
 import { readSums } from './sums.ts'
 
-/** Files that a folder with an earlier build may hold: they are ours to replace. One `.sig.…` a killed `publish` has left. */
-const OURS =
+/** The files of an earlier build, which may be replaced. `.sig.…` is from a killed `publish`. */
+const BUILD_FILE =
   /^([a-z][a-z0-9-]*-[\w.]+-\d+\.(qcow2|(manifest|files|spdx|cdx|provenance|bundle)\.json|report\.html(\.part)?)|SHA256SUMS(\.sig(\.[\w-]+)?)?|template\.conf|test-report\.(json|logs))$/
 
 /**
- * Makes sure, before any work, that `out` can take a build: it is not there, is empty, or holds an earlier build and
- * nothing else. Throws UsageError otherwise.
+ * @throws UsageError unless `out` can take a build: it does not exist, is empty, or holds only an earlier build
  */
 export async function requireUsableOutput(out: string): Promise<void> {
   const info = await stat(out).catch(() => undefined)
   if (!info) return
   if (!info.isDirectory()) {
     throw new UsageError(`--out ${out} is not a folder`, {
-      fix: 'give a folder; it is made when it does not exist',
+      fix: 'give a folder; it is created when it does not exist',
     })
   }
   if (info.dev !== (await stat(dirname(resolve(out)))).dev) {
@@ -28,7 +27,7 @@ export async function requireUsableOutput(out: string): Promise<void> {
       fix: 'give a folder inside it',
     })
   }
-  const foreign = (await readdir(out)).filter((name) => !OURS.test(name))
+  const foreign = (await readdir(out)).filter((name) => !BUILD_FILE.test(name))
   if (foreign.length > 0) {
     throw new UsageError(`--out ${out} holds other files: ${foreign.slice(0, 3).join(', ')}`, {
       fix: 'give an empty folder, or one with an earlier build, which is replaced',
@@ -37,8 +36,8 @@ export async function requireUsableOutput(out: string): Promise<void> {
 }
 
 /**
- * Puts finished files (name → where it is now) into `out`, all at once: they are gathered in a folder beside it,
- * which then takes its place. Hard links are used where the file system allows.
+ * Puts finished files (name → current path) into `out`, all at once: a new folder beside it replaces it. Files are hard links
+ * where the file system allows.
  */
 export async function publishOutput(out: string, files: ReadonlyMap<string, string>): Promise<void> {
   const target = resolve(out)
@@ -56,12 +55,12 @@ export async function publishOutput(out: string, files: ReadonlyMap<string, stri
   }
 }
 
-/** So many times another build may get in between before this one gives up. */
+/** The maximum number of attempts when other builds write to the same folder. */
 const ATTEMPTS = 50
 
 /**
- * Moves `target`, where it exists, to `old`, `partial` into its place, and removes the former. When the second move
- * fails the first is undone; when another build has put its files there in between, this one tries again.
+ * Moves `target` to `old`, if it exists, then `partial` to `target`, and removes `old`. When the second move fails, the first
+ * is undone; when another build was faster, it tries again.
  */
 async function replace(target: string, partial: string, old: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -75,7 +74,7 @@ async function replace(target: string, partial: string, old: string): Promise<vo
       if (moved) await rename(old, target).catch(() => {})
       const occupied = error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY'
       if (!occupied) throw error
-      // Another build has taken the place of what was moved away: that is nobody's now.
+      // Another build has already replaced the old folder.
       await rm(old, { recursive: true, force: true })
       if (attempt === ATTEMPTS) throw error
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 20))
@@ -86,18 +85,21 @@ async function replace(target: string, partial: string, old: string): Promise<vo
   }
 }
 
-/** Reads a finished build of which no file is missing or changed. Throws SeederError, as `readOutput` does. */
+/**
+ * Reads a finished build. Throws as `readOutput`.
+ * @throws SeederError when a file is missing or changed
+ */
 export async function readIntactOutput(folder: string): Promise<Manifest> {
   const { manifest, damaged } = await readOutput(folder)
   if (damaged.length === 0) return manifest
-  throw new SeederError(`${folder} is damaged: ${damaged.join(', ')} is not what SHA256SUMS says`, {
+  throw new SeederError(`${folder} is damaged: ${damaged.join(', ')} differs from SHA256SUMS`, {
     fix: 'build or download it again',
   })
 }
 
 /**
- * Reads a finished build back: its manifest, and which of the files named in SHA256SUMS are missing or changed.
- * Throws SeederError when the folder does not hold one build.
+ * Reads the manifest of a finished build, and finds the files of SHA256SUMS that are missing or changed.
+ * @throws SeederError when the folder does not hold a build
  */
 export async function readOutput(folder: string): Promise<{ manifest: Manifest; damaged: string[] }> {
   const sums = await readSums(folder)

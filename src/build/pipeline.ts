@@ -4,6 +4,7 @@ import { provenanceName } from '../evidence/names.ts'
 import { type Builder, provenanceStatement } from '../evidence/provenance.ts'
 import type { EvidenceSubject } from '../evidence/subject.ts'
 import type { Image } from '../image/definition.ts'
+import { readSource, type SourceCommit } from '../image/git.ts'
 import { type Lock, readLock } from '../image/lock.ts'
 import { mirrorsOf } from '../image/mirrors.ts'
 import { readTrust } from '../image/trust.ts'
@@ -12,7 +13,8 @@ import type { Platform } from '../platform/schema.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 import type { Progress } from '../report/progress.ts'
-import { Store, sha256File } from '../store/store.ts'
+import { fileDigest, sha256File } from '../store/digest.ts'
+import { Store } from '../store/store.ts'
 import { unpackArtifacts } from './artifacts.ts'
 import { collectInputs } from './bundle/entries.ts'
 import { bundleListName, formatBundleList } from './bundle/format.ts'
@@ -24,45 +26,43 @@ import { digestCleanDisk } from './hygiene.ts'
 import { packInitrd } from './initrd.ts'
 import { Layers } from './layers.ts'
 import { createManifest, type Manifest, manifestName, qcow2Name, templateConf } from './manifest.ts'
-import { requireNamespaces, runInside } from './namespace.ts'
+import { requireNamespaces } from './namespace.ts'
 import { publishOutput, requireUsableOutput } from './output.ts'
 import { makeRoot } from './root.ts'
-import { installPackages, type Rootfs } from './rootfs.ts'
-import { readSource, type SourceCommit } from './source.ts'
-import { type Tools, unpackTools } from './tools.ts'
+import { installPackages } from './rootfs.ts'
+import { unpackTools } from './tools.ts'
 import { overlay, readTrees, splitTree, writeTexts } from './tree.ts'
 import { makeUsr } from './usr.ts'
 import { insideOf, withWorkFolder } from './work.ts'
 
-/** What a build needs to know beside its image. */
+/** The options of a build. */
 export interface BuildOptions {
   /** The folder with `images/` and `platform.yaml`. */
   readonly project: string
   /** The checkout that this program belongs to. */
   readonly checkout: string
-  /** Seeder's cache folder: package store, layers and work folders live below it. */
+  /** Seeder's cache folder, with the package store, the layers and the work folders. */
   readonly cache: string
-  /** Where the finished files go. */
+  /** The folder for the finished files. */
   readonly out: string
-  /** False with --no-cache: every layer is built anew; the package store is still used. */
+  /** False with --no-cache: every layer is built again; the package store is still used. */
   readonly reuseLayers: boolean
   readonly progress: Progress
-  /** Where the definitions come from; by default what git says of `project`. */
+  /** The commit of the definitions; by default from git in `project`. */
   readonly source?: SourceCommit | undefined
-  /** Who builds: for the provenance. */
+  /** For the provenance. */
   readonly builder: Builder
   /** The program that builds, and its version. */
   readonly tool: { readonly name: string; readonly version: string }
 }
 
-/** A layer that nobody used for so long belongs to a definition that has moved on. */
+/** A layer that no build used for this long is removed: its definition has changed. */
 const UNUSED_DAYS = 14
 
 /**
- * Builds an image from its lock and leaves qcow2, manifest, template.conf, the evidence, the list of what it was built from
- * and SHA256SUMS in `options.out`.
- * Nothing appears there before all of it is finished. Returns the manifest.
- * Throws SeederError (or UsageError for a wrong definition), leaving nothing behind but reusable layers.
+ * Builds an image from its lock and writes qcow2, manifest, template.conf, evidence, bundle list and SHA256SUMS to
+ * `options.out`, all at once at the end.
+ * @throws SeederError when the build fails, UsageError when the definition is wrong; only reusable layers are left
  */
 export async function buildImage(image: Image, platform: Platform, options: BuildOptions): Promise<Manifest> {
   const { project, cache, progress } = options
@@ -78,12 +78,8 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
     progress.phase('packages')
     const store = new Store(join(cache, 'store'), scratch)
     const inputs = await collectInputs({ image, lock, project, checkout: options.checkout }, store)
-    await fillStore(
-      store,
-      [...lock.packages, ...lock.tools, ...lock.artifacts],
-      () => mirrorsOf(image),
-      progress,
-    )
+    const locked = [...lock.packages, ...lock.tools, ...lock.artifacts]
+    await fillStore(store, locked, { findMirrors: () => mirrorsOf(image), progress })
     const artifacts = await unpackArtifacts(image, lock, store, scratch)
     const made = join(scratch, 'generated')
     await writeTexts(generated, made)
@@ -93,20 +89,20 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
     try {
       progress.phase('tools')
       const tools = await unpackTools(lock, store, layers, scratch)
+      const run = { image, lock, store, tools, layers, scratch }
       progress.phase('rootfs')
-      const rootfs = await installPackages(image, lock, store, tools, layers, scratch)
-      const unpackTree = once(() => unpack(rootfs, tools, layers, scratch))
+      const rootfs = await installPackages(run)
       progress.phase('initrd')
-      const initrd = await packInitrd(project, lock, rootfs, tools, layers, scratch, unpackTree)
+      const initrd = await packInitrd(run, project, rootfs)
       progress.phase('usr')
-      const usr = await makeUsr(image, lock, files.usr, rootfs, tools, layers, scratch, unpackTree)
+      const usr = await makeUsr(run, rootfs, files.usr)
       progress.phase('root')
-      const root = await makeRoot(image, lock, files, usr, tools, scratch)
+      const root = await makeRoot(run, usr, files)
       progress.phase('disk')
-      const opaque = await assembleDisk(image, lock, usr, root, initrd, tools, scratch)
+      const opaque = await assembleDisk(run, usr, root, initrd)
       progress.phase('digests')
       const raw = await digestCleanDisk(join(insideOf(scratch), 'disk.raw'), opaque)
-      const qcow2 = await measure(join(insideOf(scratch), 'disk.qcow2'))
+      const qcow2 = await fileDigest(join(insideOf(scratch), 'disk.qcow2'))
       progress.phase('evidence')
       const uki = {
         sha256: (await readFile(join(insideOf(scratch), 'uki.sha256'), 'utf8')).slice(0, 64),
@@ -115,7 +111,13 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
       const evidence = await gatherEvidence(
         subjectOf(image, lock, raw.sha256, qcow2.sha256),
         {
-          ...{ image, lock, artifacts, tree, usr, uki, tool: options.tool },
+          image,
+          lock,
+          artifacts,
+          tree,
+          usr,
+          uki,
+          tool: options.tool,
           generated: Object.keys(generated),
         },
         scratch,
@@ -126,7 +128,9 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
         raw,
         qcow2,
         usrSize: (await stat(join(usr.folder, 'usr.erofs'))).size,
-        ...{ kernelVersion: uki.kernel, ukiSha256: uki.sha256, files: evidence.files },
+        kernelVersion: uki.kernel,
+        ukiSha256: uki.sha256,
+        files: evidence.files,
         ports: openPorts(platform, image.roles),
         commandLine: kernelCommandLine(usr, root),
         source,
@@ -138,28 +142,43 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
         'template.conf': templateConf(manifest, platform),
         ...evidence.texts,
         [bundleListName(manifest)]: formatBundleList({
-          ...{ schema: 1, image: image.name, version: lock.version, base: image.base.name },
+          schema: 1,
+          image: image.name,
+          version: lock.version,
+          base: image.base.name,
           ...(image.line === undefined ? {} : { line: image.line }),
-          ...{ epoch: lock.epoch, lock: manifest.lock, source, raw: { sha256: raw.sha256 }, files: inputs },
+          epoch: lock.epoch,
+          lock: manifest.lock,
+          source,
+          raw: { sha256: raw.sha256 },
+          files: inputs,
         }),
       }
       const provenance = (subjects: readonly { name: string; sha256: string }[]) =>
         provenanceStatement({
-          ...{ image: image.name, version: lock.version, base: image.base.name, line: image.line },
-          ...{ subjects, lock, lockSha256: manifest.lock.sha256, source, builder: options.builder },
+          image: image.name,
+          version: lock.version,
+          base: image.base.name,
+          line: image.line,
+          subjects,
+          lock,
+          lockSha256: manifest.lock.sha256,
+          source,
+          builder: options.builder,
           versions: {
             [options.tool.name]: options.tool.version,
             node: process.versions.node,
             ...manifest.tools,
           },
-          ...{ startedMs, finishedMs: Date.now() },
+          startedMs,
+          finishedMs: Date.now(),
         })
       await layers.verify()
       await publishOutput(options.out, await outputFiles(manifest, texts, provenance, scratch))
       await layers.prune(UNUSED_DAYS)
       return manifest
     } finally {
-      // What was made is worth keeping also when a later step failed. A cache that cannot be written to is no failure of a build.
+      // Layers are kept after a failure as well. A build does not fail because its cache cannot be written to.
       if (!interruption.aborted) await layers.keep().catch(() => {})
     }
   }).catch((error: unknown) => {
@@ -175,30 +194,17 @@ function subjectOf(image: Image, lock: Lock, rawSha256: string, qcow2Sha256: str
   const { name, description, base } = image
   const { version, epoch } = lock
   return {
-    ...{ image: name, version, description, base: base.name, epoch, rawSha256 },
+    image: name,
+    version,
+    description,
+    base: base.name,
+    epoch,
+    rawSha256,
     qcow2: { file: qcow2Name({ image: name, version }), sha256: qcow2Sha256 },
   }
 }
 
-async function unpack(rootfs: Rootfs, tools: Tools, layers: Layers, scratch: string): Promise<void> {
-  if (rootfs.tree) return
-  layers.check(rootfs.folder)
-  const enclosure = {
-    tools: tools.folder,
-    binds: [
-      { from: insideOf(scratch), to: '/scratch', writable: true },
-      { from: rootfs.folder, to: '/rootfs' },
-    ],
-  }
-  const script = 'mkdir /scratch/tree && tar -C /scratch/tree -xf /rootfs/rootfs.tar --numeric-owner --xattrs'
-  await runInside(enclosure, 'Unpacking the installed packages', script)
-}
-
-async function measure(file: string): Promise<{ sha256: string; size: number }> {
-  return { sha256: await sha256File(file), size: (await stat(file)).size }
-}
-
-/** Writes the texts beside the disk, then the provenance, which is about all of them, then SHA256SUMS. */
+/** Writes the texts, then the provenance about all of them, then SHA256SUMS. */
 async function outputFiles(
   { qcow2, ...manifest }: Manifest,
   texts: Readonly<Record<string, string>>,
@@ -219,12 +225,4 @@ async function outputFiles(
   sums.push(await add(provenanceName(manifest), `${JSON.stringify(provenance(sums), null, 1)}\n`))
   await add('SHA256SUMS', sums.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join(''))
   return files
-}
-
-function once<T>(work: () => Promise<T>): () => Promise<T> {
-  let result: Promise<T> | undefined
-  return () => {
-    result ??= work()
-    return result
-  }
 }

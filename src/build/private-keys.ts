@@ -1,22 +1,21 @@
-import { shellQuote } from './shell-quote.ts'
+import { shellQuote } from './enclosure.ts'
 
-// What a private key looks like in a file. Not looked for: keys in compressed files and archives, in UTF-16, binary ones that
-// do not begin a file, and secrets that have no form of their own (passwords, tokens).
-// The patterns are of the common part of Perl's and JavaScript's regular expressions: a build looks with Perl, in the tree,
-// and with JavaScript, at the disk as it lies.
+// The formats of private keys in files. Not found: keys in compressed files and archives, in UTF-16, binary keys that are not at
+// the start of a file, and secrets without a format (passwords, tokens).
+// The patterns are valid in both Perl and JavaScript: a build searches the tree with Perl, and the raw disk with JavaScript.
 
-/** White space, as it is or as JSON and shell strings write it; base64 is broken by it. */
+/** White space within base64, also as escaped in JSON and shell strings. */
 const GAP = String.raw`(?:\s|\\[nrt]|["'+,;])`
 const base64 = (count: number) => `(?:[A-Za-z0-9+/=]${GAP}*){${count}}`
 
-/** A form of key in text: a file with none of `markers` in it does not have it. */
+/** A text format of keys. Only files with one of `markers` can have it. */
 interface TextForm {
   readonly markers: readonly string[]
-  /** Matches close to a marker: from a hundred bytes before it to some thousand behind. */
+  /** Matches near a marker: from `BEFORE` bytes before it to `BEHIND` bytes after it. */
   readonly pattern: string
 }
 
-/** How base64 writes a text wherever it stands in what is encoded: three ways, without the ends that depend on the rest. */
+/** The three base64 encodings of a text, by its offset, without the ends that depend on the surrounding text. */
 function encodings(text: string): string[] {
   return [0, 1, 2].map((offset) => {
     const encoded = Buffer.from(`${'\0'.repeat(offset)}${text}`).toString('base64')
@@ -29,12 +28,12 @@ const ONCE = encodings('PRIVATE KEY--')
 const TWICE = ONCE.flatMap(encodings)
 
 const TEXT_FORMS: readonly TextForm[] = [
-  // PEM and OpenPGP's armour, with a body: programs that merely know the header (ssh, openssl) do not match.
+  // PEM and OpenPGP's armour, with a body: programs that only contain the header (ssh, openssl) do not match.
   {
     markers: ['PRIVATE KEY'],
     pattern: `-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----${GAP}*(?:[A-Za-z-]+: [^\\n\\\\]*${GAP}+)*${base64(40)}`,
   },
-  // The same in base64, as in a kubeconfig's client-key-data, and once more, as in a Secret with a kubeconfig.
+  // The same in base64, as in a kubeconfig's client-key-data, and encoded twice, as in a Secret with a kubeconfig.
   {
     markers: [...ONCE, ...TWICE],
     pattern: `(?:${[...ONCE, ...TWICE].map(quoteMeta).join('|')})[A-Za-z0-9+/=]{40}`,
@@ -68,7 +67,7 @@ const TEXT_FORMS: readonly TextForm[] = [
   },
 ]
 
-/** How files in binary forms begin, in hexadecimal digits. */
+/** The first bytes of binary formats, as hexadecimal digits. */
 const HEADS: readonly string[] = [
   // PKCS#8: version, then the algorithm's identifier
   '30(?:82....|81..|..)02010[01]30(?:81..|..)06',
@@ -93,20 +92,20 @@ const HEADS: readonly string[] = [
   '6f70656e7373682d6b65792d763100',
 ]
 
-/** Of a file this many bytes have to be known to tell its binary form. */
+/** The number of bytes that identify a binary format. */
 const HEAD_BYTES = 64
 
-/** Around a marker this much is looked at, in bytes. */
+/** The number of bytes before and after a marker in which a key is searched. */
 const BEFORE = 100
 const BEHIND = 4000
 
 const TEXT = new RegExp(TEXT_FORMS.map(({ pattern }) => pattern).join('|'))
 const MARKERS = TEXT_FORMS.flatMap(({ markers }) => markers).map((marker) => Buffer.from(marker))
 const HEAD = new RegExp(`^(?:${HEADS.join('|')})`)
-/** The first bytes that a head can have: most files have another. */
+/** The possible first bytes, a quick check that most files fail. */
 const FIRST_BYTES = new Set([0x30, 0xfe, 0xce, 0x94, 0x95, 0x96, 0x97, 0xc5, 0x28, 0x43, 0x4b, 0x6f])
 
-/** Where the text of a private key begins, as an offset in bytes of its marker; undefined when there is none. */
+/** The offset of the marker of a private key in text form; undefined when there is none. */
 export function findKeyText(bytes: Buffer): number | undefined {
   for (const marker of MARKERS) {
     for (let offset = bytes.indexOf(marker); offset >= 0; offset = bytes.indexOf(marker, offset + 1)) {
@@ -116,20 +115,20 @@ export function findKeyText(bytes: Buffer): number | undefined {
   return undefined
 }
 
-/** Whether a private key in a binary form begins here. */
+/** Whether a private key in binary form starts at an offset. */
 export function beginsKey(bytes: Buffer, offset = 0): boolean {
   if (!FIRST_BYTES.has(bytes[offset] ?? 0)) return false
   return HEAD.test(bytes.toString('hex', offset, offset + HEAD_BYTES))
 }
 
-/** Whether there is a private key in a file. */
+/** Whether a file contains a private key. */
 export function holdsPrivateKey(content: Buffer): boolean {
   return beginsKey(content) || findKeyText(content) !== undefined
 }
 
 /**
- * Shell text that prints a line `private key<tab>PATH` for every file below `folder`, a path in the image's tree (the current
- * folder), that holds a private key. Markers are looked for first: only files with one are read whole.
+ * Shell text that prints a line `private key<tab>PATH` for every file with a private key below `folder`, a path in the image's
+ * tree (the current folder). It searches for markers first, and reads only files with one of them whole.
  */
 export function findPrivateKeys(folder: string): string {
   const markers = MARKERS.map((marker) => shellQuote(marker.toString()))
@@ -155,7 +154,7 @@ function quoteMeta(text: string): string {
   return text.replace(/[+/]/g, '\\$&')
 }
 
-/** A pattern between slashes in Perl, where `$` and `@` would be variables; there are none in the patterns above. */
+/** A pattern between slashes in Perl, where `$` and `@` would be variables: the patterns above have none. */
 function perlPattern({ source }: RegExp): string {
   return source.replace(/(?<!\\)\//g, '\\/')
 }

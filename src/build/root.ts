@@ -1,34 +1,30 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { listFiles } from '../evidence/inventory.ts'
-import type { Image } from '../image/definition.ts'
-import type { Lock } from '../image/lock.ts'
 import { stableUuid } from '../image/stable-uuid.ts'
 import { SeederError } from '../report/error.ts'
 import { STATE_LIST, STATE_LISTS } from './evidence.ts'
 import { FIND_LEFTOVERS, requireClean } from './hygiene.ts'
-import { runInside } from './namespace.ts'
-import type { Tools } from './tools.ts'
 import { type TreeFile, writeTree } from './tree.ts'
 import type { Usr } from './usr.ts'
-import { insideOf } from './work.ts'
+import { type BuildRun, insideOf, runStep } from './work.ts'
 
 /** The root file system, `root.ext4` in the scratch folder. */
 export interface Root {
-  /** The SHA-256, hex, of the list of what is on it (`STATE_LIST`). */
+  /** The SHA-256, hex, of its list of files (`STATE_LIST`). */
   readonly stateList: string
 }
 
-/** The image's own program that writes it. */
+/** The image's program that writes the list. */
 const LISTER = '/usr/lib/seeder/state-list'
 
 /** Size of the root file system as shipped; a clone grows it to its disk. */
 const ROOT_SIZE = '256M'
 
-/** MiB. Fixed at creation: what mke2fs would choose for so small a file system is too small once it has grown. */
+/** MiB. It cannot grow later, and mke2fs's default for a small file system is too small for the grown one. */
 const JOURNAL_SIZE = 32
 
-/** What a package's scripts left behind that must not be the same on two machines, or is of no use on any. */
+/** Removes files of package scripts that must differ between machines, or that no machine needs. */
 const CLEAN = [
   'rm -f etc/ssh/ssh_host_* etc/machine-id var/lib/dbus/machine-id var/lib/systemd/random-seed var/lib/systemd/credential.secret',
   'rm -f etc/hostname etc/resolv.conf etc/.pwd.lock etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid-',
@@ -36,28 +32,26 @@ const CLEAN = [
   'rm -rf var/lib/apt/lists var/cache/apt var/cache/ldconfig var/cache/debconf/*-old var/lib/dpkg/*-old var/lib/dpkg/lock* var/lib/dpkg/triggers/Lock',
   'rm -rf var/lib/cloud var/lib/dhcpcd var/lib/NetworkManager var/lib/ucf/cache tmp var/tmp run root/.bash_history',
   'find var/log -type f -delete',
-  // Empty: systemd makes a new id at first boot without taking it for a factory reset.
+  // Empty: systemd makes a new id at first boot without a factory reset.
   ': > etc/machine-id',
   'mkdir -m 1777 tmp var/tmp && mkdir -m 755 run && mkdir -p var/lib/apt/lists var/cache/apt',
   'ln -s ../run/systemd/resolve/stub-resolv.conf etc/resolv.conf',
-  // Their absence would make systemd rebuild caches (hwdb, ldconfig, catalog) that /usr brings along.
+  // Without them systemd would rebuild caches (hwdb, ldconfig, catalog) that /usr already has.
   ': > etc/.updated && : > var/.updated',
 ].join('\n')
 
 /**
- * Makes the root file system (`root.ext4` in the scratch folder): what packages put outside /usr, the definition's
- * files, cleaned of everything that belongs to one machine.
- * It is written from a sorted tar, so neither the order of a folder nor an access time reaches the image.
- * What of it should never change on a clone is listed in it, by the program that a clone will compare it with.
+ * Makes the root file system (`root.ext4` in the scratch folder) from the files of packages and of the definition outside
+ * /usr, without anything that belongs to a single machine.
+ * A sorted tar is the source, so that the order of folders and access times do not matter. The file system contains the list
+ * of its files that must not change; the program that writes it is the one that compares it on a clone.
  */
 export async function makeRoot(
-  image: Image,
-  lock: Lock,
-  files: { readonly usr: readonly TreeFile[]; readonly state: readonly TreeFile[] },
+  run: BuildRun,
   usr: Usr,
-  tools: Tools,
-  scratch: string,
+  files: { readonly usr: readonly TreeFile[]; readonly state: readonly TreeFile[] },
 ): Promise<Root> {
+  const { image, lock, scratch } = run
   const lister = files.usr.find(({ path }) => path === LISTER)
   if (!lister) throw new SeederError(`the image has no ${LISTER}`, { fix: 'restore images/common/tree' })
   const stateFiles = join(scratch, 'state-files')
@@ -68,7 +62,7 @@ export async function makeRoot(
     'mkdir /scratch/state && cd /scratch/state',
     'tar -xf /usr-layer/state.tar --numeric-owner --xattrs',
     CLEAN,
-    // After the cleaning: what a definition adds is checked and refused, not silently dropped.
+    // After the cleaning, so that an unwanted file of the definition is an error and not silently removed.
     'cp -a --no-preserve=ownership --remove-destination /files/. .',
     FIND_LEFTOVERS,
     `mkdir -p .${dirname(STATE_LIST)}`,
@@ -79,16 +73,13 @@ export async function makeRoot(
     'rm -f /scratch/root.ext4',
     `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /scratch/state.tar /scratch/root.ext4 ${ROOT_SIZE}`,
   ].join('\n')
-  const enclosure = {
-    tools: tools.folder,
+  const findings = await runStep(run, 'Making the root file system', script, {
     binds: [
-      { from: insideOf(scratch), to: '/scratch', writable: true },
       { from: stateFiles, to: '/files' },
       { from: usr.folder, to: '/usr-layer' },
       { from: programs, to: '/programs' },
     ],
-    env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
-  }
-  requireClean('the root file system', await runInside(enclosure, 'Making the root file system', script))
+  })
+  requireClean('the root file system', findings)
   return { stateList: (await readFile(join(insideOf(scratch), 'state.sha256'), 'utf8')).slice(0, 64) }
 }

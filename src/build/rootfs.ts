@@ -2,82 +2,89 @@ import { join } from 'node:path'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { SeederError } from '../report/error.ts'
-import type { Store } from '../store/store.ts'
-import { type Layers, layerKey } from './layers.ts'
+import { shellQuote } from './enclosure.ts'
+import { layerKey } from './layers.ts'
 import { layOutMirror } from './mirror.ts'
-import { runInside } from './namespace.ts'
-import { shellQuote } from './shell-quote.ts'
-import type { Tools } from './tools.ts'
 import { makeFolder } from './tree.ts'
-import { insideOf } from './work.ts'
+import { type BuildRun, runStep } from './work.ts'
 
-/** The installed packages: `folder` holds `rootfs.tar`; `key` stands for its content. */
+/** The installed packages. */
 export interface Rootfs {
-  readonly folder: string
   readonly key: string
-  /** The unpacked tree, where this build just made it; otherwise it has to be unpacked from the tar. */
-  readonly tree: string | undefined
+  /** Unpacks them to /scratch/tree, unless they are there. */
+  unpack(): Promise<void>
 }
 
 /**
- * Installs the locked packages with mmdebstrap into a tree and keeps it as a tar. The tree belongs to the ids of the
- * build's namespace; paths inside the enclosure are /scratch (the scratch folder) and /mirror.
- * Throws SeederError when an installation fails or ends with anything but exactly the locked packages.
+ * Installs the locked packages with mmdebstrap into /scratch/tree and keeps the tree as a tar, which has the owners as seen
+ * in the build's namespace.
+ * @throws SeederError when the installation fails, or does not install exactly the locked packages
  */
-export async function installPackages(
-  image: Image,
-  lock: Lock,
-  store: Store,
-  tools: Tools,
-  layers: Layers,
-  scratch: string,
-): Promise<Rootfs> {
+export async function installPackages(run: BuildRun): Promise<Rootfs> {
+  const { image, lock, store, tools, layers, scratch } = run
   const script = installScript(image, lock)
-  // Name and version too: a lock that calls a file by another name must not pass because its layer is there.
+  // With name and version: a lock with another name for the same file must not use a cached layer.
   const packages = lock.packages.map(({ name, version, sha256 }) => [name, version, sha256])
   const key = layerKey({ tools: tools.key, script, packages })
-  let tree: string | undefined
-  const make = async (target: string) => {
+  let unpacked: Promise<unknown> | undefined
+  const folder = await layers.get('rootfs', key, scratch, async (target) => {
     const mirror = join(scratch, 'mirror')
     await makeFolder(mirror)
     await layOutMirror(mirror, image.base.suite, lock.packages, store)
-    const enclosure = {
-      tools: tools.folder,
+    const installed = await runStep(run, 'Installing the packages', script, {
       binds: [
-        { from: insideOf(scratch), to: '/scratch', writable: true },
         { from: mirror, to: '/mirror' },
         { from: target, to: '/out', writable: true },
       ],
-      env: { SOURCE_DATE_EPOCH: String(lock.epoch), TMPDIR: '/scratch' },
-    }
-    const installed = await runInside(enclosure, 'Installing the packages', script)
+      env: { TMPDIR: '/scratch' },
+    })
     requireExactly(lock, installed)
-    tree = join(insideOf(scratch), 'tree')
+    unpacked = Promise.resolve()
+  })
+  return {
+    key,
+    async unpack() {
+      unpacked ??= unpackTree(run, folder)
+      await unpacked
+    },
   }
-  // Most builds have their /usr already: it is compared with its digest when it is unpacked.
-  const folder = await layers.get('rootfs', key, scratch, make, { later: true })
-  return { folder, key, tree }
 }
 
-/** The packages to install are all locked ones, by name: the mirror has one version of each and nothing else. */
+function unpackTree(run: BuildRun, rootfs: string): Promise<string> {
+  run.layers.check(rootfs)
+  const script = 'mkdir /scratch/tree && tar -C /scratch/tree -xf /rootfs/rootfs.tar --numeric-owner --xattrs'
+  return runStep(run, 'Unpacking the installed packages', script, {
+    binds: [{ from: rootfs, to: '/rootfs' }],
+  })
+}
+
+/** Installs all locked packages by name: the mirror has one version of each and nothing else. */
 function installScript(image: Image, lock: Lock): string {
-  // The last one that matches a path counts.
+  // The last option that matches a path wins.
   const paths = [
     ...[...image.base.exclude, ...image.exclude].map((path) => `path-exclude=${path}`),
     ...[...image.base.keep, ...image.keep].map((path) => `path-include=${path}`),
   ].map((option) => `--dpkgopt=${shellQuote(option)}`)
   const mmdebstrap = [
-    ...['mmdebstrap', '--mode=root', '--format=directory', '--variant=apt', '--verbose'],
-    // The first: no other architecture to check for. The second: /sys of the host is no business of a maintainer script.
+    'mmdebstrap',
+    '--mode=root',
+    '--format=directory',
+    '--variant=apt',
+    '--verbose',
+    // No other architecture to check for; and maintainer scripts must not see /sys of the host.
     '--skip=check/qemu,chroot/mount/sys',
-    ...[`--aptopt='APT::Install-Recommends "false"'`, `--aptopt='APT::Sandbox::User "root"'`],
-    // A build that is cut off is thrown away, so nothing is gained by waiting for the disk after every package.
-    ...['--dpkgopt=force-unsafe-io', ...paths],
-    `--include=${lock.packages.map((one) => one.name).join(',')}`,
-    ...[image.base.suite, '/scratch/tree', `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`],
+    `--aptopt='APT::Install-Recommends "false"'`,
+    `--aptopt='APT::Sandbox::User "root"'`,
+    // An interrupted build is thrown away, so a sync after every package is useless.
+    '--dpkgopt=force-unsafe-io',
+    ...paths,
+    `--include=${lock.packages.map(({ name }) => name).join(',')}`,
+    image.base.suite,
+    '/scratch/tree',
+    `'deb [trusted=yes] copy:/mirror ${image.base.suite} main'`,
   ]
   return [
-    // INITRD=No: the kernel's and dracut's scripts would each make one, with every module; packInitrd makes ours.
+    // INITRD=No: the scripts of the kernel and dracut would each make an initrd; packInitrd makes ours.
     'export DEBIAN_FRONTEND=noninteractive INITRD=No',
     mmdebstrap.join(' '),
     COMPILE_PYTHON,
@@ -88,9 +95,9 @@ function installScript(image: Image, lock: Lock): string {
 }
 
 /**
- * Python's byte code, once for all packages: on a read-only /usr it could never be cached, and compiling it anew at
- * every start is what makes cloud-init slow. `unchecked-hash` files carry no time stamp, so they are the same in
- * every build, and Python does not look at the source's time to trust them.
+ * Compiles Python's byte code for all packages: it cannot be cached on a read-only /usr, and compiling at every start makes
+ * cloud-init slow. `unchecked-hash` files have no time stamp, so they are the same in every build, and Python does not compare
+ * them with the time of the source.
  */
 const COMPILE_PYTHON = [
   'if [ -x /scratch/tree/usr/bin/python3 ]; then',
@@ -100,8 +107,7 @@ const COMPILE_PYTHON = [
 ].join('\n')
 
 /**
- * dpkg keeps every folder and link that something to be kept might be below: of the packages' documents, links to
- * change logs that are not there, and empty folders.
+ * Removes what dpkg's path-exclude leaves of the packages' documents: links to changelogs that do not exist, and empty folders.
  */
 const TIDY_DOCUMENTS = [
   'if [ -d /scratch/tree/usr/share/doc ]; then',
@@ -110,20 +116,23 @@ const TIDY_DOCUMENTS = [
   'fi',
 ].join('\n')
 
-/** `status` has a line per package, its dpkg status first: "ii haproxy 3.0.11-1+deb13u5". */
+/**
+ * @param status a line per package with its dpkg status: "ii haproxy 3.0.11-1+deb13u5"
+ * @throws SeederError when it differs from the lock
+ */
 function requireExactly(lock: Lock, status: string): void {
-  const locked = new Set(lock.packages.map((one) => `${one.name} ${one.version}`))
+  const locked = new Set(lock.packages.map(({ name, version }) => `${name} ${version}`))
   const lines = status.split('\n').filter(Boolean)
   const broken = lines.filter((line) => !line.startsWith('ii '))
   const installed = new Set(lines.map((line) => line.slice(3).trim()))
-  const extra = [...installed].filter((one) => !locked.has(one))
-  const absent = [...locked].filter((one) => !installed.has(one))
+  const extra = [...installed].filter((name) => !locked.has(name))
+  const absent = [...locked].filter((name) => !installed.has(name))
   if (broken.length + extra.length + absent.length === 0) return
   throw new SeederError(
-    `What was installed is not what is locked: ${[
-      ...broken.map((one) => `${one.slice(3)} is not configured`),
-      ...extra.map((one) => `${one} is not in the lock`),
-      ...absent.map((one) => `${one} is in the lock and missing`),
+    `The installed packages differ from the lock: ${[
+      ...broken.map((line) => `${line.slice(3)} is not configured`),
+      ...extra.map((name) => `${name} is not in the lock`),
+      ...absent.map((name) => `${name} is in the lock and missing`),
     ].join('; ')}`,
     { fix: 'write the lock again' },
   )

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import type { Lock } from '../image/lock.ts'
+import type { Lock, LockedPackage } from '../image/lock.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 import type { Store } from '../store/store.ts'
@@ -9,7 +9,7 @@ import { type Layers, layerKey } from './layers.ts'
 import { HOST_ENVIRONMENT, runInside, unshareArgv } from './namespace.ts'
 import { makeFolder, writeTexts } from './tree.ts'
 
-/** The tools tree: a root file system whose programs make the image. `key` stands for its content. */
+/** The tools tree: a root file system whose programs make the image. `key` identifies its content. */
 export interface Tools {
   readonly folder: string
   readonly key: string
@@ -18,36 +18,44 @@ export interface Tools {
 const LEFT_OUT = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share/locale', 'boot']
 
 /**
- * Unpacks the locked tools, two packages at a time. Nothing is configured: they are programs to call, none of them
- * needs what a maintainer script does, and so this takes seconds, where an installation takes half a minute.
+ * Unpacks the locked tools in two processes, without configuring them: none of the programs needs its maintainer script. This
+ * takes seconds; an installation takes half a minute.
  */
 export async function unpackTools(lock: Lock, store: Store, layers: Layers, scratch: string): Promise<Tools> {
   const exclude = LEFT_OUT.map((path) => `--exclude=./${path}`)
-  // tar sees the packages as one after the other would; a directory that a package ships over a link stays the link.
+  // Where a package has a directory and the tree a link, the link stays.
   const unpack = `umask 022; for deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x --no-same-owner --keep-directory-symlink ${exclude.join(' ')}; done`
   const inputs = { unpack, passwd: PASSWD, compile: COMPILE }
-  const key = layerKey({ ...inputs, packages: lock.tools.map((one) => one.sha256) })
+  const key = layerKey({ ...inputs, packages: lock.tools.map(({ sha256 }) => sha256) })
   const folder = await layers.get('tools', key, scratch, async (target) => {
-    // base-files brings the links /bin → usr/bin, which must be there before any package that still uses /bin.
-    const [links, others] = partition(
-      lock.tools,
-      (one) => one.name === 'base-files' || one.name === 'base-passwd',
-    )
-    for (const group of [links, others]) {
-      // In a namespace, so that a build that is killed leaves no process that goes on writing.
+    // base-files has the links /bin → usr/bin, which must exist before any package that still uses /bin.
+    const isBase = ({ name }: LockedPackage) => name === 'base-files' || name === 'base-passwd'
+    for (const group of [lock.tools.filter(isBase), lock.tools.filter((tool) => !isBase(tool))]) {
+      // In a namespace, so that a killed build leaves no process that continues to write.
       const [program = '', ...argv] = unshareArgv([
-        ...['xargs', '-0', '-P', '2', '-n', '8', 'bash', '-euo', 'pipefail', '-c', unpack, 'unpack'],
+        'xargs',
+        '-0',
+        '-P',
+        '2',
+        '-n',
+        '8',
+        'bash',
+        '-euo',
+        'pipefail',
+        '-c',
+        unpack,
+        'unpack',
       ])
       await execa(program, argv, {
         cwd: target,
-        input: group.map((one) => store.path(one.sha256)).join('\0'),
+        input: group.map(({ sha256 }) => store.path(sha256)).join('\0'),
         ...HOST_ENVIRONMENT,
         cancelSignal: interruption,
         killSignal: 'SIGKILL',
       }).catch((cause: unknown) => {
         interruption.throwIfAborted()
         throw new SeederError('Unpacking the tools tree failed', {
-          fix: 'see --verbose; a damaged store is mended by removing the cache folder',
+          fix: 'run it with --verbose; if the store is damaged, remove the cache folder',
           cause,
         })
       })
@@ -59,8 +67,8 @@ export async function unpackTools(lock: Lock, store: Store, layers: Layers, scra
 }
 
 /**
- * The byte code of what mmtarfilter imports, as a tar. The installation starts it for every package, and nothing can be
- * written to the tools tree then: without byte code each start compiles the same modules, which takes 3 s in all.
+ * Makes a tar of the byte code of mmtarfilter's imports. The installation starts it for every package, with a read-only tools
+ * tree: without byte code each start would compile the same modules, 3 s in total.
  */
 const COMPILE = [
   'cd /tmp; mkdir tree',
@@ -85,7 +93,3 @@ async function compilePython(tools: string, scratch: string): Promise<void> {
 }
 
 const PASSWD = 'root:x:0:0:root:/root:/bin/sh\n'
-
-function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
-  return [items.filter(test), items.filter((item) => !test(item))]
-}

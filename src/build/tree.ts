@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { chmod, cp, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SeederError } from '../report/error.ts'
 
-/** A file that a definition adds to the image: `path` in the image (leading slash), where it is, and its mode. */
+/** A file that a definition adds to the image. `path` is in the image, with a leading slash. */
 export interface TreeFile {
   readonly path: string
   readonly source: string
@@ -12,9 +12,9 @@ export interface TreeFile {
 }
 
 /**
- * The files of the given folders, laid over each other: of two with the same path the later folder's counts.
- * Sorted by path. Of a file's mode only the execute bit is kept, as git does, so that a checkout's umask does not
- * reach the image. Throws SeederError for anything that is neither a file nor a folder.
+ * The files of the given folders, sorted by path; a later folder replaces files of an earlier one. As in git, only the execute
+ * bit of a mode is kept, so that the image does not depend on the checkout's umask.
+ * @throws SeederError when there is anything else than files and folders
  */
 export async function readTrees(folders: readonly string[]): Promise<TreeFile[]> {
   const found: TreeFile[] = []
@@ -28,9 +28,7 @@ export async function readTrees(folders: readonly string[]): Promise<TreeFile[]>
         })
       }
       const { mode } = await lstat(source)
-      const sha256 = createHash('sha256')
-        .update(await readFile(source))
-        .digest('hex')
+      const sha256 = hash('sha256', await readFile(source))
       const path = source.slice(folder.length)
       found.push({ path, source, mode: mode & 0o100 ? 0o755 : 0o644, sha256 })
     }
@@ -38,13 +36,13 @@ export async function readTrees(folders: readonly string[]): Promise<TreeFile[]>
   return overlay(found)
 }
 
-/** Files in place of those with the same path: the later ones count. Sorted by path. */
+/** The files of all layers, sorted by path; a later layer replaces files of an earlier one. */
 export function overlay(...layers: readonly (readonly TreeFile[])[]): TreeFile[] {
   const found = new Map(layers.flat().map((file) => [file.path, file]))
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-/** The files below /usr, which dm-verity protects, and the others, which live on the root file system. */
+/** The files below /usr, which dm-verity protects, and those on the root file system. */
 export function splitTree(files: readonly TreeFile[]): { usr: TreeFile[]; state: TreeFile[] } {
   return {
     usr: files.filter((file) => file.path.startsWith('/usr/')),
@@ -52,12 +50,12 @@ export function splitTree(files: readonly TreeFile[]): { usr: TreeFile[]; state:
   }
 }
 
-/** What of the files goes into a layer's key: path, mode and content, not where they lie. */
+/** The files as part of a layer's key: path, mode and digest, without the source path. */
 export function treeKey(files: readonly TreeFile[]): unknown {
   return files.map(({ path, mode, sha256 }) => [path, mode, sha256])
 }
 
-/** Copies the files to their places below `target`, with their modes. */
+/** Copies the files below `target`, with their modes. */
 export async function writeTree(files: readonly TreeFile[], target: string): Promise<void> {
   await makeFolder(target)
   for (const file of files) {
@@ -68,7 +66,7 @@ export async function writeTree(files: readonly TreeFile[], target: string): Pro
   }
 }
 
-/** The same for texts (path in the image → text), as files that everybody may read. */
+/** Writes texts (path in the image → text) below `target`, as files that every user can read. */
 export async function writeTexts(texts: Readonly<Record<string, string>>, target: string): Promise<void> {
   for (const [path, text] of Object.entries(texts)) {
     const destination = join(target, path)
@@ -78,9 +76,9 @@ export async function writeTexts(texts: Readonly<Record<string, string>>, target
   }
 }
 
-/** Makes a folder, and those above it, with the mode 0755: what mkdir gives is cut by the caller's umask. */
+/** Makes a folder and its parents with the mode 0755, which mkdir would reduce by the umask. */
 export async function makeFolder(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true })
   if (first === undefined) return
-  for (let at = path; at.length >= first.length; at = dirname(at)) await chmod(at, 0o755)
+  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) await chmod(folder, 0o755)
 }

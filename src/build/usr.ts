@@ -4,22 +4,19 @@ import { listFiles } from '../evidence/inventory.ts'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import { stableUuid } from '../image/stable-uuid.ts'
+import { shellQuote } from './enclosure.ts'
 import { RECORD_PACKAGES, USR_LISTS } from './evidence.ts'
 import { requireClean } from './hygiene.ts'
-import { type Layers, layerKey } from './layers.ts'
-import { runInside } from './namespace.ts'
+import { layerKey } from './layers.ts'
 import { findPrivateKeys } from './private-keys.ts'
 import type { Rootfs } from './rootfs.ts'
-import { shellQuote } from './shell-quote.ts'
-import type { Tools } from './tools.ts'
 import { type TreeFile, treeKey, writeTree } from './tree.ts'
-import { insideOf } from './work.ts'
+import { type BuildRun, runStep } from './work.ts'
 
-/** The read-only half of an image, and the packages' share of the other one. */
+/** The read-only /usr, and the packages' files outside it. */
 export interface Usr {
   /**
-   * Holds `usr.erofs`, `usr.verity` and `state.tar`: everything outside /usr, without the definition's files. And what
-   * `gatherEvidence` reads.
+   * Has `usr.erofs`, `usr.verity`, `state.tar` (the packages' files outside /usr), and the records for `gatherEvidence`.
    */
   readonly folder: string
   /** dm-verity root hash, hex. */
@@ -34,35 +31,24 @@ export interface Usr {
 export const EROFS_OPTIONS = ['-zlz4hc,6', '-C16384', '--workers=2']
 
 /**
- * Makes /usr: the packages' files, the definition's files below /usr, units enabled and disabled, then an erofs and
- * its dm-verity hash tree. Every time stamp is the epoch; ids of the file systems only depend on the image.
+ * Makes /usr: the files of packages and of the definition, with units enabled and disabled, as an erofs with its dm-verity
+ * hash tree. Every time stamp is the epoch; ids of the file systems only depend on the image.
  */
-export async function makeUsr(
-  image: Image,
-  lock: Lock,
-  files: readonly TreeFile[],
-  rootfs: Rootfs,
-  tools: Tools,
-  layers: Layers,
-  scratch: string,
-  unpackTree: () => Promise<void>,
-): Promise<Usr> {
+export async function makeUsr(run: BuildRun, rootfs: Rootfs, files: readonly TreeFile[]): Promise<Usr> {
+  const { image, lock, layers, scratch } = run
   const script = usrScript(image, lock)
   const key = layerKey({ rootfs: rootfs.key, script, files: treeKey(files) })
   const folder = await layers.get('usr', key, scratch, async (target) => {
-    await unpackTree()
+    await rootfs.unpack()
     const own = join(scratch, 'usr-files')
     await writeTree(files, own)
-    const enclosure = {
-      tools: tools.folder,
+    const findings = await runStep(run, 'Making /usr', script, {
       binds: [
-        { from: insideOf(scratch), to: '/scratch', writable: true },
         { from: own, to: '/files' },
         { from: target, to: '/out', writable: true },
       ],
-      env: { SOURCE_DATE_EPOCH: String(lock.epoch) },
-    }
-    requireClean('/usr', await runInside(enclosure, 'Making /usr', script))
+    })
+    requireClean('/usr', findings)
   })
   const roothash = (await readFile(join(folder, 'roothash'), 'utf8')).trim()
   const blocks = Number(await readFile(join(folder, 'blocks'), 'utf8'))

@@ -1,26 +1,61 @@
 import { mkdir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeRunFolder } from '../files/run-folder.ts'
+import type { Image } from '../image/definition.ts'
+import type { Lock } from '../image/lock.ts'
 import { SeederError } from '../report/error.ts'
 import { formatBytes } from '../report/table.ts'
-import { removeTrees } from './namespace.ts'
+import type { Store } from '../store/store.ts'
+import type { Enclosure } from './enclosure.ts'
+import type { Layers } from './layers.ts'
+import { removeTrees, runInside } from './namespace.ts'
+import type { Tools } from './tools.ts'
 
-/** What the largest build here needs at once: the tree, its tar, the file systems, the raw disk and the qcow2. */
+/** What every step of a build uses. */
+export interface BuildRun {
+  readonly image: Image
+  readonly lock: Lock
+  readonly store: Store
+  readonly tools: Tools
+  readonly layers: Layers
+  /** The work folder. */
+  readonly scratch: string
+}
+
+/**
+ * Runs a shell script with the tools tree in an enclosure: with `inside` of the work folder at /scratch, `binds`, and the epoch
+ * of the lock. Throws as `runInside`.
+ */
+export function runStep(
+  { tools, lock, scratch }: BuildRun,
+  what: string,
+  script: string,
+  { binds, env }: Pick<Enclosure, 'binds' | 'env'>,
+): Promise<string> {
+  const enclosure = {
+    tools: tools.folder,
+    binds: [{ from: insideOf(scratch), to: '/scratch', writable: true }, ...binds],
+    env: { SOURCE_DATE_EPOCH: String(lock.epoch), ...env },
+  }
+  return runInside(enclosure, what, script)
+}
+
+/** The largest build's tree, its tar, the file systems, the raw disk and the qcow2 together. */
 const NEEDED_BYTES = 2.5e9
 
 /**
- * The part of a work folder that the steps of a build may write to, their /scratch. What packages bring can put anything
- * there: only steps, and readers of the plain files directly in it, may follow a path through it.
+ * The part of a work folder that the steps of a build write to, their /scratch. Scripts of packages can put anything there:
+ * outside a step, read only the plain files directly in it.
  */
 export function insideOf(folder: string): string {
   return join(folder, 'inside')
 }
 
-/** A folder for one build, below `parent`, removed when `work` ends, however it ends; see `makeRunFolder`. */
+/** Runs `work` with a new folder below `parent`, which is removed afterwards in any case; see `makeRunFolder`. */
 export async function withWorkFolder<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
   const folder = await makeRunFolder(parent, removeTrees)
   try {
-    // After the cleaning, which may be what makes the space.
+    // After makeRunFolder, whose cleaning may free the space.
     await requireSpace(parent)
     await mkdir(insideOf(folder))
   } catch (error) {
@@ -39,7 +74,7 @@ async function requireSpace(folder: string): Promise<void> {
   const free = bavail * bsize
   if (free >= NEEDED_BYTES) return
   throw new SeederError(
-    `A build needs ${formatBytes(NEEDED_BYTES)} in ${folder}, and there are ${formatBytes(free)} free`,
+    `A build needs ${formatBytes(NEEDED_BYTES)} in ${folder}, and only ${formatBytes(free)} are free`,
     { fix: 'free some space, or put the cache elsewhere with XDG_CACHE_HOME' },
   )
 }

@@ -4,25 +4,25 @@ import type { Command } from 'commander'
 import { openBundle } from '../build/bundle/open.ts'
 import type { Manifest } from '../build/manifest.ts'
 import { buildImage } from '../build/pipeline.ts'
-import type { SourceCommit } from '../build/source.ts'
 import { builderOf } from '../evidence/provenance.ts'
 import { makeRunFolder } from '../files/run-folder.ts'
 import { loadImage, type Variant } from '../image/definition.ts'
+import type { SourceCommit } from '../image/git.ts'
 import { loadPlatform } from '../platform/load.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatBytes, formatDuration } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
+import { examples } from './options.ts'
 
-/** What is to be built, and where its files go. */
+/** The input of `build`. */
 export interface BuildRequest extends Variant {
   readonly image: string
   /** A new or empty folder, or one with an earlier build. */
   readonly out: string
   /** False: every layer is built again. */
   readonly cache: boolean
-  /** Where the definitions come from; by default what git says of the project. */
+  /** The commit of the definitions; by default from git in the project. */
   readonly source?: SourceCommit | undefined
 }
 
@@ -39,7 +39,8 @@ export async function buildCommand(
     project,
     checkout: context.checkout,
     cache: context.cache,
-    ...{ out: request.out, source: request.source },
+    out: request.out,
+    source: request.source,
     reuseLayers: request.cache,
     progress: context.progress(),
     builder: builderOf(env),
@@ -48,8 +49,8 @@ export async function buildCommand(
 }
 
 /**
- * Builds what a bundle holds, from nothing but the bundle. The files are left also when the disk is another one.
- * Throws SeederError then, and as `buildImage` and `openBundle` do.
+ * Builds the image of a bundle, only from the bundle. Throws as `buildImage` and `openBundle` do.
+ * @throws SeederError when the disk differs from the bundle's; the files are kept
  */
 export async function buildFromBundle(
   file: string,
@@ -67,8 +68,8 @@ export async function buildFromBundle(
     )
     if (manifest.raw.sha256 === index.raw.sha256) return manifest
     throw new SeederError(
-      `${file} is of the disk ${index.raw.sha256}, and ${manifest.raw.sha256} came of it`,
-      { fix: 'build it with the Seeder that is in the bundle: docs/evidence.md says how' },
+      `built ${file}: the disk is ${manifest.raw.sha256}, not ${index.raw.sha256} as in the bundle`,
+      { fix: 'build it with the Seeder in the bundle: see docs/evidence.md' },
     )
   } finally {
     await rm(scratch, { recursive: true, force: true })
@@ -99,7 +100,7 @@ export function registerBuildCommand(program: Command, context: () => Context): 
     )
     .action(async (image: string | undefined, options: BuildFlags) => {
       const started = Date.now()
-      const manifest = await buildOf(image, options, context())
+      const manifest = await build(image, options, context())
       if (options.json) {
         print(manifest)
         return
@@ -124,16 +125,16 @@ interface BuildFlags extends Variant {
   readonly fromBundle?: string
 }
 
-function buildOf(image: string | undefined, options: BuildFlags, context: Context): Promise<Manifest> {
+function build(image: string | undefined, options: BuildFlags, context: Context): Promise<Manifest> {
   const { fromBundle, base, line } = options
   if (fromBundle === undefined) {
     if (image !== undefined) return buildCommand({ ...options, image }, context)
-    throw new UsageError('there is no image to build', { fix: 'name one, or a bundle with --from-bundle' })
+    throw new UsageError('no image is named', { fix: 'name an image, or a bundle with --from-bundle' })
   }
   if (image === undefined && base === undefined && line === undefined) {
     return buildFromBundle(fromBundle, options, context)
   }
-  throw new UsageError('a bundle says itself what is built from it', {
-    fix: 'leave image, --base and --line away with --from-bundle',
+  throw new UsageError('the bundle determines the image, its base and its line', {
+    fix: 'leave out image, --base and --line with --from-bundle',
   })
 }

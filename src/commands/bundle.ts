@@ -16,10 +16,10 @@ import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
-import { connectRepository } from './github.ts'
+import { connectRepository } from './context.ts'
+import { examples } from './options.ts'
 
-/** The options of `bundle`, as they are given. */
+/** The options of `bundle`. */
 export interface BundleOptions {
   /** The folder of a build, or the tag of a release. */
   readonly of: string
@@ -65,7 +65,10 @@ export function registerBundleCommand(program: Command, context: () => Context):
     })
 }
 
-/** Writes the bundle of a build or a release. Throws SeederError when a file of it is not to be had. */
+/**
+ * Writes the bundle of a build or a release.
+ * @throws SeederError when a file of it cannot be found or downloaded
+ */
 export async function bundleCommand(
   options: BundleOptions,
   context: Context,
@@ -74,16 +77,16 @@ export async function bundleCommand(
   const { of } = options
   const tag = existsSync(of) ? undefined : parseTag(of)
   if (tag) {
-    const file = await target(options.out, tag)
-    const { index } = await downloadBundle(tag, file, options, context, env)
-    return { index, file }
+    const out = await targetFile(options.out, tag)
+    const { index } = await downloadBundle(tag, { ...options, out }, context, env)
+    return { index, file: out }
   }
   const manifest = await readIntactOutput(of)
-  const file = await target(options.out, manifest)
+  const file = await targetFile(options.out, manifest)
   const text = await readSmall(join(of, bundleListName(manifest))).catch(
     unlessRead(
       (cause) =>
-        new SeederError(`${of} has no list of what it was built from: an older Seeder made it`, {
+        new SeederError(`${of} has no bundle list: an older Seeder made it`, {
           fix: 'build it again',
           cause,
         }),
@@ -94,7 +97,7 @@ export async function bundleCommand(
   return { index: list.index, file }
 }
 
-async function target(out: string | undefined, version: Tag): Promise<string> {
+async function targetFile(out: string | undefined, version: Tag): Promise<string> {
   const file = resolve(out ?? bundleName(version))
   if (!existsSync(file) || (await stat(file)).isFile()) return file
   throw new UsageError(`--out ${file} is not a file`, {
@@ -104,8 +107,7 @@ async function target(out: string | undefined, version: Tag): Promise<string> {
 
 async function downloadBundle(
   { image, version }: Tag,
-  out: string,
-  { repository: named, allowedSigners: file, allowUnsigned = false }: BundleOptions,
+  { out, repository: named, allowedSigners: file, allowUnsigned = false }: BundleOptions & { out: string },
   context: Context,
   env: NodeJS.ProcessEnv,
 ): Promise<BundleList> {
@@ -114,8 +116,10 @@ async function downloadBundle(
   const { releases, repository } = connectRepository(env, named, progress)
   const release = chooseRelease(await releases.list(), image, version, repository)
   const list = await fetchBundle(releases, release, out, {
-    ...{ trust: { allowedSigners, allowUnsigned }, cache: context.cache },
-    ...{ progress, signal: interruption },
+    trust: { allowedSigners, allowUnsigned },
+    cache: context.cache,
+    progress,
+    signal: interruption,
   })
   progress.done()
   return list

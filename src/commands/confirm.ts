@@ -6,14 +6,13 @@ import { type ConfirmResult, confirm, readSecondBuild, type SecondBuild } from '
 import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
-import { connectRepository } from './github.ts'
-import { readKey } from './publish.ts'
+import { connectRepository } from './context.ts'
+import { examples, readSigningKey } from './options.ts'
 
 export interface ConfirmOptions {
   /** `IMAGE-VERSION`. */
   readonly tag: string
-  /** The folder of the second build, or what it says of itself. */
+  /** The folder of the second build, or its digests. */
   readonly build: string | SecondBuild
   /** A file with the private key; by default the key is the text in SEEDER_SIGNING_KEY. */
   readonly key?: string | undefined
@@ -46,15 +45,15 @@ export function registerConfirmCommand(program: Command, context: () => Context)
     )
 }
 
-/** Confirms a release. Throws UsageError for what is wrong with the options, else as `confirm` does. */
+/** Confirms a release. Throws UsageError when an option is wrong, otherwise as `confirm`. */
 export async function confirmCommand(
   { tag, build: second, key: file, repository }: ConfirmOptions,
   context: Context,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<ConfirmResult> {
   requireTag(tag)
-  const key = file === undefined ? env.SEEDER_SIGNING_KEY : await readKey(file)
-  if (key === undefined || key.trim() === '') {
+  const key = await readSigningKey(file, env)
+  if (key === undefined) {
     throw new UsageError('there is no key to sign with', {
       fix: 'put the second builder’s private key into SEEDER_SIGNING_KEY (a secret), or name its file with --key',
     })
@@ -70,7 +69,7 @@ export async function confirmCommand(
 
 function describe({ tag, url, builder, rawSha256, changed }: ConfirmResult): string {
   return [
-    `${tag} ${changed ? 'confirmed' : 'was confirmed before'}`,
+    `${tag} ${changed ? 'confirmed' : 'is confirmed already'}`,
     `  page       ${url}`,
     `  builder    ${builder}`,
     `  raw sha256 ${rawSha256}`,

@@ -1,12 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
+import { connect, type GitHub } from '../github/client.ts'
+import { gitHubSettings } from '../github/settings.ts'
+import { interruption } from '../process/interruption.ts'
 import { UsageError } from '../report/error.ts'
 import { createProgress, type Progress } from '../report/progress.ts'
 
-/** What every command gets from the entry. */
+/** The environment of a command. */
 export interface Context {
-  /** The folder with `platform.yaml` and `images/`. Throws UsageError when there is none. */
+  /**
+   * The folder with `platform.yaml` and `images/`.
+   * @throws UsageError when there is none
+   */
   project(): string
   /** Seeder's cache folder: `$XDG_CACHE_HOME/seeder`, by default `~/.cache/seeder`. */
   readonly cache: string
@@ -19,8 +25,8 @@ export interface Context {
 }
 
 /**
- * The project folder: the one named, else the nearest one above the current folder that has a `platform.yaml` and
- * an `images` folder, else the checkout that this program belongs to.
+ * The project folder: `named`, otherwise the nearest folder at or above `from` that has `platform.yaml` and `images/`,
+ * otherwise the checkout that this program belongs to.
  */
 export function findProject(named: string | undefined, from: string, ownCheckout: string): string {
   if (named !== undefined) {
@@ -31,16 +37,14 @@ export function findProject(named: string | undefined, from: string, ownCheckout
     }
     return resolve(named)
   }
-  for (let at = resolve(from); ; at = dirname(at)) {
-    if (isProject(at)) return at
-    if (dirname(at) === at) break
+  for (let folder = resolve(from); ; folder = dirname(folder)) {
+    if (isProject(folder)) return folder
+    if (dirname(folder) === folder) break
   }
   if (isProject(ownCheckout)) return ownCheckout
   throw new UsageError(
     `No Seeder project here: neither ${from} nor a folder above it has platform.yaml and images/`,
-    {
-      fix: 'run it in a checkout, or name one with --project',
-    },
+    { fix: 'run it in a checkout, or name one with --project' },
   )
 }
 
@@ -48,7 +52,7 @@ function isProject(folder: string): boolean {
   return existsSync(join(folder, 'platform.yaml')) && existsSync(join(folder, 'images'))
 }
 
-/** The checkout that an entry is in: src, or the folder of its bundle, dist/NAME. */
+/** The checkout of an entry, which is in src or, bundled, in dist/NAME. */
 export function checkoutOf(entryFolder: string): string {
   return resolve(entryFolder, ...(basename(entryFolder) === 'src' ? ['..'] : ['..', '..']))
 }
@@ -73,4 +77,17 @@ export function createContext(
     },
     progress: () => createProgress(process.stderr, env, options.quiet),
   }
+}
+/**
+ * The client for `repository` (`owner/name`), by default the one in the environment. It notes in `progress` when GitHub
+ * makes it wait.
+ * @throws UsageError when there is no token or no repository
+ */
+export function connectRepository(
+  env: NodeJS.ProcessEnv,
+  repository: string | undefined,
+  progress: Pick<Progress, 'note'>,
+): GitHub {
+  const settings = gitHubSettings(env, { repository })
+  return connect({ ...settings, signal: interruption, note: (text) => progress.note(text) })
 }

@@ -5,10 +5,10 @@ import { type DeployResult, deployRelease } from '../release/deploy/deploy.ts'
 import { findAllowedSigners } from '../release/signature/signers.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
-import { connectRepository } from './github.ts'
+import { connectRepository } from './context.ts'
+import { examples } from './options.ts'
 
-/** The options of `deploy`, as they are given. */
+/** The options of `deploy`. */
 export interface DeployOptions {
   readonly image: string
   /** `promoted`, `candidate`, or a version. */
@@ -79,6 +79,6 @@ function describeDeploy(
 ): string {
   const template = vmid === null ? 'a new template' : `template ${vmid}`
   if (!changed) return `${image} ${version} is deployed already: ${template} on ${host}`
-  const place = before === null || before === vmid ? '' : `, in the place of template ${before}`
+  const place = before === null || before === vmid ? '' : `, replacing template ${before}`
   return `${image} ${version} ${dryRun ? 'would be' : 'is'} ${template} on ${host}${place}`
 }

@@ -18,11 +18,11 @@ import { describeKnown } from '../scan/known-markdown.ts'
 import { knownText } from '../scan/known-text.ts'
 import { Store } from '../store/store.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
-import { connectRepository } from './github.ts'
+import { connectRepository } from './context.ts'
+import { examples } from './options.ts'
 import { exploitedOption, type FeedOptions, feedOption, knownOf, requireKnown } from './scan.ts'
 
-/** What is different, and what the changed packages say of it themselves. */
+/** The differences of two versions, with the changelogs of changed packages. */
 export const diffSchema = z
   .object({
     ...differenceSchema.unwrap().shape,
@@ -51,7 +51,7 @@ export function registerDiffCommand(program: Command, context: () => Context): v
     .addOption(new Option('--json', 'print JSON').conflicts('markdown'))
     .addHelpText('after', examples('seeder diff haproxy:promoted out/haproxy'))
     .action(async (a: string, b: string, options: DiffOptions & { markdown?: boolean; json?: boolean }) => {
-      const result = await diffCommand(a, b, options, context())
+      const result = await diffCommand([a, b], options, context())
       const shown = options.json
         ? result
         : options.markdown
@@ -59,7 +59,7 @@ export function registerDiffCommand(program: Command, context: () => Context): v
           : [
               differenceText(result),
               knownText(result.vulnerabilities, result.before, result.after),
-              ...result.changelogs.map(({ name, text }) => `${name} says\n${text}`),
+              ...result.changelogs.map(({ name, text }) => `changelog of ${name}\n${text}`),
             ].join('\n\n')
       print(shown)
     })
@@ -69,10 +69,12 @@ interface DiffOptions extends FeedOptions {
   readonly repository?: string
 }
 
-/** Compares two versions. Throws UsageError for a name that is neither a folder nor a tag, else SeederError. */
+/**
+ * Compares two versions, the older first.
+ * @throws UsageError when a name is neither a folder nor a tag, SeederError when a version cannot be read
+ */
 export async function diffCommand(
-  a: string,
-  b: string,
+  [a, b]: readonly [string, string],
   { repository, ...feeds }: DiffOptions,
   context: Context,
   env: NodeJS.ProcessEnv = process.env,
@@ -85,7 +87,10 @@ export async function diffCommand(
   return { ...compared, vulnerabilities }
 }
 
-/** Compares two versions, and reads what the changelogs of changed packages say. Throws SeederError for two images. */
+/**
+ * Compares two versions, with the changelogs of changed packages.
+ * @throws SeederError when they are of different images
+ */
 export async function compareFinished(
   before: BuildRecord,
   after: BuildRecord,
@@ -93,39 +98,39 @@ export async function compareFinished(
 ): Promise<Omit<DiffResult, 'vulnerabilities'>> {
   if (before.manifest.image !== after.manifest.image) {
     throw new SeederError(
-      `the older is of ${before.manifest.image}, and the newer of ${after.manifest.image}`,
-      {
-        fix: 'compare two versions of one image',
-      },
+      `the older version is of ${before.manifest.image}, and the newer of ${after.manifest.image}`,
+      { fix: 'compare two versions of one image' },
     )
   }
   const difference = differenceOf(before, after)
-  return { ...difference, changelogs: await changelogs(difference, after, cache) }
+  return { ...difference, changelogs: await readChangelogs(difference, after, cache) }
 }
 
-/** Reads what a folder, a tag, IMAGE:promoted or IMAGE:candidate names. Throws UsageError for anything else, or SeederError. */
+/**
+ * Reads a version: a folder, a tag, IMAGE:promoted or IMAGE:candidate.
+ * @throws UsageError when `name` is none of these, SeederError when the version cannot be read
+ */
 export async function readFinished(
-  what: string,
+  name: string,
   repository: string | undefined,
   context: Context,
   env: NodeJS.ProcessEnv,
 ): Promise<BuildRecord> {
-  if (existsSync(join(what, 'SHA256SUMS'))) return readBuildRecord(what)
-  const [, image, standing] = /^([a-z][a-z0-9-]*):(promoted|candidate)$/.exec(what) ?? []
-  const wanted =
-    image !== undefined && standing !== undefined ? { image, version: standing } : requireTag(what)
+  if (existsSync(join(name, 'SHA256SUMS'))) return readBuildRecord(name)
+  const [, image, channel] = /^([a-z][a-z0-9-]*):(promoted|candidate)$/.exec(name) ?? []
+  const wanted = image !== undefined && channel !== undefined ? { image, version: channel } : requireTag(name)
   const github = connectRepository(env, repository, context.progress())
   const all = await github.releases.list()
   const release = chooseRelease(all, wanted.image, wanted.version, github.repository)
   const finished = await readReleaseRecord(github.releases, release, interruption)
   if (finished) return finished
   throw new SeederError(`${release.tag} of ${github.repository} has no manifest`, {
-    fix: 'it was not published by Seeder: compare another one',
+    fix: 'Seeder did not publish it: compare another release',
   })
 }
 
-/** What the packages that changed say, as far as their files are here. */
-async function changelogs(
+/** The changelogs of changed packages whose files are in this machine's package store. */
+async function readChangelogs(
   { changed }: Difference,
   { provenance }: BuildRecord,
   cache: string,
@@ -134,7 +139,7 @@ async function changelogs(
   const dependencies = provenance?.predicate.buildDefinition.resolvedDependencies ?? []
   const found: PackageChanges[] = []
   for (const { name, before, after } of changed) {
-    const digest = dependencies.find((one) => one.name === `package/${name}/${after}`)?.digest
+    const digest = dependencies.find((dependency) => dependency.name === `package/${name}/${after}`)?.digest
     if (!digest || !('sha256' in digest) || !existsSync(store.path(digest.sha256))) continue
     const changes = await changesSince(name, store.path(digest.sha256), before)
     if (changes) found.push(changes)
@@ -143,12 +148,12 @@ async function changelogs(
 }
 
 function markdown(result: DiffResult): string {
-  const told = result.changelogs.map(({ name, text }) =>
-    folded(`What ${plain(name)} says`, `\`\`\`text\n${text.replaceAll('```', '')}\n\`\`\``),
+  const changelogs = result.changelogs.map(({ name, text }) =>
+    folded(`Changelog of ${plain(name)}`, `\`\`\`text\n${text.replaceAll('```', '')}\n\`\`\``),
   )
   return [
     describeDifference(result, 'before'),
     `### Known vulnerabilities\n\n${describeKnown(result.vulnerabilities, 'older')}`,
-    ...told,
+    ...changelogs,
   ].join('\n\n')
 }

@@ -11,19 +11,19 @@ import { describeError, SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatBytes, formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
+import { examples } from './options.ts'
 
-/** What `inspect DIR --json` prints of a build. */
+/** The output of `inspect DIR --json`. */
 export const inspectedBuildSchema = z.object({
   manifest: manifestSchema,
   intact: z.boolean(),
-  /** Files that are not what SHA256SUMS says. */
+  /** Files that differ from SHA256SUMS. */
   damaged: z.array(z.string()),
 })
 
 const resolvedBaseSchema = baseSchema.omit({ tools: true }).extend({ name: z.string() })
 
-/** What `inspect IMAGE --json` prints: the definition for its base and line, with what its lock says. */
+/** The output of `inspect IMAGE --json`: the definition for a base and line, with its lock. */
 export const inspectedImageSchema = z.object({
   definition: imageSchema.omit({ lines: true }).extend({
     name: z.string(),
@@ -51,18 +51,18 @@ export const inspectedImageSchema = z.object({
         key: z.object({ fingerprint: z.string(), url: z.string().optional(), file: z.string() }),
       }),
     ),
-    /** Path of the lock that belongs to it, and the options that make `lock` write it. */
+    /** Path of its lock, and the options of `lock` that write it. */
     lockFile: z.string(),
     lockOptions: z.array(z.string()),
   }),
   lock: z.union([
     z.object({ sha256: z.string(), ...lockSchema.shape }),
-    /** Why it cannot be used. */
+    /** Why the lock cannot be used. */
     z.object({ problem: z.string() }),
   ]),
 })
 
-/** Adds `inspect IMAGE|DIR`: what a definition requests and has locked, or what a finished build is. */
+/** Adds `inspect IMAGE|DIR`. */
 export function registerInspectCommand(program: Command, context: () => Context): void {
   program
     .command('inspect')
@@ -77,9 +77,7 @@ export function registerInspectCommand(program: Command, context: () => Context)
       if (!isFolder && /[/.]/.test(subject)) {
         throw new UsageError(
           `${subject} is neither an image’s name nor a folder with a build (it has no SHA256SUMS)`,
-          {
-            fix: 'give an image’s name, or the folder that `build --out` was given',
-          },
+          { fix: 'give the name of an image, or the folder of `build --out`' },
         )
       }
       await (isFolder
@@ -111,9 +109,9 @@ async function inspectImage(image: Image, json: boolean): Promise<void> {
   print(`  packages  ${packages.length}, of which these are requested:\n`)
   const requested = new Set(requestedPackages(image))
   const rows = packages
-    .filter((one) => requested.has(one.name))
-    .map((one) => [one.name, one.version, one.archive])
-    .concat(artifacts.map((one) => [one.name, one.version, 'artifact']))
+    .filter(({ name }) => requested.has(name))
+    .map(({ name, version, archive }) => [name, version, archive])
+    .concat(artifacts.map(({ name, version }) => [name, version, 'artifact']))
   print(formatTable(['package', 'version', 'archive'], rows))
 }
 
@@ -138,9 +136,7 @@ async function inspectBuild(folder: string, json: boolean): Promise<void> {
   if (damaged.length > 0) {
     throw new SeederError(
       `${folder}: ${damaged.join(', ')} differ${damaged.length === 1 ? 's' : ''} from SHA256SUMS`,
-      {
-        fix: 'build or download it again',
-      },
+      { fix: 'build or download it again' },
     )
   }
 }

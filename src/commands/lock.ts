@@ -9,30 +9,25 @@ import { interruption } from '../process/interruption.ts'
 import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
+import { examples } from './options.ts'
 
-/** A lock that was written. */
-export interface LockResult {
-  readonly file: string
-  readonly lock: Lock
-  /** What differs from the lock that was there, a line each. */
-  readonly changes: readonly string[]
-}
-
-/** What `lock --json` prints. */
+/** The output of `lock --json`. */
 export const lockResultSchema = z.object({
   file: z.string(),
   version: z.string(),
   sha256: z.string(),
-  /** What differs from the lock that was there, a line each. */
+  /** The differences from the previous lock; a line each. */
   changes: z.array(z.string()).readonly(),
 })
 
-/** Reads what is newest in the archives and writes the lock of an image. Throws as `loadImage` and `resolveLock` do. */
+/**
+ * Resolves an image to the newest packages of the archives and writes its lock. Throws as `loadImage` and `resolveLock` do.
+ * @returns `changes` are the differences from the previous lock; a line each
+ */
 export async function lockCommand(
   request: Variant & { readonly image: string },
   context: Context,
-): Promise<LockResult> {
+): Promise<{ file: string; lock: Lock; changes: string[] }> {
   const image = await loadImage(context.project(), request.image, request)
   const progress = context.progress()
   progress.phase('lock')
@@ -47,7 +42,7 @@ export async function lockCommand(
   return { file: image.lockFile, lock, changes: describeChanges(before, lock) }
 }
 
-/** Adds `lock IMAGE`: reads what is newest in the archives and writes the image's lock. */
+/** Adds `lock IMAGE`. */
 export function registerLockCommand(program: Command, context: () => Context): void {
   program
     .command('lock')
@@ -64,8 +59,8 @@ export function registerLockCommand(program: Command, context: () => Context): v
         print(result satisfies z.output<typeof lockResultSchema>, { indent: 0 })
         return
       }
-      const size = lock.packages.reduce((sum, one) => sum + one.size, 0)
-      for (const one of lock.artifacts) print(`  ${one.name} ${one.version}: sha256 ${one.sha256}`)
+      const size = lock.packages.reduce((sum, { size }) => sum + size, 0)
+      for (const { name, version, sha256 } of lock.artifacts) print(`  ${name} ${version}: sha256 ${sha256}`)
       for (const change of changes) print(`  ${change}`)
       print(
         `${lock.image} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${formatBytes(size)}), ${lock.tools.length} of tools`,
@@ -74,11 +69,11 @@ export function registerLockCommand(program: Command, context: () => Context): v
     })
 }
 
-/** What differs in the image's packages between two locks, one line each; empty for a first lock. */
+/** The differences in packages between two locks, a line each; empty for a first lock. */
 export function describeChanges(before: Lock | undefined, after: Lock): string[] {
   if (!before) return []
   const versions = ({ packages, artifacts }: Lock) =>
-    new Map([...packages, ...artifacts].map((one) => [one.name, one.version]))
+    new Map([...packages, ...artifacts].map(({ name, version }) => [name, version]))
   const [old, now] = [versions(before), versions(after)]
   return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name) => {
     const [was, is] = [old.get(name), now.get(name)]

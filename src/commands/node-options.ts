@@ -1,5 +1,4 @@
 import { resolve } from 'node:path'
-import { readText as readFileText } from '../files/text-file.ts'
 import { type NodeValues, parseNodeEnv } from '../guest/node-env.ts'
 import type { NodeRequest } from '../host/node/request.ts'
 import { type Certificates, certificatesIn, certificatesOfPki } from '../host/node/tls.ts'
@@ -8,8 +7,9 @@ import { secretKeys } from '../host/values/role.ts'
 import { openAuthority } from '../pki/authority.ts'
 import type { RoleName } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
+import { readOptionFile } from './options.ts'
 
-/** The options of `node plan`, `create` and `replace`, as they are given. */
+/** The options of `node plan`, `create` and `replace`. */
 export interface MakeFlags {
   readonly platform?: string
   readonly newCluster?: boolean
@@ -29,9 +29,9 @@ export interface MakeFlags {
 }
 
 /**
- * The request that options make.
- * @param inherited values that the options' own are put over
- * @throws UsageError
+ * The request from the options.
+ * @param inherited values that the options override
+ * @throws UsageError when an option is wrong
  */
 export async function requestOf(
   names: readonly string[],
@@ -40,7 +40,8 @@ export async function requestOf(
   inherited: NodeValues = {},
 ): Promise<NodeRequest> {
   return {
-    ...{ names, role },
+    names,
+    role,
     newCluster: flags.newCluster ?? false,
     vmids: parseVmidRange(flags.vmidRange),
     full: flags.full ?? false,
@@ -53,7 +54,7 @@ export async function requestOf(
 }
 
 /**
- * Where the certificates come from: a folder that is named, or else the operator's PKI.
+ * The source of certificates: the folder of --tls, otherwise the operator's PKI.
  * @param issue false for a plan, which changes nothing
  */
 export function certificatesOf(
@@ -70,7 +71,7 @@ export function certificatesOf(
 }
 
 async function givenValues({ set, env }: MakeFlags): Promise<NodeValues> {
-  const text = env === undefined ? '' : await readText(env, '--env')
+  const text = env === undefined ? '' : await readOptionFile('--env', env)
   const { values, problems } = parseNodeEnv(text)
   if (problems.length > 0) {
     throw new UsageError(problems.map(({ key, reason }) => `${env}: ${key}: ${reason}`).join('\n'), {
@@ -83,8 +84,8 @@ async function givenValues({ set, env }: MakeFlags): Promise<NodeValues> {
       throw new UsageError(`--set: "${pair}" is not KEY=VALUE`, { fix: 'write it as in NODEPORTS=30080' })
     }
     if (secretKeys.includes(key) && value !== '') {
-      throw new UsageError(`--set ${key}: everybody on this host can read a command line`, {
-        fix: 'write it into a file that only you can read, and name that with --env',
+      throw new UsageError(`--set ${key}: every user of this host can read a command line`, {
+        fix: 'write it into a file that only you can read, and name the file with --env',
       })
     }
     return [key, value.trim()]
@@ -94,7 +95,7 @@ async function givenValues({ set, env }: MakeFlags): Promise<NodeValues> {
 
 /** The absolute path of a file of ssh public keys. */
 async function publicKeys(file: string): Promise<string> {
-  const text = await readText(file, '--ssh-keys')
+  const text = await readOptionFile('--ssh-keys', file)
   if (text.includes('PRIVATE KEY-----')) {
     throw new UsageError(`${file} is a private key`, { fix: `name the public one: ${file}.pub` })
   }
@@ -103,11 +104,5 @@ async function publicKeys(file: string): Promise<string> {
   if (lines.length > 0 && bad === undefined) return resolve(file)
   throw new UsageError(`${file} is not a file of ssh public keys`, {
     fix: 'it has one key per line, as in ~/.ssh/id_ed25519.pub',
-  })
-}
-
-async function readText(file: string, option: string): Promise<string> {
-  return readFileText(file, { pipes: true }).catch((cause: unknown) => {
-    throw new UsageError(`${option}: ${file} cannot be read`, { fix: 'see whether the file is there', cause })
   })
 }

@@ -23,8 +23,8 @@ import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
 import { certificatesOf, type MakeFlags, requestOf } from './node-options.ts'
+import { examples } from './options.ts'
 
 /** Adds `node plan|create|list|destroy|replace`. */
 export function registerNodeCommand(program: Command, context: () => Context): void {
@@ -128,8 +128,8 @@ async function replace(
   const old = facts.entries.find((entry) => entry.name === name)
   const other = facts.entries.find((entry) => entry.name === flags.with)
   if (other && other.replaces !== name) {
-    throw new UsageError(`${other.name} is there already, and was not made to replace ${name}`, {
-      fix: 'choose a new name for the node that comes',
+    throw new UsageError(`${other.name} exists already, and was not created to replace ${name}`, {
+      fix: 'choose another name for the new node',
     })
   }
   const model = old ?? other ?? requireEntry(facts.entries, name)
@@ -145,16 +145,19 @@ async function replace(
     replaces: name,
   })
   const replacement = {
-    ...{ platform, old, making, isBehind },
+    platform,
+    old,
+    making,
+    isBehind,
     drained: flags.drained ?? false,
     timeoutMs: flags.wait * 1000,
   }
   const entries = [...making.plans.map(({ entry }) => entry), ...making.waiting, ...making.done]
   const { oldIsGone, hints } = await sayingWhatIsLeft(entries, () => replaceNode(work, replacement))
-  print([...(oldIsGone ? [`${flags.with} has taken the place of ${name}`] : []), ...hints].join('\n'))
+  print([...(oldIsGone ? [`${flags.with} has replaced ${name}`] : []), ...hints].join('\n'))
 }
 
-/** Reads what there is. Without `work` nothing is changed, and no lock is held. */
+/** Reads the state of the host. Without `work` it holds no lock, and nothing may be changed. */
 async function survey(context: Context, flags: MakeFlags, work: NodeWork | undefined) {
   requireRoot()
   const host = work?.host ?? hostCommands(undefined)
@@ -163,7 +166,7 @@ async function survey(context: Context, flags: MakeFlags, work: NodeWork | undef
   return { host, platform, facts }
 }
 
-/** Runs what changes something: alone on this host, and after what a killed run left has been put right. */
+/** Runs a command that makes changes: under the lock of this host, and after recovery from a killed run. */
 async function change(
   context: Context,
   run: (work: NodeWork, gone: readonly string[]) => Promise<void>,
@@ -220,7 +223,7 @@ function positive(text: string): number {
 }
 
 function roleName(text: string): RoleName {
-  const role = roleNames.find((one) => one === text)
+  const role = roleNames.find((name) => name === text)
   if (role) return role
   throw new InvalidArgumentError(`Use one of ${roleNames.join(', ')}.`)
 }
@@ -229,15 +232,15 @@ function presentText({ waiting, done }: Making): string[] {
   return [
     ...done.map(
       ({ name, vmid }) =>
-        `${name} is there already, as VM ${vmid}: nothing is changed; to change a node, replace it`,
+        `${name} exists already, as VM ${vmid}: nothing is changed; to change a node, replace it`,
     ),
     ...waiting.map(
-      ({ name, vmid }) => `${name} was made by an earlier run, as VM ${vmid}, and is not ready yet`,
+      ({ name, vmid }) => `${name} was created by an earlier run, as VM ${vmid}, and is not ready yet`,
     ),
   ]
 }
 
-/** A node that `create` has made. */
+/** A node in the output of `create --json`. */
 export const madeNodeSchema = z.object({
   name: z.string(),
   role: z.string(),
@@ -245,7 +248,7 @@ export const madeNodeSchema = z.object({
   addresses: z.record(z.string(), z.string()).readonly(),
   /** The version of the template that it is a clone of. */
   version: z.string(),
-  /** What the node says of itself; null when it was not started. */
+  /** The node's own report; null when it was not started. */
   status: z.string().nullable(),
 })
 type MadeNode = z.output<typeof madeNodeSchema>

@@ -1,4 +1,3 @@
-import { relative } from 'node:path'
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import { exportTrust } from '../pki/export.ts'
 import { defaultFolder } from '../pki/folder.ts'
@@ -16,7 +15,7 @@ import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
+import { examples, shortPath } from './options.ts'
 
 interface CommonOptions {
   dir?: string
@@ -42,11 +41,11 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
       const width = Math.max(...authorities.map(({ name }) => name.length))
       const lines = authorities.map(
         ({ name, outcome, notAfter }) =>
-          `  ${name.padEnd(width)}  ${outcome === 'made' ? 'made' : 'there already'}, until ${shortDate(notAfter)}`,
+          `  ${name.padEnd(width)}  ${outcome === 'made' ? 'made' : 'exists already'}, until ${shortDate(notAfter)}`,
       )
       print([folder, ...lines].join('\n'))
       if (authorities.some(({ outcome }) => outcome === 'made')) {
-        where.note('their keys are nowhere else: keep a copy of the folder where nobody else can read it')
+        where.note('this folder has the only copy of their keys: back it up where nobody else can read it')
       }
     })
 
@@ -87,14 +86,14 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     .action(async (names: string[], options: CommonOptions & { days: number; within?: number }) => {
       const { days, within, json } = options
       if ((names.length === 0) === (within === undefined)) {
-        throw new UsageError('pki renew: which certificates are to be renewed?', {
-          fix: 'give either their names, or --within and a number of days',
+        throw new UsageError('pki renew: give names or --within, and not both', {
+          fix: 'give the names of certificates, or --within and a number of days',
         })
       }
       const choice = within === undefined ? { names } : { within }
       const where = place(options)
       const renewed = await renew(where, choice, { now: new Date(), days })
-      if (renewed.length > 0) where.note('their nodes still have the old ones: bring the new ones there')
+      if (renewed.length > 0) where.note('the nodes still have the old ones: copy the new ones there')
       if (json) return print(renewed.map(issuedRecord))
       print(renewed.map(describeIssued).join('\n') || `nothing expires within ${within} days`)
     })
@@ -102,7 +101,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
   withCommonOptions(pki.command('list'))
     .description('List the certificates and their files.')
     .action(async (options: CommonOptions) => {
-      const { findings, hash } = await look(place(options), 0)
+      const { findings, hash } = await readFindings(place(options), 0)
       if (options.json) return print(listRecord(findings, hash))
       print(formatTable(...listTable(findings)))
       if (hash) print(`\nkubernetes-ca is JOIN_CA_HASH=${hash}`)
@@ -119,7 +118,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     )
     .addHelpText('after', examples('seeder pki check'))
     .action(async (options: CommonOptions & { within: number }) => {
-      const { findings, exposures } = await look(place(options), options.within)
+      const { findings, exposures } = await readFindings(place(options), options.within)
       const wrong = findings.filter(({ problem }) => problem !== undefined)
       if (options.json) {
         print(checkRecord(findings, exposures, options.within))
@@ -127,7 +126,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
         print(formatTable(...checkTable(findings)))
         for (const { path, problem } of exposures) print(`${path} ${problem}`)
       }
-      refuse(wrong, exposures)
+      requireRight(wrong, exposures)
     })
 
   withCommonOptions(pki.command('export'))
@@ -143,13 +142,13 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
       const exported = await exportTrust(place(options), context().project(), chosen)
       if (options.json) return print(exportRecord(exported))
       for (const { file, outcome } of exported) {
-        print(`${fromHere(file)}: ${outcome === 'written' ? 'written' : 'has it already'}`)
+        print(`${shortPath(file)}: ${outcome === 'written' ? 'written' : 'unchanged'}`)
       }
     })
 }
 
-/** Everything that is there, looked at now. */
-async function look(place: Place, within: number) {
+/** The findings about all certificates. */
+async function readFindings(place: Place, within: number) {
   return await readSession(place, async ({ folder, exposures }) => {
     const inventory = await readInventory(folder)
     const now = new Date()
@@ -162,8 +161,8 @@ async function look(place: Place, within: number) {
   })
 }
 
-/** Makes the command end with 1 when something is wrong. */
-function refuse(wrong: readonly CertificateFinding[], exposures: readonly Exposure[]): void {
+/** @throws SeederError when a certificate or a permission is wrong */
+function requireRight(wrong: readonly CertificateFinding[], exposures: readonly Exposure[]): void {
   const [first] = wrong
   if (first) {
     const names = wrong.map(({ name }) => name).join(' ')
@@ -175,14 +174,14 @@ function refuse(wrong: readonly CertificateFinding[], exposures: readonly Exposu
         fix: authority
           ? `${authority.name} first: ${authorityFix(authority.entry)}`
           : renewable
-            ? `seeder pki renew ${names}; then bring them to their nodes`
-            : 'what has no certificate any more is to be removed, and issued again if it is needed',
+            ? `seeder pki renew ${names}; then copy them to their nodes`
+            : 'remove the entries without a certificate, and issue them again if they are needed',
       },
     )
   }
   if (exposures.length > 0) {
     throw new SeederError(`${exposures.length} of the folder’s permissions are wrong`, {
-      fix: 'the next command that changes something mends what it can; who has read a key can use it until it expires',
+      fix: 'the next command that makes changes repairs what it can; whoever read a key can use it until it expires',
     })
   }
 }
@@ -197,7 +196,7 @@ function daysOption(days: number): Option {
   return new Option('--days <days>', 'issue for this number of days').argParser(parseDays).default(days)
 }
 
-/** A hundred years at most: five digits are easily one too many. */
+/** At most a hundred years: this refuses a number with an extra digit. */
 function parseDays(text: string): number {
   const days = /^\d{1,5}$/.test(text) ? Number(text) : 0
   if (days >= 1 && days <= 36500) return days
@@ -205,16 +204,9 @@ function parseDays(text: string): number {
 }
 
 function describeIssued({ request, outcome, notAfter, certificateFile, keyFile }: Issued): string {
-  const said = outcome === 'kept' ? 'there already' : outcome
   return [
-    `${request.name}: ${said}, until ${shortDate(notAfter)}`,
+    `${request.name}: ${outcome === 'kept' ? 'exists already' : outcome}, until ${shortDate(notAfter)}`,
     `  ${certificateFile}`,
     `  ${keyFile}`,
   ].join('\n')
-}
-
-/** The shorter way to write `file`: relative where it lies under the working directory. */
-function fromHere(file: string): string {
-  const path = relative(process.cwd(), file)
-  return path.startsWith('..') ? file : path
 }

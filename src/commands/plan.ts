@@ -10,33 +10,33 @@ import {
   matrixOf,
 } from '../image/affected.ts'
 import { imageNames, loadImage } from '../image/definition.ts'
-import { gitChanges } from '../image/git-changes.ts'
+import { gitChanges } from '../image/git.ts'
 import { digestOfLockText, readLock } from '../image/lock.ts'
 import { formatTag, type Tag } from '../release/format/tag.ts'
 import { SeederError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
+import { examples } from './options.ts'
 
-/** Which images are requested: those that changes make different, one by name, one by a release's tag, or all. */
+/** The requested images: those that changes affect, one by name, one by a release's tag, or all. */
 export type PlanRequest =
   | { readonly kind: 'changes'; readonly changes: Changes }
   | { readonly kind: 'image'; readonly image: string }
   | { readonly kind: 'tag'; readonly tag: Tag }
   | { readonly kind: 'all' }
 
-/** What has to be built. */
+/** The images that have to be built. */
 export interface Plan {
   readonly images: readonly AffectedImage[]
-  /** Images that would have to be, and have no lock. */
+  /** Affected images that cannot be built, because they have no lock. */
   readonly unlocked: readonly string[]
 }
 
 /**
  * Finds the images that have to be built.
- * @throws UsageError for an unknown image or a definition that is wrong, SeederError for a tag of a version that is not
- * locked
+ * @throws UsageError when an image is unknown or a definition is wrong, SeederError when a tag names another version than
+ * the lock
  */
 export async function planCommand(request: PlanRequest, context: Context): Promise<Plan> {
   const project = context.project()
@@ -49,7 +49,7 @@ export async function planCommand(request: PlanRequest, context: Context): Promi
   const affected =
     request.kind === 'all' || paths === undefined
       ? sources.map(({ name }) => ({ image: name, paths: [] }))
-      : affectedImages(sources, await lookAt(paths, request.changes, sources, project))
+      : affectedImages(sources, await compareLocks(paths, request.changes, sources, project))
   const locked = new Set(sources.filter(({ lock }) => lock !== undefined).map(({ name }) => name))
   return {
     images: affected.filter(({ image }) => locked.has(image)),
@@ -57,7 +57,7 @@ export async function planCommand(request: PlanRequest, context: Context): Promi
   }
 }
 
-/** Adds `plan`: which images have to be built. */
+/** Adds `plan`. */
 export function registerPlanCommand(program: Command, context: () => Context): void {
   program
     .command('plan')
@@ -66,14 +66,14 @@ export function registerPlanCommand(program: Command, context: () => Context): v
     .option('--json', 'print the matrix of a workflow job')
     .addHelpText('after', examples('seeder plan --since main'))
     .action(async ({ since, json }: { since: string; json?: boolean }) => {
-      const made = context()
-      const plan = await planCommand({ kind: 'changes', changes: gitChanges(made.project(), since) }, made)
+      const own = context()
+      const plan = await planCommand({ kind: 'changes', changes: gitChanges(own.project(), since) }, own)
       if (json) print(matrixOf(plan.images.map(({ image }) => image)), { indent: 0 })
       else print(describePlan(plan))
     })
 }
 
-/** The plan for people: a row per image. */
+/** The plan as a table. */
 export function describePlan({ images, unlocked }: Plan): string {
   const some = (paths: readonly string[]) =>
     paths.length > 3 ? `${paths.slice(0, 3).join(', ')} and ${paths.length - 3} more` : paths.join(', ')
@@ -81,14 +81,14 @@ export function describePlan({ images, unlocked }: Plan): string {
     ...images.map(({ image, paths }) => [image, 'build', some(paths)]),
     ...unlocked.map((image) => [image, 'has no lock', `run: scripts/seeder lock ${image}`]),
   ]
-  return rows.length === 0 ? 'no image is different' : formatTable(['image', 'what', 'because of'], rows)
+  return rows.length === 0 ? 'no image is affected' : formatTable(['image', 'what', 'because of'], rows)
 }
 
 async function planTag(tag: Tag, project: string): Promise<Plan> {
   const lock = await readLock(await loadImage(project, tag.image))
   if (lock.version !== tag.version) {
     throw new SeederError(
-      `the tag ${formatTag(tag)} is not of what is locked there, ${tag.image} ${lock.version}`,
+      `the tag ${formatTag(tag)} names another version than the lock, ${tag.image} ${lock.version}`,
       {
         fix: `tag the commit as ${tag.image}-${lock.version}, or lock the version that the tag names and tag that commit`,
       },
@@ -103,13 +103,13 @@ async function sourcesOf(project: string): Promise<ImageSources[]> {
     images.map(async (image) => ({
       name: image.name,
       bases: [image.base.name, image.tools.base.name],
-      lock: (await textOf(image.lockFile)) === undefined ? undefined : basename(image.lockFile),
+      lock: (await readIfExists(image.lockFile)) === undefined ? undefined : basename(image.lockFile),
     })),
   )
 }
 
-/** Separates locks that were only written again from those that lock something else. */
-function lookAt(
+/** Marks locks whose format changed but not their content. */
+function compareLocks(
   paths: readonly string[],
   changes: Changes,
   sources: readonly ImageSources[],
@@ -120,13 +120,13 @@ function lookAt(
   return Promise.all(
     paths.map(async (path) => {
       if (!locks.has(path)) return { path }
-      const [now, before] = [await textOf(join(project, path)), await changes.before(path)]
+      const [now, before] = [await readIfExists(join(project, path)), await changes.before(path)]
       return { path, sameLock: digest(now) !== undefined && digest(now) === digest(before) }
     }),
   )
 }
 
-function textOf(file: string): Promise<string | undefined> {
+function readIfExists(file: string): Promise<string | undefined> {
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
     throw error

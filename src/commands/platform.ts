@@ -1,4 +1,4 @@
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { loadPlatform } from '../platform/load.ts'
@@ -9,23 +9,23 @@ import { networkRows, networkTable, nodeAddressCount, portRows, portTable } from
 import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
-import { examples } from './examples.ts'
+import { examples, shortPath } from './options.ts'
 
-/** `seeder platform check --json`. */
+/** The output of `platform check --json`. */
 export const platformCheckedSchema = z.object({
   file: z.string(),
   ok: z.literal(true),
-  // How many there are.
+  // The number of each.
   zones: z.int(),
   nodeAddresses: z.int(),
   roles: z.int(),
   vips: z.int(),
   flows: z.int(),
-  /** Zones in which no firewall can distinguish these roles. */
+  /** Zones where no firewall can distinguish these roles. */
   shared: z.array(z.object({ zone: z.string(), roles: z.array(z.enum(roleNames)) })),
 })
 
-/** `seeder platform ports --nft --json`. */
+/** The output of `platform ports --nft --json`. */
 export const rulesetSchema = z.object({ role: z.enum(roleNames), ruleset: z.string() })
 
 interface CommonOptions {
@@ -38,13 +38,13 @@ interface RoleOptions extends CommonOptions {
 }
 
 /**
- * Adds `platform check|ports|network` to `program`. `project` gives the project folder, whose platform.yaml is read
- * unless --platform names another. Results go to stdout; a bad file is the UsageError of `loadPlatform`.
+ * Adds `platform check|ports|network`.
+ * @param project the project folder, whose platform.yaml is the default of --platform
  */
 export function registerPlatformCommand(program: Command, project: () => string): void {
   const platform = program.command('platform').description('Validate and print the platform file.')
   const load = async (options: CommonOptions): Promise<[string, Platform]> => {
-    const file = options.platform ?? fromHere(join(project(), 'platform.yaml'))
+    const file = options.platform ?? shortPath(join(project(), 'platform.yaml'))
     return [file, await loadPlatform(file)]
   }
 
@@ -103,7 +103,7 @@ export function registerPlatformCommand(program: Command, project: () => string)
 
 function sharedLine({ zone, roles }: SharedRange): string {
   const names = roles.join(', ')
-  return `warning: ${names} share the addresses of zone ${zone}: each passes for the others there; give each of them addresses: { ${zone}: … }`
+  return `warning: ${names} share the addresses of zone ${zone}: firewalls cannot distinguish them there; give each of them addresses: { ${zone}: … }`
 }
 
 function withCommonOptions(command: Command): Command {
@@ -114,10 +114,4 @@ function withCommonOptions(command: Command): Command {
 
 function roleOption(description: string): Option {
   return new Option('--role <role>', description).choices(roleNames)
-}
-
-/** The shorter way to write `file`: relative where it lies under the working directory. */
-function fromHere(file: string): string {
-  const path = relative(process.cwd(), file)
-  return path.startsWith('..') ? file : path
 }

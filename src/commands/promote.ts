@@ -7,15 +7,15 @@ import { demote, type PromoteResult, type PromotionPolicy, promote } from '../re
 import { findAllowedSigners, requireAllowedSigners } from '../release/signature/signers.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
-import { connectRepository } from './github.ts'
+import { connectRepository } from './context.ts'
+import { examples } from './options.ts'
 
 export interface PromoteOptions {
   /** `IMAGE-VERSION`. */
   readonly tag: string
-  /** Take it back instead. */
+  /** Demote it instead. */
   readonly demote?: boolean | undefined
-  /** Who may sign images; by default the project's `allowed_signers`. */
+  /** The file of allowed signers; by default the project's `allowed_signers`. */
   readonly allowedSigners?: string | undefined
   readonly allowUnsigned?: boolean | undefined
   /** `owner/name`; by default the runner's own. */
@@ -46,7 +46,7 @@ export function registerPromoteCommand(program: Command, context: () => Context)
     })
 }
 
-/** Promotes or demotes a release. Throws UsageError for what is wrong with the options, else as those do. */
+/** Promotes or demotes a release. Throws UsageError when an option is wrong, otherwise as `promote` and `demote`. */
 export async function promoteCommand(
   options: PromoteOptions,
   context: Context,
@@ -77,7 +77,7 @@ async function policyOf(
 function describe({ tag, url, changed, promoted, signer }: PromoteResult, demoted: boolean): string {
   const done = demoted ? 'demoted' : 'promoted'
   return [
-    `${tag} ${changed ? done : `was ${done} before`}`,
+    `${tag} ${changed ? done : `is ${done} already`}`,
     `  page     ${url}`,
     ...(signer === null ? [] : [`  signer   ${signer}`]),
     `  promoted ${promoted ?? 'no version of this image'}`,

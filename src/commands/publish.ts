@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { SIGNATURE_FILE } from '../build/sums.ts'
-import { readText } from '../files/text-file.ts'
 import { interruption } from '../process/interruption.ts'
 import { type PublishResult, publish, type Signing } from '../release/publish/publish.ts'
 import { findAllowedSigners, requireAllowedSigners } from '../release/signature/signers.ts'
@@ -10,8 +9,8 @@ import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatBytes } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
-import { connectRepository } from './github.ts'
+import { connectRepository } from './context.ts'
+import { examples, readSigningKey } from './options.ts'
 
 export interface PublishOptions {
   /** The folder of a build with its test report. */
@@ -21,7 +20,7 @@ export interface PublishOptions {
   /** A file with the private key; by default the key is the text in SEEDER_SIGNING_KEY. */
   readonly key?: string | undefined
   readonly unsigned?: boolean | undefined
-  /** Whether the release gets its bundle; by default it does. */
+  /** Whether the release gets its bundle; true by default. */
   readonly bundle?: boolean | undefined
   /** `owner/name`; by default the runner's own. */
   readonly repository?: string | undefined
@@ -46,7 +45,7 @@ export function registerPublishCommand(program: Command, context: () => Context)
     })
 }
 
-/** Publishes a build. Throws UsageError for what is wrong with the options, else as `publish` does. */
+/** Publishes a build. Throws UsageError when an option is wrong, otherwise as `publish`. */
 export async function publishCommand(
   options: PublishOptions,
   context: Context,
@@ -80,22 +79,15 @@ async function signingOf(
     throw new UsageError('--unsigned and --key contradict each other', { fix: 'give one of them' })
   }
   if (unsigned) return { kind: 'unsigned' }
-  const text = key === undefined ? env.SEEDER_SIGNING_KEY : await readKey(key)
-  if (text !== undefined && text.trim() !== '') {
+  const text = await readSigningKey(key, env)
+  if (text !== undefined) {
     return { kind: 'key', key: text, allowedSigners: findAllowedSigners(undefined, project) }
   }
   if (existsSync(join(folder, SIGNATURE_FILE))) {
     return { kind: 'signed', allowedSigners: requireAllowedSigners(undefined, project) }
   }
-  throw new UsageError(`there is no key to sign ${folder} with, and it is not signed`, {
+  throw new UsageError(`${folder} is not signed, and there is no key to sign it with`, {
     fix: 'put the private key into SEEDER_SIGNING_KEY (a secret), name its file with --key, or publish with --unsigned',
-  })
-}
-
-/** The text of a private key in a file. Throws UsageError when it cannot be read. */
-export async function readKey(file: string): Promise<string> {
-  return readText(file, { pipes: true }).catch((cause: unknown) => {
-    throw new UsageError(`the key ${file} cannot be read`, { fix: 'see whether the file is there', cause })
   })
 }
 
@@ -111,11 +103,11 @@ function describe({
 }: PublishResult): string {
   const state = candidate ? ', the candidate' : ''
   return [
-    `${tag}${published ? ' published' : ' was published before'}${state}`,
+    `${tag}${published ? ' published' : ' is published already'}${state}`,
     `  page       ${url}`,
     `  raw sha256 ${rawSha256}`,
     `  assets     ${assets.length}, ${formatBytes(assets.reduce((sum, { size }) => sum + size, 0))}`,
-    `  sent       ${formatBytes(uploadedBytes)}`,
+    `  uploaded   ${formatBytes(uploadedBytes)}`,
     ...(bundleBytes === null ? [] : [`  bundle     ${formatBytes(bundleBytes)}`]),
   ].join('\n')
 }

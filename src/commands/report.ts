@@ -5,9 +5,9 @@ import { findAllowedSigners } from '../release/signature/signers.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
 import { compareFinished, readFinished } from './diff.ts'
-import { examples } from './examples.ts'
+import { examples } from './options.ts'
 
-/** The options of `report`, as they are given. */
+/** The options of `report`. */
 export interface ReportOptions {
   readonly against?: string
   readonly out?: string
@@ -19,9 +19,7 @@ export interface ReportOptions {
 export function registerReportCommand(program: Command, context: () => Context): void {
   program
     .command('report')
-    .description(
-      'Write a page about an image for a browser: what it is, its test, who signed it, what changed.',
-    )
+    .description('Write a page about an image for a browser: its contents, boot test, signature and changes.')
     .argument('<dir>', 'folder of a build or a download')
     .option(
       '--against <version>',
@@ -39,7 +37,7 @@ export function registerReportCommand(program: Command, context: () => Context):
 /**
  * Writes the page of a finished image.
  * @returns its file
- * @throws UsageError for an option that names nothing, SeederError when the folder holds no image
+ * @throws UsageError when an option names a missing file or version, SeederError when the folder holds no image
  */
 export async function reportCommand(
   folder: string,
@@ -49,7 +47,10 @@ export async function reportCommand(
 ): Promise<string> {
   const finished = await readBuildRecord(folder)
   return writePage({
-    ...{ folder, finished, out, checkout: context.checkout },
+    folder,
+    finished,
+    out,
+    checkout: context.checkout,
     allowedSigners: findAllowedSigners(allowedSigners, context.project),
     comparison: against === undefined ? undefined : await compared(against),
   })

@@ -5,25 +5,23 @@ import { cyclonedxName } from '../evidence/names.ts'
 import { type BuildRecord, readBuildRecord } from '../release/format/build-record.ts'
 import { SeederError } from '../report/error.ts'
 import { print } from '../report/print.ts'
-import type { Contained } from '../scan/contained.ts'
-import { readExploited } from '../scan/exploited.ts'
-import { readFeeds } from '../scan/feed.ts'
+import { readExploited, readFeeds } from '../scan/feed.ts'
 import { type Known, lookUp, NO_FEED } from '../scan/known.ts'
 import { scanText } from '../scan/known-text.ts'
 import { scanResultSchema } from '../scan/scan.ts'
-import { examples } from './examples.ts'
+import { examples } from './options.ts'
 
-/** What is known of an image. */
+/** The output of `scan --json`. */
 export const imageScanSchema = z
   .object({ image: z.string(), version: z.string(), ...scanResultSchema.unwrap().shape })
   .readonly()
 
 export type ImageScan = z.output<typeof imageScanSchema>
 
-/** What is looked into: files or folders that somebody has downloaded. */
+/** Downloaded files or folders with known vulnerabilities. */
 export interface FeedOptions {
   readonly feed?: readonly string[] | undefined
-  /** The catalog of those that are exploited. */
+  /** CISA's catalog. */
   readonly exploited?: string | undefined
 }
 
@@ -32,7 +30,7 @@ interface ScanFlags extends FeedOptions {
   readonly json?: boolean
 }
 
-/** Adds `scan DIR`. It exits 1 for what `--fail-on` says. */
+/** Adds `scan DIR`. It exits with 1 when it finds a vulnerability of `--fail-on`. */
 export function registerScanCommand(program: Command): void {
   program
     .command('scan')
@@ -68,12 +66,15 @@ export function exploitedOption(): Option {
   return new Option('--exploited <file>', 'read CISA’s catalog of known exploited vulnerabilities')
 }
 
-/** Looks up what is in a build. Throws SeederError when it has no bill of materials, or no feed is about its release. */
+/**
+ * Looks up the packages of a build.
+ * @throws SeederError when it has no bill of materials, or no feed is about its release
+ */
 export async function scanCommand(folder: string, options: FeedOptions): Promise<ImageScan> {
   const { manifest, damaged } = await readOutput(folder)
   const name = cyclonedxName(manifest)
   if (damaged.includes(name)) {
-    throw new SeederError(`${name} is not what SHA256SUMS says`, { fix: 'build or download it again' })
+    throw new SeederError(`${name} differs from SHA256SUMS`, { fix: 'build or download it again' })
   }
   const known = requireKnown(await knownOf(await readBuildRecord(folder), undefined, options))
   const { image, version } = manifest
@@ -81,8 +82,8 @@ export async function scanCommand(folder: string, options: FeedOptions): Promise
 }
 
 /**
- * What feeds know of an image, beside an older one. Without a feed nothing is looked up, and the answer says so.
- * Throws SeederError when it has no bill of materials, or a feed cannot be read.
+ * The known vulnerabilities of an image, compared with an older one; not scanned without a feed.
+ * @throws SeederError when it has no bill of materials, or a feed cannot be read
  */
 export async function knownOf(
   after: BuildRecord,
@@ -95,35 +96,31 @@ export async function knownOf(
   if (!contained) {
     const { image, version } = after.manifest
     throw new SeederError(`${image} ${version} has no bill of materials that can be read`, {
-      fix: 'build the image again: every build leaves one',
+      fix: 'build the image again: every build writes one',
     })
   }
   const catalog = exploited === undefined ? undefined : await readExploited(exploited)
   const feeds = await readFeeds(paths, contained.release)
-  return lookUp(contained, await olderOf(before), { feeds, catalog }, now)
+  return lookUp(contained, await before?.contained?.(), { feeds, catalog }, now)
 }
 
-function olderOf(before: BuildRecord | undefined): Promise<Contained | undefined> | undefined {
-  return before?.contained?.()
-}
-
-/** Throws SeederError when a feed was given and none is about the image's release. */
+/** @throws SeederError when no feed is about the image's release */
 export function requireKnown(known: Known): Extract<Known, { isScanned: true }> {
   if (known.isScanned) return known
-  throw new SeederError(known.reason, {
-    fix: 'give a feed for that release: nothing can be said with this one',
-  })
+  throw new SeederError(known.reason, { fix: 'give a feed for the release of the image' })
 }
 
 function requireNone({ counts, image, version }: ImageScan, { failOn }: ScanFlags): void {
   if (failOn === undefined) return
   const count = failOn === 'any' ? counts.total : counts[failOn]
   if (count === null) {
-    throw new SeederError('nobody knows which are exploited', { fix: 'give the catalog with --exploited' })
+    throw new SeederError('--fail-on exploited needs the catalog', {
+      fix: 'give the catalog with --exploited',
+    })
   }
   if (count === 0) return
   const kind =
-    failOn === 'any' ? '' : failOn === 'fixable' ? ' that a newer package mends' : ' that are exploited'
+    failOn === 'any' ? '' : failOn === 'fixable' ? ' that a newer package fixes' : ' that are exploited'
   throw new SeederError(`${image} ${version} has ${count} known vulnerabilities${kind}`, {
     fix: failOn === 'exploited' ? 'do not use it' : 'lock, build and test it again',
   })

@@ -18,10 +18,10 @@ import { statusMarkdown, statusText } from '../release/deploy/status-text.ts'
 import { SeederError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
-import { connectRepository } from './github.ts'
+import { connectRepository } from './context.ts'
+import { examples } from './options.ts'
 
-/** The options of `status`, as they are given. */
+/** The options of `status`. */
 export interface StatusOptions {
   /** Files with the reports of other hosts. */
   readonly hostReport?: readonly string[] | undefined
@@ -29,7 +29,7 @@ export interface StatusOptions {
   readonly repository?: string | undefined
 }
 
-/** Where every image stands. */
+/** The output of `status --json`. */
 export const statusSchema = z
   .object({
     repository: z.string(),
@@ -86,7 +86,10 @@ export function registerStatusCommand(program: Command, context: () => Context):
     )
 }
 
-/** Puts together what GitHub, this host if it is one, and the reports of other hosts say. Throws SeederError. */
+/**
+ * Combines the releases on GitHub with the templates of this host, if it is a Proxmox VE host, and of other hosts' reports.
+ * @throws SeederError when one of them cannot be read
+ */
 export async function statusCommand(
   options: StatusOptions,
   context: Context,
@@ -101,7 +104,10 @@ export async function statusCommand(
   return { repository, rows, hosts }
 }
 
-/** Reports drift on this host. Throws SeederError when there is any. */
+/**
+ * Prints the drift on this host.
+ * @throws SeederError when there is any
+ */
 async function showDrift(options: StatusOptions, context: Context, json: boolean): Promise<void> {
   requireRoot('seeder status --drift')
   const report = await driftReport(
@@ -113,9 +119,9 @@ async function showDrift(options: StatusOptions, context: Context, json: boolean
   const count = driftCount(report)
   if (count === 0) return
   throw new SeederError(
-    `${count} of the nodes and templates of ${report.host} are not what they were made as, or do not say`,
+    `${count} of the nodes and templates of ${report.host} have changed since they were created, or do not report`,
     {
-      fix: 'find out who changed them, or why they are silent; then replace the node (seeder node replace), or deploy the template again',
+      fix: 'find out who changed them, or why they do not report; then replace the node (seeder node replace), or deploy the template again',
     },
   )
 }
@@ -123,6 +129,6 @@ async function showDrift(options: StatusOptions, context: Context, json: boolean
 /** The report of this host. */
 function hostReport(options: StatusOptions, context: Context): Promise<HostReport> {
   const script = deployScript(options.deployScript, context.checkout)
-  // What deploy.sh prints beside its list is for a person who runs it.
+  // The other output of deploy.sh is for a person who runs it directly.
   return readHostReport(script, { note: () => {}, signal: interruption })
 }

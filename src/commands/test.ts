@@ -6,7 +6,7 @@ import { describeReport } from '../boot-test/report.ts'
 import { reportFileOf, runTest, subjectOf, type TestSubject } from '../boot-test/run.ts'
 import { type FinishedTest, runInside, runOutside, testFolder } from '../boot-test/test-process.ts'
 import { print } from '../report/print.ts'
-import { examples } from './examples.ts'
+import { examples } from './options.ts'
 
 /** What the command needs from its program. */
 export interface TestContext {

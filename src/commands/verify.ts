@@ -10,21 +10,21 @@ import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
 import type { Context } from './context.ts'
-import { examples } from './examples.ts'
-import { connectRepository } from './github.ts'
+import { connectRepository } from './context.ts'
+import { examples } from './options.ts'
 
-/** The options of `verify`, as they are given. */
+/** The options of `verify`. */
 export interface VerifyOptions {
   /** The folder of a build or a download, or the tag of a release. */
   readonly folder: string
   readonly repository?: string | undefined
   readonly allowedSigners?: string | undefined
   readonly allowUnsigned?: boolean | undefined
-  /** Of a release: download its bundle, too. */
+  /** Whether to download and verify the bundle of a release as well. */
   readonly bundle?: boolean | undefined
 }
 
-/** Adds `verify DIR|TAG`. It exits 0 only when nothing was wrong. */
+/** Adds `verify DIR|TAG`. It exits with 0 only when nothing is wrong. */
 export function registerVerifyCommand(program: Command, context: () => Context): void {
   program
     .command('verify')
@@ -53,7 +53,10 @@ export function registerVerifyCommand(program: Command, context: () => Context):
     )
 }
 
-/** What there is to say about a folder. Throws UsageError when it is not known who may sign. */
+/**
+ * The findings about a folder or a release.
+ * @throws UsageError when there is no file of allowed signers
+ */
 export async function verifyCommand(
   options: VerifyOptions,
   context: Context,
@@ -63,8 +66,8 @@ export async function verifyCommand(
   const signers = allowUnsigned ? undefined : requireAllowedSigners(allowedSigners, context.project)
   if (existsSync(folder) || parseTag(folder) === undefined) {
     if (!bundle) return verifyFolder(folder, signers)
-    throw new UsageError('--bundle is about a release, and not a folder', {
-      fix: 'name its tag; of a folder, `seeder bundle DIR` reads every file',
+    throw new UsageError('--bundle is for a release, not for a folder', {
+      fix: 'name the tag of a release; for a folder, `seeder bundle DIR` reads every file',
     })
   }
   const github = connectRepository(env, repository, context.progress())
@@ -72,11 +75,11 @@ export async function verifyCommand(
   return verifyTag(github, folder, { allowedSigners: signers, bundleInto }, interruption)
 }
 
-/** Throws SeederError when something is wrong. */
+/** @throws SeederError when a finding is wrong */
 export function requireRight(folder: string, findings: readonly Verification[]): void {
   const wrong = findings.filter(({ result }) => result === 'wrong')
   if (wrong.length === 0) return
-  throw new SeederError(`${folder} is not to be used: ${wrong.map(({ what }) => what).join(', ')}`, {
+  throw new SeederError(`do not use ${folder}: ${wrong.map(({ what }) => what).join(', ')} wrong`, {
     fix: 'build or download it again',
   })
 }

@@ -1,18 +1,18 @@
 import { z } from 'zod'
 import { foreignLine } from '../report/text-schemas.ts'
 
-/** What a bill of materials says of one package or upstream tarball. */
+/** A package or upstream tarball in a bill of materials. */
 export interface BilledPackage {
   readonly kind: 'package' | 'artifact'
   readonly name: string
   readonly version: string
-  /** Debian's source package, where it is one of a distribution. */
+  /** The source package, for a package of a distribution. */
   readonly source: string | undefined
   /** An SPDX expression. */
   readonly licence: string | undefined
 }
 
-/** What is read again of a CycloneDX document of ours (src/evidence/cyclonedx.ts). */
+/** The parts of our CycloneDX documents (src/evidence/cyclonedx.ts) that are read back. */
 export const billSchema = z.object({
   components: z.array(
     z.object({
@@ -26,15 +26,17 @@ export const billSchema = z.object({
   ),
 })
 
-/** Reads the packages and tarballs of such a document; undefined for any other. */
+/** The packages and tarballs of our CycloneDX document; undefined for any other document. */
 export function readBill(document: unknown): BilledPackage[] | undefined {
-  return billSchema.safeParse(document).data?.components.flatMap((one) => {
-    const [, kind] = /^(package|artifact):/.exec(one['bom-ref']) ?? []
+  return billSchema.safeParse(document).data?.components.flatMap((component) => {
+    const [, kind] = /^(package|artifact):/.exec(component['bom-ref']) ?? []
     if (kind !== 'package' && kind !== 'artifact') return []
     return {
-      ...{ kind, name: one.name, version: one.version },
-      source: one.properties.find(({ name }) => name === 'seeder:source:name')?.value,
-      licence: one.licenses.find(({ expression }) => expression !== undefined)?.expression,
+      kind,
+      name: component.name,
+      version: component.version,
+      source: component.properties.find(({ name }) => name === 'seeder:source:name')?.value,
+      licence: component.licenses.find(({ expression }) => expression !== undefined)?.expression,
     }
   })
 }

@@ -7,7 +7,7 @@ import { type EvidenceSubject, timeOf, uuidOf } from './subject.ts'
 
 const { ComponentType, ExternalReferenceType, HashAlgorithm, LicenseAcknowledgement } = Enums
 
-const TYPES = {
+const componentTypes = {
   package: ComponentType.Library,
   artifact: ComponentType.Application,
   boot: ComponentType.Firmware,
@@ -15,15 +15,15 @@ const TYPES = {
 } as const
 
 /**
- * The bill of materials as a CycloneDX 1.6 document, text. It only depends on the image: two builds of the same disk have
- * the same one.
+ * The text of the bill of materials as a CycloneDX 1.6 document. It only depends on the image: two builds of the same disk
+ * have the same material.
  */
 export function cyclonedxDocument(
   subject: EvidenceSubject,
   materials: readonly Material[],
   tool: { readonly name: string; readonly version: string },
 ): string {
-  const components = new Map(materials.map((one) => [one.id, componentOf(one)]))
+  const components = new Map(materials.map((material) => [material.id, componentOf(material)]))
   for (const { id, madeFrom } of materials) {
     for (const origin of madeFrom) {
       const component = components.get(origin)
@@ -70,37 +70,35 @@ function imageComponent({
   })
 }
 
-function componentOf(one: Material): Models.Component {
-  const properties = [
-    ...(one.source
-      ? [
-          new Models.Property('seeder:source:name', one.source.name),
-          new Models.Property('seeder:source:version', one.source.version),
-        ]
-      : []),
-  ]
+function componentOf(material: Material): Models.Component {
+  const properties = material.source
+    ? [
+        new Models.Property('seeder:source:name', material.source.name),
+        new Models.Property('seeder:source:version', material.source.version),
+      ]
+    : []
   const references = [
-    ...(one.homepage === undefined
+    ...(material.homepage === undefined
       ? []
-      : [new Models.ExternalReference(one.homepage, ExternalReferenceType.Website)]),
-    ...(one.downloadUrl === undefined
+      : [new Models.ExternalReference(material.homepage, ExternalReferenceType.Website)]),
+    ...(material.downloadUrl === undefined
       ? []
-      : [new Models.ExternalReference(one.downloadUrl, ExternalReferenceType.Distribution)]),
+      : [new Models.ExternalReference(material.downloadUrl, ExternalReferenceType.Distribution)]),
   ]
-  return new Models.Component(TYPES[one.kind], one.name, {
-    bomRef: one.id,
-    version: one.version,
-    ...(one.note === undefined ? {} : { description: one.note }),
-    ...(one.purl === undefined ? {} : { purl: one.purl }),
-    ...(one.supplier === undefined
+  return new Models.Component(componentTypes[material.kind], material.name, {
+    bomRef: material.id,
+    version: material.version,
+    ...(material.note === undefined ? {} : { description: material.note }),
+    ...(material.purl === undefined ? {} : { purl: material.purl }),
+    ...(material.supplier === undefined
       ? {}
-      : { supplier: new Models.OrganizationalEntity({ name: one.supplier.replace(/\s*<.*>$/, '') }) }),
-    ...(one.sha256 === undefined
+      : { supplier: new Models.OrganizationalEntity({ name: material.supplier.replace(/\s*<.*>$/, '') }) }),
+    ...(material.sha256 === undefined
       ? {}
-      : { hashes: new Models.HashDictionary([[HashAlgorithm['SHA-256'], one.sha256]]) }),
-    ...(one.licence === undefined
+      : { hashes: new Models.HashDictionary([[HashAlgorithm['SHA-256'], material.sha256]]) }),
+    ...(material.licence === undefined
       ? {}
-      : { licenses: new Models.LicenseRepository([declared(one.licence.expression)]) }),
+      : { licenses: new Models.LicenseRepository([declared(material.licence.expression)]) }),
     externalReferences: new Models.ExternalReferenceRepository(references),
     properties: new Models.PropertyRepository(properties),
   })

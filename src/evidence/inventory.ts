@@ -4,8 +4,8 @@ import { foreignLine } from '../report/text-schemas.ts'
 
 const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
 
-/** What there can be at a path, by the letter that `find -printf %y` has for it. */
-const KINDS = {
+/** The kinds of files, by the letter that `find -printf %y` prints. */
+const kinds = {
   f: 'file',
   d: 'directory',
   l: 'link',
@@ -15,9 +15,9 @@ const KINDS = {
 } as const
 
 const entrySchema = z.object({
-  /** In the running machine, with a leading slash. */
+  /** Absolute, as in the running machine. */
   path: foreignLine.regex(/^\//),
-  type: z.enum(Object.values(KINDS)),
+  type: z.enum(Object.values(kinds)),
   /** Four octal digits. */
   mode: foreignLine.regex(/^[0-7]{4}$/),
   /** Numbers: UID:GID. */
@@ -25,11 +25,11 @@ const entrySchema = z.object({
   /** Bytes, and SHA-256, of a file. */
   size: z.int().nonnegative().optional(),
   sha256: sha256.optional(),
-  /** Where a link leads, as it is written in it. */
+  /** The target of a link, as stored in it. */
   target: foreignLine.optional(),
   /**
-   * Whose it is: `package:NAME`, `artifact:NAME`, or `definition` for what the image's own definition adds. null when
-   * nothing is known; left away for directories, which several may share.
+   * `package:NAME`, `artifact:NAME`, or `definition` for files of the image's definition. null when the owner is unknown;
+   * absent for directories, which several owners may share.
    */
   owner: foreignLine.nullable().optional(),
 })
@@ -46,8 +46,9 @@ export type FileInventory = z.output<typeof inventorySchema>
 export type FileEntry = z.output<typeof entrySchema>
 
 /**
- * Shell text that lists what is below `start` in the current folder, in the form that `parseListing` reads: `listing` gets
- * three fields for each path, `digests` the output of `sha256sum -z`. All end with NUL, as a name can have anything else.
+ * Shell text that lists the files below `start` in the current folder for `parseListing`: the file `listing` gets three
+ * fields for each path, `digests` the output of `sha256sum -z`. Fields end with NUL, because names can have any other
+ * character.
  */
 export function listFiles(start: string, { listing, digests }: { listing: string; digests: string }): string {
   return [
@@ -56,7 +57,10 @@ export function listFiles(start: string, { listing, digests }: { listing: string
   ].join('\n')
 }
 
-/** Reads what `listFiles` left. Owners are not known to it. Throws SeederError for what no image has. */
+/**
+ * Parses the output of `listFiles`; owners are added later.
+ * @throws SeederError when the image has a file of another kind, such as a socket
+ */
 export function parseListing(listing: string, digests: string): FileEntry[] {
   const known = new Map(
     digests
@@ -69,7 +73,7 @@ export function parseListing(listing: string, digests: string): FileEntry[] {
     const [facts = '', name = '', target = ''] = fields.slice(index * 3)
     const [letter = '', mode = '', ids = '', size = ''] = facts.split(' ')
     const path = absolute(name)
-    const type = KINDS[letter as keyof typeof KINDS] as FileEntry['type'] | undefined
+    const type = kinds[letter as keyof typeof kinds] as FileEntry['type'] | undefined
     const digest = known.get(path)
     if (type === undefined || (type === 'file' && digest === undefined)) {
       throw new SeederError(`the image has something at ${path} that cannot be listed (${facts})`, {
@@ -77,7 +81,10 @@ export function parseListing(listing: string, digests: string): FileEntry[] {
       })
     }
     return {
-      ...{ path, type, mode: mode.padStart(4, '0'), ids },
+      path,
+      type,
+      mode: mode.padStart(4, '0'),
+      ids,
       ...(type === 'file' ? { size: Number(size), sha256: digest } : {}),
       ...(type === 'link' ? { target } : {}),
     }
@@ -88,15 +95,15 @@ function absolute(path: string): string {
   return `/${path.replace(/^\.?\//, '')}`
 }
 
-/** The inventory as text: one entry a line, so that two of them can be compared by any tool. */
+/** The inventory as text, an entry per line, so that any tool can compare two of them. */
 export function formatInventory({ files, ...head }: FileInventory): string {
   const fields = Object.entries(head).map(
     ([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},\n`,
   )
-  return `{\n${fields.join('')}  "files": [\n${files.map((one) => `    ${JSON.stringify(one)}`).join(',\n')}\n  ]\n}\n`
+  return `{\n${fields.join('')}  "files": [\n${files.map((entry) => `    ${JSON.stringify(entry)}`).join(',\n')}\n  ]\n}\n`
 }
 
-/** Paths, without directories, that belong to nobody. */
+/** Paths of files without an owner. */
 export function unownedOf({ files }: Pick<FileInventory, 'files'>): string[] {
   return files.filter(({ type, owner }) => type !== 'directory' && owner == null).map(({ path }) => path)
 }

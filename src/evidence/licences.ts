@@ -1,10 +1,10 @@
 import { fixupSpdxId } from '@cyclonedx/cyclonedx-library/SPDX'
 
-/** A package's licence as its own machine-readable copyright file tells it. */
+/** A package's licence, from its machine-readable copyright file. */
 export interface Licence {
   /** An SPDX expression; all of its parts apply to some part of the package. */
   readonly expression: string
-  /** Names in it that SPDX does not know (`LicenseRef-…`), with what Debian calls them. */
+  /** Names in it that SPDX does not know (`LicenseRef-…`), with Debian's names. */
   readonly references: ReadonlyMap<string, string>
 }
 
@@ -16,15 +16,15 @@ export const LIST_LICENCES = [
   'fi',
 ].join('\n')
 
-/** Debian's short names that SPDX has under other ones. */
-const NAMES: Readonly<Record<string, string>> = {
+/** Debian's short names with other names in SPDX. */
+const spdxNames: Readonly<Record<string, string>> = {
   expat: 'MIT',
   artistic: 'Artistic-1.0-Perl',
   'artistic-1': 'Artistic-1.0-Perl',
   'bsd-2': 'BSD-2-Clause',
   'bsd-3': 'BSD-3-Clause',
   'bsd-4': 'BSD-4-Clause',
-  // SPDX gave its own name for it up.
+  // SPDX has deprecated its own name for it.
   'bsd-2-clause-netbsd': 'BSD-2-Clause',
   psf: 'PSF-2.0',
   'psf-2': 'PSF-2.0',
@@ -41,14 +41,13 @@ const NAMES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Names that SPDX's list has had for so short a time that programs refuse a document with them: SPDX's own tools in Debian
- * 13 do.
+ * Names that SPDX added so recently that programs refuse a document with them, such as SPDX's own tools in Debian 13.
  */
-const TOO_NEW = new Set(['artistic-dist'])
+const tooNew = new Set(['artistic-dist'])
 
 /**
- * Reads what `LIST_LICENCES` printed: package → licence. Packages whose copyright file is prose are not in it: their
- * licence is not known to a program.
+ * Parses the output of `LIST_LICENCES`: package → licence. It leaves out packages whose copyright file is not
+ * machine-readable.
  */
 export function readLicences(printed: string): Map<string, Licence> {
   const fields = new Map<string, { machineReadable: boolean; names: Set<string> }>()
@@ -86,12 +85,12 @@ function licenceOf(names: ReadonlySet<string>): Licence {
   return { expression: [...expressions].sort().join(' AND '), references }
 }
 
-/** The SPDX identifier of one of Debian's short names; what SPDX has no name for gets a reference. */
+/** The SPDX identifier of a Debian short name; a reference where SPDX has no name. */
 function idOf(name: string, references: Map<string, string>): string {
   const bare = name.toLowerCase().replace(/[()]/g, '').trim()
-  const known = TOO_NEW.has(bare)
+  const known = tooNew.has(bare)
     ? undefined
-    : (NAMES[bare] ?? gnuId(bare) ?? fixupSpdxId(bare) ?? fixupSpdxId(`${bare}.0`))
+    : (spdxNames[bare] ?? gnuId(bare) ?? fixupSpdxId(bare) ?? fixupSpdxId(`${bare}.0`))
   if (known !== undefined) return known
   const id = `LicenseRef-debian-${bare
     .replaceAll('+', '-or-later')

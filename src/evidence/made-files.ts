@@ -1,8 +1,8 @@
 /**
- * Files that no package ships and a package's script makes, by path: what they are like, and whose script it is. `$1` is
- * what the parentheses found. What is not here, and is no link to a file of a package either, is reported as nobody's.
+ * Files that no package ships and that a package's script makes: the pattern of the path, and the package; `$1` is the group
+ * of the pattern. A file that is not listed here, and is no link to a file of a package, is reported without an owner.
  */
-const MADE: readonly (readonly [RegExp, string])[] = [
+const madeFiles: readonly (readonly [RegExp, string])[] = [
   [/^\/var\/lib\/dpkg\/info\/([^/:]+?)(?::\w+)?\.[a-z0-9-]+$/, '$1'],
   [/^\/var\/lib\/dpkg\//, 'dpkg'],
   [/^\/etc\/alternatives\//, 'dpkg'],
@@ -41,9 +41,9 @@ const MADE: readonly (readonly [RegExp, string])[] = [
   [/^\/usr\/lib\/modules\/([^/]+)\/modules\.[a-z.]+$/, 'linux-image-$1'],
 ]
 
-/** The package whose script makes the file at `path`; undefined when none is known, or it is not installed. */
+/** The installed package whose script makes the file at `path`; undefined when none is known. */
 export function makerOf(path: string, installed: ReadonlySet<string>): string | undefined {
-  for (const [pattern, name] of MADE) {
+  for (const [pattern, name] of madeFiles) {
     const found = pattern.exec(path)
     if (!found) continue
     const maker = name.replace('$1', found[1] ?? '')

@@ -2,7 +2,7 @@ import { PackageURL } from 'packageurl-js'
 import type { Lock, LockedPackage } from '../image/lock.ts'
 import type { Licence } from './licences.ts'
 
-/** What a bill of materials has to say of one thing in an image. */
+/** A component of an image, for its bills of materials. */
 export interface Material {
   /** Unique in the image. */
   readonly id: string
@@ -10,10 +10,10 @@ export interface Material {
   readonly name: string
   readonly version: string
   readonly purl: string | undefined
-  /** Of the file that it came in; of the boot image itself. */
+  /** Of the package file or tarball, or of the boot image itself. */
   readonly sha256: string | undefined
   readonly licence: Licence | undefined
-  /** Debian's source package and its version, which security trackers go by. */
+  /** Debian's source package and its version, which security trackers use. */
   readonly source: { readonly name: string; readonly version: string } | undefined
   readonly supplier: string | undefined
   readonly homepage: string | undefined
@@ -23,7 +23,7 @@ export interface Material {
   readonly madeFrom: readonly string[]
 }
 
-/** What dpkg's record in the image says of an installed package. */
+/** An installed package, as in dpkg's database in the image. */
 export interface InstalledPackage {
   readonly source: { readonly name: string; readonly version: string }
   readonly maintainer: string
@@ -33,7 +33,7 @@ export interface InstalledPackage {
 /** The format for `dpkg-query -W` that `readInstalled` reads. */
 export const INSTALLED_FORMAT = `\${binary:Package}\\t\${source:Package}\\t\${source:Version}\\t\${Homepage}\\t\${Maintainer}\\n`
 
-/** Reads what dpkg-query printed with `INSTALLED_FORMAT`: name → what is known of it. */
+/** Parses the output of dpkg-query with `INSTALLED_FORMAT`, by package name. */
 export function readInstalled(printed: string): Map<string, InstalledPackage> {
   return new Map(
     printed
@@ -49,7 +49,7 @@ export function readInstalled(printed: string): Map<string, InstalledPackage> {
   )
 }
 
-/** What the materials of an image are made from. */
+/** The input of `materialsOf`. */
 export interface MaterialFacts {
   readonly lock: Lock
   /** `debian` or `ubuntu`, and the suite. */
@@ -61,14 +61,14 @@ export interface MaterialFacts {
   readonly uki: { readonly sha256: string; readonly kernel: string }
 }
 
-/** Programs of the tools tree of which something is in the image: the stub that starts the kernel. */
+/** The only package of the tools tree with a part in the image: the stub that starts the kernel. */
 const STUB = 'systemd-boot-efi'
 
-/** Everything that is in an image, in a fixed order: the boot image, the definition, upstream artifacts, packages. */
+/** The components of an image in a fixed order: the boot image, the definition, upstream artifacts, packages. */
 export function materialsOf(facts: MaterialFacts): Material[] {
   const { lock, installed, licences, uki } = facts
-  const packages = lock.packages.map((one) =>
-    packageOf(one, facts, installed.get(one.name), licences.get(one.name)),
+  const packages = lock.packages.map((locked) =>
+    packageOf(locked, facts, installed.get(locked.name), licences.get(locked.name)),
   )
   const stub = lock.tools.find(({ name }) => name === STUB)
   const stubs = stub
@@ -81,25 +81,35 @@ export function materialsOf(facts: MaterialFacts): Material[] {
       ]
     : []
   const origin = [`linux-image-${uki.kernel}`, 'dracut', 'dracut-core'].filter((name) =>
-    lock.packages.some((one) => one.name === name),
+    lock.packages.some((locked) => locked.name === name),
   )
   return [
     {
-      ...NOTHING,
-      ...{ id: 'boot', kind: 'boot', name: 'BOOTX64.EFI', version: uki.kernel, sha256: uki.sha256 },
+      ...noFacts,
+      id: 'boot',
+      kind: 'boot',
+      name: 'BOOTX64.EFI',
+      version: uki.kernel,
+      sha256: uki.sha256,
       note: 'unified kernel image: kernel, initrd of the image’s own packages, and command line',
       madeFrom: [...origin.map((name) => `package:${name}`), ...stubs.map(({ id }) => id), 'definition'],
     },
     {
-      ...NOTHING,
-      ...{ id: 'definition', kind: 'definition', name: `${lock.image}-definition` },
+      ...noFacts,
+      id: 'definition',
+      kind: 'definition',
+      name: `${lock.image}-definition`,
       version: lock.version,
       note: 'the files of the image’s own definition, and those made from the platform file',
     },
     ...lock.artifacts.map(
       ({ name, version, urls, sha256 }): Material => ({
-        ...NOTHING,
-        ...{ id: `artifact:${name}`, kind: 'artifact', name, version, sha256 },
+        ...noFacts,
+        id: `artifact:${name}`,
+        kind: 'artifact',
+        name,
+        version,
+        sha256,
         purl: new PackageURL(
           'generic',
           undefined,
@@ -116,7 +126,7 @@ export function materialsOf(facts: MaterialFacts): Material[] {
   ]
 }
 
-const NOTHING = {
+const noFacts = {
   purl: undefined,
   sha256: undefined,
   licence: undefined,
@@ -134,13 +144,18 @@ function packageOf(
   installed: InstalledPackage | undefined,
   licence: Licence | undefined,
 ): Material {
-  // An archive that is of neither distribution is its own vendor. The tools may be of another one than the image.
+  // An archive of neither distribution is its own vendor. The tools may be of another distribution than the image.
   const vendor =
-    ['debian', 'ubuntu'].find((one) => archive === one || archive.startsWith(`${one}-`)) ?? archive
+    ['debian', 'ubuntu'].find((name) => archive === name || archive.startsWith(`${name}-`)) ?? archive
   const qualifiers = { arch: architecture, ...(vendor === distribution ? { distro: suite } : {}) }
   return {
-    ...NOTHING,
-    ...{ id: `package:${name}`, kind: 'package', name, version, sha256, licence },
+    ...noFacts,
+    id: `package:${name}`,
+    kind: 'package',
+    name,
+    version,
+    sha256,
+    licence,
     purl: new PackageURL('deb', vendor, name, version, qualifiers, undefined).toString(),
     source: installed?.source,
     supplier: installed?.maintainer,

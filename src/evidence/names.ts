@@ -1,4 +1,3 @@
-/** One version of an image. */
 interface Version {
   readonly image: string
   readonly version: string
@@ -9,22 +8,21 @@ export function inventoryName({ image, version }: Version): string {
   return `${image}-${version}.files.json`
 }
 
-/** The bill of materials in SPDX's form. */
+/** The bill of materials as SPDX. */
 export function spdxName({ image, version }: Version): string {
   return `${image}-${version}.spdx.json`
 }
 
-/** The bill of materials in CycloneDX's form. */
+/** The bill of materials as CycloneDX. */
 export function cyclonedxName({ image, version }: Version): string {
   return `${image}-${version}.cdx.json`
 }
 
-/** Where the image comes from, as an in-toto statement. */
+/** The provenance, an in-toto statement. */
 export function provenanceName({ image, version }: Version): string {
   return `${image}-${version}.provenance.json`
 }
 
-/** All of them. */
 export function evidenceNames(version: Version): string[] {
   return [inventoryName(version), spdxName(version), cyclonedxName(version), provenanceName(version)]
 }

@@ -2,48 +2,48 @@ import { posix } from 'node:path'
 import type { FileEntry } from './inventory.ts'
 import { makerOf } from './made-files.ts'
 
-/** What is known of who put files into an image. */
+/** The known owners of files in an image. */
 export interface Claims {
-  /** Path → name of the package whose list of files has it. */
+  /** Path → name of the package that ships it. */
   readonly packages: ReadonlyMap<string, string>
-  /** Path → name of the upstream artifact that it was taken from. */
+  /** Path → name of the upstream artifact that it comes from. */
   readonly artifacts: ReadonlyMap<string, string>
-  /** Paths that the image's definition adds, or that are made from the platform file. */
+  /** Paths of the image's definition, or made from the platform file. */
   readonly definition: ReadonlySet<string>
-  /** The names of the packages that are installed. */
+  /** The names of installed packages. */
   readonly installed: ReadonlySet<string>
 }
 
 /**
- * Reads dpkg's own record of who owns what.
+ * Reads the owners of files from dpkg's database.
  * @param lists records `FILE.list\tPATH`, a line each, of all lists in /var/lib/dpkg/info
- * @param diversions /var/lib/dpkg/diversions: three lines each, the path, where it is diverted to, by which package
+ * @param diversions /var/lib/dpkg/diversions: three lines each, the path, the diverted path, the package
  * @returns path → package
  */
 export function readPackageLists(lists: string, diversions: string): Map<string, string> {
-  const away = new Map<string, { to: string; by: string }>()
+  const diversionOf = new Map<string, { to: string; by: string }>()
   const lines = diversions.split('\n')
-  for (let at = 0; at + 2 < lines.length; at += 3) {
-    const [from = '', to = '', by = ''] = lines.slice(at, at + 3)
-    away.set(from, { to, by })
+  for (let index = 0; index + 2 < lines.length; index += 3) {
+    const [from = '', to = '', by = ''] = lines.slice(index, index + 3)
+    diversionOf.set(from, { to, by })
   }
   const owners = new Map<string, string>()
   for (const line of lists.split('\n')) {
     const [, file, path] = /^([^\t]+)\.list\t(.*)$/.exec(line) ?? []
     if (file === undefined || path === undefined) continue
     const name = file.replace(/:.*/, '')
-    const diverted = away.get(path)
-    owners.set(merged(diverted && diverted.by !== name ? diverted.to : path), name)
+    const diversion = diversionOf.get(path)
+    owners.set(mergedPath(diversion && diversion.by !== name ? diversion.to : path), name)
   }
   return owners
 }
 
-/** A path as it is on a system whose /bin, /lib and so on are links to those in /usr. */
-function merged(path: string): string {
+/** A path on a system with merged /usr, where /bin, /lib and so on are links. */
+function mergedPath(path: string): string {
   return path.replace(/^\/(bin|sbin|lib|lib32|lib64|libx32)(?=\/)/, '/usr/$1')
 }
 
-/** The same entries, each that is no directory with its owner. */
+/** The entries with owners, except of directories. */
 export function withOwners(entries: readonly FileEntry[], claims: Claims): FileEntry[] {
   const byPath = new Map(entries.map((entry) => [entry.path, entry]))
   return entries.map((entry) =>
@@ -54,7 +54,7 @@ export function withOwners(entries: readonly FileEntry[], claims: Claims): FileE
 function ownerOf(entry: FileEntry, entries: ReadonlyMap<string, FileEntry>, claims: Claims): string | null {
   const shipped = shipperOf(entry.path, claims)
   if (shipped !== undefined) return shipped
-  // A unit that is masked is so by the definition.
+  // The definition masks units.
   if (entry.target === '/dev/null' && entry.path.startsWith('/etc/systemd/')) return 'definition'
   return throughLink(entry, entries, claims) ?? madeBy(entry.path, claims) ?? null
 }
@@ -72,28 +72,28 @@ function madeBy(path: string, { installed }: Claims): string | undefined {
   return maker === undefined ? undefined : `package:${maker}`
 }
 
-/** Of Python's byte code the source that it was made from. */
+/** The source of Python's byte code; any other path unchanged. */
 function sourceOf(path: string): string {
   return path.replace(/\/__pycache__\/([^/]+)\.cpython-\d+\.pyc$/, '/$1.py')
 }
 
-/** So many links one after the other are followed, as the kernel does. */
-const MOST_LINKS = 40
+/** The maximum number of links to follow, as in the kernel. */
+const MAX_LINKS = 40
 
-/** What a package's script links to is what it is: an enabled unit, an alternative, a certificate by its hash. */
+/** The owner of a link's target owns the link: an enabled unit, an alternative, a certificate by its hash. */
 function throughLink(
   entry: FileEntry,
   entries: ReadonlyMap<string, FileEntry>,
   claims: Claims,
 ): string | undefined {
-  let at = entry
-  for (let step = 0; step < MOST_LINKS && at.target !== undefined; step++) {
-    const path = merged(posix.resolve(posix.dirname(at.path), at.target))
+  let link = entry
+  for (let step = 0; step < MAX_LINKS && link.target !== undefined; step++) {
+    const path = mergedPath(posix.resolve(posix.dirname(link.path), link.target))
     const owner = shipperOf(path, claims)
     if (owner !== undefined) return owner
     const next = entries.get(path)
     if (next?.target === undefined) return madeBy(path, claims)
-    at = next
+    link = next
   }
   return undefined
 }

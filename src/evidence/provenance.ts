@@ -7,13 +7,13 @@ const sha256 = z.object({ sha256: foreignLine.regex(/^[0-9a-f]{64}$/) })
 /** `IMAGE-VERSION.provenance.json`: an in-toto statement (v1) with SLSA's provenance (v1) of one build. */
 export const provenanceSchema = z.object({
   _type: z.literal('https://in-toto.io/Statement/v1'),
-  /** Every file of the build but this one and SHA256SUMS. */
+  /** Every file of the build except this one and SHA256SUMS. */
   subject: z.array(z.object({ name: foreignLine, digest: sha256 })).min(1),
   predicateType: z.literal('https://slsa.dev/provenance/v1'),
   predicate: z.object({
     buildDefinition: z.object({
       buildType: z.literal('urn:seeder:image-build:v1'),
-      /** What whoever asked for the build decided. */
+      /** The request for the build. */
       externalParameters: z.object({
         image: foreignLine,
         version: foreignLine,
@@ -22,11 +22,11 @@ export const provenanceSchema = z.object({
         repository: z.url().optional(),
       }),
       internalParameters: z.object({
-        /** Seconds since 1970: the time that all of the image has. */
+        /** Seconds since 1970: the time of every file in the image. */
         epoch: z.int(),
         uncommittedChanges: z.boolean(),
       }),
-      /** `source` (a git commit), `lock`, and what the lock names: `artifact/…`, `package/…`, `tool/…`. */
+      /** `source` (a git commit), `lock`, and the lock's files: `artifact/…`, `package/…`, `tool/…`. */
       resolvedDependencies: z.array(
         z.object({
           name: foreignLine,
@@ -48,21 +48,21 @@ export const provenanceSchema = z.object({
 
 export type Provenance = z.output<typeof provenanceSchema>
 
-/** Where and by what a build was made. */
+/** The builder of an image. */
 export interface Builder {
-  /** A URI that says who answers for the build. */
+  /** A URI of the builder. */
   readonly id: string
-  /** A URI of this very run, where there is one. */
+  /** A URI of this run, where there is one. */
   readonly invocation: string | undefined
   /** A URI of the repository, where it is known. */
   readonly repository: string | undefined
 }
 
-/** What a provenance statement tells of a build. Times in milliseconds since 1970. */
+/** The input of a provenance statement. Times in milliseconds since 1970. */
 export interface ProvenanceFacts {
   readonly image: string
   readonly version: string
-  /** The files of the build, with their SHA-256: what the statement is about. */
+  /** The files that the statement is about, with their SHA-256. */
   readonly subjects: readonly { readonly name: string; readonly sha256: string }[]
   readonly lock: Lock
   readonly lockSha256: string
@@ -70,16 +70,16 @@ export interface ProvenanceFacts {
   readonly line: string | undefined
   readonly source: { readonly commit: string | null; readonly dirty: boolean }
   readonly builder: Builder
-  /** Names and versions of what ran: seeder, node, the tools. */
+  /** Names and versions of seeder, node and the tools. */
   readonly versions: Readonly<Record<string, string>>
   readonly startedMs: number
   readonly finishedMs: number
 }
 
-/** A build by hand, on a machine that nobody answers for but its user. */
+/** A build on a local machine. */
 const LOCAL = 'urn:seeder:builder:local'
 
-/** Who builds, by the environment that GitHub's runner gives. */
+/** The builder according to the environment of GitHub's runner. */
 export function builderOf(env: NodeJS.ProcessEnv): Builder {
   const {
     GITHUB_ACTIONS,
@@ -102,7 +102,7 @@ export function builderOf(env: NodeJS.ProcessEnv): Builder {
   }
 }
 
-/** An in-toto statement (v1) with a SLSA provenance (v1) of one build. */
+/** The provenance of a build. */
 export function provenanceStatement(facts: ProvenanceFacts): Provenance {
   const { lock, source, builder } = facts
   return {
@@ -138,8 +138,8 @@ export function provenanceStatement(facts: ProvenanceFacts): Provenance {
             ...(uri === undefined ? {} : { uri }),
             digest: { sha256 },
           })),
-          ...lock.packages.map((one) => locked('package', one)),
-          ...lock.tools.map((one) => locked('tool', one)),
+          ...lock.packages.map((file) => locked('package', file)),
+          ...lock.tools.map((file) => locked('tool', file)),
         ],
       },
       runDetails: {

@@ -4,9 +4,9 @@ import { type EvidenceSubject, timeOf, uuidOf } from './subject.ts'
 const IMAGE = 'SPDXRef-image'
 
 /**
- * The bill of materials as an SPDX 2.3 document, which is what scanners read. It only depends on the image: two builds
- * of the same disk have the same one.
- * @param tool the program that made it, as `NAME-VERSION`
+ * The bill of materials as an SPDX 2.3 document, which scanners read. It only depends on the image: two builds of the same
+ * disk have the same material.
+ * @param tool the program that writes it, as `NAME-VERSION`
  */
 export function spdxDocument(
   subject: EvidenceSubject,
@@ -33,7 +33,7 @@ export function spdxDocument(
         }),
     relationships: [
       relation('SPDXRef-DOCUMENT', 'DESCRIBES', IMAGE),
-      ...materials.map((one) => relation(IMAGE, 'CONTAINS', idOf(one.id))),
+      ...materials.map(({ id }) => relation(IMAGE, 'CONTAINS', idOf(id))),
       ...materials.flatMap(({ id, madeFrom }) =>
         madeFrom.map((origin) => relation(idOf(id), 'GENERATED_FROM', idOf(origin))),
       ),
@@ -57,35 +57,37 @@ function imagePackage({ image, version, description, rawSha256, qcow2 }: Evidenc
   }
 }
 
-const PURPOSE = {
+const purposes = {
   package: undefined,
   artifact: 'APPLICATION',
   boot: 'FIRMWARE',
   definition: 'INSTALL',
 } as const
 
-function packageOf(one: Material): unknown {
-  const purpose = PURPOSE[one.kind]
+function packageOf(material: Material): unknown {
+  const purpose = purposes[material.kind]
   return {
-    SPDXID: idOf(one.id),
-    name: one.name,
-    versionInfo: one.version,
-    ...(one.supplier === undefined ? {} : { supplier: personOf(one.supplier) }),
-    downloadLocation: one.downloadUrl ?? 'NOASSERTION',
+    SPDXID: idOf(material.id),
+    name: material.name,
+    versionInfo: material.version,
+    ...(material.supplier === undefined ? {} : { supplier: personOf(material.supplier) }),
+    downloadLocation: material.downloadUrl ?? 'NOASSERTION',
     filesAnalyzed: false,
-    ...(one.homepage === undefined ? {} : { homepage: one.homepage }),
+    ...(material.homepage === undefined ? {} : { homepage: material.homepage }),
     ...(purpose === undefined ? {} : { primaryPackagePurpose: purpose }),
-    ...(one.sha256 === undefined ? {} : { checksums: [{ algorithm: 'SHA256', checksumValue: one.sha256 }] }),
-    ...(one.source === undefined
+    ...(material.sha256 === undefined
       ? {}
-      : { sourceInfo: `built from ${one.source.name} ${one.source.version}` }),
-    ...licences(one.licence?.expression),
-    ...(one.note === undefined ? {} : { comment: one.note }),
-    ...(one.purl === undefined
+      : { checksums: [{ algorithm: 'SHA256', checksumValue: material.sha256 }] }),
+    ...(material.source === undefined
+      ? {}
+      : { sourceInfo: `built from ${material.source.name} ${material.source.version}` }),
+    ...licences(material.licence?.expression),
+    ...(material.note === undefined ? {} : { comment: material.note }),
+    ...(material.purl === undefined
       ? {}
       : {
           externalRefs: [
-            { referenceCategory: 'PACKAGE-MANAGER', referenceType: 'purl', referenceLocator: one.purl },
+            { referenceCategory: 'PACKAGE-MANAGER', referenceType: 'purl', referenceLocator: material.purl },
           ],
         }),
   }
@@ -99,15 +101,15 @@ function licences(declared: string | undefined): Record<string, string> {
   }
 }
 
-/** Debian's maintainer field, "Name <address>", as SPDX has it: a team is an organisation. */
+/** Debian's maintainer field, "Name <address>", in SPDX's syntax: a team is an organisation. */
 function personOf(maintainer: string): string {
   const [, name = maintainer, address] = /^(.*?)\s*<([^>]+)>$/.exec(maintainer) ?? []
   return `Organization: ${name.replaceAll('"', '')}${address === undefined ? '' : ` (${address})`}`
 }
 
-/** Ids of SPDX have letters, digits, dots and hyphens only. */
+/** SPDX allows only letters, digits, dots and hyphens in ids. */
 function idOf(id: string): string {
-  return `SPDXRef-${id.replace(/[^A-Za-z0-9.-]/g, (one) => (one === ':' ? '-' : `-x${one.codePointAt(0)?.toString(16)}-`))}`
+  return `SPDXRef-${id.replace(/[^A-Za-z0-9.-]/g, (char) => (char === ':' ? '-' : `-x${char.codePointAt(0)?.toString(16)}-`))}`
 }
 
 function relation(from: string, relationshipType: string, to: string): unknown {

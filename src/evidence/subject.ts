@@ -1,6 +1,6 @@
 import { stableUuid } from '../image/stable-uuid.ts'
 
-/** The finished image that a piece of evidence is about. Digests are SHA-256, hex. */
+/** The image that evidence is about. Digests are SHA-256, hex. */
 export interface EvidenceSubject {
   readonly image: string
   readonly version: string
@@ -12,7 +12,7 @@ export interface EvidenceSubject {
   readonly qcow2: { readonly file: string; readonly sha256: string }
 }
 
-/** The image's time, as bills of materials want it: the same for every build of the same lock. */
+/** The image's time in ISO 8601: the same for every build of the same lock. */
 export function timeOf({ epoch }: EvidenceSubject): string {
   return new Date(epoch * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
 }

@@ -1,44 +1,44 @@
 import { z } from 'zod'
 
-/** What was changed, and how a file was before. */
+/** The changes of a branch or an event. */
 export interface Changes {
-  /** Paths below the folder in question; undefined when there are too many to name them all. */
+  /** The changed paths below the project; undefined when there are too many to list. */
   paths(): Promise<readonly string[] | undefined>
-  /** The text of a file before the change; undefined when it was not there. */
+  /** The text of a file before the change; undefined when it did not exist. */
   before(path: string): Promise<string | undefined>
 }
 
-/** An image, as far as the question goes what it is made of. */
+/** An image and its sources. */
 export interface ImageSources {
   readonly name: string
-  /** The base it is built on, and the one its tools come from. */
+  /** Its base, and the base of its tools. */
   readonly bases: readonly string[]
-  /** The name of its lock's file; undefined when there is no lock, and it cannot be built. */
+  /** The file name of its lock; undefined when there is no lock, so that it cannot be built. */
   readonly lock: string | undefined
 }
 
-/** A changed file, its path below the project's folder. */
+/** A changed file, with its path below the project. */
 export interface ChangedPath {
   readonly path: string
-  /** Of a lock: whether it locks the same as before, and only its text is another. */
+  /** For a lock: whether only its format changed. */
   readonly sameLock?: boolean
 }
 
-/** An image that has to be built, and the changed paths that say so. */
+/** An image that has to be built, and the changed paths that affect it. */
 export interface AffectedImage {
   readonly image: string
   readonly paths: readonly string[]
 }
 
-// What every image is made of: the program, in both forms, the files of all images, and the site.
+// Sources of every image: the program and its bundle, the common files, and the site.
 const SHARED = /^(src\/|dist\/|images\/common\/|platform\.yaml$)/
-// Texts for people are in no image.
+// Documents are in no image.
 const TEXT = /\.md$/
 const ANY_LOCK = /^image\.(?:.+\.)?lock\.json$/
 
 /**
- * The images that `changes` make different, in the order of `images`. A lock of another base or line than the image's
- * own counts for nothing: what is built here is the image's own.
+ * The images that `changes` affect, in the order of `images`. Locks of another base or line are ignored: only the default
+ * variant is built.
  */
 export function affectedImages(
   images: readonly ImageSources[],
@@ -61,7 +61,7 @@ export function affectedImages(
   })
 }
 
-/** The matrix of a workflow's job that builds images: `{"include":[{"image":"haproxy"}]}`. */
+/** The matrix of the workflow job that builds images: `{"include":[{"image":"haproxy"}]}`. */
 export const matrixSchema = z.object({ include: z.array(z.object({ image: z.string() })) })
 
 export function matrixOf(images: readonly string[]): z.output<typeof matrixSchema> {

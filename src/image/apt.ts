@@ -3,13 +3,12 @@ import { join } from 'node:path'
 import { execa } from '../process/child-process.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
-import { aptComplaint } from './apt-complaint.ts'
 import type { Base } from './definition.ts'
 import type { LockedPackage } from './lock.ts'
 import { type Mirrors, trimSlashes } from './mirrors.ts'
 import type { Repository } from './repository.ts'
 
-/** An apt with a state of its own, for the archives of one base and the repositories beside it. */
+/** An apt with a private state, for the archives of a base and for repositories. */
 export interface PrivateApt {
   readonly folder: string
   readonly env: Record<string, string>
@@ -17,9 +16,10 @@ export interface PrivateApt {
 }
 
 /**
- * Reads the indexes of a base's archives and of repositories, in `scratch`, an empty folder, with apt's own signature
- * check and none of the machine's apt state. A repository may provide its own packages and no other.
- * Throws SeederError when an index cannot be read or its signature does not verify.
+ * Reads the indexes of a base's archives and of repositories, with apt's signature check and without the machine's apt state.
+ * A repository may only provide its own packages.
+ * @param scratch an empty folder
+ * @throws SeederError when an index cannot be read or its signature does not verify
  */
 export async function readIndexes(
   base: Base,
@@ -42,9 +42,9 @@ export async function readIndexes(
   })
   await writeFile(join(scratch, 'etc/apt/sources.list'), sources.join(''))
   await mkdir(join(scratch, 'etc/apt/sources.list.d'))
-  for (const one of repositories) {
-    const file = join(scratch, 'etc/apt/sources.list.d', `${one.name}.sources`)
-    await writeFile(file, repositorySource(one, mirrors, await readFile(one.key.file, 'utf8')))
+  for (const repository of repositories) {
+    const file = join(scratch, 'etc/apt/sources.list.d', `${repository.name}.sources`)
+    await writeFile(file, repositorySource(repository, mirrors, await readFile(repository.key.file, 'utf8')))
   }
   const config = [
     `Dir::Etc "${scratch}/etc/apt";`,
@@ -70,7 +70,7 @@ export async function readIndexes(
   return apt
 }
 
-/** A repository in apt's deb822 form, with its key inside: a path would have to be free of blanks. */
+/** A repository in apt's deb822 format, with its key inside: the path of a key file must not have spaces. */
 export function repositorySource(
   { name, suite, components }: Repository,
   mirrors: Mirrors,
@@ -91,15 +91,15 @@ export function repositorySource(
   ].join('')
 }
 
-/** A proxy is the one thing of the machine's apt configuration that still holds: without it there may be no network. */
+/** The proxy of the machine's apt configuration, without which there may be no network. */
 async function proxySettings(): Promise<string[]> {
   const { stdout } = await execa('apt-config', ['dump', 'Acquire'], { reject: false })
   return stdout.split('\n').filter((line) => /^Acquire::https?::(Proxy|Proxy-Auto-Detect)\b/i.test(line))
 }
 
 /**
- * A repository's packages are taken from it and from nowhere else, and nothing else is taken from it: otherwise
- * whoever has its key could replace any package of the image. apt knows a repository by what its index says of itself.
+ * Pins a repository's packages to it, and all others to the archives: otherwise the owner of its key could replace any package
+ * of the image. apt identifies a repository by the origin and label in its index.
  */
 async function pinRepositories(apt: PrivateApt, repositories: readonly Repository[]): Promise<void> {
   if (repositories.length === 0) return
@@ -109,10 +109,10 @@ async function pinRepositories(apt: PrivateApt, repositories: readonly Repositor
   const pins = repositories.flatMap(({ name, packages }) => {
     const own = trimSlashes(apt.mirrors.get(name)?.mirror ?? '')
     const [, origin, label] = targets.find(([uri = '']) => trimSlashes(uri) === own) ?? []
-    // apt leaves the variable's name in place where an index does not say.
-    const known = [origin, label].every((one) => one !== undefined && /^[^$,]+$/.test(one))
+    // apt prints the name of the variable when an index has no value.
+    const known = [origin, label].every((field) => field !== undefined && /^[^$,]+$/.test(field))
     const shared = targets.some(([uri = '', o, l]) => trimSlashes(uri) !== own && o === origin && l === label)
-    // Without a name of its own it cannot be pinned; what comes from where is checked after resolving in any case.
+    // Without a unique name it cannot be pinned; the origins are checked after resolving in any case.
     if (!known || shared) return []
     const pin = `Pin: release o=${origin},l=${label}`
     return [
@@ -142,7 +142,7 @@ async function update(apt: PrivateApt, base: Base, repositories: readonly Reposi
     `Reading the ${base.distribution} archive's indexes failed: ${what.replace(/^E:\s*/, '').trim()}`,
     {
       fix: signature
-        ? `the index is not signed by a key of ${[base.keyring, ...repositories.map((one) => one.key.file)].join(' or ')}: check the mirror, or install the current keyring package`
+        ? `the index is not signed by a key of ${[base.keyring, ...repositories.map(({ key }) => key.file)].join(' or ')}: check the mirror, or install the current keyring package`
         : expired
           ? 'the mirror serves an outdated index: use another mirror'
           : 'check the network and the mirror (SEEDER_MIRROR_* overrides the one of this machine)',
@@ -152,11 +152,11 @@ async function update(apt: PrivateApt, base: Base, repositories: readonly Reposi
 }
 
 /**
- * The exact files that installing `wanted` (package names, apt patterns) into an empty system takes, sorted by name.
- * Throws SeederError when a package does not exist or cannot be installed.
+ * The files to install `wanted` (package names, apt patterns) into an empty system, sorted by name.
+ * @throws SeederError when a package does not exist or cannot be installed
  */
 export async function resolvePackages(apt: PrivateApt, wanted: readonly string[]): Promise<LockedPackage[]> {
-  // Quieter than this, apt would not say which dependency is missing.
+  // With a second --quiet, apt would not print which dependency is missing.
   const simulated = await execa('apt-get', ['install', '--simulate', '--quiet', ...wanted], {
     env: apt.env,
     reject: false,
@@ -176,13 +176,17 @@ export async function resolvePackages(apt: PrivateApt, wanted: readonly string[]
   const archiveOf = archivesByFile(uris.stdout, apt.mirrors)
   const shown = await execa(
     'apt-cache',
-    ['show', '--no-all-versions', ...chosen.map((one) => `${one.name}:${one.architecture}=${one.version}`)],
+    [
+      'show',
+      '--no-all-versions',
+      ...chosen.map(({ name, architecture, version }) => `${name}:${architecture}=${version}`),
+    ],
     { env: apt.env, maxBuffer: 256 * 1024 * 1024 },
   )
   const records = parseRecords(shown.stdout)
   return chosen
     .map(({ name, version }) => {
-      const record = records.find((one) => one.Package === name && one.Version === version)
+      const record = records.find(({ Package, Version }) => Package === name && Version === version)
       const path = record?.Filename
       const archive = path && archiveOf.get(path)
       if (!record?.SHA256 || !path || !archive) {
@@ -230,10 +234,23 @@ function parseRecords(text: string): Record<string, string>[] {
 export async function newestIndexDate({ folder }: PrivateApt): Promise<number> {
   const lists = await readdir(join(folder, 'lists'))
   const dates: number[] = []
-  for (const file of lists.filter((one) => /_(In)?Release$/.test(one))) {
+  for (const file of lists.filter((name) => /_(In)?Release$/.test(name))) {
     const date = /^Date: (.+)$/m.exec(await readFile(join(folder, 'lists', file), 'utf8'))?.[1]
     if (date) dates.push(Date.parse(date) / 1000)
   }
-  if (dates.length === 0) throw new SeederError('None of the archive indexes carries a date')
+  if (dates.length === 0) throw new SeederError('No archive index has a date')
   return Math.max(...dates)
+}
+
+/**
+ * The most useful line of apt's output: an unmet dependency, in the wording of either solver, otherwise the first error.
+ * Undefined when there is neither.
+ */
+export function aptComplaint(output: string): string | undefined {
+  const classic = /^ ?(\S+ : (?:Pre-?)?Depends: .+)$/m.exec(output)?.[1]
+  const newer = /^ *\d+\. (\S+ (?:Pre-?)?Depends .+)\n\s*but none of the choices are installable/m.exec(
+    output,
+  )?.[1]
+  const error = /^E: (.+)$/m.exec(output)?.[1]
+  return classic ?? (newer && `${newer} is not installable`) ?? error
 }

@@ -2,33 +2,33 @@ import { UsageError } from '../report/error.ts'
 import type { YamlFile, YamlProblem } from '../yaml/yaml-file.ts'
 import type { ImageDefinition } from './schema.ts'
 
-/** An upstream file that is part of an image, of one version: a tarball, or a file that is taken as it is. */
+/** A version of an upstream file in an image: a tarball, or any other file as a whole. */
 export interface Artifact {
   readonly name: string
   readonly version: string
   readonly urls: readonly string[]
   /** URL of upstream's own list of digests. */
   readonly checksums: string | undefined
-  /** The digest that the definition itself pins. */
+  /** The digest in the definition. */
   readonly sha256: string | undefined
-  /** Path in the tarball → path in the image; or, for a whole file, its path in the image. */
+  /** Path in the tarball → path in the image; for a whole file its path in the image. */
   readonly files: Readonly<Record<string, string>> | string
 }
 
 type Artifacts = ImageDefinition['artifacts']
 
 /**
- * Checks what a schema cannot say: each artifact has a version for each line, and a digest it can be held to.
- * Throws one UsageError with the place of each problem.
+ * Checks what the schema cannot: each artifact has a version for each line, and a digest or a list of digests.
+ * @throws UsageError with the place of every problem
  */
 export function checkArtifacts(yaml: YamlFile<ImageDefinition>): void {
   const { artifacts, lines, version, repositories } = yaml.value
   const problems: YamlProblem[] = []
-  for (const [name, one] of Object.entries(artifacts)) {
+  for (const [name, artifact] of Object.entries(artifacts)) {
     const path = ['artifacts', name]
-    const versions = lines?.map((line) => one.versions?.[line]) ?? [one.version]
-    if (lines && one.version === undefined) {
-      for (const line of lines.filter((each) => one.versions?.[each] === undefined)) {
+    const versions = lines?.map((line) => artifact.versions?.[line]) ?? [artifact.version]
+    if (lines && artifact.version === undefined) {
+      for (const line of lines.filter((other) => artifact.versions?.[other] === undefined)) {
         problems.push({
           path,
           found: `${name} has no version for the line ${line}`,
@@ -36,22 +36,24 @@ export function checkArtifacts(yaml: YamlFile<ImageDefinition>): void {
           onKey: true,
         })
       }
-    } else if (!lines && one.version === undefined) {
+    } else if (!lines && artifact.version === undefined) {
       problems.push({ path, found: `${name} has no version`, fix: 'add version: "1.2.3"', onKey: true })
     }
-    if ((one.file === undefined) === (one.files === undefined)) {
+    if ((artifact.file === undefined) === (artifact.files === undefined)) {
       problems.push({
         path,
-        found: `${name} has ${one.file === undefined ? 'neither files nor file' : 'both files and file'}`,
+        found: `${name} has ${artifact.file === undefined ? 'neither files nor file' : 'both files and file'}`,
         fix: 'give files: of a tarball, or file: for the whole file',
         onKey: true,
       })
     }
-    const bare = versions.filter((each) => each !== undefined && pinned(one.sha256, each) === undefined)
-    if (one.checksums === undefined && bare.length > 0) {
+    const unpinned = versions.filter(
+      (each) => each !== undefined && pinnedDigest(artifact.sha256, each) === undefined,
+    )
+    if (artifact.checksums === undefined && unpinned.length > 0) {
       problems.push({
         path,
-        found: `${name} ${bare.join(', ')} has no sha256`,
+        found: `${name} ${unpinned.join(', ')} has no sha256`,
         fix: 'add sha256:, or checksums: with the URL of upstream’s own list',
         onKey: true,
       })
@@ -65,8 +67,8 @@ export function checkArtifacts(yaml: YamlFile<ImageDefinition>): void {
     })
   }
   if (!lines) {
-    for (const [name, one] of Object.entries(repositories)) {
-      if (!one.url.includes('{line}')) continue
+    for (const [name, repository] of Object.entries(repositories)) {
+      if (!repository.url.includes('{line}')) continue
       problems.push({
         path: ['repositories', name, 'url'],
         found: 'the URL has {line} in it',
@@ -77,19 +79,21 @@ export function checkArtifacts(yaml: YamlFile<ImageDefinition>): void {
   yaml.rejectAny(problems)
 }
 
-/** The artifacts of an image in one of its lines. */
+/** The artifacts of an image for a line. */
 export function artifactsOf(artifacts: Artifacts, line: string | undefined): Artifact[] {
-  return Object.entries(artifacts).map(([name, one]) => {
-    const version = (line === undefined ? undefined : one.versions?.[line]) ?? one.version
+  return Object.entries(artifacts).map(([name, artifact]) => {
+    const version = (line === undefined ? undefined : artifact.versions?.[line]) ?? artifact.version
     if (version === undefined) throw new UsageError(`the artifact ${name} has no version`)
     const fill = (text: string) => fillIn(text, { version, line: line ?? '' })
     return {
-      ...{ name, version },
-      urls: one.urls.map(fill),
-      checksums: one.checksums === undefined ? undefined : fill(one.checksums),
-      sha256: pinned(one.sha256, version),
+      name,
+      version,
+      urls: artifact.urls.map(fill),
+      checksums: artifact.checksums === undefined ? undefined : fill(artifact.checksums),
+      sha256: pinnedDigest(artifact.sha256, version),
       files:
-        one.file ?? Object.fromEntries(Object.entries(one.files ?? {}).map(([from, to]) => [fill(from), to])),
+        artifact.file ??
+        Object.fromEntries(Object.entries(artifact.files ?? {}).map(([from, to]) => [fill(from), to])),
     }
   })
 }
@@ -99,6 +103,6 @@ export function fillIn(text: string, values: Readonly<Record<string, string>>): 
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)
 }
 
-function pinned(sha256: Artifacts[string]['sha256'], version: string): string | undefined {
+function pinnedDigest(sha256: Artifacts[string]['sha256'], version: string): string | undefined {
   return typeof sha256 === 'object' ? sha256[version] : sha256
 }

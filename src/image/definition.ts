@@ -7,38 +7,39 @@ import { type Artifact, artifactsOf, checkArtifacts } from './artifact.ts'
 import { type Repository, repositoriesOf } from './repository.ts'
 import { type BaseDefinition, baseSchema, type ImageDefinition, imageSchema } from './schema.ts'
 
-/** A distribution: its archives, its kernel, and what all images on it share. */
+/** A distribution: its archives, its kernel, and the settings that its images share. */
 export type Base = Omit<BaseDefinition, 'tools'> & { readonly name: string }
 
-/** `images/NAME/image.yaml` with its base resolved, for one of its lines. */
+/** `images/NAME/image.yaml` with its base, for a line. */
 export interface Image extends Omit<ImageDefinition, 'base' | 'lines' | 'artifacts' | 'repositories'> {
   readonly name: string
   readonly base: Base
-  /** The packages that make the disk, and the base they come from. */
+  /** The packages of the tools that make the disk, and their base. */
   readonly tools: { readonly base: Base; readonly packages: readonly string[] }
-  /** The minor version that was chosen; undefined for an image without lines. */
+  /** The chosen minor version; undefined for an image without lines. */
   readonly line: string | undefined
   readonly artifacts: readonly Artifact[]
   readonly repositories: readonly Repository[]
-  /** The image's folder: `image.yaml`, its lock, `tree/`, the files it adds, `trust/` and `keys/`. */
+  /** The image's folder, with `image.yaml`, its lock, `tree/`, `trust/` and `keys/`. */
   readonly folder: string
-  /** The lock that belongs to this image on this base, for this line. */
+  /** The lock of this image on this base, for this line. */
   readonly lockFile: string
-  /** The options that make `lock` write this lock: none, or --base or --line. */
+  /** The options of `lock` that write this lock: --base and --line where needed. */
   readonly lockOptions: readonly string[]
-  /** Folders whose files are laid over the packages' files, later ones last. */
+  /** Folders with files that are added to those of packages; a later folder replaces files of an earlier one. */
   readonly trees: readonly string[]
 }
 
-/** Which variant of an image is meant: another base than its own, another line than its newest. */
+/** A variant of an image: another base than its default, another line than the newest. */
 export interface Variant {
   readonly base?: string | undefined
   readonly line?: string | undefined
 }
 
 /**
- * Reads an image's definition and its base's. `project` is the folder with `images/`.
- * Throws UsageError for an unknown image, base or line (listing the known ones) and for anything the schemas reject.
+ * Reads the definition of an image and of its base.
+ * @param project the folder with `images/`
+ * @throws UsageError when the image, base or line is unknown, or a definition is wrong
  */
 export async function loadImage(project: string, imageName: string, variant: Variant = {}): Promise<Image> {
   const folder = join(project, 'images', imageName)
@@ -58,7 +59,7 @@ export async function loadImage(project: string, imageName: string, variant: Var
     ...(chosen === definition.base ? [] : ['--base', chosen]),
     ...(line === lines?.[0] || line === undefined ? [] : ['--line', line]),
   ]
-  const suffix = options.filter((one) => !one.startsWith('--')).map((one) => `.${one}`)
+  const suffix = options.filter((word) => !word.startsWith('--')).map((word) => `.${word}`)
   return {
     ...definition,
     name: imageName,
@@ -74,14 +75,14 @@ export async function loadImage(project: string, imageName: string, variant: Var
   }
 }
 
-/** The names of the images a project defines, sorted. */
+/** The names of a project's images, sorted. */
 export async function imageNames(project: string): Promise<string[]> {
   const images = join(project, 'images')
   const entries = await readdir(images).catch(() => [])
   return entries.filter((entry) => existsSync(join(images, entry, 'image.yaml'))).sort()
 }
 
-/** The packages that are requested by name: the kernel, the base's and the image's, sorted, each once. */
+/** The requested packages: the kernel, those of the base and of the image, sorted, without duplicates. */
 export function requestedPackages(image: Image): string[] {
   return [...new Set([image.base.kernel, ...image.base.packages, ...image.packages])].sort()
 }

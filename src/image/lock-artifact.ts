@@ -8,9 +8,9 @@ import type { LockedArtifact } from './lock.ts'
 const CHECK_URLS = 'check the network, and the URLs in image.yaml'
 
 /**
- * Pins an artifact: fetches it once for its digest and size, and checks the digest against upstream's own list and
- * against the definition, where they give one.
- * Throws SeederError when it cannot be had, or when two of the three differ.
+ * Locks an artifact: downloads it for its digest and size, and compares the digest with upstream's list and with the
+ * definition, where they have one.
+ * @throws SeederError when it cannot be downloaded, or when the digests differ
  */
 export async function lockArtifact(artifact: Artifact): Promise<LockedArtifact> {
   const { name, version, urls } = artifact
@@ -25,10 +25,8 @@ export async function lockArtifact(artifact: Artifact): Promise<LockedArtifact> 
   for (const { who, digest } of claims) {
     if (digest === undefined || digest === sha256) continue
     throw new SeederError(
-      `${title} is not what it should be: its sha256 is ${sha256}, ${who} says ${digest}`,
-      {
-        fix: 'do not use it before you know why: the file, or the list, was changed',
-      },
+      `downloaded ${title} from upstream: its sha256 is ${sha256}, but ${digest} in ${who}`,
+      { fix: 'find out why before you use it: the file or the list was changed' },
     )
   }
   return { name, version, urls: [...urls], size, sha256 }
@@ -47,7 +45,7 @@ async function listedDigest({ name, version, urls }: Artifact, list: string): Pr
   })
 }
 
-/** Digest and size (bytes) of what the first URL that answers has. */
+/** Digest and size (bytes) of the file, from the first URL that works. */
 async function measure(title: string, urls: readonly string[]): Promise<{ sha256: string; size: number }> {
   const failures: string[] = []
   for (const url of urls) {

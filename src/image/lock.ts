@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { anyJson, parseJson, whyNot } from '../files/json.ts'
 import { readText } from '../files/text-file.ts'
@@ -6,19 +6,19 @@ import { SeederError } from '../report/error.ts'
 import { ownText } from '../report/text-schemas.ts'
 import { type Image, requestedPackages } from './definition.ts'
 
-/** The last second of the year 9999: dates after it have no form that everybody reads. */
+/** The last second of the year 9999: later dates have no common format. */
 export const MOST_EPOCH = 253_402_300_799
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
-// Names and paths become parts of command lines, URLs and file paths: only what an archive can have is taken.
+// Names and paths become parts of command lines, URLs and file paths: only characters that occur in archives are accepted.
 const lockedPackage = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/),
   version: z.string().regex(/^[\w.+~:-]+$/),
   architecture: ownText,
-  /** Which of the base's archives it came from. */
+  /** The archive of the base, or the repository. */
   archive: ownText,
-  /** Path below that archive's URL, as in the archive's index. */
+  /** Path below the archive's URL, as in its index. */
   path: z.string().regex(/^(?!\/)(?!.*(^|\/)\.\.?(\/|$))[\w.+~:%/-]+$/),
   size: z.int().positive(),
   sha256,
@@ -38,9 +38,9 @@ export const lockSchema = z.strictObject({
   image: ownText,
   base: ownText,
   version: ownText,
-  /** SOURCE_DATE_EPOCH of the image, in seconds: the date of the newest archive index that was read. */
+  /** SOURCE_DATE_EPOCH of the image, in seconds: the date of the newest archive index. */
   epoch: z.int().positive().max(MOST_EPOCH),
-  /** Digest of what was requested (`requestDigest`); when it differs, the definition changed after locking. */
+  /** Digest of the request (`requestDigest`); when it differs, the definition changed after locking. */
   request: sha256,
   packages: z.array(lockedPackage).min(1),
   /** The packages of the tools tree that makes the disk. */
@@ -49,18 +49,18 @@ export const lockSchema = z.strictObject({
   artifacts: z.array(lockedArtifact).default([]),
 })
 
-/** One deb, exactly: `sha256` of its bytes, `size` in bytes, `path` below the URL of `archive`. */
+/** A deb: `sha256` of its bytes, `size` in bytes, `path` below the URL of `archive`. */
 export type LockedPackage = z.output<typeof lockedPackage>
 
-/** One upstream tarball, exactly: `sha256` of its bytes, `size` in bytes, where it is. */
+/** An upstream file: `sha256` of its bytes, `size` in bytes, its URLs. */
 export type LockedArtifact = z.output<typeof lockedArtifact>
 
-/** Everything a build may use. Written by `seeder lock`, read by `seeder build`. */
+/** All files that a build uses. Written by `seeder lock`, read by `seeder build`. */
 export type Lock = z.output<typeof lockSchema>
 
 /**
- * Digest of what a lock answers: suites, requested packages, artifacts and tools. It leaves out what a lock does not depend
- * on (services, excluded paths, files), so editing those needs no new lock.
+ * Digest of the request that a lock resolves: suites, packages, artifacts and tools. Services, excluded paths and files are
+ * left out, so a change to them needs no new lock.
  */
 export function requestDigest(image: Image): string {
   const archive = ({ distribution, components, pockets }: Image['base']) => ({
@@ -75,14 +75,15 @@ export function requestDigest(image: Image): string {
     version: image.version,
     requires: image.requires,
     artifacts: image.artifacts.map(({ files: _files, ...artifact }) => artifact),
-    repositories: image.repositories.map(({ key, ...one }) => ({ ...one, key: key.fingerprint })),
+    repositories: image.repositories.map(({ key, ...rest }) => ({ ...rest, key: key.fingerprint })),
   }
-  return createHash('sha256').update(JSON.stringify(requested)).digest('hex')
+  return hash('sha256', JSON.stringify(requested))
 }
 
-/** The lock's canonical text: what is written, hashed (`lock.sha256` of the manifest) and committed. */
+/** The lock's canonical text, which is written and hashed (`lock.sha256` of the manifest). */
 export function formatLock(lock: Lock): string {
-  const oneLine = (items: readonly unknown[]) => items.map((one) => `    ${JSON.stringify(one)}`).join(',\n')
+  const oneLine = (items: readonly unknown[]) =>
+    items.map((item) => `    ${JSON.stringify(item)}`).join(',\n')
   const { packages, tools, artifacts, ...head } = lock
   const lists = { packages, tools, ...(artifacts.length > 0 ? { artifacts } : {}) }
   const fields = Object.entries(head).map(
@@ -96,18 +97,18 @@ export function formatLock(lock: Lock): string {
 
 /** SHA-256, in hex, of a lock's canonical text. */
 export function lockDigest(lock: Lock): string {
-  return createHash('sha256').update(formatLock(lock)).digest('hex')
+  return hash('sha256', formatLock(lock))
 }
 
-/** The digest of the lock in `text`; undefined when it is not one that this version understands. */
+/** The digest of the lock in `text`; undefined when it is no valid lock. */
 export function digestOfLockText(text: string): string | undefined {
   const lock = lockSchema.safeParse(anyJson(text)).data
   return lock && lockDigest(lock)
 }
 
 /**
- * Reads the lock of an image and checks that it belongs to the definition as it is now.
- * Throws SeederError when it is missing, malformed, or stale, each with the command that mends it.
+ * Reads the lock of an image and checks that it matches the current definition.
+ * @throws SeederError when it is missing, malformed or stale; the fix is the command that writes it
  */
 export async function readLock(image: Image): Promise<Lock> {
   const relock = `run: ${['scripts/seeder lock', image.name, ...image.lockOptions].join(' ')}`
@@ -118,10 +119,7 @@ export async function readLock(image: Image): Promise<Lock> {
     if (cause instanceof SeederError) throw new SeederError(cause.message, { fix: relock, cause })
     throw new SeederError(
       `${image.name} has no lock on ${image.base.name}${image.line === undefined ? '' : ` for ${image.line}`}: ${image.lockFile} cannot be read`,
-      {
-        fix: relock,
-        cause,
-      },
+      { fix: relock, cause },
     )
   }
   let lock: Lock
@@ -130,10 +128,7 @@ export async function readLock(image: Image): Promise<Lock> {
   } catch (cause) {
     throw new SeederError(
       `${image.lockFile} is not a lock that this version of seeder understands: ${whyNot(cause)}`,
-      {
-        fix: relock,
-        cause,
-      },
+      { fix: relock, cause },
     )
   }
   if (lock.image !== image.name || lock.base !== image.base.name) {

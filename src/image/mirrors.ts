@@ -2,7 +2,7 @@ import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 import type { Image } from './definition.ts'
 
-/** One configured index of the runner's apt, as `apt-get indextargets` prints it. Unread indexes have no origin. */
+/** An index in the machine's apt configuration, from `apt-get indextargets`. Indexes that apt has not read have no origin. */
 export interface AptTarget {
   readonly uri: string
   readonly suite: string
@@ -11,7 +11,7 @@ export interface AptTarget {
   readonly label: string
 }
 
-/** Where an archive's files are: first `mirror`, then `snapshot`. */
+/** The URLs of each archive: `mirror`, and `snapshot` for files that have left the mirror. All end in a slash. */
 export type Mirrors = ReadonlyMap<string, { mirror: string; snapshot?: string }>
 
 /** The environment variable that names the mirror of an archive: debian-security → SEEDER_MIRROR_DEBIAN_SECURITY. */
@@ -19,15 +19,15 @@ export function mirrorVariable(archive: string): string {
   return `SEEDER_MIRROR_${archive.toUpperCase().replaceAll('-', '_')}`
 }
 
-/** The variable that names a snapshot of an archive, tried for files that have left the mirror. */
+/** The environment variable that names the snapshot of an archive. */
 export function snapshotVariable(archive: string): string {
   return `SEEDER_SNAPSHOT_${archive.toUpperCase().replaceAll('-', '_')}`
 }
 
 /**
- * The URL of the runner's own mirror of `archive` ("debian", "debian-security"), with a slash at its end.
- * A target counts when the archive says so itself (Origin and Label), or, where apt has not read it yet, when its
- * URL ends in the archive's name and its component is main: third parties also publish suites named like Debian's.
+ * The URL of the machine's mirror of `archive` ("debian", "debian-security"), with a slash at its end. A target matches by its
+ * Origin and Label, or, where apt has not read it yet, when its URL ends in the archive's name and its component is main: third
+ * parties also publish suites with Debian's names.
  */
 export function mirrorFromApt(archive: string, targets: readonly AptTarget[]): string | undefined {
   const named = targets.filter((target) => target.origin !== '')
@@ -44,10 +44,9 @@ export function mirrorFromApt(archive: string, targets: readonly AptTarget[]): s
 }
 
 /**
- * Where to fetch from, per archive: `mirror` first, then `snapshot` where one is set. Mirrors are taken from
- * SEEDER_MIRROR_*, from `defaults` (archive → URL), or from the runner's own apt sources, snapshots from
- * SEEDER_SNAPSHOT_*. All end in a slash.
- * Throws SeederError naming the variable to set when the mirror of an archive is not known.
+ * The mirrors of archives: from SEEDER_MIRROR_*, from `defaults` (archive → URL), or from the machine's apt sources; snapshots
+ * from SEEDER_SNAPSHOT_*.
+ * @throws SeederError when the mirror of an archive is unknown
  */
 export async function findMirrors(
   archives: readonly string[],
@@ -73,8 +72,7 @@ export async function findMirrors(
 }
 
 /**
- * The mirrors of everything that an image and its tools come from; a repository's own URL is its mirror by default.
- * Throws as `findMirrors` does.
+ * The mirrors of all archives of an image and its tools; the default of a repository is its URL. Throws as `findMirrors`.
  */
 export async function mirrorsOf(image: Image): Promise<Mirrors> {
   const pockets = [...image.base.pockets, ...image.tools.base.pockets]
@@ -89,7 +87,7 @@ async function aptTargets(): Promise<AptTarget[]> {
   const { stdout, exitCode } = await execa('apt-get', ['indextargets', '--format', format], { reject: false })
   if (exitCode !== 0) return []
   const targets = stdout.split('\n').map((line) => {
-    // apt leaves the variable's name in place where it has no value for it.
+    // apt prints the name of the variable when it has no value.
     const [uri = '', suite = '', component = '', origin = '', label = ''] = line
       .split('\t')
       .map((cell) => (cell.startsWith('$(') ? '' : cell))

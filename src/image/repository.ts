@@ -9,7 +9,7 @@ import { SeederError } from '../report/error.ts'
 import { fillIn } from './artifact.ts'
 import type { ImageDefinition } from './schema.ts'
 
-/** An apt repository beside the base's archives, which may provide a few named packages. */
+/** An additional apt repository, which may provide a few named packages. */
 export interface Repository {
   readonly name: string
   /** Ends in a slash. */
@@ -20,39 +20,42 @@ export interface Repository {
   readonly key: { readonly fingerprint: string; readonly url: string | undefined; readonly file: string }
 }
 
-/** The repositories of an image, for one of its lines. `folder` is the image's. */
+/** The repositories of an image for a line. `folder` is the image's. */
 export function repositoriesOf(
   repositories: ImageDefinition['repositories'],
   folder: string,
   line: string | undefined,
 ): Repository[] {
-  return Object.entries(repositories).map(([name, one]) => {
+  return Object.entries(repositories).map(([name, { url, suite, components, packages, key }]) => {
     const fill = (text: string) => fillIn(text, { line: line ?? '' })
     return {
-      ...{ name, suite: one.suite, components: one.components, packages: one.packages },
-      url: `${fill(one.url).replace(/\/+$/, '')}/`,
+      name,
+      suite,
+      components,
+      packages,
+      url: `${fill(url).replace(/\/+$/, '')}/`,
       key: {
-        fingerprint: one.key.fingerprint,
-        url: one.key.url === undefined ? undefined : fill(one.key.url),
-        file: join(folder, one.key.file),
+        fingerprint: key.fingerprint,
+        url: key.url === undefined ? undefined : fill(key.url),
+        file: join(folder, key.file),
       },
     }
   })
 }
 
 /**
- * Makes sure that a repository's key is there and is the one that the definition names by its fingerprint; a missing
- * one is fetched. apt trusts every key of the file, so there may be no second one in it.
- * Throws SeederError when it cannot be had, is another, or has expired.
+ * Requires that the file of a repository's key has only the key with the fingerprint in the definition, because apt trusts
+ * every key of the file. A missing file is downloaded.
+ * @throws SeederError when the key cannot be downloaded, is another one, or has expired
  */
 export async function provideKey(repository: Repository): Promise<void> {
   const { key, name } = repository
   if (!existsSync(key.file)) await fetchKey(repository)
   const found = await readKeys(key.file)
-  const primary = found.filter((one) => one.primary)
+  const primary = found.filter((candidate) => candidate.primary)
   if (primary.length !== 1 || primary[0]?.fingerprint !== key.fingerprint) {
     throw new SeederError(
-      `${key.file} is not the key of the repository ${name}: it has ${primary.map((one) => one.fingerprint).join(', ') || 'no key'}, image.yaml names ${key.fingerprint}`,
+      `${key.file} is not the key of the repository ${name}: it has ${primary.map(({ fingerprint }) => fingerprint).join(', ') || 'no key'}, image.yaml names ${key.fingerprint}`,
       { fix: 'get the key from the repository’s owner, and check its fingerprint with them' },
     )
   }
@@ -61,7 +64,7 @@ export async function provideKey(repository: Repository): Promise<void> {
   throw new SeederError(
     `The key of the repository ${name} in ${key.file} has expired on ${new Date((primary[0].expires ?? 0) * 1000).toISOString().slice(0, 10)}`,
     {
-      fix: `remove the file: lock fetches the current one${key.url === undefined ? '' : ` from ${key.url}`}`,
+      fix: `remove the file: lock downloads the current one${key.url === undefined ? '' : ` from ${key.url}`}`,
     },
   )
 }
@@ -86,11 +89,11 @@ async function fetchKey({ name, key }: Repository): Promise<void> {
   await mkdir(dirname(key.file), { recursive: true })
   try {
     await writeFile(partial, Buffer.concat(chunks))
-    const primary = (await readKeys(partial)).filter((one) => one.primary)
+    const primary = (await readKeys(partial)).filter((candidate) => candidate.primary)
     if (primary.length !== 1 || primary[0]?.fingerprint !== key.fingerprint) {
       throw new SeederError(
-        `${key.url} is not the key that image.yaml names (${key.fingerprint}): it has ${primary.map((one) => one.fingerprint).join(', ') || 'no key'}`,
-        { fix: 'do not trust it before you know why: ask the repository’s owner' },
+        `${key.url} is not the key that image.yaml names (${key.fingerprint}): it has ${primary.map(({ fingerprint }) => fingerprint).join(', ') || 'no key'}`,
+        { fix: 'find out why before you trust it: contact the repository’s owner' },
       )
     }
     await rename(partial, key.file)
@@ -106,7 +109,7 @@ interface Key {
   readonly expires: number | undefined
 }
 
-/** The keys in an OpenPGP file, as gpg's machine-readable listing prints them. */
+/** The keys in an OpenPGP file. */
 async function readKeys(file: string): Promise<Key[]> {
   const home = await mkdtemp(join(tmpdir(), 'seeder-gpg-'))
   try {
@@ -123,7 +126,7 @@ async function readKeys(file: string): Promise<Key[]> {
   }
 }
 
-/** `gpg --with-colons`: a `pub` or `sub` line, then its `fpr` line; field 7 is the expiry, field 10 the fingerprint. */
+/** Parses `gpg --with-colons`: a `pub` or `sub` line, then its `fpr` line; field 7 is the expiry, field 10 the fingerprint. */
 export function parseKeys(listing: string): Key[] {
   const keys: Key[] = []
   let open: { primary: boolean; expires: number | undefined } | undefined

@@ -9,11 +9,10 @@ import type { Mirrors } from './mirrors.ts'
 import { provideKey } from './repository.ts'
 
 /**
- * Reads what is newest in the archives and resolves an image's packages, artifacts and tools to exact files. Works in
- * `scratch`, an empty folder. `mirrors` are base URLs per archive, ending in a slash. Needs the network; nothing else
- * in Seeder reads an archive.
- * Throws SeederError when an index cannot be read, its signature does not verify, a package or an artifact does not
- * exist or is not what it should be.
+ * Resolves an image's packages, artifacts and tools to the newest files of the archives. Needs the network; nothing else in
+ * Seeder reads the index of an archive.
+ * @param scratch an empty folder
+ * @throws SeederError when an index cannot be read or verified, or a package or artifact does not exist or has another digest
  */
 export async function resolveLock(image: Image, mirrors: Mirrors, scratch: string): Promise<Lock> {
   for (const repository of image.repositories) await provideKey(repository)
@@ -21,7 +20,7 @@ export async function resolveLock(image: Image, mirrors: Mirrors, scratch: strin
   const packages = await resolvePackages(apt, ['?essential', 'apt', ...requestedPackages(image)])
   checkOrigins(image, packages)
   checkRequirements(image, packages)
-  // An image whose tools are its own base's reads the indexes once.
+  // The indexes are read only once when the tools have the same base.
   const toolsApt =
     image.tools.base.name === image.base.name && image.repositories.length === 0
       ? apt
@@ -43,19 +42,19 @@ export async function resolveLock(image: Image, mirrors: Mirrors, scratch: strin
 }
 
 /**
- * `<upstream version>-<revision>` of the package or artifact that the image follows: epoch, Debian revision and repack
- * marks are the packaging's, not the component's.
+ * `<upstream version>-<revision>` of the package or artifact that the image follows, without epoch, Debian revision and repack
+ * marks, which belong to the packaging.
  */
 export function imageVersion(image: Image, packages: readonly LockedPackage[]): string {
   const { version } = image
   if ('artifact' in version) {
-    const artifact = image.artifacts.find((one) => one.name === version.artifact)
+    const artifact = image.artifacts.find(({ name }) => name === version.artifact)
     return `${artifact?.version ?? ''}-${version.revision}`
   }
-  const component = packages.find((one) => one.name === version.package)
+  const component = packages.find(({ name }) => name === version.package)
   if (!component) {
     throw new SeederError(
-      `The version of ${image.name} should follow the package ${version.package}, which it does not install`,
+      `The version of ${image.name} follows the package ${version.package}, which it does not install`,
       { fix: `add ${version.package} to its packages or change version.package in its image.yaml` },
     )
   }
@@ -70,15 +69,15 @@ export function upstreamVersion(version: string): string {
     .replace(/[+~].*$/, '')
 }
 
-/** apt is configured with the packages that a repository may provide; this checks the result. */
+/** Checks that the repositories provide exactly their own packages, as apt is configured to do. */
 function checkOrigins(image: Image, packages: readonly LockedPackage[]): void {
   for (const { name, packages: own } of image.repositories) {
-    for (const one of packages) {
-      if ((one.archive === name) === own.includes(one.name)) continue
+    for (const { name: packageName, archive } of packages) {
+      if ((archive === name) === own.includes(packageName)) continue
       throw new SeederError(
-        one.archive === name
-          ? `${one.name} would come from the repository ${name}, which may not provide it`
-          : `${one.name} should come from the repository ${name}, and would come from ${one.archive}`,
+        archive === name
+          ? `${packageName} would come from the repository ${name}, which may not provide it`
+          : `${packageName} should come from the repository ${name}, but would come from ${archive}`,
         { fix: `correct repositories.${name}.packages in image.yaml, or its mirror` },
       )
     }
@@ -87,7 +86,7 @@ function checkOrigins(image: Image, packages: readonly LockedPackage[]): void {
 
 function checkRequirements(image: Image, packages: readonly LockedPackage[]): void {
   for (const [name, oldest] of Object.entries(image.requires)) {
-    const found = packages.find((one) => one.name === name)
+    const found = packages.find((other) => other.name === name)
     if (!found) {
       throw new SeederError(`${image.name} requires ${name} ${oldest} or newer, and does not install it`, {
         fix: 'add it to packages in image.yaml',
@@ -101,18 +100,18 @@ function checkRequirements(image: Image, packages: readonly LockedPackage[]): vo
   }
 }
 
-/** Whether a version of numbers and dots is the other one or newer; what is missing counts as 0. */
+/** Whether a dotted version is at least `oldest`; a missing part counts as 0. */
 export function isAtLeast(version: string, oldest: string): boolean {
   const numbers = (text: string) => text.split('.').map((part) => Number.parseInt(part, 10) || 0)
   const [own, other] = [numbers(version), numbers(oldest)]
-  for (let at = 0; at < Math.max(own.length, other.length); at++) {
-    const difference = (own[at] ?? 0) - (other[at] ?? 0)
+  for (let index = 0; index < Math.max(own.length, other.length); index++) {
+    const difference = (own[index] ?? 0) - (other[index] ?? 0)
     if (difference !== 0) return difference > 0
   }
   return true
 }
 
-/** Resolves in a scratch folder below `parent` and removes it, whatever happens. */
+/** Runs `work` with a scratch folder below `parent`, which is removed afterwards in any case. */
 export async function withScratch<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
   const folder = join(parent, `lock-${process.pid}`)
   await mkdir(folder, { recursive: true })

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { quoteValue } from '../report/schema-issue.ts'
 
-/** Text of a certain form; `form` says in an error what would do. */
+/** Text that matches a pattern; `form` describes it in an error. */
 function text(pattern: RegExp, form: string) {
   return z.string().regex(pattern, { error: (issue) => `found ${quoteValue(issue.input)}; give ${form}` })
 }
@@ -28,7 +28,7 @@ const services = z
   })
   .prefault({})
 
-/** `images/base/NAME.yaml` as it is written. `tools` is a list of packages, or the base whose tools are used. */
+/** `images/base/NAME.yaml`. `tools` is a list of packages, or the base whose tools are used. */
 export const baseSchema = z.strictObject({
   distribution: name,
   suite: name,
@@ -44,18 +44,18 @@ export const baseSchema = z.strictObject({
 })
 
 const artifact = z.strictObject({
-  /** One version, or one for each of the image's lines. */
+  /** A single version, or a version for each line of the image. */
   version: version.optional(),
   versions: z.record(line, version).optional(),
-  /** Where it is, tried in this order. `{version}` and `{line}` stand for the chosen ones, here and below. */
+  /** Tried in this order. Here and below, `{version}` and `{line}` are replaced. */
   urls: z.array(url).min(1),
-  /** Upstream's own list of digests, as sha256sum writes it; read while locking. */
+  /** Upstream's list of digests in the format of sha256sum, read by `lock`. */
   checksums: url.optional(),
-  /** The digest of the one version, or of each version. */
+  /** The digest of the version, or of each version. */
   sha256: z.union([sha256, z.record(version, sha256)]).optional(),
-  /** Of a tarball: path in it → path in the image. */
+  /** For a tarball: path in it → path in the image. */
   files: z.record(memberPath, usrPath).optional(),
-  /** Of anything else, a container image in an archive say: the whole file's path in the image. */
+  /** For any other file, such as a container image: its path in the image. */
   file: usrPath.optional(),
 })
 
@@ -63,7 +63,7 @@ const repository = z.strictObject({
   url,
   suite: text(/^[\w./-]+$/, 'a suite, or / for a flat repository').default('/'),
   components: z.array(name).default([]),
-  /** The key that signs it: `file` in the image's folder, fetched from `url` when it is not there. */
+  /** The key that signs it: `file` in the image's folder, downloaded from `url` when it is missing. */
   key: z.strictObject({
     fingerprint: text(/^[0-9A-F]{40}$/, 'the fingerprint of an OpenPGP key: 40 hexadecimal digits'),
     url: url.optional(),
@@ -73,13 +73,13 @@ const repository = z.strictObject({
   packages: z.array(packageName).min(1),
 })
 
-/** `images/NAME/image.yaml` as it is written. */
+/** `images/NAME/image.yaml`. */
 export const imageSchema = z.strictObject({
   description: z.string(),
   base: name,
-  /** The roles its clones can take; the first one sizes the template. */
+  /** The roles of its clones; the first one determines the size of the template. */
   roles: z.array(name).min(1),
-  /** Minor versions that can be chosen, the first by default. */
+  /** The available minor versions; the first is the default. */
   lines: z.array(line).min(1).optional(),
   version: z.union([
     z.strictObject({ package: packageName, revision: z.int().min(1) }),
@@ -88,11 +88,11 @@ export const imageSchema = z.strictObject({
   packages: z.array(packageName),
   artifacts: z.record(name, artifact).default({}),
   repositories: z.record(name, repository).default({}),
-  /** Package → the oldest upstream version that will do, checked while locking. */
+  /** Package → the oldest allowed upstream version, checked by `lock`. */
   requires: z.record(packageName, version).default({}),
   exclude: z.array(rootPath).default([]),
   keep: z.array(rootPath).default([]),
-  /** Files that maintainer scripts make and no package owns: with any other such file there is no release. */
+  /** Files of maintainer scripts that no package owns. Any other file without an owner prevents a release. */
   unowned: z.array(rootPath).default([]),
   services,
 })

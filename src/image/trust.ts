@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { SeederError } from '../report/error.ts'
 
 /**
- * Reads the CA certificates that an image bakes in, `trust/*.crt` of its folder (PEM, one or more per file), and
- * checks them at `epoch` (seconds), the date of the lock, so that an old lock builds the same as ever.
- * Returns file name → path. Throws SeederError for a private key, for what is no CA, and for one that has expired.
+ * Reads the CA certificates of an image, `trust/*.crt` in its folder (PEM, one or more per file).
+ * @param epoch seconds: the date of the lock, at which they must be valid, so that an old lock can still be built
+ * @returns file name → path
+ * @throws SeederError when a file has a private key, or a certificate is no CA's or has expired
  */
 export async function readTrust(imageFolder: string, epoch: number): Promise<Map<string, string>> {
   const folder = join(imageFolder, 'trust')
@@ -28,7 +29,7 @@ export async function readTrust(imageFolder: string, epoch: number): Promise<Map
   return found
 }
 
-function requireCertificates(file: string, text: string, at: number): void {
+function requireCertificates(file: string, text: string, time: number): void {
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   if (blocks.length === 0) {
     throw new SeederError(`${file} has no certificate in it`, {
@@ -43,10 +44,10 @@ function requireCertificates(file: string, text: string, at: number): void {
         fix: 'put the certificate of the CA there, not one that it has issued',
       })
     }
-    // One that is younger than the lock is as good as any.
-    if (at > certificate.validToDate.getTime()) {
+    // A certificate that is newer than the lock is fine.
+    if (time > certificate.validToDate.getTime()) {
       throw new SeederError(
-        `${file}: ${name} has expired on ${certificate.validToDate.toISOString().slice(0, 10)}; the image’s packages are of ${new Date(at).toISOString().slice(0, 10)}`,
+        `${file}: ${name} has expired on ${certificate.validToDate.toISOString().slice(0, 10)}; the image’s packages are of ${new Date(time).toISOString().slice(0, 10)}`,
         { fix: 'replace it by the current certificate' },
       )
     }

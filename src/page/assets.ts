@@ -2,14 +2,17 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SeederError } from '../report/error.ts'
 
-/** What every page has in it beside its content: text, as it was made by scripts/bundle.ts. */
+/** The script and the style that every page embeds, as scripts/bundle.ts makes them. */
 export interface PageAssets {
   /** src/page/client, for a browser. */
   readonly script: string
   readonly style: string
 }
 
-/** Reads the assets of the checkout that the program belongs to. Throws SeederError when they are not there. */
+/**
+ * Reads the assets of the checkout that the program belongs to.
+ * @throws SeederError when a file is missing
+ */
 export async function readPageAssets(checkout: string): Promise<PageAssets> {
   const folder = join(checkout, 'dist', 'cli')
   try {
@@ -19,7 +22,7 @@ export async function readPageAssets(checkout: string): Promise<PageAssets> {
     ])
     return { script, style }
   } catch (cause) {
-    throw new SeederError(`${folder} has no page.js and page.css, which every page is made with`, {
+    throw new SeederError(`read the script and style of pages: ${folder} has no page.js and page.css`, {
       fix: 'run `npm run build`, or get a whole checkout',
       cause,
     })

@@ -4,19 +4,19 @@ import type { Difference } from '../release/difference/difference.ts'
 import type { BuildRecord } from '../release/format/build-record.ts'
 import type { Verification } from '../release/verify/finding.ts'
 
-/** Everything that a page is made from. */
+/** The input of a page. */
 export interface PageFacts {
   readonly finished: BuildRecord
-  /** What was found when the folder was looked at, and whether it has a signature at all. */
+  /** Of the files in the folder, and whether it has a signature at all. */
   readonly findings: readonly Verification[]
   readonly hasSignature: boolean
-  /** The digests of SHA256SUMS, by the name of the file. */
+  /** The digests in SHA256SUMS, by file name. */
   readonly sums: ReadonlyMap<string, string>
-  /** What the bill of materials says of each package and tarball; empty when there is none. */
+  /** The packages and tarballs in the bill of materials; empty when there is none. */
   readonly bill: readonly BilledPackage[]
-  /** Undefined when it was compared with nothing. */
+  /** Undefined without a comparison. */
   readonly comparison: OlderVersion | undefined
-  /** Whether the page will lie beside the files that it names. */
+  /** Whether the page is in the folder of the files that it names. */
   readonly beside: boolean
 }
 

@@ -1,6 +1,6 @@
 import { visible, visibleJson } from '../report/printable.ts'
 
-/** Text that is HTML. Only `html` makes it, so everything that was put into it is escaped. */
+/** Text that is HTML. Only `html` makes it, so every value in it is escaped. */
 export class Html {
   readonly text: string
 
@@ -8,13 +8,13 @@ export class Html {
     this.text = text
   }
 
-  /** What `html` does. */
+  /** For `html` only. */
   static of(strings: TemplateStringsArray, values: readonly Content[]): Html {
-    return new Html(strings.reduce((text, part, at) => text + written(values[at - 1]) + part))
+    return new Html(strings.reduce((text, part, index) => text + render(values[index - 1]) + part))
   }
 }
 
-/** What may stand in a template: text is escaped, HTML is not, and nothing is left out. */
+/** A value in a template: text is escaped, HTML is not, and undefined is left out. */
 export type Content = Html | string | number | undefined | readonly Content[]
 
 /** Makes HTML of a template. A value may stand between tags or in an attribute with double quotes, nowhere else. */
@@ -22,11 +22,11 @@ export function html(strings: TemplateStringsArray, ...values: readonly Content[
   return Html.of(strings, values)
 }
 
-function written(value: Content): string {
+function render(value: Content): string {
   if (value === undefined) return ''
   if (value instanceof Html) return value.text
-  if (typeof value === 'string' || typeof value === 'number') return escaped(String(value))
-  return value.map(written).join('')
+  if (typeof value === 'string' || typeof value === 'number') return escapeHtml(String(value))
+  return value.map(render).join('')
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -37,13 +37,13 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-function escaped(text: string): string {
+function escapeHtml(text: string): string {
   return visible(text).replace(/[&<>"']/g, (mark) => ENTITIES[mark] ?? '')
 }
 
 /**
- * Data as text for a `<script type="application/json">`, where nothing is an entity: without any character that could end
- * the element.
+ * Data as text for a `<script type="application/json">`, without any character that could end the element: entities mean
+ * nothing there.
  */
 export function jsonText(value: unknown): string {
   return visibleJson(value, 0).replace(/[<>&]/g, (mark) => {

@@ -4,26 +4,26 @@ import { evidenceNames } from '../evidence/names.ts'
 import { formatBytes } from '../report/table.ts'
 import type { PageFacts } from './facts.ts'
 import { type BootCourse, bootOf } from './view/boot.ts'
+import { type BootTest, bootTestOf } from './view/boot-test.ts'
 import { changesOf, type VersionChanges } from './view/changes.ts'
 import type { Answer } from './view/mark.ts'
 import { type Owner, packagesOf } from './view/packages.ts'
-import { type BootTest, bootTestOf } from './view/proof.ts'
 import { type Sizes, sizesOf } from './view/sizes.ts'
-import { shownTime } from './view/time.ts'
+import { formatTime } from './view/time.ts'
 import { type Origin, trustOf } from './view/trust.ts'
 
-/** Everything that a page shows, in the order in which it does. */
+/** The content of a page, in its order. */
 export interface Page {
   readonly image: string
   readonly version: string
   readonly description: string
-  /** What it is, in a line: base, kernel, size. */
+  /** Base, kernel, size. */
   readonly line: readonly string[]
-  /** The questions of whoever decides about the image. */
+  /** To the questions of the person who decides about the image. */
   readonly answers: readonly Answer[]
   readonly identity: readonly Fact[]
   readonly trust: Origin
-  readonly proof: BootTest
+  readonly bootTest: BootTest
   readonly boot: BootCourse | undefined
   readonly changes: VersionChanges
   /** Undefined when the image's files are not known. */
@@ -35,16 +35,16 @@ export interface Page {
 export interface Fact {
   readonly name: string
   readonly value: string
-  /** Whether it is a digest or the like, to be read letter by letter. */
+  /** Whether it is a digest or the like, which is shown in a fixed-width font. */
   readonly exact: boolean
 }
 
-/** A file of the build that says more. */
+/** A file of the build. */
 export interface Document {
   readonly name: string
   readonly what: string
   readonly sha256: string | undefined
-  /** Where it is, seen from the page; undefined when the page lies elsewhere. */
+  /** Relative to the page; undefined when the page is in another folder. */
   readonly url: string | undefined
 }
 
@@ -53,14 +53,16 @@ export function pageName({ image, version }: Pick<Manifest, 'image' | 'version'>
   return `${image}-${version}.report.html`
 }
 
-/** What the page of an image shows. It depends on nothing else: not on the time, the machine or the folder. */
+/** The page of an image. It depends only on the facts: not on the time, the machine or the folder. */
 export function pageOf(facts: PageFacts): Page {
   const { manifest, record, inventory } = facts.finished
-  const proof = bootTestOf(manifest, record)
-  const trust = trustOf(facts, proof)
+  const bootTest = bootTestOf(manifest, record)
+  const trust = trustOf(facts, bootTest)
   const changes = changesOf(facts.comparison)
   return {
-    ...{ image: manifest.image, version: manifest.version, description: manifest.description },
+    image: manifest.image,
+    version: manifest.version,
+    description: manifest.description,
     line: [
       manifest.base,
       `kernel ${manifest.kernel.version}`,
@@ -68,10 +70,12 @@ export function pageOf(facts: PageFacts): Page {
       `${manifest.files.total} files`,
       formatBytes(manifest.qcow2.size),
     ],
-    answers: [proof.answer, trust.signed, trust.intact, changes.answer],
+    answers: [bootTest.answer, trust.signed, trust.intact, changes.answer],
     identity: identityOf(manifest),
-    ...{ trust, proof, changes },
-    boot: proof.record && bootOf(proof.record),
+    trust,
+    bootTest,
+    changes,
+    boot: bootTest.record && bootOf(bootTest.record),
     sizes: inventory && sizesOf(inventory.files, facts.comparison?.difference.files),
     packages: packagesOf(facts),
     documents: documentsOf(facts),
@@ -100,7 +104,7 @@ function identityOf(manifest: Manifest): Fact[] {
         .join('; ') || 'none',
     ),
     exact('kernel command line', kernel.commandLine),
-    fact('time of everything in it', shownTime(epoch)),
+    fact('time of everything in it', formatTime(epoch)),
     fact('built in', `${(built / 1000).toFixed(1)} s`),
   ]
 }
@@ -111,14 +115,17 @@ const DOCUMENTS: readonly (readonly [RegExp, string])[] = [
   [/\.files\.json$/, 'every file with its digest and owner'],
   [/\.spdx\.json$/, 'bill of materials, SPDX 2.3'],
   [/\.cdx\.json$/, 'bill of materials, CycloneDX 1.6'],
-  [/\.bundle\.json$/, 'list of everything that it was built from'],
+  [/\.bundle\.json$/, 'list of the files that it was built from'],
   [/\.provenance\.json$/, 'provenance, in-toto with SLSA'],
-  [/^template\.conf$/, 'what a host makes a template with'],
+  [/^template\.conf$/, 'settings of the template on a Proxmox VE host'],
 ]
 
 function documentsOf({ sums, finished, hasSignature, beside }: PageFacts): Document[] {
   const document = (name: string, what: string) => ({
-    ...{ name, what, sha256: sums.get(name), url: beside ? encodeURIComponent(name) : undefined },
+    name,
+    what,
+    sha256: sums.get(name),
+    url: beside ? encodeURIComponent(name) : undefined,
   })
   const own = new Set(evidenceNames(finished.manifest))
   const listed = [...sums.keys()].map((name) =>
@@ -128,6 +135,6 @@ function documentsOf({ sums, finished, hasSignature, beside }: PageFacts): Docum
     ...listed.toSorted((a, b) => Number(own.has(b.name)) - Number(own.has(a.name))),
     document(SUMS_FILE, 'the digests of all of these'),
     ...(hasSignature ? [document(`${SUMS_FILE}.sig`, 'its signature')] : []),
-    ...(finished.record ? [document('test-report.json', 'what the proof found')] : []),
+    ...(finished.record ? [document('test-report.json', 'results of the boot test')] : []),
   ]
 }

@@ -17,29 +17,29 @@ import type { OlderVersion, PageFacts } from './facts.ts'
 import { pageName, pageOf } from './page.ts'
 import { renderPage } from './render/document.ts'
 
-/** What a page is asked for. */
+/** The input of `seeder report` for one image. */
 export interface PageRequest {
-  /** Of a build or a download, and what is in it. */
+  /** Of a build or a download; `finished` is its content. */
   readonly folder: string
   readonly finished: BuildRecord
   readonly comparison: OlderVersion | undefined
-  /** The file with those who may sign; undefined when there is none to go by. */
+  /** The file of allowed signers; undefined when there is none. */
   readonly allowedSigners: string | undefined
-  /** Where the page goes; undefined for its own place in the folder. */
+  /** The file of the page; undefined for its default in the folder. */
   readonly out: string | undefined
   /** The checkout that the program belongs to. */
   readonly checkout: string
 }
 
 /**
- * Looks at a folder and writes the page of its image, whole or not at all.
+ * Verifies a folder and writes the page of its image, whole or not at all.
  * @returns the page's file
- * @throws UsageError for an `out` that is no page, SeederError when the folder holds no image or cannot be written to
+ * @throws UsageError when `out` is no HTML file, SeederError when the folder holds no image or cannot be written to
  */
 export async function writePage(request: PageRequest): Promise<string> {
   const { folder, finished, out } = request
   const { manifest } = finished
-  // These names become one of a file.
+  // Image and version become part of a file name.
   if (parseTag(formatTag(manifest)) === undefined) {
     throw new SeederError(
       `the manifest in ${folder} is of ${JSON.stringify(formatTag(manifest))}, which is no version of an image`,
@@ -57,7 +57,7 @@ export async function writePage(request: PageRequest): Promise<string> {
   const partial = `${file}.part`
   await workIn(dirname(file), async () => {
     await rm(partial, { force: true })
-    // Never into what somebody else has put there, such as a link.
+    // Never writes through a link or into a file that another user has put there.
     await writeFile(partial, text, { flag: 'wx' })
     await rename(partial, file)
   })
@@ -75,8 +75,10 @@ async function gatherFacts(
   )
   const findings = await verifyFolder(folder, allowedSigners)
   return {
-    ...{ finished, comparison, beside },
-    // An earlier page says nothing about the image.
+    finished,
+    comparison,
+    beside,
+    // An earlier page is no part of the image.
     findings: withoutPaths(findings, folder, allowedSigners).filter(
       ({ what }) => what !== pageName(manifest),
     ),
@@ -86,7 +88,7 @@ async function gatherFacts(
   }
 }
 
-/** Where the folder is on this machine is nobody's business, and another machine has to write the same page. */
+/** Without the paths of this machine: another machine has to write the same page. */
 function withoutPaths(
   findings: readonly Verification[],
   folder: string,

@@ -1,26 +1,25 @@
 import { z } from 'zod'
 
-/** What a feed says of one vulnerability in one source package of one release of a distribution. */
+/** A feed's entry about a vulnerability in a source package of a distribution's release. */
 export interface Advisory {
-  /** CVE-… where there is one. */
+  /** CVE-…, or the distribution's own id. */
   readonly id: string
   /** The source package. */
   readonly source: string
   /**
-   * The versions that have it: from the one it came with (undefined: from the first) to before the one that mends it
-   * (undefined: there is none yet).
+   * The affected versions: from `introduced` (undefined: the first) up to, but not including, `fixed` (undefined: not fixed).
    */
   readonly ranges: readonly {
     readonly introduced?: string | undefined
     readonly fixed?: string | undefined
   }[]
-  /** What the distribution thinks of it, in its own words; undefined when it does not say. */
+  /** The distribution's rating, in its own words; undefined when there is none. */
   readonly urgency: string | undefined
-  /** Nobody has found out yet whether this release has it. */
+  /** Whether the distribution has not yet determined if this release is affected. */
   readonly undetermined: boolean
 }
 
-/** A release of a distribution, as an image's packages name it. */
+/** A release of a distribution, as in the package URLs of an image. */
 export const releaseSchema = z
   .object({
     /** `debian` or `ubuntu`. */

@@ -6,22 +6,26 @@ import { SeederError } from '../report/error.ts'
 import { oneLine } from '../report/printable.ts'
 import type { DistributionRelease } from './advisory.ts'
 
-/** A source package that something in an image was built from. */
+/** A source package of packages in an image. */
 export interface SourcePackage {
   readonly name: string
   readonly version: string
 }
 
-/** What an image contains, as its bill of materials says. */
+/** The contents of an image, from its bill of materials. */
 export interface Contained {
   readonly release: DistributionRelease
-  /** The distribution's source packages, each once. */
+  /** The distribution's source packages, without duplicates. */
   readonly sources: readonly SourcePackage[]
   /** Packages of other archives, and upstream tarballs: `NAME VERSION`. */
   readonly others: readonly string[]
 }
 
-/** Reads a CycloneDX bill of materials of ours, as JSON has it; `file` is for errors. Throws SeederError. */
+/**
+ * Reads our CycloneDX bill of materials.
+ * @param file for errors
+ * @throws SeederError when it is not ours, or has no package of a distribution
+ */
 export function readContained(bill: unknown, file: string): Contained {
   const parsed = readBill(bill, file)
   let release: DistributionRelease | undefined
@@ -47,7 +51,7 @@ function readBill(bill: unknown, file: string): z.output<typeof billSchema> {
   try {
     return checkJson(bill, billSchema)
   } catch (cause) {
-    throw new SeederError(`${file} is not a bill of materials of ours: ${whyNot(cause)}`, {
+    throw new SeederError(`${file} is not a bill of materials of Seeder: ${whyNot(cause)}`, {
       fix: 'build the image again',
       cause,
     })
@@ -58,13 +62,10 @@ function packageUrl(purl: string, file: string): PackageURL {
   try {
     return PackageURL.fromString(purl)
   } catch (cause) {
-    throw new SeederError(
-      `${file} has something that is not the URL of a package: ${oneLine(purl).slice(0, 200)}`,
-      {
-        fix: 'build the image again',
-        cause,
-      },
-    )
+    throw new SeederError(`${file} has an invalid package URL: ${oneLine(purl).slice(0, 200)}`, {
+      fix: 'build the image again',
+      cause,
+    })
   }
 }
 
@@ -73,9 +74,9 @@ function sourceOf(
   version: string,
   properties: readonly { name: string; value: string }[],
 ): SourcePackage {
-  const property = (key: string) => properties.find((one) => one.name === `seeder:source:${key}`)?.value
+  const property = (key: string) => properties.find((other) => other.name === `seeder:source:${key}`)?.value
   const source = property('name') ?? name
-  // A signed kernel is built from a package of its own; trackers know the one that it was signed from.
+  // A signed kernel has its own source package; trackers use the name of the unsigned one.
   if (/^linux-signed(-|$)/.test(source)) return { name: 'linux', version }
   return { name: source, version: property('version') ?? version }
 }

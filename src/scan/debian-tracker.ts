@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Advisory, DistributionRelease } from './advisory.ts'
 
-/** Source package → vulnerability → what is known of it, by release. The rest of the feed is not looked at. */
+/** Source package → vulnerability → status by release. Other fields of the feed are ignored. */
 export const debianTrackerSchema = z.record(
   z.string(),
   z.record(
@@ -21,20 +21,23 @@ export const debianTrackerSchema = z.record(
   ),
 )
 
-/** Reads Debian's own feed. `0` as the version that mends it is how it says that a release never had it. */
+/** Reads Debian's feed, where the fixed version `0` means that a release was never affected. */
 export function readDebianTracker(
   feed: z.output<typeof debianTrackerSchema>,
   { suite }: DistributionRelease,
 ): Advisory[] {
   return Object.entries(feed).flatMap(([source, vulnerabilities]) =>
     Object.entries(vulnerabilities).flatMap(([id, { releases }]) => {
-      const here = releases[suite]
-      if (!here || here.fixed_version === '0') return []
-      const { status, fixed_version: fixed, urgency } = here
+      const entry = releases[suite]
+      if (!entry || entry.fixed_version === '0') return []
+      const { status, fixed_version: fixed, urgency } = entry
       if (status === 'resolved' && fixed === undefined) return []
       return [
         {
-          ...{ id, source, urgency, undetermined: status === 'undetermined' },
+          id,
+          source,
+          urgency,
+          undetermined: status === 'undetermined',
           ranges: [{ fixed: status === 'resolved' ? fixed : undefined }],
         },
       ]

@@ -1,4 +1,4 @@
-/** Orders versions of Debian packages as dpkg does: negative when `left` is older, 0 when they are the same. */
+/** Compares versions of Debian packages as dpkg does: negative when `left` is older, 0 when they are equal. */
 export function compareDebianVersions(left: string, right: string): number {
   const [a, b] = [split(left), split(right)]
   return a.epoch - b.epoch || compareParts(a.upstream, b.upstream) || compareParts(a.revision, b.revision)
@@ -12,18 +12,18 @@ function split(version: string): { epoch: number; upstream: string; revision: st
     : { epoch: Number(epoch), upstream: rest.slice(0, dash), revision: rest.slice(dash + 1) }
 }
 
-/** Compares by turns what is no digit, by character, and what is one, by number. */
+/** Compares alternately parts of other characters, by character, and of digits, by number. */
 function compareParts(left: string, right: string): number {
   const [a, b] = [pieces(left), pieces(right)]
-  for (let at = 0; at < Math.max(a.length, b.length); at++) {
-    const [x, y] = [a[at] ?? '', b[at] ?? '']
-    const order = at % 2 === 0 ? compareText(x, y) : compareNumbers(x, y)
+  for (let index = 0; index < Math.max(a.length, b.length); index++) {
+    const [x, y] = [a[index] ?? '', b[index] ?? '']
+    const order = index % 2 === 0 ? compareText(x, y) : compareNumbers(x, y)
     if (order !== 0) return order
   }
   return 0
 }
 
-/** Text and digits by turns, beginning with text, which may be empty. */
+/** Alternately text and digits, starting with text, which may be empty. */
 function pieces(text: string): string[] {
   return text.split(/(\d+)/)
 }
@@ -34,14 +34,14 @@ function compareNumbers(left: string, right: string): number {
 }
 
 function compareText(left: string, right: string): number {
-  for (let at = 0; at < Math.max(left.length, right.length); at++) {
-    const order = rank(left[at]) - rank(right[at])
+  for (let index = 0; index < Math.max(left.length, right.length); index++) {
+    const order = rank(left[index]) - rank(right[index])
     if (order !== 0) return order
   }
   return 0
 }
 
-/** A tilde sorts before the end, letters before everything else. */
+/** A tilde sorts before the end of the text, letters before other characters. */
 function rank(character: string | undefined): number {
   if (character === undefined) return 0
   if (character === '~') return -1

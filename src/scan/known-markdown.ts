@@ -9,12 +9,12 @@ import {
   describeUrgencies,
 } from './summary.ts'
 
-// Text of a feed only stands as code: nothing in it becomes a link, a mention, or markup.
+// Text of a feed is always shown as code, so that it cannot contain links, mentions or markup.
 
-/** Maximum that are named; `seeder scan` names all. A comment has a limit, and a kernel has hundreds. */
+/** The maximum number of rows; `seeder scan` lists all. A comment has a size limit, and a kernel has hundreds. */
 const SHOWN = 20
 
-/** What is known, in Markdown. `against` says what the older one is. */
+/** The known vulnerabilities in Markdown. `against` names the older version. */
 export function describeKnown(known: Known, against: string): string {
   if (!known.isScanned) return `Not scanned: ${plain(known.reason)}.`
   const { now, changes } = known
@@ -26,10 +26,10 @@ export function describeKnown(known: Known, against: string): string {
     ...describeStale(now).map((line) => `**Stale**: ${plain(line)}.`),
     ...(changes
       ? [compared(changes, against)]
-      : [`Not compared: there is no ${against} version whose packages of this release are known.`]),
-    ...worst(known),
+      : [`Not compared: no ${against} version with packages of this release.`]),
+    ...actionable(known),
     ...(notScanned.length > 0 ? [`In no feed of this kind: ${notScanned.map(code).join(', ')}`] : []),
-    `<sub>${sources.map((one) => code(describeDownload(one))).join('; ')}</sub>`,
+    `<sub>${sources.map((source) => code(describeDownload(source))).join('; ')}</sub>`,
   ].join('\n\n')
 }
 
@@ -39,15 +39,15 @@ export function describeShortly(known: Known): string {
 }
 
 function compared({ before, gone, stayed, came }: VulnerabilityChanges, against: string): string {
-  const line = `The ${against} one has ${before.total}: ${gone.length} went away, ${stayed.length} stayed, ${came.length === 0 ? 'none came' : `**${came.length} came**`}.`
-  return [line, ...section('Came', came, true), ...section('Went away', gone)].join('\n\n')
+  const line = `The ${against} version has ${before.total}: ${gone.length} gone, ${stayed.length} unchanged, ${came.length === 0 ? '0 new' : `**${came.length} new**`}.`
+  return [line, ...section('New', came, true), ...section('Gone', gone)].join('\n\n')
 }
 
-/** Those that somebody should do something about, beside those that came. */
-function worst({ now, changes }: Scanned): string[] {
+/** The vulnerabilities to act on, without the new ones. */
+function actionable({ now, changes }: Scanned): string[] {
   const shown = new Set(changes?.came.map(keyOf))
   const some = now.vulnerabilities.filter(
-    (one) => (one.exploited || one.fixed !== null) && !shown.has(keyOf(one)),
+    (found) => (found.exploited || found.fixed !== null) && !shown.has(keyOf(found)),
   )
   return section('Exploited, or fixed by a newer package', some)
 }
@@ -56,12 +56,12 @@ function section(title: string, some: readonly Vulnerability[], open = false): s
   if (some.length === 0) return []
   const rows = some
     .slice(0, SHOWN)
-    .map((one) => [
-      code(one.id),
-      code(`${one.source} ${one.version}`),
-      one.fixed === null ? '' : code(one.fixed),
-      one.urgency === null ? '' : code(one.urgency),
-      one.exploited ? '**exploited**' : '',
+    .map(({ id, source, version, fixed, urgency, exploited }) => [
+      code(id),
+      code(`${source} ${version}`),
+      fixed === null ? '' : code(fixed),
+      urgency === null ? '' : code(urgency),
+      exploited ? '**exploited**' : '',
     ])
   const rest = some.length > SHOWN ? `\n\n…and ${some.length - SHOWN} more` : ''
   const text = table(['vulnerability', 'source package', 'fixed in', 'urgency', ''], rows) + rest

@@ -3,10 +3,10 @@ import type { Known, VulnerabilityChanges } from './known.ts'
 import type { ScanResult, Vulnerability } from './scan.ts'
 import { describeCounts, describeDownload, describeStale, describeUrgencies } from './summary.ts'
 
-/** Maximum of each kind that are named; `--json` has all of them. */
+/** The maximum number of each kind; `--json` has all of them. */
 const SHOWN = 30
 
-/** What is known of an image, for a terminal; all of it. */
+/** All known vulnerabilities of an image, for a terminal. */
 export function scanText(name: string, result: ScanResult): string {
   const { vulnerabilities } = result
   return [
@@ -15,26 +15,24 @@ export function scanText(name: string, result: ScanResult): string {
   ].join('\n')
 }
 
-/** What is known beside a difference, for a terminal. */
+/** The known vulnerabilities of two versions, for a terminal. */
 export function knownText(known: Known, before: string, after: string): string {
   if (!known.isScanned) return `known vulnerabilities: not scanned: ${known.reason}`
   const { changes, now } = known
   return [
     ...(changes
       ? changesText(changes, before)
-      : [
-          `known vulnerabilities: not compared, as it is not known which packages of this release are in ${before}`,
-        ]),
+      : [`known vulnerabilities: not compared: the packages of ${before} from this release are unknown`]),
     footOf(after, now).join('\n'),
   ].join('\n\n')
 }
 
 function changesText({ before, gone, stayed, came }: VulnerabilityChanges, name: string): string[] {
   return [
-    `known vulnerabilities of ${name}: ${before.total}; ${gone.length} went away, ${stayed.length} stayed, ${came.length} came`,
-    ...section('vulnerabilities that came', came),
-    ...section('vulnerabilities that went away', gone),
-    ...section('vulnerabilities that stayed', stayed),
+    `known vulnerabilities of ${name}: ${before.total}; ${gone.length} gone, ${stayed.length} unchanged, ${came.length} new`,
+    ...section('new vulnerabilities', came),
+    ...section('vulnerabilities that are gone', gone),
+    ...section('unchanged vulnerabilities', stayed),
   ]
 }
 
@@ -47,12 +45,12 @@ function section(title: string, some: readonly Vulnerability[]): string[] {
 function vulnerabilityTable(some: readonly Vulnerability[]): string {
   return formatTable(
     ['vulnerability', 'source package', 'fixed in', 'urgency', ''],
-    some.map((one) => [
-      one.id,
-      `${one.source} ${one.version}`,
-      one.fixed ?? '',
-      one.urgency ?? '',
-      one.exploited ? 'exploited' : '',
+    some.map(({ id, source, version, fixed, urgency, exploited }) => [
+      id,
+      `${source} ${version}`,
+      fixed ?? '',
+      urgency ?? '',
+      exploited ? 'exploited' : '',
     ]),
   )
 }

@@ -12,10 +12,10 @@ import {
 
 const list = z.array(vulnerabilitySchema).readonly()
 
-/** How what is known of two versions of an image differs. Versions are those of the newer one, of what is gone the older one's. */
+/** The changes in known vulnerabilities between two versions of an image. `gone` has package versions of the older one. */
 export const changesSchema = z
   .object({
-    /** Of the older one. */
+    /** Of the older version. */
     before: countsSchema,
     gone: list,
     stayed: list,
@@ -25,12 +25,12 @@ export const changesSchema = z
 
 export type VulnerabilityChanges = z.output<typeof changesSchema>
 
-/** What is known of an image, beside an older one where there is one; or why nothing is known. */
+/** The known vulnerabilities of an image, compared with an older version; or the reason why it was not scanned. */
 export const knownSchema = z.discriminatedUnion('isScanned', [
   z
     .object({
       isScanned: z.literal(false),
-      /** As in `no feed`. */
+      /** Such as `no feed`. */
       reason: z.string(),
     })
     .readonly(),
@@ -38,7 +38,7 @@ export const knownSchema = z.discriminatedUnion('isScanned', [
     .object({
       isScanned: z.literal(true),
       now: scanResultSchema,
-      /** Null when there is nothing to compare with. */
+      /** Null without an older version. */
       changes: changesSchema.nullable(),
     })
     .readonly(),
@@ -47,13 +47,13 @@ export const knownSchema = z.discriminatedUnion('isScanned', [
 export type Known = z.output<typeof knownSchema>
 export type Scanned = Extract<Known, { isScanned: true }>
 
-/** What is said where nobody has given a feed: nothing may look as if it had been scanned. */
+/** The result without a feed, which must not look like that of a scan. */
 export const NO_FEED: Known = { isScanned: false, reason: 'no feed' }
 
 /**
- * Looks up an image and the older one beside it.
- * @param before undefined when there is none, or it does not say what is in it; one of another release of a distribution
- *   is not compared
+ * Looks up the vulnerabilities of an image and of an older version.
+ * @param before undefined when there is none, or its contents are unknown; it is only compared when it has the same release
+ *   of the distribution
  */
 export function lookUp(
   after: Contained,
@@ -75,20 +75,20 @@ export function lookUp(
   }
 }
 
-/** A vulnerability stays when the same source package still has it, in whatever version. */
+/** A vulnerability is unchanged when the same source package has it, in any version. */
 export function changesOf(
   before: readonly Vulnerability[],
   after: readonly Vulnerability[],
 ): Omit<VulnerabilityChanges, 'before'> {
   const [old, now] = [new Set(before.map(keyOf)), new Set(after.map(keyOf))]
   return {
-    gone: before.filter((one) => !now.has(keyOf(one))),
-    stayed: after.filter((one) => old.has(keyOf(one))),
-    came: after.filter((one) => !old.has(keyOf(one))),
+    gone: before.filter((found) => !now.has(keyOf(found))),
+    stayed: after.filter((found) => old.has(keyOf(found))),
+    came: after.filter((found) => !old.has(keyOf(found))),
   }
 }
 
-/** By what a vulnerability is found again in another version. */
+/** Identifies a vulnerability across versions. */
 export function keyOf({ id, source }: Vulnerability): string {
   return `${id} ${source}`
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Advisory, DistributionRelease } from './advisory.ts'
 
-/** One vulnerability in OSV's form, as far as it is looked at. */
+/** A vulnerability in OSV's format, with the fields that are used. */
 export const osvSchema = z.object({
   id: z.string(),
   aliases: z.array(z.string()).default([]),
@@ -26,43 +26,44 @@ export const osvSchema = z.object({
     .default([]),
 })
 
-/** What OSV calls the releases of the distributions that images are made of; Ubuntu's go on with `:LTS`. */
-const ECOSYSTEMS: Readonly<Record<string, string>> = { trixie: 'Debian:13', resolute: 'Ubuntu:26.04' }
+/** OSV's names of the distributions' releases; those of Ubuntu continue with `:LTS`. */
+const ecosystems: Readonly<Record<string, string>> = { trixie: 'Debian:13', resolute: 'Ubuntu:26.04' }
 
-/** Reads OSV's vulnerabilities. Throws nothing: what is about another release is left out. */
+/** The advisories about a release. */
 export function readOsv(
   vulnerabilities: readonly z.output<typeof osvSchema>[],
   { suite }: DistributionRelease,
 ): Advisory[] {
-  const ecosystem = ECOSYSTEMS[suite]
+  const ecosystem = ecosystems[suite]
   if (ecosystem === undefined) return []
-  return vulnerabilities.flatMap(({ id, aliases, upstream, withdrawn, affected }) =>
-    withdrawn === undefined
-      ? affected
-          .filter(
-            ({ package: one }) => one?.ecosystem === ecosystem || one?.ecosystem.startsWith(`${ecosystem}:`),
-          )
-          .flatMap((one) =>
-            namesOf(id, [...aliases, ...upstream]).map((name) => ({
-              ...{ id: name, source: one.package?.name ?? '' },
-              ranges: one.ranges
-                .filter(({ type }) => type === 'ECOSYSTEM')
-                .flatMap(({ events }) => rangesOf(events)),
-              ...{ urgency: one.ecosystem_specific?.urgency, undetermined: false },
-            })),
-          )
-      : [],
-  )
+  const isAffected = (name = '') => name === ecosystem || name.startsWith(`${ecosystem}:`)
+  return vulnerabilities
+    .filter(({ withdrawn }) => withdrawn === undefined)
+    .flatMap(({ id, aliases, upstream, affected }) =>
+      affected
+        .filter((entry) => isAffected(entry.package?.ecosystem))
+        .flatMap(({ package: source, ranges, ecosystem_specific: specific }) =>
+          namesOf(id, [...aliases, ...upstream]).map((name) => ({
+            id: name,
+            source: source?.name ?? '',
+            ranges: ranges
+              .filter(({ type }) => type === 'ECOSYSTEM')
+              .flatMap(({ events }) => rangesOf(events)),
+            urgency: specific?.urgency,
+            undetermined: false,
+          })),
+        ),
+    )
 }
 
-/** A distribution's own advisory is often about several vulnerabilities: it counts as those. */
+/** A distribution's advisory about several vulnerabilities counts as each of them. */
 function namesOf(id: string, others: readonly string[]): string[] {
   if (id.startsWith('CVE-')) return [id]
   const known = [...new Set(others)].filter((name) => name.startsWith('CVE-'))
   return known.length > 0 ? known : [id]
 }
 
-/** Events in pairs: it came with one version, and went with another, if it did. */
+/** The ranges from OSV's events: introduced, then perhaps fixed. */
 function rangesOf(
   events: readonly { introduced?: string | undefined; fixed?: string | undefined }[],
 ): Advisory['ranges'] {

@@ -4,66 +4,65 @@ import { type Advisory, releaseSchema } from './advisory.ts'
 import type { Contained } from './contained.ts'
 import { compareDebianVersions } from './debian-version.ts'
 import { downloadSchema } from './download.ts'
-import type { Catalog } from './exploited.ts'
+import type { Catalog } from './feed.ts'
 import { type Feeds, feedSchema } from './feed.ts'
 
-/** A vulnerability that an image has. */
+/** A vulnerability of an image. */
 export const vulnerabilitySchema = z
   .object({
     id: z.string(),
-    /** The source package that something in the image was built from, and its version. */
+    /** The affected source package, and its version in the image. */
     source: z.string(),
     version: z.string(),
-    /** The version that mends it, where there is one. */
+    /** The first version without it, if there is one. */
     fixed: z.string().nullable(),
     urgency: z.string().nullable(),
-    /** Somebody uses it; null when nobody said who does. */
+    /** Null without a catalog. */
     exploited: z.boolean().nullable(),
   })
   .readonly()
 
 export type Vulnerability = z.output<typeof vulnerabilitySchema>
 
-/** How many they are. */
+/** The numbers of vulnerabilities. */
 export const countsSchema = z
   .object({
     total: z.int(),
-    /** A newer package mends them. */
+    /** Fixed by a newer package. */
     fixable: z.int(),
     exploited: z.int().nullable(),
-    /** By what the distribution thinks of them, where it says so. */
+    /** By the distribution's rating, where there is one. */
     urgency: z.record(z.string(), z.int()).readonly(),
-    /** Not among them: where nobody has found out yet. */
+    /** Not in `total`: the distribution has not yet determined if the image is affected. */
     undetermined: z.int(),
   })
   .readonly()
 
 export type Counts = z.output<typeof countsSchema>
 
-/** What is known of an image, by whom, and when that was looked up. */
+/** The result of a scan. */
 export const scanResultSchema = z
   .object({
     scanned: z.iso.datetime(),
     release: releaseSchema,
     feeds: z.array(feedSchema).readonly(),
-    /** The list of those that are exploited. */
+    /** The catalog of exploited vulnerabilities. */
     catalog: downloadSchema.nullable(),
     counts: countsSchema,
     vulnerabilities: z.array(vulnerabilitySchema).readonly(),
-    /** What was not looked up, as it is of no distribution: `NAME VERSION`. */
+    /** Packages and tarballs of no distribution, which no feed covers: `NAME VERSION`. */
     notScanned: z.array(z.string()).readonly(),
   })
   .readonly()
 
 export type ScanResult = z.output<typeof scanResultSchema>
 
-/** What is looked into. */
 export interface Knowledge {
   readonly feeds: Feeds
   readonly catalog: Catalog | undefined
 }
 
-/** Looks up what an image contains. Sorted: exploited first, then those with a fix, then by source package and id. */
+/** Scans the contents of an image. Sorted: exploited first, then fixed ones, then by source package and id. */
 export function scan({ sources, others }: Contained, { feeds, catalog }: Knowledge, now: Date): ScanResult {
   const bySource = Map.groupBy(feeds.advisories, ({ source }) => source)
   const found = new Map<string, Vulnerability>()
@@ -74,18 +73,21 @@ export function scan({ sources, others }: Contained, { feeds, catalog }: Knowled
       const key = `${advisory.id} ${name} ${version}`
       if (!range) continue
       if (advisory.undetermined) undetermined.add(key)
-      else found.set(key, joined(found.get(key), vulnerabilityOf(advisory, version, range.fixed, catalog)))
+      else found.set(key, combine(found.get(key), vulnerabilityOf(advisory, version, range.fixed, catalog)))
     }
   }
   const vulnerabilities = [...found.values()].sort(byWeight)
   return {
-    ...{ scanned: now.toISOString(), release: feeds.release, feeds: feeds.feeds },
+    scanned: now.toISOString(),
+    release: feeds.release,
+    feeds: feeds.feeds,
     catalog: catalog?.download ?? null,
     counts: {
       ...countsOf(vulnerabilities, catalog !== undefined),
       undetermined: [...undetermined].filter((key) => !found.has(key)).length,
     },
-    ...{ vulnerabilities, notScanned: others },
+    vulnerabilities,
+    notScanned: others,
   }
 }
 
@@ -96,21 +98,23 @@ function vulnerabilityOf(
   catalog: Catalog | undefined,
 ): Vulnerability {
   return {
-    ...{ id: printable(id), source, version },
+    id: printable(id),
+    source,
+    version,
     fixed: fixed === undefined ? null : printable(fixed),
     urgency: urgency === undefined ? null : printable(urgency),
     exploited: catalog ? catalog.ids.has(id) : null,
   }
 }
 
-/** Two feeds, or two advisories of one, may be about the same: together they know more. */
-function joined(before: Vulnerability | undefined, one: Vulnerability): Vulnerability {
-  if (!before) return one
-  return { ...before, fixed: before.fixed ?? one.fixed, urgency: before.urgency ?? one.urgency }
+/** Combines two advisories about the same vulnerability. */
+function combine(before: Vulnerability | undefined, next: Vulnerability): Vulnerability {
+  if (!before) return next
+  return { ...before, fixed: before.fixed ?? next.fixed, urgency: before.urgency ?? next.urgency }
 }
 
 function countsOf(vulnerabilities: readonly Vulnerability[], catalog: boolean): Omit<Counts, 'undetermined'> {
-  const count = (test: (one: Vulnerability) => boolean) => vulnerabilities.filter(test).length
+  const count = (test: (found: Vulnerability) => boolean) => vulnerabilities.filter(test).length
   const urgencies = Map.groupBy(vulnerabilities, ({ urgency }) => urgency)
   return {
     total: vulnerabilities.length,

@@ -2,7 +2,7 @@ import { type Download, staleDays } from './download.ts'
 import type { Feed } from './feed.ts'
 import type { Counts, ScanResult } from './scan.ts'
 
-/** What is known, in words without any markup; who shows it sees to that. */
+// Texts without markup: the callers add it.
 
 /** `12 known vulnerabilities, 3 fixed by a newer package, 1 exploited; 2 more are not examined yet`. */
 export function describeCounts({ total, fixable, exploited, undetermined }: Counts): string {
@@ -10,7 +10,7 @@ export function describeCounts({ total, fixable, exploited, undetermined }: Coun
   return `${total} known vulnerabilities, ${fixable} fixed by a newer package, ${describeExploited(exploited)}${open}`
 }
 
-/** The same, for a cell of a table. */
+/** The counts for a cell of a table. */
 export function describeBriefly({ total, fixable, exploited }: Counts): string {
   const parts = [
     ...(fixable > 0 ? [`${fixable} fixable`] : []),
@@ -23,30 +23,32 @@ function describeExploited(exploited: number | null): string {
   return exploited === null ? 'not known which are exploited' : `${exploited} known to be exploited`
 }
 
-// Distributions have five or six. What has more is not about urgency.
-const MOST_URGENCIES = 10
+// Distributions have five or six; a feed with more misuses the field.
+const MAX_URGENCIES = 10
 
-/** `2 high, 5 not yet assigned`; empty when no feed has urgencies. `mark` makes a name what may stand where it is shown. */
+/** `2 high, 5 not yet assigned`; empty when no feed has urgencies. `mark` escapes a name. */
 export function describeUrgencies({ urgency }: Counts, mark = (name: string) => name): string {
   return Object.entries(urgency)
-    .slice(0, MOST_URGENCIES)
+    .slice(0, MAX_URGENCIES)
     .map(([name, count]) => `${count} ${mark(name)}`)
     .join(', ')
 }
 
-/** A feed or catalog, with what distinguishes it from another one. */
-export function describeDownload(one: Download | Feed): string {
-  const kind = 'kind' in one ? `${one.kind}, ${one.entries} entries for this release` : 'exploited ones'
-  const date = one.date === null ? `written ${day(one.written)}, no date of its own` : `of ${day(one.date)}`
-  return `${one.name} (${kind}, ${date}), sha256 ${one.sha256}`
+/** A feed or catalog with its kind, date and digest. */
+export function describeDownload(source: Download | Feed): string {
+  const { name, date, written, sha256 } = source
+  const kind =
+    'kind' in source ? `${source.kind}, ${source.entries} entries for this release` : 'exploited ones'
+  const age = date === null ? `written ${day(written)}, no date of its own` : `of ${day(date)}`
+  return `${name} (${kind}, ${age}), sha256 ${sha256}`
 }
 
-/** What is too old to be complete, a line each. */
+/** The outdated feeds and catalog; a line each. */
 export function describeStale({ feeds, catalog, scanned }: ScanResult): string[] {
-  return [...feeds, ...(catalog ? [catalog] : [])].flatMap((one) => {
-    const days = staleDays(one, scanned)
+  return [...feeds, ...(catalog ? [catalog] : [])].flatMap((source) => {
+    const days = staleDays(source, scanned)
     if (days === undefined) return []
-    return [`${one.name} was ${days} days old: what was found since is not in it`]
+    return [`${source.name} was ${days} days old: it lacks newer vulnerabilities`]
   })
 }
 

@@ -1,36 +1,37 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createWriteStream } from 'node:fs'
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { sha256File } from './digest.ts'
 
 /**
- * Content-addressed files: each is named by the sha256 of its bytes. A file appears only complete (written elsewhere,
- * then renamed), so any number of builds may share a store and a killed one leaves nothing another would trust.
+ * Content-addressed files, each named by the sha256 of its bytes. A file is written elsewhere and then renamed, so builds can
+ * share a store, and a killed build leaves no incomplete file in it.
  */
 export class Store {
   readonly folder: string
   readonly #scratch: string
 
-  /** `scratch` is where files are while they are written; it must be on the store's file system. */
+  /** @param scratch the folder for incomplete files, on the file system of the store */
   constructor(folder: string, scratch: string) {
     this.folder = folder
     this.#scratch = scratch
   }
 
-  /** Where the file with this digest is, or would be. */
+  /** The path of the file with this digest, whether it exists or not. */
   path(sha256: string): string {
     return join(this.folder, sha256.slice(0, 2), sha256)
   }
 
-  /** Whether a file of this digest and size (bytes) is there. Its content is checked by `verify`. */
+  /** Whether a file with this name and size (bytes) exists. `verify` checks its content. */
   async has(sha256: string, size: number): Promise<boolean> {
     const found = await stat(this.path(sha256)).catch(() => undefined)
     return found?.size === size
   }
 
-  /** Whether the stored bytes still have their digest. */
+  /** Whether the stored file still has its digest. */
   async verify(sha256: string): Promise<boolean> {
     return (await sha256File(this.path(sha256))) === sha256
   }
@@ -40,8 +41,8 @@ export class Store {
   }
 
   /**
-   * Stores a stream if it has the digest and size (bytes) it should have; `onBytes` hears of every chunk.
-   * Returns what was found instead when it has not, and keeps nothing of it.
+   * Stores a stream if it has the expected digest and size (bytes). `onBytes` is called for every chunk.
+   * @returns the digest and size of the stream when they differ; it is not stored then
    */
   async add(
     content: AsyncIterable<Uint8Array>,
@@ -58,7 +59,7 @@ export class Store {
         hash.update(chunk)
         size += chunk.length
         onBytes(chunk.length)
-        // A body that is already too long cannot become right: do not let it fill the disk.
+        // Stop at once when it is too long: it must not fill the disk.
         next(size > expected.size ? new TooLong() : null, chunk)
       },
     })
@@ -78,10 +79,3 @@ export class Store {
 }
 
 class TooLong extends Error {}
-
-/** SHA-256 of a file's bytes, in hex. */
-export async function sha256File(file: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk)
-  return hash.digest('hex')
-}

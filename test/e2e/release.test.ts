@@ -4,7 +4,7 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Manifest, manifestSchema } from '../../src/build/manifest.ts'
 import { pageName } from '../../src/page/page.ts'
-import { sha256File } from '../../src/store/store.ts'
+import { sha256File } from '../../src/store/digest.ts'
 import { LocalGitHub } from '../stand-ins/github/local-github.ts'
 import { PveHost } from '../stand-ins/proxmox/host.ts'
 import { type EndedStep, runStep } from '../support/action.ts'
@@ -296,9 +296,9 @@ describe('a pushed tag', () => {
     const sent = github.requests.filter(({ on }) => on === 'upload').length
     const again = [await run(merge(), 'publish'), await run(push(), 'promote'), await run(push(), 'deploy')]
     expect(again.map(({ outputs }) => outputs.changed)).toEqual(['false', 'false', 'false'])
-    const summaries = again.map(({ summary }) => summary).join('\n')
-    for (const text of ['was published before', 'was promoted before', 'Was deployed before']) {
-      expect(summaries).toContain(text)
+    const summary = again.map(({ summary: text }) => text).join('\n')
+    for (const text of ['Already published', 'Already promoted', 'Already deployed']) {
+      expect(summary).toContain(text)
     }
     expect(github.requests.filter(({ on }) => on === 'upload')).toHaveLength(sent)
     expect(await inventory(host)).toBe(before)

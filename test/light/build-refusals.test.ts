@@ -91,10 +91,10 @@ describe('nothing but the lock', () => {
     try {
       const env = { SEEDER_MIRROR_DEBIAN: server.url, SEEDER_MIRROR_DEBIAN_SECURITY: server.url }
       const ended = await build(env)
-      expect(ended.stderr).toContain('haproxy: the stored file is damaged and will be fetched again')
+      expect(ended.stderr).toContain('haproxy: the stored file is damaged and will be downloaded again')
       expect(await refusal(ended)).toMatch(
         new RegExp(
-          `^Package haproxy \\S+ cannot be fetched as locked: .*: its sha256 is \\w+, the lock says ${haproxy.sha256}$`,
+          `^Package haproxy \\S+ cannot be downloaded as locked: .*: its sha256 is \\w+, the lock says ${haproxy.sha256}$`,
         ),
       )
       expect(await store.has(haproxy.sha256, haproxy.size)).toBe(false)

@@ -2,10 +2,10 @@ import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compareDisks, describeDifferences, readDisk } from '../../src/build/compare.ts'
 import type { Manifest } from '../../src/build/manifest.ts'
 import { inventorySchema } from '../../src/evidence/inventory.ts'
-import { sha256File } from '../../src/store/store.ts'
+import { sha256File } from '../../src/store/digest.ts'
+import { compareDisks, describeDifferences, readDisk } from '../support/build/compare-disks.ts'
 import {
   copyCache,
   copyProject,
@@ -211,7 +211,7 @@ describe('a bundle of it', () => {
     expect(stderr).toContain('is not in the package store')
     expect(code).toBe(1)
     const named = await seeder(['build', 'haproxy', '--from-bundle', bundle, '--out', join(root, 'no')])
-    expect(named).toMatchObject({ code: 2, stderr: expect.stringContaining('a bundle says itself') })
+    expect(named).toMatchObject({ code: 2, stderr: expect.stringContaining('the bundle determines') })
   })
 })
 

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import type { LocalGitHub } from '../stand-ins/github/local-github.ts'
 import { checkout } from './seeder.ts'
 
-/** How a step ended, and what it left for the runner. */
+/** The exit code of a step, and what it wrote for the runner. */
 export interface EndedStep {
   readonly code: number | null
   readonly stdout: string
@@ -15,7 +15,7 @@ export interface EndedStep {
   readonly summary: string
 }
 
-/** What a step of a workflow is started with. */
+/** The start of a workflow step. */
 export interface StepStart {
   readonly with: Readonly<Record<string, string>>
   /** An empty folder of this step's own. */
@@ -26,11 +26,11 @@ export interface StepStart {
   /** The event's name and payload. */
   readonly event?: { readonly name: string; readonly payload: unknown }
   readonly env?: Readonly<Record<string, string>>
-  /** The program; src/action.ts when it is not given. */
+  /** The program (default: src/action.ts). */
   readonly script?: string
-  /** The words before the program's own, as of `onHost`. */
+  /** A command line before that of the program, as from `onHost`. */
   readonly prefix?: readonly string[]
-  /** Is told the process as soon as it runs. */
+  /** Called with the process as soon as it runs. */
   readonly started?: (step: {
     kill(signal: NodeJS.Signals): boolean
     readonly stdout: NodeJS.ReadableStream
@@ -72,9 +72,9 @@ export async function runStep(start: StepStart): Promise<EndedStep> {
     },
   })
   start.started?.(child)
-  const told = Promise.all([text(child.stdout), text(child.stderr)])
+  const printed = Promise.all([text(child.stdout), text(child.stderr)])
   const [code]: (number | null)[] = await once(child, 'close')
-  const [stdout, stderr] = await told
+  const [stdout, stderr] = await printed
   return {
     code: code ?? null,
     stdout,
@@ -84,7 +84,7 @@ export async function runStep(start: StepStart): Promise<EndedStep> {
   }
 }
 
-/** Of a GITHUB_OUTPUT file: `name<<DELIMITER`, lines, `DELIMITER`. */
+/** Parses a GITHUB_OUTPUT file: `name<<DELIMITER`, lines, `DELIMITER`. */
 function readOutputs(content: string): Record<string, string> {
   const found = content.matchAll(/^(.+?)<<(\S+)\n(.*?)\n?^\2$/gms)
   return Object.fromEntries([...found].map(([, name, , value]) => [name, value]))

@@ -5,12 +5,12 @@ import { readBuildRecord } from '../../release/format/build-record.ts'
 import { uploadImage } from '../artifact.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import { folderOf, gitHubOf, type Step, type StepOutcome } from '../step.ts'
-import { describeStory } from '../summary.ts'
+import { formatSummary } from '../summary.ts'
 import { compareWithPromoted } from './comparison.ts'
 
 /**
- * `command: build`: builds an image and, with `artifact`, uploads the qcow2 file. What may become a release is made without
- * the layers of a cache; only a pull request gets those.
+ * `command: build`: builds an image and, with `artifact`, uploads the qcow2 file. By default only a pull request uses cached
+ * layers, because a release cannot be made from them.
  */
 export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<StepOutcome> {
   const out = folderOf(step, inputs)
@@ -33,10 +33,10 @@ export async function buildStep(inputs: InputsOf<'build'>, step: Step): Promise<
       'lock-digest': manifest.lock.sha256,
       ...(artifact ? { 'artifact-id': artifact.id } : {}),
     },
-    summary: describeStory({
+    summary: formatSummary({
       image,
       version: manifest.version,
-      way: { reached: 'built' },
+      progress: { reached: 'built' },
       manifest,
       difference,
     }),

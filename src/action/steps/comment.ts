@@ -14,28 +14,22 @@ import {
 } from '../pull-comment.ts'
 import { folderOf, gitHubOf, runUrl, type Step, type StepOutcome } from '../step.ts'
 
-/** `command: comment`: the one comment of a pull request, from what the jobs that built its images have left. */
+/** `command: comment`: writes the comment of a pull request from the entries of the jobs that tested its images. */
 export async function commentStep(inputs: InputsOf<'comment'>, step: Step): Promise<StepOutcome> {
   const event = await readEvent(step.env)
   if (event.kind !== 'pull-request') {
     throw new UsageError(
-      `a comment is for a pull request, and this was started by ${step.env.GITHUB_EVENT_NAME}`,
-      {
-        fix: "give this step: if: github.event_name == 'pull_request'",
-      },
+      `a comment is for a pull request, and this run was started by ${step.env.GITHUB_EVENT_NAME}`,
+      { fix: "give this step: if: github.event_name == 'pull_request'" },
     )
   }
   const entries = await readEntries(folderOf(step, inputs))
   const expected = expectedImages(inputs.matrix)
-  const text = describePullRequest(entries, {
-    expected,
-    commit: event.head,
-    run: runUrl(step),
-  })
+  const text = describePullRequest(entries, { expected, commit: event.head, run: runUrl(step) })
   const written = await writeStickyComment(gitHubOf(step, inputs), event.number, {
     marker: COMMENT_MARKER,
     text,
-    // Nobody is told that a pull request has nothing to do with images, unless it had at first.
+    // A pull request without images gets no comment, but an existing comment is updated.
     onlyChange: entries.length === 0 && expected.length === 0,
   })
   if (written) step.context.progress().note(`comment ${written.what}: ${written.url}`)
@@ -43,7 +37,7 @@ export async function commentStep(inputs: InputsOf<'comment'>, step: Step): Prom
 }
 
 async function readEntries(folder: string): Promise<CommentEntry[]> {
-  // Without an image there is no artifact, and then the folder was not even made.
+  // The folder does not exist when no job uploaded an entry.
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
@@ -55,8 +49,8 @@ async function readEntries(folder: string): Promise<CommentEntry[]> {
 
 async function readEntry(file: string): Promise<CommentEntry> {
   return readJson(file, commentEntrySchema, {
-    what: 'what the test of an image leaves for the comment',
-    fix: 'let the jobs that build and the one that comments use the same version of the action',
+    what: 'the entry of an image for the comment',
+    fix: 'use the same version of the action in the jobs that build and in the job that comments',
   })
 }
 
@@ -65,7 +59,7 @@ function expectedImages(matrix: string | undefined): string[] {
   try {
     return parseJson(matrix, matrixSchema).include.map(({ image }) => image)
   } catch (cause) {
-    throw new UsageError(`the input matrix is not what \`command: plan\` put out: ${whyNot(cause)}`, {
+    throw new UsageError(`the input matrix is not the output of \`command: plan\`: ${whyNot(cause)}`, {
       fix: 'give it the output matrix of the step with `command: plan`',
       cause,
     })

@@ -6,14 +6,14 @@ import { type BuildRecord, readReleaseRecord } from '../../release/format/build-
 import { describeError } from '../../report/error.ts'
 import type { Step } from '../step.ts'
 
-/** A finished image beside the promoted one, where there is one. */
+/** The promoted version of an image, and the difference from it; undefined when there is none. */
 export interface PromotedComparison {
   readonly promoted: BuildRecord | undefined
-  /** With what its packages say of their changes. */
+  /** With the changelogs of the packages. */
   readonly difference: Awaited<ReturnType<typeof compareFinished>> | undefined
 }
 
-/** Compares with the promoted version. That GitHub cannot be asked is a warning: an image is none the worse for it. */
+/** Compares with the promoted version. An error of GitHub is only a warning: it says nothing about the image. */
 export async function compareWithPromoted(
   finished: BuildRecord,
   github: () => GitHub,

@@ -2,9 +2,9 @@ import { confirmCommand } from '../../commands/confirm.ts'
 import { formatTag } from '../../release/format/tag.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import type { Step, StepOutcome } from '../step.ts'
-import { describeStory } from '../summary.ts'
+import { formatSummary } from '../summary.ts'
 
-/** `command: confirm`: signs that a second build, of which it gets no more than two digests, has the disk of a release. */
+/** `command: confirm`: signs that a second build, given by two digests, has the disk of a release. */
 export async function confirmStep(inputs: InputsOf<'confirm'>, step: Step): Promise<StepOutcome> {
   const { tag, digest: disk, 'lock-digest': lock, 'signing-key': key, repository } = inputs
   const { url, builder, rawSha256, changed } = await confirmCommand(
@@ -14,13 +14,11 @@ export async function confirmStep(inputs: InputsOf<'confirm'>, step: Step): Prom
   )
   return {
     outputs: { version: tag.version, digest: rawSha256, 'release-url': url, changed },
-    summary: describeStory({
-      ...{ ...tag, way: { reached: 'candidate' }, links: { [formatTag(tag)]: url } },
-      remarks: [
-        changed
-          ? `Confirmed: ${builder} has built the same disk.`
-          : `It was confirmed before, by ${builder}.`,
-      ],
+    summary: formatSummary({
+      ...tag,
+      progress: { reached: 'candidate' },
+      links: { [formatTag(tag)]: url },
+      remarks: [changed ? `Confirmed: ${builder} built the same disk.` : `Already confirmed by ${builder}.`],
     }),
   }
 }

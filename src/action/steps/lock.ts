@@ -4,7 +4,7 @@ import { code, plain } from '../../report/markdown.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import type { Step, StepOutcome } from '../step.ts'
 
-/** `command: lock`: writes the lock; committing it is the workflow's business. */
+/** `command: lock`: writes the lock; the workflow commits it. */
 export async function lockStep(inputs: InputsOf<'lock'>, step: Step): Promise<StepOutcome> {
   const { lock, changes } = await lockCommand(inputs, step.context)
   const list = changes.map((change) => `- ${plain(change)}`).join('\n')

@@ -6,12 +6,12 @@ import { readEvent } from '../event.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import { gitHubOf, type Step, type StepOutcome, workspaceOf } from '../step.ts'
 
-/** `command: plan`: which images this event is about, as the matrix of a job. */
+/** `command: plan`: the images that the event affects, as the matrix of a job. */
 export async function planStep(inputs: InputsOf<'plan'>, step: Step): Promise<StepOutcome> {
   const plan = await planCommand(await requestOf(inputs, step), step.context)
   step.context.progress().note(describePlan(plan))
   for (const image of plan.unlocked) {
-    step.warn(`${image} is to be built, and has no lock: run scripts/seeder lock ${image}, and commit it`)
+    step.warn(`${image} has to be built but has no lock: run scripts/seeder lock ${image}, and commit it`)
   }
   const matrix = JSON.stringify(matrixOf(plan.images.map(({ image }) => image)))
   return { outputs: { matrix, changed: plan.images.length > 0 } }
@@ -26,18 +26,18 @@ async function requestOf(inputs: InputsOf<'plan'>, step: Step): Promise<PlanRequ
     case 'pull-request':
     case 'push': {
       const folder = relative(workspaceOf(step), step.context.project())
-      const standpoint = {
+      const settings = {
         prefix: folder === '' ? '' : `${folder}/`,
         workflow: workflowPath(step.env.GITHUB_WORKFLOW_REF),
       }
-      return { kind: 'changes', changes: gitHubChanges(gitHubOf(step, inputs), event, standpoint) }
+      return { kind: 'changes', changes: gitHubChanges(gitHubOf(step, inputs), event, settings) }
     }
     default:
       return { kind: 'all' }
   }
 }
 
-/** Of `OWNER/NAME/.github/workflows/images.yml@REF` the path. */
+/** The path in `OWNER/NAME/.github/workflows/images.yml@REF`. */
 function workflowPath(ref = ''): string | undefined {
   return /^[^/]+\/[^/]+\/(.+?)@/.exec(ref)?.[1]
 }

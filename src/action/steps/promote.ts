@@ -2,9 +2,9 @@ import { promoteCommand } from '../../commands/promote.ts'
 import { formatTag, parseTag } from '../../release/format/tag.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import type { Step, StepOutcome } from '../step.ts'
-import { describeStory } from '../summary.ts'
+import { formatSummary } from '../summary.ts'
 
-/** `command: promote` and `command: demote`: which version of an image is to be deployed. */
+/** `command: promote` and `command: demote`: sets the version of an image that is deployed. */
 export async function promoteStep(
   inputs: InputsOf<'promote'> | InputsOf<'demote'>,
   step: Step,
@@ -23,17 +23,17 @@ export async function promoteStep(
   )
   const { image, version } = inputs.tag
   return {
-    // What is to be deployed now: after a demotion the version before.
+    // The promoted version: after a demotion the one before.
     outputs: { version: parseTag(promoted ?? '')?.version ?? '', 'release-url': url, changed },
-    summary: describeStory({
+    summary: formatSummary({
       image,
       version,
-      way: demote ? { reached: 'candidate', failed: 'promoted' } : { reached: 'promoted' },
+      progress: demote ? { reached: 'candidate', failed: 'promoted' } : { reached: 'promoted' },
       links: { [formatTag(inputs.tag)]: url },
       remarks: [
-        ...(changed ? [] : [`It was ${demote ? 'demoted' : 'promoted'} before.`]),
+        ...(changed ? [] : [`Already ${demote ? 'demoted' : 'promoted'}.`]),
         ...(signer === null ? [] : [`Signed by ${signer}.`]),
-        promoted === null ? 'No version of this image is promoted.' : `Promoted is ${promoted}.`,
+        promoted === null ? 'No version of this image is promoted.' : `The promoted version is ${promoted}.`,
       ],
     }),
   }

@@ -3,24 +3,24 @@ import { manifestName } from '../../build/manifest.ts'
 import { publishCommand } from '../../commands/publish.ts'
 import { readBuildRecord } from '../../release/format/build-record.ts'
 import { formatTag, requireTag } from '../../release/format/tag.ts'
-import { expectedBuild, takeOver } from '../handover.ts'
+import { downloadBuild, expectedBuild } from '../handover.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import { folderOf, type Step, type StepOutcome } from '../step.ts'
-import { describeStory } from '../summary.ts'
+import { formatSummary } from '../summary.ts'
 
-/** With `artifact` the build is fetched from the artifacts of the run first. Throws as `takeOver`. */
-export async function takeFromOtherJob(inputs: InputsOf<'publish'>, step: Step): Promise<void> {
+/** With `artifact`, downloads the build from the artifacts of the run. Throws as `downloadBuild`. */
+export async function fetchBuild(inputs: InputsOf<'publish'>, step: Step): Promise<void> {
   const { artifact, image, base, line, bundle } = inputs
   if (!artifact || image === undefined) return
   const progress = step.context.progress()
   const expected = await expectedBuild(step.context.project(), image, { base, line })
   progress.phase(`fetch ${formatTag(expected)} from the job that built it`)
   const what = { bundle: bundle ?? true, env: step.env }
-  await takeOver(expected, folderOf(step, inputs), what, step.context)
+  await downloadBuild(expected, folderOf(step, inputs), what, step.context)
   progress.done()
 }
 
-/** `command: publish`: makes a tested build the candidate of its image. */
+/** `command: publish`: publishes a tested build as the candidate of its image. */
 export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Promise<StepOutcome> {
   const { unsigned, repository, bundle } = inputs
   const folder = folderOf(step, inputs)
@@ -35,17 +35,21 @@ export async function publishStep(inputs: InputsOf<'publish'>, step: Step): Prom
   const { manifest } = await readBuildRecord(folder)
   return {
     outputs: {
-      ...{ version, digest: rawSha256, 'release-url': url, changed: published },
-      ...{ qcow2: join(folder, manifest.qcow2.file), manifest: join(folder, manifestName(manifest)) },
+      version,
+      digest: rawSha256,
+      'release-url': url,
+      changed: published,
+      qcow2: join(folder, manifest.qcow2.file),
+      manifest: join(folder, manifestName(manifest)),
     },
-    summary: describeStory({
+    summary: formatSummary({
       image,
       version,
-      way: { reached: 'candidate' },
+      progress: { reached: 'candidate' },
       links: { [tag]: url },
       remarks: [
-        ...(published ? [] : ['It was published before: nothing was sent.']),
-        ...(candidate ? [] : ['It is not the candidate: a newer version is, or it was promoted.']),
+        ...(published ? [] : ['Already published: nothing was uploaded.']),
+        ...(candidate ? [] : ['It is not the candidate: a newer version is, or it is promoted.']),
       ],
     }),
   }

@@ -3,7 +3,7 @@ import { plain, table } from '../../report/markdown.ts'
 import type { InputsOf } from '../input-schemas.ts'
 import { folderOf, type Step, type StepOutcome } from '../step.ts'
 
-/** `command: verify`: whether the files of a build or a download are what they say, and who signed them. */
+/** `command: verify`: verifies the files and the signature of a build or a download. */
 export async function verifyStep(inputs: InputsOf<'verify'>, step: Step): Promise<StepOutcome> {
   const folder = folderOf(step, inputs)
   const { 'allowed-signers': allowedSigners, 'allow-unsigned': allowUnsigned } = inputs

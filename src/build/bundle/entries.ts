@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { Readable } from 'node:stream'
 import type { Image } from '../../image/definition.ts'
 import type { Lock } from '../../image/lock.ts'
 import { SeederError } from '../../report/error.ts'
@@ -8,7 +9,7 @@ import type { Store } from '../../store/store.ts'
 import { holdsPrivateKey } from '../private-keys.ts'
 import { type BundleFile, FOLDERS } from './format.ts'
 
-/** What a build is made from. */
+/** The sources of a build. */
 export interface BuildInputs {
   readonly image: Image
   readonly lock: Lock
@@ -18,13 +19,13 @@ export interface BuildInputs {
   readonly checkout: string
 }
 
-/** The bundled program: with Node.js alone it builds what is in a bundle. */
-const PROGRAM = ['package.json', 'dist/cli', 'LICENSE']
+/** The program, which builds the image of a bundle with only Node.js. */
+const programFiles = ['package.json', 'dist/cli', 'LICENSE']
 
 /**
- * Lists everything that a build is made from, as the files of a bundle, by path: definitions, program, locked files. What
- * is not locked goes into the package store, so that the bundle can be written when the checkout has moved on.
- * Throws SeederError for a link, and for a private key: a bundle is a public file.
+ * Lists the sources of a build as the files of a bundle, by path: definitions, program, locked files. Definitions and program
+ * are copied to the package store, so that the bundle can still be written after the checkout has changed.
+ * @throws SeederError when there is a link, or a private key, because a bundle is a public file
  */
 export async function collectInputs(inputs: BuildInputs, store: Store): Promise<BundleFile[]> {
   const { image, lock, project, checkout } = inputs
@@ -32,7 +33,7 @@ export async function collectInputs(inputs: BuildInputs, store: Store): Promise<
   const files = lockedFiles(lock)
   for (const [root, parts, folder] of [
     [project, definitions, FOLDERS.project],
-    [checkout, PROGRAM, FOLDERS.program],
+    [checkout, programFiles, FOLDERS.program],
   ] as const) {
     for (const part of parts) {
       for (const path of await filesBelow(root, part)) files.push(await keep(root, path, folder, store))
@@ -43,22 +44,25 @@ export async function collectInputs(inputs: BuildInputs, store: Store): Promise<
 
 function lockedFiles({ packages, tools, artifacts }: Lock): BundleFile[] {
   const locked = [...artifacts, ...tools, ...packages]
-  return [...new Map(locked.map((one) => [one.sha256, one])).values()].map(
+  return [...new Map(locked.map((entry) => [entry.sha256, entry])).values()].map(
     ({ name, version, size, sha256 }) => ({
-      ...{ path: `${FOLDERS.store}/${sha256}`, size, sha256, name: `${name} ${version}` },
+      path: `${FOLDERS.store}/${sha256}`,
+      size,
+      sha256,
+      name: `${name} ${version}`,
     }),
   )
 }
 
-/** The paths of the files at or below `part`, from `root` on. Hidden ones, as of an editor, are a definition's in a tree only. */
+/** The files at or below `part`, relative to `root`. Hidden files, such as an editor's, are left out except in a tree. */
 async function filesBelow(root: string, part: string): Promise<string[]> {
-  const at = join(root, part)
-  const found = await stat(at).catch((cause: unknown) => {
+  const start = join(root, part)
+  const found = await stat(start).catch((cause: unknown) => {
     const fix = part.startsWith('dist/') ? 'run npm run build there' : 'check it out again'
-    throw new SeederError(`${at} is not there, which a build is made from`, { fix, cause })
+    throw new SeederError(`${start}, a source of the build, does not exist`, { fix, cause })
   })
   if (found.isFile()) return [part]
-  const entries = await readdir(at, { recursive: true, withFileTypes: true })
+  const entries = await readdir(start, { recursive: true, withFileTypes: true })
   return entries.flatMap((entry) => {
     const path = relative(root, join(entry.parentPath, entry.name))
     if (entry.isDirectory() || (/(^|\/)\./.test(path) && !path.includes('/tree/'))) return []
@@ -77,15 +81,11 @@ async function keep(root: string, path: string, folder: string, store: Store): P
       fix: 'remove it from the folder, and replace it if the folder was ever published: a build’s definitions are public files',
     })
   }
-  const sha256 = createHash('sha256').update(content).digest('hex')
+  const sha256 = hash('sha256', content)
   const file = { size: content.length, sha256 }
   if (!(await store.has(sha256, file.size)) || !(await store.verify(sha256))) {
-    await store.add(piece(content), file)
+    await store.add(Readable.from([content]), file)
   }
   const executable = ((await stat(place)).mode & 0o100) !== 0
   return { path: `${folder}/${path}`, ...file, ...(executable && { executable }) }
-}
-
-async function* piece(content: Buffer): AsyncGenerator<Buffer> {
-  yield content
 }

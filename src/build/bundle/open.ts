@@ -6,20 +6,20 @@ import { readSmall } from '../../files/text-file.ts'
 import { execa } from '../../process/child-process.ts'
 import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
-import { Store, sha256File } from '../../store/store.ts'
+import { sha256File } from '../../store/digest.ts'
+import { Store } from '../../store/store.ts'
 import { type BundleIndex, type BundleList, FOLDERS, INDEX_FILE, parseBundleList } from './format.ts'
 
-/** A bundle that was unpacked: what is in it, and the folder with `images/` and `platform.yaml`. */
+/** An unpacked bundle: its list, and the folder with `images/` and `platform.yaml`. */
 export interface OpenBundle {
   readonly index: BundleIndex
   readonly project: string
 }
 
 /**
- * Unpacks a bundle into `scratch`, an empty folder in the cache, and puts its locked files into the package store; with
- * `keep` all, the definitions and the program as well, as a build does.
- * Nothing of it is used before every file has the digest that the bundle's index says, and nothing else is in it.
- * Throws SeederError for what is no bundle, or a damaged one.
+ * Unpacks a bundle and puts its locked files into the package store; with `keep` all, the definitions and the program as well,
+ * as a build does. No file is used before all are verified. Throws as `unpackBundle`.
+ * @param scratch an empty folder in the cache
  */
 export async function openBundle(
   file: string,
@@ -28,21 +28,21 @@ export async function openBundle(
   keep: 'locked' | 'all' = 'locked',
 ): Promise<OpenBundle> {
   await stat(file).catch((cause: unknown) => {
-    throw new SeederError(`There is no bundle ${file}`, { fix: 'name the file', cause })
+    throw new SeederError(`there is no bundle ${file}`, { fix: 'give the path of a bundle', cause })
   })
   const { index } = await unpackBundle(file, scratch)
   const store = new Store(join(cache, 'store'), scratch)
   for (const { path, sha256, size } of index.files) {
     if (keep === 'locked' && !path.startsWith(`${FOLDERS.store}/`)) continue
-    // It looks at the bytes once more, and a run that is killed leaves nothing in the store that is not whole.
+    // This verifies the bytes again, and a killed run leaves no incomplete file in the store.
     await store.add(createReadStream(join(scratch, path)), { sha256, size })
   }
   return { index, project: join(scratch, FOLDERS.project) }
 }
 
 /**
- * Unpacks a bundle into an empty folder. Every file has the digest that its list says, and nothing else is in it.
- * Throws SeederError for what is no bundle, or a damaged one.
+ * Unpacks a bundle into an empty folder, and verifies that it has exactly the files of its list.
+ * @throws SeederError when the file is no bundle, or a damaged one
  */
 export async function unpackBundle(file: string, scratch: string): Promise<BundleList> {
   await unpack(file, scratch)
@@ -52,7 +52,7 @@ export async function unpackBundle(file: string, scratch: string): Promise<Bundl
 }
 
 async function unpack(file: string, scratch: string): Promise<void> {
-  // tar itself takes no absolute path and none with `..`.
+  // tar refuses absolute paths and `..` itself.
   const argv = [
     '--extract',
     '--file',
@@ -71,9 +71,7 @@ async function unpack(file: string, scratch: string): Promise<void> {
   if (exitCode === 0) return
   throw new SeederError(
     `${file} cannot be unpacked: ${stderr.split('\n').find(Boolean) ?? `tar ended with ${exitCode}`}`,
-    {
-      fix: 'download it again; and see whether there is space in the cache',
-    },
+    { fix: 'download it again, and check the free space of the cache' },
   )
 }
 
@@ -83,16 +81,13 @@ async function readIndex(file: string, scratch: string): Promise<BundleList> {
   } catch (cause) {
     throw new SeederError(
       `${file} is no bundle: it has no ${INDEX_FILE} that can be read: ${whyNot(cause)}`,
-      {
-        fix: 'give the file that `seeder bundle` wrote',
-        cause,
-      },
+      { fix: 'give the file that `seeder bundle` wrote', cause },
     )
   }
 }
 
 async function requireExactly(file: string, index: BundleIndex, scratch: string): Promise<void> {
-  const listed = new Map(index.files.map((one) => [one.path, one]))
+  const listed = new Map(index.files.map((entry) => [entry.path, entry]))
   const damaged = (what: string) =>
     new SeederError(`${file} is damaged: ${what}`, { fix: 'download it again, and do not use this one' })
   for (const entry of await readdir(scratch, { recursive: true, withFileTypes: true })) {

@@ -9,13 +9,13 @@ import { Store } from '../../store/store.ts'
 import { type BundleFile, type BundleList, FOLDERS, INDEX_FILE } from './format.ts'
 
 /**
- * Writes the bundle that a list describes to `out`, whole or not at all, of files in the package store of `cache`. The
- * same list gives the same bytes. What a killed run leaves, the next one to the same place removes.
- * Throws SeederError when a file is not in the store, or is damaged there.
+ * Writes the bundle of a list to `out`, whole or not at all, from the package store of `cache`. The same list gives the same
+ * bytes. The next run to the same path removes what a killed one left.
+ * @throws SeederError when a file is not in the store, or is damaged there
  */
 export async function writeBundle({ index, text }: BundleList, cache: string, out: string): Promise<void> {
   const staging = await makeRunFolder(join(cache, 'work'))
-  // On the file system of `out`: that it takes its name has to be one step.
+  // On the file system of `out`, so that the rename is atomic.
   const beside = join(dirname(out), `.${basename(out)}.partial`)
   try {
     const store = new Store(join(cache, 'store'), staging)
@@ -28,7 +28,7 @@ export async function writeBundle({ index, text }: BundleList, cache: string, ou
         await rename(partial, out)
       } finally {
         await rm(dirname(partial), { recursive: true, force: true })
-        // Another run may be at work in there.
+        // Another run may be using it.
         await rmdir(beside).catch(() => undefined)
       }
     })
@@ -40,7 +40,7 @@ export async function writeBundle({ index, text }: BundleList, cache: string, ou
 async function stage({ path, name, sha256, size, executable }: BundleFile, store: Store, staging: string) {
   if (!(await store.has(sha256, size)) || !(await store.verify(sha256))) {
     throw new SeederError(`${name ?? path} is not in the package store, or is damaged there`, {
-      fix: 'build the image on this machine: that puts every file of its bundle there',
+      fix: 'build the image on this machine, which puts every file of its bundle there',
     })
   }
   const place = join(staging, path)
@@ -48,15 +48,16 @@ async function stage({ path, name, sha256, size, executable }: BundleFile, store
   if (path.startsWith(`${FOLDERS.store}/`)) {
     await link(store.path(sha256), place).catch(() => copyFile(store.path(sha256), place))
   } else {
-    // Not linked: its mode is its own.
+    // A copy, because it has another mode.
     await copyFile(store.path(sha256), place)
     await chmod(place, executable ? 0o755 : 0o644)
   }
 }
 
 /**
- * Puts files of a folder into a tar whose bytes depend on nothing but their names, contents and execute bits, and on
- * `epoch`, the time that all of them get. Throws SeederError when there is no room.
+ * Packs files of a folder into a tar whose bytes only depend on names, contents, execute bits and `epoch`, the time of every
+ * file.
+ * @throws SeederError when the disk is full
  */
 export async function pack(
   folder: string,
@@ -65,9 +66,21 @@ export async function pack(
   target: string,
 ): Promise<void> {
   const argv = [
-    ...['--create', '--file', target, '--format=gnu', '--sort=name', `--mtime=@${epoch}`],
-    ...['--owner=0', '--group=0', '--numeric-owner', '--mode=u=rwX,go=rX', '--hard-dereference'],
-    ...['--directory', folder, '--', ...names],
+    '--create',
+    '--file',
+    target,
+    '--format=gnu',
+    '--sort=name',
+    `--mtime=@${epoch}`,
+    '--owner=0',
+    '--group=0',
+    '--numeric-owner',
+    '--mode=u=rwX,go=rX',
+    '--hard-dereference',
+    '--directory',
+    folder,
+    '--',
+    ...names,
   ]
   const { exitCode, stderr } = await execa('tar', argv, {
     reject: false,
@@ -78,7 +91,7 @@ export async function pack(
   if (exitCode !== 0) {
     throw new SeederError(
       `${basename(target)} cannot be written: ${stderr.split('\n')[0] || `tar ended with ${exitCode}`}`,
-      { fix: 'see whether there is space where it should go' },
+      { fix: 'check the free space there' },
     )
   }
 }

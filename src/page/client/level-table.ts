@@ -1,12 +1,12 @@
 import { element } from './element.ts'
-import type { Entry } from './tree.ts'
-import { changeWords, formatBytes, ownerWords, share } from './words.ts'
+import type { TreeEntry } from './tree.ts'
+import { describeChange, describeOwner, formatBytes, formatShare } from './words.ts'
 
-/** So many entries are listed: the largest ones. */
+/** The maximum number of entries: the largest ones. */
 const LISTED = 200
 
-/** What the map shows, as a table; `open` is called for a folder that somebody wants to look into. */
-export function levelTable(shown: Entry, open: (entry: Entry) => void): HTMLElement {
+/** The content of the map as a table; `open` is called for the folder whose button is pressed. */
+export function levelTable(shown: TreeEntry, open: (entry: TreeEntry) => void): HTMLElement {
   const { entries = [], size } = shown
   const rows = entries.slice(0, LISTED).map((entry) => {
     const cell = (text: string, className = '') =>
@@ -16,12 +16,14 @@ export function levelTable(shown: Entry, open: (entry: Entry) => void): HTMLElem
       {},
       element('th', { scope: 'row' }, nameOf(entry, open)),
       cell(formatBytes(entry.size), 'number'),
-      cell(share(entry.size, size), 'number'),
-      cell([entry.entries ? '' : ownerWords(entry.owner), changeWords(entry)].filter(Boolean).join(', ')),
+      cell(formatShare(entry.size, size), 'number'),
+      cell(
+        [entry.entries ? '' : describeOwner(entry.owner), describeChange(entry)].filter(Boolean).join(', '),
+      ),
     )
   })
-  const heads = ['name', 'size', 'share', 'owner, change'].map((title, at) =>
-    element('th', { scope: 'col', ...(at === 1 || at === 2 ? { class: 'number' } : {}) }, title),
+  const heads = ['name', 'size', 'share', 'owner, change'].map((title, index) =>
+    element('th', { scope: 'col', ...(index === 1 || index === 2 ? { class: 'number' } : {}) }, title),
   )
   const rest = entries.length - rows.length
   return element(
@@ -38,7 +40,7 @@ export function levelTable(shown: Entry, open: (entry: Entry) => void): HTMLElem
   )
 }
 
-function nameOf(entry: Entry, open: (entry: Entry) => void): HTMLElement {
+function nameOf(entry: TreeEntry, open: (entry: TreeEntry) => void): HTMLElement {
   if (entry.entries === undefined) return element('code', {}, entry.name)
   const button = element('button', { type: 'button' }, entry.name)
   button.addEventListener('click', () => open(entry))

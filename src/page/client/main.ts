@@ -2,7 +2,7 @@ import type { PackedSizes } from '../packed.ts'
 import { drawMap } from './map.ts'
 import { enhancePackages } from './package-list.ts'
 
-/** What a page can do beyond being read. Without it everything is there as text and tables. */
+/** Adds the map and the search. Without this script the page has everything as text and tables. */
 const packages = document.querySelector<HTMLTableElement>('table.packages')
 const search = document.querySelector<HTMLElement>('#search')
 const showPackages = packages && search ? enhancePackages(packages, search) : () => {}
@@ -15,14 +15,14 @@ if (map && folders && packed !== '') {
   drawMap(map, JSON.parse(packed) as PackedSizes, showPackages)
 }
 
-// On paper nothing can be opened.
+// A printed page shows the content of every details element.
 const opened: HTMLDetailsElement[] = []
 addEventListener('beforeprint', () => {
-  for (const one of document.querySelectorAll<HTMLDetailsElement>('details:not([open])')) {
-    one.open = true
-    opened.push(one)
+  for (const details of document.querySelectorAll<HTMLDetailsElement>('details:not([open])')) {
+    details.open = true
+    opened.push(details)
   }
 })
 addEventListener('afterprint', () => {
-  for (const one of opened.splice(0)) one.open = false
+  for (const details of opened.splice(0)) details.open = false
 })

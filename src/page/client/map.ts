@@ -3,18 +3,18 @@ import { element, statusLine } from './element.ts'
 import { levelTable } from './level-table.ts'
 import { drawTile } from './tile.ts'
 import { type Tile, tileAt, tilesOf } from './tiles.ts'
-import { byFolder, byOwner, type Entry, wayToVariety } from './tree.ts'
-import { changeWords, formatBytes, ownerWords, share } from './words.ts'
+import { byFolder, byOwner, pathToVariety, type TreeEntry } from './tree.ts'
+import { describeChange, describeOwner, formatBytes, formatShare } from './words.ts'
 
 /**
- * Draws the map of an image's bytes into `place`, with what goes with it: how the files are grouped, the way back, what a
- * tile is, and the same as a table.
- * @param showOwner what to do when somebody wants to see the owner of a file
+ * Draws the map of an image's bytes into `place`, with the choice of grouping, the trail of open folders, the description of
+ * the active tile, and the same content as a table.
+ * @param showOwner shows a package in the list of packages
  */
 export function drawMap(place: HTMLElement, sizes: PackedSizes, showOwner: (name: string) => void): void {
-  const roots: Readonly<Record<string, Entry>> = { folder: byFolder(sizes), owner: byOwner(sizes) }
-  // From the root to what is shown.
-  let trail: Entry[] = []
+  const roots: Readonly<Record<string, TreeEntry>> = { folder: byFolder(sizes), owner: byOwner(sizes) }
+  // From the root to the folder that is shown.
+  let trail: TreeEntry[] = []
   let tiles: Tile[] = []
   let active = 0
 
@@ -39,25 +39,25 @@ export function drawMap(place: HTMLElement, sizes: PackedSizes, showOwner: (name
 
   function start(mode: string): void {
     const root = roots[mode]
-    if (root) show(wayToVariety(root))
+    if (root) show(pathToVariety(root))
   }
 
-  /** Shows the last of `way`. The tile of `from` is the one that keys begin at. */
-  function show(way: Entry[], from?: Entry): void {
-    trail = way
+  /** Shows the last folder of `path`; the tile of `from` becomes the active one. */
+  function show(entries: TreeEntry[], from?: TreeEntry): void {
+    trail = entries
     const entry = shown()
-    path.replaceChildren(...way.map((step, at) => crumb(step, at)))
+    path.replaceChildren(...entries.map(crumb))
     table.replaceChildren(levelTable(entry, open))
     status.textContent = `${entry.path}: ${formatBytes(entry.size)}, ${entry.entries?.length ?? 0} entries`
     active = 0
     draw(from)
   }
 
-  function draw(from?: Entry): void {
+  function draw(from?: TreeEntry): void {
     const entry = shown()
     tiles = tilesOf(entry, map.clientWidth, map.clientHeight)
-    const at = tiles.findIndex((tile) => tile.entry.path === from?.path && tile.entry.name === from.name)
-    active = Math.max(0, at >= 0 ? at : Math.min(active, tiles.length - 1))
+    const index = tiles.findIndex((tile) => tile.entry.path === from?.path && tile.entry.name === from.name)
+    active = Math.max(0, index >= 0 ? index : Math.min(active, tiles.length - 1))
     map.setAttribute('aria-label', `What is in ${entry.path || entry.name}, the largest first`)
     map.replaceChildren(
       ...tiles.map((tile, index) => {
@@ -65,35 +65,35 @@ export function drawMap(place: HTMLElement, sizes: PackedSizes, showOwner: (name
         button.tabIndex = index === active ? 0 : -1
         button.addEventListener('click', () => open(tile.entry))
         button.addEventListener('focus', () => activate(index))
-        button.addEventListener('pointerenter', () => tell(tile.entry))
+        button.addEventListener('pointerenter', () => describe(tile.entry))
         return element('li', {}, button)
       }),
     )
     const tile = tiles[active]
-    if (tile) tell(tile.entry)
+    if (tile) describe(tile.entry)
   }
 
-  function shown(): Entry {
+  function shown(): TreeEntry {
     const entry = trail.at(-1)
     if (entry === undefined) throw new Error('the map shows nothing')
     return entry
   }
 
-  function crumb(step: Entry, at: number): HTMLElement {
-    if (at === trail.length - 1) {
+  function crumb(step: TreeEntry, index: number): HTMLElement {
+    if (index === trail.length - 1) {
       return element('li', {}, element('span', { 'aria-current': 'location' }, step.name))
     }
     const button = element('button', { type: 'button' }, step.name)
     button.addEventListener('click', () => {
-      show(trail.slice(0, at + 1), trail[at + 1])
+      show(trail.slice(0, index + 1), trail[index + 1])
       focusTile(active)
     })
     return element('li', {}, button)
   }
 
-  function open(entry: Entry): void {
+  function open(entry: TreeEntry): void {
     if (entry.entries === undefined) {
-      tell(entry)
+      describe(entry)
       about.querySelector('button')?.focus()
       return
     }
@@ -108,23 +108,23 @@ export function drawMap(place: HTMLElement, sizes: PackedSizes, showOwner: (name
   }
 
   function activate(index: number): void {
-    for (const [at, button] of map.querySelectorAll('button').entries())
-      button.tabIndex = at === index ? 0 : -1
+    for (const [position, button] of map.querySelectorAll('button').entries())
+      button.tabIndex = position === index ? 0 : -1
     active = index
     const tile = tiles[index]
-    if (tile) tell(tile.entry)
+    if (tile) describe(tile.entry)
   }
 
   function focusTile(index: number): void {
     map.querySelectorAll('button')[index]?.focus({ preventScroll: true })
   }
 
-  /** Says what a tile is, in full. */
-  function tell(entry: Entry): void {
+  /** Shows the description of an entry below the map. */
+  function describe(entry: TreeEntry): void {
     const facts = [
-      `${formatBytes(entry.size)}, ${share(entry.size, roots.folder?.size ?? 0)} of all files`,
-      changeWords(entry),
-      entry.entries === undefined ? ownerWords(entry.owner) : '',
+      `${formatBytes(entry.size)}, ${formatShare(entry.size, roots.folder?.size ?? 0)} of all files`,
+      describeChange(entry),
+      entry.entries === undefined ? describeOwner(entry.owner) : '',
     ].filter((fact) => fact !== '')
     about.replaceChildren(
       element('code', {}, entry.entries === undefined || entry.owner === undefined ? entry.path : entry.name),

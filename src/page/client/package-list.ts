@@ -1,15 +1,18 @@
 import { element, statusLine } from './element.ts'
 
 /**
- * Gives the table of packages a search and an order.
- * @returns what shows the packages that match a text
+ * Adds a search and sorting to the table of packages.
+ * @returns a function that searches for a text
  */
 export function enhancePackages(table: HTMLTableElement, place: HTMLElement): (text: string) => void {
   const body = table.tBodies[0]
   const rows = [...(body?.rows ?? [])]
   const texts = rows.map((row) => row.textContent.toLowerCase())
   const input = element('input', {
-    ...{ type: 'search', id: 'package-search', autocomplete: 'off', spellcheck: 'false' },
+    type: 'search',
+    id: 'package-search',
+    autocomplete: 'off',
+    spellcheck: 'false',
   })
   const status = statusLine('count')
   place.append(
@@ -26,8 +29,8 @@ export function enhancePackages(table: HTMLTableElement, place: HTMLElement): (t
   function filter(): void {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean)
     let found = 0
-    for (const [at, row] of rows.entries()) {
-      const matches = words.every((word) => texts[at]?.includes(word))
+    for (const [index, row] of rows.entries()) {
+      const matches = words.every((word) => texts[index]?.includes(word))
       row.hidden = !matches
       if (matches) found++
     }
@@ -37,19 +40,19 @@ export function enhancePackages(table: HTMLTableElement, place: HTMLElement): (t
   input.addEventListener('input', filter)
   filter()
   for (const [column, head] of [...(table.tHead?.rows[0]?.cells ?? [])].entries()) {
-    if (head.dataset.sort !== undefined) enhanceHead(head, column)
+    if (head.dataset.sort !== undefined) makeSortable(head, column)
   }
 
-  function enhanceHead(head: HTMLTableCellElement, column: number): void {
+  function makeSortable(head: HTMLTableCellElement, column: number): void {
     const byNumber = head.dataset.sort === 'number'
     const button = element('button', { type: 'button' }, head.textContent)
     head.replaceChildren(button)
     button.addEventListener('click', () => {
-      // Of numbers the largest are looked for.
+      // A reader looks for the largest numbers first.
       const first = byNumber ? 'descending' : 'ascending'
       const other = byNumber ? 'ascending' : 'descending'
       const order = head.getAttribute('aria-sort') === first ? other : first
-      for (const one of head.parentElement?.children ?? []) one.removeAttribute('aria-sort')
+      for (const cell of head.parentElement?.children ?? []) cell.removeAttribute('aria-sort')
       head.setAttribute('aria-sort', order)
       body?.append(...sorted(rows, column, byNumber, order === 'descending'))
     })

@@ -1,5 +1,5 @@
 import { hierarchy, treemap } from 'd3-hierarchy'
-import { gathered, type TreeEntry } from './tree.ts'
+import { groupSmall, type TreeEntry } from './tree.ts'
 
 /** A rectangle, in pixels of the map. */
 export interface Box {
@@ -12,16 +12,16 @@ export interface Box {
 /** One entry of the folder that the map shows. */
 export interface Tile extends Box {
   readonly entry: TreeEntry
-  /** What is in it. */
+  /** The largest entries in it. */
   readonly inner: readonly InnerTile[]
 }
 
-/** An entry of an entry: only drawn. Its place is one within the map. */
+/** An entry of an entry, which cannot be selected. Its coordinates are those of the map. */
 export interface InnerTile extends Box {
   readonly entry: TreeEntry
 }
 
-/** Anything with less area, in square pixels, is too small to be pointed at, or to be seen inside of a tile. */
+/** Square pixels: the smallest tile that can be pointed at, and the smallest that is visible inside another. */
 const LEAST_TILE = 2_400
 const LEAST_INNER = 90
 /** The height of a tile's label. */
@@ -39,14 +39,14 @@ export function tilesOf(shown: TreeEntry, width: number, height: number): Tile[]
   if (shown.size === 0 || width <= 0 || height <= 0) return []
   const perPixel = shown.size / (width * height)
   const least = LEAST_TILE * perPixel
-  // What is left over gets the least area as well, so that it can be pointed at.
+  // The rest gets the least area as well, so that it can be pointed at.
   const leaf = (entry: TreeEntry, weight = entry.size): Node => ({ entry, weight, children: [] })
   const branch = (entry: TreeEntry): Node => {
-    const inner = entry.size < least ? [] : gathered(entry, LEAST_INNER * perPixel)
+    const inner = entry.size < least ? [] : groupSmall(entry, LEAST_INNER * perPixel)
     if (inner.length === 0) return leaf(entry, Math.max(entry.size, least))
-    return { entry, weight: 0, children: inner.map((one) => leaf(one)) }
+    return { entry, weight: 0, children: inner.map((child) => leaf(child)) }
   }
-  const root: Node = { entry: shown, weight: 0, children: gathered(shown, least).map(branch) }
+  const root: Node = { entry: shown, weight: 0, children: groupSmall(shown, least).map(branch) }
   const tree = hierarchy(root).sum(({ weight }) => weight)
   const layOut = treemap<Node>()
     .size([width, height])
@@ -72,7 +72,7 @@ const DIRECTIONS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowDown: [0, 1],
 }
 
-/** The place of the tile that a key leads to from the tile at `from`; undefined when it leads nowhere. */
+/** The index of the tile that a key leads to from the tile with index `from`; undefined when there is none. */
 export function tileAt(tiles: readonly Box[], from: number, key: string): number | undefined {
   if (key === 'Home') return 0
   if (key === 'End') return tiles.length - 1
@@ -80,15 +80,15 @@ export function tileAt(tiles: readonly Box[], from: number, key: string): number
   if (direction === undefined || start === undefined) return undefined
   const centre = ({ x, y, width, height }: Box) => [x + width / 2, y + height / 2] as const
   const [x, y] = centre(start)
-  let best: { place: number; cost: number } | undefined
-  for (const [place, tile] of tiles.entries()) {
+  let best: { index: number; cost: number } | undefined
+  for (const [index, tile] of tiles.entries()) {
     const [otherX, otherY] = centre(tile)
     const along = (otherX - x) * direction[0] + (otherY - y) * direction[1]
     const aside = Math.abs((otherX - x) * direction[1]) + Math.abs((otherY - y) * direction[0])
-    // What lies straight ahead is meant rather than what is nearer and aside.
-    if (place === from || along <= 0) continue
+    // A tile straight ahead is preferred to a nearer one aside.
+    if (index === from || along <= 0) continue
     const cost = along + 2 * aside
-    if (best === undefined || cost < best.cost) best = { place, cost }
+    if (best === undefined || cost < best.cost) best = { index, cost }
   }
-  return best?.place
+  return best?.index
 }

@@ -1,17 +1,17 @@
 import { CHANGES, type Packed, type PackedFile, type PackedSizes } from '../packed.ts'
 
-/** A folder, a file, or several small ones together, in one of the ways to look at an image. */
+/** A folder, a file, or several small entries together, in the tree by folder or by owner. */
 export interface TreeEntry {
   readonly kind: 'folder' | 'file' | 'rest'
   readonly name: string
-  /** In the image; of an owner, its name. */
+  /** In the image; for an owner its name. */
   readonly path: string
   readonly size: number
-  /** Undefined for a file. Largest first. */
+  /** Largest first; undefined for a file. */
   readonly entries: readonly TreeEntry[] | undefined
-  /** Of a file, as `package:NAME`. */
+  /** Of a file, such as `package:NAME`. */
   readonly owner: string | undefined
-  /** How many files of it are changed or new; of a file its own state is in `state`. */
+  /** The number of changed or new files. */
   readonly changes: number
   readonly state: 'changed' | 'new' | undefined
 }
@@ -21,10 +21,10 @@ export function byFolder({ owners, root }: PackedSizes): TreeEntry {
   return entryOf(root, '', owners)
 }
 
-/** The image by who owns its files; each owner by folders. */
+/** The image by owner of the files; each owner by folders. */
 export function byOwner({ owners, root }: PackedSizes): TreeEntry {
-  const trees = owners.map((owner, place): TreeEntry => {
-    const own = only(root, place)
+  const trees = owners.map((owner, index): TreeEntry => {
+    const own = filterOwner(root, index)
     const tree = own ? entryOf(own, '', owners) : folder('', '', [])
     return { ...tree, name: owner.replace(/^package:/, ''), path: owner, owner }
   })
@@ -36,7 +36,7 @@ function entryOf(packed: Packed, parent: string, owners: readonly string[]): Tre
   const [name, inner] = packed
   const path = name === '' ? '' : `${parent}/${name}`
   const [first, ...more] = inner
-  // A folder with nothing but a folder in it is one step, not two.
+  // A folder that contains only a folder is shown as one entry.
   if (name !== '' && first !== undefined && more.length === 0 && !isFile(first)) {
     const below = entryOf(first, path, owners)
     return { ...below, name: `${name}/${below.name}` }
@@ -44,44 +44,46 @@ function entryOf(packed: Packed, parent: string, owners: readonly string[]): Tre
   return folder(
     name === '' ? '/' : name,
     path === '' ? '/' : path,
-    inner.map((one) => entryOf(one, path, owners)),
+    inner.map((entry) => entryOf(entry, path, owners)),
   )
 }
 
 function fileOf(
-  [name, size, place, change]: PackedFile,
+  [name, size, owner, change]: PackedFile,
   parent: string,
   owners: readonly string[],
 ): TreeEntry {
   const state = change === undefined ? undefined : CHANGES[change]
   return {
-    ...{
-      kind: 'file',
-      name,
-      path: `${parent}/${name}`,
-      size,
-      entries: undefined,
-      owner: owners[place],
-      state,
-    },
+    kind: 'file',
+    name,
+    path: `${parent}/${name}`,
+    size,
+    entries: undefined,
+    owner: owners[owner],
+    state,
     changes: state === undefined ? 0 : 1,
   }
 }
 
 function folder(name: string, path: string, entries: readonly TreeEntry[]): TreeEntry {
   return {
-    ...{ kind: 'folder', name, path, owner: undefined, state: undefined },
-    size: entries.reduce((sum, one) => sum + one.size, 0),
-    changes: entries.reduce((sum, one) => sum + one.changes, 0),
+    kind: 'folder',
+    name,
+    path,
+    owner: undefined,
+    state: undefined,
+    size: entries.reduce((sum, { size }) => sum + size, 0),
+    changes: entries.reduce((sum, { changes }) => sum + changes, 0),
     entries: [...entries].sort((a, b) => b.size - a.size || (a.name < b.name ? -1 : 1)),
   }
 }
 
-/** What of a folder belongs to one owner; undefined when nothing does. */
-function only([name, inner]: PackedSizes['root'], place: number): PackedSizes['root'] | undefined {
-  const kept = inner.flatMap((one): Packed[] => {
-    if (isFile(one)) return one[2] === place ? [one] : []
-    const below = only(one, place)
+/** The folder with the files of one owner only; undefined when it has none of them. */
+function filterOwner([name, inner]: PackedSizes['root'], owner: number): PackedSizes['root'] | undefined {
+  const kept = inner.flatMap((entry): Packed[] => {
+    if (isFile(entry)) return entry[2] === owner ? [entry] : []
+    const below = filterOwner(entry, owner)
     return below ? [below] : []
   })
   return kept.length === 0 ? undefined : [name, kept]
@@ -91,8 +93,8 @@ function isFile(packed: Packed): packed is PackedFile {
   return typeof packed[1] === 'number'
 }
 
-/** The entries that are large enough to be seen, and all others together as one more. */
-export function gathered(entry: TreeEntry, leastSize: number): readonly TreeEntry[] {
+/** The entries of at least `leastSize`, and all smaller ones as a single entry. */
+export function groupSmall(entry: TreeEntry, leastSize: number): readonly TreeEntry[] {
   const { entries = [], path } = entry
   const small = entries.filter(({ size }) => size < leastSize)
   if (small.length < 2 || small.length === entries.length) return entries
@@ -100,11 +102,11 @@ export function gathered(entry: TreeEntry, leastSize: number): readonly TreeEntr
   return [...entries.filter(({ size }) => size >= leastSize), rest]
 }
 
-/** The way from a root to the first folder in which no single entry has nearly everything: there a map shows something. */
-export function wayToVariety(root: TreeEntry): TreeEntry[] {
+/** The folders from a root to the first one that no single entry nearly fills: a map of those above would be one tile. */
+export function pathToVariety(root: TreeEntry): TreeEntry[] {
   const [largest] = root.entries ?? []
   if (largest?.entries === undefined || largest.size < root.size * NEARLY_ALL) return [root]
-  return [root, ...wayToVariety(largest)]
+  return [root, ...pathToVariety(largest)]
 }
 
 const NEARLY_ALL = 0.9

@@ -1,24 +1,24 @@
-import type { Entry } from './tree.ts'
+import type { TreeEntry } from './tree.ts'
 
 /** Bytes for people, as in the rest of the page. */
 export { formatBytes } from '../../report/table.ts'
 
-/** Who owns a file, in words. */
-export function ownerWords(owner: string | undefined): string {
+/** The owner of a file, for people. */
+export function describeOwner(owner: string | undefined): string {
   if (owner === undefined) return ''
   const [, kind, name] = /^(package|artifact):(.*)$/s.exec(owner) ?? []
   if (kind === 'package') return `package ${name}`
   if (kind === 'artifact') return `tarball ${name}`
-  return owner === 'definition' ? 'the image’s definition' : 'nobody knows whose'
+  return owner === 'definition' ? 'the image’s definition' : 'unknown owner'
 }
 
 /** A part of a whole: `12.3 %`. */
-export function share(size: number, total: number): string {
+export function formatShare(size: number, total: number): string {
   return `${total === 0 ? 0 : ((size / total) * 100).toFixed(1)} %`
 }
 
-/** What became of an entry since the version that it was compared with; empty when nothing did. */
-export function changeWords({ entries, state, changes }: Entry): string {
+/** How an entry differs from the version that it was compared with; empty when it is the same. */
+export function describeChange({ entries, state, changes }: TreeEntry): string {
   if (entries === undefined) return state ?? ''
   return changes === 0 ? '' : `${changes} changed or new`
 }

@@ -3,7 +3,7 @@ import { type Html, html } from '../html.ts'
 import type { BootCourse, Span } from '../view/boot.ts'
 import { prose, section } from './section.ts'
 
-const KINDS: Readonly<Record<Span['kind'], string>> = {
+const groupTitles: Readonly<Record<Span['kind'], string>> = {
   stage: 'Stages',
   unit: 'Units that took longest',
   ready: 'On the console',
@@ -11,34 +11,34 @@ const KINDS: Readonly<Record<Span['kind'], string>> = {
 
 /** The course of the first boot: a table whose last column is a time line. */
 export function bootSection(boot: BootCourse | undefined): Html {
-  if (boot === undefined) return section('boot', prose('No proof of this disk has measured its boot.'))
+  if (boot === undefined) return section('boot', prose('No test of this disk has measured its boot.'))
   const emulated = boot.emulated
     ? 'The processor was emulated, which takes several times as long as KVM. '
     : ''
   return section(
     'boot',
     prose(
-      `${emulated}Stages and units as the machine’s systemd counts them; “role is ready” by the clock of the one who started it.`,
+      `${emulated}Stages and units as the machine’s systemd counts them; “role is ready” by the clock of the machine that tested it.`,
     ),
     timeline(boot),
   )
 }
 
 function timeline({ spans, endMs, ticksMs }: BootCourse): Html {
-  const at = (ms: number) => ((ms / endMs) * 100).toFixed(2)
+  const percent = (ms: number) => ((ms / endMs) * 100).toFixed(2)
   const axis = ticksMs.map((ms) => {
     const anchor = ms === 0 ? 'start' : ms === endMs ? 'end' : 'middle'
-    return html`<text x="${at(ms)}%" y="11" text-anchor="${anchor}">${ms / 1000} s</text>`
+    return html`<text x="${percent(ms)}%" y="11" text-anchor="${anchor}">${ms / 1000} s</text>`
   })
-  const grid = ticksMs.map((ms) => html`<line x1="${at(ms)}%" x2="${at(ms)}%" y1="0" y2="100%"/>`)
+  const grid = ticksMs.map((ms) => html`<line x1="${percent(ms)}%" x2="${percent(ms)}%" y1="0" y2="100%"/>`)
   const bar = ({ kind, startMs, ms }: Span) =>
     kind === 'ready'
-      ? html`<rect class="ready" x="${at(startMs)}%" y="2" width="3" height="16"/>`
-      : html`<rect class="${kind}" x="${at(startMs)}%" y="4" width="${at(ms)}%" height="12"/>`
+      ? html`<rect class="ready" x="${percent(startMs)}%" y="2" width="3" height="16"/>`
+      : html`<rect class="${kind}" x="${percent(startMs)}%" y="4" width="${percent(ms)}%" height="12"/>`
   const kinds = [...new Set(spans.map(({ kind }) => kind))]
   const bodies = kinds.map(
     (kind) => html`<tbody role="rowgroup">
-<tr role="row" class="group"><th scope="rowgroup" role="rowheader" colspan="4">${KINDS[kind]}</th></tr>
+<tr role="row" class="group"><th scope="rowgroup" role="rowheader" colspan="4">${groupTitles[kind]}</th></tr>
 ${spans
   .filter((span) => span.kind === kind)
   .map(

@@ -3,26 +3,26 @@ import type { FoundChanges, NameList, PackageChange, VersionChanges } from '../v
 import { prose, section } from './section.ts'
 import { table } from './table.ts'
 
-/** What changed since the version that it was compared with. */
+/** The changes since the version that it was compared with. */
 export function changesSection({ answer, found }: VersionChanges): Html {
-  return section('changes', prose(`${answer.words}. ${answer.because}`), found && comparison(found))
+  return section('changes', prose(`${answer.text}. ${answer.reason}`), found && comparison(found))
 }
 
 function comparison({ before, after, amounts, packages, lists, commandLine, files }: FoundChanges): Html {
   const numbers = table(
     'amounts',
-    'Sizes and numbers before and now',
+    'Sizes and numbers in both versions',
     [
       { title: 'what' },
       { title: before, number: true },
       { title: after, number: true },
       { title: 'change', number: true },
     ],
-    amounts.map((one) => [
-      { content: one.name.startsWith('/') ? html`<code>${one.name}</code>` : one.name },
-      { content: one.before },
-      { content: one.after },
-      { content: one.change ?? 'the same' },
+    amounts.map((amount) => [
+      { content: amount.name.startsWith('/') ? html`<code>${amount.name}</code>` : amount.name },
+      { content: amount.before },
+      { content: amount.after },
+      { content: amount.change ?? 'the same' },
     ]),
   )
   return html`${numbers}
@@ -40,17 +40,17 @@ ${fileLists(files)}`
 function packageTable(before: string, after: string, packages: readonly PackageChange[]): Html {
   return table(
     'package-changes',
-    'Packages that changed, came and went',
-    [{ title: 'package' }, { title: before }, { title: after }, { title: 'what it says' }],
-    packages.map((one) => [
-      { content: html`<code>${one.name}</code>` },
-      { content: one.before ?? html`<em>was not there</em>` },
-      { content: one.after ?? html`<em>gone</em>` },
+    'Changed, new and removed packages',
+    [{ title: 'package' }, { title: before }, { title: after }, { title: 'changelog' }],
+    packages.map(({ name, before: from, after: to, changelog }) => [
+      { content: html`<code>${name}</code>` },
+      { content: from ?? html`<em>new</em>` },
+      { content: to ?? html`<em>removed</em>` },
       {
         content:
-          one.changelog === undefined
-            ? html`<span class="quiet">its changelog is not here</span>`
-            : html`<details><summary>Changelog<span class="said"> of ${one.name}</span></summary><pre tabindex="0">${one.changelog}</pre></details>`,
+          changelog === undefined
+            ? html`<span class="quiet">no changelog</span>`
+            : html`<details><summary>Changelog<span class="said"> of ${name}</span></summary><pre tabindex="0">${changelog}</pre></details>`,
       },
     ]),
   )

@@ -4,17 +4,17 @@ import type { PageAssets } from '../assets.ts'
 import { html, jsonText } from '../html.ts'
 import type { Page } from '../page.ts'
 import { bootSection } from './boot.ts'
+import { bootTestSection } from './boot-test.ts'
 import { changesSection } from './changes.ts'
 import { documentsSection, identitySection } from './identity.ts'
 import { contents, overview } from './overview.ts'
 import { packagesSection } from './packages.ts'
-import { bootTestSection } from './proof.ts'
 import { sizesSection } from './sizes.ts'
 import { trustSection } from './trust.ts'
 
 /**
- * The whole page as HTML. It asks nobody for anything, and its policy forbids it to: only this very style and this very
- * script are used, and nothing is loaded.
+ * The whole page as HTML. It sends no request, and its policy forbids every one: it allows only the embedded style and the
+ * embedded script, by their digests.
  */
 export function renderPage(page: Page, { script, style }: PageAssets): string {
   if (/<(\/script|\/style|!--)/i.test(script + style)) {
@@ -36,7 +36,7 @@ export function renderPage(page: Page, { script, style }: PageAssets): string {
 `
   const body = html`<a class="skip" href="#main">Skip to the report</a>
 ${overview(page)}${contents()}<main id="main" tabindex="-1">
-${changesSection(page.changes)}${bootTestSection(page.proof)}${bootSection(page.boot)}${trustSection(page.trust)}${identitySection(page.identity)}${sizesSection(page.sizes)}${packagesSection(page.packages)}${documentsSection(page.documents)}</main>
+${changesSection(page.changes)}${bootTestSection(page.bootTest)}${bootSection(page.boot)}${trustSection(page.trust)}${identitySection(page.identity)}${sizesSection(page.sizes)}${packagesSection(page.packages)}${documentsSection(page.documents)}</main>
 <footer><p>Written by <code>seeder report</code> from the files of the build. It loads nothing and sends nothing.</p></footer>
 `
   const data = page.sizes === undefined ? '' : jsonText(page.sizes.packed)

@@ -3,7 +3,7 @@ import type { Document, Fact } from '../page.ts'
 import { prose, section } from './section.ts'
 import { table } from './table.ts'
 
-/** What the image is, letter by letter. */
+/** Digests, sizes, ports and the command line. */
 export function identitySection(facts: readonly Fact[]): Html {
   return section(
     'identity',
@@ -12,7 +12,7 @@ ${facts.map(({ name, value, exact }) => html`<div><dt>${name}</dt><dd>${exact ? 
   )
 }
 
-/** The files that say more. */
+/** The files of the build. */
 export function documentsSection(documents: readonly Document[]): Html {
   const rows = documents.map(({ name, what, sha256, url }) => [
     {
@@ -31,7 +31,7 @@ export function documentsSection(documents: readonly Document[]): Html {
   return section(
     'documents',
     prose(
-      'The links work where this page lies in the folder of the build. `sha256sum --check SHA256SUMS` looks at all of them.',
+      'The links work while this page is in the folder of the build. `sha256sum --check SHA256SUMS` checks all files.',
     ),
     table('documents', 'The files of the build', columns, rows),
   )

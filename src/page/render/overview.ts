@@ -3,22 +3,22 @@ import type { Page } from '../page.ts'
 import { sign } from './mark.ts'
 import { prose, SECTIONS } from './section.ts'
 
-/** Where the answer to a question is told in full. */
-const DETAIL: Readonly<Record<string, (typeof SECTIONS)[number][0]>> = {
-  Proven: 'proof',
+/** The section with the details of an answer. */
+const sectionOf: Readonly<Record<string, (typeof SECTIONS)[number][0]>> = {
+  Tested: 'boot-test',
   Signed: 'trust',
   Intact: 'trust',
   Changed: 'changes',
 }
 
-/** The first screen: what it is, and an answer to each question of whoever decides about it. */
+/** The first screen: the image, and the answers. */
 export function overview({ image, version, description, line, answers, identity }: Page): Html {
-  const rows = answers.map(({ question, mark, words, because }) => {
-    const target = DETAIL[question] ?? 'trust'
+  const rows = answers.map(({ question, mark, text, reason }) => {
+    const target = sectionOf[question] ?? 'trust'
     const heading = SECTIONS.find(([id]) => id === target)?.[1]
     return html`<div class="answer ${mark}">
 <dt>${question}</dt>
-<dd><p class="verdict">${sign(mark, '')}<strong>${words}</strong></p>${prose(because)}
+<dd><p class="verdict">${sign(mark, '')}<strong>${text}</strong></p>${prose(reason)}
 <a href="#${target}">${heading}</a></dd>
 </div>
 `

@@ -4,9 +4,9 @@ import type { Owner } from '../view/packages.ts'
 import { section } from './section.ts'
 import { table } from './table.ts'
 
-const KINDS = { package: '', artifact: 'upstream tarball', definition: '', nobody: '' } as const
+const kindNotes = { package: '', artifact: 'upstream tarball', definition: '', nobody: '' } as const
 
-/** Everything that has files in the image. The page's script adds the search and the order. */
+/** The owners of the image's files. The page's script adds the search and the sorting. */
 export function packagesSection(owners: readonly Owner[]): Html {
   const rows = owners.map((owner) => [
     { content: nameOf(owner), value: owner.name },
@@ -28,12 +28,12 @@ export function packagesSection(owners: readonly Owner[]): Html {
   return section(
     'packages',
     html`<div id="search" hidden></div>
-${table('packages', 'Packages, upstream tarballs and the definition, with what they hold', columns, rows)}`,
+${table('packages', 'Packages, upstream tarballs and the definition, with their files', columns, rows)}`,
   )
 }
 
 function nameOf({ name, kind, source }: Owner): Html {
-  const notes = [KINDS[kind], source === undefined || source === name ? '' : `from ${source}`].filter(
+  const notes = [kindNotes[kind], source === undefined || source === name ? '' : `from ${source}`].filter(
     (note) => note !== '',
   )
   const shown = kind === 'package' || kind === 'artifact' ? html`<code>${name}</code>` : name
@@ -48,9 +48,9 @@ function versionOf({ version, change }: Owner): Html {
   return html`${version}${note}`
 }
 
-/** An SPDX expression for people: what all applies stands in a row, where there is no choice within it. */
+/** An SPDX expression for people: `A, B` instead of `A AND B`, unless it has a choice within. */
 function licencesOf({ kind, licence }: Owner): string {
-  if (licence === undefined) return kind === 'package' || kind === 'artifact' ? 'not told' : ''
+  if (licence === undefined) return kind === 'package' || kind === 'artifact' ? 'unknown' : ''
   const short = licence.replaceAll('LicenseRef-debian-', 'debian-')
   return short.includes('(') ? short : short.replaceAll(' AND ', ', ')
 }

@@ -4,7 +4,7 @@ import type { Sizes } from '../view/sizes.ts'
 import { prose, section } from './section.ts'
 import { table } from './table.ts'
 
-/** Where the bytes are: a map that the page's script draws, and a table that is there without it. */
+/** The place of the map that the page's script draws, and a table for a browser without scripts. */
 export function sizesSection(sizes: Sizes | undefined): Html {
   if (sizes === undefined) return section('sizes', prose('The build has no list of its files.'))
   const { total, folders } = sizes
@@ -12,7 +12,7 @@ export function sizesSection(sizes: Sizes | undefined): Html {
     { content: html`<code>${path}</code>` },
     { content: files },
     { content: formatBytes(size) },
-    { content: share(size, total) },
+    { content: formatShare(size, total) },
   ])
   const columns = [
     { title: 'folder' },
@@ -32,7 +32,7 @@ ${table('folders', 'The largest folders', columns, rows)}
   )
 }
 
-/** A part as it is shown: `12 %`. */
-function share(size: number, total: number): string {
+/** A part of a whole, as `12.3 %`. */
+function formatShare(size: number, total: number): string {
   return `${((size / total) * 100).toFixed(1)} %`
 }

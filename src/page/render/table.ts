@@ -3,21 +3,21 @@ import { type Content, type Html, html } from '../html.ts'
 /** A column of a table. */
 export interface Column {
   readonly title: string
-  /** Numbers stand to the right. */
+  /** Aligned to the right. */
   readonly number?: boolean
-  /** Whether the page's script may sort by it, and as what. */
+  /** How the page's script sorts by it; not sortable without. */
   readonly sort?: 'text' | 'number'
 }
 
-/** A cell: what it shows and, for sorting, what it is. */
+/** A cell; `value` is for sorting. */
 export interface Cell {
   readonly content: Content
   readonly value?: string | number
 }
 
 /**
- * A table. On a narrow screen its rows become blocks, so it says with roles what it is: a browser forgets that otherwise.
- * @param caption what it is about, for who does not see where it stands
+ * A table. On a narrow screen its rows become blocks, and a browser then needs explicit roles to treat it as a table.
+ * @param caption for a screen reader
  */
 export function table(
   name: string,
@@ -30,7 +30,8 @@ export function table(
       html`<th scope="col" role="columnheader"${number ? html` class="number"` : ''}${sort ? html` data-sort="${sort}"` : ''}>${title}</th>`,
   )
   const body = rows.map(
-    (cells) => html`<tr role="row">${cells.map((cell, at) => cellOf(cell, columns[at], at === 0))}</tr>\n`,
+    (cells) =>
+      html`<tr role="row">${cells.map((cell, index) => cellOf(cell, columns[index], index === 0))}</tr>\n`,
   )
   return html`<table class="${name}" role="table"><caption class="said">${caption}</caption>
 <thead role="rowgroup"><tr role="row">${head}</tr></thead>

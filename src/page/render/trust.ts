@@ -4,7 +4,7 @@ import { sign } from './mark.ts'
 import { prose, section } from './section.ts'
 import { table } from './table.ts'
 
-/** From the source to the signature, with what was checked and what is only said. */
+/** The chain from the source to the signature, with the findings. */
 export function trustSection({ chain, findings }: Origin): Html {
   const rows = findings.map(({ what, result, found }) => [
     { content: what },
@@ -15,14 +15,14 @@ export function trustSection({ chain, findings }: Origin): Html {
   return section(
     'trust',
     prose(
-      'How it was found when this page was written, from the files of the build alone. The page itself proves nothing: `seeder verify` looks again.',
+      'As verified when this page was written, from the files of the build alone. Do not trust the page itself: run `seeder verify` again.',
     ),
     html`<ol class="chain">
 ${chain.map(linkItem)}</ol>`,
     findings.length === 0
       ? undefined
       : html`<details><summary>All ${findings.length} findings</summary>
-${table('findings', 'What was looked at', columns, rows)}
+${table('findings', 'All findings', columns, rows)}
 </details>`,
   )
 }
@@ -34,7 +34,7 @@ function linkItem({ name, mark, value, url, text }: Link): Html {
 `
 }
 
-/** An address from a file of the build may be anything: only one of the web becomes a link. */
+/** Only a web address becomes a link: a file of the build may contain any text. */
 function isWebAddress(url: string): boolean {
   return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
 }

@@ -20,20 +20,21 @@ export interface BootCourse {
 
 const STAGES = ['firmware', 'loader', 'kernel', 'initrd', 'userspace']
 
-/** The course of the boot that a proof has measured; undefined when it has measured none. */
+/** The course of the boot that a test has measured; undefined when it has measured none. */
 export function bootOf({ boot, accelerator }: TestRecord): BootCourse | undefined {
   const spans: Span[] = []
-  let at = 0
+  let startMs = 0
   for (const name of STAGES) {
     const ms = boot.stages?.[name]
     if (ms === undefined) continue
-    spans.push({ name, kind: 'stage', startMs: at, ms })
-    at += ms
+    spans.push({ name, kind: 'stage', startMs, ms })
+    startMs += ms
   }
-  // systemd counts from where the kernel begins.
-  const kernelAt = (boot.stages?.firmware ?? 0) + (boot.stages?.loader ?? 0)
-  for (const { name, startMs, ms } of boot.units ?? []) {
-    if (ms > 0) spans.push({ name, kind: 'unit', startMs: kernelAt + startMs, ms })
+  // systemd counts from the start of the kernel.
+  const kernelMs = (boot.stages?.firmware ?? 0) + (boot.stages?.loader ?? 0)
+  for (const unit of boot.units ?? []) {
+    if (unit.ms > 0)
+      spans.push({ name: unit.name, kind: 'unit', startMs: kernelMs + unit.startMs, ms: unit.ms })
   }
   if (boot.readyMs !== null) {
     spans.push({ name: 'role is ready', kind: 'ready', startMs: boot.readyMs, ms: 0 })

@@ -4,7 +4,7 @@ import { formatBytes, formatDuration } from '../../report/table.ts'
 import type { OlderVersion } from '../facts.ts'
 import type { Answer } from './mark.ts'
 
-/** A number before and now. */
+/** A number in both versions. */
 export interface Amount {
   readonly name: string
   readonly before: string
@@ -13,17 +13,17 @@ export interface Amount {
   readonly change: string | undefined
 }
 
-/** Names of which only the first are told, and how many there are. */
+/** The first names of a list, and the number of all. */
 export interface NameList {
   readonly title: string
   readonly names: readonly string[]
   readonly total: number
 }
 
-/** What is different from an older version. */
+/** The differences from an older version. */
 export interface VersionChanges {
   readonly answer: Answer
-  /** Everything below is of a comparison that was made; undefined when there was none, or the disks are the same. */
+  /** Undefined without a comparison, or when the disks are the same. */
   readonly found: FoundChanges | undefined
 }
 
@@ -32,7 +32,7 @@ export interface FoundChanges {
   readonly after: string
   readonly amounts: readonly Amount[]
   readonly packages: readonly PackageChange[]
-  /** What an operator looks for first: checks, ports, units. */
+  /** Checks, ports and units. */
   readonly lists: readonly NameList[]
   readonly commandLine: { readonly before: string; readonly after: string } | undefined
   /** Undefined when the files of either are not known. */
@@ -43,26 +43,26 @@ export interface PackageChange {
   readonly name: string
   readonly before: string | undefined
   readonly after: string | undefined
-  /** What the package's own changelog says, where it is known. */
+  /** From the package's own changelog, where it is known. */
   readonly changelog: string | undefined
 }
 
-/** So many files of each kind are named. */
-const NAMED = 250
-/** So many folders, those that changed most. */
+/** The maximum number of names in a list. */
+const LISTED = 250
+/** The maximum number of folders: those that changed most. */
 const FOLDERS = 12
 
-/** What changed since the version that an image was compared with. */
+/** The changes since the version that an image was compared with. */
 export function changesOf(comparison: OlderVersion | undefined): VersionChanges {
   if (comparison === undefined) {
-    const because = 'It was compared with no other version: `--against` names one.'
-    return { answer: { question: 'Changed', mark: 'open', words: 'Not compared', because }, found: undefined }
+    const reason = 'There is no comparison with another version: `--against` names one.'
+    return { answer: { question: 'Changed', mark: 'open', text: 'Not compared', reason }, found: undefined }
   }
   const { difference, promoted } = comparison
   const older = `${promoted ? 'the promoted version' : 'version'} ${difference.before}`
   if (difference.identical) {
-    const because = `The disk is that of ${older}, bit for bit.`
-    return { answer: { question: 'Changed', mark: 'right', words: 'Nothing', because }, found: undefined }
+    const reason = `The disk is that of ${older}, bit for bit.`
+    return { answer: { question: 'Changed', mark: 'right', text: 'Nothing', reason }, found: undefined }
   }
   return { answer: summaryOf(difference, older), found: foundOf(comparison) }
 }
@@ -74,13 +74,11 @@ function summaryOf(difference: Difference, older: string): Answer {
     [added.length, 'new'],
     [removed.length, 'gone'],
   ] as const
-  const told = counts.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : []))
-  const words = told.length === 0 ? 'The same packages' : `Packages: ${told.join(', ')}`
+  const packages = counts.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : []))
   const broken = checks?.broken.length ?? 0
-  const inFiles = files && files.added.length + files.removed.length + files.changed.length
-  const because = [
+  const reasons = [
     `Since ${older}`,
-    ...(inFiles === undefined ? [] : [`${inFiles} files differ`]),
+    ...(files ? [`${files.added.length + files.removed.length + files.changed.length} files differ`] : []),
     ...(ports.opened.length > 0 ? [`opens ${ports.opened.join(', ')}`] : []),
     `/usr ${changeOf(sizes.usr, formatBytes) ?? 'has the same size'}`,
     ...(broken > 0 ? [`${broken} checks do not pass any more`] : []),
@@ -88,19 +86,24 @@ function summaryOf(difference: Difference, older: string): Answer {
   return {
     question: 'Changed',
     mark: broken > 0 ? 'wrong' : 'differs',
-    words,
-    because: `${because.join('; ')}.`,
+    text: packages.length === 0 ? 'The same packages' : `Packages: ${packages.join(', ')}`,
+    reason: `${reasons.join('; ')}.`,
   }
 }
 
 function foundOf({ difference, changelogs }: OlderVersion): FoundChanges {
   const { sizes, boot, checks, changed, added, removed, files, commandLine } = difference
-  const told = new Map(changelogs.map(({ name, text }) => [name, text]))
+  const changelogOf = new Map(changelogs.map(({ name, text }) => [name, text]))
   const amount = (name: string, change: Change, format: (amount: number) => string): Amount => ({
-    ...{ name, before: format(change.before), after: format(change.after), change: changeOf(change, format) },
+    name,
+    before: format(change.before),
+    after: format(change.after),
+    change: changeOf(change, format),
   })
   return {
-    ...{ before: difference.before, after: difference.after, commandLine },
+    before: difference.before,
+    after: difference.after,
+    commandLine,
     amounts: [
       amount('qcow2', sizes.qcow2, formatBytes),
       amount('disk', sizes.disk, formatBytes),
@@ -119,15 +122,13 @@ function foundOf({ difference, changelogs }: OlderVersion): FoundChanges {
         []),
     ],
     packages: [
-      ...changed.map((one) => ({ ...one, changelog: told.get(one.name) })),
-      ...added.map(({ name, version }) => ({
+      ...changed.map((change) => ({ ...change, changelog: changelogOf.get(change.name) })),
+      ...added.map(({ name, version: after }) => ({ name, before: undefined, after, changelog: undefined })),
+      ...removed.map(({ name, version: before }) => ({
         name,
-        before: undefined,
-        after: version,
+        before,
+        after: undefined,
         changelog: undefined,
-      })),
-      ...removed.map(({ name, version }) => ({
-        ...{ name, before: version, after: undefined, changelog: undefined },
       })),
     ],
     lists: listsOf(difference).filter(({ total }) => total > 0),
@@ -162,7 +163,7 @@ function filesOf({ changed, added, removed }: FilesDifference): NameList[] {
 }
 
 function list(title: string, names: readonly string[] = []): NameList {
-  return { title, names: names.slice(0, NAMED), total: names.length }
+  return { title, names: names.slice(0, LISTED), total: names.length }
 }
 
 function changeOf({ before, after }: Change, format: (amount: number) => string): string | undefined {

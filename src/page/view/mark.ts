@@ -1,15 +1,15 @@
 /**
- * How something stands: it was checked and is right, or wrong; it is missing, and an image without it is not promoted; or
- * it is only said, and nobody has checked it here; or it is other than it was.
+ * The result of a check: `right`, `wrong`, or `missing`, which prevents promotion; `open` is a claim that was not checked
+ * here, and `differs` a change since the compared version.
  */
 export type Mark = 'right' | 'wrong' | 'missing' | 'open' | 'differs'
 
-/** One of the questions of whoever decides about an image, with what is known. */
+/** The answer to a question of the person who decides about an image. */
 export interface Answer {
   readonly question: string
   readonly mark: Mark
-  /** The answer, in a few words. */
-  readonly words: string
-  /** What stands behind it. */
-  readonly because: string
+  /** A few words. */
+  readonly text: string
+  /** A sentence or two. */
+  readonly reason: string
 }

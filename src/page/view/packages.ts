@@ -1,7 +1,7 @@
 import type { FileEntry } from '../../evidence/inventory.ts'
 import type { PageFacts } from '../facts.ts'
 
-/** One that files belong to: a package, an upstream tarball, the definition, or nobody. */
+/** An owner of files: a package, an upstream tarball, the definition, or nobody. */
 export interface Owner {
   readonly name: string
   readonly kind: 'package' | 'artifact' | 'definition' | 'nobody'
@@ -15,39 +15,43 @@ export interface Owner {
   readonly change: string | undefined
 }
 
-/** Everything that has files in the image, sorted by name. */
+/** The owners of the image's files, sorted by name. */
 export function packagesOf({ finished, bill, comparison }: PageFacts): Owner[] {
   const { manifest, inventory } = finished
-  const held = inventory && holdingsOf(inventory.files)
-  const before = new Map(comparison?.difference.changed.map((one) => [one.name, one.before]))
+  const held = inventory && sizesByOwner(inventory.files)
+  const versionBefore = new Map(comparison?.difference.changed.map(({ name, before }) => [name, before]))
   const added = new Set(comparison?.difference.added.map(({ name }) => name))
   const owner = (kind: Owner['kind'], name: string, version: string | undefined): Owner => {
-    const billed = bill.find((one) => one.kind === kind && one.name === name)
+    const billed = bill.find((entry) => entry.kind === kind && entry.name === name)
     const key = kind === 'package' || kind === 'artifact' ? `${kind}:${name}` : kind
     const holding = held?.get(key)
     return {
-      ...{ name, kind, version, source: billed?.source, licence: billed?.licence },
+      name,
+      kind,
+      version,
+      source: billed?.source,
+      licence: billed?.licence,
       files: holding?.files ?? 0,
       size: held && (holding?.size ?? 0),
-      change: before.get(name) ?? (added.has(name) ? 'new' : undefined),
+      change: versionBefore.get(name) ?? (added.has(name) ? 'new' : undefined),
     }
   }
   return [
     ...Object.entries(manifest.packages).map(([name, version]) => owner('package', name, version)),
     ...Object.entries(manifest.artifacts).map(([name, { version }]) => owner('artifact', name, version)),
     ...(held?.has('definition') ? [owner('definition', 'the image’s own definition', undefined)] : []),
-    ...(held?.has('nobody') ? [owner('nobody', 'nobody knows whose', undefined)] : []),
+    ...(held?.has('nobody') ? [owner('nobody', 'unknown owner', undefined)] : []),
   ].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
 }
 
-/** Files and bytes by owner, as `package:NAME`. */
-function holdingsOf(files: readonly FileEntry[]): Map<string, { files: number; size: number }> {
+/** Files and bytes by owner, such as `package:NAME`. */
+function sizesByOwner(files: readonly FileEntry[]): Map<string, { files: number; size: number }> {
   const held = new Map<string, { files: number; size: number }>()
   for (const { type, owner, size = 0 } of files) {
     if (type === 'directory') continue
     const key = owner ?? 'nobody'
-    const so = held.get(key) ?? { files: 0, size: 0 }
-    held.set(key, { files: so.files + 1, size: so.size + size })
+    const sum = held.get(key) ?? { files: 0, size: 0 }
+    held.set(key, { files: sum.files + 1, size: sum.size + size })
   }
   return held
 }

@@ -2,16 +2,16 @@ import type { FileEntry } from '../../evidence/inventory.ts'
 import type { FilesDifference } from '../../release/difference/files-difference.ts'
 import type { Packed, PackedFile, PackedFolder, PackedSizes } from '../packed.ts'
 
-/** Where the bytes of an image are. */
+/** The sizes of an image's files and folders. */
 export interface Sizes {
   /** Of all files, before `/usr` is compressed. */
   readonly total: number
-  /** The largest folders, each with those above it that are on its way: for who has no script. */
+  /** The largest folders and their parents, for a browser without scripts. */
   readonly folders: readonly { readonly path: string; readonly size: number; readonly files: number }[]
   readonly packed: PackedSizes
 }
 
-/** Folders this deep are told, when they have at least this part of all bytes. */
+/** The table has folders up to this depth that hold at least this share of all bytes. */
 const DEPTH = 3
 const LEAST = 0.01
 
@@ -24,8 +24,8 @@ export function sizesOf(files: readonly FileEntry[], difference: FilesDifference
     const parts = path.split('/').slice(1, -1)
     for (let depth = 1; depth <= Math.min(parts.length, DEPTH); depth++) {
       const folder = `/${parts.slice(0, depth).join('/')}`
-      const so = folders.get(folder) ?? { size: 0, files: 0 }
-      folders.set(folder, { size: so.size + size, files: so.files + 1 })
+      const sum = folders.get(folder) ?? { size: 0, files: 0 }
+      folders.set(folder, { size: sum.size + size, files: sum.files + 1 })
     }
   }
   return {
@@ -38,37 +38,37 @@ export function sizesOf(files: readonly FileEntry[], difference: FilesDifference
   }
 }
 
-/** A folder while it is filled. */
-interface Filling {
-  readonly folders: Map<string, Filling>
+/** A folder to which files are added. */
+interface FolderTree {
+  readonly folders: Map<string, FolderTree>
   readonly files: PackedFile[]
 }
 
 function pack(files: readonly FileEntry[], difference: FilesDifference | undefined): PackedSizes {
   const owners = [...new Set(files.map(({ owner }) => owner ?? 'nobody'))].sort()
-  const places = new Map(owners.map((owner, place) => [owner, place]))
+  const indexOf = new Map(owners.map((owner, index) => [owner, index]))
   const changed = new Set(
     difference?.changed.flatMap(({ path, what }) => (what.includes('content') ? [path] : [])),
   )
   const added = new Set(difference?.added)
-  const root: Filling = { folders: new Map(), files: [] }
+  const root: FolderTree = { folders: new Map(), files: [] }
   for (const { path, size = 0, owner } of files) {
     const parts = path.split('/').slice(1)
     const name = parts.pop() ?? ''
-    let at = root
+    let folder = root
     for (const part of parts) {
-      const next = at.folders.get(part) ?? { folders: new Map(), files: [] }
-      at.folders.set(part, next)
-      at = next
+      const next = folder.folders.get(part) ?? { folders: new Map(), files: [] }
+      folder.folders.set(part, next)
+      folder = next
     }
-    const place = places.get(owner ?? 'nobody') ?? 0
+    const ownerIndex = indexOf.get(owner ?? 'nobody') ?? 0
     const change = added.has(path) ? 2 : changed.has(path) ? 1 : undefined
-    at.files.push(change === undefined ? [name, size, place] : [name, size, place, change])
+    folder.files.push(change === undefined ? [name, size, ownerIndex] : [name, size, ownerIndex, change])
   }
   return { owners, root: packFolder('', root) }
 }
 
-function packFolder(name: string, { folders, files }: Filling): PackedFolder {
-  const entries: Packed[] = [...folders].map(([inner, filling]) => packFolder(inner, filling))
+function packFolder(name: string, { folders, files }: FolderTree): PackedFolder {
+  const entries: Packed[] = [...folders].map(([inner, tree]) => packFolder(inner, tree))
   return [name, [...entries, ...files]]
 }

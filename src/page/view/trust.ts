@@ -2,11 +2,11 @@ import type { Manifest } from '../../build/manifest.ts'
 import type { Provenance } from '../../evidence/provenance.ts'
 import type { Verification } from '../../release/verify/finding.ts'
 import type { PageFacts } from '../facts.ts'
+import type { BootTest } from './boot-test.ts'
 import type { Answer, Mark } from './mark.ts'
-import type { BootTest } from './proof.ts'
-import { shownTime } from './time.ts'
+import { formatTime } from './time.ts'
 
-/** One link of the chain from a source to a disk on a host. */
+/** A link of the chain from the source to the signature. */
 export interface Link {
   readonly name: string
   readonly mark: Mark
@@ -16,7 +16,7 @@ export interface Link {
   readonly text: string
 }
 
-/** Where an image comes from, and what of it was checked. */
+/** The origin of an image, and which claims about it were checked. */
 export interface Origin {
   readonly signed: Answer
   readonly intact: Answer
@@ -24,8 +24,8 @@ export interface Origin {
   readonly findings: readonly Verification[]
 }
 
-/** What can be said of an image's origin. Nothing is called right that was not looked at when the page was written. */
-export function trustOf(facts: PageFacts, proof: BootTest): Origin {
+/** The origin of an image. Nothing is called right that was not checked when the page was written. */
+export function trustOf(facts: PageFacts, { answer }: BootTest): Origin {
   const { findings, finished, hasSignature } = facts
   const { manifest, provenance } = finished
   const signed = signatureOf(findings, hasSignature)
@@ -38,12 +38,18 @@ export function trustOf(facts: PageFacts, proof: BootTest): Origin {
       builderOf(provenance),
       diskOf(manifest, findings),
       {
-        ...{ name: 'Proof', mark: proof.answer.mark, value: undefined, url: undefined },
-        text: `${proof.answer.words}. The report is made after SHA256SUMS: nothing that is signed vouches for it.`,
+        name: 'Boot test',
+        mark: answer.mark,
+        value: undefined,
+        url: undefined,
+        text: `${answer.text}. The report is written after SHA256SUMS, so the signature does not cover it.`,
       },
       {
-        ...{ name: 'Signature', mark: signed.mark, value: undefined, url: undefined },
-        text: `${signed.words}. ${signed.because}`,
+        name: 'Signature',
+        mark: signed.mark,
+        value: undefined,
+        url: undefined,
+        text: `${signed.text}. ${signed.reason}`,
       },
     ],
     findings,
@@ -51,9 +57,7 @@ export function trustOf(facts: PageFacts, proof: BootTest): Origin {
 }
 
 function signatureOf(findings: readonly Verification[], hasSignature: boolean): Answer {
-  const answer = (mark: Mark, words: string, because: string) => ({
-    ...{ question: 'Signed', mark, words, because },
-  })
+  const answer = (mark: Mark, text: string, reason: string) => ({ question: 'Signed', mark, text, reason })
   if (!hasSignature) {
     return answer(
       'missing',
@@ -63,32 +67,32 @@ function signatureOf(findings: readonly Verification[], hasSignature: boolean): 
   }
   const finding = findings.find(({ what }) => what === 'signature')
   if (finding?.result === 'right') {
-    const because =
-      'SHA256SUMS is signed by a key of the allowed signers; it has the digest of every file but the report.'
-    return answer('right', `Signed ${finding.found}`, because)
+    const reason =
+      'SHA256SUMS is signed by a key of the allowed signers; it has the digest of every file except the report.'
+    return answer('right', `Signed ${finding.found}`, reason)
   }
   if (finding?.result === 'wrong') return answer('wrong', 'Wrong signature', `${finding.found}.`)
   return answer(
     'missing',
     'Signature not checked',
-    'There is a signature, and there was no list of allowed signers where this page was written.',
+    'There is a signature, but there was no list of allowed signers where this page was written.',
   )
 }
 
-/** Digests and agreement: everything that was looked at but the signature, which has an answer of its own. */
+/** The answer about digests and contents. The signature has an answer of its own. */
 function intactOf(findings: readonly Verification[]): Answer {
   const own = findings.filter(({ what }) => what !== 'signature')
   const wrong = own.filter(({ result }) => result === 'wrong')
   const right = own.filter(({ result }) => result === 'right')
   if (wrong.length === 0) {
-    const because = `${right.length} findings: the files have the digests of SHA256SUMS, and say the same of the image.`
-    return { question: 'Intact', mark: 'right', words: 'All in order', because }
+    const reason = `${right.length} findings: the files have the digests of SHA256SUMS, and agree about the image.`
+    return { question: 'Intact', mark: 'right', text: 'All in order', reason }
   }
   return {
     question: 'Intact',
     mark: 'wrong',
-    words: 'Not to be used',
-    because: `${wrong.map(({ what, found }) => `${what}: ${found}`).join('; ')}.`,
+    text: 'Do not use',
+    reason: `${wrong.map(({ what, found }) => `${what}: ${found}`).join('; ')}.`,
   }
 }
 
@@ -99,15 +103,18 @@ function sourceOf({ source }: Manifest, provenance: Provenance | undefined): Lin
     repository !== undefined && source.commit !== null ? `${repository}/commit/${source.commit}` : undefined
   if (source.commit === null) return { ...link, mark: 'open', url: undefined, text: 'No git checkout.' }
   if (!source.dirty)
-    return { ...link, mark: 'open', url: commitUrl, text: 'The commit that the build says it was made from.' }
-  return { ...link, mark: 'wrong', url: commitUrl, text: 'This commit, with changes that no commit has.' }
+    return { ...link, mark: 'open', url: commitUrl, text: 'The commit, according to the build.' }
+  return { ...link, mark: 'wrong', url: commitUrl, text: 'This commit, with uncommitted changes.' }
 }
 
 function lockOf({ lock, packages, artifacts }: Manifest): Link {
   const [debs, tarballs] = [Object.keys(packages).length, Object.keys(artifacts).length]
   const of = tarballs === 0 ? `${debs} packages` : `${debs} packages and ${tarballs} upstream tarballs`
   return {
-    ...{ name: 'Lock', mark: 'open', value: lock.sha256, url: undefined },
+    name: 'Lock',
+    mark: 'open',
+    value: lock.sha256,
+    url: undefined,
     text: `${of}, each by its sha256. The archives’ signatures were checked when the lock was written, not here.`,
   }
 }
@@ -115,17 +122,20 @@ function lockOf({ lock, packages, artifacts }: Manifest): Link {
 function builderOf(provenance: Provenance | undefined): Link {
   const name = 'Builder'
   if (provenance === undefined) {
-    const text = 'There is no provenance that says who built it.'
+    const text = 'There is no provenance, so the builder is unknown.'
     return { name, mark: 'open', value: undefined, url: undefined, text }
   }
   const { builder, metadata } = provenance.predicate.runDetails
-  const when = `from ${shownTime(metadata.startedOn)} to ${shownTime(metadata.finishedOn).slice(11)}`
+  const when = `from ${formatTime(metadata.startedOn)} to ${formatTime(metadata.finishedOn).slice(11)}`
   const local = builder.id === 'urn:seeder:builder:local'
   return {
-    ...{ name, mark: 'open', value: builder.id, url: metadata.invocationId },
+    name,
+    mark: 'open',
+    value: builder.id,
+    url: metadata.invocationId,
     text: local
-      ? `A machine that nobody answers for but who signed, ${when}.`
-      : `So the provenance says, ${when}. It is as good as the signature.`,
+      ? `A local machine, ${when}. Only the signer vouches for it.`
+      : `According to the provenance, ${when}. Trust it as far as the signature.`,
   }
 }
 
@@ -138,7 +148,7 @@ function diskOf({ qcow2, raw }: Manifest, findings: readonly Verification[]): Li
   return { name: 'Disk', mark, value: raw.sha256, url: undefined, text }
 }
 
-/** How all of these findings together stand. */
+/** The worst mark of the findings with these names. */
 function markOf(findings: readonly Verification[], names: readonly string[]): Mark {
   const results = names.map((name) => findings.find(({ what }) => what === name)?.result)
   if (results.includes('wrong')) return 'wrong'

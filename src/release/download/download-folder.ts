@@ -2,7 +2,7 @@ import { lstat, open, readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { tryLock } from '../../files/flock.ts'
 import { SeederError } from '../../report/error.ts'
-import { sha256File } from '../../store/store.ts'
+import { sha256File } from '../../store/digest.ts'
 import type { Contents } from '../format/contents.ts'
 import { DownloadJournal } from './download-journal.ts'
 

@@ -17,8 +17,8 @@ export interface Suite {
 }
 
 /**
- * A small apt archive: real debs, real indexes, signed by a key made for it, served on loopback. `server` can be
- * told to misbehave.
+ * A small apt archive: real debs, real indexes, signed by its own key, served on loopback. `server.faults` makes it
+ * misbehave.
  */
 export interface Archive {
   readonly url: string
@@ -67,7 +67,11 @@ export async function createArchive(): Promise<Archive> {
     await mkdir(join(dists, COMPONENT, 'binary-amd64'), { recursive: true })
     await writeFile(join(dists, COMPONENT, 'binary-amd64', 'Packages'), index)
     const head = {
-      ...{ origin: 'Test', label: 'Test', suite: suite.name, codename: suite.name, components: [COMPONENT] },
+      origin: 'Test',
+      label: 'Test',
+      suite: suite.name,
+      codename: suite.name,
+      components: [COMPONENT],
       date: suite.date ?? new Date(),
       ...(suite.validUntil ? { validUntil: suite.validUntil } : {}),
     }
@@ -78,7 +82,12 @@ export async function createArchive(): Promise<Archive> {
   }
 
   return {
-    ...{ url: server.url, folder, key, server, path, publish },
+    url: server.url,
+    folder,
+    key,
+    server,
+    path,
+    publish,
     async close() {
       await server.close()
       await key.discard()

@@ -46,7 +46,9 @@ export async function createKey(name: string, { expired = false } = {}): Promise
   const armored = Buffer.from((await gpg(['--export', '--armor'])).stdout).toString()
   const listed = Buffer.from((await gpg(['--with-colons', '--list-keys'])).stdout).toString()
   return {
-    ...{ keyring, armored, fingerprint: /^fpr:+([0-9A-F]{40}):/m.exec(listed)?.[1] ?? '' },
+    keyring,
+    armored,
+    fingerprint: /^fpr:+([0-9A-F]{40}):/m.exec(listed)?.[1] ?? '',
     async sign(input) {
       const argv = ['--clear-sign', '--output', '-']
       return Buffer.from((await gpg(argv, { at: made + 60, input })).stdout).toString()

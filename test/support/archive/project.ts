@@ -2,7 +2,7 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { stringify } from 'yaml'
 
-/** What the one image `tiny` of a test's project asks for, from the suites `stable` and `stable-security`. */
+/** The definition of the image `tiny` of a test's project, from the suites `stable` and `stable-security`. */
 export interface TinyImage {
   readonly keyring: string
   readonly packages: readonly string[]

@@ -18,7 +18,7 @@ export interface FileServer {
   readonly url: string
   /** Path below `url` → how it is served; what is not in it is served as it is. */
   readonly faults: Map<string, Fault>
-  /** The paths that were asked for, in their order. */
+  /** The requested paths, in order. */
   readonly requests: string[]
   close(): Promise<void>
 }
@@ -39,7 +39,9 @@ export async function serveFiles(folder: string): Promise<FileServer> {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
-    ...{ url: `http://127.0.0.1:${port}/`, faults, requests },
+    url: `http://127.0.0.1:${port}/`,
+    faults,
+    requests,
     async close() {
       server.closeAllConnections()
       server.close()
@@ -51,7 +53,7 @@ export async function serveFiles(folder: string): Promise<FileServer> {
 /** A file as it is, never all of it in memory. */
 async function send(response: ServerResponse, file: string, size: number): Promise<void> {
   response.writeHead(200, { 'content-length': size })
-  // Who asked may go away in the middle.
+  // The client may close the connection early.
   await pipeline(createReadStream(file), response).catch(() => response.destroy())
 }
 

@@ -25,8 +25,10 @@ export async function debianFacts({ tree, packages, store }: SpdxTools): Promise
     const licences = readLicences(await runInside(enclosure, 'licences', `cd /image\n${LIST_LICENCES}`))
     return {
       ...facts,
-      ...{ lock: { ...lock, packages: [...lock.packages.slice(0, 2), ...packages] } },
-      ...{ distribution: 'debian', suite: 'trixie', licences },
+      lock: { ...lock, packages: [...lock.packages.slice(0, 2), ...packages] },
+      distribution: 'debian',
+      suite: 'trixie',
+      licences,
       installed: new Map(packages.map((one) => [one.name, installedOf(one)])),
     }
   } finally {

@@ -6,14 +6,22 @@ const digest = (letter: string) => letter.repeat(64)
 
 function locked(name: string, version: string, archive = 'debian'): Lock['packages'][number] {
   return {
-    ...{ name, version, architecture: 'amd64', archive, size: 1 },
+    name,
+    version,
+    architecture: 'amd64',
+    archive,
+    size: 1,
     path: `pool/main/${name}.deb`,
     sha256: Buffer.from(name).toString('hex').padEnd(64, '0').slice(0, 64),
   }
 }
 
 export const lock: Lock = {
-  ...{ schema: 1, image: 'etcd', base: 'ubuntu-resolute', version: '3.7.2-1', epoch: 1_790_000_000 },
+  schema: 1,
+  image: 'etcd',
+  base: 'ubuntu-resolute',
+  version: '3.7.2-1',
+  epoch: 1_790_000_000,
   request: digest('1'),
   packages: [
     locked('linux-image-6.12', '6.12.1', 'ubuntu'),
@@ -34,13 +42,19 @@ export const lock: Lock = {
 }
 
 export const subject: EvidenceSubject = {
-  ...{ image: 'etcd', version: '3.7.2-1', description: 'a member', base: 'ubuntu-resolute' },
-  ...{ epoch: lock.epoch, rawSha256: digest('a') },
+  image: 'etcd',
+  version: '3.7.2-1',
+  description: 'a member',
+  base: 'ubuntu-resolute',
+  epoch: lock.epoch,
+  rawSha256: digest('a'),
   qcow2: { file: 'etcd-3.7.2-1.qcow2', sha256: digest('b') },
 }
 
 export const facts: MaterialFacts = {
-  ...{ lock, distribution: 'ubuntu', suite: 'resolute' },
+  lock,
+  distribution: 'ubuntu',
+  suite: 'resolute',
   installed: new Map([
     [
       'libc6',

@@ -23,21 +23,24 @@ export async function addEvidence(
   const { image, version, description, base, epoch, raw, qcow2 } = manifest
   const subject = { image, version, description, base, epoch, rawSha256: raw.sha256, qcow2 }
   const packages = Object.entries(manifest.packages).map(([name, packageVersion]) => ({
-    ...{ name, version: packageVersion, architecture: 'amd64', archive: 'debian', size: 1 },
-    ...{ path: `pool/${name}.deb`, sha256: sha256(name) },
+    name,
+    version: packageVersion,
+    architecture: 'amd64',
+    archive: 'debian',
+    size: 1,
+    path: `pool/${name}.deb`,
+    sha256: sha256(name),
   }))
-  const lock = { ...someLock, ...{ image, version, base, epoch, packages } }
+  const lock = { ...someLock, image, version, base, epoch, packages }
   const materials = materialsOf({ ...facts, lock, distribution: 'debian', suite: 'trixie' })
   const path = '/usr/lib/os-release'
   const files = Array.from({ length: manifest.files.total }, (_, index) => ({
-    ...{
-      path: `${path}.${index}`,
-      type: 'file' as const,
-      mode: '0644',
-      ids: '0:0',
-      size: 0,
-      sha256: sha256(''),
-    },
+    path: `${path}.${index}`,
+    type: 'file' as const,
+    mode: '0644',
+    ids: '0:0',
+    size: 0,
+    sha256: sha256(''),
     owner: 'definition',
   }))
   const texts: Record<string, string> = {
@@ -46,8 +49,15 @@ export async function addEvidence(
     [cyclonedxName(manifest)]: cyclonedxDocument(subject, materials, { name: 'seeder', version: '0' }),
   }
   texts[bundleListName(manifest)] = formatBundleList({
-    ...{ schema: 1, image, version, base, epoch, lock: manifest.lock, source: manifest.source },
-    ...{ raw: { sha256: raw.sha256 }, files: [...inputs] },
+    schema: 1,
+    image,
+    version,
+    base,
+    epoch,
+    lock: manifest.lock,
+    source: manifest.source,
+    raw: { sha256: raw.sha256 },
+    files: [...inputs],
   })
   const sumsFile = join(folder, 'SHA256SUMS')
   const own = Object.keys(texts).concat(provenanceName(manifest))
@@ -56,9 +66,18 @@ export async function addEvidence(
     .filter((line) => line !== '' && !own.some((name) => line.endsWith(name)))
     .concat(Object.entries(texts).map(([name, text]) => `${sha256(text)}  ${name}`))
   const statement = provenanceStatement({
-    ...{ image, version, base, line: undefined, lock, lockSha256: manifest.lock.sha256 },
+    image,
+    version,
+    base,
+    line: undefined,
+    lock,
+    lockSha256: manifest.lock.sha256,
     subjects: sums.map((line) => ({ sha256: line.slice(0, 64), name: line.slice(66) })),
-    ...{ source: manifest.source, builder: builderOf({}), versions: {}, startedMs: 0, finishedMs: 1 },
+    source: manifest.source,
+    builder: builderOf({}),
+    versions: {},
+    startedMs: 0,
+    finishedMs: 1,
   })
   texts[provenanceName(manifest)] = JSON.stringify(statement)
   sums.push(`${sha256(JSON.stringify(statement))}  ${provenanceName(manifest)}`)
@@ -68,5 +87,7 @@ export async function addEvidence(
 
 /** What a build may have been made from. */
 const someInputs: readonly BundleFile[] = ['project/platform.yaml', 'seeder/package.json'].map((path) => ({
-  ...{ path, size: path.length, sha256: sha256(path) },
+  path,
+  size: path.length,
+  sha256: sha256(path),
 }))

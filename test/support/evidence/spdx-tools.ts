@@ -41,7 +41,9 @@ export async function spdxTools(): Promise<SpdxTools> {
     await layers.keep()
     const tree = join(layers.folder, `tools-${key}`, 'content')
     return {
-      ...{ tree, packages, store },
+      tree,
+      packages,
+      store,
       complaints: (document) => validate(tree, scratch, document),
       remove: () => removeFolder(scratch),
     }
@@ -59,7 +61,8 @@ async function validate(tree: string, scratch: string, document: unknown): Promi
     typeof document === 'string' ? document : JSON.stringify(document),
   )
   const enclosure = {
-    ...{ tools: tree, binds: [{ from: folder, to: '/document' }] },
+    tools: tree,
+    binds: [{ from: folder, to: '/document' }],
     env: { PYTHONDONTWRITEBYTECODE: '1' },
   }
   const script = 'pyspdxtools --infile /document/image.spdx.json 2>&1 || echo "it ended with $?"'

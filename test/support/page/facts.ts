@@ -6,7 +6,7 @@ import type { Verification } from '../../../src/release/verify/finding.ts'
 import { someManifest, someRecord } from '../build-record.ts'
 import { sha256 } from '../deploy/image.ts'
 
-/** Text that would run a program, were it taken for HTML anywhere. */
+/** Text that would run a program if any page inserted it as HTML. */
 export const HOSTILE = '</script><img src=x onerror="document.title=1">\'&'
 
 const FOLDERS = [
@@ -17,25 +17,26 @@ const FOLDERS = [
   '/usr/sbin',
 ]
 
-/** Versions by name: a few packages that people know, and as many more as make a page of the usual size. */
+/** Versions by name: a few well-known packages, and enough others for a page of the usual size. */
 const PACKAGES: Readonly<Record<string, string>> = {
   haproxy: '3.0.11-1+deb13u1',
   keepalived: '1:2.3.3-1',
   libssl3t64: '3.5.5-1',
   [HOSTILE]: '1',
-  ...Object.fromEntries(Array.from({ length: 150 }, (_, at) => [`lib${at}`, `${at}.2-1`])),
+  ...Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`lib${index}`, `${index}.2-1`])),
 }
 
-/** Files of every package, small and large ones, each at the same place whenever it is asked for. */
+/** Files of every package, small and large ones, the same on every call. */
 function filesOf(packages: Readonly<Record<string, string>>): FileEntry[] {
   const files = Object.entries(packages).flatMap(([name, version]) =>
-    Array.from({ length: 12 }, (_, at): FileEntry => {
+    Array.from({ length: 12 }, (_, index): FileEntry => {
       const owner = name.length + name.charCodeAt(name.length - 1)
-      const folder = FOLDERS[(owner + at) % FOLDERS.length]
-      const size = (((owner + 7) * (at + 3) * 7919) % 3000) * (name === 'haproxy' ? 200 : at === 0 ? 50 : 9)
-      const digest = sha256(`${name} ${at} ${at < 3 ? version : ''}`)
+      const folder = FOLDERS[(owner + index) % FOLDERS.length]
+      const size =
+        (((owner + 7) * (index + 3) * 7919) % 3000) * (name === 'haproxy' ? 200 : index === 0 ? 50 : 9)
+      const digest = sha256(`${name} ${index} ${index < 3 ? version : ''}`)
       // A slash would make a folder of it.
-      const path = `${folder}/${name.replaceAll('/', '')}/${at % 4 === 0 ? name.replaceAll('/', '') : 'part'}-${at}`
+      const path = `${folder}/${name.replaceAll('/', '')}/${index % 4 === 0 ? name.replaceAll('/', '') : 'part'}-${index}`
       return { path, type: 'file', mode: '0644', ids: '0:0', size, sha256: digest, owner: `package:${name}` }
     }),
   )
@@ -58,13 +59,17 @@ export function someImage(
   const raw = { sha256: sha256(version), size: 465_000_000 }
   return {
     manifest: someManifest({
-      ...{ version, raw, packages: { ...packages } },
+      version,
+      raw,
+      packages: { ...packages },
       files: { total: files.filter(({ type }) => type !== 'directory').length, unowned: [] },
       ports: { haproxy: ['tcp/22', 'tcp/6443'] },
     }),
     inventory,
     record: someRecord({
-      ...{ version, raw: { sha256: raw.sha256 }, started: '2026-11-28T12:00:00.000Z' },
+      version,
+      raw: { sha256: raw.sha256 },
+      started: '2026-11-28T12:00:00.000Z',
       accelerator: { kind: 'tcg', qemu: '10.0.2' },
       checks: [
         { name: 'boots', group: 'image', title: 'boots', status: 'passed', detail: 'after 47 s', ms: 47_000 },
@@ -84,7 +89,7 @@ export function someImage(
   }
 }
 
-/** What was found in a folder in which everything is right. */
+/** The findings of a folder in which everything is right. */
 export function rightFindings({ manifest }: BuildRecord): Verification[] {
   return [
     { what: 'signature', result: 'right', found: 'by release@acme.example' },
@@ -95,7 +100,7 @@ export function rightFindings({ manifest }: BuildRecord): Verification[] {
   ]
 }
 
-/** Everything that a page can have, with some of it other than usual. */
+/** The facts of a page that has every part; `other` replaces some. */
 export function someFacts(other: Partial<PageFacts> = {}): PageFacts {
   const before = someImage('3.0.11-1')
   const { keepalived: _gone, ...kept } = PACKAGES

@@ -23,11 +23,12 @@ export function feedsOf(
 ): Feeds {
   return {
     release: trixie,
-    feeds: [
-      { ...{ kind: 'OSV', name, sha256: '0'.repeat(64), date, written: date }, entries: advisories.length },
-    ],
+    feeds: [{ kind: 'OSV', name, sha256: '0'.repeat(64), date, written: date, entries: advisories.length }],
     advisories: advisories.map(({ id, source, introduced, fixed, urgency }) => ({
-      ...{ id, source, urgency, undetermined: false },
+      id,
+      source,
+      urgency,
+      undetermined: false,
       ranges: [{ introduced, fixed }],
     })),
   }

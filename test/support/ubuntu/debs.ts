@@ -26,7 +26,7 @@ export async function fetchDebs(packages: readonly LockedPackage[], mirrors: Mir
     await link(builds.path(sha256), store.path(sha256)).catch(() => {})
   }
   const silent = createProgress({ write: () => true }, {}, true)
-  await fillStore(store, packages, async () => mirrors, silent)
+  await fillStore(store, packages, { findMirrors: async () => mirrors, progress: silent })
   return store
 }
 

@@ -1,7 +1,7 @@
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { execa } from 'execa'
-import { sha256File } from '../../../src/store/store.ts'
+import { sha256File } from '../../../src/store/digest.ts'
 
 /**
  * Publishes a release of etcd below `folder` as upstream does: `vVERSION/etcd-vVERSION-linux-amd64.tar.gz` with SHA256SUMS.

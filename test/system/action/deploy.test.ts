@@ -44,7 +44,7 @@ async function deploy(inputs: Record<string, string>): Promise<EndedStep> {
   return runStep({ with: given, folder, workspace: checkout, github, env, prefix })
 }
 
-it('makes a template of what is promoted, and says so; again changes nothing', async () => {
+it('makes a template of the promoted version; a second run changes nothing', async () => {
   const planned = await deploy({ image: 'haproxy', 'dry-run': 'true' })
   expect(planned).toMatchObject({ code: 0, outputs: { version: '3.0.11-1', changed: 'true' } })
   expect(planned.outputs).not.toHaveProperty('template-vmid')
@@ -60,5 +60,5 @@ it('makes a template of what is promoted, and says so; again changes nothing', a
 
   const again = await deploy({ image: 'haproxy' })
   expect(again).toMatchObject({ code: 0, outputs: { changed: 'false', 'template-vmid': '9000' } })
-  expect(again.summary).toContain('Was deployed before')
+  expect(again.summary).toContain('Already deployed')
 })

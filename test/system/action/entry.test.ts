@@ -38,8 +38,8 @@ const pullRequest = () => ({
   payload: { pull_request: { number: 7, base: { sha: github.git.head() }, head: { sha: commit } } },
 })
 
-describe('what is wrong is said at once', () => {
-  it('an input', async () => {
+describe('an error is reported', () => {
+  it('for an input', async () => {
     const { code, stdout, outputs } = await step({ command: 'deploy', image: 'etcd', matrix: '{}' })
     expect({ code, outputs }).toEqual({ code: 1, outputs: {} })
     expect(stdout).toContain(
@@ -48,7 +48,7 @@ describe('what is wrong is said at once', () => {
     expect(github.requests).toEqual([])
   })
 
-  it('a definition, at its line', async () => {
+  it('for a definition, at its line', async () => {
     const file = join(workspace, 'images/haproxy/image.yaml')
     const text = await readFile(file, 'utf8')
     await writeFile(file, `${text}colour: red\n`)
@@ -61,7 +61,7 @@ describe('what is wrong is said at once', () => {
     )
   })
 
-  it('a missing permission, with the lines to add', async () => {
+  it('for a missing permission, with the lines to add', async () => {
     const closed = await LocalGitHub.start({ private: true })
     closed.seedPullRequest({ number: 7, files: [] })
     const token = closed.token({ contents: 'read' })
@@ -76,17 +76,17 @@ describe('what is wrong is said at once', () => {
 })
 
 describe('plan', () => {
-  it('of a pull request: the images that its files are part of', async () => {
+  it('of a pull request: the images whose files it changes', async () => {
     github.seedPullRequest({ number: 7, files: ['images/haproxy/tree/etc/motd', 'images/etcd/image.yaml'] })
     const { code, stdout, outputs } = await step({ command: 'plan' }, { event: pullRequest() })
     expect({ code, outputs }).toEqual({
       code: 0,
       outputs: { matrix: '{"include":[{"image":"haproxy"}]}', changed: 'true' },
     })
-    expect(stdout).toContain('::warning::etcd is to be built, and has no lock: run scripts/seeder lock etcd')
+    expect(stdout).toContain('::warning::etcd has to be built but has no lock: run scripts/seeder lock etcd')
   })
 
-  it('of a pull request with a lock that was written in another way', async () => {
+  it('of a pull request that only formats a lock: no image', async () => {
     const path = 'images/haproxy/image.lock.json'
     const lock = JSON.parse(await readFile(join(workspace, path), 'utf8'))
     github.seedCommit({ [path]: JSON.stringify(lock) })
@@ -95,7 +95,7 @@ describe('plan', () => {
     expect(outputs).toEqual({ matrix: '{"include":[]}', changed: 'false' })
   })
 
-  it('of a tag: its image, if that version is what is locked', async () => {
+  it('of a tag: its image, if the lock has that version', async () => {
     const { version } = JSON.parse(await readFile(join(workspace, 'images/haproxy/image.lock.json'), 'utf8'))
     const tagged = (tag: string) =>
       step(
@@ -109,13 +109,13 @@ describe('plan', () => {
     const { code, stdout } = await tagged('haproxy-1.0-1')
     expect(code).toBe(1)
     expect(stdout).toContain(
-      `::error::the tag haproxy-1.0-1 is not of what is locked there, haproxy ${version}`,
+      `::error::the tag haproxy-1.0-1 names another version than the lock, haproxy ${version}`,
     )
   })
 })
 
 describe('a release', () => {
-  it('is published, promoted and taken back; again is harmless', async () => {
+  it('is published, promoted and demoted; a second time changes nothing', async () => {
     const head = github.git.head()
     const { manifest } = await makeTestedBuild(join(workspace, 'out/haproxy'), head, { image: 'haproxy' })
     const tag = `haproxy-${manifest.version}`
@@ -151,7 +151,7 @@ describe('a release', () => {
     expect(github.releases()).toMatchObject([{ tag, prerelease: true }])
   })
 
-  it('that is damaged is told of, and the step fails', async () => {
+  it('that is damaged is reported, and the step fails', async () => {
     const { manifest } = await makeTestedBuild(join(workspace, 'out/etcd'), commit, { image: 'etcd' })
     await tamper(join(workspace, 'out/etcd', manifest.qcow2.file))
     const { code, stdout, outputs } = await step({
@@ -181,27 +181,29 @@ describe('several commands in a step', () => {
     env: { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: tag },
   })
 
-  it('are done in their order, and the last one’s output counts', async () => {
+  it('run in order, and the outputs of the last one win', async () => {
     const head = github.git.head()
     const { manifest } = await makeTestedBuild(join(workspace, 'out/haproxy'), head, { image: 'haproxy' })
     const tag = `haproxy-${manifest.version}`
     const given = {
       command: 'verify publish promote status',
-      ...{ image: 'haproxy', unsigned: 'true', 'allow-unsigned': 'true' },
+      image: 'haproxy',
+      unsigned: 'true',
+      'allow-unsigned': 'true',
     }
     const { code, stdout, outputs, summary } = await step(given, event(tag))
     expect(code, stdout).toBe(0)
     expect(outputs).toMatchObject({ passed: 'true', version: manifest.version, changed: 'true' })
     expect(github.releases()).toMatchObject([{ tag, prerelease: false, draft: false }])
     const parts = ['## Verified', 'candidate["candidate"]:::done --> promoted["promoted"]:::open']
-    const places = [...parts, `Promoted is ${tag}`, `| haproxy | - | ${manifest.version} |`].map((part) =>
-      summary.indexOf(part),
+    const places = [...parts, `The promoted version is ${tag}`, `| haproxy | - | ${manifest.version} |`].map(
+      (part) => summary.indexOf(part),
     )
     expect(places).not.toContain(-1)
     expect(places).toEqual(places.toSorted((a, b) => a - b))
   })
 
-  it('end with the first that fails, or that finds something wrong', async () => {
+  it('end with the first that fails or has failures', async () => {
     const { manifest } = await makeTestedBuild(join(workspace, 'out/etcd'), github.git.head(), {
       image: 'etcd',
     })
@@ -216,7 +218,7 @@ describe('several commands in a step', () => {
     expect(github.releases()).toEqual([])
   })
 
-  it('tell a pull request what was found wrong', async () => {
+  it('report failures in the comment of a pull request', async () => {
     github.seedPullRequest({ number: 7, files: [] })
     const { manifest } = await makeTestedBuild(join(workspace, 'out/etcd'), commit, { image: 'etcd' })
     await tamper(join(workspace, 'out/etcd', manifest.qcow2.file))
@@ -246,7 +248,7 @@ describe('several commands in a step', () => {
 })
 
 describe('test', () => {
-  it('does not begin to prove with a feed that is none', async () => {
+  it('does not start a boot test when a feed cannot be read', async () => {
     await makeTestedBuild(join(workspace, 'out/haproxy'), commit, { image: 'haproxy', evidence: true })
     await writeFile(join(workspace, 'feed.json'), '<html>not found</html>')
     const given = { command: 'test', image: 'haproxy', 'vulnerability-feed': 'feed.json' }
@@ -258,9 +260,9 @@ describe('test', () => {
     expect(missing.stdout).toContain('::error::none.json cannot be read')
   })
 
-  it('proves in a copy of itself inside namespaces, whose failure is told once', async () => {
+  it('runs in a copy of the program inside namespaces, whose failure is reported once', async () => {
     await makeTestedBuild(join(workspace, 'out/haproxy'), commit, { image: 'haproxy' })
-    // Every program of this machine but QEMU, which Proxmox VE also calls kvm.
+    // Every program of this machine except QEMU, which Proxmox VE also calls kvm.
     const bin = join(root, 'bin')
     await mkdir(bin)
     const all = ['/usr/bin', '/usr/sbin', '-maxdepth', '1', '!', '-type', 'd']
@@ -286,7 +288,7 @@ describe('comment', () => {
   }
   const comments = () => [...github.git.comments.values()].map(({ body }) => body)
 
-  it('is one for all jobs of a run, and stays one', async () => {
+  it('is a single one for all jobs of a run, and is updated', async () => {
     github.seedPullRequest({ number: 7, files: [] })
     const matrix = JSON.stringify({ include: [{ image: 'etcd' }, { image: 'haproxy' }] })
     const write = () => step({ command: 'comment', directory: 'comments', matrix }, { event: pullRequest() })
@@ -299,7 +301,7 @@ describe('comment', () => {
     expect(comments()).toEqual([expect.stringMatching(/#### etcd .+#### haproxy .+`111111111111`/s)])
   })
 
-  it('is not there when there is nothing to say', async () => {
+  it('is not written when no image is affected', async () => {
     github.seedPullRequest({ number: 7, files: [] })
     const matrix = '{"include":[]}'
     const given = { command: 'comment', directory: 'nothing', matrix }
@@ -314,13 +316,13 @@ describe('comment', () => {
     const { code, stdout } = await step({ command: 'comment', directory: 'comments' })
     expect(code).toBe(1)
     expect(stdout).toContain(
-      '::error::a comment is for a pull request, and this was started by workflow_dispatch',
+      '::error::a comment is for a pull request, and this run was started by workflow_dispatch',
     )
   })
 })
 
 it.each(['SIGINT', 'SIGTERM'] as const)('is stopped by %s and says so', async (signal) => {
-  // Takes the request and never answers.
+  // Accepts the request and never responds.
   const server = createServer(() => stop())
   let stop = () => {}
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { uploadFiles, uploadImage } from '../../../src/action/artifact.ts'
-import { handOverBundle } from '../../../src/action/handover.ts'
+import { uploadBundle } from '../../../src/action/handover.ts'
 import { bundleName } from '../../../src/build/bundle/format.ts'
 import { type Manifest, manifestName } from '../../../src/build/manifest.ts'
 import type { Context } from '../../../src/commands/context.ts'
@@ -20,7 +20,7 @@ import { inputsOf, keepInputs, listOf, someBytes } from '../../support/release/i
 import { makeTestedBuild } from '../../support/release/tested-build.ts'
 import { checkout } from '../../support/seeder.ts'
 
-/** A build goes from the job that made it to the job that has the key: the real client, and the local artifact service. */
+/** The handover of a build to the job with the signing key: the real client, and the local artifact service. */
 const root = await testFolder('handover')
 const workspace = join(root, 'checkout')
 const inputs = inputsOf('one', { haproxy: someBytes(100_000) })
@@ -66,7 +66,7 @@ async function head(): Promise<string> {
   return stdout
 }
 
-/** A build of what is checked out, or of something else. */
+/** A build of the checkout, or with other properties. */
 async function makeBuild(
   more: { commit?: string; version?: string; lock?: string } = {},
 ): Promise<SmallImage> {
@@ -74,11 +74,14 @@ async function makeBuild(
   const first = github.git.commits.get(github.git.head())
   if (first) github.git.commits.set(commit, { ...first, sha: commit })
   return makeTestedBuild(join(root, `build-${count++}`), commit, {
-    ...{ version, lock, inputs: listOf(inputs), ...more },
+    version,
+    lock,
+    inputs: listOf(inputs),
+    ...more,
   })
 }
 
-/** What `command: test` leaves with `artifact: true`, without the minutes of proof. */
+/** Uploads the artifacts of `command: test` with `artifact: true`, without the minutes of the boot test. */
 async function handOver(
   { folder, manifest }: SmallImage = build,
   name = `haproxy-${version}`,
@@ -90,31 +93,38 @@ async function handOver(
   const small = (await readdir(folder)).filter((file) => !file.endsWith('.qcow2'))
   await uploadFiles(name, folder, small, settings)
   await uploadImage(folder, manifest, settings)
-  await handOverBundle(folder, manifest, join(machine, 'temp'), settings, contextOf(machine))
+  const temporary = join(machine, 'temp')
+  await uploadBundle(folder, manifest, { ...settings, temporary }, contextOf(machine))
 }
 
 function contextOf(machine: string): Context {
   return {
-    ...{ project: () => workspace, cache: join(machine, 'seeder'), checkout, version: '0' },
+    project: () => workspace,
+    cache: join(machine, 'seeder'),
+    checkout,
+    version: '0',
     progress: () => keptProgress(),
   }
 }
 
-/** The step with the key, on a machine where nothing ever was. */
+/** The step with the signing key, on a fresh machine. */
 async function publish(more: Record<string, string> = {}): Promise<EndedStep & { machine: string }> {
   const machine = join(root, `machine-${count++}`)
   const given = { command: 'publish', image: 'haproxy', artifact: 'true' }
   const ended = await runStep({
     with: { ...given, 'signing-key': await readFile(signer.key, 'utf8'), ...more },
-    ...{ folder: join(machine, 'step'), workspace, github, env: { XDG_CACHE_HOME: machine } },
+    folder: join(machine, 'step'),
+    workspace,
+    github,
+    env: { XDG_CACHE_HOME: machine },
   })
   return { ...ended, machine }
 }
 
 const artifact = (name: string) =>
-  github.artifacts().find((one) => one.name === name) ?? expect.fail(`there is no artifact ${name}`)
+  github.artifacts().find((other) => other.name === name) ?? expect.fail(`there is no artifact ${name}`)
 
-/** Puts other bytes in the place of an artifact's, as a job that lies would upload them. */
+/** Replaces the bytes of an artifact, as a compromised job could. */
 async function replace(name: string, content: Buffer): Promise<void> {
   const found = artifact(name)
   await writeFile(found.file, content)
@@ -130,8 +140,8 @@ async function refused(message: string): Promise<void> {
   expect(await readdir(join(machine, 'seeder/work'))).toEqual([])
 }
 
-describe('a build that another job has left', () => {
-  it('is published and signed where nothing of it was, with the files of its bundle', async () => {
+describe('a build of another job', () => {
+  it('is published and signed on a fresh machine, with the files of its bundle', async () => {
     await handOver()
     const { code, stdout, outputs } = await publish()
     expect(code, stdout).toBe(0)
@@ -143,11 +153,11 @@ describe('a build that another job has left', () => {
     expect(release).toMatchObject({ tag: `haproxy-${version}`, draft: false, prerelease: true })
     const names = release?.assets.map(({ name }) => name)
     expect(names).toEqual(expect.arrayContaining(['SHA256SUMS.sig', `haproxy-${version}.bundle.tar`]))
-    // Again, as when the job is run again: the folder is there, and the release.
+    // As when the job is run again: the folder and the release exist.
     expect((await publish()).outputs.changed).toBe('false')
   })
 
-  it('comes without its bundle when none is to be published', async () => {
+  it('is downloaded without its bundle when that is not published', async () => {
     await handOver()
     const { code, stdout } = await publish({ bundle: 'false' })
     expect(code, stdout).toBe(0)
@@ -155,28 +165,28 @@ describe('a build that another job has left', () => {
     expect(downloads).toHaveLength(2)
   })
 
-  it('has to be there', async () => {
+  it('has to exist', async () => {
     await refused(`this run has no artifact haproxy-${version}`)
   })
 })
 
-describe('a job that builds and lies', () => {
+describe('a compromised job', () => {
   it.each<[string, Parameters<typeof makeBuild>[0], string]>([
     ['commit', { commit: '2'.repeat(40) }, `says commit ${'2'.repeat(40)}; here it is`],
     ['lock', { lock: '3'.repeat(64) }, `says lock ${'3'.repeat(64)}; here it is`],
-  ])('about its %s is refused', async (_what, more, message) => {
+  ])('with another %s is refused', async (_what, more, message) => {
     await handOver(await makeBuild(more))
     await refused(message)
   })
 
-  it('about its version is refused: the lock of the second job’s own checkout has it', async () => {
+  it('with another version than the lock of the second job’s checkout is refused', async () => {
     await handOver(await makeBuild({ version: '9.9.9-1' }))
     await refused(`the artifact haproxy-${version} has no haproxy-${version}.manifest.json`)
     await rewrite((manifest) => ({ ...manifest, version: '9.9.9-1' }))
     await refused(`says version 9.9.9-1; here it is ${version}`)
   })
 
-  it('about the disk is refused', async () => {
+  it('with another disk is refused', async () => {
     await handOver()
     const { file } = build.manifest.qcow2
     await replace(file, Buffer.from('another disk'))
@@ -185,7 +195,7 @@ describe('a job that builds and lies', () => {
     expect(stdout).toContain(`is damaged: ${file}`)
   })
 
-  it('with files outside of the folder, or what is no file, leaves nothing there', async () => {
+  it('with paths outside the folder, or a link, leaves no file there', async () => {
     await handOver()
     const name = `haproxy-${version}`
     const [outside, absolute] = [`../../../../../outside-${count}`, join(root, `absolute-${count}`)]
@@ -207,21 +217,21 @@ describe('a job that builds and lies', () => {
     expect(await readdir(join(machine, 'seeder/work'))).toEqual([])
   })
 
-  it('and says that an artifact is larger than anything is refused before it is fetched', async () => {
+  it('with an artifact that claims an absurd size is refused before the download', async () => {
     await handOver()
     artifact(`haproxy-${version}`).size = 2 ** 40
     await refused(`has ${2 ** 40} bytes; at most`)
     expect(github.requests.filter(({ path }) => path.endsWith('/GetSignedArtifactURL'))).toEqual([])
   })
 
-  it('and gives something else for a bundle is refused', async () => {
+  it('with another file as bundle is refused', async () => {
     await handOver()
     await replace(bundleName(build.manifest), Buffer.from('no tar'))
     await refused('cannot be unpacked')
   })
 })
 
-/** Changes the manifest among the small files that were handed over, with its digest in SHA256SUMS. */
+/** Changes the manifest in the uploaded small files, with its digest in SHA256SUMS. */
 async function rewrite(change: (manifest: Manifest) => Manifest): Promise<void> {
   const { folder, manifest } = build
   await writeFile(join(folder, manifestName(manifest)), JSON.stringify(change(manifest)))

@@ -47,7 +47,8 @@ describe('finds what is wrong', () => {
       'a relation to nothing',
       ({ relationships }) =>
         relationships.push({
-          ...{ spdxElementId: 'SPDXRef-image', relationshipType: 'CONTAINS' },
+          spdxElementId: 'SPDXRef-image',
+          relationshipType: 'CONTAINS',
           relatedSpdxElement: 'SPDXRef-nothing',
         }),
       /did not find the referenced spdx_id "SPDXRef-nothing"/,
@@ -56,7 +57,8 @@ describe('finds what is wrong', () => {
       'a relation that SPDX does not have',
       ({ relationships }) =>
         relationships.push({
-          ...{ spdxElementId: 'SPDXRef-image', relationshipType: 'EATS' },
+          spdxElementId: 'SPDXRef-image',
+          relationshipType: 'EATS',
           relatedSpdxElement: 'SPDXRef-definition',
         }),
       /EATS/,

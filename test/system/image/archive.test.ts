@@ -51,7 +51,8 @@ function definition(packages: string[] = ['balancer']) {
 
 const mirrors = () => ({
   XDG_CACHE_HOME: dirname(cache),
-  ...{ SEEDER_MIRROR_DEBIAN: archive.url, SEEDER_MIRROR_DEBIAN_SECURITY: archive.url },
+  SEEDER_MIRROR_DEBIAN: archive.url,
+  SEEDER_MIRROR_DEBIAN_SECURITY: archive.url,
 })
 
 /** Verbose, so that a failure that was not expected shows all that apt said. */
@@ -84,7 +85,11 @@ describe('lock', () => {
     const written = await readLockFile()
     expect(written).toMatchObject({ image: 'tiny', base: 'small', version: '3.0.11-1' })
     expect(written.packages.map((one) => `${one.name} ${one.version}`)).toEqual([
-      ...['apt 2', 'balancer 2:3.0.11-1', 'base 1', 'kernel 6.12', 'liblua 5.4'],
+      'apt 2',
+      'balancer 2:3.0.11-1',
+      'base 1',
+      'kernel 6.12',
+      'liblua 5.4',
     ])
     expect(written.tools.map((one) => one.name)).toEqual(['apt', 'base', 'disk-tool'])
     const served = await readFile(join(archive.folder, archive.path('liblua', '5.4')))
@@ -183,15 +188,15 @@ describe('an archive that cannot be trusted or read', () => {
   })
 })
 
-describe('a definition the archive cannot answer', () => {
-  it('asks for a package that does not exist', async () => {
+describe('a definition that the archive cannot resolve', () => {
+  it('has a package that does not exist', async () => {
     await writeProject(project, definition(['balancer', 'no-such-thing']))
     const { error, fix } = await refusal(await lock())
     expect(error).toBe('Resolving the packages failed: Unable to locate package no-such-thing')
     expect(fix).toBe('check the package names in the definition and in its base')
   })
 
-  it('asks for a package whose dependency does not exist', async () => {
+  it('has a package whose dependency does not exist', async () => {
     await archive.publish({ ...stable, packages: stable.packages.filter((one) => one !== lua) })
     const { error } = await refusal(await lock())
     expect(error).toBe(

@@ -79,7 +79,10 @@ describe('lock', () => {
     expect(version).toBe('1.37.1-1')
     const own = packages.filter((one) => one.archive === 'kubernetes')
     expect(own.map((one) => `${one.name} ${one.version}`)).toEqual([
-      ...['cri-tools 1.37.0-1.1', 'kubeadm 1.37.1-1.1', 'kubectl 1.37.1-1.1', 'kubelet 1.37.1-1.1'],
+      'cri-tools 1.37.0-1.1',
+      'kubeadm 1.37.1-1.1',
+      'kubectl 1.37.1-1.1',
+      'kubelet 1.37.1-1.1',
       'kubernetes-cni 1.9.1-1.1',
     ])
     const key = await readFile(join(project, 'images/kubernetes-node/keys/kubernetes.asc'), 'utf8')
@@ -159,7 +162,7 @@ describe('a file that changed after it was locked stops the build', () => {
   ])('a package that is %s', async (fault, reason) => {
     archive.server.faults.set(archive.path('adduser'), fault)
     const { error } = refusal(await build())
-    expect(error).toMatch(/^Package adduser \S+ cannot be fetched as locked: /)
+    expect(error).toMatch(/^Package adduser \S+ cannot be downloaded as locked: /)
     expect(error).toMatch(reason)
     expect(await readdir(root)).not.toContain('out')
   })

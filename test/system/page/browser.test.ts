@@ -39,7 +39,7 @@ afterAll(async () => {
 
 interface Opened {
   readonly page: Page
-  /** What the browser complained about, and everything that it asked for. */
+  /** The messages on the browser's console, and all its requests. */
   readonly complaints: string[]
   readonly requests: string[]
 }
@@ -60,7 +60,7 @@ const map = (page: Page) => page.getByRole('list', { name: /^What is in / })
 const focused = (page: Page) => page.evaluate<string>('document.activeElement.textContent')
 
 describe('a page', () => {
-  it('asks for nothing but itself, runs nothing of the image, and nothing complains', async () => {
+  it('requests only itself, runs nothing of the image, and causes no message on the console', async () => {
     const { page, complaints, requests } = await open('full.html')
     await map(page).getByRole('button').first().click()
     expect(complaints).toEqual([])
@@ -70,10 +70,10 @@ describe('a page', () => {
     expect(await page.getByText(HOSTILE).count()).toBeGreaterThan(3)
   })
 
-  it('is not allowed to ask for anything, even by a script of its own', async () => {
-    let asked = 0
+  it('may not send a request, even by its own script', async () => {
+    let requests = 0
     const server = createServer((_, response) => {
-      asked++
+      requests++
       response.end()
     })
     onTestFinished(() => void server.close())
@@ -82,7 +82,7 @@ describe('a page', () => {
     const { page, complaints } = await open('full.html')
     await page.evaluate(`new Image().src = "${url}x.png"; fetch("${url}").catch(() => {})`)
     await expect.poll(() => complaints.join()).toMatch(/Content Security Policy.*Content Security Policy/s)
-    expect(asked).toBe(0)
+    expect(requests).toBe(0)
   })
 
   it.each(
@@ -96,8 +96,8 @@ describe('a page', () => {
     async (name, colorScheme, viewport) => {
       const { page } = await open(name, { colorScheme, viewport })
       expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(viewport.width)
-      // What is folded away is looked at as well.
-      await page.evaluate('for (const one of document.querySelectorAll("details")) one.open = true')
+      // Folded content is checked as well.
+      await page.evaluate('for (const details of document.querySelectorAll("details")) details.open = true')
       await page.evaluate(axe)
       const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
       const violations = await page.evaluate<

@@ -12,8 +12,13 @@ async function makeCheckout(prefix: string): Promise<string> {
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   await symlink(path.join(CHECKOUT, 'node_modules'), path.join(folder, 'node_modules'))
   const files = [
-    ...['scripts/bundle.ts', 'scripts/licenses.ts', 'scripts/ncc.d.ts', 'scripts/page-assets.ts'],
-    ...['src/report/error.ts', 'src/report/printable.ts', 'src/page/assets.ts'],
+    'scripts/bundle.ts',
+    'scripts/licenses.ts',
+    'scripts/ncc.d.ts',
+    'scripts/page-assets.ts',
+    'src/report/error.ts',
+    'src/report/printable.ts',
+    'src/page/assets.ts',
     ...(await readdir(path.join(CHECKOUT, 'src/page/style'))).map((name) => `src/page/style/${name}`),
   ]
   for (const file of ['tsconfig.json', ...files]) {

@@ -13,7 +13,7 @@ beforeEach(async () => {
   github = await LocalGitHub.start()
   folder = await mkdtemp(join(tmpdir(), 'seeder artifact '))
   for (const [name, value] of Object.entries(github.runtimeEnv())) vi.stubEnv(name, value)
-  // The client tells the log of a step what it does.
+  // The client writes its progress to the log of the step.
   vi.spyOn(process.stdout, 'write').mockReturnValue(true)
   await writeFile(join(folder, file), content)
 })
@@ -31,7 +31,7 @@ const manifest = { qcow2: { file, sha256, size: content.length } }
 const settings = () => ({ env: process.env, retentionDays: 7 })
 
 describe('artifacts', () => {
-  it('an image is uploaded as it is, in blocks, under its own name', async () => {
+  it('an image is uploaded without a zip, in blocks, under its own name', async () => {
     const artifact = await uploadImage(folder, manifest, settings())
     expect(artifact).toMatchObject({ name: file, size: content.length })
     expect(github.artifacts()).toMatchObject([{ id: artifact.id, name: file, size: content.length, sha256 }])
@@ -49,12 +49,12 @@ describe('artifacts', () => {
     expect(github.artifacts().map(({ id }) => id)).toEqual([again.id])
   })
 
-  it('what arrives as something else is an error', async () => {
+  it('another digest at GitHub is an error', async () => {
     const other = { qcow2: { ...manifest.qcow2, sha256: '0'.repeat(64) } }
-    await expect(uploadImage(folder, other, settings())).rejects.toThrow('something else has arrived')
+    await expect(uploadImage(folder, other, settings())).rejects.toThrow('GitHub received another file')
   })
 
-  it('without the service there is an answer that says where it is', async () => {
+  it('without the service the error names where it exists', async () => {
     vi.stubEnv('ACTIONS_RUNTIME_TOKEN', '')
     await expect(uploadImage(folder, manifest, settings())).rejects.toMatchObject({
       message: 'there is no artifact service here: ACTIONS_RUNTIME_TOKEN is not set',

@@ -7,7 +7,7 @@ import { readInputs } from '../../../src/action/inputs.ts'
 import { UsageError } from '../../../src/report/error.ts'
 import { checkout } from '../../support/seeder.ts'
 
-/** The environment that the runner makes of `with:`; every input that is not given is there and empty. */
+/** The environment that the runner makes of `with:`; every missing input is empty. */
 function environment(given: Record<string, string>): NodeJS.ProcessEnv {
   return Object.fromEntries(inputNames.map((name) => [`INPUT_${name.toUpperCase()}`, given[name] ?? '']))
 }
@@ -19,10 +19,10 @@ function refused(given: Record<string, string>): string {
     expect(error).toBeInstanceOf(UsageError)
     return (error as UsageError).message
   }
-  throw new Error('it was taken')
+  throw new Error('it was accepted')
 }
 
-test('inputs become values; what is empty is not there', () => {
+test('inputs become values; an empty input is missing', () => {
   expect(
     readInputs(
       environment({ command: 'deploy', tag: 'haproxy-3.0.11-1', version: 'promoted', 'dry-run': 'true' }),
@@ -41,7 +41,7 @@ test('inputs become values; what is empty is not there', () => {
 })
 
 describe('several commands', () => {
-  it('each get what they take, in their order', () => {
+  it('each get their inputs, in order', () => {
     const given = { command: 'build  test comment', image: 'etcd', artifact: 'true', line: '3.6' }
     expect(readInputs({ ...environment(given), RUNNER_TEMP: '/temp' })).toEqual([
       { command: 'build', image: 'etcd', line: '3.6' },
@@ -58,7 +58,7 @@ describe('several commands', () => {
     ])
   })
 
-  it('know the tag that was pushed', () => {
+  it('use the pushed tag', () => {
     const pushed = {
       GITHUB_EVENT_NAME: 'push',
       GITHUB_REF_TYPE: 'tag',
@@ -104,7 +104,7 @@ describe('several commands', () => {
     ])
   })
 
-  it('build into a folder that the others take', () => {
+  it('build into the folder that the others use', () => {
     const given = { command: 'build test', image: 'etcd', directory: 'out/x' }
     expect(readInputs(environment(given))).toEqual([
       { command: 'build', image: 'etcd', directory: ['out/x'] },
@@ -121,10 +121,10 @@ describe('several commands', () => {
     ],
     [
       { command: 'publish promote', image: 'etcd', tag: 'haproxy-3.0.11-1' },
-      'tag: it is of haproxy, and etcd is',
+      'tag: is of haproxy, but the step publishes etcd',
     ],
     [{ command: 'build test' }, 'an input is wrong: image: missing; add it'],
-    // Who has both in one step has given the key to the scripts of every package.
+    // The key would be available to the scripts of every package.
     [
       { command: 'build publish', image: 'etcd', 'signing-key': 'k' },
       'signing-key: is not for a step with build',
@@ -138,7 +138,7 @@ describe('several commands', () => {
   })
 })
 
-describe('refused at once', () => {
+describe('refused', () => {
   it.each<[Record<string, string>, string]>([
     [{}, 'command: missing; add it: use one of lock, plan, build'],
     [{ command: 'bild' }, 'command: found "bild"; did you mean build?'],
@@ -168,7 +168,7 @@ describe('refused at once', () => {
     ],
     [
       { command: 'test', image: 'etcd', 'known-exploited': 'kev.json' },
-      'known-exploited: is nothing without vulnerability-feed',
+      'known-exploited: needs vulnerability-feed',
     ],
     [
       { command: 'test', directory: 'a\nb', 'vulnerability-feed': 'feed.json' },
@@ -201,20 +201,20 @@ describe('refused at once', () => {
     ],
     [
       { command: 'deploy', tag: 'etcd-3.6.1-1', version: '3.6.1-2' },
-      'version: 3.6.1-2 is not the one of the tag',
+      'version: 3.6.1-2 is not that of the tag',
     ],
     [{ command: 'status', repository: 'seeder' }, 'repository: found "seeder"; give OWNER/NAME'],
   ])('%j', (given, message) => {
     expect(refused(given)).toContain(message)
   })
 
-  it('everything that is wrong, at once', () => {
+  it('with every problem in one error', () => {
     expect(
       refused({ command: 'deploy', image: 'X', matrix: '{}', 'dry-run': 'maybe' }).split('\n'),
     ).toHaveLength(3)
   })
 
-  it('but not what is said twice without a contradiction', () => {
+  it('except inputs that repeat each other without a contradiction', () => {
     const unsigned = { command: 'publish', image: 'etcd', unsigned: 'false', 'signing-key': 'k' }
     expect(readInputs(environment(unsigned))).toMatchObject([{ unsigned: false }])
     const twice = { command: 'deploy', tag: 'etcd-3.6.1-1', version: '3.6.1-1' }

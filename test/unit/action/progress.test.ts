@@ -26,7 +26,7 @@ test('each phase is a group with its duration below it', () => {
   expect(progress.timings).toEqual({ packages: 1500, disk: 2500 })
 })
 
-test('a transfer is told of once in five seconds, and a phase that fails closes its group', () => {
+test('a transfer prints one line in five seconds, and a failed phase closes its group', () => {
   const lines: string[] = []
   let clock = 0
   const progress = createStepProgress(
@@ -34,9 +34,9 @@ test('a transfer is told of once in five seconds, and a phase that fails closes 
     () => clock,
   )
   progress.phase('upload')
-  for (const at of [0, 1000, 4999, 5000, 9000, 10_000]) {
-    clock = at
-    progress.bytes('part 1', at * 1000, 10_000_000)
+  for (const ms of [0, 1000, 4999, 5000, 9000, 10_000]) {
+    clock = ms
+    progress.bytes('part 1', ms * 1000, 10_000_000)
   }
   progress.stop()
   progress.stop()

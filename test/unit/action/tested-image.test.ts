@@ -5,14 +5,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createStepProgress } from '../../../src/action/progress.ts'
 import { commentEntrySchema } from '../../../src/action/pull-comment.ts'
 import type { Step } from '../../../src/action/step.ts'
-import { tellOfImage } from '../../../src/action/steps/test.ts'
+import { reportImage } from '../../../src/action/steps/test.ts'
 import type { FinishedTest } from '../../../src/boot-test/test-process.ts'
 import { LocalGitHub } from '../../stand-ins/github/local-github.ts'
 import { seedImage } from '../../support/release/seed.ts'
 import { makeTestedBuild, reportOf, tamper } from '../../support/release/tested-build.ts'
 import { checkout } from '../../support/seeder.ts'
 
-/** What a step makes of a finished proof: artifacts, the comment's part, the comparison. The images are small ones. */
+/** The results of a finished boot test: artifacts, the entry for the comment, the comparison. The images are small. */
 let github: LocalGitHub
 let root: string
 let warnings: string[]
@@ -34,11 +34,17 @@ function step(token = github.token()): Step {
   return {
     env: {
       ...github.runtimeEnv(),
-      ...{ GITHUB_TOKEN: token, GITHUB_API_URL: github.apiUrl, GITHUB_REPOSITORY: github.repository },
-      ...{ GITHUB_RUN_ID: '42', RUNNER_TEMP: root },
+      GITHUB_TOKEN: token,
+      GITHUB_API_URL: github.apiUrl,
+      GITHUB_REPOSITORY: github.repository,
+      GITHUB_RUN_ID: '42',
+      RUNNER_TEMP: root,
     },
     context: {
-      ...{ project: () => root, cache: root, checkout, version: '0' },
+      project: () => root,
+      cache: root,
+      checkout,
+      version: '0',
       progress: () => createStepProgress(() => {}),
     },
     warn: (text) => warnings.push(text),
@@ -51,25 +57,25 @@ async function tested(
   version: string,
   passed = true,
   evidence = false,
-): Promise<{ folder: string; proof: FinishedTest }> {
+): Promise<{ folder: string; test: FinishedTest }> {
   const folder = join(root, version)
   const { manifest } = await makeTestedBuild(folder, commit, { image: 'haproxy', version, evidence })
   const report = reportOf(manifest)
   const checks = passed
     ? report.checks
     : report.checks.map((check) => ({ ...check, status: 'failed', detail: 'no' }))
-  const proof = { report: { ...report, passed, checks }, reportFile: join(folder, 'test-report.json') }
-  return { folder, proof: { ...proof, logs: undefined } as FinishedTest }
+  const test = { report: { ...report, passed, checks }, reportFile: join(folder, 'test-report.json') }
+  return { folder, test: { ...test, logs: undefined } as FinishedTest }
 }
 
-it('uploads the image, its small files, and what the comment needs, beside the promoted version', async () => {
+it('uploads the image, its small files, and the entry for the comment, compared with the promoted version', async () => {
   const promoted = await makeTestedBuild(join(root, 'promoted'), commit, {
     image: 'haproxy',
     version: '3.0.11-1',
   })
   await seedImage(github, promoted)
-  const { folder, proof } = await tested('3.0.12-1')
-  const { outputs, summary, failures } = await tellOfImage(folder, proof, { artifact: true }, step())
+  const { folder, test } = await tested('3.0.12-1')
+  const { outputs, summary, failures } = await reportImage(folder, test, { artifact: true }, step())
 
   const artifacts = github.artifacts()
   expect(artifacts.map(({ name }) => name).sort()).toEqual([
@@ -81,7 +87,7 @@ it('uploads the image, its small files, and what the comment needs, beside the p
   const image = artifacts.find(({ name }) => name.endsWith('.qcow2'))
   expect(outputs).toMatchObject({ version: '3.0.12-1', passed: true, 'artifact-id': image?.id })
   expect(failures).toEqual([])
-  expect(summary).toContain('### What is different')
+  expect(summary).toContain('### Changes')
   const entry = commentEntrySchema.parse(
     JSON.parse(await readFile(join(root, 'comment-haproxy.json'), 'utf8')),
   )
@@ -97,12 +103,12 @@ it('uploads the image, its small files, and what the comment needs, beside the p
   expect(warnings).toEqual([])
 })
 
-it('does not upload an image that failed, but what was found, with the consoles', async () => {
-  const { folder, proof } = await tested('3.0.12-1', false)
+it('uploads the results and the consoles of an image that failed, but not the image', async () => {
+  const { folder, test } = await tested('3.0.12-1', false)
   const logs = join(folder, 'test-report.logs')
   await mkdir(logs)
   await writeFile(join(logs, 'lb1-console.log'), 'panic\n')
-  const { outputs, failures } = await tellOfImage(folder, { ...proof, logs }, { artifact: true }, step())
+  const { outputs, failures } = await reportImage(folder, { ...test, logs }, { artifact: true }, step())
   expect(
     github
       .artifacts()
@@ -114,9 +120,9 @@ it('does not upload an image that failed, but what was found, with the consoles'
   expect(failures?.at(-1)).toBe('haproxy 3.0.12-1: 2 of 2 checks failed')
 })
 
-it('is as good without a comparison: a token that cannot read releases is a warning', async () => {
-  const { folder, proof } = await tested('3.0.12-1')
-  const { outputs } = await tellOfImage(folder, proof, {}, step('ghs_expired'))
+it('warns when the token cannot read releases, and goes on without a comparison', async () => {
+  const { folder, test } = await tested('3.0.12-1')
+  const { outputs } = await reportImage(folder, test, {}, step('ghs_expired'))
   expect(outputs).toMatchObject({ passed: true })
   expect(warnings).toEqual([
     expect.stringContaining('there is no comparison with the promoted version: could not'),
@@ -125,10 +131,10 @@ it('is as good without a comparison: a token that cannot read releases is a warn
   expect(await readFile(join(folder, 'haproxy-3.0.12-1.report.html'), 'utf8')).toContain('Not compared')
 })
 
-it('refuses an image that is another one than was tested', async () => {
-  const { folder, proof } = await tested('3.0.12-1')
+it('refuses an image that changed since its test', async () => {
+  const { folder, test } = await tested('3.0.12-1')
   await tamper(join(folder, 'haproxy-3.0.12-1.qcow2'))
-  await expect(tellOfImage(folder, proof, {}, step())).rejects.toThrow('haproxy-3.0.12-1.qcow2 in')
+  await expect(reportImage(folder, test, {}, step())).rejects.toThrow('haproxy-3.0.12-1.qcow2 in')
 })
 
 describe('known vulnerabilities', () => {
@@ -145,16 +151,18 @@ describe('known vulnerabilities', () => {
   const entry = async () =>
     commentEntrySchema.parse(JSON.parse(await readFile(join(root, 'comment-haproxy.json'), 'utf8')))
 
-  it('are in the summary and in what the comment needs, beside the promoted version', async () => {
+  it('are in the summary and in the entry for the comment, compared with the promoted version', async () => {
     const promoted = await makeTestedBuild(join(root, 'promoted'), commit, {
-      ...{ image: 'haproxy', version: '3.0.11-1', evidence: true },
+      image: 'haproxy',
+      version: '3.0.11-1',
+      evidence: true,
     })
     await seedImage(github, promoted)
-    const { folder, proof } = await tested('3.0.12-1', true, true)
+    const { folder, test } = await tested('3.0.12-1', true, true)
     const feeds = [await write('debian.json', feed('sid')), await write('more.json', feed('trixie'))]
     const kev = await write('kev.json', { vulnerabilities: [{ cveID: 'CVE-2026-1' }] })
     const inputs = { artifact: true, 'vulnerability-feed': feeds, 'known-exploited': kev }
-    const { summary } = await tellOfImage(folder, proof, inputs, step())
+    const { summary } = await reportImage(folder, test, inputs, step())
     expect(summary).toContain('1 known vulnerabilities, 1 fixed by a newer package, 1 known to be exploited')
     expect(summary).toMatch(/`more\.json \(Debian security tracker, 2 entries .*sha256 [0-9a-f]{64}`/)
     const { vulnerabilities } = await entry()
@@ -165,21 +173,21 @@ describe('known vulnerabilities', () => {
     expect(warnings).toEqual([])
   })
 
-  it('without a feed are not scanned, and it says so', async () => {
-    const { folder, proof } = await tested('3.0.12-1', true, true)
-    const { summary } = await tellOfImage(folder, proof, { artifact: true }, step())
+  it('are reported as not scanned without a feed', async () => {
+    const { folder, test } = await tested('3.0.12-1', true, true)
+    const { summary } = await reportImage(folder, test, { artifact: true }, step())
     expect(summary).toContain('### Known vulnerabilities\n\nNot scanned: no feed.\n')
     expect((await entry()).vulnerabilities).toEqual({ isScanned: false, reason: 'no feed' })
     expect(warnings).toEqual([])
   })
 
-  it('with a feed of another release are not scanned, which is a warning', async () => {
-    const { folder, proof } = await tested('3.0.12-1', true, true)
+  it('are not scanned with a feed of another release, which is a warning', async () => {
+    const { folder, test } = await tested('3.0.12-1', true, true)
     const inputs = { 'vulnerability-feed': [await write('sid.json', feed('sid'))] }
-    const { summary } = await tellOfImage(folder, proof, inputs, step())
-    expect(summary).toContain('Not scanned: sid.json says nothing of ')
+    const { summary } = await reportImage(folder, test, inputs, step())
+    expect(summary).toContain('Not scanned: sid.json has no entry about ')
     expect(warnings).toEqual([
-      expect.stringContaining('vulnerabilities were not scanned: sid.json says nothing'),
+      expect.stringContaining('vulnerabilities were not scanned: sid.json has no entry'),
     ])
   })
 })

@@ -1,15 +1,15 @@
 import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
-import { drawWay } from '../../../src/action/progress-diagram.ts'
+import { drawProgress } from '../../../src/action/progress-diagram.ts'
 import { type CommentEntry, describePullRequest } from '../../../src/action/pull-comment.ts'
-import { describeStory } from '../../../src/action/summary.ts'
+import { formatSummary } from '../../../src/action/summary.ts'
 import { differenceOf } from '../../../src/release/difference/difference.ts'
 import { plain } from '../../../src/report/markdown.ts'
 import { lookUp, NO_FEED } from '../../../src/scan/known.ts'
 import { someManifest, someRecord } from '../../support/build-record.ts'
 import { feedsOf, someContained } from '../../support/scan/feeds.ts'
 
-/** The whole texts, as GitHub gets them: test/action/golden. `vitest -u` writes them anew. */
+/** The whole texts that go to GitHub are in the folder golden. `vitest -u` updates them. */
 const golden = (name: string) => join(import.meta.dirname, 'golden', name)
 
 const promoted = { manifest: someManifest(), record: someRecord() }
@@ -42,8 +42,10 @@ const known = lookUp(
     catalog: {
       ids: new Set(['CVE-2026-2']),
       download: {
-        ...{ name: 'kev.json', sha256: '1'.repeat(64) },
-        ...{ date: '2026-08-31T00:00:00.000Z', written: '2026-11-28T00:00:00.000Z' },
+        name: 'kev.json',
+        sha256: '1'.repeat(64),
+        date: '2026-08-31T00:00:00.000Z',
+        written: '2026-11-28T00:00:00.000Z',
       },
     },
   },
@@ -51,21 +53,21 @@ const known = lookUp(
 )
 
 test('summary of a build', async () => {
-  const story = describeStory({
+  const story = formatSummary({
     image: 'haproxy',
     version: '3.0.12-1',
-    way: { reached: 'built' },
+    progress: { reached: 'built' },
     manifest,
     difference: differenceOf(promoted, { manifest }),
   })
   await expect(story).toMatchFileSnapshot(golden('build.md'))
 })
 
-test('summary of a proof that failed', async () => {
-  const story = describeStory({
+test('summary of a boot test that failed', async () => {
+  const story = formatSummary({
     image: 'haproxy',
     version: '3.0.12-1',
-    way: { reached: 'built', failed: 'tested' },
+    progress: { reached: 'built', failed: 'tested' },
     record: failing,
     difference: differenceOf(promoted, { manifest, record: failing }),
     vulnerabilities: NO_FEED,
@@ -74,11 +76,11 @@ test('summary of a proof that failed', async () => {
 })
 
 test('summary of a deploy', async () => {
-  const story = describeStory({
+  const story = formatSummary({
     image: 'haproxy',
     version: '3.0.12-1',
-    way: { reached: 'deployed', notes: { deployed: 'pve1: 9003' } },
-    remarks: ['Is now template 9003 on pve1, in the place of template 9002.'],
+    progress: { reached: 'deployed', notes: { deployed: 'pve1: 9003' } },
+    remarks: ['Is now template 9003 on pve1, replacing template 9002.'],
   })
   await expect(story).toMatchFileSnapshot(golden('deploy.md'))
 })
@@ -104,46 +106,46 @@ describe('comment of a pull request', () => {
     await expect(describePullRequest([entry], origin)).toMatchFileSnapshot(golden('comment.md'))
   })
 
-  it('is the same in whatever order the jobs ended', () => {
+  it('is the same for any order in which the jobs ended', () => {
     const other = { ...entry, manifest: someManifest({ image: 'etcd' }), promoted: null }
     expect(describePullRequest([entry, other], origin)).toBe(describePullRequest([other, entry], origin))
   })
 
-  it('of an image that is the same as the promoted one', () => {
+  it('of an image that is identical to the promoted one', () => {
     const same = { ...entry, ...promoted }
     expect(describePullRequest([same], origin)).toContain(
       'The disk is the same, bit for bit, as promoted `3.0.11-1`.',
     )
   })
 
-  it('of an image that nobody has scanned says so, and no number', () => {
+  it('of an image that was not scanned has no number of vulnerabilities', () => {
     const text = describePullRequest([{ ...entry, vulnerabilities: NO_FEED }], { ...origin, expected: [] })
     expect(text).toContain('| ✓ 2 passed | not scanned |')
     expect(text).toContain('##### Known vulnerabilities of haproxy\n\nNot scanned: no feed.\n')
   })
 
-  it('of more packages than one wants to see, folded away', () => {
+  it('folds a long list of packages', () => {
     const packages = Object.fromEntries(Array.from({ length: 250 }, (_, index) => [`lib${index}`, '1.0']))
     const text = describePullRequest([{ ...entry, manifest: { ...manifest, packages } }], origin)
     expect(text).toContain('<summary>Packages: 250 added, 2 removed</summary>')
     expect(text).toContain('…and 52 more')
   })
 
-  it('when nothing is changed any more', () => {
+  it('when no image is changed any more', () => {
     expect(describePullRequest([], { ...origin, expected: [] })).toContain(
       'This pull request changes no image.',
     )
   })
 })
 
-test('text of anybody is text', () => {
+test('text is escaped for Markdown', () => {
   expect(plain('a <img src=x> | `b` *c* @operator\n# d')).toBe(
     'a &lt;img src=x> \\| \\`b\\` \\*c\\* @<!-- -->operator # d',
   )
 })
 
-test('what Mermaid would read is not in a picture', () => {
-  expect(drawWay({ reached: 'deployed', notes: { deployed: 'x"]; click a "javascript:1"' } })).toContain(
+test('syntax of Mermaid is removed from a diagram', () => {
+  expect(drawProgress({ reached: 'deployed', notes: { deployed: 'x"]; click a "javascript:1"' } })).toContain(
     'deployed["deployed<br>x    click a  javascript:1 "]:::done',
   )
 })

@@ -6,7 +6,8 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { unpackArtifacts } from '../../../src/build/artifacts.ts'
 import { loadImage } from '../../../src/image/definition.ts'
 import type { Lock } from '../../../src/image/lock.ts'
-import { Store, sha256File } from '../../../src/store/store.ts'
+import { sha256File } from '../../../src/store/digest.ts'
+import { Store } from '../../../src/store/store.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder tarballs '))
 const definition = await loadImage(join(import.meta.dirname, '../../..'), 'haproxy')

@@ -11,7 +11,7 @@ const usr: Usr = { folder: '/u', roothash, salt: 'ab'.repeat(32), blocks: 1000, 
 const sizes = { usr: 4_096_000, verity: 40_960, root: 512 * 1024 * 1024 }
 
 describe('identities', () => {
-  it('of /usr and its hash tree are the halves of the root hash, as the specification has it', () => {
+  it('of /usr and its hash tree are the halves of the root hash, according to the specification', () => {
     expect(partitionUuid(roothash.slice(0, 32))).toBe('01234567-89ab-cdef-0123-456789abcdef')
     const [, data, tree] = partitionsOf(image, usr, sizes)
     expect([data?.uuid, tree?.uuid].map((uuid) => uuid?.replaceAll('-', '')).join('')).toBe(roothash)

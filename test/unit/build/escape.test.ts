@@ -5,7 +5,7 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { removeTrees, runInside } from '../../../src/build/namespace.ts'
 
-// A maintainer script is a stranger's program. Each door below stands for one way in which it could leave its enclosure.
+// A maintainer script is untrusted. Each test tries one way out of the enclosure.
 
 const root = await mkdtemp(join(tmpdir(), 'seeder-escape-'))
 const mark = join(root, 'marker-of-the-host')
@@ -59,28 +59,36 @@ async function attempt(script: string): Promise<string> {
   return readFile(join(root, 'answer'), 'utf8')
 }
 
-describe('what a hostile package tries', () => {
+describe('a hostile package', () => {
   it.each([
-    ...['chroot', 'roots', 'environments', 'covered-proc', 'covered-mounts', 'files', 'other-processes'],
-    ...[
-      'kernel',
-      'kernel-bare',
-      'cgroups',
-      'namespaces',
-      'new-namespaces',
-      'devices',
-      'terminal',
-      'keyrings',
-    ],
-    ...['store', 'tools', 'secret', 'privileges', 'network'],
-  ])('leads nowhere: %s', async (door) => {
+    'chroot',
+    'roots',
+    'environments',
+    'covered-proc',
+    'covered-mounts',
+    'files',
+    'other-processes',
+    'kernel',
+    'kernel-bare',
+    'cgroups',
+    'namespaces',
+    'new-namespaces',
+    'devices',
+    'terminal',
+    'keyrings',
+    'store',
+    'tools',
+    'secret',
+    'privileges',
+    'network',
+  ])('cannot escape: %s', async (door) => {
     expect(await attempt(`perl /programs/hostile.pl ${door} '${mark}' ${KEY}`)).toBe('')
     expect(await readFile(join(root, 'store/package.deb'), 'utf8')).toBe('a package')
   })
 })
 
-describe('what a step leaves', () => {
-  it('belongs to nobody who owns anything outside, but for the plain files directly in a writable folder', async () => {
+describe('the files and processes of a step', () => {
+  it('belong to a user without files outside, except the plain files directly in a writable folder', async () => {
     await runInside(
       enclosure,
       'Trying',
@@ -98,7 +106,7 @@ describe('what a step leaves', () => {
       'a socket',
       `perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "/here/disk.qcow2", Listen => 1) or die'`,
     ],
-  ])('is refused when it is %s', async (_kind, script) => {
+  ])('are refused when there is %s', async (_kind, script) => {
     const failed = runInside(enclosure, 'Trying', `rm -f /here/disk.qcow2; ${script}`)
     await expect(failed).rejects.toThrow(
       'Trying failed (exit 1): error: the step left /here/disk.qcow2, which is neither a file nor a folder',
@@ -106,12 +114,12 @@ describe('what a step leaves', () => {
     await rm(join(here, 'disk.qcow2'))
   })
 
-  it('has no rights of its own: no setuid program comes out', async () => {
+  it('have no setuid bits', async () => {
     await runInside(enclosure, 'Trying', 'cp /usr/bin/id /here/id; chmod 6755 /here/id')
     expect((await stat(join(here, 'id'))).mode & 0o7777).toBe(0o755)
   })
 
-  it('has ended: a process that hides in a session of its own is gone before anybody reads its files', async () => {
+  it('are gone afterwards: also a process in its own session is killed before its files are read', async () => {
     const daemon = `perl -e 'use POSIX; exit if fork; POSIX::setsid(); exit if fork; open STDOUT, ">/dev/null"; open STDERR, ">/dev/null"; while (1) { open my $file, ">>", "/here/beat"; print $file "x"; close $file; select undef, undef, undef, 0.01 }'`
     await runInside(enclosure, 'Trying', `${daemon}; until [ -s /here/beat ]; do :; done`)
     const { size } = await stat(join(here, 'beat'))

@@ -7,7 +7,8 @@ import type { LockedPackage } from '../../../src/image/lock.ts'
 import type { Mirrors } from '../../../src/image/mirrors.ts'
 import { SeederError } from '../../../src/report/error.ts'
 import type { Progress } from '../../../src/report/progress.ts'
-import { Store, sha256File } from '../../../src/store/store.ts'
+import { sha256File } from '../../../src/store/digest.ts'
+import { Store } from '../../../src/store/store.ts'
 import { type Archive, createArchive } from '../../support/archive/archive.ts'
 
 let archive: Archive
@@ -62,7 +63,7 @@ async function fill(
   mirrors: Mirrors = new Map([['debian', { mirror: archive.url }]]),
   stallMs = 400,
 ): Promise<void> {
-  await fillStore(store, packages, async () => mirrors, progress, stallMs)
+  await fillStore(store, packages, { findMirrors: async () => mirrors, progress, stallMs })
 }
 
 async function storedFiles(): Promise<string[]> {
@@ -82,7 +83,7 @@ const failure = async () => {
 }
 
 describe('the store', () => {
-  it('gets every package once, and says how much there is to fetch', async () => {
+  it('gets every package once, and prints the size of the download', async () => {
     await fill()
     expect(await storedFiles()).toEqual(digests())
     const total = packages.reduce((sum, one) => sum + one.size, 0)
@@ -91,42 +92,42 @@ describe('the store', () => {
     expect(archive.server.requests.sort()).toEqual(packages.map((one) => one.path).sort())
   })
 
-  it('asks nobody when it has all', async () => {
+  it('sends no request when it has all', async () => {
     await fill()
     archive.server.requests.length = 0
-    const nobody = () => Promise.reject(new Error('the mirrors were asked for'))
-    await fillStore(store, [...packages, ...packages], nobody, progress)
+    const findMirrors = () => Promise.reject(new Error('the mirrors were requested'))
+    await fillStore(store, [...packages, ...packages], { findMirrors, progress })
     expect(archive.server.requests).toEqual([])
   })
 
-  it('notices a damaged file, says so, and fetches only that one again', async () => {
+  it('detects and reports a damaged file, and downloads only that file again', async () => {
     await fill()
     archive.server.requests.length = 0
     const [first] = packages
     await writeFile(store.path(first?.sha256 ?? ''), Buffer.alloc(first?.size ?? 0))
     await fill()
-    expect(notes).toContain('first: the stored file is damaged and will be fetched again')
+    expect(notes).toContain('first: the stored file is damaged and will be downloaded again')
     expect(archive.server.requests).toEqual([first?.path])
     expect(await store.verify(first?.sha256 ?? '')).toBe(true)
   })
 })
 
-describe('a package that cannot be had as locked stops it with its name', () => {
+describe('a package that cannot be downloaded as locked is an error with its name', () => {
   const fix = `write the lock again, or set SEEDER_SNAPSHOT_DEBIAN (a snapshot that still has it) or SEEDER_MIRROR_DEBIAN (another mirror)`
-  const prefix = 'Package second 1:2+b1 cannot be fetched as locked: '
+  const prefix = 'Package second 1:2+b1 cannot be downloaded as locked: '
 
-  it('it is not there any more', async () => {
+  it('because it does not exist any more', async () => {
     archive.server.faults.set(second(), 'missing')
     expect(await failure()).toMatchObject({
       message: expect.stringMatching(
-        /^Package second 1:2\+b1 cannot be fetched as locked: \S+second\S+: HTTP 404$/,
+        /^Package second 1:2\+b1 cannot be downloaded as locked: \S+second\S+: HTTP 404$/,
       ),
       fix,
     })
     expect(archive.server.requests.filter((path) => path === second())).toHaveLength(1)
   })
 
-  it('it was replaced by something else', async () => {
+  it('because it was replaced', async () => {
     archive.server.faults.set(second(), 'tampered')
     const error = await failure()
     expect(error.message).toContain(prefix)
@@ -134,14 +135,14 @@ describe('a package that cannot be had as locked stops it with its name', () => 
     expect(await storedFiles()).not.toContain(packages[1]?.sha256)
   })
 
-  it('it is longer than it should be', async () => {
+  it('because it is too long', async () => {
     archive.server.faults.set(second(), 'endless')
     expect((await failure()).message).toMatch(
       /: its sha256 is of something longer, the lock says [0-9a-f]{64}$/,
     )
   })
 
-  it('it ends too early, three times', async () => {
+  it('because it ends too early, three times', async () => {
     archive.server.faults.set(second(), 'truncated')
     const size = packages[1]?.size ?? 0
     expect((await failure()).message).toMatch(
@@ -150,28 +151,28 @@ describe('a package that cannot be had as locked stops it with its name', () => 
     expect(archive.server.requests.filter((path) => path === second())).toHaveLength(3)
   })
 
-  it('the mirror goes silent', async () => {
+  it('because the mirror stops sending', async () => {
     archive.server.faults.set(second(), 'stalled')
     expect((await failure()).message).toMatch(/: no data for 0\.4 s$/)
     expect(await storedFiles()).toEqual(digests().filter((one) => one !== packages[1]?.sha256))
   })
 
-  it('the mirror is not there', async () => {
+  it('because the mirror does not exist', async () => {
     const closed = await createArchive()
     await closed.close()
     const gone = new Map([['debian', { mirror: closed.url }]])
     await expect(fill(gone)).rejects.toThrow(
-      /^Package \w+ 1:2\+b1 cannot be fetched as locked: .*ECONNREFUSED/,
+      /^Package \w+ 1:2\+b1 cannot be downloaded as locked: .*ECONNREFUSED/,
     )
   })
 
-  it('the base has no such archive', async () => {
+  it('because the base has no such archive', async () => {
     await expect(fill(new Map())).rejects.toThrow(
       'first comes from the archive "debian", which the base does not have',
     )
   })
 
-  it('and the other downloads end with it, rather than minutes later', async () => {
+  it('and stops the other downloads', async () => {
     archive.server.faults.set(archive.path('first', '1:2+b1'), 'stalled')
     archive.server.faults.set(second(), 'missing')
     await expect(fill(undefined, 60_000)).rejects.toThrow(prefix)
@@ -179,8 +180,8 @@ describe('a package that cannot be had as locked stops it with its name', () => 
   })
 })
 
-describe('a package that is late', () => {
-  it('is fetched again when the server had an error', async () => {
+describe('a package', () => {
+  it('is requested again after an error of the server', async () => {
     archive.server.faults.set(second(), 'failing')
     const filling = fill()
     await expect.poll(() => archive.server.requests.filter((path) => path === second())).toHaveLength(1)
@@ -206,7 +207,7 @@ describe('a package that is late', () => {
   })
 })
 
-it('a full disk is told from other errors of writing', () => {
+it('distinguishes a full disk from other errors', () => {
   expect(isDiskFull(Object.assign(new Error('write'), { code: 'ENOSPC' }))).toBe(true)
   expect(isDiskFull(Object.assign(new Error('write'), { code: 'EDQUOT' }))).toBe(true)
   expect(isDiskFull(Object.assign(new Error('write'), { code: 'EACCES' }))).toBe(false)

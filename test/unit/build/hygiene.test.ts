@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { digestCleanDisk, FIND_LEFTOVERS, requireClean } from '../../../src/build/hygiene.ts'
-import { sha256File } from '../../../src/store/store.ts'
+import { sha256File } from '../../../src/store/digest.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder hygiene '))
 let tree = ''

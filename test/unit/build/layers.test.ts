@@ -125,7 +125,7 @@ describe('a layer that somebody altered', () => {
     ['another folder', 'chmod 700 folder'],
     ['its digest', 'echo 0 > ../sha256'],
     ['no digest any more, and another file', 'rm ../sha256; mkdir ../sha256'],
-  ])('is used for nothing that leaves the build: %s', async (_what, change) => {
+  ])('makes the build fail: %s', async (_what, change) => {
     const first = new Layers(folder, true)
     await first.get('usr', 'k', await scratch('a'), async (target) => void (await content(target)))
     await first.keep()
@@ -139,11 +139,11 @@ describe('a layer that somebody altered', () => {
     })
   })
 
-  it('is compared when it is used: one that is only named is not read', async () => {
+  it('of the packages is compared only when it is unpacked', async () => {
     const final = await kept('rootfs', 'k', '1')
     await writeFile(join(final, 'content/file'), '2')
     const layers = new Layers(folder, true)
-    const found = await layers.get('rootfs', 'k', await scratch('b'), fails, { later: true })
+    const found = await layers.get('rootfs', 'k', await scratch('b'), fails)
     await layers.verify()
     layers.check(found)
     await expect(layers.verify()).rejects.toThrow('rootfs-k')
@@ -151,7 +151,7 @@ describe('a layer that somebody altered', () => {
 })
 
 describe('--no-cache', () => {
-  it('makes again what is there, once, and leaves the old one where other builds may be reading it', async () => {
+  it('makes a cached layer again, once, and keeps the old one, which other builds may be reading', async () => {
     const old = join(await kept('tools', 'k', 'old'), 'content')
     const layers = new Layers(folder, false)
     const again = await layers.get('tools', 'k', await scratch('b'), writing('new'))
@@ -162,7 +162,7 @@ describe('--no-cache', () => {
     expect(layers.made).toEqual(['tools'])
   })
 
-  it('keeps what was not there for later builds', async () => {
+  it('keeps new layers for later builds', async () => {
     const layers = new Layers(folder, false)
     await layers.get('tools', 'k', await scratch('a'), writing('1'))
     await layers.keep()
@@ -172,7 +172,7 @@ describe('--no-cache', () => {
 })
 
 describe('pruning', () => {
-  it('removes what no build has used for long', async () => {
+  it('removes layers that no build has used for long', async () => {
     const [old, recent] = [await kept('tools', 'old', '1'), await kept('tools', 'recent', '2')]
     const monthAgo = new Date(Date.now() - 30 * 24 * 3600 * 1000)
     await utimes(old, monthAgo, monthAgo)

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { indexRecord, layOutMirror, releaseFile } from '../../../src/build/mirror.ts'
 import type { LockedPackage } from '../../../src/image/lock.ts'
-import { Store, sha256File } from '../../../src/store/store.ts'
+import { sha256File } from '../../../src/store/digest.ts'
+import { Store } from '../../../src/store/store.ts'
 import { buildDeb } from '../../support/archive/deb.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder mirror '))
@@ -23,7 +24,7 @@ async function stored(name: string, version: string): Promise<LockedPackage> {
   return { name, version, architecture: 'amd64', archive: 'debian', path, size, sha256 }
 }
 
-test('the mirror has the locked packages and nothing else, under their digests', async () => {
+test('the mirror has exactly the locked packages, under their digests', async () => {
   const packages = [await stored('one', '1:2-3'), await stored('two', '4')]
   const folder = join(root, 'mirror')
   await mkdir(folder)
@@ -48,7 +49,7 @@ test('the mirror has the locked packages and nothing else, under their digests',
   expect(files.sort()).toEqual(['Packages', 'Release', 'one_1:2-3_amd64.deb', 'two_4_amd64.deb'])
 })
 
-test('a file that is another package than the lock says stops it', async () => {
+test('refuses a file with another package than in the lock', async () => {
   const locked = { ...(await stored('three', '3')), name: 'four' }
   const folder = join(root, 'wrong')
   await mkdir(folder)
@@ -59,7 +60,7 @@ test('a file that is another package than the lock says stops it', async () => {
   })
 })
 
-test('a record keeps the control paragraph and adds where the file is', () => {
+test('a record has the control paragraph and the path of the file', () => {
   const locked = { ...lockedOf('one', '1'), path: 'pool/one.deb', size: 7, sha256: 'a'.repeat(64) }
   expect(indexRecord(locked, 'Package: one\nVersion: 1\nDescription: x\n more\n\n')).toBe(
     `Package: one\nVersion: 1\nDescription: x\n more\nFilename: pool/one.deb\nSize: 7\nSHA256: ${'a'.repeat(64)}\n`,
@@ -67,7 +68,7 @@ test('a record keeps the control paragraph and adds where the file is', () => {
   expect(() => indexRecord(locked, 'Package: one\nVersion: 2\n')).toThrow('The file locked as one 1 is one 2')
 })
 
-test('a Release file says the same at any time', () => {
+test('a Release file does not depend on the time', () => {
   expect(releaseFile('trixie', 'x')).toBe(releaseFile('trixie', 'x'))
   expect(releaseFile('trixie', 'x')).not.toBe(releaseFile('trixie', 'y'))
 })

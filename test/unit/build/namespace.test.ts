@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Enclosure, enclosureScript } from '../../../src/build/enclosure.ts'
+import { type Enclosure, enclosureScript, shellQuote } from '../../../src/build/enclosure.ts'
 import { runInside, unshareArgv } from '../../../src/build/namespace.ts'
-import { shellQuote } from '../../../src/build/shell-quote.ts'
 import { causeChain } from '../../../src/report/error.ts'
 
 const root = await mkdtemp(join(tmpdir(), "seeder it's a path "))
@@ -52,7 +51,7 @@ describe('the command line of the namespaces', () => {
 })
 
 describe('the enclosure', () => {
-  it('is a script that binds every path quoted, read-only where nothing else is said, and leaves the host’s root', () => {
+  it('is a script that binds every path quoted, read-only by default, and leaves the host’s root', () => {
     const binds = [
       { from: "/it's", to: '/here' },
       { from: '/b', to: '/there', writable: true },
@@ -97,7 +96,7 @@ describe('a step inside', () => {
     expect(await readFile(join(work, 'out'), 'utf8')).toBe('hello')
   })
 
-  it('may have nothing to write to', async () => {
+  it('may have no writable folder', async () => {
     expect(
       await runInside({ tools, binds: [{ from: '/usr', to: '/usr' }] }, 'Trying', 'echo "$0" "$#"'),
     ).toBe('sh 0')
@@ -110,7 +109,7 @@ describe('a step inside', () => {
     expect(output.match(/^\s*\w+:\s+\d/gm)).toEqual([expect.stringMatching(/^\s*lo:/)])
   })
 
-  it('has an environment of its own', async () => {
+  it('has its own environment', async () => {
     process.env.SEEDER_STRAY = 'x'
     const output = await runInside(enclosure, 'Trying', 'env; umask')
     delete process.env.SEEDER_STRAY
@@ -129,7 +128,7 @@ describe('a step inside', () => {
     ])
   })
 
-  it('has the same umask whatever the caller’s is', async () => {
+  it('has the same umask for any caller', async () => {
     const before = process.umask(0o077)
     try {
       expect(await runInside(enclosure, 'Trying', 'umask')).toBe('0022')
@@ -142,7 +141,7 @@ describe('a step inside', () => {
     expect(await runInside(enclosure, 'Trying', 'echo $$; ls -d /proc/[0-9]* | wc -l')).toMatch(/^1\n[1-4]$/)
   })
 
-  it('that fails is told by its name and its own last word, with everything it said as the cause', async () => {
+  it('that fails is reported by its name and last line, with the whole output as the cause', async () => {
     const error: unknown = await runInside(enclosure, 'Trying', 'echo one; echo two >&2; exit 3').catch(
       (caught: unknown) => caught,
     )
@@ -156,13 +155,13 @@ describe('a step inside', () => {
       'noise\ndpkg: error processing package foo (--configure):\nE: later',
     ],
     ['Unable to locate package foo', 'W: noise\nE: Unable to locate package foo\nlast'],
-  ])('is told by its most telling line: %s', async (line, output) => {
+  ])('is reported by its most useful line: %s', async (line, output) => {
     await expect(
       runInside(enclosure, 'Trying', `printf %s ${shellQuote(output)} >&2; exit 1`),
     ).rejects.toThrow(`Trying failed (exit 1): ${line}`)
   })
 
-  it('that fills the disk is told apart', async () => {
+  it('that fills the disk has an error of its own', async () => {
     const fill = 'mount -t tmpfs -o size=64k tmpfs /tmp; head -c 1M /dev/zero > /tmp/file'
     await expect(runInside(enclosure, 'Trying', fill)).rejects.toMatchObject({
       message: 'Trying failed: no space left on the disk',
@@ -170,7 +169,7 @@ describe('a step inside', () => {
     })
   })
 
-  it('ends, with all it started, when the process that started it is killed', async () => {
+  it('ends with all its processes when its parent is killed', async () => {
     const module = join(import.meta.dirname, '../../../src/build/namespace.ts')
     const mark = `seeder-${process.pid}`
     const step = `(exec -a ${mark} sleep 300) & (exec -a ${mark} sleep 300)`

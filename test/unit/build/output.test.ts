@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { publishOutput, readOutput, requireUsableOutput } from '../../../src/build/output.ts'
-import { sha256File } from '../../../src/store/store.ts'
+import { sha256File } from '../../../src/store/digest.ts'
 
 const root = await mkdtemp(join(tmpdir(), 'seeder output '))
 let folder = ''
@@ -18,7 +18,7 @@ afterAll(() => rm(root, { recursive: true }))
 
 const names = ['haproxy-3.0.11-1.qcow2', 'haproxy-3.0.11-1.manifest.json', 'SHA256SUMS', 'template.conf']
 
-/** Finished files with the given text in them, as a build has them in its work folder. */
+/** BuildRecord files with the given text in them, as a build has them in its work folder. */
 async function finished(text: string): Promise<Map<string, string>> {
   const work = join(folder, `work ${text}`)
   await mkdir(work)
@@ -28,7 +28,7 @@ async function finished(text: string): Promise<Map<string, string>> {
 }
 
 describe('a folder for a build', () => {
-  it('may be missing, empty, or hold an earlier build with what tests and killed signing leave', async () => {
+  it('may be missing, empty, or hold an earlier build with files of tests and of a killed signing', async () => {
     await requireUsableOutput(out)
     await mkdir(out)
     await requireUsableOutput(out)
@@ -42,7 +42,7 @@ describe('a folder for a build', () => {
     await requireUsableOutput(out)
   })
 
-  it('may not hold anything else, which is named', async () => {
+  it('may not hold other files, which are named', async () => {
     await mkdir(out)
     for (const name of ['notes.txt', 'SHA256SUMS']) await writeFile(join(out, name), '')
     await expect(requireUsableOutput(out)).rejects.toMatchObject({
@@ -72,14 +72,14 @@ describe('a folder for a build', () => {
 })
 
 describe('publishing', () => {
-  it('puts the files there and nothing else, making folders above it', async () => {
+  it('writes exactly the files, and creates parent folders', async () => {
     out = join(out, 'deeper')
     await publishOutput(out, await finished('1'))
     expect((await readdir(out)).sort()).toEqual([...names].sort())
     expect(await readdir(join(out, '..'))).toEqual(['deeper'])
   })
 
-  it('replaces an earlier build as a whole, so that nothing old stays', async () => {
+  it('replaces an earlier build as a whole', async () => {
     await mkdir(out)
     await writeFile(join(out, 'haproxy-2.9-1.qcow2'), 'old')
     await writeFile(join(out, 'test-report.json'), 'old')
@@ -88,7 +88,7 @@ describe('publishing', () => {
     expect((await readdir(folder)).sort()).toEqual(['out put', 'work 2'])
   })
 
-  it('that fails leaves the earlier build and nothing half-made', async () => {
+  it('that fails keeps the earlier build and leaves no partial one', async () => {
     await publishOutput(out, await finished('1'))
     const files = await finished('2')
     await rm(files.get('template.conf') ?? '')
@@ -98,7 +98,7 @@ describe('publishing', () => {
     expect((await readdir(folder)).filter((name) => name.startsWith('.'))).toEqual([])
   })
 
-  it('by several builds at once ends with the whole of one of them', async () => {
+  it('by several builds in parallel ends with a complete one', async () => {
     const builds = await Promise.all(['1', '2', '3', '4'].map(finished))
     // How they meet is chance: what went wrong once in a hundred rounds should be seen here.
     for (let round = 0; round < 100; round++) {
@@ -112,16 +112,14 @@ describe('publishing', () => {
 
 describe('reading a build back', () => {
   const manifest = {
-    ...{
-      schema: 1,
-      image: 'haproxy',
-      version: '3.0.11-1',
-      description: 'd',
-      roles: ['haproxy'],
-      artifacts: {},
-      base: 'b',
-      epoch: 1,
-    },
+    schema: 1,
+    image: 'haproxy',
+    version: '3.0.11-1',
+    description: 'd',
+    roles: ['haproxy'],
+    artifacts: {},
+    base: 'b',
+    epoch: 1,
     raw: { sha256: 'a'.repeat(64), size: 1 },
     usr: { roothash: 'a'.repeat(64), size: 1 },
     qcow2: { file: 'haproxy-3.0.11-1.qcow2', sha256: 'a'.repeat(64), size: 1 },
@@ -131,7 +129,10 @@ describe('reading a build back', () => {
     ports: {},
     lock: { sha256: 'a'.repeat(64) },
     source: { commit: null, dirty: false },
-    ...{ packages: {}, tools: {}, timings: {}, made: [] },
+    packages: {},
+    tools: {},
+    timings: {},
+    made: [],
   }
 
   beforeEach(async () => {
@@ -146,17 +147,17 @@ describe('reading a build back', () => {
     await publishOutput(out, files)
   })
 
-  it('gives its manifest, and that all is intact', async () => {
+  it('returns its manifest, and no damaged file', async () => {
     expect(await readOutput(out)).toEqual({ manifest, damaged: [] })
   })
 
-  it('names what is damaged or missing', async () => {
+  it('names damaged and missing files', async () => {
     await writeFile(join(out, 'haproxy-3.0.11-1.qcow2'), 'y')
     await rm(join(out, 'template.conf'))
     expect((await readOutput(out)).damaged.sort()).toEqual(['haproxy-3.0.11-1.qcow2', 'template.conf'])
   })
 
-  it('refuses a folder without SHA256SUMS, and a manifest that is none', async () => {
+  it('refuses a folder without SHA256SUMS, and an invalid manifest', async () => {
     await writeFile(join(out, 'haproxy-3.0.11-1.manifest.json'), '{}')
     await expect(readOutput(out)).rejects.toThrow(
       `the manifest that SHA256SUMS names, haproxy-3.0.11-1.manifest.json, cannot be used`,

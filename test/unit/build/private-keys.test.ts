@@ -158,7 +158,7 @@ describe('a private key', () => {
     )
   })
 
-  it('is not looked for where a compressed file system is: what is in that was looked at before', async () => {
+  it('is not searched in a compressed file system, whose files were searched before', async () => {
     const file = await disk(pkcs8)
     await expect(digestCleanDisk(file, [{ start: 4 << 20, end: 8 << 20 }])).resolves.toMatchObject({
       size: 9 << 20,

@@ -18,7 +18,7 @@ async function put(path: string, text: string, mode = 0o644): Promise<void> {
   await chmod(join(folder, path), mode)
 }
 
-test('trees lie over each other, the later one on top, sorted by path', async () => {
+test('a later tree replaces files of an earlier one, sorted by path', async () => {
   await put('common/etc/b', 'common')
   await put('common/etc/a', 'common')
   await put('image/etc/b', 'image')
@@ -34,7 +34,7 @@ test('trees lie over each other, the later one on top, sorted by path', async ()
   expect(state.map((file) => file.path)).toEqual(['/etc/a', '/etc/b'])
 })
 
-test('of a mode only the execute bit counts, so a checkout’s umask does not reach an image', async () => {
+test('only the execute bit of a mode counts, so that a checkout’s umask does not matter', async () => {
   await put('wide/run', 'x', 0o775)
   await put('wide/read', 'x', 0o664)
   await put('narrow/run', 'x', 0o700)
@@ -45,7 +45,7 @@ test('of a mode only the execute bit counts, so a checkout’s umask does not re
   expect(treeKey(wide)).toEqual(treeKey(narrow))
 })
 
-test('the key changes with path, mode and content, and not with where the folder is', async () => {
+test('the key changes with path, mode and content, but not with the folder', async () => {
   await put('a/etc/x', 'text')
   await put('elsewhere/etc/x', 'text')
   const key = async (name: string) => JSON.stringify(treeKey(await readTrees([join(folder, name)])))
@@ -60,7 +60,7 @@ test('the key changes with path, mode and content, and not with where the folder
   expect(new Set([before, executable, other, await key('a')]).size).toBe(4)
 })
 
-test('what is no plain file is refused by its name', async () => {
+test('refuses any other file by its name', async () => {
   await put('a/etc/x', 'text')
   await symlink('x', join(folder, 'a/etc/link'))
   await expect(readTrees([join(folder, 'a')])).rejects.toMatchObject({
@@ -70,7 +70,7 @@ test('what is no plain file is refused by its name', async () => {
   })
 })
 
-test('files are written with the same modes whatever the umask is', async () => {
+test('files are written with the same modes for any umask', async () => {
   await put('a/etc/deep/er/x', 'text')
   await put('a/etc/run', 'text', 0o755)
   const files = await readTrees([join(folder, 'a')])

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { published } from '../../support/schemas.ts'
 import { checkout, type Ended, seeder } from '../../support/seeder.ts'
 
-/** The program as a process: exit status, what goes to which stream, and errors as a person sees them. */
+/** The program as a process: exit status, output streams, and error messages. */
 const root = await mkdtemp(join(tmpdir(), 'seeder cli '))
 const project = join(root, 'a project')
 
@@ -26,7 +26,7 @@ describe('help', () => {
     for (const command of commands) expect(stdout).toMatch(new RegExp(`^ {2}${command} .*\\w`, 'm'))
   })
 
-  it.each(commands)('tells how to use %s', async (command) => {
+  it.each(commands)('shows the usage of %s', async (command) => {
     const { code, stdout } = await seeder([command, '--help'])
     expect(code).toBe(0)
     expect(stdout).toContain(`Usage: seeder ${command}`)
@@ -38,12 +38,12 @@ describe('help', () => {
   })
 })
 
-describe('wrong use ends with 2 and says what was wrong', () => {
+describe('wrong usage ends with 2 and an error', () => {
   it.each([
     [['bild', 'haproxy'], "error: unknown command 'bild'"],
     [['build', 'haproxy', '--out', 'x', '--fast'], "error: unknown option '--fast'"],
     [['build', 'haproxy'], "error: required option '--out <dir>' not specified"],
-    [['build', '--out', 'x'], 'there is no image to build'],
+    [['build', '--out', 'x'], 'no image is named'],
     [['build', 'haproxy', 'etcd', '--out', 'x'], 'error: too many arguments'],
     [['lock'], "error: missing required argument 'image'"],
     [['build', 'nginx', '--out', 'x'], 'seeder: There is no image "nginx" in'],
@@ -88,7 +88,7 @@ describe('wrong use ends with 2 and says what was wrong', () => {
   })
 })
 
-describe('what fails ends with 1', () => {
+describe('a failure ends with 1', () => {
   it('a missing lock, with the command that makes it', async () => {
     await rm(join(project, 'images/haproxy/image.lock.json'))
     const out = join(root, 'out')
@@ -116,7 +116,7 @@ describe('what fails ends with 1', () => {
     )
   })
 
-  it('with --verbose everything that led to it', async () => {
+  it('with --verbose prints the causes', async () => {
     await writeFile(join(project, 'images/haproxy/image.lock.json'), '{')
     const argv = ['-C', project, 'build', 'haproxy', '--out', join(root, 'out')]
     const short = await seeder(argv)
@@ -165,7 +165,7 @@ describe('what fails ends with 1', () => {
   it('too little space', async () => {
     const cache = join(root, 'cache')
     await mkdir(cache)
-    // The ids of the outer namespace are what the build's own may hand on.
+    // A build can map only the ids of the outer namespace.
     const ids = join(root, 'subids')
     await writeFile(ids, 'root:1000:60000\n')
     const mounts = [
@@ -184,7 +184,7 @@ describe('what fails ends with 1', () => {
   it('no QEMU, when an image is to be booted', async () => {
     const image = join(root, 'haproxy-3.0-1.qcow2')
     await writeFile(image, '')
-    // Every program of this machine but QEMU, which Proxmox VE also calls kvm.
+    // Every program of this machine except QEMU, which Proxmox VE also calls kvm.
     const bin = join(root, 'bin')
     await mkdir(bin)
     const programs = [
@@ -212,7 +212,7 @@ describe('what fails ends with 1', () => {
 })
 
 describe('inspect', () => {
-  it('shows a definition, what it asks for and what is locked', async () => {
+  it('shows a definition, its requested packages and its lock', async () => {
     const { code, stdout } = await seeder(['inspect', 'haproxy'])
     expect(code).toBe(0)
     expect(stdout).toMatch(/^haproxy: HAProxy load balancer/)
@@ -235,7 +235,7 @@ describe('inspect', () => {
     }
   })
 
-  it('shows a definition whose lock is not good, with the problem', async () => {
+  it('shows a definition with an unusable lock, with the problem', async () => {
     const { code, stdout } = await seeder(['-C', project, 'inspect', 'haproxy'])
     expect(code).toBe(0)
     expect(stdout).toMatch(/^ {2}lock {6}.*is not a lock that this version of seeder understands/m)

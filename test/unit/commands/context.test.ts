@@ -15,12 +15,12 @@ beforeAll(async () => {
     await writeFile(join(folder, 'platform.yaml'), '')
   }
   await mkdir(nowhere)
-  // Half a project is none.
+  // A folder with only one of the two is no project.
   await writeFile(join(nowhere, 'platform.yaml'), '')
 })
 afterAll(() => rm(root, { recursive: true }))
 
-test('the project is the one that is named', () => {
+test('the project is the named folder', () => {
   expect(findProject(project, nowhere, own)).toBe(project)
   expect(() => findProject(nowhere, project, own)).toThrow(
     expect.objectContaining({
@@ -30,12 +30,12 @@ test('the project is the one that is named', () => {
   )
 })
 
-test('else the nearest one above the current folder', () => {
+test('otherwise the nearest project above the current folder', () => {
   expect(findProject(undefined, join(project, 'images/haproxy'), own)).toBe(project)
   expect(findProject(undefined, project, own)).toBe(project)
 })
 
-test('else the checkout of the program', () => {
+test('otherwise the checkout of the program', () => {
   expect(findProject(undefined, nowhere, own)).toBe(own)
   expect(() => findProject(undefined, nowhere, nowhere)).toThrow(
     expect.objectContaining({ name: 'UsageError', fix: expect.stringContaining('--project') }),

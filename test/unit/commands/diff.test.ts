@@ -26,8 +26,10 @@ afterAll(async () => {
 
 function diff(...argv: string[]): Promise<Ended> {
   const env = {
-    ...{ GITHUB_TOKEN: github.token(), GH_TOKEN: '' },
-    ...{ GITHUB_REPOSITORY: github.repository, GITHUB_API_URL: github.apiUrl },
+    GITHUB_TOKEN: github.token(),
+    GH_TOKEN: '',
+    GITHUB_REPOSITORY: github.repository,
+    GITHUB_API_URL: github.apiUrl,
   }
   return seeder(['diff', ...argv], { env })
 }
@@ -42,19 +44,25 @@ describe('`diff`', () => {
     }
   })
 
-  it('says as JSON that a build is what was published, and with what', async () => {
+  it('prints as JSON that a build is identical to a release', async () => {
     const { stdout } = await diff('haproxy:candidate', join(folder, 'published'), '--json')
     expect(await published('printed/diff', JSON.parse(stdout))).toMatchObject({
-      ...{ before: '3.0.11-1', after: '3.0.11-1', identical: true },
-      ...{ files: { added: [], removed: [], changed: [] }, changelogs: [] },
+      before: '3.0.11-1',
+      after: '3.0.11-1',
+      identical: true,
+      files: { added: [], removed: [], changed: [] },
+      changelogs: [],
     })
     expect((await diff('haproxy:candidate', join(folder, 'published'))).stdout).toContain('bit for bit')
   })
 
-  it('says as JSON all that is different', async () => {
+  it('prints all differences as JSON', async () => {
     const { stdout } = await diff(join(folder, 'published'), join(folder, 'next'), '--json')
     expect(await published('printed/diff', JSON.parse(stdout))).toMatchObject({
-      ...{ before: '3.0.11-1', after: '3.0.12-1', identical: false, checks: { broken: [] } },
+      before: '3.0.11-1',
+      after: '3.0.12-1',
+      identical: false,
+      checks: { broken: [] },
     })
   })
 
@@ -64,7 +72,7 @@ describe('`diff`', () => {
     expect(stdout).toContain('The files are the same.')
   })
 
-  it('says which known vulnerabilities went away, stayed and came', async () => {
+  it('prints which known vulnerabilities are gone, unchanged and new', async () => {
     const feed = async (name: string, suite: string) => {
       const releases = { [suite]: { status: 'open', urgency: 'low' } }
       await writeFile(join(folder, name), JSON.stringify({ haproxy: { 'CVE-2026-1': { releases } } }))
@@ -73,19 +81,19 @@ describe('`diff`', () => {
     const versions = ['haproxy-3.0.11-1', join(folder, 'next')]
     const given = [...versions, '--feed', await feed('feed.json', 'trixie')]
     const { stdout } = await diff(...given)
-    expect(stdout).toMatch(/^known vulnerabilities of 3\.0\.11-1: 1; 0 went away, 1 stayed, 0 came$/m)
+    expect(stdout).toMatch(/^known vulnerabilities of 3\.0\.11-1: 1; 0 gone, 1 unchanged, 0 new$/m)
     expect((await diff(...given, '--markdown')).stdout).toContain('### Known vulnerabilities\n\n')
     const json = await published('printed/diff', JSON.parse((await diff(...given, '--json')).stdout))
     expect(json.vulnerabilities).toMatchObject({ isScanned: true, changes: { gone: [], came: [] } })
 
     const silent = await diff(...versions, '--feed', await feed('sid.json', 'sid'))
-    expect(silent).toMatchObject({ code: 1, stderr: expect.stringContaining('sid.json says nothing of') })
+    expect(silent).toMatchObject({ code: 1, stderr: expect.stringContaining('sid.json has no entry about') })
     expect((await diff(...versions)).stdout).toMatch(/^known vulnerabilities: not scanned: no feed$/m)
   })
 
   it.each([
     [
-      'what is neither a folder nor a tag',
+      'a name that is neither a folder nor a tag',
       ['nothing', 'haproxy-3.0.11-1'],
       2,
       'nothing is not the tag of an image’s release',
@@ -96,7 +104,12 @@ describe('`diff`', () => {
       1,
       'has no release haproxy-9-1',
     ],
-    ['what nobody promoted', ['haproxy:promoted', 'haproxy-3.0.11-1'], 1, 'no release of haproxy'],
+    [
+      'an image without a promoted version',
+      ['haproxy:promoted', 'haproxy-3.0.11-1'],
+      1,
+      'no release of haproxy',
+    ],
   ])('refuses %s', async (_what, argv, status, complaint) => {
     const { code, stderr } = await diff(...argv)
     expect(stderr).toContain(complaint)

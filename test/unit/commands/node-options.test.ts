@@ -55,7 +55,7 @@ describe('the options of `seeder node`', () => {
     [{ set: ['A B=1'] }, '--set: "A B=1" is not KEY=VALUE'],
     [
       { set: ['JOIN_TOKEN=abcdef.0123456789abcdef'] },
-      '--set JOIN_TOKEN: everybody on this host can read a command line',
+      '--set JOIN_TOKEN: every user of this host can read a command line',
     ],
     [{ env: 'none.env' }, '--env: none.env cannot be read'],
     [{ sshKeys: 'none.pub' }, '--ssh-keys: none.pub cannot be read'],
@@ -67,13 +67,13 @@ describe('the options of `seeder node`', () => {
     })
   })
 
-  it('name every line of a file that is none of values', async () => {
+  it('report every line of a file that is not KEY=value', async () => {
     await expect(requestOf(['w1'], 'worker', flags({ env: at('bad.env') }))).rejects.toThrow(
       /bad\.env: line 1: is not KEY=value\n.*bad\.env: B: has a quote/,
     )
   })
 
-  it('take public keys and nothing else', async () => {
+  it('accept public keys and nothing else', async () => {
     await expect(requestOf(['w1'], 'worker', flags({ sshKeys: at('id') }))).rejects.toMatchObject({
       message: `${at('id')} is a private key`,
       fix: `name the public one: ${at('id')}.pub`,

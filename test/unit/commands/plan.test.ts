@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { published } from '../../support/schemas.ts'
 import { checkout, seeder } from '../../support/seeder.ts'
 
-/** `seeder plan` in a git repository in which the project is a folder. */
+/** `seeder plan` in a git repository where the project is a folder. */
 const root = await mkdtemp(join(tmpdir(), 'seeder plan '))
 const project = join(root, 'platform')
 const git = (...argv: string[]) =>
@@ -29,7 +29,7 @@ async function plan(): Promise<unknown> {
   return published('printed/plan', JSON.parse(stdout))
 }
 
-test('nothing, then a file that git does not know yet, then a commit', async () => {
+test('finds nothing, then an untracked file, then a commit', async () => {
   expect(await plan()).toEqual({ include: [] })
   const file = join(project, 'images/haproxy/tree/etc/motd')
   await writeFile(file, 'hello\n')
@@ -40,7 +40,7 @@ test('nothing, then a file that git does not know yet, then a commit', async () 
   await git('reset', '--quiet', '--hard', 'main')
 })
 
-test('a lock that was only written in another way is no change, and one package is', async () => {
+test('ignores a lock with another format only, and finds a changed package', async () => {
   const file = join(project, 'images/haproxy/image.lock.json')
   const text = await readFile(file, 'utf8')
   await writeFile(file, JSON.stringify(JSON.parse(text), null, 4))
@@ -50,15 +50,15 @@ test('a lock that was only written in another way is no change, and one package 
   await writeFile(file, text)
 })
 
-test('an image without a lock cannot be built: it is named with what to do', async () => {
+test('names an image without a lock, with the command that writes it', async () => {
   await writeFile(join(project, 'images/etcd/tree/etc/motd'), 'hello\n')
   const { stdout } = await seeder(['-C', project, 'plan', '--since', 'main'])
   expect(stdout).toMatch(/^etcd +has no lock +run: scripts\/seeder lock etcd$/m)
   expect(await plan()).toEqual({ include: [] })
 })
 
-test('a branch that git does not know is wrong use', async () => {
+test('refuses an unknown branch', async () => {
   const { code, stderr } = await seeder(['-C', project, 'plan', '--since', 'nowhere'])
   expect(code).toBe(2)
-  expect(stderr).toContain('git does not know where this checkout left nowhere')
+  expect(stderr).toContain('git finds no common commit with nowhere')
 })

@@ -28,8 +28,11 @@ beforeEach(async () => {
   signer = await makeSigner(join(folder, 'keys'))
   await writeFile(join(folder, 'allowed'), signer.allowed)
   env = {
-    ...{ GITHUB_TOKEN: github.token(), GH_TOKEN: '', SEEDER_SIGNING_KEY: '' },
-    ...{ GITHUB_REPOSITORY: github.repository, GITHUB_API_URL: github.apiUrl },
+    GITHUB_TOKEN: github.token(),
+    GH_TOKEN: '',
+    SEEDER_SIGNING_KEY: '',
+    GITHUB_REPOSITORY: github.repository,
+    GITHUB_API_URL: github.apiUrl,
   }
 })
 
@@ -43,7 +46,7 @@ function run(argv: readonly string[], more: Record<string, string> = {}): Promis
 }
 
 describe('the command line', () => {
-  it('publishes, promotes and demotes, and tells it for people and as JSON', async () => {
+  it('publishes, promotes and demotes, with output as text and as JSON', async () => {
     const sent = await run(['publish', build, '--key', signer.key])
     expect(sent.stdout).toContain(`${tag} published, the candidate`)
     const again = await run(['publish', build, '--key', signer.key, '--json'])
@@ -54,7 +57,10 @@ describe('the command line', () => {
     await copyFile(join(folder, 'allowed'), join(project, 'allowed_signers'))
     const promoted = await run(['promote', tag, '--json'])
     expect(await published('printed/promote', JSON.parse(promoted.stdout))).toEqual({
-      ...{ tag, changed: true, promoted: tag, signer: signer.name },
+      tag,
+      changed: true,
+      promoted: tag,
+      signer: signer.name,
       url: `https://github.com/operator/platform/releases/tag/${tag}`,
     })
     const demoted = await run(['promote', tag, '--demote'])
@@ -65,18 +71,18 @@ describe('the command line', () => {
 
   it.each([
     ['no key', [], /there is no key to sign/],
-    ['a key and none', ['--key', 'k', '--unsigned'], /contradict each other/],
-    ['a key that is not there', ['--key', '/none'], /\/none cannot be read/],
-    ['half a commit', ['--commit', 'abc123'], /whole name/],
-    ['half a repository', ['--repository', 'platform'], /does not name a repository/],
-  ])('refuses %s before it asks GitHub', async (_, flags, complaint) => {
+    ['a key with --unsigned', ['--key', 'k', '--unsigned'], /contradict each other/],
+    ['a missing key file', ['--key', '/none'], /\/none cannot be read/],
+    ['an abbreviated commit', ['--commit', 'abc123'], /whole name/],
+    ['a repository without an owner', ['--repository', 'platform'], /does not name a repository/],
+  ])('refuses %s before any request to GitHub', async (_, flags, complaint) => {
     const { code, stderr } = await run(['publish', build, ...flags])
     expect(stderr).toMatch(complaint)
     expect(code).toBe(2)
     expect(github.requests).toEqual([])
   })
 
-  it('does not promote by itself where the project names nobody who may sign', async () => {
+  it('does not promote when the project has no allowed signers', async () => {
     const { manifest } = await makeTestedBuild(build, github.git.head())
     await sign(build, signer)
     await seedBuild(github, { folder: build, manifest })

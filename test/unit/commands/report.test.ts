@@ -42,14 +42,16 @@ async function copy(): Promise<string> {
 
 function report(...argv: string[]): Promise<Ended> {
   const env = {
-    ...{ GITHUB_TOKEN: github.token(), GH_TOKEN: '' },
-    ...{ GITHUB_REPOSITORY: github.repository, GITHUB_API_URL: github.apiUrl },
+    GITHUB_TOKEN: github.token(),
+    GH_TOKEN: '',
+    GITHUB_REPOSITORY: github.repository,
+    GITHUB_API_URL: github.apiUrl,
   }
   return seeder(['report', ...argv], { env })
 }
 
 describe('`report`', () => {
-  it('writes the page of a signed, tested build beside it, against the promoted version', async () => {
+  it('writes the page of a signed, tested build into its folder, compared with the promoted version', async () => {
     const folder = await copy()
     const ended = await report(folder, '--against', 'haproxy:promoted', '--allowed-signers', allowed)
     expect(ended).toEqual({ code: 0, stdout: join(folder, page), stderr: '' })
@@ -59,22 +61,22 @@ describe('`report`', () => {
     expect(text).toContain('All in order')
     expect(text).toContain('Since the promoted version 3.0.11-1')
     expect(text).toContain('href="haproxy-3.0.12-1.spdx.json"')
-    // Nor does it tell where it was made.
+    // It has no path of this machine.
     expect(text).not.toContain(root)
   })
 
   it('writes the same page again, in another folder, over an earlier one', async () => {
-    const [one, other] = [await copy(), await copy()]
-    await report(one, '--allowed-signers', allowed)
-    const first = await readFile(join(one, page), 'utf8')
-    await report(one, '--allowed-signers', allowed)
+    const [folder, other] = [await copy(), await copy()]
+    await report(folder, '--allowed-signers', allowed)
+    const first = await readFile(join(folder, page), 'utf8')
+    await report(folder, '--allowed-signers', allowed)
     await report(other, '--allowed-signers', allowed)
-    expect((await readFile(join(one, page), 'utf8')) === first).toBe(true)
+    expect((await readFile(join(folder, page), 'utf8')) === first).toBe(true)
     expect((await readFile(join(other, page), 'utf8')) === first).toBe(true)
-    expect((await readdir(one)).filter((name) => name.includes('report.html'))).toEqual([page])
+    expect((await readdir(folder)).filter((name) => name.includes('report.html'))).toEqual([page])
   }, 120_000)
 
-  it('goes elsewhere when it is told to, and then links nothing', async () => {
+  it('writes to --out, and then links nothing', async () => {
     const folder = await copy()
     const out = join(root, 'somewhere.html')
     expect((await report(folder, '--out', out)).stdout).toBe(out)
@@ -82,7 +84,7 @@ describe('`report`', () => {
     expect(await readdir(folder)).not.toContain(page)
   })
 
-  it('calls nothing proven or signed that is not', async () => {
+  it('calls an image neither tested nor signed when it is not', async () => {
     const folder = await copy()
     await rm(join(folder, 'SHA256SUMS.sig'))
     await rm(join(folder, 'test-report.json'))
@@ -92,17 +94,17 @@ describe('`report`', () => {
       expect(text).toContain(words)
   })
 
-  it('says of a damaged disk, and of a changed signature, that the image is not to be used', async () => {
+  it('warns against using an image with a damaged disk or a changed signature', async () => {
     const folder = await copy()
     await tamper(join(folder, 'haproxy-3.0.12-1.qcow2'))
     await tamper(join(folder, 'SHA256SUMS.sig'))
     expect((await report(folder, '--allowed-signers', allowed)).code).toBe(0)
     const text = await readFile(join(folder, page), 'utf8')
-    for (const words of ['Not to be used', 'Wrong signature']) expect(text).toContain(words)
+    for (const words of ['Do not use', 'Wrong signature']) expect(text).toContain(words)
     expect(text).not.toContain(root)
   })
 
-  it('writes into nothing that a link of that name leads to', async () => {
+  it('replaces a link of that name instead of writing through it', async () => {
     const folder = await copy()
     const secret = join(root, 'secret')
     await writeFile(secret, 'mine')
@@ -117,19 +119,19 @@ describe('`report` refuses', () => {
   it.each<[string, (folder: string) => string[], number, string]>([
     ['a folder without a build', () => [root], 1, 'it has no SHA256SUMS'],
     [
-      'an --out that is no page',
+      'an --out that is no HTML file',
       (folder) => [folder, '--out', join(folder, 'SHA256SUMS')],
       2,
       'give a name that ends with .html',
     ],
     [
-      'to compare with what is no version',
+      'an --against that is no version',
       (folder) => [folder, '--against', 'nothing'],
       2,
       'is not the tag of an image’s release',
     ],
     [
-      'a list of signers that is not there',
+      'a list of signers that does not exist',
       (folder) => [folder, '--allowed-signers', 'nowhere'],
       2,
       '--allowed-signers nowhere does not exist',

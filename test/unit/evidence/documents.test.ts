@@ -11,7 +11,9 @@ const tool = { name: 'seeder', version: '1.2.3' }
 describe('what an image is made of', () => {
   it('is the boot image, the definition, artifacts, packages, and the EFI stub from the tools', () => {
     expect(materials.map(({ id }) => id)).toEqual([
-      ...['boot', 'definition', 'artifact:etcd'],
+      'boot',
+      'definition',
+      'artifact:etcd',
       ...['linux-image-6.12', 'dracut', 'libc6', 'kubelet'].map((name) => `package:${name}`),
       'tool:systemd-boot-efi',
     ])
@@ -44,7 +46,8 @@ describe('what an image is made of', () => {
           'libc6',
           {
             source: { name: 'glibc', version: '2.41' },
-            ...{ homepage: undefined, maintainer: 'Somebody <s@example.internal>' },
+            homepage: undefined,
+            maintainer: 'Somebody <s@example.internal>',
           },
         ],
       ]),

@@ -5,11 +5,21 @@ const digest = 'a'.repeat(64)
 
 it('reads what find and sha256sum printed', () => {
   const listing = [
-    ...['d 755 0:0 4096', 'usr/lib', ''],
-    ...['f 4755 0:0 12', 'usr/lib/with blank', ''],
-    ...['f 644 0:0 0', 'usr/two\nlines\tand a tab', ''],
-    ...['l 777 0:0 3', 'usr/x', '../a\tb'],
-    ...['c 600 0:5 0', './dev/console', ''],
+    'd 755 0:0 4096',
+    'usr/lib',
+    '',
+    'f 4755 0:0 12',
+    'usr/lib/with blank',
+    '',
+    'f 644 0:0 0',
+    'usr/two\nlines\tand a tab',
+    '',
+    'l 777 0:0 3',
+    'usr/x',
+    '../a\tb',
+    'c 600 0:5 0',
+    './dev/console',
+    '',
   ].join('\0')
   const digests = [`${digest}  usr/lib/with blank`, `${digest}  usr/two\nlines\tand a tab`].join('\0')
   expect(parseListing(`${listing}\0`, `${digests}\0`)).toEqual([
@@ -30,7 +40,9 @@ it.each([
 
 it('is written with a line for each path, and read again', () => {
   const inventory = {
-    ...{ schema: 1 as const, image: 'etcd', version: '3.7.2-1' },
+    schema: 1 as const,
+    image: 'etcd',
+    version: '3.7.2-1',
     files: [
       { path: '/etc', type: 'directory' as const, mode: '0755', ids: '0:0' },
       {

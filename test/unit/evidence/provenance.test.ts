@@ -18,10 +18,18 @@ const runner = {
 
 const statement = (env: NodeJS.ProcessEnv, commit: string | null = 'c'.repeat(40)) =>
   provenanceStatement({
-    ...{ image: 'etcd', version: '3.7.2-1', base: 'ubuntu-resolute', line: '3.7' },
+    image: 'etcd',
+    version: '3.7.2-1',
+    base: 'ubuntu-resolute',
+    line: '3.7',
     subjects: [{ name: 'etcd-3.7.2-1.qcow2', sha256: 'b'.repeat(64) }],
-    ...{ lock, lockSha256: 'e'.repeat(64), source: { commit, dirty: false }, builder: builderOf(env) },
-    ...{ versions: { seeder: '1.2.3', node: '24.0.0' }, startedMs: 0, finishedMs: 1500 },
+    lock,
+    lockSha256: 'e'.repeat(64),
+    source: { commit, dirty: false },
+    builder: builderOf(env),
+    versions: { seeder: '1.2.3', node: '24.0.0' },
+    startedMs: 0,
+    finishedMs: 1500,
   })
 
 describe('the provenance of a build', () => {
@@ -52,9 +60,14 @@ describe('the provenance of a build', () => {
   it('names everything that was locked', () => {
     const names = statement({}, null).predicate.buildDefinition.resolvedDependencies.map(({ name }) => name)
     expect(names).toEqual([
-      ...['lock', 'artifact/etcd/3.7.2', 'package/linux-image-6.12/6.12.1', 'package/dracut/106-6'],
-      ...['package/libc6/2:2.41-12+deb13u4', 'package/kubelet/1.37.1-1.1'],
-      ...['tool/mmdebstrap/1.5', 'tool/systemd-boot-efi/257.1-1'],
+      'lock',
+      'artifact/etcd/3.7.2',
+      'package/linux-image-6.12/6.12.1',
+      'package/dracut/106-6',
+      'package/libc6/2:2.41-12+deb13u4',
+      'package/kubelet/1.37.1-1.1',
+      'tool/mmdebstrap/1.5',
+      'tool/systemd-boot-efi/257.1-1',
     ])
   })
 

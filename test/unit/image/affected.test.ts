@@ -11,7 +11,7 @@ const affected = (...changes: (string | ChangedPath)[]) =>
     changes.map((change) => (typeof change === 'string' ? { path: change } : change)),
   ).map(({ image }) => image)
 
-describe('images that a change makes different', () => {
+describe('images that a change affects', () => {
   it.each([
     ['src/build/disk.ts', ['etcd', 'haproxy']],
     ['dist/cli/index.js', ['etcd', 'haproxy']],
@@ -41,12 +41,12 @@ describe('images that a change makes different', () => {
     expect(affected(path)).toEqual([])
   })
 
-  it('not by a lock that locks the same in other words', () => {
+  it('not by a lock with only another format', () => {
     expect(affected({ path: 'images/haproxy/image.lock.json', sameLock: true })).toEqual([])
     expect(affected({ path: 'images/haproxy/image.lock.json', sameLock: false })).toEqual(['haproxy'])
   })
 
-  it('with the paths that say so', () => {
+  it('with the changed paths', () => {
     const changes = [{ path: 'README.md' }, { path: 'images/etcd/image.yaml' }, { path: 'platform.yaml' }]
     expect(affectedImages(images, changes)[0]).toEqual({
       image: 'etcd',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { aptComplaint } from '../../../src/image/apt-complaint.ts'
+import { aptComplaint } from '../../../src/image/apt.ts'
 
-test('an unmet dependency tells more than the error after it', () => {
+test('an unmet dependency is more useful than the error after it', () => {
   const output = [
     'Some packages could not be installed. This may mean that you have',
     'requested an impossible situation.',
@@ -23,7 +23,7 @@ test('the newer solver’s explanation is understood as well', () => {
   expect(aptComplaint(output)).toBe('haproxy:amd64 Depends liblua5.4-0 (>= 5.4.0) is not installable')
 })
 
-test('else it is the first error, or nothing', () => {
+test('otherwise it is the first error, or undefined', () => {
   expect(aptComplaint('W: no\nE: Unable to locate package x\nE: more')).toBe('Unable to locate package x')
   expect(aptComplaint('all is well')).toBeUndefined()
 })

@@ -43,15 +43,24 @@ async function define(
   line?: string,
 ): Promise<Image> {
   const image = {
-    ...{ description: 'a test', base: 'small', roles: ['etcd'], lines: ['3.7', '3.6'], packages: [] },
+    description: 'a test',
+    base: 'small',
+    roles: ['etcd'],
+    lines: ['3.7', '3.6'],
+    packages: [],
     version: { artifact: 'thing', revision: 2 },
     artifacts: { thing: artifact() },
   }
   change(image)
   const base = {
-    ...{ distribution: 'test', suite: 'stable', components: ['main'], keyring: '/k.gpg', kernel: 'linux' },
+    distribution: 'test',
+    suite: 'stable',
+    components: ['main'],
+    keyring: '/k.gpg',
+    kernel: 'linux',
     pockets: [{ archive: 'debian', suite: 'stable' }],
-    ...{ packages: [], tools: ['tool'] },
+    packages: [],
+    tools: ['tool'],
   }
   for (const [path, content] of Object.entries({ 'base/small.yaml': base, 'box/image.yaml': image })) {
     await mkdir(dirname(join(project, 'images', path)), { recursive: true })
@@ -67,7 +76,7 @@ const only = async (change?: (image: Record<string, unknown>) => void) => {
 }
 
 describe('lines', () => {
-  it('choose the version, everywhere it is written', async () => {
+  it('choose the version, everywhere in the definition', async () => {
     const image = await define(undefined, '3.6')
     expect(image.artifacts[0]).toMatchObject({
       version: '3.6.16',
@@ -85,7 +94,7 @@ describe('lines', () => {
     expect(requestDigest(image)).not.toBe(requestDigest(await define(undefined, '3.6')))
   })
 
-  it('that do not exist are refused with those that do', async () => {
+  it('that do not exist are refused, with the existing ones', async () => {
     await expect(define(undefined, '3.5')).rejects.toMatchObject({
       message: 'box has no line "3.5"',
       fix: 'use one of: 3.7, 3.6',
@@ -127,7 +136,7 @@ describe('a definition is refused with its place when an artifact', () => {
     )
   })
 
-  it('has a digest that is none', async () => {
+  it('has an invalid digest', async () => {
     expect(await refusal((thing) => (thing.sha256 = 'abc'))).toContain('artifacts.thing.sha256')
   })
 
@@ -150,14 +159,17 @@ describe('a definition is refused with its place when an artifact', () => {
 })
 
 describe('locking an artifact', () => {
-  it('pins what is there, once upstream’s own list agrees', async () => {
+  it('pins the downloaded file when upstream’s list has the same digest', async () => {
     expect(await lockArtifact(await only())).toEqual({
-      ...{ name: 'thing', version: '3.7.2', size: tarball.length, sha256: digest },
+      name: 'thing',
+      version: '3.7.2',
+      size: tarball.length,
+      sha256: digest,
       urls: [`${server.url}thing-3.7.2.tar.gz`],
     })
   })
 
-  it('goes on to the next URL when one does not answer', async () => {
+  it('tries the next URL when one does not respond', async () => {
     const one = await only((image) => {
       const thing = {
         ...artifact(),
@@ -170,22 +182,22 @@ describe('locking an artifact', () => {
     expect(await lockArtifact(one)).toMatchObject({ sha256: digest })
   })
 
-  it('is refused when upstream’s list says otherwise', async () => {
+  it('is refused when upstream’s list has another digest', async () => {
     server.faults.set('thing-3.7.2.tar.gz', 'tampered')
     await expect(lockArtifact(await only())).rejects.toMatchObject({
       message: expect.stringMatching(
         new RegExp(
-          `^thing 3.7.2 is not what it should be: its sha256 is [0-9a-f]{64}, upstream’s list .*SHA256SUMS says ${digest}$`,
+          `^downloaded thing 3.7.2 from upstream: its sha256 is [0-9a-f]{64}, but ${digest} in upstream’s list .*SHA256SUMS$`,
         ),
       ),
     })
   })
 
-  it('is refused when the definition says otherwise', async () => {
+  it('is refused when the definition has another digest', async () => {
     const pinned = await only((image) => {
       image.artifacts = { thing: { ...artifact(), sha256: { '3.7.2': 'f'.repeat(64) } } }
     })
-    await expect(lockArtifact(pinned)).rejects.toThrow(`the definition says ${'f'.repeat(64)}`)
+    await expect(lockArtifact(pinned)).rejects.toThrow(`but ${'f'.repeat(64)} in the definition`)
   })
 
   it('is refused when upstream does not list it', async () => {
@@ -201,7 +213,7 @@ describe('locking an artifact', () => {
     )
   })
 
-  it('fails with the URL when nobody is there', async () => {
+  it('fails with the URL when the server does not exist', async () => {
     const one = await only((image) => {
       image.artifacts = { thing: { ...artifact(), urls: ['http://127.0.0.1:1/thing.tar.gz'] } }
     })

@@ -26,7 +26,7 @@ async function edit(file: string, from: string, to: string): Promise<void> {
 }
 
 describe('an image', () => {
-  it('comes with its base, its lock’s place and the trees that exist', async () => {
+  it('has its base, the path of its lock and the existing trees', async () => {
     await mkdir(join(project, 'images/haproxy/tree'))
     const image = await loadImage(project, 'haproxy')
     expect(image).toMatchObject({
@@ -45,11 +45,11 @@ describe('an image', () => {
     expect(image.lockFile).toBe(join(project, 'images/haproxy/image.other.lock.json'))
   })
 
-  it('asks for the kernel, the base’s packages and its own, each once', async () => {
+  it('requests the kernel, the base’s packages and its own, without duplicates', async () => {
     await edit('images/haproxy/image.yaml', '- keepalived', '- keepalived\n  - iproute2')
-    const asked = requestedPackages(await loadImage(project, 'haproxy'))
-    expect(asked).toEqual([...new Set(asked)].sort())
-    expect(asked).toEqual(expect.arrayContaining(['linux-image-cloud-amd64', 'cloud-init', 'keepalived']))
+    const requested = requestedPackages(await loadImage(project, 'haproxy'))
+    expect(requested).toEqual([...new Set(requested)].sort())
+    expect(requested).toEqual(expect.arrayContaining(['linux-image-cloud-amd64', 'cloud-init', 'keepalived']))
   })
 
   it('always has the security and updates pockets on Debian', async () => {
@@ -62,7 +62,7 @@ describe('an image', () => {
   })
 })
 
-describe('what does not exist', () => {
+describe('a missing image or base', () => {
   it.each(['nginx', '../haproxy', 'Haproxy', '', 'base'])(
     'refuses the image "%s" and lists what there is',
     async (name) => {
@@ -74,7 +74,7 @@ describe('what does not exist', () => {
     },
   )
 
-  it('says so in a project without images', async () => {
+  it('is reported in a project without images', async () => {
     const empty = join(root, 'empty')
     await mkdir(empty, { recursive: true })
     expect(await imageNames(empty)).toEqual([])
@@ -100,7 +100,7 @@ describe('what does not exist', () => {
   })
 })
 
-describe('a wrong definition is refused with file, line and what would do', () => {
+describe('a wrong definition is refused with file, line and fix', () => {
   const image = 'images/haproxy/image.yaml'
   const base = 'images/base/debian-trixie.yaml'
 
@@ -158,7 +158,7 @@ describe('a wrong definition is refused with file, line and what would do', () =
     ])
   })
 
-  it('YAML that is none', async () => {
+  it('invalid YAML', async () => {
     const [first] = await refusal(image, '\npackages:', '\npackages: [', 'packages: [')
     expect(first).toMatch(/\/image\.yaml:\d+:\d+: .+; .+/)
   })

@@ -59,7 +59,7 @@ describe('the text of a lock', () => {
     expect(lockDigest(read)).toBe(lockDigest(lock))
   })
 
-  it('is what the repository’s own lock looks like', async () => {
+  it('is that of the repository’s own lock', async () => {
     const own = await loadImage(checkout, 'haproxy')
     const read = await readLock(own)
     expect(read.packages.map((one) => one.name)).toEqual(expect.arrayContaining(['haproxy', 'keepalived']))
@@ -128,7 +128,7 @@ describe('a lock that cannot be used', () => {
     })
   })
 
-  it('on another base asks for that base', async () => {
+  it('on another base names that base in the fix', async () => {
     const other = {
       ...image,
       lockFile: join(folder, 'image.other.lock.json'),
@@ -139,7 +139,7 @@ describe('a lock that cannot be used', () => {
   })
 })
 
-describe('what a lock answers', () => {
+describe('the request of a lock', () => {
   const changedBase = (change: Partial<Image['base']>): Image => ({
     ...image,
     base: { ...image.base, ...change },
@@ -168,8 +168,8 @@ describe('what a lock answers', () => {
   })
 })
 
-describe('what changed between two locks', () => {
-  it('is told per package', () => {
+describe('the changes between two locks', () => {
+  it('are a line per package', () => {
     const after = lockOf([locked('haproxy', '3.0.12-1'), locked('lua', '5.4')])
     expect(describeChanges(lock, after)).toEqual([
       '~ haproxy 3.0.11-1 → 3.0.12-1',
@@ -178,7 +178,7 @@ describe('what changed between two locks', () => {
     ])
   })
 
-  it('is nothing for a first lock or the same one', () => {
+  it('are empty for a first lock and for the same one', () => {
     expect(describeChanges(undefined, lock)).toEqual([])
     expect(describeChanges(lock, lock)).toEqual([])
   })

@@ -15,7 +15,7 @@ const debian = { origin: 'Debian', label: 'Debian' }
 const security = { origin: 'Debian', label: 'Debian-Security' }
 
 describe('the runner’s own mirror', () => {
-  it('is the one that says to be that archive, whatever its path is', () => {
+  it('is identified by its origin and label, whatever its path is', () => {
     const targets = [
       target('http://a.example/security/', security),
       target('http://a.example/mirror/deb/', debian),
@@ -24,7 +24,7 @@ describe('the runner’s own mirror', () => {
     expect(mirrorFromApt('debian-security', targets)).toBe('http://a.example/security/')
   })
 
-  it('is told by its path where apt has not read it yet', () => {
+  it('is identified by its path where apt has not read it yet', () => {
     const targets = [target('http://a.example/debian-security'), target('http://a.example/debian//')]
     expect(mirrorFromApt('debian', targets)).toBe('http://a.example/debian/')
     expect(mirrorFromApt('debian-security', targets)).toBe('http://a.example/debian-security/')
@@ -39,7 +39,7 @@ describe('the runner’s own mirror', () => {
     expect(mirrorFromApt('debian', targets)).toBeUndefined()
   })
 
-  it('is one that says so rather than one whose path looks so', () => {
+  it('is preferably identified by its origin', () => {
     const targets = [target('http://guess.example/debian'), target('http://sure.example/d', debian)]
     expect(mirrorFromApt('debian', targets)).toBe('http://sure.example/d/')
   })
@@ -63,7 +63,7 @@ describe('environment variables', () => {
     ])
   })
 
-  it('are asked for where the runner’s apt knows no such archive', async () => {
+  it('are named in the fix when the runner’s apt has no such archive', async () => {
     await expect(findMirrors(['no-such-archive'], {})).rejects.toMatchObject({
       name: 'SeederError',
       message: 'No mirror of no-such-archive is known: the apt sources of this machine have none',

@@ -37,7 +37,10 @@ async function repository(
   const [one] = repositoriesOf(
     {
       extra: {
-        ...{ url: 'http://r.example/v{line}/deb', suite: '/', components: [], packages: ['kubelet'] },
+        url: 'http://r.example/v{line}/deb',
+        suite: '/',
+        components: [],
+        packages: ['kubelet'],
         key: { fingerprint: named?.fingerprint ?? '', file: 'keys/extra.asc', url },
       },
     },
@@ -49,7 +52,7 @@ async function repository(
 }
 
 describe('the key of a repository', () => {
-  it('is fetched and kept when it is the one that the definition names', async () => {
+  it('is downloaded and kept when it has the fingerprint of the definition', async () => {
     const one = await repository(key)
     expect(one.url).toBe('http://r.example/v1.37/deb/')
     await provideKey(one)
@@ -66,7 +69,7 @@ describe('the key of a repository', () => {
     await expect(readFile(join(folder, 'keys/extra.asc'))).rejects.toThrow('ENOENT')
   })
 
-  it('is refused when there is a second one with it, which apt would trust as well', async () => {
+  it('is refused together with a second key, which apt would trust as well', async () => {
     await mkdir(join(folder, 'keys'))
     await writeFile(join(folder, 'keys/extra.asc'), `${key?.armored}\n${other?.armored}\n`)
     await expect(provideKey(await repository(key))).rejects.toThrow('is not the key of the repository extra')
@@ -78,18 +81,18 @@ describe('the key of a repository', () => {
     await expect(provideKey(await repository(key))).rejects.toThrow('it has no key')
   })
 
-  it('is asked for when nobody says where it is', async () => {
+  it('is an error when it has no URL', async () => {
     await expect(
       provideKey({ ...(await repository(key)), key: { ...(await repository(key)).key, url: undefined } }),
     ).rejects.toThrow(`The key of the repository extra is missing: ${join(folder, 'keys/extra.asc')}`)
   })
 
-  it('is asked for when it cannot be fetched', async () => {
+  it('is an error when it cannot be downloaded', async () => {
     await expect(provideKey(await repository(key, `${server.url}gone`))).rejects.toThrow('HTTP 404')
   })
 })
 
-it('apt reads the key from the source itself, so a path with blanks is none', () => {
+it('writes the key into apt’s source, so that a path with spaces does not matter', () => {
   const one = { name: 'extra', suite: '/', components: [] } as unknown as Repository
   const text = repositorySource(one, new Map([['extra', { mirror: 'http://m.example/' }]]), 'A\n\nB\n')
   expect(text).toBe(

@@ -34,8 +34,13 @@ describe('an apt simulation', () => {
 describe('the version of an image', () => {
   function versionOf(debianVersion: string, revision = 1): string {
     const locked: LockedPackage = {
-      ...{ name: 'haproxy', version: debianVersion, architecture: 'amd64', archive: 'debian' },
-      ...{ path: 'pool/h.deb', size: 1, sha256: '0'.repeat(64) },
+      name: 'haproxy',
+      version: debianVersion,
+      architecture: 'amd64',
+      archive: 'debian',
+      path: 'pool/h.deb',
+      size: 1,
+      sha256: '0'.repeat(64),
     }
     return imageVersion({ ...image, version: { package: 'haproxy', revision } }, [locked])
   }
@@ -59,7 +64,7 @@ describe('the version of an image', () => {
   it('needs the package it follows', () => {
     expect(() => imageVersion(image, [])).toThrow(
       expect.objectContaining({
-        message: 'The version of haproxy should follow the package haproxy, which it does not install',
+        message: 'The version of haproxy follows the package haproxy, which it does not install',
         fix: expect.stringContaining('add haproxy to its packages'),
       }),
     )

@@ -48,7 +48,7 @@ describe('the CA certificates of an image', () => {
     expect((await readTrust(join(root, 'none'), now)).size).toBe(0)
   })
 
-  it('are judged by the date of the lock, so that an old lock builds as it did', async () => {
+  it('are checked at the date of the lock, so that an old lock can still be built', async () => {
     await certificate('etcd-ca.crt', '-days', '1')
     await expect(readTrust(image, now)).resolves.toBeDefined()
     await expect(readTrust(image, now + 10 * 86_400)).rejects.toThrow(
@@ -58,7 +58,7 @@ describe('the CA certificates of an image', () => {
     await expect(readTrust(image, now - 10 * 86_400)).resolves.toBeDefined()
   })
 
-  it('are never keys, whatever the file is called', async () => {
+  it('are never keys, in any file', async () => {
     await certificate('etcd-ca.crt')
     await execa('cp', [join(image, 'key.pem'), join(image, 'trust', 'notes.txt')])
     await expect(readTrust(image, now)).rejects.toThrow(

@@ -25,9 +25,9 @@ describe('a page', () => {
     )
   })
 
-  it('has nothing of an image as HTML: names of files, packages, checks, units, and changelogs', () => {
+  it('escapes every text of an image: names of files, packages, checks, units, and changelogs', () => {
     const page = render()
-    // Once in the name of a package's folder, of a check, and so on.
+    // In the name of a folder, of a check, and so on.
     expect(page.split('onerror').length).toBeGreaterThan(8)
     expect(page).not.toContain('<img')
     expect(page.match(/<\/script>/g)).toHaveLength(2)
@@ -36,7 +36,7 @@ describe('a page', () => {
 
   it('has no style attributes, no handlers and nothing to load', () => {
     const elements = render().replace(/<script.*?<\/script>|<style.*?<\/style>/gs, '')
-    // What stands in the attributes is the image's: only their names count.
+    // Values of attributes may be the image's texts: only the names count.
     const names =
       elements
         .replace(/="[^"]*"/g, '=')
@@ -53,17 +53,21 @@ describe('a page', () => {
     expect(() => renderPage(pageOf(someFacts()), { ...assets, script: '"</script>"' })).toThrow('end its own')
   })
 
-  it('says what is missing where nothing is there', () => {
+  it('names each part that is missing', () => {
     const { finished } = someFacts()
     const page = render({
       finished: { manifest: finished.manifest },
-      ...{ findings: [], hasSignature: false, comparison: undefined, bill: [], sums: new Map() },
+      findings: [],
+      hasSignature: false,
+      comparison: undefined,
+      bill: [],
+      sums: new Map(),
     })
     for (const words of [
       'Not tested',
       'Not signed',
       'Not compared',
-      'No proof of this disk has measured its boot',
+      'No test of this disk has measured its boot',
       'The build has no list of its files',
       'There is no provenance',
     ]) {
@@ -71,7 +75,7 @@ describe('a page', () => {
     }
   })
 
-  it('links to the web only what is an address of it', () => {
+  it('links only web addresses', () => {
     const { finished } = someFacts()
     const provenance = (repository: string, invocationId: string) =>
       ({

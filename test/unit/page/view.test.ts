@@ -8,125 +8,127 @@ import { HOSTILE, rightFindings, someFacts, someImage } from '../../support/page
 
 type Facts = ReturnType<typeof someFacts>
 
-/** The answer to a question, and what stands behind it. */
+/** The answer to a question, with its reason. */
 function answer(question: string, facts: Facts): string {
-  const found = pageOf(facts).answers.find((one) => one.question === question)
-  return `${found?.mark}: ${found?.words} | ${found?.because}`
+  const found = pageOf(facts).answers.find((other) => other.question === question)
+  return `${found?.mark}: ${found?.text} | ${found?.reason}`
 }
 
 const { finished, findings } = someFacts()
 const withRecord = (record: Facts['finished']['record']) => someFacts({ finished: { ...finished, record } })
 const record = finished.record ?? someRecord()
 
-describe('whether it is proven', () => {
-  it('by a green report of this very disk', () => {
-    expect(answer('Proven', someFacts())).toBe(
+describe('the answer "Tested"', () => {
+  it('is right with a report of this disk that passed', () => {
+    expect(answer('Tested', someFacts())).toBe(
       'right: Passed: 2 of 3 checks, 1 skipped | Booted in QEMU 10.0.2, emulated, 2026-11-28 12:00 UTC, in 3\u00a0min\u00a020\u00a0s. First boot done after 47.0\u00a0s.',
     )
   })
 
   it.each<[string, Facts['finished']['record'], RegExp]>([
-    ['not without a report', undefined, /^missing: Not tested \| There is no test-report\.json/],
+    ['is missing without a report', undefined, /^missing: Not tested \| There is no test-report\.json/],
     [
-      'not by the report of another disk',
+      'is wrong with the report of another disk',
       { ...record, raw: { sha256: 'f'.repeat(64) } },
       /^wrong: Not tested \| .* is about another disk/,
     ],
-    ['not by that of another version', { ...record, version: '1-1' }, /^wrong: Not tested/],
-    ['not by a red one', { ...record, passed: false }, /^wrong: Failed: 0 of 3/],
+    ['is wrong with the report of another version', { ...record, version: '1-1' }, /^wrong: Not tested/],
+    ['is wrong with a report that failed', { ...record, passed: false }, /^wrong: Failed: 0 of 3/],
     [
-      'not by one that says it is green and is not',
+      'is wrong with a report that claims to have passed and has failed checks',
       { ...record, checks: record.checks.map((one) => ({ ...one, status: 'failed' as const })) },
       /^wrong: Failed: 3 of 3 checks/,
     ],
-    ['not by one that checked nothing', { ...record, checks: [] }, /^wrong: Nothing was checked/],
-    ['not quite by one of no disk', { ...record, raw: { sha256: null } }, /^open: Passed: .* of which disk/],
+    ['is wrong with a report without checks', { ...record, checks: [] }, /^wrong: Nothing was checked/],
+    [
+      'is open with a report that names no disk',
+      { ...record, raw: { sha256: null } },
+      /^open: Passed: .* of which disk/,
+    ],
   ])('%s', (_, other, expected) => {
-    expect(answer('Proven', withRecord(other))).toMatch(expected)
+    expect(answer('Tested', withRecord(other))).toMatch(expected)
   })
 
-  it('and shows no checks of another disk', () => {
+  it('comes without the checks of another disk', () => {
     const page = pageOf(withRecord({ ...record, raw: { sha256: 'f'.repeat(64) } }))
-    expect(page.proof.groups).toEqual([])
+    expect(page.bootTest.groups).toEqual([])
     expect(page.boot).toBeUndefined()
   })
 })
 
-describe('whether it is signed', () => {
+describe('the answer "Signed"', () => {
   const signature = (result: 'right' | 'wrong' | 'not checked', found: string) =>
     someFacts({ findings: [{ what: 'signature', result, found }, ...findings.slice(1)] })
 
-  it('by whom, when that was looked at', () => {
+  it('names the signer when the signature was checked', () => {
     expect(answer('Signed', someFacts())).toMatch(/^right: Signed by release@acme\.example/)
   })
 
-  it('not when there is no signature, whatever was found', () => {
+  it('is missing without a signature, whatever the findings are', () => {
     expect(answer('Signed', someFacts({ hasSignature: false }))).toMatch(/^missing: Not signed/)
   })
 
-  it('nobody knows when there was no list of signers', () => {
-    expect(answer('Signed', signature('not checked', 'not asked for'))).toMatch(
+  it('is missing when there was no list of signers', () => {
+    expect(answer('Signed', signature('not checked', 'not requested'))).toMatch(
       /^missing: Signature not checked/,
     )
   })
 
-  it('wrongly, when it is nobody’s', () => {
+  it('is wrong when no allowed signer made the signature', () => {
     expect(answer('Signed', signature('wrong', 'SHA256SUMS is signed by nobody'))).toBe(
       'wrong: Wrong signature | SHA256SUMS is signed by nobody.',
     )
   })
 })
 
-describe('whether its files are right', () => {
+describe('the answer "Intact"', () => {
   const damaged = rightFindings(finished).map((one) =>
     one.what.endsWith('.qcow2') ? { ...one, result: 'wrong' as const, found: 'its sha256 is another' } : one,
   )
 
-  it('says how many findings were right, the signature apart', () => {
+  it('counts the right findings except the signature', () => {
     expect(answer('Intact', someFacts())).toMatch(/^right: All in order \| 3 findings/)
   })
 
   it('names what is wrong, and calls the disk wrong in the chain', () => {
     const facts = someFacts({ findings: damaged })
-    expect(answer('Intact', facts)).toBe(
-      'wrong: Not to be used | haproxy-3.0.12-1.qcow2: its sha256 is another.',
-    )
+    expect(answer('Intact', facts)).toBe('wrong: Do not use | haproxy-3.0.12-1.qcow2: its sha256 is another.')
     expect(pageOf(facts).trust.chain.find(({ name }) => name === 'Disk')).toMatchObject({
       mark: 'wrong',
       text: expect.stringContaining('was not found to be the file'),
     })
   })
 
-  it('calls nothing right in the chain that was not looked at', () => {
+  it('comes with a chain in which nothing is right that was not checked', () => {
     const chain = pageOf(someFacts({ findings: [], hasSignature: false })).trust.chain
     expect(chain.map(({ name, mark }) => [name, mark])).toEqual([
       ['Source', 'open'],
       ['Lock', 'open'],
       ['Builder', 'open'],
       ['Disk', 'open'],
-      ['Proof', 'right'],
+      ['Boot test', 'right'],
       ['Signature', 'missing'],
     ])
   })
 
-  it('says of a checkout with changes that no commit has them', () => {
+  it('comes with a chain that mentions uncommitted changes', () => {
     const manifest = { ...finished.manifest, source: { commit: '1'.repeat(40), dirty: true } }
     const [source] = pageOf(someFacts({ finished: { ...finished, manifest } })).trust.chain
     expect(source).toMatchObject({
       mark: 'wrong',
-      text: expect.stringContaining('changes that no commit has'),
+      text: expect.stringContaining('uncommitted changes'),
     })
   })
 })
 
-describe('what changed', () => {
-  it('in a sentence', () => {
+describe('the answer "Changed"', () => {
+  it('is one sentence', () => {
     expect(answer('Changed', someFacts())).toBe(
       'differs: Packages: 1 changed, 1 new, 1 gone | Since the promoted version 3.0.11-1; 27 files differ; /usr has the same size.',
     )
   })
 
-  it('nothing, when the disk is the same', () => {
+  it('is "Nothing" when the disk is the same', () => {
     const difference = differenceOf(finished, finished)
     const comparison = { difference, changelogs: [], promoted: false }
     expect(answer('Changed', someFacts({ comparison }))).toMatch(
@@ -134,11 +136,11 @@ describe('what changed', () => {
     )
   })
 
-  it('is not known without a comparison', () => {
+  it('is open without a comparison', () => {
     expect(answer('Changed', someFacts({ comparison: undefined }))).toMatch(/^open: Not compared/)
   })
 
-  it('is bad when a check does not pass any more', () => {
+  it('is wrong when a check does not pass any more', () => {
     const [first, ...checks] = record.checks
     const broken = {
       ...record,
@@ -150,7 +152,7 @@ describe('what changed', () => {
     ).toMatch(/^wrong: .*1 checks do not pass any more/)
   })
 
-  it('names only so many files, and how many there are', () => {
+  it('comes with at most 250 names of files, and their total number', () => {
     const many = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`new${at}`, '1']))
     const difference = differenceOf(someImage('3.0.11-1'), someImage('3.0.12-1', many))
     const { found } = pageOf(
@@ -162,7 +164,7 @@ describe('what changed', () => {
 })
 
 describe('the first boot', () => {
-  it('has stages one after the other, units from where the kernel began, and the marker', () => {
+  it('has consecutive stages, units relative to the start of the kernel, and the marker', () => {
     expect(bootOf(record)).toMatchObject({
       endMs: 50_000,
       ticksMs: [0, 10_000, 20_000, 30_000, 40_000, 50_000],
@@ -179,7 +181,7 @@ describe('the first boot', () => {
     })
   })
 
-  it('of an old report has the marker alone, and of a boot that never ended nothing', () => {
+  it('has only the marker for an old report, and nothing for a boot that never ended', () => {
     expect(bootOf(someRecord({ boot: { readyMs: 9000 } }))?.spans).toHaveLength(1)
     expect(bootOf(someRecord({ boot: { readyMs: null } }))).toBeUndefined()
   })
@@ -189,9 +191,11 @@ describe('sizes', () => {
   const file = (path: string, size: number, owner: string | null = 'package:a') =>
     ({ path, type: 'file', mode: '0644', ids: '0:0', size, sha256: '0'.repeat(64), owner }) as const
 
-  it('are packed by folder, with owner and change, without what has no content', () => {
+  it('are packed by folder, with owner and change, without empty files', () => {
     const difference = {
-      ...{ added: ['/usr/b/new'], removed: [], folders: [] },
+      added: ['/usr/b/new'],
+      removed: [],
+      folders: [],
       changed: [
         { path: '/usr/a', what: ['content'] },
         { path: '/usr/b/c', what: ['mode'] },
@@ -230,7 +234,7 @@ describe('sizes', () => {
     })
   })
 
-  it('name the large folders, three deep', () => {
+  it('list the large folders, three levels deep', () => {
     const { folders } = sizesOf(
       [file('/usr/lib/x/y/z', 990), file('/etc/a', 8), file('/etc/b', 2)],
       undefined,
@@ -245,10 +249,13 @@ describe('sizes', () => {
 })
 
 describe('packages', () => {
-  it('have what the bill of materials, the files and the comparison say of them', () => {
+  it('have facts from the bill of materials, the files and the comparison', () => {
     const packages = pageOf(someFacts()).packages
     expect(packages.find(({ name }) => name === 'haproxy')).toMatchObject({
-      ...{ version: '3.0.12-1', source: 'haproxy', licence: 'GPL-2.0-or-later', files: 12 },
+      version: '3.0.12-1',
+      source: 'haproxy',
+      licence: 'GPL-2.0-or-later',
+      files: 12,
       change: '3.0.11-1+deb13u1',
     })
     expect(packages.find(({ name }) => name === 'lua')).toMatchObject({ change: 'new', licence: undefined })
@@ -262,7 +269,7 @@ describe('packages', () => {
   })
 })
 
-it('the documents are linked where the page lies beside them', () => {
+it('links the documents when the page is in their folder', () => {
   const urls = (beside: boolean) => pageOf(someFacts({ beside })).documents.map(({ url }) => url)
   expect(urls(true)).toContain('haproxy-3.0.12-1.spdx.json')
   expect(urls(false).every((url) => url === undefined)).toBe(true)

@@ -36,24 +36,24 @@ test('init, issue, renew', async () => {
   ])
   expect(made).toMatchObject({
     code: 0,
-    stderr: '  their keys are nowhere else: keep a copy of the folder where nobody else can read it',
+    stderr: '  this folder has the only copy of their keys: back it up where nobody else can read it',
   })
   const again = await run('init')
   expect(again).toMatchObject({ code: 0, stderr: '' })
-  expect(again.stdout).toBe(made.stdout.replaceAll('made', 'there already'))
+  expect(again.stdout).toBe(made.stdout.replaceAll('made', 'exists already'))
 
   const files = [join(pki.folder, 'issued/etcd1/etcd.crt'), join(pki.folder, 'issued/etcd1/etcd.key')]
   const printed = (said: string, days: number) =>
     [`etcd1: ${said}, until ${date(days)}`, ...files.map((file) => `  ${file}`)].join('\n')
   const member = ['issue', 'etcd-member', 'etcd1', '--address', '10.0.0.129']
   expect(await run(...member)).toEqual({ code: 0, stdout: printed('issued', 365), stderr: '' })
-  expect(await run(...member)).toEqual({ code: 0, stdout: printed('there already', 365), stderr: '' })
+  expect(await run(...member)).toEqual({ code: 0, stdout: printed('exists already', 365), stderr: '' })
   expect(await run('renew', '--within', '30')).toEqual({
     ...{ code: 0, stdout: 'nothing expires within 30 days', stderr: '' },
   })
   expect(await run('renew', 'etcd1', '--days', '90')).toEqual({
     ...{ code: 0, stdout: printed('renewed', 90) },
-    stderr: '  their nodes still have the old ones: bring the new ones there',
+    stderr: '  the nodes still have the old ones: copy the new ones there',
   })
 })
 
@@ -103,8 +103,11 @@ describe('wrong use ends with 2, and nothing is made', () => {
     ],
     [['init', '--days', '1e3'], "argument '1e3' is invalid. Give a number of days"],
     [['check', '--within', 'soon'], "argument 'soon' is invalid. Give a number of days"],
-    [['renew'], 'pki renew: which certificates are to be renewed?\n  → give either their names, or --within'],
-    [['renew', 'etcd1', '--within', '9'], 'pki renew: which certificates are to be renewed?'],
+    [
+      ['renew'],
+      'pki renew: give names or --within, and not both\n  → give the names of certificates, or --within',
+    ],
+    [['renew', 'etcd1', '--within', '9'], 'pki renew: give names or --within, and not both'],
     [['sign'], "unknown command 'sign'"],
   ])('%j', async (argv, message) => {
     const { code, stdout, stderr } = await run(...argv)

@@ -50,7 +50,7 @@ describe('platform check', () => {
     const shared = join(folder, 'shared.yaml')
     await writeFile(shared, text.replace(/ {4}addresses: \{ back: .*\n/, ''))
     expect(await run('check', '--platform', shared)).toContain(
-      '\nwarning: etcd, control-plane share the addresses of zone back: each passes for the others there; give each of them addresses: { back: … }\n',
+      '\nwarning: etcd, control-plane share the addresses of zone back: firewalls cannot distinguish them there; give each of them addresses: { back: … }\n',
     )
     expect(JSON.parse(await run('check', '--json', '--platform', shared))).toMatchObject({
       shared: [{ zone: 'back', roles: ['etcd', 'control-plane'] }],

@@ -8,7 +8,7 @@ const now = new Date('2026-11-29T12:00:00Z')
 const older = someContained({ haproxy: '3.0.11-1', glibc: '2.41-12' })
 const newer = someContained({ haproxy: '3.0.12-1', glibc: '2.41-12' })
 
-/** One that the newer version mends, one that it brings, and one that both have. */
+/** A vulnerability that is gone in the newer version, a new one, and an unchanged one. */
 const usual = feedsOf([
   { id: 'CVE-2026-1', source: 'haproxy', fixed: '3.0.12-1', urgency: 'high' },
   { id: 'CVE-2026-2', source: 'haproxy', introduced: '3.0.12-1', fixed: '3.0.13-1' },
@@ -17,8 +17,8 @@ const usual = feedsOf([
 const look = (feeds = usual, before: typeof older | undefined = older): Known =>
   lookUp(newer, before, { feeds, catalog: undefined }, now)
 
-describe('beside an older version', () => {
-  it('says what went away, stayed and came', () => {
+describe('compared with an older version', () => {
+  it('prints what is gone, unchanged and new', () => {
     const known = look()
     if (!known.isScanned) expect.fail(known.reason)
     const ids = (some: readonly { id: string }[] = []) => some.map(({ id }) => id)
@@ -27,18 +27,18 @@ describe('beside an older version', () => {
     expect(ids(known.changes?.came)).toEqual(['CVE-2026-2'])
     expect(known.changes?.before.total).toBe(2)
     expect(knownText(known, '3.0.11-1', '3.0.12-1')).toMatch(
-      /^known vulnerabilities of 3\.0\.11-1: 2; 1 went away, 1 stayed, 1 came\n.*came: 1\n.*CVE-2026-2 +haproxy 3\.0\.12-1 +3\.0\.13-1/s,
+      /^known vulnerabilities of 3\.0\.11-1: 2; 1 gone, 1 unchanged, 1 new\n.*new vulnerabilities: 1\n.*CVE-2026-2 +haproxy 3\.0\.12-1 +3\.0\.13-1/s,
     )
   })
 
-  it('of another release of the distribution compares nothing', () => {
+  it('of another release of the distribution, there is no comparison', () => {
     const bookworm = { ...older, release: { distribution: 'debian', suite: 'bookworm' } }
     expect(look(usual, bookworm)).toMatchObject({ isScanned: true, changes: null })
     expect(describeKnown(look(usual, bookworm), 'promoted')).toContain('Not compared')
   })
 })
 
-it('without a feed nothing looks as if it had been scanned', () => {
+it('without a feed the result does not look like a scan', () => {
   expect(describeKnown(NO_FEED, 'promoted')).toBe('Not scanned: no feed.')
   expect(describeShortly(NO_FEED)).toBe('not scanned')
   expect(knownText(NO_FEED, 'a', 'b')).toBe('known vulnerabilities: not scanned: no feed')
@@ -47,7 +47,7 @@ it('without a feed nothing looks as if it had been scanned', () => {
   }
 })
 
-describe('what anybody may have written into a feed', () => {
+describe('hostile text in a feed', () => {
   const evil = '![x](https://evil.example)|<img src=x>`\u001b[2J\n# @everyone'
   const known = look(feedsOf([{ id: evil, source: 'haproxy', fixed: `9${evil}`, urgency: evil }], `a|b\n@c`))
 
@@ -64,25 +64,25 @@ describe('what anybody may have written into a feed', () => {
     expect(describeShortly(known)).toBe('1 (1 fixable)')
   })
 
-  it('commands no terminal', () => {
+  it('contains no control characters for a terminal', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what must not be there
     expect(knownText(known, 'a', 'b')).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/)
   })
 })
 
-it('names the feed with its date and digest, and says when it is stale', () => {
+it('names the feed with its date and digest, and reports when it is outdated', () => {
   const text = describeKnown(
     look(feedsOf([{ id: 'CVE-2026-1', source: 'haproxy' }], 'old.json', '2026-08-31T12:00:00Z')),
     'x',
   )
-  expect(text).toContain('**Stale**: old.json was 90 days old: what was found since is not in it.')
+  expect(text).toContain('**Stale**: old.json was 90 days old: it lacks newer vulnerabilities.')
   expect(text).toMatch(
     /<sub>`old\.json \(OSV, 1 entries for this release, of 2026-08-31\), sha256 0{64}`<\/sub>$/,
   )
   expect(describeKnown(look(), 'x')).not.toContain('Stale')
 })
 
-it('names few of many, as a comment has a limit', () => {
+it('lists only some of many, because a comment has a size limit', () => {
   const many = Array.from({ length: 3000 }, (_, index) => ({ id: `CVE-2026-${index}`, source: 'glibc' }))
   const text = describeKnown(look(feedsOf(many), undefined), 'promoted')
   expect(text).toContain('3000 known vulnerabilities')

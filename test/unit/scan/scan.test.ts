@@ -8,8 +8,7 @@ import { cyclonedxDocument } from '../../../src/evidence/cyclonedx.ts'
 import { materialsOf } from '../../../src/evidence/materials.ts'
 import { readContained } from '../../../src/scan/contained.ts'
 import { staleDays } from '../../../src/scan/download.ts'
-import { readExploited } from '../../../src/scan/exploited.ts'
-import { readFeeds } from '../../../src/scan/feed.ts'
+import { readExploited, readFeeds } from '../../../src/scan/feed.ts'
 import { lookUp } from '../../../src/scan/known.ts'
 import { scan } from '../../../src/scan/scan.ts'
 import { facts, subject } from '../../support/evidence/facts.ts'
@@ -73,43 +72,57 @@ async function file(name: string, content: unknown): Promise<string> {
 }
 
 describe('Debian’s feed', () => {
-  it('tells what a release has: mended by a newer package, open, or not examined', async () => {
+  it('has the status for a release: fixed by a newer package, open, or not examined', async () => {
     const path = await file('tracker.json', tracker)
     await utimes(path, now, new Date('2026-11-28T08:00:00Z'))
     expect(await scanned([path])).toEqual({
-      ...{ scanned: '2026-11-29T12:00:00.000Z', release: trixie, catalog: null, notScanned: ['etcd 3.7.2'] },
+      scanned: '2026-11-29T12:00:00.000Z',
+      release: trixie,
+      catalog: null,
+      notScanned: ['etcd 3.7.2'],
       feeds: [
         {
-          ...{ kind: 'Debian security tracker', name: 'tracker.json', sha256: sha256(await readFile(path)) },
+          kind: 'Debian security tracker',
+          name: 'tracker.json',
+          sha256: sha256(await readFile(path)),
           // It has no date itself.
-          ...{ date: null, written: '2026-11-28T08:00:00.000Z', entries: 5 },
+          date: null,
+          written: '2026-11-28T08:00:00.000Z',
+          entries: 5,
         },
       ],
       vulnerabilities: [
         {
-          ...{
-            id: 'CVE-2026-1001',
-            source: 'haproxy',
-            version: '3.0.11-1+deb13u5',
-            fixed: '3.0.11-1+deb13u6',
-          },
-          ...{ urgency: 'not yet assigned', exploited: null },
+          id: 'CVE-2026-1001',
+          source: 'haproxy',
+          version: '3.0.11-1+deb13u5',
+          fixed: '3.0.11-1+deb13u6',
+          urgency: 'not yet assigned',
+          exploited: null,
         },
         {
-          ...{ id: 'CVE-2026-2001', source: 'glibc', version: '2.41-12+deb13u4', fixed: null },
-          ...{ urgency: 'unimportant', exploited: null },
+          id: 'CVE-2026-2001',
+          source: 'glibc',
+          version: '2.41-12+deb13u4',
+          fixed: null,
+          urgency: 'unimportant',
+          exploited: null,
         },
       ],
       counts: {
-        ...{ total: 2, fixable: 1, exploited: null, undetermined: 1 },
+        total: 2,
+        fixable: 1,
+        exploited: null,
+        undetermined: 1,
         urgency: { 'not yet assigned': 1, unimportant: 1 },
       },
     })
   })
 
-  it('with the catalog of exploited ones has these first', async () => {
+  it('with the catalog lists exploited ones first', async () => {
     const catalog = {
-      ...{ catalogVersion: '1', dateReleased: '2026-11-27T17:03:12.4512Z' },
+      catalogVersion: '1',
+      dateReleased: '2026-11-27T17:03:12.4512Z',
       vulnerabilities: [{ cveID: 'CVE-2026-2001', vendorProject: 'GNU' }],
     }
     const found = await scanned([await file('tracker.json', tracker)], await file('kev.json', catalog))
@@ -122,12 +135,10 @@ describe('Debian’s feed', () => {
   })
 })
 
-describe('OSV’s form', () => {
+describe('OSV’s format', () => {
   const vulnerability = (id: string, ecosystem: string, events: object[], more: object = {}) => ({
-    ...{
-      id,
-      affected: [{ package: { ecosystem, name: 'haproxy' }, ranges: [{ type: 'ECOSYSTEM', events }] }],
-    },
+    id,
+    affected: [{ package: { ecosystem, name: 'haproxy' }, ranges: [{ type: 'ECOSYSTEM', events }] }],
     ...more,
   })
   const found = [
@@ -136,7 +147,8 @@ describe('OSV’s form', () => {
     }),
     vulnerability('DSA-2', 'Debian:13', [{ introduced: '0' }, { fixed: '1' }, { introduced: '3' }], {
       // It is about two.
-      ...{ upstream: ['CVE-2026-2', 'CVE-2026-9'], modified: '2026-11-19T00:00:00Z' },
+      upstream: ['CVE-2026-2', 'CVE-2026-9'],
+      modified: '2026-11-19T00:00:00Z',
     }),
     vulnerability('CVE-2026-3', 'Debian:13', [{ introduced: '0' }, { fixed: '3.0.11-1+deb13u5' }]),
     vulnerability('CVE-2026-4', 'Debian:12', [{ introduced: '0' }], { modified: '2026-11-20T00:00:00Z' }),
@@ -171,7 +183,7 @@ describe('OSV’s form', () => {
     }
   })
 
-  it('and Debian’s together know more, and count nothing twice', async () => {
+  it('and Debian’s together are combined without duplicates', async () => {
     const paths = [await file('tracker.json', tracker), await file('array.json', found)]
     const same = vulnerability('DSA-1', 'Debian:13', [{ introduced: '0' }], { upstream: ['CVE-2026-1001'] })
     const both = await scanned([...paths, await file('same.json', same)])
@@ -180,7 +192,7 @@ describe('OSV’s form', () => {
     expect(both.feeds.map(({ name }) => name)).toEqual(['tracker.json', 'array.json', 'same.json'])
   })
 
-  it('is read for Ubuntu, whose ecosystem goes on behind its version', async () => {
+  it('is read for Ubuntu, whose ecosystem has a suffix', async () => {
     const resolute = { distribution: 'ubuntu', suite: 'resolute' }
     const path = await file('ubuntu.json', [
       vulnerability('CVE-2026-7', 'Ubuntu:26.04:LTS', [{ introduced: '0' }]),
@@ -190,31 +202,32 @@ describe('OSV’s form', () => {
   })
 })
 
-describe('what is no feed, or none of this release', () => {
+describe('a file that is no feed, or a feed of another release', () => {
   it.each<[string, unknown, string]>([
-    ['something else', { haproxy: 1 }, 'is no feed'],
-    ['an empty list', [], 'is no feed'],
-    ['two trackers', [tracker, tracker], 'is no feed'],
+    ['something else', { haproxy: 1 }, 'is no known feed'],
+    ['an empty list', [], 'is no known feed'],
+    ['two trackers', [tracker, tracker], 'is no known feed'],
     ['no JSON', '<html>', 'is no JSON'],
     ['half of one', JSON.stringify(tracker).slice(0, 200), 'is no JSON'],
   ])('%s is refused', async (_what, content, complaint) => {
     await expect(readFeeds([await file('other.json', content)], trixie)).rejects.toThrow(complaint)
   })
 
-  it('a file that is not there, or no catalog', async () => {
+  it('a missing file, or no catalog, is refused', async () => {
     await expect(readFeeds([join(root, 'none')], trixie)).rejects.toThrow('cannot be read')
     for (const content of [{}, [{ vulnerabilities: [] }, { vulnerabilities: [] }]]) {
       await expect(readExploited(await file('no-kev.json', content))).rejects.toThrow('no list of exploited')
     }
   })
 
-  it('one of another release tells nothing: silence would look like safety', async () => {
+  it('a feed of another release is an error: its silence would look like safety', async () => {
     const sid = await file('sid.json', {
       haproxy: { 'CVE-2026-1': { releases: { sid: { status: 'open' } } } },
     })
     const feeds = await readFeeds([sid], trixie)
     expect(lookUp(image, undefined, { feeds, catalog: undefined }, now)).toEqual({
-      ...{ isScanned: false, reason: 'sid.json says nothing of debian trixie' },
+      isScanned: false,
+      reason: 'sid.json has no entry about debian trixie',
     })
     const path = await file('tracker.json', tracker)
     const both = { feeds: await readFeeds([sid, path], trixie), catalog: undefined }
@@ -228,10 +241,10 @@ it.each([
   ['without a date, as old as its file at least', null, '2026-08-31T12:00:00Z', 90],
   ['without a date, of a file that was written just now', null, '2026-11-29T11:59:00Z', undefined],
 ])('a feed %s is this stale', (_what, date, written, days) => {
-  expect(staleDays({ ...{ name: 'x', sha256: '' }, date, written }, now.toISOString())).toBe(days)
+  expect(staleDays({ name: 'x', sha256: '', date, written }, now.toISOString())).toBe(days)
 })
 
-it('takes source packages from a bill of materials, and says what no distribution’s feed is about', () => {
+it('reads source packages from a bill of materials, and lists packages of no distribution', () => {
   const bill = cyclonedxDocument(subject, materialsOf(facts), { name: 'seeder', version: '1' })
   const contained = readContained(JSON.parse(bill), 'x.cdx.json')
   expect(contained.release).toEqual({ distribution: 'ubuntu', suite: 'resolute' })
@@ -262,7 +275,7 @@ describe('`scan`', () => {
   })
   const run = (...argv: string[]) => seeder(['scan', folder, ...argv])
 
-  it('prints what it found, and ends as it was asked to', async () => {
+  it('prints its findings, and exits as --fail-on says', async () => {
     const { code, stdout } = await run('--feed', feed)
     expect(code).toBe(0)
     expect(stdout).toMatch(/CVE-2026-2001 +glibc 2\.41\S+ +9 +high/)
@@ -278,10 +291,11 @@ describe('`scan`', () => {
     })
   })
 
-  it('takes several feeds, of which one has to be about the release, and says which is stale', async () => {
+  it('accepts several feeds, requires one about the release, and reports outdated ones', async () => {
     const other = await file('sid.json', { glibc: { 'CVE-1': { releases: { sid: { status: 'open' } } } } })
     expect(await run('--feed', other)).toMatchObject({
-      ...{ code: 1, stderr: expect.stringContaining('sid.json says nothing of ubuntu resolute') },
+      code: 1,
+      stderr: expect.stringContaining('sid.json has no entry about ubuntu resolute'),
     })
     const old = await file('old.json', await readFile(feed, 'utf8'))
     await utimes(old, 0, 0)
@@ -295,7 +309,8 @@ describe('`scan`', () => {
     const bare = join(root, 'bare')
     await makeTestedBuild(bare, null)
     expect(await seeder(['scan', bare, '--feed', feed])).toMatchObject({
-      ...{ code: 1, stderr: expect.stringContaining('has no bill of materials') },
+      code: 1,
+      stderr: expect.stringContaining('has no bill of materials'),
     })
   })
 })

@@ -6,9 +6,12 @@ import { loadImage } from '../../../src/image/definition.ts'
 
 const checkout = join(import.meta.dirname, '../../..')
 const manifest = {
-  ...{ image: 'kubernetes-node', version: '1.37.1-1', base: 'ubuntu-resolute' },
+  image: 'kubernetes-node',
+  version: '1.37.1-1',
+  base: 'ubuntu-resolute',
   packages: { kubelet: '1.37.1-1.1', kubeadm: '1.37.1-1.1', containerd: '2.1.9+ds1-5', bash: '5.2' },
-  ...{ artifacts: {}, kernel: { version: '7.0.0-34-generic', commandLine: '' } },
+  artifacts: {},
+  kernel: { version: '7.0.0-34-generic', commandLine: '' },
   qcow2: { file: 'x', sha256: '', size: 250_000_000 },
 } as unknown as Manifest
 
@@ -24,20 +27,22 @@ describe('the table of images', () => {
     expect(components(await loadImage(checkout, 'etcd'), etcd)[0]).toEqual(['etcd', '3.7.2'])
   })
 
-  it('has the time of the first boot with how it was measured, or says that nothing was', async () => {
+  it('has the time of the first boot and how it was measured, or that it was not tested', async () => {
     const image = await loadImage(checkout, 'kubernetes-node')
     const report = {
-      ...{ passed: true, raw: { sha256: '' }, accelerator: { kind: 'tcg' as const } },
+      passed: true,
+      raw: { sha256: '' },
+      accelerator: { kind: 'tcg' as const },
       boot: { readyMs: 61_400 },
     }
     expect(row(image, manifest, report)).toMatch(
       /^\| `kubernetes-node` 1\.37\.1-1 \| .* \| 250 MB \| 61 s \(emulated\) \|$/,
     )
-    expect(row(image, manifest, undefined)).toContain('| not proven |')
-    expect(row(image, manifest, { ...report, passed: false })).toContain('| not proven |')
+    expect(row(image, manifest, undefined)).toContain('| not tested |')
+    expect(row(image, manifest, { ...report, passed: false })).toContain('| not tested |')
   })
 
-  it('replaces the one that is there, and nothing else', () => {
+  it('replaces only the existing table', () => {
     const text = 'before\n<!-- images: npm run table -- DIR... -->\nold\n<!-- images end -->\nafter\n'
     const once = withTable(text, ['| a |'])
     expect(once).toMatch(

@@ -37,12 +37,12 @@ it('runs through a symlink, in the folder of the caller, with the arguments as t
 
 it('hands signals to Node itself', async () => {
   await install(
-    `process.on('SIGTERM', () => { console.log('asked to stop'); process.exit(7) }); setInterval(() => {}, 1e6); console.log('up')`,
+    `process.on('SIGTERM', () => { console.log('stopping'); process.exit(7) }); setInterval(() => {}, 1e6); console.log('up')`,
   )
   const running = execa(path.join(checkout, 'scripts/seeder'), { reject: false })
   await once(running.stdout, 'data')
   running.kill('SIGTERM')
-  expect(await running).toMatchObject({ exitCode: 7, stdout: 'up\nasked to stop' })
+  expect(await running).toMatchObject({ exitCode: 7, stdout: 'up\nstopping' })
 })
 
 it('says what to run when the checkout is not set up, or has lost its bundle', async () => {

@@ -58,7 +58,7 @@ describe('QEMU', () => {
     expect((await bash(`qemu_major <<<${JSON.stringify(text)}`)).stdout).toBe(major)
   })
 
-  it('asks for a newer one where it is too old, and for the tools where they are missing', async () => {
+  it('requires a newer one when it is too old, and the tools when they are missing', async () => {
     const old = await bash('missing_qemu', { 'qemu-system-x86_64': 'echo QEMU emulator version 7.2.1' })
     expect(old.stdout).toMatch(/^qemu-system-x86 /)
     const fresh = await bash('missing_qemu', {
@@ -109,14 +109,14 @@ describe("the keys of Ubuntu's archive", () => {
   const missing = async (commands: Readonly<Record<string, string>> = {}) =>
     (await bash(`missing_ubuntu_keyring ${folder}/ubuntu.gpg`, commands)).stdout
 
-  it('are asked for where they are missing', async () => {
+  it('are required where they are missing', async () => {
     const text = "ubuntu-archive-keyring checks the signatures of Ubuntu's archive"
     expect(await missing()).toBe(text)
     await writeFile(path.join(folder, 'ubuntu.gpg'), '')
     expect(await missing()).toBe('')
   })
 
-  it('are asked for on a Proxmox host only where one of its own sources has them', async () => {
+  it('are required on a Proxmox host only where one of its own sources has them', async () => {
     expect(await missing({ pveversion: '', 'apt-cache': '' })).toBe('')
     expect(
       await missing({ pveversion: '', 'apt-cache': 'echo "$2 | 2023.11.28.1-0.2 | somewhere"' }),

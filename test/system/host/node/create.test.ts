@@ -57,7 +57,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
   it('is done when it is run again', async () => {
     const before = await hostState(at.host)
     const { stderr } = await at.ok('create', 'w1', '--role', 'worker', '--no-start')
-    expect(stderr).toContain('w1 is there already, as VM 300: nothing is changed')
+    expect(stderr).toContain('w1 exists already, as VM 300: nothing is changed')
     expect(await changes()).toEqual([])
     expect(await hostState(at.host)).toEqual(before)
   })
@@ -231,7 +231,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     )
     await writeFile(at.host.path('/usr/sbin/qm'), own)
     const { stdout, stderr } = await at.ok('create', 'w5', '--role', 'worker')
-    expect(stderr).toContain('w5 was made by an earlier run, as VM 206, and is not ready yet')
+    expect(stderr).toContain('w5 was created by an earlier run, as VM 206, and is not ready yet')
     expect(stdout).toBe('w5: worker, VM 206, 10.0.0.81: all is well\n')
   })
 

@@ -39,7 +39,7 @@ describe('replacing a member of etcd', { timeout: 120_000 }, () => {
       'etcd1 is gone: VM 200, its disks and its vendor data',
       '',
     ])
-    expect(stdout).toContain('etcd4 has taken the place of etcd1')
+    expect(stdout).toContain('etcd4 has replaced etcd1')
     expect(stdout).toContain('Give the API servers 10.0.0.132 in the place of etcd1: --etcd-servers.')
     expect(await names()).toEqual(['etcd2', 'etcd3', 'etcd4'])
     expect(await steps()).toEqual(['qm clone 9001', 'qm destroy 200'])
@@ -78,7 +78,7 @@ describe('replacing a member of etcd', { timeout: 120_000 }, () => {
     expect(await members()).toHaveLength(4)
     await at.host.faults.clear()
     expect(await at.refused('replace', 'etcd4', '--with', 'etcd6', '--tls', at.tls)).toContain(
-      'etcd6 is there already, and was not made to replace etcd4',
+      'etcd6 exists already, and was not created to replace etcd4',
     )
     const { stderr } = await at.ok('destroy', 'etcd6')
     expect(stderr).toContain('etcd6 gave its place in the cluster back')
@@ -146,7 +146,7 @@ describe('replacing a worker', { timeout: 120_000 }, () => {
     })
     expect((await entry('w1')).state).toBe('created')
     const { stdout } = await at.ok('replace', 'w1', '--with', 'w2', '--drained')
-    expect(stdout).toContain('w2 has taken the place of w1')
+    expect(stdout).toContain('w2 has replaced w1')
     expect(await entry('w1')).toEqual({})
     expect((await entry('w2')).replaces).toBeUndefined()
   })

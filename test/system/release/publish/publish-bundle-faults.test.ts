@@ -3,7 +3,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { sha256File } from '../../../../src/store/store.ts'
+import { sha256File } from '../../../../src/store/digest.ts'
 import type { Logged } from '../../../stand-ins/github/front.ts'
 import { makeSigner, sha256 } from '../../../support/deploy/image.ts'
 import {

@@ -8,7 +8,8 @@ import { openBundle } from '../../../../src/build/bundle/open.ts'
 import { writeBundle } from '../../../../src/build/bundle/write.ts'
 import { loadImage } from '../../../../src/image/definition.ts'
 import { type Lock, readLock } from '../../../../src/image/lock.ts'
-import { Store, sha256File } from '../../../../src/store/store.ts'
+import { sha256File } from '../../../../src/store/digest.ts'
+import { Store } from '../../../../src/store/store.ts'
 import { copyProject, removeFolder, testFolder } from '../../../support/builds.ts'
 import { sha256 } from '../../../support/deploy/image.ts'
 import { checkout } from '../../../support/seeder.ts'
@@ -27,8 +28,13 @@ beforeAll(async () => {
   project = await copyProject(join(root, 'project'))
   const image = await loadImage(project, 'haproxy')
   const small = (name: string): Lock['packages'][number] => ({
-    ...{ name, version: '1', architecture: 'all', archive: 'debian', path: `pool/${name}.deb` },
-    ...{ size: name.length, sha256: sha256(name) },
+    name,
+    version: '1',
+    architecture: 'all',
+    archive: 'debian',
+    path: `pool/${name}.deb`,
+    size: name.length,
+    sha256: sha256(name),
   })
   for (const name of ['first', 'second', 'a tool']) {
     const folder = join(cache, 'store', sha256(name).slice(0, 2))
@@ -38,14 +44,21 @@ beforeAll(async () => {
   await mkdir(join(cache, 'work'))
   const lock = {
     ...(await readLock(image)),
-    ...{ packages: [small('first'), small('second')], tools: [small('a tool'), small('first')] },
+    packages: [small('first'), small('second')],
+    tools: [small('a tool'), small('first')],
   }
   collect = async (locked = {}) => {
     const store = new Store(join(cache, 'store'), join(cache, 'work'))
     const given = { ...lock, ...locked }
     const text = formatBundleList({
-      ...{ schema: 1, image: 'haproxy', version: lock.version, base: image.base.name, epoch: lock.epoch },
-      ...{ lock: { sha256: 'b'.repeat(64) }, source: { commit: 'c'.repeat(40), dirty: false }, raw },
+      schema: 1,
+      image: 'haproxy',
+      version: lock.version,
+      base: image.base.name,
+      epoch: lock.epoch,
+      lock: { sha256: 'b'.repeat(64) },
+      source: { commit: 'c'.repeat(40), dirty: false },
+      raw,
       files: await collectInputs({ image, lock: given, project, checkout }, store),
     })
     return parseBundleList(Buffer.from(text))
@@ -95,7 +108,7 @@ describe('a bundle', () => {
     expect(await sha256File(again)).toBe(await sha256File(file))
   })
 
-  it('begins with its list, and is written when the definitions are others by now', async () => {
+  it('begins with its list, and can be written after the definitions changed', async () => {
     const { stdout } = await execa('tar', ['-xOf', file, 'bundle.json'], { stripFinalNewline: false })
     expect(stdout).toBe(list.text.toString())
     await writeFile(join(project, 'images/haproxy/README.md'), 'edited')
@@ -104,7 +117,7 @@ describe('a bundle', () => {
     expect(await sha256File(join(root, 'later.tar'))).toBe(await sha256File(file))
   })
 
-  it('gives back the definitions, and the locked files to the package store', async () => {
+  it('is unpacked to definitions, and to locked files in the package store', async () => {
     const { index, project, store } = await open(file)
     expect(index).toMatchObject({ image: 'haproxy', base: 'debian-trixie', raw })
     expect(index).not.toHaveProperty('line')
@@ -128,7 +141,7 @@ describe('a bundle', () => {
     expect(await readdir(join(cache, 'work'))).toEqual([])
   })
 
-  it('takes the place of what a killed run has left', async () => {
+  it('replaces the files of a killed run', async () => {
     const target = join(root, 'killed')
     await mkdir(join(target, '.b.tar.partial', 'run-1-1-abcdef'), { recursive: true })
     await writeBundle(list, cache, join(target, 'b.tar'))
@@ -136,11 +149,14 @@ describe('a bundle', () => {
   })
 })
 
-describe('what a build was made from', () => {
-  it('is listed with what is executable, and what each locked file is', () => {
+describe('the sources of a build', () => {
+  it('are listed with execute bits, and names of locked files', () => {
     const files = new Map(list.index.files.map((one) => [one.path, one]))
     expect(files.get(`store/${sha256('second')}`)).toEqual({
-      ...{ path: `store/${sha256('second')}`, name: 'second 1', size: 6, sha256: sha256('second') },
+      path: `store/${sha256('second')}`,
+      name: 'second 1',
+      size: 6,
+      sha256: sha256('second'),
     })
     expect(files.get('project/images/common/tree/usr/lib/seeder/first-boot')?.executable).toBe(true)
     expect(files.get('project/platform.yaml')).not.toHaveProperty('executable')
@@ -154,14 +170,14 @@ describe('what a build was made from', () => {
       'has a private key in it',
     ],
     ['a link', 'images/haproxy/notes/link', (path) => symlink('/etc/passwd', path), 'is neither a file'],
-  ])('is not listed with %s', async (_what, path, make, complaint) => {
+  ])('are refused with %s', async (_what, path, make, complaint) => {
     await mkdir(join(project, 'images/haproxy/notes'), { recursive: true })
     await make(join(project, path))
     await expect(collect()).rejects.toThrow(complaint)
     await rm(join(project, path))
   })
 
-  it('has hidden files of trees, and no others', async () => {
+  it('include hidden files of trees, and no others', async () => {
     for (const path of ['images/haproxy/.image.yaml.swp', 'images/haproxy/tree/etc/.hidden']) {
       await writeFile(join(project, path), '')
     }
@@ -221,17 +237,17 @@ describe('a bundle that was changed is not used', () => {
     await expect(open(await changed(change))).rejects.toThrow(complaint)
   })
 
-  it('a part of the file, something else, or nothing', async () => {
+  it('a part of the file, another file, or none', async () => {
     const short = join(root, 'short.tar')
     await cp(file, short)
     await execa('truncate', ['-s', '-1M', short])
     await expect(open(short)).rejects.toThrow(/cannot be unpacked|is damaged/)
     await writeFile(join(root, 'text.tar'), 'text')
     await expect(open(join(root, 'text.tar'))).rejects.toThrow('cannot be unpacked')
-    await expect(open(join(root, 'none.tar'))).rejects.toThrow('There is no bundle')
+    await expect(open(join(root, 'none.tar'))).rejects.toThrow('there is no bundle')
   })
 
-  it('one whose files would lie outside', async () => {
+  it('one with paths outside its folder', async () => {
     const bundle = join(root, 'outside.tar')
     await writeFile(join(root, 'victim'), 'before')
     await execa('tar', ['-cf', bundle, '-C', root, '--transform=s|^|../|', '-P', 'victim'])

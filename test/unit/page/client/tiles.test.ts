@@ -6,7 +6,7 @@ import { someImage } from '../../../support/page/facts.ts'
 
 const root = byFolder(sizesOf(someImage('1-1').inventory?.files ?? [], undefined).packed)
 
-describe('tiles', () => {
+describe('the tiles', () => {
   it.each([
     [1000, 480],
     [328, 384],
@@ -14,13 +14,13 @@ describe('tiles', () => {
     const tiles = tilesOf(root, width, height)
     expect(tiles.length).toBeGreaterThan(1)
     expect(tiles.reduce((sum, { entry }) => sum + entry.size, 0)).toBe(root.size)
-    for (const [at, tile] of tiles.entries()) {
-      // As large as what WCAG 2.2 asks of a target, 24 pixels each way.
+    for (const [index, tile] of tiles.entries()) {
+      // The size of a target that WCAG 2.2 requires, 24 pixels each way.
       expect(tile.width * tile.height).toBeGreaterThan(24 * 24)
       expect(
         [tile.x, tile.y, width - tile.x - tile.width, height - tile.y - tile.height].every((gap) => gap >= 0),
       ).toBe(true)
-      for (const other of tiles.slice(at + 1)) {
+      for (const other of tiles.slice(index + 1)) {
         const apart =
           tile.x + tile.width <= other.x ||
           other.x + other.width <= tile.x ||
@@ -33,7 +33,7 @@ describe('tiles', () => {
     expect(area / (width * height)).toBeGreaterThan(0.95)
   })
 
-  it('are none of an empty folder, or in no space', () => {
+  it('of an empty folder, or in no space, are an empty list', () => {
     expect(tilesOf(byFolder({ owners: [], root: ['', []] }), 100, 100)).toEqual([])
     expect(tilesOf(root, 0, 480)).toEqual([])
   })

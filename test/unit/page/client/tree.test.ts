@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import {
   byFolder,
   byOwner,
-  gathered,
+  groupSmall,
+  pathToVariety,
   type TreeEntry,
-  wayToVariety,
 } from '../../../../src/page/client/tree.ts'
 import type { PackedSizes } from '../../../../src/page/packed.ts'
 
@@ -42,7 +42,7 @@ function shape({ name, size, entries }: TreeEntry): unknown {
 }
 
 describe('an image', () => {
-  it('by folder: the largest first, and folders with only a folder in them are one', () => {
+  it('by folder: the largest first, and a folder that contains only a folder is merged with it', () => {
     expect(shape(byFolder(sizes))).toEqual([
       '/',
       1000,
@@ -67,7 +67,7 @@ describe('an image', () => {
     ])
   })
 
-  it('by owner: each with its own files alone', () => {
+  it('by owner: each with its own files only', () => {
     const owners = byOwner(sizes).entries ?? []
     expect(owners.map(({ name, size, path }) => [name, size, path])).toEqual([
       ['a', 990, 'package:a'],
@@ -76,25 +76,25 @@ describe('an image', () => {
     expect(owners[1]?.entries?.map(shape)).toEqual([['etc', 10, [['conf', 10]]]])
   })
 
-  it('knows what is changed or new below a folder, and whose a file is', () => {
+  it('has the number of changed and new files below a folder, and the owner of a file', () => {
     const root = byFolder(sizes)
     const [usr, etc] = root.entries ?? []
     expect([root.changes, usr?.changes, etc?.changes]).toEqual([2, 1, 1])
     expect(etc?.entries?.[0]).toMatchObject({ path: '/etc/conf', owner: 'definition', state: 'new' })
   })
 
-  it('is shown from where there is a variety of things', () => {
-    expect(wayToVariety(byFolder(sizes)).map(({ path }) => path)).toEqual(['/', '/usr', '/usr/lib/modules'])
-    expect(wayToVariety(byFolder({ owners: [], root: ['', []] }))).toHaveLength(1)
+  it('is shown from the first folder that no single entry nearly fills', () => {
+    expect(pathToVariety(byFolder(sizes)).map(({ path }) => path)).toEqual(['/', '/usr', '/usr/lib/modules'])
+    expect(pathToVariety(byFolder({ owners: [], root: ['', []] }))).toHaveLength(1)
   })
 })
 
 describe('small entries', () => {
   const folder = (...all: number[]): TreeEntry =>
-    byFolder({ owners: ['definition'], root: ['', all.map((size, at) => [`f${at}`, size, 0])] })
+    byFolder({ owners: ['definition'], root: ['', all.map((size, index) => [`f${index}`, size, 0])] })
 
-  it('are put together, and nothing of them is lost', () => {
-    const found = gathered(folder(100, 9, 8, 7), 10)
+  it('are grouped, and none is lost', () => {
+    const found = groupSmall(folder(100, 9, 8, 7), 10)
     expect(found.map(({ name, size }) => [name, size])).toEqual([
       ['f0', 100],
       ['3 smaller', 24],
@@ -102,8 +102,8 @@ describe('small entries', () => {
     expect(found[1]?.entries?.map(({ name }) => name)).toEqual(['f1', 'f2', 'f3'])
   })
 
-  it('stay as they are when it is one, or when there is nothing else', () => {
-    expect(gathered(folder(100, 9), 10)).toHaveLength(2)
-    expect(gathered(folder(9, 8, 7), 10)).toHaveLength(3)
+  it('stay as they are when there is only one, or when all are small', () => {
+    expect(groupSmall(folder(100, 9), 10)).toHaveLength(2)
+    expect(groupSmall(folder(9, 8, 7), 10)).toHaveLength(3)
   })
 })

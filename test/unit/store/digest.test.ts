@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
 import { virtualBytes } from '../../../bench/boot-time.ts'
-import { fileDigest, rawDigest } from '../../../src/store/disk-digest.ts'
+import { fileDigest, rawDigest } from '../../../src/store/digest.ts'
 
 test('the digest of the disk inside an image is that of the raw disk', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'seeder digests,'))

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { describeDifferences, firstDifference } from '../../../src/build/compare.ts'
+import { describeDifferences, firstDifference } from '../../support/build/compare-disks.ts'
 
 const file = (content: string, mode = '644', time = '1') => ['f', mode, '0:0', time, '5', '', content]
 
 describe('the first difference of two listings', () => {
-  it('is the first by path, with what of it differs', () => {
+  it('is the first by path, with the differing properties', () => {
     const before = new Map([
       ['/b', file('x')],
       ['/a', file('same')],
@@ -37,7 +37,7 @@ describe('the first difference of two listings', () => {
   })
 })
 
-it('differences are told in a line each', () => {
+it('prints a line for each difference', () => {
   expect(
     describeDifferences([
       { partition: 'usr', file: '/lib/os-release', what: 'content' },

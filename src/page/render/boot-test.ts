@@ -1,17 +1,17 @@
 import type { RecordedCheck } from '../../release/format/test-report.ts'
 import { formatDuration } from '../../report/table.ts'
 import { type Html, html } from '../html.ts'
+import type { BootTest } from '../view/boot-test.ts'
 import type { Mark } from '../view/mark.ts'
-import type { BootTest } from '../view/proof.ts'
 import { sign } from './mark.ts'
 import { prose, section } from './section.ts'
 import { table } from './table.ts'
 
-/** What was checked of clones of the image, and what was seen. */
+/** The checks of the boot test and their results. */
 export function bootTestSection({ answer, groups, measured }: BootTest): Html {
   return section(
-    'proof',
-    prose(`${answer.words}. ${answer.because}`),
+    'boot-test',
+    prose(`${answer.text}. ${answer.reason}`),
     groups.map(({ title, checks }) => html`<h3>${title}</h3>\n${checkTable(title, checks)}\n`),
     measured.length === 0
       ? undefined
@@ -19,7 +19,7 @@ export function bootTestSection({ answer, groups, measured }: BootTest): Html {
   )
 }
 
-const MARKS: Readonly<Record<RecordedCheck['status'], Mark>> = {
+const markOf: Readonly<Record<RecordedCheck['status'], Mark>> = {
   passed: 'right',
   failed: 'wrong',
   skipped: 'open',
@@ -29,10 +29,10 @@ function checkTable(title: string, checks: readonly RecordedCheck[]): Html {
   return table(
     'checks',
     `Checks: ${title}`,
-    [{ title: 'check' }, { title: 'result' }, { title: 'what was seen' }, { title: 'time', number: true }],
-    checks.map(({ name, title: claim, status, detail, ms }) => [
-      { content: html`${claim} <code class="quiet">${name}</code>` },
-      { content: html`${sign(MARKS[status], '')} ${status}` },
+    [{ title: 'check' }, { title: 'result' }, { title: 'observed' }, { title: 'time', number: true }],
+    checks.map(({ name, title: description, status, detail, ms }) => [
+      { content: html`${description} <code class="quiet">${name}</code>` },
+      { content: html`${sign(markOf[status], '')} ${status}` },
       { content: detail },
       { content: ms === undefined ? '' : formatDuration(ms) },
     ]),

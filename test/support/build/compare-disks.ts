@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { z } from 'zod'
-import { parseJson } from '../files/json.ts'
-import type { Enclosure } from './enclosure.ts'
-import { runInside } from './namespace.ts'
+import type { Enclosure } from '../../../src/build/enclosure.ts'
+import { runInside } from '../../../src/build/namespace.ts'
+import { parseJson } from '../../../src/files/json.ts'
 
 /** One way in which two disks differ: in which partition, and where in it. */
 export interface DiskDifference {

@@ -1,12 +1,20 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
-import { sha256File } from './store.ts'
 
 /** The digest of some content, and its size in bytes. */
 export interface Digest {
   readonly sha256: string
   readonly size: number
+}
+
+/** SHA-256 of a file's bytes, in hex. */
+export async function sha256File(file: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(file, { highWaterMark: 1024 ** 2 })) hash.update(chunk)
+  return hash.digest('hex')
 }
 
 export async function fileDigest(path: string): Promise<Digest> {
