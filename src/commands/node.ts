@@ -8,9 +8,9 @@ import { destroyNodes, requireEntry } from '../host/node/destroy.ts'
 import { imageOf, proxmoxNode, readFacts } from '../host/node/facts.ts'
 import { Ledger, type NodeEntry } from '../host/node/ledger.ts'
 import { listNodes, nodeTable, readStates } from '../host/node/list.ts'
-import { makeNodes, sayingWhatIsLeft } from '../host/node/make.ts'
-import { ownPriority } from '../host/node/peers.ts'
-import { afterRecovery, type Making, planMaking } from '../host/node/plan-request.ts'
+import { makeNodes, reportLeftoversOnStop } from '../host/node/make.ts'
+import { keepPriority } from '../host/node/peers.ts'
+import { factsAfterRecovery, planRequest, type RequestPlan } from '../host/node/plan-request.ts'
 import { planText, showPlan } from '../host/node/plan-text.ts'
 import { type NodeWork, recover } from '../host/node/recover.ts'
 import { checkReplacement, replaceNode } from '../host/node/replace.ts'
@@ -42,7 +42,7 @@ export function registerNodeCommand(program: Command, context: () => Context): v
       async (names: string[], flags: MakeFlags & { role: RoleName; start: boolean; json?: boolean }) => {
         const { facts, host } = await survey(context(), flags, undefined)
         const request = await requestOf(names, flags.role, flags)
-        const making = await planMaking(host, afterRecovery(facts), request, {
+        const making = await planRequest(host, factsAfterRecovery(facts), request, {
           certificates: certificatesOf(flags, () => {}, false),
         })
         const shown = making.plans.map((plan) => showPlan(plan, flags.start))
@@ -64,7 +64,7 @@ export function registerNodeCommand(program: Command, context: () => Context): v
         await change(context(), async (work) => {
           const { facts, host, platform } = await survey(context(), flags, work)
           const request = await requestOf(names, flags.role, flags)
-          const making = await planMaking(host, facts, request, {
+          const making = await planRequest(host, facts, request, {
             certificates: certificatesOf(flags, work.note),
           })
           for (const line of presentText(making)) work.note(line)
@@ -137,10 +137,10 @@ async function replace(
     findTemplate(imageOf(role), facts.node, facts.guests, facts.templates)?.vmid !== template.vmid
   if (old && !other) await checkReplacement(work, { platform, old, isBehind })
   const request: NodeRequest = await requestOf([flags.with], model.role, flags, {
-    ...(await ownPriority(model)),
+    ...(await keepPriority(model)),
     ...model.values,
   })
-  const making = await planMaking(host, facts, request, {
+  const making = await planRequest(host, facts, request, {
     certificates: certificatesOf(flags, work.note),
     replaces: name,
   })
@@ -150,7 +150,7 @@ async function replace(
     timeoutMs: flags.wait * 1000,
   }
   const entries = [...making.plans.map(({ entry }) => entry), ...making.waiting, ...making.done]
-  const { oldIsGone, hints } = await sayingWhatIsLeft(entries, () => replaceNode(work, replacement))
+  const { oldIsGone, hints } = await reportLeftoversOnStop(entries, () => replaceNode(work, replacement))
   print([...(oldIsGone ? [`${flags.with} has taken the place of ${name}`] : []), ...hints].join('\n'))
 }
 
@@ -225,7 +225,7 @@ function roleName(text: string): RoleName {
   throw new InvalidArgumentError(`Use one of ${roleNames.join(', ')}.`)
 }
 
-function presentText({ waiting, done }: Making): string[] {
+function presentText({ waiting, done }: RequestPlan): string[] {
   return [
     ...done.map(
       ({ name, vmid }) =>

@@ -55,7 +55,7 @@ function compare({ image, version, template }: KnownClone, said: DriftResult): D
 const ukiPath = 'EFI/BOOT/BOOTX64.EFI'
 
 /** A clone of which nothing is known, and why. */
-export function notCompared(clone: KnownClone, state: 'unasked' | 'unknown', reason: string): NodeDrift {
+export function uncheckedClone(clone: KnownClone, state: 'unasked' | 'unknown', reason: string): NodeDrift {
   const { name, vmid, image, version } = clone
   return { name, vmid, image, version, state, reason, total: 0, findings: [], accepted: [] }
 }

@@ -16,7 +16,7 @@ import { Ledger, type NodeEntry } from '../node/ledger.ts'
 import { readStates } from '../node/list.ts'
 import type { HostReport } from '../report.ts'
 import { readTemplateEntries, type TemplateEntry } from '../templates.ts'
-import { compareClone, type KnownClone, notCompared } from './comparison.ts'
+import { compareClone, type KnownClone, uncheckedClone } from './comparison.ts'
 
 /** Each reads its whole /usr, and all of them may lie on one disk. */
 const atOnce = 3
@@ -42,7 +42,7 @@ export async function driftReport(
     readTemplateEntries(),
     readStates(host, node),
   ])
-  const asked = await askClones(host, clonesOf(report, nodes, guests, entries), states)
+  const asked = await checkClones(host, clonesOf(report, nodes, guests, entries), states)
   const templates = await checkTemplates(host, script)
   return { schema: 1, host: node, taken: new Date().toISOString(), nodes: asked, templates }
 }
@@ -74,16 +74,16 @@ function nameOf(guests: readonly Guest[], vmid: number): string | undefined {
 }
 
 /** Asks every clone, a few at a time. One that does not answer is in the result as unknown. */
-export function askClones(
+export function checkClones(
   host: Host,
   clones: readonly KnownClone[],
   states: ReadonlyMap<number, string>,
 ): Promise<NodeDrift[]> {
-  return pMap(clones, (clone) => askClone(host, clone, states.get(clone.vmid)), { concurrency: atOnce })
+  return pMap(clones, (clone) => checkClone(host, clone, states.get(clone.vmid)), { concurrency: atOnce })
 }
 
-async function askClone(host: Host, clone: KnownClone, state: string | undefined): Promise<NodeDrift> {
-  if (state !== 'running') return notCompared(clone, 'unasked', state ?? 'it is not on this Proxmox node')
+async function checkClone(host: Host, clone: KnownClone, state: string | undefined): Promise<NodeDrift> {
+  if (state !== 'running') return uncheckedClone(clone, 'unasked', state ?? 'it is not on this Proxmox node')
   try {
     const command: Argv = ['/usr/sbin/seeder-drift', 'check', '--gently']
     const { code, stdout, stderr } = await guestExec(host, clone.vmid, command, timeoutSeconds)
@@ -92,9 +92,9 @@ async function askClone(host: Host, clone: KnownClone, state: string | undefined
   } catch (error) {
     if (error instanceof UnreadableJson) {
       const reason = `what it says cannot be read (${error.message}): it may be of a version before seeder-drift`
-      return notCompared(clone, 'unknown', reason)
+      return uncheckedClone(clone, 'unknown', reason)
     }
-    if (error instanceof SeederError) return notCompared(clone, 'unknown', describeError(error))
+    if (error instanceof SeederError) return uncheckedClone(clone, 'unknown', describeError(error))
     throw error
   }
 }

@@ -2,7 +2,7 @@ import { SeederError, UsageError } from '../../report/error.ts'
 import { readGuests } from '../guests.ts'
 import { etcdNodes, findCluster, placeOf, removeMember } from './etcd.ts'
 import { mainAddress, type NodeEntry } from './ledger.ts'
-import { isRunning, sortOut } from './machine.ts'
+import { classifyMachine, isRunning } from './machine.ts'
 import { discard, type NodeWork } from './recover.ts'
 
 /**
@@ -23,7 +23,7 @@ export async function destroyNodes(
   const chosen = left.map((name) => requireEntry(entries, name))
   const guests = await readGuests()
   for (const entry of chosen) {
-    const { guest, is } = sortOut(entry, work.node, guests)
+    const { guest, is } = classifyMachine(entry, work.node, guests)
     if (is === 'foreign' && entry.state !== 'reserved') {
       throw new UsageError(
         `VM ${entry.vmid} is not ${entry.name} (any more): its tags or its description say so`,

@@ -7,7 +7,7 @@ import type { Guest } from '../guests.ts'
 import { findTemplate, type TemplateEntry } from '../templates.ts'
 import { imageOf } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
-import { sortOut } from './machine.ts'
+import { classifyMachine } from './machine.ts'
 
 /** A node as it is listed. */
 export const nodeRowSchema = z
@@ -77,7 +77,7 @@ function stateOf(
   if (entry.state === 'reserved') return 'no VM yet: its place in a cluster is kept'
   if (entry.state === 'creating') return 'half made: the next run undoes it'
   if (entry.state === 'destroying') return 'half destroyed: the next run finishes it'
-  const { guest, is } = sortOut(entry, node, guests)
+  const { guest, is } = classifyMachine(entry, node, guests)
   if (is === 'missing') return 'its VM is gone'
   if (is === 'elsewhere') return `on ${guest?.node}`
   if (is !== 'ours') return `VM ${entry.vmid} is another one now`

@@ -18,11 +18,11 @@ export interface Found {
 
 /** Looks for the VM of an entry again. */
 export async function findMachine(entry: NodeEntry, node: string): Promise<Found> {
-  return sortOut(entry, node, await readGuests())
+  return classifyMachine(entry, node, await readGuests())
 }
 
 /** What a list of guests has of an entry. */
-export function sortOut(entry: NodeEntry, node: string, guests: readonly Guest[]): Found {
+export function classifyMachine(entry: NodeEntry, node: string, guests: readonly Guest[]): Found {
   const guest = guests.find(({ vmid }) => vmid === entry.vmid)
   if (!guest) return { guest, is: 'missing' }
   const is = ownership(entry, guest)
@@ -73,7 +73,7 @@ const shutdownSeconds = 120
 
 /**
  * Destroys a node's VM with all its disks. A VM that is not there is fine.
- * @param entry whose VM is ours, or the husk of it, by `findMachine`, and quiet
+ * @param entry whose VM is ours, or incomplete, by `findMachine`, and that no command works on
  * @param graceful lets it end its services first; a node that was never ready has none
  * @throws SeederError when something is left
  */

@@ -5,8 +5,8 @@ import { awaitNodes, finishNodes, prepareNodes, startNodes } from './create.ts'
 import { awaitHealth } from './etcd.ts'
 import type { NodeEntry } from './ledger.ts'
 import { becomeVoter, joinCluster } from './membership.ts'
-import { introducePeers } from './peers.ts'
-import type { Making } from './plan-request.ts'
+import { updatePeers } from './peers.ts'
+import type { RequestPlan } from './plan-request.ts'
 import type { NodeWork } from './recover.ts'
 
 /** How far making goes, and how long it waits. */
@@ -24,7 +24,7 @@ export interface MakeOptions {
  */
 export async function makeNodes(
   work: NodeWork,
-  { plans, waiting, done }: Making,
+  { plans, waiting, done }: RequestPlan,
   { platform, start, timeoutMs }: MakeOptions,
 ): Promise<{ entries: readonly NodeEntry[]; said: ReadonlyMap<string, string> }> {
   const made = plans.map(({ entry }) => entry)
@@ -38,13 +38,13 @@ export async function makeNodes(
     )
   }
   await prepareNodes(work, plans)
-  if (made.some(({ role }) => role === 'haproxy')) await introducePeers(work, platform, timeoutMs)
+  if (made.some(({ role }) => role === 'haproxy')) await updatePeers(work, platform, timeoutMs)
   if (!start) {
     await finishNodes(work, made)
     return { entries: [...done, ...waiting, ...made], said: new Map() }
   }
   const pending = [...waiting, ...made]
-  const said = await sayingWhatIsLeft(pending, async () => {
+  const said = await reportLeftoversOnStop(pending, async () => {
     if (joining) await joinCluster(work, joining, undefined, timeoutMs)
     await startNodes(work, pending)
     const ready = await awaitNodes(work, pending, timeoutMs)
@@ -59,7 +59,10 @@ export async function makeNodes(
 }
 
 /** Runs what is not undone when it is stopped: VMs that have begun to run are left as they are. */
-export async function sayingWhatIsLeft<T>(entries: readonly NodeEntry[], run: () => Promise<T>): Promise<T> {
+export async function reportLeftoversOnStop<T>(
+  entries: readonly NodeEntry[],
+  run: () => Promise<T>,
+): Promise<T> {
   try {
     return await run()
   } catch (cause) {

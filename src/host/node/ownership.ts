@@ -16,11 +16,11 @@ export function describeNode(entry: Pick<NodeEntry, 'name' | 'role' | 'token' | 
 
 /**
  * What a guest is to an entry:
- *   ours     the node itself
- *   husk     what is left of it: `qm clone` or `qm destroy` was killed half-way, and nothing in it says whose it is
- *   foreign  somebody else's
+ *   ours        the node itself
+ *   incomplete  the rest of it: `qm clone` or `qm destroy` was killed, and its configuration no longer names an owner
+ *   foreign     another guest
  */
-export type Ownership = 'ours' | 'husk' | 'foreign'
+export type Ownership = 'ours' | 'incomplete' | 'foreign'
 
 /** What the guest with an entry's id is to it. */
 export function ownership(entry: NodeEntry, guest: Guest): Ownership {
@@ -31,7 +31,8 @@ export function ownership(entry: NodeEntry, guest: Guest): Ownership {
     const expected = ['creating', 'destroying'].includes(entry.state) ? ['seeder'] : nodeTags
     return expected.every((tag) => tags.has(tag)) ? 'ours' : 'foreign'
   }
-  if (entry.state === 'creating' || entry.state === 'destroying') return isHusk(guest) ? 'husk' : 'foreign'
+  if (entry.state === 'creating' || entry.state === 'destroying')
+    return isIncomplete(guest) ? 'incomplete' : 'foreign'
   return 'foreign'
 }
 
@@ -39,7 +40,7 @@ export function ownership(entry: NodeEntry, guest: Guest): Ownership {
  * Whether a configuration is what a killed `qm clone` leaves at its beginning, or a killed `qm destroy` at its end, or
  * one of them after its lock was taken away.
  */
-function isHusk({ settings, description }: Guest): boolean {
+function isIncomplete({ settings, description }: Guest): boolean {
   const others = [...settings.keys()].filter((key) => key !== 'lock')
   const lock = settings.get('lock')
   const clone = description.trim() === 'qmclone temporary file'

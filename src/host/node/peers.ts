@@ -17,7 +17,7 @@ const key = 'VRRP_PEERS'
  * data is changed for the next boot, and what runs reloads keepalived. Those whose peers the operator chose stay as they
  * are, and so does the last one of a pair. May be called again at any time.
  */
-export async function introducePeers(work: NodeWork, platform: Platform, timeoutMs: number): Promise<void> {
+export async function updatePeers(work: NodeWork, platform: Platform, timeoutMs: number): Promise<void> {
   const all = (await work.ledger.read()).filter(
     ({ role, state }) => role === 'haproxy' && state !== 'destroying',
   )
@@ -69,7 +69,7 @@ async function changeRunning(
 }
 
 /** What the pair of a load balancer has of it, for the one that replaces it. */
-export async function ownPriority({ role, snippet }: NodeEntry): Promise<NodeValues> {
+export async function keepPriority({ role, snippet }: NodeEntry): Promise<NodeValues> {
   if (role !== 'haproxy') return {}
   const text = await readFile(snippet.file, 'utf8').catch(() => undefined)
   const file = text === undefined ? undefined : filesOf(text).find(({ path }) => path === nodeEnvPath)

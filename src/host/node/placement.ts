@@ -45,7 +45,7 @@ export function placeNodes(facts: HostFacts, request: NodeRequest, options: Plac
       )
     }
     const kept = entries.find((entry) => entry.name === name && entry.state === 'reserved')
-    const seat = entries
+    const founder = entries
       .flatMap(({ founders }) => founders?.members ?? [])
       .find((member) => member.name === name)
     const addresses: Record<string, string> = {}
@@ -55,7 +55,7 @@ export function placeNodes(facts: HostFacts, request: NodeRequest, options: Plac
       const first = Object.keys(addresses).length === 0
       const address =
         kept?.addresses[zoneName] ??
-        (first ? seat?.address : undefined) ??
+        (first ? founder?.address : undefined) ??
         nextFreeAddress(zoneName, { range }, taken)
       taken.add(address)
       addresses[zoneName] = address

@@ -13,7 +13,7 @@ import { type Certificates, certificateFiles } from './tls.ts'
 import type { ValueSources } from './values.ts'
 
 /** What a request comes to: some of its nodes may be there already. */
-export interface Making {
+export interface RequestPlan {
   /** Those that are to be made. */
   readonly plans: readonly NodePlan[]
   /** Those that an earlier run has made, and that are not ready yet. */
@@ -23,10 +23,10 @@ export interface Making {
 }
 
 /** The states of nodes that the values of others may name. */
-const hasMachine = ['starting', 'created']
+const statesWithMachine = ['starting', 'created']
 
 /** What else making depends on. */
-export interface MakingOptions {
+export interface PlanOptions {
   readonly certificates: Certificates
   readonly replaces?: string
 }
@@ -35,12 +35,12 @@ export interface MakingOptions {
  * Finds out what has to be done for a request. Nothing is changed.
  * @throws UsageError for what cannot be meant, SeederError for what is missing on the host
  */
-export async function planMaking(
+export async function planRequest(
   host: Host,
   facts: HostFacts,
   request: NodeRequest,
-  options: MakingOptions,
-): Promise<Making> {
+  options: PlanOptions,
+): Promise<RequestPlan> {
   checkRequest(request)
   const here = facts.entries.filter((entry) => request.names.includes(entry.name))
   for (const { name, role } of here) {
@@ -53,8 +53,8 @@ export async function planMaking(
   if (names.length === 0) return { plans: [], waiting, done }
 
   const missing = { ...request, names }
-  const cluster = request.role === 'etcd' ? await clusterFor(host, facts, request, names) : undefined
-  const placements = await place(host, facts, missing)
+  const cluster = request.role === 'etcd' ? await findOrFoundCluster(host, facts, request, names) : undefined
+  const placements = await placeSilently(host, facts, missing)
   const files = new Map<string, VendorFile[]>()
   for (const placement of placements) {
     const own = await certificateFiles(options.certificates, request.role, request.values, placement)
@@ -62,7 +62,9 @@ export async function planMaking(
   }
   const plans = planNodes(facts, missing, {
     placements,
-    fellows: facts.entries.filter(({ name, state }) => !names.includes(name) && hasMachine.includes(state)),
+    peers: facts.entries.filter(
+      ({ name, state }) => !names.includes(name) && statesWithMachine.includes(state),
+    ),
     files,
     cluster: cluster?.(placements),
     replaces: options.replaces,
@@ -90,7 +92,7 @@ function requirePair(
 }
 
 /** Places nodes where nobody answers, although nobody is known to be there. */
-async function place(host: Host, facts: HostFacts, request: NodeRequest): Promise<Placement[]> {
+async function placeSilently(host: Host, facts: HostFacts, request: NodeRequest): Promise<Placement[]> {
   const { zones } = facts.platform
   const answering: string[] = []
   const makeToken = () => randomBytes(16).toString('hex')
@@ -103,13 +105,13 @@ async function place(host: Host, facts: HostFacts, request: NodeRequest): Promis
       ),
     )
     const fresh = found.filter((address) => !answering.includes(address))
-    if (fresh.length === 0) return refuseAnswering(placements, found)
+    if (fresh.length === 0) return requireSilent(placements, found)
     answering.push(...fresh)
   }
 }
 
 /** An address that is kept for a node cannot be exchanged for another one. */
-function refuseAnswering(placements: Placement[], found: readonly string[]): Placement[] {
+function requireSilent(placements: Placement[], found: readonly string[]): Placement[] {
   const [address] = found
   if (address === undefined) return placements
   const holder = placements.find(({ addresses }) => Object.values(addresses).includes(address))
@@ -118,16 +120,16 @@ function refuseAnswering(placements: Placement[], found: readonly string[]): Pla
   })
 }
 
-type ClusterOf = (placements: readonly Placement[]) => ValueSources['cluster']
+type MakeCluster = (placements: readonly Placement[]) => ValueSources['cluster']
 
 /** The cluster of etcd that new members found or join. */
-async function clusterFor(
+async function findOrFoundCluster(
   host: Host,
   facts: HostFacts,
   request: NodeRequest,
   names: readonly string[],
-): Promise<ClusterOf> {
-  if (request.newCluster) return founding(facts, request, names)
+): Promise<MakeCluster> {
+  if (request.newCluster) return foundCluster(facts, request, names)
   const [name = ''] = names
   const cluster = await findCluster(host, etcdNodes(facts.entries, [name]))
   if (!cluster) {
@@ -137,12 +139,12 @@ async function clusterFor(
   }
   return ([placement]) => ({
     ...{ state: 'existing', via: cluster.via.vmid },
-    members: joinedMembers(cluster, placement),
+    members: membersWith(cluster, placement),
   })
 }
 
 /** The members that a new one queries, and itself. */
-function joinedMembers(cluster: EtcdCluster, placement: Placement | undefined): LedgerMember[] {
+function membersWith(cluster: EtcdCluster, placement: Placement | undefined): LedgerMember[] {
   const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : []
   const started = cluster.members.filter(
     ({ name, address }) => name !== '-' && !own.some((one) => one.address === address || one.name === name),
@@ -150,7 +152,7 @@ function joinedMembers(cluster: EtcdCluster, placement: Placement | undefined): 
   return [...started.map(({ name, address }) => ({ name, address })), ...own]
 }
 
-function founding(facts: HostFacts, request: NodeRequest, names: readonly string[]): ClusterOf {
+function foundCluster(facts: HostFacts, request: NodeRequest, names: readonly string[]): MakeCluster {
   const founders = foundersOf(request.names, facts.entries)
   const others = etcdNodes(facts.entries, founders ? request.names : []).map(({ name }) => name)
   if (others.length > 0) {
@@ -158,10 +160,10 @@ function founding(facts: HostFacts, request: NodeRequest, names: readonly string
       fix: 'leave --new-cluster out to add a member to it; or destroy its members first',
     })
   }
-  const stranger = founders && names.find((name) => !founders.members.some((member) => member.name === name))
-  if (stranger !== undefined) {
+  const outsider = founders && names.find((name) => !founders.members.some((member) => member.name === name))
+  if (outsider !== undefined) {
     const known = founders?.members.map(({ name }) => name).join(' ')
-    throw new UsageError(`${stranger} is not one of the cluster that an earlier run began to found`, {
+    throw new UsageError(`${outsider} is not one of the cluster that an earlier run began to found`, {
       fix: `finish that first: seeder node create ${known} --role etcd --new-cluster`,
     })
   }
@@ -181,7 +183,7 @@ function founding(facts: HostFacts, request: NodeRequest, names: readonly string
 }
 
 /** The facts as they will be when what a killed run left has been put right, for a plan that changes nothing. */
-export function afterRecovery(facts: HostFacts): HostFacts {
+export function factsAfterRecovery(facts: HostFacts): HostFacts {
   const undone = facts.entries.filter(({ state }) => state === 'creating' || state === 'destroying')
   const isUndone = ({ vmid }: { readonly vmid: number }) =>
     undone.some((entry) => entry.vmid === vmid && entry.cloned)

@@ -11,7 +11,7 @@ import type { NodeEntry } from './ledger.ts'
 import { describeNode, nodeTags } from './ownership.ts'
 import type { Placement } from './placement.ts'
 import type { NodeRequest } from './request.ts'
-import { type Fellow, nodeValues, type ValueSources } from './values.ts'
+import { nodeValues, type Peer, type ValueSources } from './values.ts'
 
 /** A command, and what has to be in the VM's configuration after it: `qm` does not always say that it failed. */
 export interface PlannedCommand {
@@ -40,7 +40,7 @@ export interface NodePlan {
 export interface PlanSources {
   readonly placements: readonly Placement[]
   /** The nodes that are there already and that the values of the new ones name. */
-  readonly fellows: readonly Fellow[]
+  readonly peers: readonly Peer[]
   /** The files that a node gets beside node.env. */
   readonly files: ReadonlyMap<string, readonly VendorFile[]>
   readonly cluster: ValueSources['cluster']
@@ -62,7 +62,7 @@ export function planNodes(facts: HostFacts, request: NodeRequest, sources: PlanS
       platform: facts.platform,
       role: request.role,
       self: placement,
-      fellows: [...sources.fellows, ...group.filter(({ name }) => name !== placement.name)],
+      peers: [...sources.peers, ...group.filter(({ name }) => name !== placement.name)],
       leads: index === 0 && group.length > 1,
       given: request.values,
       files: files.map(({ path }) => path),

@@ -50,7 +50,7 @@ export async function discard(
 ): Promise<void> {
   const { host, ledger, node } = work
   let found = await findMachine(entry, node)
-  if (found.is === 'ours' || found.is === 'husk') {
+  if (found.is === 'ours' || found.is === 'incomplete') {
     await awaitQuiet(host, entry.vmid)
     found = await findMachine(entry, node)
   }
@@ -60,7 +60,7 @@ export async function discard(
       fix: `migrate it back to ${node}: what is known of it is there`,
     })
   }
-  if (guest && (is === 'ours' || is === 'husk')) {
+  if (guest && (is === 'ours' || is === 'incomplete')) {
     // From here on what is left of the VM may not say any more whose it is.
     if (forGood && entry.state !== 'destroying') await ledger.write({ ...entry, state: 'destroying' })
     await destroyMachine(host, entry, guest, graceful)

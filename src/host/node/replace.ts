@@ -7,8 +7,8 @@ import { awaitReady, guestOutput } from './guest.ts'
 import { mainAddress, type NodeEntry } from './ledger.ts'
 import { findMachine } from './machine.ts'
 import { becomeVoter, joinCluster, leaveCluster } from './membership.ts'
-import { introducePeers } from './peers.ts'
-import type { Making } from './plan-request.ts'
+import { updatePeers } from './peers.ts'
+import type { RequestPlan } from './plan-request.ts'
 import { discard, type NodeWork } from './recover.ts'
 
 /** One node that takes another one's place. */
@@ -17,7 +17,7 @@ export interface Replacement {
   /** The node that goes; undefined when an earlier run has come so far that it is gone. */
   readonly old: NodeEntry | undefined
   /** The node that comes: to be made, or waiting. */
-  readonly making: Making
+  readonly making: RequestPlan
   /** The operator says that no pods are left on the old node. */
   readonly drained: boolean
   readonly timeoutMs: number
@@ -54,7 +54,7 @@ export async function replaceNode(work: NodeWork, replacement: Replacement): Pro
     await discard(work, requireEntry(await work.ledger.read(), old.name), true, true)
     work.note(`${old.name} is gone: VM ${old.vmid}, its disks and its vendor data`)
   }
-  if (entry.role === 'haproxy') await introducePeers(work, platform, timeoutMs)
+  if (entry.role === 'haproxy') await updatePeers(work, platform, timeoutMs)
   const { replaces, ...alone } = entry
   await finishNodes(work, [alone])
   return { oldIsGone: true, hints: hints(entry, replaces ?? '') }
@@ -104,7 +104,7 @@ async function beforeStart(
   entry: NodeEntry,
 ): Promise<void> {
   if (entry.role === 'etcd') await joinCluster(work, entry, old, timeoutMs)
-  if (entry.role === 'haproxy') await introducePeers(work, platform, timeoutMs)
+  if (entry.role === 'haproxy') await updatePeers(work, platform, timeoutMs)
 }
 
 /** Waits until the new node does what the old one does. */

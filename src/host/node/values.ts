@@ -6,14 +6,14 @@ import type { LedgerMember, NodeEntry } from './ledger.ts'
 import type { Placement } from './placement.ts'
 
 /** Another node: one that is there, or one that is made at the same time. */
-export type Fellow = Pick<NodeEntry, 'name' | 'role' | 'addresses'>
+export type Peer = Pick<NodeEntry, 'name' | 'role' | 'addresses'>
 
 /** What a node's values follow from. */
 export interface ValueSources {
   readonly platform: Platform
   readonly role: RoleName
   readonly self: Placement
-  readonly fellows: readonly Fellow[]
+  readonly peers: readonly Peer[]
   /** It is the first of several that are made at once. */
   readonly leads: boolean
   /** The values that the operator gives. */
@@ -61,15 +61,15 @@ export function memberList(members: readonly LedgerMember[]): string {
 }
 
 function haproxyValues(sources: ValueSources): NodeValues {
-  const { platform, fellows, leads, given, files, self } = sources
+  const { platform, peers, leads, given, files, self } = sources
   const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy')
-  const peers = vrrpPeers(platform, self.name, fellows)
+  const vrrp = vrrpPeers(platform, self.name, peers)
   const servers = (role: RoleName) => {
     const zone = platform.roles.haproxy.zones.find(
       (one) => platform.zones[one]?.range && platform.roles[role].zones.includes(one),
     )
     return memberList(
-      fellows.flatMap(({ name, role: has, addresses }) => {
+      peers.flatMap(({ name, role: has, addresses }) => {
         const address = addresses[zone ?? '']
         return has === role && address !== undefined ? [{ name, address }] : []
       }),
@@ -79,10 +79,10 @@ function haproxyValues(sources: ValueSources): NodeValues {
     // Only the CA of the cluster distinguishes an API server from another machine.
     API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
     NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
-    ...(peers.length > 0 && given.VIP !== ''
+    ...(vrrp.length > 0 && given.VIP !== ''
       ? {
           VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
-          VRRP_PEERS: peers.join(' '),
+          VRRP_PEERS: vrrp.join(' '),
           VRRP_PRIORITY: leads ? '150' : '100',
         }
       : {}),
@@ -90,19 +90,19 @@ function haproxyValues(sources: ValueSources): NodeValues {
 }
 
 /** The addresses of the other load balancers in the network of the first VIP, where keepalived talks. */
-export function vrrpPeers(platform: Platform, name: string, fellows: readonly Fellow[]): string[] {
+export function vrrpPeers(platform: Platform, name: string, peers: readonly Peer[]): string[] {
   const first = Object.values(platform.vips).find(({ role }) => role === 'haproxy')
-  return fellows
-    .filter((fellow) => fellow.role === 'haproxy' && fellow.name !== name)
+  return peers
+    .filter((peer) => peer.role === 'haproxy' && peer.name !== name)
     .flatMap(({ addresses }) => addresses[first?.zone ?? ''] ?? [])
 }
 
-function kubernetesValues({ platform, role, self, fellows, given }: ValueSources): NodeValues {
+function kubernetesValues({ platform, role, self, peers, given }: ValueSources): NodeValues {
   const zones = platform.roles[role].zones
   const bootstrap = given.BOOTSTRAP ?? ''
   const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
   const address = zones.map((zone) => self.addresses[zone]).find((one) => one !== undefined)
-  const members = fellows.filter((fellow) => fellow.role === 'etcd')
+  const members = peers.filter((peer) => peer.role === 'etcd')
   return {
     NODE_ROLE: role,
     NODE_ADDRESS: address ?? '',

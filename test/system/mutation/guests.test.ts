@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Ended, Host } from '../../../src/host/commands.ts'
 import { driftText } from '../../../src/host/drift/comparison.ts'
-import { askClones } from '../../../src/host/drift/survey.ts'
+import { checkClones } from '../../../src/host/drift/survey.ts'
 import { readStatus } from '../../../src/host/node/guest.ts'
 import { harmless } from '../../../src/report/print.ts'
 import { visibleJson } from '../../../src/report/printable.ts'
@@ -60,7 +60,7 @@ test('seeder-drift of a clone: nothing of it passes for another line, or reaches
   const failures: string[] = []
   for (let round = 0; round < ROUNDS; round++) {
     const { what, said } = answer(drift, round)
-    const nodes = await askClones(hostThatSays(said), [clone], new Map([[200, 'running']]))
+    const nodes = await checkClones(hostThatSays(said), [clone], new Map([[200, 'running']]))
     // As `print` prints it.
     const text = harmless(
       driftText({ schema: 1, host: 'pve1', taken: '2026-01-02T03:04:05Z', nodes, templates: [] }),

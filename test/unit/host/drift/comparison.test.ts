@@ -5,7 +5,7 @@ import {
   driftCount,
   driftText,
   type KnownClone,
-  notCompared,
+  uncheckedClone,
 } from '../../../../src/host/drift/comparison.ts'
 import { clonesOf } from '../../../../src/host/drift/survey.ts'
 import { parseGuest } from '../../../../src/host/guests.ts'
@@ -103,8 +103,8 @@ describe('the report', () => {
         { ...clean, state: 'drifted', total: 3, findings: [finding] },
       ),
       compareClone({ ...clone, name: 'etcd3', vmid: 202 }, { ...clean, accepted: ['/etc/hosts'] }),
-      notCompared({ ...clone, name: 'etcd4', vmid: 203 }, 'unasked', 'stopped'),
-      notCompared({ ...clone, name: 'etcd5', vmid: 204 }, 'unknown', 'no answer'),
+      uncheckedClone({ ...clone, name: 'etcd4', vmid: 203 }, 'unasked', 'stopped'),
+      uncheckedClone({ ...clone, name: 'etcd5', vmid: 204 }, 'unknown', 'no answer'),
     ],
     templates: [
       {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Ended, Host } from '../../../../src/host/commands.ts'
 import type { KnownClone } from '../../../../src/host/drift/comparison.ts'
-import { askClones } from '../../../../src/host/drift/survey.ts'
+import { checkClones } from '../../../../src/host/drift/survey.ts'
 
 const clone: KnownClone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template: undefined }
 const clean = JSON.stringify({
@@ -26,7 +26,7 @@ const inGuest = (exitcode: number, stdout: string, stderr = '') => ({
 
 it('asks a clone that runs, and leaves the disk to others meanwhile', async () => {
   const { host, asked } = hostThatSays(inGuest(0, clean))
-  expect(await askClones(host, [clone], new Map([[200, 'running']]))).toMatchObject([{ state: 'clean' }])
+  expect(await checkClones(host, [clone], new Map([[200, 'running']]))).toMatchObject([{ state: 'clean' }])
   expect(asked).toEqual(['qm guest exec 200 --timeout 600 -- /usr/sbin/seeder-drift check --gently'])
 })
 
@@ -42,7 +42,7 @@ it.each([
   ['that says something else', inGuest(0, '{"state":"clean"}'), 'before seeder-drift'],
 ])('takes nothing for clean of a clone %s', async (_, ended, reason) => {
   const { host } = hostThatSays(ended)
-  const found = await askClones(host, [clone], new Map([[200, 'running']]))
+  const found = await checkClones(host, [clone], new Map([[200, 'running']]))
   expect(found).toMatchObject([{ state: 'unknown', reason: expect.stringContaining(reason) }])
 })
 
@@ -51,6 +51,6 @@ it.each([
   ['is on another host', new Map(), 'it is not on this Proxmox node'],
 ])('does not ask a clone that %s', async (_, states, reason) => {
   const { host, asked } = hostThatSays(inGuest(0, clean))
-  expect(await askClones(host, [clone], states)).toMatchObject([{ state: 'unasked', reason }])
+  expect(await checkClones(host, [clone], states)).toMatchObject([{ state: 'unasked', reason }])
   expect(asked).toEqual([])
 })

@@ -82,7 +82,7 @@ describe('whose a VM is', () => {
       guest(201, { tags }, { description: `x seeder-node: ${own.token}` }),
     ],
     ['that is a container', guest(201, { tags }, { ...described, kind: 'lxc' })],
-    ['that is a husk', guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })],
+    ['that is incomplete', guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })],
   ])('is somebody else’s %s', (_, other) => {
     expect(ownership(own, other)).toBe('foreign')
   })
@@ -93,15 +93,15 @@ describe('whose a VM is', () => {
     expect(ownership(own, clone)).toBe('foreign')
   })
 
-  it('is a husk after a killed clone or destroy of ours', () => {
+  it('is incomplete after a killed clone or destroy of ours', () => {
     const clone = guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })
     const unlocked = guest(201, {}, { description: ' qmclone temporary file' })
     const destroyed = guest(201, { lock: 'destroyed' })
-    for (const husk of [clone, unlocked, destroyed, guest(201)]) {
-      expect(ownership({ ...own, state: 'creating' }, husk)).toBe('husk')
-      expect(ownership({ ...own, state: 'destroying' }, husk)).toBe('husk')
-      expect(ownership({ ...own, state: 'creating', cloned: false }, husk)).toBe('foreign')
-      expect(ownership(own, husk)).toBe('foreign')
+    for (const rest of [clone, unlocked, destroyed, guest(201)]) {
+      expect(ownership({ ...own, state: 'creating' }, rest)).toBe('incomplete')
+      expect(ownership({ ...own, state: 'destroying' }, rest)).toBe('incomplete')
+      expect(ownership({ ...own, state: 'creating', cloned: false }, rest)).toBe('foreign')
+      expect(ownership(own, rest)).toBe('foreign')
     }
   })
 

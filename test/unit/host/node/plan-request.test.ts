@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { afterRecovery, planMaking } from '../../../../src/host/node/plan-request.ts'
+import { factsAfterRecovery, planRequest } from '../../../../src/host/node/plan-request.ts'
 import { showPlan } from '../../../../src/host/node/plan-text.ts'
 import type { Certificates } from '../../../../src/host/node/tls.ts'
 import { answeringHost, guestSaid } from '../../../support/nodes/answers.ts'
@@ -26,7 +26,7 @@ describe('founding a cluster of etcd', () => {
   const members = names.map((name, index) => ({ name, address: `10.0.0.${129 + index}` }))
 
   it('tells every member of all, and has certificates made for where they are', async () => {
-    const { plans } = await planMaking(silent, facts(), asked, options)
+    const { plans } = await planRequest(silent, facts(), asked, options)
     expect(plans.map(({ entry: { founders } }) => founders?.members)).toEqual([members, members, members])
     expect(plans.map(({ files }) => files[1]?.content)).toEqual([
       'etcd1 10.0.0.129\n',
@@ -40,7 +40,7 @@ describe('founding a cluster of etcd', () => {
   it('goes on where an earlier run was cut short', async () => {
     const founders = { token: 'first', members }
     const entries = [entry('etcd1', { state: 'starting', vmid: 200, founders })]
-    const { plans, waiting } = await planMaking(silent, facts({ entries }), asked, options)
+    const { plans, waiting } = await planRequest(silent, facts({ entries }), asked, options)
     expect(waiting).toEqual(entries)
     expect(plans.map(({ entry: { name, vmid, addresses } }) => [name, vmid, addresses.back])).toEqual([
       ['etcd2', 201, '10.0.0.130'],
@@ -51,26 +51,26 @@ describe('founding a cluster of etcd', () => {
       ETCD_MEMBERS: 'etcd1=10.0.0.129 etcd2=10.0.0.130 etcd3=10.0.0.131',
     })
     const other = request(['etcd1', 'etcd5'], 'etcd', { newCluster: true })
-    await expect(planMaking(silent, facts({ entries }), other, options)).rejects.toMatchObject({
+    await expect(planRequest(silent, facts({ entries }), other, options)).rejects.toMatchObject({
       message: 'etcd5 is not one of the cluster that an earlier run began to found',
       fix: 'finish that first: seeder node create etcd1 etcd2 etcd3 --role etcd --new-cluster',
     })
     const token = { ...asked, values: { ETCD_TOKEN: 'second' } }
-    await expect(planMaking(silent, facts({ entries }), token, options)).rejects.toThrow(
+    await expect(planRequest(silent, facts({ entries }), token, options)).rejects.toThrow(
       'has the token first',
     )
   })
 
   it('is refused beside another one', async () => {
     const entries = [entry('etcd9')]
-    await expect(planMaking(silent, facts({ entries }), asked, options)).rejects.toThrow(
+    await expect(planRequest(silent, facts({ entries }), asked, options)).rejects.toThrow(
       'There is a cluster of etcd on this host already: etcd9',
     )
   })
 
   it('is done when all are there', async () => {
     const entries = names.map((name, index) => entry(name, { vmid: 200 + index }))
-    expect(await planMaking(silent, facts({ entries }), asked, options)).toEqual({
+    expect(await planRequest(silent, facts({ entries }), asked, options)).toEqual({
       plans: [],
       waiting: [],
       done: entries,
@@ -87,7 +87,7 @@ describe('a member that joins', () => {
         ? listed('etcd2 10.0.0.130 a1 leader', 'old 10.0.0.140 a2 follower', '- 10.0.0.150 a3 unstarted')
         : undefined,
     )
-    const { plans } = await planMaking(host, facts({ entries }), request(['etcd4'], 'etcd'), options)
+    const { plans } = await planRequest(host, facts({ entries }), request(['etcd4'], 'etcd'), options)
     expect(plans[0]?.values).toEqual({
       ETCD_STATE: 'existing',
       ETCD_MEMBERS: 'etcd2=10.0.0.130 old=10.0.0.140 etcd4=10.0.0.131',
@@ -103,10 +103,10 @@ describe('a member that joins', () => {
   })
 
   it('needs one that answers, and comes alone', async () => {
-    await expect(planMaking(silent, facts({ entries }), request(['etcd4'], 'etcd'), options)).rejects.toThrow(
-      'etcd4 has no cluster to join: no member on this host answers',
-    )
-    await expect(planMaking(silent, facts(), request(['etcd4', 'etcd5'], 'etcd'), options)).rejects.toThrow(
+    await expect(
+      planRequest(silent, facts({ entries }), request(['etcd4'], 'etcd'), options),
+    ).rejects.toThrow('etcd4 has no cluster to join: no member on this host answers')
+    await expect(planRequest(silent, facts(), request(['etcd4', 'etcd5'], 'etcd'), options)).rejects.toThrow(
       'A cluster of etcd takes one new member at a time',
     )
   })
@@ -120,7 +120,7 @@ describe('any nodes', () => {
       const reachable = argv[0] === 'ip' && argv.includes(answers[1] ?? '') ? ['REACHABLE'] : ['STALE']
       return JSON.stringify([{ dst: argv.at(-3), lladdr: 'bc:24:11:00:00:09', state: reachable }])
     })
-    const { plans } = await planMaking(host, facts(), request(['w1'], 'worker'), options)
+    const { plans } = await planRequest(host, facts(), request(['w1'], 'worker'), options)
     expect(plans[0]?.entry.addresses).toEqual({ middle: '10.0.0.77' })
     expect(host.asked).toContain('ping -n -q -c 1 -W 1 -I vmbr12 10.0.0.75')
   })
@@ -134,28 +134,28 @@ describe('any nodes', () => {
       if (argv.at(-1) === 'members') return listed('etcd1 10.0.0.129 a1 leader')
       return argv[0] === 'ping' ? '' : undefined
     })
-    await expect(planMaking(host, facts({ entries }), request(['etcd4'], 'etcd'), options)).rejects.toThrow(
+    await expect(planRequest(host, facts({ entries }), request(['etcd4'], 'etcd'), options)).rejects.toThrow(
       '10.0.0.170, which is kept for etcd4, answers: somebody else has it',
     )
   })
 
   it('are refused under the name of a node of another role', async () => {
     const asked = request(['etcd1'], 'worker')
-    await expect(planMaking(silent, facts({ entries: [entry('etcd1')] }), asked, options)).rejects.toThrow(
+    await expect(planRequest(silent, facts({ entries: [entry('etcd1')] }), asked, options)).rejects.toThrow(
       'etcd1 is there already, as etcd',
     )
   })
 
   it('are a pair of load balancers, or it is said that they are to have no VIPs', async () => {
     const alone = request(['lb1'], 'haproxy')
-    await expect(planMaking(silent, facts(), alone, options)).rejects.toMatchObject({
+    await expect(planRequest(silent, facts(), alone, options)).rejects.toMatchObject({
       message: 'lb1 would be alone, and not serve the VIPs of the platform file: api, edge',
       fix: 'name both of a pair at once; or say that it is to have none: --set VIP=',
     })
-    const meant = await planMaking(silent, facts(), { ...alone, values: { VIP: '' } }, options)
+    const meant = await planRequest(silent, facts(), { ...alone, values: { VIP: '' } }, options)
     expect(meant.plans[0]?.values).toEqual({})
     expect(
-      (await planMaking(silent, facts(), request(['lb1', 'lb2'], 'haproxy'), options)).plans,
+      (await planRequest(silent, facts(), request(['lb1', 'lb2'], 'haproxy'), options)).plans,
     ).toHaveLength(2)
   })
 
@@ -174,7 +174,7 @@ describe('any nodes', () => {
     [request(['w1'], 'worker', { storage: 'x' }), '--storage is for a full clone or a data disk'],
     [request(['w1'], 'worker', { user: 'root;' }), '"root;" is not a user\'s name'],
   ])('are refused when that cannot be meant', async (asked, message) => {
-    await expect(planMaking(silent, facts(), asked, options)).rejects.toThrow(message)
+    await expect(planRequest(silent, facts(), asked, options)).rejects.toThrow(message)
   })
 })
 
@@ -195,15 +195,15 @@ describe('a plan before the next run has put right what a killed one left', () =
     const joining = entry('etcd4', { state: 'creating', vmid: 202, joins: true })
     const volumes = [{ id: 'local:200/vm-200-disk-0.raw', bytes: 1, vmid: 200 }]
     const guests = [...facts().guests, guest(200, { lock: 'clone' }), guest(201), guest(202)]
-    const after = afterRecovery(facts({ entries: [half, gone, joining], guests, volumes }))
+    const after = factsAfterRecovery(facts({ entries: [half, gone, joining], guests, volumes }))
     expect(after.entries).toEqual([{ ...joining, state: 'reserved' }])
-    const { plans } = await planMaking(silent, after, request(['w1'], 'worker'), options)
+    const { plans } = await planRequest(silent, after, request(['w1'], 'worker'), options)
     expect(plans[0]?.entry).toMatchObject({ vmid: 200, addresses: { middle: '10.0.0.75' } })
   })
 
   it('leaves a VM alone that was never cloned', () => {
     const half = entry('w1', { role: 'worker', state: 'creating', vmid: 200, cloned: false })
-    const after = afterRecovery(facts({ entries: [half], guests: [guest(200)] }))
+    const after = factsAfterRecovery(facts({ entries: [half], guests: [guest(200)] }))
     expect(after.guests).toHaveLength(1)
     expect(after.entries).toEqual([])
   })

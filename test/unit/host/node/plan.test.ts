@@ -14,7 +14,7 @@ function plan(asked: NodeRequest, more: Partial<PlanSources> = {}, site = facts(
   const placements = placeNodes(site, asked, { makeToken: () => token, answering: [] })
   const sources = {
     placements,
-    fellows: [],
+    peers: [],
     files: new Map(),
     cluster: undefined,
     replaces: undefined,
@@ -135,16 +135,16 @@ describe('the plan for load balancers', () => {
   })
 
   it('names the control planes and workers that are there, as far as it may', () => {
-    const fellows = [
+    const peers = [
       entry('cp1', { role: 'control-plane', addresses: { middle: '10.0.0.70', back: '10.0.0.140' } }),
       entry('w1', { role: 'worker', addresses: { middle: '10.0.0.80' } }),
       entry('lb1', { role: 'haproxy', addresses: { front: '10.0.0.1', middle: '10.0.0.65' } }),
     ]
     const asked = request(['lb2'], 'haproxy', { values: { NODEPORTS: '30080' } })
-    const [without] = plan(asked, { fellows })
+    const [without] = plan(asked, { peers })
     expect(without?.values.API_BACKENDS).toBeUndefined()
     const ca = [{ path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: 'x\n' }]
-    const [plain] = plan(asked, { fellows, files: new Map([['lb2', ca]]) })
+    const [plain] = plan(asked, { peers, files: new Map([['lb2', ca]]) })
     expect(plain?.values).toMatchObject({
       API_BACKENDS: 'cp1=10.0.0.70',
       NODEPORTS: '30080',
@@ -164,9 +164,9 @@ describe('the plan for load balancers', () => {
 
 describe('the plan for a Kubernetes node', () => {
   it('of a control plane that begins a cluster', () => {
-    const fellows = [entry('etcd1'), entry('etcd2', { addresses: { back: '10.0.0.130' } })]
+    const peers = [entry('etcd1'), entry('etcd2', { addresses: { back: '10.0.0.130' } })]
     const values = { BOOTSTRAP: 'init', JOIN_TOKEN: 'abcdef.0123456789abcdef' }
-    const [one] = plan(request(['cp1'], 'control-plane', { values }), { fellows })
+    const [one] = plan(request(['cp1'], 'control-plane', { values }), { peers })
     expect(one?.values).toEqual({
       NODE_ROLE: 'control-plane',
       BOOTSTRAP: 'init',
