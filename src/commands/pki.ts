@@ -1,17 +1,23 @@
 import { relative } from 'node:path'
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
+import { initialize } from '../pki/authority.ts'
 import { exportTrust } from '../pki/export.ts'
+import type { Exposure } from '../pki/folder.ts'
 import { defaultFolder } from '../pki/folder.ts'
-import { initialize } from '../pki/init.ts'
 import { entriesOf, publicKeyHash, readInventory } from '../pki/inventory.ts'
 import { type Issued, issue, renew } from '../pki/issue.ts'
-import { defaultDays } from '../pki/lifetime.ts'
-import type { Exposure } from '../pki/permissions.ts'
 import { type AuthorityName, authorityNames, kindNames, parseRequest } from '../pki/profile.ts'
-import { checkRecord, exportRecord, initializedRecord, issuedRecord, listRecord } from '../pki/records.ts'
+import {
+  checkRecord,
+  checkTable,
+  exportRecord,
+  initializedRecord,
+  issuedRecord,
+  listRecord,
+  listTable,
+} from '../pki/records.ts'
 import { type Place, readSession } from '../pki/session.ts'
-import { checkTable, listTable } from '../pki/tables.ts'
-import { authorityFix, type CertificateFinding, judge, shortDate } from '../pki/validity.ts'
+import { authorityFix, type CertificateFinding, defaultDays, judge, shortDate } from '../pki/validity.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'

@@ -32,8 +32,8 @@ export function filesOf(text: string): VendorFile[] {
 function tokenLine(token: string): string {
   return `# seeder-node: ${token}`
 }
-/** A file that vendor data puts on the node. */
 
+/** A file that vendor data puts on the node. */
 export interface VendorFile {
   readonly path: string
   /** Octal, for example `0640`. */

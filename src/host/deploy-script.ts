@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
@@ -131,4 +132,35 @@ export function deployFailure(printed: readonly string[], code: number | null): 
   }
   const [, fix] = /^ *→ (.*)$/.exec(printed[at + 1] ?? '') ?? []
   return new SeederError(printed[at]?.trim() ?? '', fix === undefined ? {} : { fix })
+}
+
+/** Where the policy of deploy.sh is. Only root may change it, everybody may read it. */
+export const deployConf = '/etc/seeder/deploy.conf'
+/** What of deploy.sh's policy can be known before it runs. It is deploy.sh that decides. */
+export interface DeployPolicy {
+  /** The only storage that templates may go to; undefined when the policy names none. */
+  readonly storage: string | undefined
+  /** The file with those who may sign images. */
+  readonly allowedSigners: string
+  readonly allowUnsigned: boolean
+}
+
+/** The policy of this host; deploy.sh's own default where there is no such file. Undefined when it cannot be read. */
+export async function readDeployPolicy(file = deployConf): Promise<DeployPolicy | undefined> {
+  try {
+    return parseDeployPolicy(await readFile(file, 'utf8'))
+  } catch (error) {
+    const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    return isAbsent ? parseDeployPolicy('') : undefined
+  }
+}
+
+/** KEY=value lines, as deploy.sh reads them: the first one of a key that has a value counts. */
+export function parseDeployPolicy(text: string): DeployPolicy {
+  const settingOf = (key: string) => new RegExp(`^${key}=([^\\r\\n]+)`, 'm').exec(text)?.[1]
+  return {
+    storage: settingOf('STORAGE'),
+    allowedSigners: settingOf('ALLOWED_SIGNERS') ?? '/etc/seeder/allowed_signers',
+    allowUnsigned: settingOf('ALLOW_UNSIGNED') === '1',
+  }
 }

@@ -1,10 +1,12 @@
-import { defaultFolder } from './folder.ts'
+import { join } from 'node:path'
+import { defaultFolder, parts } from './folder.ts'
 import { publicKeyHash, readInventory } from './inventory.ts'
 import { type Issued, issue } from './issue.ts'
-import { defaultDays } from './lifetime.ts'
-import { type AuthorityName, parseRequest } from './profile.ts'
-import { type Place, readSession } from './session.ts'
-import { requireAuthority } from './validity.ts'
+import { makePair } from './openssl.ts'
+import { writePair } from './pair.ts'
+import { type AuthorityName, authorityExtensions, authorityNames, parseRequest } from './profile.ts'
+import { changeSession, type Place, readSession } from './session.ts'
+import { defaultDays, requireAuthority, type Terms, validity } from './validity.ts'
 
 /** The operator's CAs, as other parts of Seeder use them. Each call takes its turn with all others. */
 export interface Authority {
@@ -48,4 +50,45 @@ export async function openAuthority(
       return { certificate: found.toString(), publicKeyHash: publicKeyHash(found) }
     },
   }
+}
+
+/** A CA after `initialize`. */
+export interface InitializedAuthority {
+  readonly name: AuthorityName
+  readonly outcome: 'made' | 'kept'
+  readonly notAfter: Date
+  readonly certificateFile: string
+}
+
+/**
+ * Makes the CAs that are missing, each with a key of its own. Those that are there stay as they are.
+ * @returns the folder, without links in its path, and all CAs
+ * @throws SeederError for a CA that is there and cannot be used: nothing is made then
+ */
+export async function initialize(
+  place: Place,
+  terms: Terms,
+): Promise<{ folder: string; authorities: InitializedAuthority[] }> {
+  return await changeSession(place, true, async ({ folder, scratch }) => {
+    const before = await readInventory(folder)
+    for (const name of authorityNames) {
+      if (before.authorities[name].exists) requireAuthority(name, before, terms.now)
+    }
+    for (const name of authorityNames) {
+      if (before.authorities[name].exists) continue
+      const plan = { commonName: name, curve: 'P-384', extensions: authorityExtensions } as const
+      const pair = await makePair({ ...plan, ...validity(terms) }, undefined, scratch)
+      await writePair(join(folder, parts.authorities), name, name, pair)
+    }
+    const after = await readInventory(folder)
+    return {
+      folder,
+      authorities: authorityNames.flatMap((name): InitializedAuthority[] => {
+        const { certificate, certificateFile } = after.authorities[name]
+        if (certificate === undefined) return []
+        const outcome = before.authorities[name].exists ? 'kept' : 'made'
+        return [{ name, outcome, notAfter: certificate.validToDate, certificateFile }]
+      }),
+    }
+  })
 }

@@ -3,12 +3,18 @@ import { join } from 'node:path'
 import { SeederError, UsageError } from '../report/error.ts'
 import { parts } from './folder.ts'
 import { type CertificateEntry, namesOf, type PkiInventory, readInventory, requestOf } from './inventory.ts'
-import { requireOutlasting, type Terms, validity } from './lifetime.ts'
 import { type CertificatePlan, type KeyPair, makePair } from './openssl.ts'
 import { writePair } from './pair.ts'
 import { commonNameOf, leafExtensions, profiles, type Request } from './profile.ts'
 import { type ChangeSession, changeSession, type Place } from './session.ts'
-import { expiresWithin, requireAuthority, uselessness } from './validity.ts'
+import {
+  expiresWithin,
+  requireAuthority,
+  requireOutlasting,
+  type Terms,
+  uselessness,
+  validity,
+} from './validity.ts'
 
 /** A certificate that a CA has signed, with its key. */
 export interface Issued {

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makePrivateFolder } from './folder.ts'
 import type { KeyPair } from './openssl.ts'
-import { makePrivateFolder } from './permissions.ts'
 
 /**
  * A certificate and its key are two files, and have to change together: each pair has a folder of its own, which is

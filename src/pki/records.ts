@@ -1,10 +1,10 @@
 import { z } from 'zod'
+import type { InitializedAuthority } from './authority.ts'
 import type { Exported } from './export.ts'
-import type { InitializedAuthority } from './init.ts'
+import type { Exposure } from './folder.ts'
 import type { Issued } from './issue.ts'
-import type { Exposure } from './permissions.ts'
 import { authorityNames, kindNames } from './profile.ts'
-import type { CertificateFinding } from './validity.ts'
+import { type CertificateFinding, shortDate } from './validity.ts'
 
 // What the commands print for a program: where keys are, and never a key. Points in time are ISO 8601, in UTC.
 const time = z.iso.datetime()
@@ -138,4 +138,35 @@ export function checkRecord(
 
 export function exportRecord(exported: readonly Exported[]): z.output<typeof exportedSchema> {
   return exported.map(({ authority, file, outcome }) => ({ authority, file, outcome }))
+}
+export type Table = [header: string[], rows: string[][]]
+
+/** What is there: one row per certificate. */
+export function listTable(findings: readonly CertificateFinding[]): Table {
+  return [
+    ['name', 'kind', 'CA', 'expires', 'folder'],
+    findings.map(({ name, kind, facts, entry }) => [
+      name,
+      kind,
+      kind === 'ca' ? '-' : (entry.authority ?? '-'),
+      facts ? shortDate(facts.notAfter) : '-',
+      entry.exists ? entry.folder : 'missing',
+    ]),
+  ]
+}
+
+/** How it is: one row per certificate. */
+export function checkTable(findings: readonly CertificateFinding[]): Table {
+  return [
+    ['name', 'subject', 'names', 'CA', 'expires', 'days left', 'state'],
+    findings.map(({ name, kind, facts, entry, problem }) => [
+      name,
+      facts?.subject ?? '-',
+      facts?.names.join(' ') || '-',
+      kind === 'ca' ? '-' : (entry.authority ?? '-'),
+      facts ? shortDate(facts.notAfter) : '-',
+      facts ? String(facts.daysLeft) : '-',
+      problem ?? 'ok',
+    ]),
+  ]
 }

@@ -2,11 +2,10 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { workIn } from '../files/disk-error.ts'
-import { openFolder, parts } from './folder.ts'
+import { type Exposure, findExposures, makePrivateFolder, mend, openFolder, parts } from './folder.ts'
 import { withLock } from './lock.ts'
 import { requireOpenssl } from './openssl.ts'
 import { finishPairs } from './pair.ts'
-import { type Exposure, findExposures, makePrivateFolder, mend } from './permissions.ts'
 
 /** The folder of a PKI while nobody else works in it. */
 export interface Session {

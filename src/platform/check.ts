@@ -11,7 +11,6 @@ import {
   networkRange,
   rangeContains,
 } from './address.ts'
-import { overlap } from './ranges.ts'
 import {
   asRole,
   type Flow,
@@ -22,6 +21,7 @@ import {
   roleNames,
   type Zone,
 } from './schema.ts'
+import { overlap } from './zones.ts'
 
 /** Everything a platform file says that contradicts itself, by place. An empty list is a good file. */
 export function checkPlatform(platform: Platform): YamlProblem[] {

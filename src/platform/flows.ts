@@ -1,6 +1,6 @@
 import { formatRange } from './address.ts'
-import { roleRange } from './ranges.ts'
 import { asRole, type Flow, formatPort, type Platform, type RoleName } from './schema.ts'
+import { roleRange } from './zones.ts'
 
 /** Where a flow comes from, as a machine that receives it can tell. */
 export type FlowSource =

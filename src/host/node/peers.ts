@@ -3,11 +3,11 @@ import { formatNodeEnv, type NodeValues, parseNodeEnv } from '../../guest/node-e
 import { filesOf, nodeEnvPath, vendorData } from '../../guest/vendor-data.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
-import { writeSnippet } from './create.ts'
 import { awaitReady, guestExec, guestOutput } from './guest.ts'
 import type { NodeEntry } from './ledger.ts'
 import { isRunning } from './machine.ts'
 import type { NodeWork } from './recover.ts'
+import { writeSnippet } from './snippet.ts'
 import { vrrpPeers } from './values.ts'
 
 const key = 'VRRP_PEERS'

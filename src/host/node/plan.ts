@@ -1,6 +1,5 @@
 import { formatNodeEnv, type NodeValues } from '../../guest/node-env.ts'
-import type { VendorFile } from '../../guest/vendor-data.ts'
-import { nodeEnvPath, vendorData } from '../../guest/vendor-data.ts'
+import { nodeEnvPath, type VendorFile, vendorData } from '../../guest/vendor-data.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
 import type { Argv } from '../commands.ts'
@@ -8,19 +7,10 @@ import { currentTemplate, type Template } from '../templates.ts'
 import { checkValues, secretKeys } from '../values/role.ts'
 import { type HostFacts, imageOf } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
-import { describeNode, nodeTags } from './ownership.ts'
+import { describeNode, nodeTags, type PlannedCommand } from './machine.ts'
 import type { Placement } from './placement.ts'
 import type { NodeRequest } from './request.ts'
 import { nodeValues, type Peer, type ValueSources } from './values.ts'
-
-/** A command, and what has to be in the VM's configuration after it: `qm` does not always say that it failed. */
-export interface PlannedCommand {
-  readonly argv: Argv
-  /** Settings that are to have exactly this value. */
-  readonly sets?: Readonly<Record<string, string>>
-  /** A disk with at least this number of bytes. */
-  readonly grows?: { readonly slot: string; readonly bytes: number }
-}
 
 /** Everything that making a node comes to. */
 export interface NodePlan {

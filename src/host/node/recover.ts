@@ -1,12 +1,10 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { partialOf, removeDurably } from '../../files/atomic-file.ts'
-import { isVendorDataOf } from '../../guest/vendor-data.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
 import type { Ledger, NodeEntry } from './ledger.ts'
 import { awaitQuiet, destroyMachine, findMachine, freeStrays } from './machine.ts'
+import { removeSnippet } from './snippet.ts'
 
 /** What changing nodes needs. */
 export interface NodeWork {
@@ -72,17 +70,4 @@ export async function discard(
   await removeSnippet(entry)
   if (forGood) await ledger.remove(entry.name)
   else await ledger.write({ ...entry, state: 'reserved', cloned: false })
-}
-
-async function removeSnippet({ name, snippet, token, cloned }: NodeEntry): Promise<void> {
-  if (cloned && !existsSync(dirname(snippet.file))) {
-    throw new SeederError(
-      `The vendor data of ${name} cannot be removed: there is no ${dirname(snippet.file)}`,
-      {
-        fix: 'see whether the storage is active: pvesm status; then run it again',
-      },
-    )
-  }
-  const text = await readFile(snippet.file, 'utf8').catch(() => undefined)
-  if (text === undefined || isVendorDataOf(token, text)) await removeDurably(snippet.file)
 }

@@ -2,7 +2,7 @@ import type { NodeValues } from '../../guest/node-env.ts'
 import type { RoleName } from '../../platform/schema.ts'
 import { UsageError } from '../../report/error.ts'
 import { nodeName } from './ledger.ts'
-import type { VmidRange } from './vmids.ts'
+import type { VmidRange } from './placement.ts'
 
 /** Nodes that are to be made, all of one role. */
 export interface NodeRequest {

@@ -5,9 +5,14 @@ import { manifestName } from '../../build/manifest.ts'
 import { readText } from '../../files/text-file.ts'
 import type { Releases } from '../../github/release.ts'
 import type { Argv } from '../../host/commands.ts'
-import { type DeployPolicy, deployConf, readDeployPolicy } from '../../host/deploy-policy.ts'
 import { parseDeployResult } from '../../host/deploy-result.ts'
-import { requireSudo, runDeployScript } from '../../host/deploy-script.ts'
+import {
+  type DeployPolicy,
+  deployConf,
+  readDeployPolicy,
+  requireSudo,
+  runDeployScript,
+} from '../../host/deploy-script.ts'
 import { describeError, SeederError, UsageError } from '../../report/error.ts'
 import type { Progress } from '../../report/progress.ts'
 import { chooseRelease } from '../channel/choice.ts'

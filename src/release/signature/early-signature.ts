@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises'
-import type { DeployPolicy } from '../../host/deploy-policy.ts'
+import type { DeployPolicy } from '../../host/deploy-script.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Contents } from '../format/contents.ts'
 import { SIGNATURE_FILE } from '../format/sums.ts'

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Ended, Host } from '../../../src/host/commands.ts'
-import { driftText } from '../../../src/host/drift/comparison.ts'
-import { checkClones } from '../../../src/host/drift/survey.ts'
+import { checkClones, driftText } from '../../../src/host/drift.ts'
 import { readStatus } from '../../../src/host/node/guest.ts'
 import { harmless } from '../../../src/report/print.ts'
 import { visibleJson } from '../../../src/report/printable.ts'

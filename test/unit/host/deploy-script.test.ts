@@ -3,8 +3,12 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Argv } from '../../../src/host/commands.ts'
-import { parseDeployPolicy } from '../../../src/host/deploy-policy.ts'
-import { deployFailure, deployScript, runDeployScript } from '../../../src/host/deploy-script.ts'
+import {
+  deployFailure,
+  deployScript,
+  parseDeployPolicy,
+  runDeployScript,
+} from '../../../src/host/deploy-script.ts'
 import { deployOptions } from '../../../src/release/deploy/deploy.ts'
 import { StoppedError } from '../../../src/report/error.ts'
 import { testFolder } from '../../support/builds.ts'

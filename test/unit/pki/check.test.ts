@@ -1,7 +1,7 @@
 import { cp, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { initialize } from '../../../src/pki/init.ts'
+import { initialize } from '../../../src/pki/authority.ts'
 import { publicKeyHash, readInventory } from '../../../src/pki/inventory.ts'
 import { issue } from '../../../src/pki/issue.ts'
 import { parseRequest } from '../../../src/pki/profile.ts'

@@ -3,8 +3,8 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { initialize } from '../../../src/pki/authority.ts'
 import { defaultFolder, openFolder } from '../../../src/pki/folder.ts'
-import { initialize } from '../../../src/pki/init.ts'
 import { seeder } from '../../support/seeder.ts'
 
 const uid = process.geteuid?.() ?? 0

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Ledger } from '../../../../src/host/node/ledger.ts'
-import { describeNode, ownership } from '../../../../src/host/node/ownership.ts'
+import { describeNode, ownership } from '../../../../src/host/node/machine.ts'
 import { entry, guest } from '../../../support/nodes/site.ts'
 
 let folder = ''

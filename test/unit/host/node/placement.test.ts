@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { nextFreeAddress, takenAddresses } from '../../../../src/host/node/addresses.ts'
-import { placeNodes } from '../../../../src/host/node/placement.ts'
-import { nextFreeVmid, parseVmidRange } from '../../../../src/host/node/vmids.ts'
+import {
+  nextFreeAddress,
+  nextFreeVmid,
+  parseVmidRange,
+  placeNodes,
+  takenAddresses,
+} from '../../../../src/host/node/placement.ts'
 import { entry, facts, guest, platform, request } from '../../../support/nodes/site.ts'
 
 const options = { makeToken: () => 'f'.repeat(32), answering: [] }

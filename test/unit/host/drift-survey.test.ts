@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import type { Ended, Host } from '../../../../src/host/commands.ts'
-import type { KnownClone } from '../../../../src/host/drift/comparison.ts'
-import { checkClones } from '../../../../src/host/drift/survey.ts'
+import type { Ended, Host } from '../../../src/host/commands.ts'
+import type { KnownClone } from '../../../src/host/drift.ts'
+import { checkClones } from '../../../src/host/drift.ts'
 
 const clone: KnownClone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template: undefined }
 const clean = JSON.stringify({

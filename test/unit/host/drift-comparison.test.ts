@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import type { DriftReport, DriftResult } from '../../../../src/guest/drift-result.ts'
+import type { DriftReport, DriftResult } from '../../../src/guest/drift-result.ts'
 import {
+  clonesOf,
   compareClone,
   driftCount,
   driftText,
   type KnownClone,
   uncheckedClone,
-} from '../../../../src/host/drift/comparison.ts'
-import { clonesOf } from '../../../../src/host/drift/survey.ts'
-import { parseGuest } from '../../../../src/host/guests.ts'
-import type { NodeEntry } from '../../../../src/host/node/ledger.ts'
-import type { HostReport } from '../../../../src/host/report.ts'
+} from '../../../src/host/drift.ts'
+import { parseGuest } from '../../../src/host/guests.ts'
+import type { NodeEntry } from '../../../src/host/node/ledger.ts'
+import type { HostReport } from '../../../src/host/report.ts'
 
 const roothash = 'ab'.repeat(32)
 const uki = 'cd'.repeat(32)
