@@ -5,7 +5,7 @@ import { hostCommands, requireRoot, withLock } from '../host/commands.ts'
 import { readGuests } from '../host/guests.ts'
 import { makeNodes, reportLeftoversOnStop } from '../host/node/create.ts'
 import { destroyNodes, requireEntry } from '../host/node/destroy.ts'
-import { imageOf, proxmoxNode, readFacts } from '../host/node/facts.ts'
+import { proxmoxNode, readFacts } from '../host/node/facts.ts'
 import { Ledger, type NodeEntry } from '../host/node/ledger.ts'
 import { listNodes, nodeTable, readStates } from '../host/node/list.ts'
 import { keepPriority } from '../host/node/peers.ts'
@@ -17,6 +17,7 @@ import { checkReplacement, replaceNode } from '../host/node/replace.ts'
 import type { NodeRequest } from '../host/node/request.ts'
 import { findTemplate, readTemplateEntries } from '../host/templates.ts'
 import { loadPlatform } from '../platform/load.ts'
+import { roles } from '../platform/roles.ts'
 import { type Platform, type RoleName, roleNames } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
@@ -42,6 +43,7 @@ export function registerNodeCommand(program: Command, context: () => Context): v
         const { facts, host } = await survey(context(), flags, undefined)
         const request = await requestOf(names, flags.role, flags)
         const making = await planRequest(host, factsAfterRecovery(facts), request, {
+          checkout: context().checkout,
           certificates: certificatesOf(flags, () => {}, false),
         })
         const shown = making.plans.map((plan) => showPlan(plan, flags.start))
@@ -64,6 +66,7 @@ export function registerNodeCommand(program: Command, context: () => Context): v
           const { facts, host, platform } = await survey(context(), flags, work)
           const request = await requestOf(names, flags.role, flags)
           const making = await planRequest(host, facts, request, {
+            checkout: context().checkout,
             certificates: certificatesOf(flags, work.note),
           })
           for (const line of presentText(making)) work.note(line)
@@ -133,13 +136,14 @@ async function replace(
   }
   const model = old ?? other ?? requireEntry(facts.entries, name)
   const isBehind = ({ role, template }: NodeEntry) =>
-    findTemplate(imageOf(role), facts.node, facts.guests, facts.templates)?.vmid !== template.vmid
+    findTemplate(roles[role].image, facts.node, facts.guests, facts.templates)?.vmid !== template.vmid
   if (old && !other) await checkReplacement(work, { platform, old, isBehind })
   const request: NodeRequest = await requestOf([flags.with], model.role, flags, {
     ...(await keepPriority(model)),
     ...model.values,
   })
   const making = await planRequest(host, facts, request, {
+    checkout: context.checkout,
     certificates: certificatesOf(flags, work.note),
     replaces: name,
   })

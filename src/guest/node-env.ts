@@ -7,9 +7,9 @@ export interface ValueProblem {
   readonly reason: string
 }
 
-/** A value as a message repeats it: short, whatever it was. */
-export function shown(value: string): string {
-  return value.length > 60 ? `"${value.slice(0, 60)}…"` : `"${value}"`
+/** The words of a value that is a list. */
+export function words(value: string | undefined): string[] {
+  return (value ?? '').split(/[ \t]+/).filter((word) => word !== '')
 }
 
 /**
@@ -46,11 +46,9 @@ export function formatNodeEnv(values: NodeValues): string {
     .join('')
 }
 
-/** What no value of any role may have in it, and keys that the role does not know. */
-export function checkForm(values: NodeValues, known: readonly string[]): ValueProblem[] {
+/** What no value of any role may have in it. */
+export function checkForm(values: NodeValues): ValueProblem[] {
   return Object.entries(values).flatMap(([key, value]): ValueProblem[] => {
-    if (!known.includes(key))
-      return [{ key, reason: `is not a key of this role; it has: ${known.join(' ')}` }]
     if (!/^[\t -~]*$/.test(value)) return [{ key, reason: 'has a character that is not printable ASCII' }]
     if (/[*?[]/.test(value)) return [{ key, reason: 'has a *, a ? or a [ in its value' }]
     return /["'\\]/.test(value) ? [{ key, reason: 'has a quote or a backslash in its value' }] : []

@@ -9,11 +9,12 @@ import {
   type TemplateCheck,
   templateChecksSchema,
 } from '../guest/drift-result.ts'
+import { roles } from '../platform/roles.ts'
 import { describeError, SeederError } from '../report/error.ts'
 import { formatTable } from '../report/table.ts'
 import { type Argv, type Host, lastWords } from './commands.ts'
 import { type Guest, readGuests } from './guests.ts'
-import { imageOf, proxmoxNode } from './node/facts.ts'
+import { proxmoxNode } from './node/facts.ts'
 import { guestExec } from './node/guest.ts'
 import { Ledger, type NodeEntry } from './node/ledger.ts'
 import { readStates } from './node/list.ts'
@@ -58,7 +59,9 @@ export function clonesOf(
 ): KnownClone[] {
   const ofTemplates = report.templates.flatMap(({ image, version, vmid, clones }) =>
     clones.map((clone) => ({
-      ...{ vmid: clone.vmid, image, version },
+      vmid: clone.vmid,
+      image,
+      version,
       name: clone.name ?? nameOf(guests, clone.vmid) ?? String(clone.vmid),
       template: entries.find((entry) => entry.vmid === vmid),
     })),
@@ -66,7 +69,11 @@ export function clonesOf(
   const others = nodes
     .filter(({ vmid, state }) => state !== 'reserved' && !ofTemplates.some((one) => one.vmid === vmid))
     .map(({ name, vmid, role, template }) => ({
-      ...{ name, vmid, image: imageOf(role), version: template.version, template: undefined },
+      name,
+      vmid,
+      image: roles[role].image,
+      version: template.version,
+      template: undefined,
     }))
   return [...ofTemplates, ...others].sort((a, b) => a.vmid - b.vmid)
 }
@@ -138,10 +145,15 @@ export function compareClone(clone: KnownClone, said: DriftResult): NodeDrift {
   const unnamed = Math.max(said.total - said.findings.length, 0)
   const total = findings.length + unnamed
   return {
-    ...{ name: clone.name, vmid: clone.vmid, image: clone.image, version: clone.version },
+    name: clone.name,
+    vmid: clone.vmid,
+    image: clone.image,
+    version: clone.version,
     state: total > 0 ? 'drifted' : said.state,
     reason: '',
-    ...{ total, findings, accepted: said.accepted },
+    total,
+    findings,
+    accepted: said.accepted,
   }
 }
 

@@ -52,8 +52,13 @@ export function parseTemplateEntry(text: string, vmid: number): TemplateEntry | 
   if (!parsed.success || parsed.data.VMID !== vmid) return undefined
   const { VMID, IMAGE, VERSION, UUID, PROMOTED, USR_ROOTHASH, UKI_SHA256 } = parsed.data
   return {
-    ...{ vmid: VMID, image: IMAGE, version: VERSION, uuid: UUID, promoted: PROMOTED },
-    ...{ roothash: USR_ROOTHASH, uki: UKI_SHA256 },
+    vmid: VMID,
+    image: IMAGE,
+    version: VERSION,
+    uuid: UUID,
+    promoted: PROMOTED,
+    roothash: USR_ROOTHASH,
+    uki: UKI_SHA256,
   }
 }
 

@@ -79,16 +79,16 @@ async function readIssued(root: string, name: string): Promise<CertificateEntry>
     return await readEntry(folder, file, { name, kind, authority })
   }
   return {
-    ...{
-      name,
-      kind: 'unknown',
-      authority: undefined,
-      exists: false,
-      folder,
-      certificateFile: '',
-      keyFile: '',
-    },
-    ...{ certificate: undefined, key: undefined, damage: 'holds no certificate of a kind that is known' },
+    name,
+    kind: 'unknown',
+    authority: undefined,
+    exists: false,
+    folder,
+    certificateFile: '',
+    keyFile: '',
+    certificate: undefined,
+    key: undefined,
+    damage: 'holds no certificate of a kind that is known',
   }
 }
 
@@ -116,7 +116,11 @@ async function readEntry(
                 ? undefined
                 : 'has the key of another certificate'
   return {
-    ...{ ...who, folder, certificateFile, keyFile, damage },
+    ...who,
+    folder,
+    certificateFile,
+    keyFile,
+    damage,
     exists: certificate !== undefined || key !== undefined,
     certificate: typeof certificate === 'string' ? undefined : certificate,
     key: typeof key === 'string' ? undefined : key,

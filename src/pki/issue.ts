@@ -143,7 +143,9 @@ async function sign(
 ): Promise<Issued> {
   const { authority, file } = profiles[request.kind]
   const plan: CertificatePlan = {
-    ...{ commonName: commonNameOf(request), curve: 'P-256', extensions: leafExtensions(request) },
+    commonName: commonNameOf(request),
+    curve: 'P-256',
+    extensions: leafExtensions(request),
     ...validity(terms),
   }
   // Relative to the scratch folder: whatever is in the folder's own path, openssl does not take it for a URI.
@@ -152,7 +154,11 @@ async function sign(
   await writePair(join(folder, parts.issued), request.name, file, pair)
   const path = join(folder, parts.issued, request.name, file)
   return {
-    ...{ request, outcome, pair, certificateFile: `${path}.crt`, keyFile: `${path}.key` },
+    request,
+    outcome,
+    pair,
+    certificateFile: `${path}.crt`,
+    keyFile: `${path}.key`,
     notAfter: new X509Certificate(pair.certificate).validToDate,
   }
 }

@@ -62,10 +62,20 @@ export function signArguments(
   signer: Signer | undefined,
 ): string[] {
   return [
-    ...['ca', '-config', configFile, '-batch', '-notext', '-extensions', 'extensions'],
-    ...['-startdate', opensslTime(notBefore), '-enddate', opensslTime(notAfter)],
+    'ca',
+    '-config',
+    configFile,
+    '-batch',
+    '-notext',
+    '-extensions',
+    'extensions',
+    '-startdate',
+    opensslTime(notBefore),
+    '-enddate',
+    opensslTime(notAfter),
     ...(signer ? ['-cert', signer.certificate, '-keyfile', signer.key] : ['-selfsign', '-keyfile', keyFile]),
-    ...['-in', '-'],
+    '-in',
+    '-',
   ]
 }
 

@@ -28,13 +28,19 @@ export interface Profile {
 export const profiles: Readonly<Record<KindName, Profile>> = {
   // A member serves others, and is a client of others itself.
   'etcd-member': {
-    ...{ authority: 'etcd-ca', file: 'etcd', addressed: true },
+    authority: 'etcd-ca',
+    file: 'etcd',
+    addressed: true,
     usages: ['serverAuth', 'clientAuth'],
   },
   // kubeadm's own name for it, which etcd's log shows.
   'apiserver-etcd-client': {
-    ...{ authority: 'etcd-ca', file: 'apiserver-etcd-client', addressed: false, usages: ['clientAuth'] },
-    ...{ commonName: 'kube-apiserver-etcd-client', defaultName: 'apiserver-etcd-client' },
+    authority: 'etcd-ca',
+    file: 'apiserver-etcd-client',
+    addressed: false,
+    usages: ['clientAuth'],
+    commonName: 'kube-apiserver-etcd-client',
+    defaultName: 'apiserver-etcd-client',
   },
   'etcd-client': { authority: 'etcd-ca', file: 'etcd-client', addressed: false, usages: ['clientAuth'] },
 }

@@ -83,7 +83,10 @@ export function initializedRecord(
   return {
     folder,
     authorities: authorities.map(({ name, outcome, notAfter, certificateFile }) => ({
-      ...{ name, outcome, notAfter: notAfter.toISOString(), certificateFile },
+      name,
+      outcome,
+      notAfter: notAfter.toISOString(),
+      certificateFile,
     })),
   }
 }
@@ -92,8 +95,13 @@ export function issuedRecord(issued: Issued): z.output<typeof issuedSchema> {
   const { request, outcome, notAfter, certificateFile, keyFile } = issued
   const { name, kind, address } = request
   return {
-    ...{ name, kind, address: address ?? null, outcome },
-    ...{ notAfter: notAfter.toISOString(), certificate: certificateFile, key: keyFile },
+    name,
+    kind,
+    address: address ?? null,
+    outcome,
+    notAfter: notAfter.toISOString(),
+    certificate: certificateFile,
+    key: keyFile,
   }
 }
 
@@ -105,7 +113,9 @@ function findingRecord({
   problem,
 }: CertificateFinding): z.output<typeof certificate> {
   return {
-    ...{ name, kind, authority: entry.authority ?? null },
+    name,
+    kind,
+    authority: entry.authority ?? null,
     subject: facts?.subject ?? null,
     names: [...(facts?.names ?? [])],
     serial: facts?.serial ?? null,

@@ -98,7 +98,9 @@ export function judge(
       ? `expires ${left === 0 ? 'within a day' : `in ${left} day${left === 1 ? '' : 's'}`}`
       : undefined
   return {
-    ...{ name, kind, entry },
+    name,
+    kind,
+    entry,
     facts:
       certificate === undefined
         ? null

@@ -11,11 +11,11 @@ import {
   networkRange,
   rangeContains,
 } from './address.ts'
+import { roles } from './roles.ts'
 import {
   asRole,
   type Flow,
   formatPort,
-  kubernetesRoles,
   type Platform,
   reservedWords,
   roleNames,
@@ -206,7 +206,7 @@ function checkFlow(platform: Platform, name: string, flow: Flow): YamlProblem[] 
     } else if (source !== 'pods') {
       const fix = suggestion(source, [...roleNames, ...zones, 'pods', 'any', 'a CIDR'])
       add(['from', index], `found ${source}, which is no role and no zone`, fix)
-    } else if (!flow.to.every((target) => kubernetesRoles.some((role) => role === target))) {
+    } else if (!flow.to.map(asRole).every((target) => target && roles[target].runsPods)) {
       const found = 'found pods, which only control-plane and worker see as such'
       add(['from', index], found, 'use control-plane and worker: pods leave their node with its address')
     }

@@ -1,7 +1,8 @@
 import { type InboundFlow, inboundFlows } from './flows.ts'
 import { closedForwardChain, forwardChain, nodePortChain, passingChain, passingFlows } from './forwarding.ts'
+import { roles } from './roles.ts'
 import { isLiteral, isVrrp, rules, setName } from './rules.ts'
-import { asRole, formatPort, kubernetesRoles, type Platform, type RoleName } from './schema.ts'
+import { asRole, formatPort, type Platform, type RoleName } from './schema.ts'
 
 /**
  * The nftables file for machines of `role`: the table `inet seeder` and no other, since kube-proxy and the pod network
@@ -9,15 +10,13 @@ import { asRole, formatPort, kubernetesRoles, type Platform, type RoleName } fro
  */
 export function nftablesFor(platform: Platform, role: RoleName): string {
   const flows = inboundFlows(platform, role)
-  const passing = kubernetesRoles.includes(role) ? passingFlows(platform, role) : []
+  const passing = roles[role].runsPods ? passingFlows(platform, role) : []
   return tableText(`Firewall of the role ${role}, made from the platform file.`, [
     ...addressSets([...flows, ...passing]),
     ...([...flows, ...passing].some(isVrrp) ? [peerSet] : []),
-    ...(kubernetesRoles.includes(role)
-      ? [passingChain(platform, passing), nodePortChain(platform, flows)]
-      : []),
+    ...(roles[role].runsPods ? [passingChain(platform, passing), nodePortChain(platform, flows)] : []),
     inputChain(platform, flows, role),
-    kubernetesRoles.includes(role) ? forwardChain(platform, flows, passing) : closedForwardChain,
+    roles[role].runsPods ? forwardChain(platform, flows, passing) : closedForwardChain,
   ])
 }
 
@@ -83,7 +82,7 @@ function addressSets(flows: readonly InboundFlow[]): string[][] {
 
 function inputChain(platform: Platform, flows: readonly InboundFlow[], role: RoleName): string[] {
   const lines = ['chain input {', ...inputHead]
-  if (kubernetesRoles.includes(role)) {
+  if (roles[role].runsPods) {
     lines.push(
       '',
       '\t# NodePorts that kube-proxy has sent on to a host-network pod here; the node_ports chain has let them pass.',

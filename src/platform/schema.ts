@@ -6,9 +6,6 @@ import { isAddress, isNetwork, networkFix } from './address.ts'
 export const roleNames = ['haproxy', 'etcd', 'control-plane', 'worker'] as const
 export type RoleName = (typeof roleNames)[number]
 
-/** The roles that run pods, where kube-proxy rewrites addresses before the input chain sees them. */
-export const kubernetesRoles: readonly RoleName[] = ['control-plane', 'worker']
-
 /** Words of `from` and `to` that are neither a role nor a zone. */
 export const reservedWords = ['any', 'pods', 'services', 'dns', 'ntp'] as const
 

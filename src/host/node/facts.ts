@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import type { Platform, RoleName } from '../../platform/schema.ts'
+import type { Platform } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
 import { type Guest, pveFolder, readGuests } from '../guests.ts'
@@ -63,9 +63,4 @@ async function snippetFolder(host: Host, storage: string): Promise<string> {
     })
   }
   return path.slice(0, -'/x.yaml'.length)
-}
-
-/** The image that clones of a role are made of. */
-export function imageOf(role: RoleName): string {
-  return role === 'control-plane' || role === 'worker' ? 'kubernetes-node' : role
 }

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { parseJson, whyNot } from '../../files/json.ts'
+import { roles } from '../../platform/roles.ts'
 import { SeederError } from '../../report/error.ts'
 import { saidLine } from '../../report/text-schemas.ts'
 import type { Host } from '../commands.ts'
 import type { Guest } from '../guests.ts'
 import { findTemplate, type TemplateEntry } from '../templates.ts'
-import { imageOf } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
 import { classifyMachine } from './machine.ts'
 
@@ -53,7 +53,7 @@ export function listNodes(
 ): NodeRow[] {
   return entries
     .map((entry): NodeRow => {
-      const current = findTemplate(imageOf(entry.role), node, guests, templates)
+      const current = findTemplate(roles[entry.role].image, node, guests, templates)
       return {
         name: entry.name,
         role: entry.role,

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { VendorFile } from '../../guest/vendor-data.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
+import { checkValues } from './check-values.ts'
 import { type EtcdCluster, etcdNodes, findCluster } from './etcd.ts'
 import type { HostFacts } from './facts.ts'
 import { type LedgerMember, mainAddress, type NodeEntry } from './ledger.ts'
@@ -26,6 +27,8 @@ const statesWithMachine = ['starting', 'created']
 
 /** What else making depends on. */
 export interface PlanOptions {
+  /** The checkout of this program, whose images check the values. */
+  readonly checkout: string
   readonly certificates: Certificates
   readonly replaces?: string
 }
@@ -68,8 +71,24 @@ export async function planRequest(
     cluster: cluster?.(placements),
     replaces: options.replaces,
   })
+  await requireValues(options.checkout, plans)
   requirePair(facts, request, plans)
   return { plans, waiting, done }
+}
+
+/** @throws UsageError with every value that the first boot of a node would refuse */
+async function requireValues(checkout: string, plans: readonly NodePlan[]): Promise<void> {
+  const found = await Promise.all(
+    plans.map(async ({ entry: { role, name }, values }) => {
+      const problems = await checkValues(checkout, role, values, name)
+      return problems.map(({ key, reason }) => `${name}: ${key}: ${reason}`)
+    }),
+  )
+  const problems = found.flat()
+  if (problems.length === 0) return
+  throw new UsageError(problems.join('\n'), {
+    fix: 'give the right values with --set KEY=VALUE or --env FILE; the keys are in the README of the image',
+  })
 }
 
 /** A load balancer alone cannot share the VIPs, and nobody should find that out later. */
@@ -137,7 +156,8 @@ async function findOrFoundCluster(
     })
   }
   return ([placement]) => ({
-    ...{ state: 'existing', via: cluster.via.vmid },
+    state: 'existing',
+    via: cluster.via.vmid,
     members: membersWith(cluster, placement),
   })
 }

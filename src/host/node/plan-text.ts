@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { VendorFile } from '../../guest/vendor-data.ts'
 import { nodeEnvPath, vendorData } from '../../guest/vendor-data.ts'
+import { secretKeys } from '../../platform/roles.ts'
 import { type Argv, shellWords } from '../commands.ts'
-import { secretKeys } from '../values/role.ts'
 import { addCommand, patienceSeconds, promoteCommand } from './etcd.ts'
 import { guestCommand } from './guest.ts'
 import type { NodePlan } from './plan.ts'
@@ -26,7 +26,11 @@ export type ShownPlan = z.output<typeof shownPlanSchema>
 export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
   const { name, role, vmid, template, addresses, snippet, token } = plan.entry
   return {
-    ...{ name, role, vmid, template, addresses },
+    name,
+    role,
+    vmid,
+    template,
+    addresses,
     file: {
       path: snippet.file,
       mode: '0600',

@@ -1,11 +1,11 @@
 import { formatNodeEnv, type NodeValues } from '../../guest/node-env.ts'
 import { nodeEnvPath, type VendorFile, vendorData } from '../../guest/vendor-data.ts'
+import { roles, secretKeys } from '../../platform/roles.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
-import { SeederError, UsageError } from '../../report/error.ts'
+import { SeederError } from '../../report/error.ts'
 import type { Argv } from '../commands.ts'
 import { currentTemplate, type Template } from '../templates.ts'
-import { checkValues, secretKeys } from '../values/role.ts'
-import { type HostFacts, imageOf } from './facts.ts'
+import type { HostFacts } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
 import { describeNode, nodeTags, type PlannedCommand } from './machine.ts'
 import type { Placement } from './placement.ts'
@@ -41,12 +41,12 @@ const GIB = 1024 ** 3
 
 /**
  * The plan for each node of a request: pure, so that what is shown is what is done.
- * @throws UsageError with every value that the node's first boot would refuse; SeederError without a template
+ * @throws SeederError when there is no template
  */
 export function planNodes(facts: HostFacts, request: NodeRequest, sources: PlanSources): NodePlan[] {
-  const template = currentTemplate(imageOf(request.role), facts.node, facts.guests, facts.templates)
+  const template = currentTemplate(roles[request.role].image, facts.node, facts.guests, facts.templates)
   const group = sources.placements.map((placement) => ({ ...placement, role: request.role }))
-  const plans = sources.placements.map((placement, index) => {
+  return sources.placements.map((placement, index) => {
     const files = sources.files.get(placement.name) ?? []
     const values = nodeValues({
       platform: facts.platform,
@@ -61,15 +61,6 @@ export function planNodes(facts: HostFacts, request: NodeRequest, sources: PlanS
     })
     return planNode(facts, request, sources, template, placement, values, files)
   })
-  const problems = plans.flatMap(({ entry, values }) =>
-    checkValues(entry.role, values, entry.name).map(({ key, reason }) => `${entry.name}: ${key}: ${reason}`),
-  )
-  if (problems.length > 0) {
-    throw new UsageError(problems.join('\n'), {
-      fix: 'give the right values with --set KEY=VALUE or --env FILE; the keys are in the README of the image',
-    })
-  }
-  return plans
 }
 
 function planNode(
@@ -86,7 +77,12 @@ function planNode(
   const { cluster } = sources
   const entry: NodeEntry = {
     schema: 1,
-    ...{ name, role: request.role, state: 'creating', vmid, token, cloned: false },
+    name,
+    role: request.role,
+    state: 'creating',
+    vmid,
+    token,
+    cloned: false,
     template: { vmid: template.vmid, version: template.version },
     addresses: { ...addresses },
     snippet: {
@@ -120,7 +116,10 @@ function planNode(
 function cloneCommand(entry: NodeEntry, request: NodeRequest, template: Template): Argv {
   return [
     ...(['qm', 'clone', String(template.vmid), String(entry.vmid)] as const),
-    ...['--name', entry.name, '--description', describeNode(entry)],
+    '--name',
+    entry.name,
+    '--description',
+    describeNode(entry),
     ...(request.full ? ['--full', '1'] : []),
     ...(request.full && request.storage !== undefined ? ['--storage', request.storage] : []),
   ]
@@ -163,7 +162,8 @@ function configureCommand(
   return {
     argv: [
       ...(['qm', 'set', String(vmid)] as const),
-      ...['--tags', [...nodeTags, role].join(';')],
+      '--tags',
+      [...nodeTags, role].join(';'),
       ...networks.filter(([key]) => key.startsWith('net')).flatMap(([key, value]) => [`--${key}`, value]),
       ...Object.entries(sets).flatMap(([key, value]) => [`--${key}`, value]),
       ...(request.sshKeys === undefined ? [] : ['--sshkeys', request.sshKeys]),

@@ -1,6 +1,7 @@
+import { words } from '../../guest/node-env.ts'
+import { roles } from '../../platform/roles.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
-import { words } from '../values/checks.ts'
 import { awaitNodes, finishNodes, prepareNodes, startNodes } from './create.ts'
 import { requireEntry } from './destroy.ts'
 import { becomeVoter, joinCluster, leaveCluster } from './etcd.ts'
@@ -47,7 +48,7 @@ export async function replaceNode(work: NodeWork, replacement: Replacement): Pro
   }
   await settle(work, replacement, entry)
   await finishNodes(work, [entry])
-  if (old && needsDrain(old) && !replacement.drained)
+  if (old && roles[old.role].runsPods && !replacement.drained)
     return { oldIsGone: false, hints: drainHints(old, entry) }
   if (old) {
     if (old.role === 'etcd') await leaveCluster(work, entry, old, timeoutMs)
@@ -113,10 +114,6 @@ async function settle(work: NodeWork, { old, timeoutMs }: Replacement, entry: No
   if (['join', 'init'].includes(entry.values.BOOTSTRAP ?? '')) {
     await awaitReady(work.host, entry, timeoutMs, (reason) => /\bkubeadm: done\b/.test(reason))
   }
-}
-
-function needsDrain({ role }: NodeEntry): boolean {
-  return role === 'worker' || role === 'control-plane'
 }
 
 function drainHints(old: NodeEntry, entry: NodeEntry): string[] {

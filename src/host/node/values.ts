@@ -1,7 +1,6 @@
-import type { NodeValues } from '../../guest/node-env.ts'
+import { type NodeValues, words } from '../../guest/node-env.ts'
 import type { Platform, RoleName } from '../../platform/schema.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
-import { words } from '../values/checks.ts'
 import type { LedgerMember, NodeEntry } from './ledger.ts'
 import type { Placement } from './placement.ts'
 

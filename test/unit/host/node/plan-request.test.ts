@@ -4,6 +4,7 @@ import { showPlan } from '../../../../src/host/node/plan-text.ts'
 import type { Certificates } from '../../../../src/host/node/tls.ts'
 import { answeringHost, guestSaid } from '../../../support/nodes/answers.ts'
 import { entry, facts, guest, request } from '../../../support/nodes/site.ts'
+import { checkout } from '../../../support/seeder.ts'
 
 /** Certificates that say whom they are for. */
 const certificates: Certificates = {
@@ -13,7 +14,7 @@ const certificates: Certificates = {
   etcdClient: async () => [],
   kubernetesAuthority: async () => [],
 }
-const options = { certificates }
+const options = { checkout, certificates }
 const silent = answeringHost(() => undefined)
 
 /** Members as the operator's command lists them. */
@@ -157,6 +158,17 @@ describe('any nodes', () => {
     expect(
       (await planRequest(silent, facts(), request(['lb1', 'lb2'], 'haproxy'), options)).plans,
     ).toHaveLength(2)
+  })
+
+  it('are refused with every value that first boot would refuse', async () => {
+    const values = { BOOTSTRAP: 'join', POD_CIDR: '10.0.0.1/12', NODE_NAME: 'x' }
+    await expect(
+      planRequest(silent, facts(), request(['w1'], 'worker', { values }), options),
+    ).rejects.toThrow('w1: NODE_NAME: is not a key of this role')
+    const { NODE_NAME: _unknown, ...known } = values
+    await expect(
+      planRequest(silent, facts(), request(['w1'], 'worker', { values: known }), options),
+    ).rejects.toThrow(/w1: POD_CIDR: .*\nw1: JOIN_TOKEN: is not set; .*\nw1: JOIN_CA_HASH: is not set/)
   })
 
   it.each([

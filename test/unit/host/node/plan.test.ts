@@ -204,17 +204,6 @@ describe('the plan for a Kubernetes node', () => {
       'How large the disk of template 9003 is cannot be found out',
     )
   })
-
-  it('says every value that first boot would refuse', () => {
-    const values = { BOOTSTRAP: 'join', POD_CIDR: '10.0.0.1/12', NODE_NAME: 'x' }
-    expect(() => plan(request(['w1'], 'worker', { values }))).toThrow(
-      'w1: NODE_NAME: is not a key of this role',
-    )
-    const { NODE_NAME: _unknown, ...known } = values
-    expect(() => plan(request(['w1'], 'worker', { values: known }))).toThrow(
-      /w1: POD_CIDR: .*\nw1: JOIN_TOKEN: is not set; .*\nw1: JOIN_CA_HASH: is not set/,
-    )
-  })
 })
 
 describe('any plan', () => {
