@@ -9,12 +9,11 @@ import { proxmoxNode, readFacts } from '../host/node/facts.ts'
 import { Ledger, type NodeEntry } from '../host/node/ledger.ts'
 import { listNodes, nodeTable, readStates } from '../host/node/list.ts'
 import { keepPriority } from '../host/node/peers.ts'
-import { defaultVmids } from '../host/node/placement.ts'
 import { factsAfterRecovery, planRequest, type RequestPlan } from '../host/node/plan-request.ts'
 import { planText, showPlan } from '../host/node/plan-text.ts'
 import { type NodeWork, recover } from '../host/node/recover.ts'
 import { checkReplacement, replaceNode } from '../host/node/replace.ts'
-import type { NodeRequest } from '../host/node/request.ts'
+import { defaultVmids, type NodeRequest } from '../host/node/request.ts'
 import { findTemplate, readTemplateEntries } from '../host/templates.ts'
 import { loadPlatform } from '../platform/load.ts'
 import { roles } from '../platform/roles.ts'
@@ -94,7 +93,8 @@ export function registerNodeCommand(program: Command, context: () => Context): v
         readGuests(),
         readTemplateEntries(),
       ])
-      const rows = listNodes(entries, guests, templates, await readStates(host, name), name)
+      const states = await readStates(host, name)
+      const rows = listNodes(name, { entries, guests, templates, states })
       print(json ? rows : formatTable(...nodeTable(rows)))
     })
 

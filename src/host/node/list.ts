@@ -43,15 +43,19 @@ export async function readStates(host: Host, node: string): Promise<Map<number, 
   }
 }
 
-/** All nodes of this host, by role and name. */
-export function listNodes(
-  entries: readonly NodeEntry[],
-  guests: readonly Guest[],
-  templates: readonly TemplateEntry[],
-  states: ReadonlyMap<number, string>,
-  node: string,
-): NodeRow[] {
-  return entries
+/** What a list of nodes is made from. */
+interface NodeFacts {
+  readonly entries: readonly NodeEntry[]
+  readonly guests: readonly Guest[]
+  readonly templates: readonly TemplateEntry[]
+  /** As `readStates` returns them. */
+  readonly states: ReadonlyMap<number, string>
+}
+
+/** All nodes of this host, by role and name. `node` is the host's name in Proxmox VE. */
+export function listNodes(node: string, facts: NodeFacts): NodeRow[] {
+  const { guests, templates } = facts
+  return facts.entries
     .map((entry): NodeRow => {
       const current = findTemplate(roles[entry.role].image, node, guests, templates)
       return {
@@ -62,18 +66,13 @@ export function listNodes(
         version: entry.template.version,
         current: current?.version ?? null,
         behind: current ? current.vmid !== entry.template.vmid : null,
-        state: stateOf(entry, guests, states, node),
+        state: stateOf(entry, node, facts),
       }
     })
     .sort((a, b) => a.role.localeCompare(b.role) || a.name.localeCompare(b.name, 'en', { numeric: true }))
 }
 
-function stateOf(
-  entry: NodeEntry,
-  guests: readonly Guest[],
-  states: ReadonlyMap<number, string>,
-  node: string,
-): string {
+function stateOf(entry: NodeEntry, node: string, { guests, states }: NodeFacts): string {
   if (entry.state === 'reserved') return 'no VM yet: its place in a cluster is kept'
   if (entry.state === 'creating') return 'half made: the next run undoes it'
   if (entry.state === 'destroying') return 'half destroyed: the next run finishes it'

@@ -9,7 +9,7 @@ import type { Guest } from '../guests.ts'
 import type { Volume } from '../storage.ts'
 import type { HostFacts } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
-import type { NodeRequest } from './request.ts'
+import type { NodeRequest, VmidRange } from './request.ts'
 
 /** Where a node is to be: its VM's id, and its address in each zone whose addresses do not come by DHCP. */
 export interface Placement {
@@ -118,27 +118,6 @@ export function nextFreeAddress(
   for (let number = start; number <= end; number++) if (!used.has(number)) return dottedAddress(number)
   throw new SeederError(`Zone ${name} has no address left in ${range.first}-${range.last}`, {
     fix: 'make its range in platform.yaml larger, or destroy nodes that nobody needs',
-  })
-}
-
-/** Ids that nodes get, both ends included. */
-export interface VmidRange {
-  readonly first: number
-  readonly last: number
-}
-
-/**
- * Where no range is given. Proxmox VE itself suggests the lowest free id from 100 on, and templates are at 9000: in
- * between nobody is in the way.
- */
-export const defaultVmids: VmidRange = { first: 200, last: 999 }
-/** `200-299`, or one id. */
-export function parseVmidRange(text: string): VmidRange {
-  const [, first = '', last = first] = /^(\d{3,9})(?:-(\d{3,9}))?$/.exec(text) ?? []
-  const range = { first: Number(first), last: Number(last) }
-  if (first !== '' && range.first >= 100 && range.first <= range.last) return range
-  throw new UsageError(`"${text}" is not a range of VM ids`, {
-    fix: 'write it as 200-999; the lowest id is 100',
   })
 }
 

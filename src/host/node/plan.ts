@@ -10,7 +10,7 @@ import type { NodeEntry } from './ledger.ts'
 import { describeNode, nodeTags, type PlannedCommand } from './machine.ts'
 import type { Placement } from './placement.ts'
 import type { NodeRequest } from './request.ts'
-import { nodeValues, type Peer, type ValueSources } from './values.ts'
+import { nodeValues, type PeerNode, type ValueSources } from './values.ts'
 
 /** Everything that making a node comes to. */
 export interface NodePlan {
@@ -30,7 +30,7 @@ export interface NodePlan {
 export interface PlanSources {
   readonly placements: readonly Placement[]
   /** The nodes that are there already and that the values of the new ones name. */
-  readonly peers: readonly Peer[]
+  readonly peers: readonly PeerNode[]
   /** The files that a node gets beside node.env. */
   readonly files: ReadonlyMap<string, readonly VendorFile[]>
   readonly cluster: ValueSources['cluster']
@@ -59,18 +59,24 @@ export function planNodes(facts: HostFacts, request: NodeRequest, sources: PlanS
       cluster: sources.cluster,
       dataDisk: request.dataDisk !== undefined,
     })
-    return planNode(facts, request, sources, template, placement, values, files)
+    return planNode(facts, request, sources, { template, placement, values, files })
   })
+}
+
+/** What one node of a request has of its own, beside the template of all. */
+interface NodeParts {
+  readonly template: Template
+  readonly placement: Placement
+  readonly values: NodeValues
+  /** The files that it gets beside node.env. */
+  readonly files: readonly VendorFile[]
 }
 
 function planNode(
   facts: HostFacts,
   request: NodeRequest,
   sources: PlanSources,
-  template: Template,
-  placement: Placement,
-  values: NodeValues,
-  others: readonly VendorFile[],
+  { template, placement, values, files: others }: NodeParts,
 ): NodePlan {
   const { snippets } = facts
   const { name, vmid, token, addresses } = placement

@@ -2,7 +2,6 @@ import type { NodeValues } from '../../guest/node-env.ts'
 import type { RoleName } from '../../platform/schema.ts'
 import { UsageError } from '../../report/error.ts'
 import { nodeName } from './ledger.ts'
-import type { VmidRange } from './placement.ts'
 
 /** Nodes that are to be made, all of one role. */
 export interface NodeRequest {
@@ -61,4 +60,26 @@ export function checkRequest(request: NodeRequest): void {
   if (user !== undefined && !/^[a-z_][a-z0-9_-]{0,31}$/.test(user)) {
     throw new UsageError(`"${user}" is not a user's name`, { fix: 'use lower-case letters, digits, - and _' })
   }
+}
+/** Ids that nodes get, both ends included. */
+
+export interface VmidRange {
+  readonly first: number
+  readonly last: number
+}
+/**
+ * Where no range is given. Proxmox VE itself suggests the lowest free id from 100 on, and templates are at 9000: in
+ * between nobody is in the way.
+ */
+
+export const defaultVmids: VmidRange = { first: 200, last: 999 }
+/** `200-299`, or one id. */
+
+export function parseVmidRange(text: string): VmidRange {
+  const [, first = '', last = first] = /^(\d{3,9})(?:-(\d{3,9}))?$/.exec(text) ?? []
+  const range = { first: Number(first), last: Number(last) }
+  if (first !== '' && range.first >= 100 && range.first <= range.last) return range
+  throw new UsageError(`"${text}" is not a range of VM ids`, {
+    fix: 'write it as 200-999; the lowest id is 100',
+  })
 }

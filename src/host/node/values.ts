@@ -5,14 +5,14 @@ import type { LedgerMember, NodeEntry } from './ledger.ts'
 import type { Placement } from './placement.ts'
 
 /** Another node: one that is there, or one that is made at the same time. */
-export type Peer = Pick<NodeEntry, 'name' | 'role' | 'addresses'>
+export type PeerNode = Pick<NodeEntry, 'name' | 'role' | 'addresses'>
 
 /** What a node's values follow from. */
 export interface ValueSources {
   readonly platform: Platform
   readonly role: RoleName
   readonly self: Placement
-  readonly peers: readonly Peer[]
+  readonly peers: readonly PeerNode[]
   /** It is the first of several that are made at once. */
   readonly leads: boolean
   /** The values that the operator gives. */
@@ -89,7 +89,7 @@ function haproxyValues(sources: ValueSources): NodeValues {
 }
 
 /** The addresses of the other load balancers in the network of the first VIP, where keepalived talks. */
-export function vrrpPeers(platform: Platform, name: string, peers: readonly Peer[]): string[] {
+export function vrrpPeers(platform: Platform, name: string, peers: readonly PeerNode[]): string[] {
   const first = Object.values(platform.vips).find(({ role }) => role === 'haproxy')
   return peers
     .filter((peer) => peer.role === 'haproxy' && peer.name !== name)

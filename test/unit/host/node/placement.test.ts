@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest'
 import {
   nextFreeAddress,
   nextFreeVmid,
-  parseVmidRange,
   placeNodes,
   takenAddresses,
 } from '../../../../src/host/node/placement.ts'
+import { parseVmidRange } from '../../../../src/host/node/request.ts'
 import { entry, facts, guest, platform, request } from '../../../support/nodes/site.ts'
 
 const options = { makeToken: () => 'f'.repeat(32), answering: [] }
