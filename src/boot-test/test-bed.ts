@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { formatNodeEnv, type NodeValues } from '../guest/node-env.ts'
 import type { VendorFile } from '../guest/vendor-data.ts'
-import { nodeEnvPath } from '../guest/vendor-data.ts'
+import { NODE_ENV_PATH } from '../guest/vendor-data.ts'
 import type { Platform } from '../platform/schema.ts'
 import { type Emulator, processorsFor } from '../vm/accelerator.ts'
 import { Clone } from '../vm/clone.ts'
@@ -79,7 +79,7 @@ export function nodeDrive(
     nics: seat.nics,
     nameservers: platform.dns,
     searchDomain: 'example.internal',
-    files: [{ path: nodeEnvPath, permissions: '0640', content: formatNodeEnv(values) }, ...files],
+    files: [{ path: NODE_ENV_PATH, permissions: '0640', content: formatNodeEnv(values) }, ...files],
   })
 }
 

@@ -8,7 +8,7 @@ import { destroyNodes, requireEntry } from '../host/node/destroy.ts'
 import { proxmoxNode, readFacts } from '../host/node/facts.ts'
 import { Ledger, type NodeEntry } from '../host/node/ledger.ts'
 import { listNodes, nodeTable, readStates } from '../host/node/list.ts'
-import { keepPriority } from '../host/node/peers.ts'
+import { readPriority } from '../host/node/peers.ts'
 import { factsAfterRecovery, planRequest, type RequestPlan } from '../host/node/plan-request.ts'
 import { planText, showPlan } from '../host/node/plan-text.ts'
 import { type NodeWork, recover } from '../host/node/recover.ts'
@@ -139,7 +139,7 @@ async function replace(
     findTemplate(roles[role].image, facts.node, facts.guests, facts.templates)?.vmid !== template.vmid
   if (old && !other) await checkReplacement(work, { platform, old, isBehind })
   const request: NodeRequest = await requestOf([flags.with], model.role, flags, {
-    ...(await keepPriority(model)),
+    ...(await readPriority(model)),
     ...model.values,
   })
   const making = await planRequest(host, facts, request, {

@@ -17,7 +17,13 @@ import {
   listTable,
 } from '../pki/records.ts'
 import { type Place, readSession } from '../pki/session.ts'
-import { authorityFix, type CertificateFinding, defaultDays, judge, shortDate } from '../pki/validity.ts'
+import {
+  authorityFix,
+  type CertificateFinding,
+  checkCertificate,
+  defaultDays,
+  shortDate,
+} from '../pki/validity.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
@@ -162,7 +168,7 @@ async function look(place: Place, within: number) {
     const { certificate } = inventory.authorities['kubernetes-ca']
     return {
       exposures,
-      findings: entriesOf(inventory).map((entry) => judge(entry, inventory, now, within)),
+      findings: entriesOf(inventory).map((entry) => checkCertificate(entry, inventory, now, within)),
       hash: certificate && publicKeyHash(certificate),
     }
   })

@@ -2,7 +2,7 @@ import { parse, stringify } from 'yaml'
 import { z } from 'zod'
 
 /** The path of a node's values on the node. */
-export const nodeEnvPath = '/etc/seeder/node.env'
+export const NODE_ENV_PATH = '/etc/seeder/node.env'
 
 /** The vendor data of a cloud-init drive that writes these files; its second line says whose it is. */
 export function vendorData(token: string, files: readonly VendorFile[]): string {

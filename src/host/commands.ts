@@ -33,7 +33,7 @@ export interface RunOptions {
 const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
 
 /** For the last words of a command that has ended. */
-const lastOutputMs = 500
+const LAST_OUTPUT_MS = 500
 
 /**
  * The host's commands. `lock` is the open lock of this run, which they inherit: when this process is killed, a command
@@ -60,7 +60,7 @@ export function hostCommands(lock: number | undefined): Host {
       if (options.outlives) {
         child.on('exit', () => {
           const drop = () => [child.stdout, child.stderr].map((output) => output?.destroy())
-          setTimeout(drop, lastOutputMs).unref()
+          setTimeout(drop, LAST_OUTPUT_MS).unref()
         })
       }
       child.on('close', (code, signal) => {
@@ -73,16 +73,16 @@ export function hostCommands(lock: number | undefined): Host {
     async output(argv, options) {
       const ended = await run(argv, options)
       if (ended.code === 0) return ended.stdout
-      throw new SeederError(`${briefly(argv)} failed: ${lastWords(ended)}`)
+      throw new SeederError(`${withoutOptions(argv)} failed: ${failureReason(ended)}`)
     },
   }
 }
 
 /** Maximum bytes of the reason of a failure. */
-const MOST_WORDS = 500
+const MAX_REASON_BYTES = 500
 
 /** What a failed command says about why. It may be one in a guest: all of it is in sight, on one line. */
-export function lastWords({ code, stdout, stderr }: Ended): string {
+export function failureReason({ code, stdout, stderr }: Ended): string {
   const lines = (text: string) => text.split('\n').filter((line) => line.trim() !== '')
   // A wrong option is answered with the reason first, and then how the command is used.
   const usage = /^(400 Parameter verification failed\.|qm |pvesm |pvesh )/
@@ -90,11 +90,11 @@ export function lastWords({ code, stdout, stderr }: Ended): string {
     lines(stderr).findLast((line) => !usage.test(line)) ?? lines(stdout).at(-1) ?? `exit status ${code}`
   // A job says how its tool ended, and the tool itself, among the progress, what was wrong.
   const tool = lines(`${stdout}\n${stderr}`).findLast((line) => line.startsWith('qemu-img: '))
-  return bounded(oneLine(tool === undefined || tool === said ? said : `${said} (${tool})`), MOST_WORDS)
+  return bounded(oneLine(tool === undefined || tool === said ? said : `${said} (${tool})`), MAX_REASON_BYTES)
 }
 
 /** A command without its options, for a message. */
-export function briefly(argv: readonly string[]): string {
+export function withoutOptions(argv: readonly string[]): string {
   const options = argv.findIndex((word) => word.startsWith('--'))
   return argv.slice(0, options < 0 ? argv.length : options).join(' ')
 }
@@ -119,13 +119,13 @@ export function requireRoot(what = 'seeder node'): void {
 }
 
 /** One run of `seeder node` at a time changes anything on a host. */
-export const nodeLock = '/run/lock/seeder-node.lock'
+export const NODE_LOCK = '/run/lock/seeder-node.lock'
 /**
  * Takes the lock for `work`, which gets the open file. The lock is the kernel's, on the open file: it goes when the last
  * process that has it open ends, however that happens, and a command that inherited it keeps it until then.
  * @throws SeederError when another run has it
  */
-export async function withLock<T>(work: (lock: number) => Promise<T>, file = nodeLock): Promise<T> {
+export async function withLock<T>(work: (lock: number) => Promise<T>, file = NODE_LOCK): Promise<T> {
   const handle = await open(file, 'a', 0o600).catch((cause: unknown) => {
     throw new SeederError(`The lock ${file} cannot be opened`, { fix: 'run it as root', cause })
   })

@@ -8,7 +8,7 @@ import { SeederError, StoppedError, UsageError } from '../report/error.ts'
 import type { Argv } from './commands.ts'
 
 /** Where `scripts/runner.sh` puts deploy.sh: the one program that sudo lets a runner start. */
-export const installedScript = '/usr/local/lib/seeder/deploy.sh'
+export const INSTALLED_SCRIPT = '/usr/local/lib/seeder/deploy.sh'
 
 /**
  * How deploy.sh is started: as root directly, by anybody else through sudo, which needs no password.
@@ -21,10 +21,10 @@ export function deployScript(
   isRoot = process.getuid?.() === 0,
   exists: (path: string) => boolean = existsSync,
 ): Argv {
-  if (!isRoot) return ['sudo', '-n', named ?? installedScript]
-  const script = named ?? [installedScript, join(checkout, 'scripts/deploy.sh')].find(exists)
+  if (!isRoot) return ['sudo', '-n', named ?? INSTALLED_SCRIPT]
+  const script = named ?? [INSTALLED_SCRIPT, join(checkout, 'scripts/deploy.sh')].find(exists)
   if (script !== undefined) return [script]
-  throw new UsageError(`deploy.sh is neither at ${installedScript} nor in ${checkout}/scripts`, {
+  throw new UsageError(`deploy.sh is neither at ${INSTALLED_SCRIPT} nor in ${checkout}/scripts`, {
     fix: 'name it with --deploy-script, or install it with scripts/runner.sh',
   })
 }
@@ -38,13 +38,13 @@ const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
  */
 export async function requireSudo([program, ...rest]: Argv): Promise<void> {
   if (program !== 'sudo') return
-  const [, script = installedScript] = rest
+  const [, script = INSTALLED_SCRIPT] = rest
   const child = spawn(program, ['-n', '-l', script], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: environment,
   })
   const ended = new Promise<number | null>((resolve, reject) => {
-    child.on('error', (cause) => reject(notStarted(program, cause)))
+    child.on('error', (cause) => reject(startFailure(program, cause)))
     child.on('close', resolve)
   })
   const [said, code] = await Promise.all([text(child.stderr), ended])
@@ -57,7 +57,7 @@ function sudoRefusal(said: string): SeederError {
   })
 }
 
-function notStarted(program: string, cause: unknown): SeederError {
+function startFailure(program: string, cause: unknown): SeederError {
   return new SeederError(
     `${program} could not be started: ${cause instanceof Error ? cause.message : cause}`,
     {
@@ -101,7 +101,7 @@ export async function runDeployScript(
     throw deployFailure(reported, code)
   } catch (error) {
     if (error instanceof SeederError) throw error
-    throw notStarted(program, error)
+    throw startFailure(program, error)
   } finally {
     signal.removeEventListener('abort', stop)
   }
@@ -135,7 +135,7 @@ export function deployFailure(printed: readonly string[], code: number | null): 
 }
 
 /** Where the policy of deploy.sh is. Only root may change it, everybody may read it. */
-export const deployConf = '/etc/seeder/deploy.conf'
+export const DEPLOY_CONF = '/etc/seeder/deploy.conf'
 /** What of deploy.sh's policy can be known before it runs. It is deploy.sh that decides. */
 export interface DeployPolicy {
   /** The only storage that templates may go to; undefined when the policy names none. */
@@ -146,7 +146,7 @@ export interface DeployPolicy {
 }
 
 /** The policy of this host; deploy.sh's own default where there is no such file. Undefined when it cannot be read. */
-export async function readDeployPolicy(file = deployConf): Promise<DeployPolicy | undefined> {
+export async function readDeployPolicy(file = DEPLOY_CONF): Promise<DeployPolicy | undefined> {
   try {
     return parseDeployPolicy(await readFile(file, 'utf8'))
   } catch (error) {

@@ -12,7 +12,7 @@ import {
 import { roles } from '../platform/roles.ts'
 import { describeError, SeederError } from '../report/error.ts'
 import { formatTable } from '../report/table.ts'
-import { type Argv, type Host, lastWords } from './commands.ts'
+import { type Argv, failureReason, type Host } from './commands.ts'
 import { type Guest, readGuests } from './guests.ts'
 import { proxmoxNode } from './node/facts.ts'
 import { guestExec } from './node/guest.ts'
@@ -22,10 +22,10 @@ import type { HostReport } from './report.ts'
 import { readTemplateEntries, type TemplateEntry } from './templates.ts'
 
 /** Each reads its whole /usr, and all of them may lie on one disk. */
-const atOnce = 3
+const MAX_PARALLEL_CHECKS = 3
 
 /** Reading /usr on a host without KVM, while others do. */
-const timeoutSeconds = 600
+const CHECK_SECONDS = 600
 
 /**
  * Asks the clones of this host, and reads its templates again.
@@ -88,15 +88,17 @@ export function checkClones(
   clones: readonly KnownClone[],
   states: ReadonlyMap<number, string>,
 ): Promise<NodeDrift[]> {
-  return pMap(clones, (clone) => checkClone(host, clone, states.get(clone.vmid)), { concurrency: atOnce })
+  return pMap(clones, (clone) => checkClone(host, clone, states.get(clone.vmid)), {
+    concurrency: MAX_PARALLEL_CHECKS,
+  })
 }
 
 async function checkClone(host: Host, clone: KnownClone, state: string | undefined): Promise<NodeDrift> {
   if (state !== 'running') return uncheckedClone(clone, 'unasked', state ?? 'it is not on this Proxmox node')
   try {
     const command: Argv = ['/usr/sbin/seeder-drift', 'check', '--gently']
-    const { code, stdout, stderr } = await guestExec(host, clone.vmid, command, timeoutSeconds)
-    if (code > 2) throw new SeederError(lastWords({ code, stdout, stderr }))
+    const { code, stdout, stderr } = await guestExec(host, clone.vmid, command, CHECK_SECONDS)
+    if (code > 2) throw new SeederError(failureReason({ code, stdout, stderr }))
     return compareClone(clone, parseJson(stdout, driftResultSchema))
   } catch (error) {
     if (error instanceof UnreadableJson) {
@@ -118,7 +120,7 @@ export async function checkTemplates(host: Host, script: Argv): Promise<Template
   try {
     return parseJson(ended.stdout, templateChecksSchema).templates
   } catch (cause) {
-    throw new SeederError(`The templates could not be read again: ${lastWords(ended)}`, {
+    throw new SeederError(`The templates could not be read again: ${failureReason(ended)}`, {
       fix: 'the deploy.sh on this host may be of another version of Seeder: run scripts/runner.sh install again',
       cause,
     })
@@ -171,16 +173,16 @@ export function compare({ image, version, template }: KnownClone, said: DriftRes
     findings.push({ kind: 'usr-replaced', name: '/usr', detail })
   }
   // A kernel that was changed after first boot the clone has named itself.
-  const named = said.findings.some(({ kind, name }) => kind === 'kernel-changed' && name === ukiPath)
+  const named = said.findings.some(({ kind, name }) => kind === 'kernel-changed' && name === UKI_PATH)
   if (uki !== undefined && said.uki !== uki && !named) {
     const detail = `its sha256 is ${said.uki || 'unknown'}; its template’s is ${uki}`
-    findings.push({ kind: 'kernel-changed', name: ukiPath, detail })
+    findings.push({ kind: 'kernel-changed', name: UKI_PATH, detail })
   }
   return findings
 }
 
 /** Where the UKI is on its partition. */
-export const ukiPath = 'EFI/BOOT/BOOTX64.EFI'
+export const UKI_PATH = 'EFI/BOOT/BOOTX64.EFI'
 /** A clone of which nothing is known, and why. */
 export function uncheckedClone(clone: KnownClone, state: 'unasked' | 'unknown', reason: string): NodeDrift {
   const { name, vmid, image, version } = clone

@@ -18,7 +18,7 @@ export interface Guest {
 }
 
 /** Where Proxmox VE has the configurations of the whole cluster. */
-export const pveFolder = '/etc/pve'
+export const PVE_FOLDER = '/etc/pve'
 
 /** Reads a configuration: `key: value` lines, `#` lines of description, `[section]` lines that end the current one. */
 export function parseGuest(text: string, place: Pick<Guest, 'vmid' | 'kind' | 'node'>): Guest {
@@ -28,7 +28,7 @@ export function parseGuest(text: string, place: Pick<Guest, 'vmid' | 'kind' | 'n
   let current = true
   for (const line of text.split('\n')) {
     if (/^\[.*\]\s*$/.test(line)) current = false
-    if (current && line.startsWith('#')) description.push(decoded(line.slice(1)))
+    if (current && line.startsWith('#')) description.push(decodeDescription(line.slice(1)))
     const [, key = '', value = ''] = /^([a-z][a-z_]*\d*):\s*(.*?)\s*$/.exec(line) ?? []
     if (key === '') continue
     if (current) settings.set(key, value)
@@ -61,31 +61,31 @@ export function uuidOf(guest: Guest): string | undefined {
 }
 
 /** Milliseconds to wait for pve-cluster: every upgrade restarts it, and the folder is empty until it is back. */
-const patience = 60_000
+const CLUSTER_WAIT_MS = 60_000
 
 /**
  * Every guest of the cluster. An empty folder is not taken for a cluster without guests: its file system is waited for.
  * @param patienceMs how long that may take
  * @throws SeederError where there is no Proxmox VE, or its cluster file system does not come back
  */
-export async function readGuests(pve = pveFolder, patienceMs = patience): Promise<Guest[]> {
+export async function readGuests(pve = PVE_FOLDER, patienceMs = CLUSTER_WAIT_MS): Promise<Guest[]> {
   const until = Date.now() + patienceMs
   for (;;) {
     const handle = await open(pve).catch((cause: unknown) => {
-      throw notThere(pve, cause)
+      throw unreadable(pve, cause)
     })
     try {
-      const guests = await readHeld(`/proc/self/fd/${handle.fd}`)
+      const guests = await readMounted(`/proc/self/fd/${handle.fd}`)
       if (guests) return guests
     } finally {
       await handle.close()
     }
-    if (Date.now() >= until) throw notThere(pve)
+    if (Date.now() >= until) throw unreadable(pve)
     await sleep(Math.min(500, patienceMs))
   }
 }
 
-function notThere(pve: string, cause?: unknown): SeederError {
+function unreadable(pve: string, cause?: unknown): SeederError {
   return new SeederError(`The virtual machines of this host cannot be read: there is no ${pve}/nodes`, {
     fix: 'run it on a Proxmox VE host; there, see whether pve-cluster runs',
     cause,
@@ -96,20 +96,21 @@ function notThere(pve: string, cause?: unknown): SeederError {
  * The guests below a folder that is held open: a file system that goes away meanwhile does not come back at the same
  * place, so what is at the beginning and at the end is of one. Undefined when it was away.
  */
-async function readHeld(pve: string): Promise<Guest[] | undefined> {
+async function readMounted(pve: string): Promise<Guest[] | undefined> {
   try {
     await lstat(join(pve, 'local'))
     const guests = await readAll(pve)
     await lstat(join(pve, 'local'))
     return guests
   } catch (error) {
-    if (error instanceof Error && 'code' in error && away.includes(String(error.code))) return undefined
+    if (error instanceof Error && 'code' in error && unmountedErrors.includes(String(error.code)))
+      return undefined
     throw error
   }
 }
 
 /** What a folder says whose file system is not mounted, or whose program has ended. */
-const away = ['ENOENT', 'ENOTCONN', 'ECONNABORTED', 'EIO']
+const unmountedErrors = ['ENOENT', 'ENOTCONN', 'ECONNABORTED', 'EIO']
 
 async function readAll(pve: string): Promise<Guest[]> {
   const nodes = await readdir(join(pve, 'nodes'))
@@ -125,12 +126,12 @@ async function readAll(pve: string): Promise<Guest[]> {
 }
 
 async function guestsIn(folder: string, node: string, kind: Guest['kind']): Promise<Guest[]> {
-  const files = await readdir(folder).catch(absentIs([]))
+  const files = await readdir(folder).catch(ifAbsent([]))
   const guests = await Promise.all(
     files.map(async (file) => {
       const [, vmid] = /^(\d+)\.conf$/.exec(file) ?? []
       if (vmid === undefined) return undefined
-      const text = await readFile(join(folder, file), 'utf8').catch(absentIs(undefined))
+      const text = await readFile(join(folder, file), 'utf8').catch(ifAbsent(undefined))
       return text === undefined ? undefined : parseGuest(text, { vmid: Number(vmid), kind, node })
     }),
   )
@@ -138,7 +139,7 @@ async function guestsIn(folder: string, node: string, kind: Guest['kind']): Prom
 }
 
 /** For a file that others may remove at any moment. */
-function absentIs<T>(value: T): (error: unknown) => T {
+function ifAbsent<T>(value: T): (error: unknown) => T {
   return (error) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return value
     throw error
@@ -146,7 +147,7 @@ function absentIs<T>(value: T): (error: unknown) => T {
 }
 
 /** A line of description, which Proxmox VE percent-encodes. */
-function decoded(text: string): string {
+function decodeDescription(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {

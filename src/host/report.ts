@@ -6,8 +6,8 @@ import { UsageError } from '../report/error.ts'
 import { saidLine } from '../report/text-schemas.ts'
 import type { Argv } from './commands.ts'
 import { type ListedTemplate, parseTemplateList } from './deploy-result.ts'
-import { installedScript, runDeployScript } from './deploy-script.ts'
-import { pveFolder } from './guests.ts'
+import { INSTALLED_SCRIPT, runDeployScript } from './deploy-script.ts'
+import { PVE_FOLDER } from './guests.ts'
 import { Ledger, type NodeEntry } from './node/ledger.ts'
 
 /** `seeder status --host-only --json`. */
@@ -38,7 +38,7 @@ export type ReportedTemplate = HostReport['templates'][number]
 
 /** Whether this is a host that templates are made on, as far as this user can see. */
 export function isDeployHost(exists: (path: string) => boolean = existsSync): boolean {
-  return exists(`${pveFolder}/local`) || exists(installedScript)
+  return exists(`${PVE_FOLDER}/local`) || exists(INSTALLED_SCRIPT)
 }
 
 /**

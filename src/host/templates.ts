@@ -6,7 +6,7 @@ import { saidLine } from '../report/text-schemas.ts'
 import { type Guest, propertyOf, tagsOf, uuidOf } from './guests.ts'
 
 /** Where `scripts/deploy.sh` keeps an entry for every template that it made: a file VMID of KEY=value lines. */
-export const templateLedger = '/var/lib/seeder/templates'
+export const TEMPLATE_LEDGER = '/var/lib/seeder/templates'
 
 /** What an entry says. A template is ours only with it. */
 export interface TemplateEntry {
@@ -63,7 +63,7 @@ export function parseTemplateEntry(text: string, vmid: number): TemplateEntry | 
 }
 
 /** All entries of this host; none where nothing was deployed yet. */
-export async function readTemplateEntries(folder = templateLedger): Promise<TemplateEntry[]> {
+export async function readTemplateEntries(folder = TEMPLATE_LEDGER): Promise<TemplateEntry[]> {
   const files = await readdir(folder).catch(() => [])
   const entries = await Promise.all(
     files

@@ -6,7 +6,7 @@ import { makePair } from './openssl.ts'
 import { writePair } from './pair.ts'
 import { type AuthorityName, authorityExtensions, authorityNames, parseRequest } from './profile.ts'
 import { changeSession, type Place, readSession } from './session.ts'
-import { defaultDays, requireAuthority, type Terms, validity } from './validity.ts'
+import { defaultDays, type Lifetime, requireAuthority, validityPeriod } from './validity.ts'
 
 /** The operator's CAs, as other parts of Seeder use them. Each call takes its turn with all others. */
 export interface Authority {
@@ -37,14 +37,14 @@ export async function openAuthority(
   note: (text: string) => void = () => {},
 ): Promise<Authority> {
   const place: Place = { folder: defaultFolder(named), note }
-  const terms = () => ({ now: new Date(), days: defaultDays.leaf })
+  const lifetime = () => ({ now: new Date(), days: defaultDays.leaf })
   const read = () => readSession(place, ({ folder }) => readInventory(folder))
   await read()
   return {
     issueEtcdMember: async (name, address) =>
-      await issue(place, parseRequest({ kind: 'etcd-member', name, address }), terms()),
+      await issue(place, parseRequest({ kind: 'etcd-member', name, address }), lifetime()),
     issueApiserverEtcdClient: async () =>
-      await issue(place, parseRequest({ kind: 'apiserver-etcd-client' }), terms()),
+      await issue(place, parseRequest({ kind: 'apiserver-etcd-client' }), lifetime()),
     certificate: async (name) => {
       const found = requireAuthority(name, await read(), new Date())
       return { certificate: found.toString(), publicKeyHash: publicKeyHash(found) }
@@ -67,17 +67,17 @@ export interface InitializedAuthority {
  */
 export async function initialize(
   place: Place,
-  terms: Terms,
+  lifetime: Lifetime,
 ): Promise<{ folder: string; authorities: InitializedAuthority[] }> {
   return await changeSession(place, true, async ({ folder, scratch }) => {
     const before = await readInventory(folder)
     for (const name of authorityNames) {
-      if (before.authorities[name].exists) requireAuthority(name, before, terms.now)
+      if (before.authorities[name].exists) requireAuthority(name, before, lifetime.now)
     }
     for (const name of authorityNames) {
       if (before.authorities[name].exists) continue
       const plan = { commonName: name, curve: 'P-384', extensions: authorityExtensions } as const
-      const pair = await makePair({ ...plan, ...validity(terms) }, undefined, scratch)
+      const pair = await makePair({ ...plan, ...validityPeriod(lifetime) }, undefined, scratch)
       await writePair(join(folder, parts.authorities), name, name, pair)
     }
     const after = await readInventory(folder)

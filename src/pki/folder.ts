@@ -143,7 +143,10 @@ export async function findExposures(path: string, uid: number): Promise<Exposure
  * Takes away what others may do, with a note for each.
  * @throws SeederError for what a mode does not mend
  */
-export async function mend(exposures: readonly Exposure[], note: (text: string) => void): Promise<void> {
+export async function fixPermissions(
+  exposures: readonly Exposure[],
+  note: (text: string) => void,
+): Promise<void> {
   for (const { path, problem, mode } of exposures) {
     if (mode === undefined) {
       throw new SeederError(`${path} ${problem}`, {

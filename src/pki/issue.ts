@@ -8,12 +8,12 @@ import { writePair } from './pair.ts'
 import { commonNameOf, leafExtensions, profiles, type Request } from './profile.ts'
 import { type ChangeSession, changeSession, type Place } from './session.ts'
 import {
+  certificateProblem,
   expiresWithin,
+  type Lifetime,
   requireAuthority,
   requireOutlasting,
-  type Terms,
-  uselessness,
-  validity,
+  validityPeriod,
 } from './validity.ts'
 
 /** A certificate that a CA has signed, with its key. */
@@ -33,13 +33,13 @@ export interface Issued {
  * @throws UsageError when there is another one of that name
  * @throws SeederError when that one, or the CA, cannot be used
  */
-export async function issue(place: Place, request: Request, terms: Terms): Promise<Issued> {
+export async function issue(place: Place, request: Request, lifetime: Lifetime): Promise<Issued> {
   return await changeSession(place, false, async (session) => {
     const inventory = await readInventory(session.folder)
     const existing = inventory.issued.find((entry) => entry.name === request.name)
-    if (existing) return kept(existing, request, inventory, terms.now)
-    requireSigner(request, inventory, terms)
-    return await sign(session, request, terms, 'issued')
+    if (existing) return reuse(existing, request, inventory, lifetime.now)
+    requireSigner(request, inventory, lifetime)
+    return await sign(session, request, lifetime, 'issued')
   })
 }
 
@@ -52,18 +52,18 @@ export type Choice = { readonly names: readonly string[] } | { readonly within: 
  * @throws UsageError for a name that nobody has
  * @throws SeederError when one of them cannot be renewed: then none is
  */
-export async function renew(place: Place, choice: Choice, terms: Terms): Promise<Issued[]> {
+export async function renew(place: Place, choice: Choice, lifetime: Lifetime): Promise<Issued[]> {
   return await changeSession(place, false, async (session) => {
     const inventory = await readInventory(session.folder)
-    const requests = choose(inventory, choice, terms.now).map(requestAgain)
-    for (const request of requests) requireSigner(request, inventory, terms)
+    const requests = chooseEntries(inventory, choice, lifetime.now).map(requestAgain)
+    for (const request of requests) requireSigner(request, inventory, lifetime)
     const renewed: Issued[] = []
-    for (const request of requests) renewed.push(await sign(session, request, terms, 'renewed'))
+    for (const request of requests) renewed.push(await sign(session, request, lifetime, 'renewed'))
     return renewed
   })
 }
 
-function kept(entry: CertificateEntry, request: Request, inventory: PkiInventory, now: Date): Issued {
+function reuse(entry: CertificateEntry, request: Request, inventory: PkiInventory, now: Date): Issued {
   const found = requestOf(entry)
   if (entry.certificate && (found === undefined || describe(found) !== describe(request))) {
     throw new UsageError(
@@ -73,7 +73,7 @@ function kept(entry: CertificateEntry, request: Request, inventory: PkiInventory
       },
     )
   }
-  const problem = uselessness(entry, inventory, now)
+  const problem = certificateProblem(entry, inventory, now)
   const { certificate, key, certificateFile, keyFile } = entry
   if (problem === undefined && certificate && key) {
     const pair = {
@@ -97,7 +97,7 @@ function describeFound(certificate: X509Certificate): string {
   return `a certificate for ${[certificate.subject, ...namesOf(certificate)].join(', ')}`
 }
 
-function choose(inventory: PkiInventory, choice: Choice, now: Date): CertificateEntry[] {
+function chooseEntries(inventory: PkiInventory, choice: Choice, now: Date): CertificateEntry[] {
   if ('within' in choice) {
     return inventory.issued.filter(
       ({ certificate }) => certificate && expiresWithin(certificate, now, choice.within),
@@ -130,15 +130,15 @@ function requestAgain(entry: CertificateEntry): Request {
   )
 }
 
-function requireSigner(request: Request, inventory: PkiInventory, terms: Terms): void {
+function requireSigner(request: Request, inventory: PkiInventory, lifetime: Lifetime): void {
   const { authority } = profiles[request.kind]
-  requireOutlasting(authority, requireAuthority(authority, inventory, terms.now), terms)
+  requireOutlasting(authority, requireAuthority(authority, inventory, lifetime.now), lifetime)
 }
 
 async function sign(
   { folder, scratch }: ChangeSession,
   request: Request,
-  terms: Terms,
+  lifetime: Lifetime,
   outcome: Issued['outcome'],
 ): Promise<Issued> {
   const { authority, file } = profiles[request.kind]
@@ -146,7 +146,7 @@ async function sign(
     commonName: commonNameOf(request),
     curve: 'P-256',
     extensions: leafExtensions(request),
-    ...validity(terms),
+    ...validityPeriod(lifetime),
   }
   // Relative to the scratch folder: whatever is in the folder's own path, openssl does not take it for a URI.
   const signer = join('..', parts.authorities, authority, authority)

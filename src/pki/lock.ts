@@ -8,7 +8,7 @@ import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 
 // Seconds. Each holder works for one or two.
-const patience = 30
+const WAIT_SECONDS = 30
 
 /**
  * Does some work while nobody else does work under the same lock file, which stays. It is flock(2)'s lock: the kernel
@@ -28,7 +28,7 @@ export async function withLock<T>(file: string, work: () => Promise<T>): Promise
 /** Node cannot lock. A lock belongs to the open file, so it stays here when the program that took it has ended. */
 async function lock(file: string, fd: number): Promise<void> {
   interruption.throwIfAborted()
-  const flock = spawn('flock', ['--exclusive', '--timeout', String(patience), '3'], {
+  const flock = spawn('flock', ['--exclusive', '--timeout', String(WAIT_SECONDS), '3'], {
     stdio: ['ignore', 'ignore', 'pipe', fd],
     env: childEnvironment(),
     signal: interruption,
@@ -47,7 +47,7 @@ async function lock(file: string, fd: number): Promise<void> {
   if (code === 0) return
   // It says nothing when the time is over.
   throw said.trim() === ''
-    ? new SeederError(`${file} is locked: somebody else has been at work there for ${patience} s`, {
+    ? new SeederError(`${file} is locked: somebody else has been at work there for ${WAIT_SECONDS} s`, {
         fix: 'wait until it is done; lslocks names the process',
       })
     : new SeederError(`could not lock ${file}: ${said.trim()}`, {

@@ -28,8 +28,8 @@ export interface Signer {
   readonly key: string
 }
 
-const keyFile = 'new.key'
-const configFile = 'openssl.cnf'
+const KEY_FILE = 'new.key'
+const CONFIG_FILE = 'openssl.cnf'
 
 /** Of the two ways to sign, `openssl ca` is the one that takes a beginning and an end in every version 3. */
 export function opensslConfig(plan: CertificatePlan): string {
@@ -64,7 +64,7 @@ export function signArguments(
   return [
     'ca',
     '-config',
-    configFile,
+    CONFIG_FILE,
     '-batch',
     '-notext',
     '-extensions',
@@ -73,7 +73,7 @@ export function signArguments(
     opensslTime(notBefore),
     '-enddate',
     opensslTime(notAfter),
-    ...(signer ? ['-cert', signer.certificate, '-keyfile', signer.key] : ['-selfsign', '-keyfile', keyFile]),
+    ...(signer ? ['-cert', signer.certificate, '-keyfile', signer.key] : ['-selfsign', '-keyfile', KEY_FILE]),
     '-in',
     '-',
   ]
@@ -100,17 +100,17 @@ export async function makePair(
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const serial = randomBytes(16).toString('hex').toUpperCase()
   // The key has its mode from the moment it is there.
-  const files = { [keyFile]: key, [configFile]: opensslConfig(plan), index: '', serial: `${serial}\n` }
+  const files = { [KEY_FILE]: key, [CONFIG_FILE]: opensslConfig(plan), index: '', serial: `${serial}\n` }
   for (const [name, text] of Object.entries(files)) {
     await writeFile(join(scratch, name), text, { mode: 0o600 })
   }
-  const request = await openssl(['req', '-new', '-config', configFile, '-key', keyFile], scratch)
+  const request = await openssl(['req', '-new', '-config', CONFIG_FILE, '-key', KEY_FILE], scratch)
   const made = await openssl(signArguments(plan, signer), scratch, request)
-  return { certificate: readMade(made, plan, publicKey, serial), key }
+  return { certificate: readCertificate(made, plan, publicKey, serial), key }
 }
 
 /** The certificate as PEM, when it is the requested one. */
-function readMade(text: string, plan: CertificatePlan, publicKey: KeyObject, serial: string): string {
+function readCertificate(text: string, plan: CertificatePlan, publicKey: KeyObject, serial: string): string {
   let made: X509Certificate
   try {
     made = new X509Certificate(text)
@@ -132,10 +132,10 @@ function readMade(text: string, plan: CertificatePlan, publicKey: KeyObject, ser
 }
 
 function unexpected(found: string, cause?: unknown): SeederError {
-  return new SeederError(`made a certificate with openssl; it made ${found}`, { fix: installFix, cause })
+  return new SeederError(`made a certificate with openssl; it made ${found}`, { fix: INSTALL_FIX, cause })
 }
 
-const installFix = 'run scripts/setup.sh, which installs openssl 3, and see which one is the first on PATH'
+const INSTALL_FIX = 'run scripts/setup.sh, which installs openssl 3, and see which one is the first on PATH'
 
 /** @throws SeederError when there is no openssl, or one that is older than 3.0 */
 export async function requireOpenssl(): Promise<void> {
@@ -144,7 +144,7 @@ export async function requireOpenssl(): Promise<void> {
   const found = version.exitCode === 0 ? version.stdout.trim() : (version.stderr?.trim() ?? '')
   throw new SeederError(
     `openssl 3 signs the certificates, and cannot be used here: ${found.split('\n').at(-1) || version.shortMessage}`,
-    { fix: installFix },
+    { fix: INSTALL_FIX },
   )
 }
 
@@ -152,7 +152,7 @@ export async function requireOpenssl(): Promise<void> {
 async function openssl(argv: readonly string[], scratch: string, input = ''): Promise<string> {
   const result = await execa('openssl', argv, {
     cwd: scratch,
-    env: { OPENSSL_CONF: configFile, LC_ALL: 'C' },
+    env: { OPENSSL_CONF: CONFIG_FILE, LC_ALL: 'C' },
     input,
     reject: false,
   })

@@ -9,7 +9,7 @@ import type { KeyPair } from './openssl.ts'
  * made whole as `NAME.new` and then renamed. A pair that is replaced is `NAME.old` until the new one is in its place.
  * Names have no dots, so these two cannot be somebody's.
  */
-const unfinished = /^([a-z0-9-]+)\.(new|old)$/
+const UNFINISHED = /^([a-z0-9-]+)\.(new|old)$/
 
 /**
  * Writes a pair as `parent/name/file.crt` and `file.key`, in the place of an older one. Whenever it is cut short,
@@ -22,10 +22,10 @@ export async function writePair(parent: string, name: string, file: string, pair
     await makePrivateFolder(next)
     await writeSynced(join(next, `${file}.key`), pair.key, 0o600)
     await writeSynced(join(next, `${file}.crt`), pair.certificate, 0o644)
-    await sync(next)
+    await syncFolder(next)
     if (existsSync(target)) await rename(target, last)
     await rename(next, target)
-    await sync(parent)
+    await syncFolder(parent)
   } finally {
     await finishPairs(parent)
   }
@@ -34,7 +34,7 @@ export async function writePair(parent: string, name: string, file: string, pair
 /** Undoes, or completes, what a run that was cut short has left in a folder of pairs. */
 export async function finishPairs(parent: string): Promise<void> {
   for (const entry of await readdir(parent)) {
-    const [, name = '', state] = unfinished.exec(entry) ?? []
+    const [, name = '', state] = UNFINISHED.exec(entry) ?? []
     if (state === 'old' && !existsSync(join(parent, name))) {
       await rename(join(parent, entry), join(parent, name))
     } else if (state !== undefined) {
@@ -57,7 +57,7 @@ async function writeSynced(path: string, text: string, mode: number): Promise<vo
 }
 
 /** Makes sure that the names in a folder are on the disk. */
-async function sync(folder: string): Promise<void> {
+async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync()

@@ -64,7 +64,7 @@ const label = z
     error: ({ input }) => `${quoteValue(input)} is no name for a certificate: it is another’s`,
   })
 
-const machineAddress = z.string().refine((text) => isAddress(text) && !isNobody(text), {
+const machineAddress = z.string().refine((text) => isAddress(text) && !isUnreachable(text), {
   error: ({ input }) => `${quoteValue(input)} is not the IPv4 address of a machine`,
 })
 
@@ -77,7 +77,7 @@ const requestSchema = z.object({
 })
 
 /** Loopback, "this host", multicast and reserved addresses, which no other machine can reach. */
-function isNobody(address: string): boolean {
+function isUnreachable(address: string): boolean {
   const first = Number(address.split('.')[0])
   return first === 0 || first === 127 || first >= 224
 }

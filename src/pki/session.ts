@@ -2,7 +2,14 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { workIn } from '../files/disk-error.ts'
-import { type Exposure, findExposures, makePrivateFolder, mend, openFolder, parts } from './folder.ts'
+import {
+  type Exposure,
+  findExposures,
+  fixPermissions,
+  makePrivateFolder,
+  openFolder,
+  parts,
+} from './folder.ts'
 import { withLock } from './lock.ts'
 import { requireOpenssl } from './openssl.ts'
 import { finishPairs } from './pair.ts'
@@ -37,7 +44,7 @@ export async function readSession<T>(place: Place, work: (session: Session) => P
   const folder = await workIn(place.folder, () => openFolder(place.folder, false, uid))
   return await workIn(folder, () =>
     withLock(join(folder, parts.lock), async () => {
-      await tidy(folder)
+      await removeLeftovers(folder)
       return await work({ folder, exposures: await findExposures(folder, uid) })
     }),
   )
@@ -61,8 +68,8 @@ export async function changeSession<T>(
       for (const part of [parts.issued, parts.authorities]) {
         if (!existsSync(join(folder, part))) await makePrivateFolder(join(folder, part))
       }
-      await tidy(folder)
-      await mend(await findExposures(folder, uid), place.note)
+      await removeLeftovers(folder)
+      await fixPermissions(await findExposures(folder, uid), place.note)
       const scratch = join(folder, parts.scratch)
       await makePrivateFolder(scratch)
       try {
@@ -75,7 +82,7 @@ export async function changeSession<T>(
 }
 
 /** Clears away what a killed run has left, and puts back what it has taken away. */
-async function tidy(folder: string): Promise<void> {
+async function removeLeftovers(folder: string): Promise<void> {
   // An openssl whose parent was killed may still write into it for a moment.
   await rm(join(folder, parts.scratch), { recursive: true, force: true, maxRetries: 3 })
   for (const part of [parts.authorities, parts.issued]) {

@@ -4,7 +4,7 @@ import { type CertificateEntry, namesOf, type PkiInventory, requestOf } from './
 import type { AuthorityName } from './profile.ts'
 
 /** Milliseconds. */
-export const day = 24 * 60 * 60 * 1000
+export const DAY_MS = 24 * 60 * 60 * 1000
 
 /** A date as people read it: 2026-11-24. */
 export function shortDate(date: Date): string {
@@ -13,16 +13,16 @@ export function shortDate(date: Date): string {
 
 /** Whole days until a certificate expires; negative once it has. */
 export function daysLeft(certificate: X509Certificate, now: Date): number {
-  return Math.floor((certificate.validToDate.getTime() - now.getTime()) / day)
+  return Math.floor((certificate.validToDate.getTime() - now.getTime()) / DAY_MS)
 }
 
 /** Whether a certificate has expired, or will within this number of days. */
 export function expiresWithin(certificate: X509Certificate, now: Date, days: number): boolean {
-  return certificate.validToDate.getTime() <= now.getTime() + days * day
+  return certificate.validToDate.getTime() <= now.getTime() + days * DAY_MS
 }
 
 /** What makes a certificate useless, in words; undefined when it can be used now. */
-export function uselessness(
+export function certificateProblem(
   entry: CertificateEntry,
   { authorities }: PkiInventory,
   now: Date,
@@ -53,7 +53,7 @@ export function uselessness(
  */
 export function requireAuthority(name: AuthorityName, inventory: PkiInventory, now: Date): X509Certificate {
   const entry = inventory.authorities[name]
-  const problem = uselessness(entry, inventory, now)
+  const problem = certificateProblem(entry, inventory, now)
   if (problem === undefined && entry.certificate) return entry.certificate
   throw new SeederError(`${name} cannot be used: ${entry.folder} ${problem}`, { fix: authorityFix(entry) })
 }
@@ -85,7 +85,7 @@ export interface CertificateFinding {
 }
 
 /** Looks at one certificate; one that expires within this number of days is a problem. */
-export function judge(
+export function checkCertificate(
   entry: CertificateEntry,
   inventory: PkiInventory,
   now: Date,
@@ -112,12 +112,12 @@ export function judge(
             notAfter: certificate.validToDate,
             daysLeft: daysLeft(certificate, now),
           },
-    problem: uselessness(entry, inventory, now) ?? soon,
+    problem: certificateProblem(entry, inventory, now) ?? soon,
   }
 }
 
 /** From when and for how long certificates are made. */
-export interface Terms {
+export interface Lifetime {
   readonly now: Date
   readonly days: number
 }
@@ -125,26 +125,26 @@ export interface Terms {
 /** What CAs and certificates get when nobody says otherwise: ten years and one. */
 export const defaultDays = { authority: 3650, leaf: 365 } as const
 /** Clocks of machines differ: a new certificate counts from five minutes ago. */
-export const backdated = 5 * 60 * 1000
-/** When a certificate made on these terms begins and ends. */
-export function validity({ now, days }: Terms): { notBefore: Date; notAfter: Date } {
+export const BACKDATE_MS = 5 * 60 * 1000
+/** When a certificate made on these lifetime begins and ends. */
+export function validityPeriod({ now, days }: Lifetime): { notBefore: Date; notAfter: Date } {
   return {
-    notBefore: new Date(now.getTime() - backdated),
-    notAfter: new Date(now.getTime() + days * day),
+    notBefore: new Date(now.getTime() - BACKDATE_MS),
+    notAfter: new Date(now.getTime() + days * DAY_MS),
   }
 }
 
 /**
- * Makes sure that a CA still counts when a certificate made on these terms ends.
+ * Makes sure that a CA still counts when a certificate made on these lifetime ends.
  * @throws SeederError with how many days there are
  */
-export function requireOutlasting(name: string, authority: X509Certificate, terms: Terms): void {
+export function requireOutlasting(name: string, authority: X509Certificate, lifetime: Lifetime): void {
   const end = authority.validToDate
-  const wanted = validity(terms).notAfter
+  const wanted = validityPeriod(lifetime).notAfter
   if (end >= wanted) return
-  const left = Math.floor((end.getTime() - terms.now.getTime()) / day)
+  const left = Math.floor((end.getTime() - lifetime.now.getTime()) / DAY_MS)
   throw new SeederError(
-    `${name} expires on ${shortDate(end)}, and a certificate for ${terms.days} days would outlast it (${shortDate(wanted)})`,
+    `${name} expires on ${shortDate(end)}, and a certificate for ${lifetime.days} days would outlast it (${shortDate(wanted)})`,
     {
       fix: `${left > 0 ? `give --days ${left} at most, and ` : ''}see "Replacing a CA" in docs/operations.md`,
     },

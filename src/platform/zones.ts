@@ -31,13 +31,13 @@ export function sharedRanges(platform: Platform): SharedRange[] {
   return Object.keys(platform.zones).flatMap((zone) => {
     const here = roleNames.filter((role) => platform.roles[role].zones.includes(zone))
     const roles = here.filter((role) =>
-      here.some((other) => other !== role && meet(platform, role, other, zone)),
+      here.some((other) => other !== role && shareAddresses(platform, role, other, zone)),
     )
     return roles.length > 0 ? [{ zone, roles }] : []
   })
 }
 
-function meet(platform: Platform, role: RoleName, other: RoleName, zone: string): boolean {
+function shareAddresses(platform: Platform, role: RoleName, other: RoleName, zone: string): boolean {
   const [a, b] = [roleRange(platform, role, zone), roleRange(platform, other, zone)]
   return a !== undefined && b !== undefined && overlap(a, b)
 }

@@ -4,11 +4,11 @@ import { describeError, SeederError, StoppedError, UsageError } from '../../repo
 import { awaitHealth, becomeVoter, joinCluster } from './etcd.ts'
 import { awaitReady } from './guest.ts'
 import type { NodeEntry } from './ledger.ts'
-import { awaitQuiet, findMachine, isRunning, perform } from './machine.ts'
+import { awaitIdle, findMachine, isRunning, runPlanned } from './machine.ts'
 import { updatePeers } from './peers.ts'
 import type { NodePlan } from './plan.ts'
 import type { RequestPlan } from './plan-request.ts'
-import { discard, type NodeWork } from './recover.ts'
+import { type NodeWork, removeNode } from './recover.ts'
 import { writeSnippet } from './snippet.ts'
 
 /**
@@ -21,7 +21,7 @@ export async function prepareNodes(work: NodeWork, plans: readonly NodePlan[]): 
     for (const { entry } of plans) await work.ledger.write(entry)
     for (const plan of plans) await prepareNode(work, plan)
   } catch (error) {
-    await undo(work, plans, error)
+    await undoPrepared(work, plans, error)
     throw error
   }
 }
@@ -32,7 +32,7 @@ async function prepareNode(work: NodeWork, { entry, snippet, prepare }: NodePlan
   await work.ledger.write({ ...entry, cloned: true })
   for (const command of prepare) {
     interruption.throwIfAborted()
-    await perform(work.host, command, entry.vmid, work.node).catch(async (error: unknown) => {
+    await runPlanned(work.host, command, entry.vmid, work.node).catch(async (error: unknown) => {
       // Somebody took the id in the meantime: what has it is not ours to undo.
       if (/: config file already exists$/.test(describeError(error))) await work.ledger.write(entry)
       throw error
@@ -41,13 +41,13 @@ async function prepareNode(work: NodeWork, { entry, snippet, prepare }: NodePlan
 }
 
 /** After a failure: what stays because it could not be undone is in the error. */
-async function undo(work: NodeWork, plans: readonly NodePlan[], error: unknown): Promise<void> {
+async function undoPrepared(work: NodeWork, plans: readonly NodePlan[], error: unknown): Promise<void> {
   const failures: string[] = []
   const entries = await work.ledger.read()
   for (const { entry } of plans) {
     const now = entries.find(({ name }) => name === entry.name)
     if (!now) continue
-    await discard(work, now, false).catch((failure: unknown) => failures.push(describeError(failure)))
+    await removeNode(work, now, false).catch((failure: unknown) => failures.push(describeError(failure)))
   }
   if (failures.length === 0) return
   throw new SeederError(`${describeError(error)}\nIt could not be undone: ${failures.join('; ')}`, {
@@ -71,7 +71,7 @@ export async function startNodes(work: NodeWork, entries: readonly NodeEntry[]):
       })
     }
     // A start whose run was killed goes on by itself.
-    await awaitQuiet(work.host, entry.vmid)
+    await awaitIdle(work.host, entry.vmid)
     if (await isRunning(work.host, entry.vmid)) continue
     work.note(`${entry.name}: start VM ${entry.vmid}`)
     await work.host.output(['qm', 'start', String(entry.vmid)], { outlives: true })

@@ -1,9 +1,9 @@
 import { SeederError, UsageError } from '../../report/error.ts'
 import { readGuests } from '../guests.ts'
-import { etcdNodes, findCluster, placeOf, removeMember } from './etcd.ts'
+import { etcdNodes, findCluster, findMember, removeMember } from './etcd.ts'
 import { mainAddress, type NodeEntry } from './ledger.ts'
 import { classifyMachine, isRunning } from './machine.ts'
-import { discard, type NodeWork } from './recover.ts'
+import { type NodeWork, removeNode } from './recover.ts'
 
 /**
  * Destroys nodes: their VMs with all disks, their vendor data and entries. Everything is refused before anything is done.
@@ -48,7 +48,7 @@ export async function destroyNodes(
   const going = chosen.map((entry) => ({ ...entry, state: 'destroying' as const }))
   for (const entry of going) await work.ledger.write(entry)
   for (const entry of going) {
-    await discard(work, entry, true)
+    await removeNode(work, entry, true)
     work.note(`${entry.name} is gone: VM ${entry.vmid}, its disks and its vendor data`)
   }
 }
@@ -81,7 +81,7 @@ async function leaveCluster(
   const cluster = await findCluster(work.host, etcdNodes(entries, names))
   if (!cluster) return requireWholeCluster(work, members, force)
   for (const entry of members) {
-    const place = placeOf(cluster, entry)
+    const place = findMember(cluster, entry)
     if (!place) continue
     if (entry.state !== 'created' && ['learner', 'unstarted'].includes(place.is)) {
       await removeMember(work.host, cluster.via, entry)

@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
-import { type Argv, type Host, lastWords } from '../commands.ts'
+import { type Argv, failureReason, type Host } from '../commands.ts'
 import { guestExec, guestOutput } from './guest.ts'
 import { type LedgerMember, mainAddress, type NodeEntry } from './ledger.ts'
 import type { NodeWork } from './recover.ts'
 
 /** The operator's command in every member: see images/etcd/README.md. */
-const program = '/usr/lib/seeder/etcd'
+const PROGRAM = '/usr/lib/seeder/etcd'
 
 /** It waits up to five minutes for what it needs. */
-export const patienceSeconds = 330
+export const COMMAND_SECONDS = 330
 /** It waits half a minute for an election. */
-const listSeconds = 90
-const pauseMs = 3000
+const LIST_SECONDS = 90
+const PAUSE_MS = 3000
 
 /** A member as the cluster lists it. */
 export interface LiveMember extends LedgerMember {
@@ -40,7 +40,7 @@ export function parseMembers(text: string): LiveMember[] {
 /** Queries one node after the other for its cluster; undefined when none of them knows one. */
 export async function findCluster(host: Host, nodes: readonly NodeEntry[]): Promise<EtcdCluster | undefined> {
   for (const via of nodes) {
-    const said = await guestExec(host, via.vmid, [program, 'members'], listSeconds).catch(() => undefined)
+    const said = await guestExec(host, via.vmid, [PROGRAM, 'members'], LIST_SECONDS).catch(() => undefined)
     if (said?.code === 0) return { via, members: parseMembers(said.stdout) }
   }
   return undefined
@@ -55,28 +55,32 @@ export function etcdNodes(entries: readonly NodeEntry[], except: readonly string
 }
 
 /** A node's place in a cluster, by its address, which it has before its name is known. */
-export function placeOf(cluster: EtcdCluster, entry: Pick<NodeEntry, 'addresses'>): LiveMember | undefined {
+export function findMember(
+  cluster: EtcdCluster,
+  entry: Pick<NodeEntry, 'addresses'>,
+): LiveMember | undefined {
   return cluster.members.find(({ address }) => address === mainAddress(entry))
 }
 
 /** The command that gives a node its place, as a learner. */
 export function addCommand(entry: Pick<NodeEntry, 'name' | 'addresses'>): Argv {
-  return [program, 'add', entry.name, mainAddress(entry)]
+  return [PROGRAM, 'add', entry.name, mainAddress(entry)]
 }
 
 /** The command that makes a learner a voting member. */
 export function promoteCommand(name: string): Argv {
-  return [program, 'promote', name]
+  return [PROGRAM, 'promote', name]
 }
 
 /** Gives a node its place, unless it has it. */
 export async function addMember(host: Host, cluster: EtcdCluster, entry: NodeEntry): Promise<void> {
-  if (!placeOf(cluster, entry)) await guestOutput(host, cluster.via.vmid, addCommand(entry), patienceSeconds)
+  if (!findMember(cluster, entry))
+    await guestOutput(host, cluster.via.vmid, addCommand(entry), COMMAND_SECONDS)
 }
 
 /** Makes a node a voting member; waits until it has all data. */
 export async function promoteMember(host: Host, { via }: EtcdCluster, name: string): Promise<void> {
-  await guestOutput(host, via.vmid, promoteCommand(name), patienceSeconds)
+  await guestOutput(host, via.vmid, promoteCommand(name), COMMAND_SECONDS)
 }
 
 /**
@@ -87,11 +91,11 @@ export async function removeMember(host: Host, by: NodeEntry, entry: NodeEntry):
   const cluster = await findCluster(host, [by])
   if (!cluster) {
     throw new SeederError(`${by.name} (VM ${by.vmid}) does not know its cluster now`, {
-      fix: `see what it says, then run the same command again: qm guest exec ${by.vmid} -- ${program} health`,
+      fix: `see what it says, then run the same command again: qm guest exec ${by.vmid} -- ${PROGRAM} health`,
     })
   }
-  if (!placeOf(cluster, entry)) return
-  await guestOutput(host, by.vmid, [program, 'remove', mainAddress(entry)], patienceSeconds)
+  if (!findMember(cluster, entry)) return
+  await guestOutput(host, by.vmid, [PROGRAM, 'remove', mainAddress(entry)], COMMAND_SECONDS)
 }
 
 /**
@@ -102,13 +106,13 @@ export async function awaitHealth(host: Host, { name, vmid }: NodeEntry, timeout
   for (
     const deadline = performance.now() + timeoutMs;
     ;
-    await sleep(pauseMs, undefined, { signal: interruption })
+    await sleep(PAUSE_MS, undefined, { signal: interruption })
   ) {
-    const said = await guestExec(host, vmid, [program, 'health'])
+    const said = await guestExec(host, vmid, [PROGRAM, 'health'])
     if (said.code === 0) return
     if (performance.now() < deadline) continue
     const reason = /"reason":"([^"]*)"/.exec(said.stdout)?.[1]
-    throw new SeederError(`${name} (VM ${vmid}) is not well: ${reason || lastWords(said)}`, {
+    throw new SeederError(`${name} (VM ${vmid}) is not well: ${reason || failureReason(said)}`, {
       fix: 'see “etcd” in docs/operations.md; then run the same command again',
     })
   }
@@ -126,7 +130,7 @@ export async function joinCluster(
 ): Promise<void> {
   const cluster = await requireCluster(work, [entry, old])
   await awaitHealth(work.host, cluster.via, timeoutMs)
-  if (old && placeOf(cluster, old)?.is === 'silent') {
+  if (old && findMember(cluster, old)?.is === 'silent') {
     await removeMember(work.host, cluster.via, old)
     work.note(`${old.name}: does not answer, and is no member any more`)
   }

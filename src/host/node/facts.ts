@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Platform } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
-import { type Guest, pveFolder, readGuests } from '../guests.ts'
+import { type Guest, PVE_FOLDER, readGuests } from '../guests.ts'
 import { chooseSnippetStorage, parseStorages, readVolumes, type Volume } from '../storage.ts'
 import { readTemplateEntries, type TemplateEntry } from '../templates.ts'
 import type { Ledger, NodeEntry } from './ledger.ts'
@@ -26,7 +26,7 @@ export interface HostFacts {
  * The name of the Proxmox node that this is.
  * @throws SeederError where there is no Proxmox VE
  */
-export function proxmoxNode(pve = pveFolder): string {
+export function proxmoxNode(pve = PVE_FOLDER): string {
   const [name = ''] = hostname().split('.')
   if (existsSync(join(pve, 'nodes', name))) return name
   throw new SeederError(`This is not a Proxmox VE host: there is no ${pve}/nodes/${name}`, {

@@ -4,7 +4,7 @@ import { anyJson } from '../../files/json.ts'
 import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
 import { saidLine } from '../../report/text-schemas.ts'
-import { type Argv, type Host, lastWords } from '../commands.ts'
+import { type Argv, failureReason, type Host } from '../commands.ts'
 import { isRunning } from './machine.ts'
 
 /** How a command in a guest ended. */
@@ -47,7 +47,8 @@ export async function guestExec(
   const command = guestCommand(vmid, argv, timeoutSeconds)
   // The agent itself may hang: qm waits for it without an end.
   const ended = await host.run(command, { timeoutMs: (timeoutSeconds + 60) * 1000 })
-  if (ended.code !== 0) throw new SeederError(`The agent of VM ${vmid} does not answer: ${lastWords(ended)}`)
+  if (ended.code !== 0)
+    throw new SeederError(`The agent of VM ${vmid} does not answer: ${failureReason(ended)}`)
   const said = reply.safeParse(anyJson(ended.stdout))
   if (!said.success || !said.data.exited) {
     throw new SeederError(`${argv.join(' ')} in VM ${vmid} did not end within ${timeoutSeconds} seconds`)
@@ -65,7 +66,7 @@ export async function guestOutput(
 ): Promise<string> {
   const ended = await guestExec(host, vmid, argv, timeoutSeconds)
   if (ended.code === 0) return ended.stdout
-  throw new SeederError(`${argv.join(' ')} in VM ${vmid} failed: ${lastWords(ended)}`)
+  throw new SeederError(`${argv.join(' ')} in VM ${vmid} failed: ${failureReason(ended)}`)
 }
 
 /** What first boot has come to; undefined while the agent does not answer. */
@@ -74,7 +75,7 @@ export async function readStatus(host: Host, vmid: number): Promise<FirstBootSta
   return statusSchema.safeParse(anyJson(ended?.stdout ?? '')).data
 }
 
-const pauseMs = 3000
+const PAUSE_MS = 3000
 
 /**
  * Waits until a node is ready, and `enough` is content with its reason.
@@ -110,7 +111,7 @@ export async function awaitReady(
     if (!status && !(await isRunning(host, vmid))) {
       throw new SeederError(`${name} (VM ${vmid}) was started, but does not run any more`, { fix: look })
     }
-    await sleep(pauseMs, undefined, { signal: interruption })
+    await sleep(PAUSE_MS, undefined, { signal: interruption })
   }
   const seconds = Math.round(timeoutMs / 1000)
   throw new SeederError(`${name} (VM ${vmid}) runs, but is not ready after ${seconds} seconds: ${seen}`, {

@@ -8,7 +8,7 @@ import { roleNames } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
 
 /** Where this host has an entry for every node that it made or is about to make. */
-export const nodeLedger = '/var/lib/seeder/nodes'
+export const NODE_LEDGER = '/var/lib/seeder/nodes'
 
 /** A node's name is its VM's name, its host name, and its name in a cluster: a DNS label that is no number. */
 export const nodeName = z.string().regex(/^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/)
@@ -54,7 +54,7 @@ export type LedgerMember = z.output<typeof member>
 export class Ledger {
   private readonly folder: string
 
-  constructor(folder = nodeLedger) {
+  constructor(folder = NODE_LEDGER) {
     this.folder = folder
   }
 

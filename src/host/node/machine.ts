@@ -1,29 +1,29 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SeederError } from '../../report/error.ts'
-import { type Argv, briefly, type Host, lastWords } from '../commands.ts'
+import { type Argv, failureReason, type Host, withoutOptions } from '../commands.ts'
 import { type Guest, readGuests, tagsOf } from '../guests.ts'
 import { readVolumes, type Volume } from '../storage.ts'
 import { diskAt } from '../templates.ts'
 import type { NodeEntry } from './ledger.ts'
 
 /** What there is of a node on this host. */
-export interface Found {
+export interface FoundMachine {
   /** The guest with the entry's id, on whichever Proxmox node. */
   readonly guest: Guest | undefined
   readonly is: Ownership | 'missing' | 'elsewhere'
 }
 
 /** Looks for the VM of an entry again. */
-export async function findMachine(entry: NodeEntry, node: string): Promise<Found> {
+export async function findMachine(entry: NodeEntry, node: string): Promise<FoundMachine> {
   return classifyMachine(entry, node, await readGuests())
 }
 
 /** What a list of guests has of an entry. */
-export function classifyMachine(entry: NodeEntry, node: string, guests: readonly Guest[]): Found {
+export function classifyMachine(entry: NodeEntry, node: string, guests: readonly Guest[]): FoundMachine {
   const guest = guests.find(({ vmid }) => vmid === entry.vmid)
   if (!guest) return { guest, is: 'missing' }
-  const is = ownership(entry, guest)
+  const is = ownershipOf(entry, guest)
   return { guest, is: is === 'ours' && guest.node !== node ? 'elsewhere' : is }
 }
 
@@ -31,15 +31,15 @@ export function classifyMachine(entry: NodeEntry, node: string, guests: readonly
  * Runs a planned command and looks at what it did.
  * @throws SeederError when it failed, whatever its exit status said
  */
-export async function perform(
+export async function runPlanned(
   host: Host,
   command: PlannedCommand,
   vmid: number,
   node: string,
 ): Promise<void> {
   const ended = await host.run(command.argv)
-  const failed = (why: string) => new SeederError(`${briefly(command.argv)} failed: ${why}`)
-  if (ended.code !== 0) throw failed(lastWords(ended))
+  const failed = (why: string) => new SeederError(`${withoutOptions(command.argv)} failed: ${why}`)
+  if (ended.code !== 0) throw failed(failureReason(ended))
   const guest = await readGuest(vmid, node)
   const wrong = Object.entries(command.sets ?? {}).find(([key, value]) => guest.settings.get(key) !== value)
   if (wrong) {
@@ -49,7 +49,7 @@ export async function perform(
   if (command.grows) {
     const { slot, bytes } = command.grows
     const has = diskAt(guest, slot)?.bytes ?? 0
-    if (has < bytes) throw failed(has === 0 ? `there is no disk ${slot}` : lastWords(ended))
+    if (has < bytes) throw failed(has === 0 ? `there is no disk ${slot}` : failureReason(ended))
   }
 }
 
@@ -67,7 +67,7 @@ export async function isRunning(host: Host, vmid: number): Promise<boolean> {
 }
 
 /** Seconds in which a guest may end by itself. */
-const shutdownSeconds = 120
+const SHUTDOWN_SECONDS = 120
 
 /**
  * Destroys a node's VM with all its disks. A VM that is not there is fine.
@@ -86,7 +86,7 @@ export async function destroyMachine(
     await host.output(['qm', 'unlock', id])
   if (await isRunning(host, entry.vmid)) {
     const stop: Argv = graceful
-      ? ['qm', 'shutdown', id, '--timeout', String(shutdownSeconds), '--forceStop', '1']
+      ? ['qm', 'shutdown', id, '--timeout', String(SHUTDOWN_SECONDS), '--forceStop', '1']
       : ['qm', 'stop', id]
     await host.output(stop)
   }
@@ -109,7 +109,7 @@ export async function destroyMachine(
  * had made, but not a disk that it was about to note. The id had no disks when it was chosen.
  * @param entry of a node that was never complete, and whose id no guest has
  */
-export async function freeStrays(host: Host, entry: NodeEntry): Promise<void> {
+export async function freeLeftoverDisks(host: Host, entry: NodeEntry): Promise<void> {
   await freeVolumes(host, entry, await templateStorages(entry))
 }
 
@@ -139,22 +139,22 @@ function storagesOf({ settings }: Guest): string[] {
 }
 
 /** Seconds that a command which outlived its run may take. */
-const quietSeconds = 120
+const IDLE_SECONDS = 120
 
 /**
  * Waits until no command is at work on a VM: one whose run was killed goes on by itself, and somebody else's may be making
  * a VM of the same id. What looks half done then is no leftover yet; look again.
  * @throws SeederError when it takes too long
  */
-export async function awaitQuiet(host: Host, vmid: number): Promise<void> {
+export async function awaitIdle(host: Host, vmid: number): Promise<void> {
   const lock = `/var/lock/qemu-server/lock-${vmid}.conf`
   if (!existsSync(lock)) return
-  for (let attempt = 0; attempt < quietSeconds; attempt++) {
+  for (let attempt = 0; attempt < IDLE_SECONDS; attempt++) {
     const { code } = await host.run(['flock', '--exclusive', '--nonblock', lock, 'true'])
     if (code === 0) return
     await sleep(1000)
   }
-  throw new SeederError(`VM ${vmid} is being worked on by somebody else for ${quietSeconds} seconds`, {
+  throw new SeederError(`VM ${vmid} is being worked on by somebody else for ${IDLE_SECONDS} seconds`, {
     fix: 'wait for it, or look at the tasks in Proxmox VE',
   })
 }
@@ -189,7 +189,7 @@ export function describeNode(entry: Pick<NodeEntry, 'name' | 'role' | 'token' | 
 export type Ownership = 'ours' | 'incomplete' | 'foreign'
 
 /** What the guest with an entry's id is to it. */
-export function ownership(entry: NodeEntry, guest: Guest): Ownership {
+export function ownershipOf(entry: NodeEntry, guest: Guest): Ownership {
   if (guest.vmid !== entry.vmid || guest.kind !== 'qemu' || !entry.cloned) return 'foreign'
   if (guest.description.split('\n').includes(`seeder-node: ${entry.token}`)) {
     const tags = tagsOf(guest)

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import type { VendorFile } from '../../guest/vendor-data.ts'
-import { nodeEnvPath, vendorData } from '../../guest/vendor-data.ts'
+import { NODE_ENV_PATH, vendorData } from '../../guest/vendor-data.ts'
 import { secretKeys } from '../../platform/roles.ts'
 import { type Argv, shellWords } from '../commands.ts'
-import { addCommand, patienceSeconds, promoteCommand } from './etcd.ts'
+import { addCommand, COMMAND_SECONDS, promoteCommand } from './etcd.ts'
 import { guestCommand } from './guest.ts'
 import type { NodePlan } from './plan.ts'
 
@@ -43,7 +43,7 @@ export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
 /** What follows when the VM is complete; a member of etcd gets its place before it starts, and a vote when it is ready. */
 function startCommands({ entry, start, joinsBy }: NodePlan): Argv[] {
   if (joinsBy === undefined) return [start]
-  const inMember = (argv: Argv) => guestCommand(joinsBy, argv, patienceSeconds)
+  const inMember = (argv: Argv) => guestCommand(joinsBy, argv, COMMAND_SECONDS)
   return [inMember(addCommand(entry)), start, inMember(promoteCommand(entry.name))]
 }
 
@@ -69,7 +69,7 @@ function withoutSecrets(file: VendorFile): VendorFile {
     const lines = file.content.trimEnd().split('\n').length
     return { ...file, content: `(a private key of ${lines} lines)\n` }
   }
-  if (file.path !== nodeEnvPath) return file
+  if (file.path !== NODE_ENV_PATH) return file
   const hidden = new RegExp(`^(${secretKeys.join('|')})=.*$`, 'gm')
   return { ...file, content: file.content.replace(hidden, '$1=(not shown)') }
 }

@@ -1,5 +1,5 @@
 import { formatNodeEnv, type NodeValues } from '../../guest/node-env.ts'
-import { nodeEnvPath, type VendorFile, vendorData } from '../../guest/vendor-data.ts'
+import { NODE_ENV_PATH, type VendorFile, vendorData } from '../../guest/vendor-data.ts'
 import { roles, secretKeys } from '../../platform/roles.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError } from '../../report/error.ts'
@@ -102,7 +102,7 @@ function planNode(
     joins: cluster?.state === 'existing',
     ...(sources.replaces === undefined ? {} : { replaces: sources.replaces }),
   }
-  const files = [{ path: nodeEnvPath, permissions: '0600', content: formatNodeEnv(values) }, ...others]
+  const files = [{ path: NODE_ENV_PATH, permissions: '0600', content: formatNodeEnv(values) }, ...others]
   return {
     entry,
     values,

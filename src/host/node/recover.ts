@@ -3,7 +3,7 @@ import { partialOf, removeDurably } from '../../files/atomic-file.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
 import type { Ledger, NodeEntry } from './ledger.ts'
-import { awaitQuiet, destroyMachine, findMachine, freeStrays } from './machine.ts'
+import { awaitIdle, destroyMachine, findMachine, freeLeftoverDisks } from './machine.ts'
 import { removeSnippet } from './snippet.ts'
 
 /** What changing nodes needs. */
@@ -29,7 +29,7 @@ export async function recover(work: NodeWork): Promise<string[]> {
     if (existsSync(partialOf(entry.snippet.file))) await removeDurably(partialOf(entry.snippet.file))
     if (entry.state !== 'destroying' && entry.state !== 'creating') continue
     const what = entry.state === 'creating' ? 'undid what it had made of' : 'finished destroying'
-    await discard(work, entry, entry.state === 'destroying')
+    await removeNode(work, entry, entry.state === 'destroying')
     work.note(`an earlier run was cut short: ${what} ${entry.name} (VM ${entry.vmid})`)
     if (entry.state === 'destroying') gone.push(entry.name)
   }
@@ -40,7 +40,7 @@ export async function recover(work: NodeWork): Promise<string[]> {
  * Removes all there is of a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and
  * called again. An address that a cluster keeps for the node stays in the entry, unless `forGood`.
  */
-export async function discard(
+export async function removeNode(
   work: NodeWork,
   entry: NodeEntry,
   graceful: boolean,
@@ -49,7 +49,7 @@ export async function discard(
   const { host, ledger, node } = work
   let found = await findMachine(entry, node)
   if (found.is === 'ours' || found.is === 'incomplete') {
-    await awaitQuiet(host, entry.vmid)
+    await awaitIdle(host, entry.vmid)
     found = await findMachine(entry, node)
   }
   const { guest, is } = found
@@ -65,7 +65,7 @@ export async function discard(
   } else if (guest) {
     work.note(`VM ${entry.vmid} is not ${entry.name} (any more): it was left alone`)
   } else if (entry.cloned && entry.state === 'creating') {
-    await freeStrays(host, entry)
+    await freeLeftoverDisks(host, entry)
   }
   await removeSnippet(entry)
   if (forGood) await ledger.remove(entry.name)

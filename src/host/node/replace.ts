@@ -10,7 +10,7 @@ import { mainAddress, type NodeEntry } from './ledger.ts'
 import { findMachine } from './machine.ts'
 import { updatePeers } from './peers.ts'
 import type { RequestPlan } from './plan-request.ts'
-import { discard, type NodeWork } from './recover.ts'
+import { type NodeWork, removeNode } from './recover.ts'
 
 /** One node that takes another one's place. */
 export interface Replacement {
@@ -42,17 +42,17 @@ export async function replaceNode(work: NodeWork, replacement: Replacement): Pro
   const [entry] = [...making.plans.map((plan) => plan.entry), ...making.waiting, ...making.done]
   if (!entry) throw new SeederError('There is no node to take the place of the old one')
   if (making.done.length === 0) {
-    await beforeStart(work, replacement, entry)
+    await joinServices(work, replacement, entry)
     await startNodes(work, [entry])
     await awaitNodes(work, [entry], timeoutMs)
   }
-  await settle(work, replacement, entry)
+  await awaitService(work, replacement, entry)
   await finishNodes(work, [entry])
   if (old && roles[old.role].runsPods && !replacement.drained)
     return { oldIsGone: false, hints: drainHints(old, entry) }
   if (old) {
     if (old.role === 'etcd') await leaveCluster(work, entry, old, timeoutMs)
-    await discard(work, requireEntry(await work.ledger.read(), old.name), true, true)
+    await removeNode(work, requireEntry(await work.ledger.read(), old.name), true, true)
     work.note(`${old.name} is gone: VM ${old.vmid}, its disks and its vendor data`)
   }
   if (entry.role === 'haproxy') await updatePeers(work, platform, timeoutMs)
@@ -99,7 +99,7 @@ async function loadBalancers(work: NodeWork): Promise<NodeEntry[]> {
 }
 
 /** What the others have to know before the new node starts. */
-async function beforeStart(
+async function joinServices(
   work: NodeWork,
   { platform, old, timeoutMs }: Replacement,
   entry: NodeEntry,
@@ -109,7 +109,11 @@ async function beforeStart(
 }
 
 /** Waits until the new node does what the old one does. */
-async function settle(work: NodeWork, { old, timeoutMs }: Replacement, entry: NodeEntry): Promise<void> {
+async function awaitService(
+  work: NodeWork,
+  { old, timeoutMs }: Replacement,
+  entry: NodeEntry,
+): Promise<void> {
   if (entry.role === 'etcd') await becomeVoter(work, entry, old, timeoutMs)
   if (['join', 'init'].includes(entry.values.BOOTSTRAP ?? '')) {
     await awaitReady(work.host, entry, timeoutMs, (reason) => /\bkubeadm: done\b/.test(reason))

@@ -47,7 +47,7 @@ export function certificatesIn(folder: string): Certificates {
         addresses: [mainAddress(placement)],
         usages: ['serverAuth', 'clientAuth'],
       })
-      return [...trust('etcd-ca', authority), ...pairFiles('etcd', pair)]
+      return [...trustFiles('etcd-ca', authority), ...pairFiles('etcd', pair)]
     },
     async etcdClient() {
       const authority = await etcdAuthority()
@@ -57,17 +57,17 @@ export function certificatesIn(folder: string): Certificates {
         addresses: [],
         usages: ['clientAuth'],
       })
-      return [...trust('etcd-ca', authority), ...pairFiles('apiserver-etcd-client', pair)]
+      return [...trustFiles('etcd-ca', authority), ...pairFiles('apiserver-etcd-client', pair)]
     },
     async kubernetesAuthority() {
       const file = join(folder, 'kubernetes-ca.crt')
-      return existsSync(file) ? trust('kubernetes-ca', await readAuthorities(file)) : []
+      return existsSync(file) ? trustFiles('kubernetes-ca', await readAuthorities(file)) : []
     },
   }
 }
 
 /** What stands for a certificate or a key in a plan: `create` has it issued. */
-const toBeIssued = '(issued when the node is created)\n'
+const TO_BE_ISSUED = '(issued when the node is created)\n'
 
 /**
  * Certificates of the operator's PKI, which is opened when the first one is needed.
@@ -77,8 +77,8 @@ export function certificatesOfPki(open: () => Promise<Authority>, issue: boolean
   const files = async (name: string, request: (authority: Authority) => Promise<Issued>) => {
     const authority = await open()
     const { certificate } = await authority.certificate('etcd-ca')
-    const pair = issue ? (await request(authority)).pair : { certificate: toBeIssued, key: toBeIssued }
-    return [...trust('etcd-ca', certificate), ...pairFiles(name, pair)]
+    const pair = issue ? (await request(authority)).pair : { certificate: TO_BE_ISSUED, key: TO_BE_ISSUED }
+    return [...trustFiles('etcd-ca', certificate), ...pairFiles(name, pair)]
   }
   return {
     etcdMember: (placement) =>
@@ -89,7 +89,7 @@ export function certificatesOfPki(open: () => Promise<Authority>, issue: boolean
   }
 }
 
-function trust(name: string, content: string | undefined): VendorFile[] {
+function trustFiles(name: string, content: string | undefined): VendorFile[] {
   return content === undefined
     ? []
     : [{ path: `/etc/seeder/trust/${name}.crt`, permissions: '0644', content }]

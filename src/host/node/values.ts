@@ -28,10 +28,10 @@ export interface ValueSources {
 }
 
 /** The label of a member's data disk. */
-export const dataLabel = 'etcd-data'
+export const DATA_LABEL = 'etcd-data'
 
 /** Where the Kubernetes API listens. */
-const apiPort = 6443
+const API_PORT = 6443
 
 /** A node's values: those that follow from the platform file and the other nodes, and over them what was given. */
 export function nodeValues(sources: ValueSources): NodeValues {
@@ -50,7 +50,7 @@ function etcdValues({ cluster, dataDisk }: ValueSources): NodeValues {
       ...(cluster.state === 'new' ? { ETCD_TOKEN: cluster.token } : {}),
       ETCD_MEMBERS: memberList(cluster.members),
     }),
-    ...(dataDisk ? { ETCD_DATA_DISK: dataLabel } : {}),
+    ...(dataDisk ? { ETCD_DATA_DISK: DATA_LABEL } : {}),
   }
 }
 
@@ -106,7 +106,7 @@ function kubernetesValues({ platform, role, self, peers, given }: ValueSources):
     NODE_ROLE: role,
     NODE_ADDRESS: address ?? '',
     ...(['init', 'join'].includes(bootstrap) && vip
-      ? { CONTROL_PLANE_ENDPOINT: `${vip.address}:${apiPort}` }
+      ? { CONTROL_PLANE_ENDPOINT: `${vip.address}:${API_PORT}` }
       : {}),
     ...(bootstrap === 'init'
       ? { ETCD_ENDPOINTS: members.flatMap(({ addresses }) => Object.values(addresses)[0] ?? []).join(' ') }

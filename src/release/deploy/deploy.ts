@@ -7,8 +7,8 @@ import type { Releases } from '../../github/release.ts'
 import type { Argv } from '../../host/commands.ts'
 import { parseDeployResult } from '../../host/deploy-result.ts'
 import {
+  DEPLOY_CONF,
   type DeployPolicy,
-  deployConf,
   readDeployPolicy,
   requireSudo,
   runDeployScript,
@@ -116,10 +116,10 @@ export function deployOptions(
   if (script[0] !== 'sudo') return ['--storage', storage, ...options]
   if (storage === policy?.storage) return options
   throw new UsageError(
-    `the storage ${storage} was requested; through sudo deploy.sh takes it from ${deployConf}, which ${
+    `the storage ${storage} was requested; through sudo deploy.sh takes it from ${DEPLOY_CONF}, which ${
       policy === undefined ? 'cannot be read' : `names ${policy.storage ?? 'none'}`
     }`,
-    { fix: `leave --storage out; or, as root on the host, write STORAGE=${storage} to ${deployConf}` },
+    { fix: `leave --storage out; or, as root on the host, write STORAGE=${storage} to ${DEPLOY_CONF}` },
   )
 }
 

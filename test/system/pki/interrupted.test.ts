@@ -7,7 +7,7 @@ import { initialize } from '../../../src/pki/authority.ts'
 import { entriesOf, readInventory } from '../../../src/pki/inventory.ts'
 import { issue, renew } from '../../../src/pki/issue.ts'
 import { parseRequest } from '../../../src/pki/profile.ts'
-import { judge } from '../../../src/pki/validity.ts'
+import { checkCertificate } from '../../../src/pki/validity.ts'
 import { contentOf, emptyPlace, makePki, type TestPki } from '../../support/pki/place.ts'
 import { checkout } from '../../support/seeder.ts'
 
@@ -51,7 +51,7 @@ async function expectWhole(paths: readonly string[]): Promise<void> {
   expect(Object.keys(await contentOf(pki.folder))).toEqual(paths)
   const inventory = await readInventory(pki.folder)
   for (const entry of entriesOf(inventory)) {
-    expect(judge(entry, inventory, now, 1)).toMatchObject({ problem: undefined })
+    expect(checkCertificate(entry, inventory, now, 1)).toMatchObject({ problem: undefined })
   }
 }
 

@@ -5,7 +5,7 @@ import { initialize } from '../../../src/pki/authority.ts'
 import { publicKeyHash, readInventory } from '../../../src/pki/inventory.ts'
 import { issue } from '../../../src/pki/issue.ts'
 import { parseRequest } from '../../../src/pki/profile.ts'
-import { judge } from '../../../src/pki/validity.ts'
+import { checkCertificate } from '../../../src/pki/validity.ts'
 import { pkiCommand } from '../../support/pki/command.ts'
 import { makePki, type TestPki } from '../../support/pki/place.ts'
 import { published } from '../../support/schemas.ts'
@@ -30,7 +30,7 @@ const run = (...argv: string[]) => pkiCommand([...argv, '--dir', pki.folder])
 async function problems(within = 30): Promise<Record<string, string>> {
   const inventory = await readInventory(pki.folder)
   const entries = [...Object.values(inventory.authorities), ...inventory.issued]
-  const found = entries.map((entry) => judge(entry, inventory, now, within))
+  const found = entries.map((entry) => checkCertificate(entry, inventory, now, within))
   return Object.fromEntries(found.flatMap(({ name, problem }) => (problem ? [[name, problem]] : [])))
 }
 
@@ -121,7 +121,7 @@ test('a machine whose clock is wrong', async () => {
   const inventory = await readInventory(pki.folder)
   const [etcd1] = inventory.issued
   if (!etcd1) throw new Error('etcd1 was not issued')
-  expect(judge(etcd1, inventory, ago(10), 30).problem).toMatch(
+  expect(checkCertificate(etcd1, inventory, ago(10), 30).problem).toMatch(
     /^is not valid before .+, and this machine’s clock says /,
   )
 })

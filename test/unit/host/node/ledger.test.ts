@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Ledger } from '../../../../src/host/node/ledger.ts'
-import { describeNode, ownership } from '../../../../src/host/node/machine.ts'
+import { describeNode, ownershipOf } from '../../../../src/host/node/machine.ts'
 import { entry, guest } from '../../../support/nodes/site.ts'
 
 let folder = ''
@@ -68,7 +68,7 @@ describe('whose a VM is', () => {
   const described = { description: describeNode(own) }
 
   it('is ours with tags, token and entry', () => {
-    expect(ownership(own, guest(201, { tags }, described))).toBe('ours')
+    expect(ownershipOf(own, guest(201, { tags }, described))).toBe('ours')
   })
 
   it.each([
@@ -84,13 +84,13 @@ describe('whose a VM is', () => {
     ['that is a container', guest(201, { tags }, { ...described, kind: 'lxc' })],
     ['that is incomplete', guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })],
   ])('is somebody else’s %s', (_, other) => {
-    expect(ownership(own, other)).toBe('foreign')
+    expect(ownershipOf(own, other)).toBe('foreign')
   })
 
   it('has the template’s tags until it gets its own', () => {
     const clone = guest(201, { tags: 'current;etcd;seeder', lock: 'clone' }, described)
-    expect(ownership({ ...own, state: 'creating' }, clone)).toBe('ours')
-    expect(ownership(own, clone)).toBe('foreign')
+    expect(ownershipOf({ ...own, state: 'creating' }, clone)).toBe('ours')
+    expect(ownershipOf(own, clone)).toBe('foreign')
   })
 
   it('is incomplete after a killed clone or destroy of ours', () => {
@@ -98,20 +98,20 @@ describe('whose a VM is', () => {
     const unlocked = guest(201, {}, { description: ' qmclone temporary file' })
     const destroyed = guest(201, { lock: 'destroyed' })
     for (const rest of [clone, unlocked, destroyed, guest(201)]) {
-      expect(ownership({ ...own, state: 'creating' }, rest)).toBe('incomplete')
-      expect(ownership({ ...own, state: 'destroying' }, rest)).toBe('incomplete')
-      expect(ownership({ ...own, state: 'creating', cloned: false }, rest)).toBe('foreign')
-      expect(ownership(own, rest)).toBe('foreign')
+      expect(ownershipOf({ ...own, state: 'creating' }, rest)).toBe('incomplete')
+      expect(ownershipOf({ ...own, state: 'destroying' }, rest)).toBe('incomplete')
+      expect(ownershipOf({ ...own, state: 'creating', cloned: false }, rest)).toBe('foreign')
+      expect(ownershipOf(own, rest)).toBe('foreign')
     }
   })
 
   it('is somebody else’s when it is being made or has anything in it', () => {
     const creating = { ...own, state: 'creating' } as const
-    expect(ownership(creating, guest(201, { lock: 'create' }))).toBe('foreign')
-    expect(ownership(creating, guest(201, { lock: 'backup' }))).toBe('foreign')
-    expect(ownership(creating, guest(201, { lock: 'clone', scsi0: 'local:201/vm-201-disk-0.raw' }))).toBe(
+    expect(ownershipOf(creating, guest(201, { lock: 'create' }))).toBe('foreign')
+    expect(ownershipOf(creating, guest(201, { lock: 'backup' }))).toBe('foreign')
+    expect(ownershipOf(creating, guest(201, { lock: 'clone', scsi0: 'local:201/vm-201-disk-0.raw' }))).toBe(
       'foreign',
     )
-    expect(ownership(creating, guest(201, {}, { description: 'my VM' }))).toBe('foreign')
+    expect(ownershipOf(creating, guest(201, {}, { description: 'my VM' }))).toBe('foreign')
   })
 })
