@@ -9,7 +9,7 @@ import { proxmoxNode, readFacts } from '../host/node/facts.ts'
 import { Ledger, type NodeEntry } from '../host/node/ledger.ts'
 import { listNodes, nodeTable, readStates } from '../host/node/list.ts'
 import { readPriority } from '../host/node/peers.ts'
-import { factsAfterRecovery, planRequest, type RequestPlan } from '../host/node/plan-request.ts'
+import { entriesOf, factsAfterRecovery, planRequest, type RequestPlan } from '../host/node/plan-request.ts'
 import { planText, showPlan } from '../host/node/plan-text.ts'
 import { type NodeWork, recover } from '../host/node/recover.ts'
 import { checkReplacement, replaceNode } from '../host/node/replace.ts'
@@ -41,12 +41,12 @@ export function registerNodeCommand(program: Command, context: () => Context): v
       async (names: string[], flags: MakeFlags & { role: RoleName; start: boolean; json?: boolean }) => {
         const { facts, host } = await survey(context(), flags, undefined)
         const request = await requestOf(names, flags.role, flags)
-        const making = await planRequest(host, factsAfterRecovery(facts), request, {
+        const plan = await planRequest(host, factsAfterRecovery(facts), request, {
           checkout: context().checkout,
           certificates: certificatesOf(flags, () => {}, false),
         })
-        const shown = making.plans.map((plan) => showPlan(plan, flags.start))
-        print(flags.json ? shown : [...presentText(making), ...shown.map(planText)].join('\n\n'))
+        const shown = plan.plans.map((node) => showPlan(node, flags.start))
+        print(flags.json ? shown : [...presentText(plan), ...shown.map(planText)].join('\n\n'))
       },
     )
 
@@ -64,17 +64,17 @@ export function registerNodeCommand(program: Command, context: () => Context): v
         await change(context(), async (work) => {
           const { facts, host, platform } = await survey(context(), flags, work)
           const request = await requestOf(names, flags.role, flags)
-          const making = await planRequest(host, facts, request, {
+          const plan = await planRequest(host, facts, request, {
             checkout: context().checkout,
             certificates: certificatesOf(flags, work.note),
           })
-          for (const line of presentText(making)) work.note(line)
-          const { entries, said } = await makeNodes(work, making, {
+          for (const line of presentText(plan)) work.note(line)
+          const { entries, statuses } = await makeNodes(work, plan, {
             platform,
             start: flags.start,
             timeoutMs: flags.wait * 1000,
           })
-          const rows = entries.map((entry) => madeNode(entry, said.get(entry.name)))
+          const rows = entries.map((entry) => madeNode(entry, statuses.get(entry.name)))
           print(flags.json ? rows : rows.map(nodeLine).join('\n'))
         })
       },
@@ -142,18 +142,22 @@ async function replace(
     ...(await readPriority(model)),
     ...model.values,
   })
-  const making = await planRequest(host, facts, request, {
+  const plan = await planRequest(host, facts, request, {
     checkout: context.checkout,
     certificates: certificatesOf(flags, work.note),
     replaces: name,
   })
   const replacement = {
-    ...{ platform, old, making, isBehind },
+    platform,
+    old,
+    plan,
+    isBehind,
     drained: flags.drained ?? false,
     timeoutMs: flags.wait * 1000,
   }
-  const entries = [...making.plans.map(({ entry }) => entry), ...making.waiting, ...making.done]
-  const { oldIsGone, hints } = await reportLeftoversOnStop(entries, () => replaceNode(work, replacement))
+  const { oldIsGone, hints } = await reportLeftoversOnStop(entriesOf(plan), () =>
+    replaceNode(work, replacement),
+  )
   print([...(oldIsGone ? [`${flags.with} has taken the place of ${name}`] : []), ...hints].join('\n'))
 }
 

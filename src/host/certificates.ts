@@ -2,9 +2,9 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { UsageError } from '../report/error.ts'
 
-/** What a node's certificate has to say. */
+/** What a node's certificate has to be valid for. */
 export interface CertificateUse {
-  /** Empty for a client, which nobody looks up. */
+  /** Empty for a client, which nobody connects to by name. */
   readonly names: readonly string[]
   readonly addresses: readonly string[]
   readonly usages: readonly ('serverAuth' | 'clientAuth')[]
@@ -15,8 +15,8 @@ const usageIds = { serverAuth: '1.3.6.1.5.5.7.3.1', clientAuth: '1.3.6.1.5.5.7.3
 const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g
 
 /**
- * Reads CA certificates that are to be written on a node: PEM, nothing else, at least one of them valid now.
- * @throws UsageError with what is wrong with the file
+ * Reads CA certificates for a node: PEM, nothing else, at least one of them valid now.
+ * @throws UsageError when the file has anything else
  */
 export async function readAuthorities(file: string): Promise<string> {
   const text = await readPem(file)
@@ -26,17 +26,17 @@ export async function readAuthorities(file: string): Promise<string> {
   const blocks = text.match(CERTIFICATE_BLOCK) ?? []
   const certificates = blocks.map((block) => parseCertificate(file, block))
   if (certificates.length === 0) throw refuse(file, 'has no certificate (PEM) in it')
-  if (certificates.some((one) => !one.ca)) throw refuse(file, 'has a certificate that is not a CA’s')
-  if (certificates.every((one) => validityProblem(one) !== undefined)) {
+  if (certificates.some(({ ca }) => !ca)) throw refuse(file, 'has a certificate that is not a CA’s')
+  if (certificates.every((certificate) => validityProblem(certificate) !== undefined)) {
     throw refuse(file, validityProblem(certificates[0]) ?? '')
   }
   return joinBlocks(blocks)
 }
 
 /**
- * Reads a certificate, with whatever stands between it and its CA, and its key, and checks what first boot would.
- * @param authorities PEM of the CAs one of which has to have signed it
- * @throws UsageError with what is wrong with a file
+ * Reads a certificate, its intermediate CAs and its key, and checks them as first boot does.
+ * @param authorities PEM of the CAs, one of which must have signed it
+ * @throws UsageError when one of the files does not pass
  */
 export async function readPair(
   certificateFile: string,

@@ -16,28 +16,31 @@ export interface Ended {
 
 /** Runs the host's own commands. */
 export interface Host {
-  /** Runs a command and returns how it ended, whatever that was. */
+  /** Runs a command and returns how it ended, whether it succeeded or not. */
   run(argv: Argv, options?: RunOptions): Promise<Ended>
-  /** Runs a command that has to succeed. What it printed; else a SeederError with its last line. */
+  /**
+   * Runs a command and returns what it printed.
+   * @throws SeederError with the reason when it fails
+   */
   output(argv: Argv, options?: RunOptions): Promise<string>
 }
 
 export interface RunOptions {
-  /** Milliseconds; without it the command may take as long as it takes. */
+  /** Milliseconds; without it there is no limit. */
   readonly timeoutMs?: number
-  /** The command leaves something running, as a virtual machine: it must not keep the lock of this run. */
+  /** The command leaves a process running, such as a virtual machine, which must not hold the lock of this run. */
   readonly outlives?: boolean
 }
 
-/** As Proxmox VE's own jobs have it; LC_ALL, as perl complains about a locale that the host does not have. */
+/** The environment of Proxmox VE's own jobs. LC_ALL, because perl complains about a locale that the host lacks. */
 const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
 
-/** For the last words of a command that has ended. */
+/** Time to read the rest of the output of a command that has ended. */
 const LAST_OUTPUT_MS = 500
 
 /**
- * The host's commands. `lock` is the open lock of this run, which they inherit: when this process is killed, a command
- * that goes on by itself still keeps the next run out.
+ * The host's commands. They inherit `lock`, the open lock of this run: when this process is killed, a command that still
+ * runs keeps the next run out.
  */
 export function hostCommands(lock: number | undefined): Host {
   const run = (argv: Argv, options: RunOptions = {}) =>
@@ -56,7 +59,7 @@ export function hostCommands(lock: number | undefined): Host {
         })
       }
       child.on('error', (error) => resolve({ ...said, code: 127, stderr: error.message }))
-      // What a command leaves running may keep its output open: that end is not waited for.
+      // A process that the command leaves running may keep the output open; its end is not awaited.
       if (options.outlives) {
         child.on('exit', () => {
           const drop = () => [child.stdout, child.stderr].map((output) => output?.destroy())
@@ -78,17 +81,17 @@ export function hostCommands(lock: number | undefined): Host {
   }
 }
 
-/** Maximum bytes of the reason of a failure. */
+/** Maximum bytes of the reason for a failure. */
 const MAX_REASON_BYTES = 500
 
-/** What a failed command says about why. It may be one in a guest: all of it is in sight, on one line. */
+/** The reason that a failed command printed, as one printable line: the command may have run in a guest. */
 export function failureReason({ code, stdout, stderr }: Ended): string {
   const lines = (text: string) => text.split('\n').filter((line) => line.trim() !== '')
-  // A wrong option is answered with the reason first, and then how the command is used.
+  // After a wrong option the usage follows the reason.
   const usage = /^(400 Parameter verification failed\.|qm |pvesm |pvesh )/
   const said =
     lines(stderr).findLast((line) => !usage.test(line)) ?? lines(stdout).at(-1) ?? `exit status ${code}`
-  // A job says how its tool ended, and the tool itself, among the progress, what was wrong.
+  // A job prints how its tool ended; the tool prints the reason among its progress.
   const tool = lines(`${stdout}\n${stderr}`).findLast((line) => line.startsWith('qemu-img: '))
   return bounded(oneLine(tool === undefined || tool === said ? said : `${said} (${tool})`), MAX_REASON_BYTES)
 }
@@ -107,7 +110,7 @@ export function shellWords(argv: readonly string[]): string {
 }
 
 /**
- * Refuses early where the commands cannot work.
+ * Requires root, without which the commands would fail later.
  * @param what the command that was called
  * @throws UsageError for anybody but root
  */
@@ -118,11 +121,11 @@ export function requireRoot(what = 'seeder node'): void {
   })
 }
 
-/** One run of `seeder node` at a time changes anything on a host. */
+/** Only one run of `seeder node` at a time changes a host. */
 export const NODE_LOCK = '/run/lock/seeder-node.lock'
 /**
- * Takes the lock for `work`, which gets the open file. The lock is the kernel's, on the open file: it goes when the last
- * process that has it open ends, however that happens, and a command that inherited it keeps it until then.
+ * Runs `work` under the lock, with the open file. The kernel releases the lock when the last process that has the file
+ * open ends, even if it is killed; a command that inherited the file holds the lock until then.
  * @throws SeederError when another run has it
  */
 export async function withLock<T>(work: (lock: number) => Promise<T>, file = NODE_LOCK): Promise<T> {

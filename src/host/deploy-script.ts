@@ -29,12 +29,12 @@ export function deployScript(
   })
 }
 
-/** Nothing of ours goes along, least of all a token; deploy.sh takes nothing from its environment anyway. */
+/** No variable of ours is passed on, above all no token; deploy.sh ignores its environment anyway. */
 const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
 
 /**
- * Makes sure, before anything is downloaded for it, that sudo will let this user start deploy.sh.
- * @throws SeederError when it will not, or is not there
+ * Checks, before anything is downloaded, that sudo lets this user start deploy.sh.
+ * @throws SeederError when sudo refuses or is not installed
  */
 export async function requireSudo([program, ...rest]: Argv): Promise<void> {
   if (program !== 'sudo') return
@@ -68,8 +68,8 @@ function startFailure(program: string, cause: unknown): SeederError {
 }
 
 /**
- * Runs deploy.sh to its end. What it reports goes to `note`, a line at a time; what it prints is returned.
- * @throws SeederError with its own words when it fails; StoppedError when `signal` ended it
+ * Runs deploy.sh and returns its standard output. `note` gets each line of standard error.
+ * @throws SeederError with deploy.sh's own message when it fails; StoppedError when `signal` ended it
  */
 export async function runDeployScript(
   argv: Argv,
@@ -107,7 +107,7 @@ export async function runDeployScript(
   }
 }
 
-/** deploy.sh takes back what it has begun when it gets a signal. Behind sudo it gets none. */
+/** deploy.sh undoes what it has begun when it gets a signal. Through sudo it gets none. */
 function requestStop({ pid }: ChildProcess, note: (line: string) => void): void {
   // It could not be started.
   if (pid === undefined) return
@@ -121,26 +121,26 @@ function requestStop({ pid }: ChildProcess, note: (line: string) => void): void 
 
 /** The error that deploy.sh printed: its `deploy: …` line and the `→ …` line below it. */
 export function deployFailure(printed: readonly string[], code: number | null): SeederError {
-  const at = printed.findIndex((line) => line.startsWith('deploy: '))
+  const index = printed.findIndex((line) => line.startsWith('deploy: '))
   const sudo = printed.find((line) => line.startsWith('sudo: '))
-  if (at < 0 && sudo !== undefined) return sudoRefusal(sudo)
-  if (at < 0) {
+  if (index < 0 && sudo !== undefined) return sudoRefusal(sudo)
+  if (index < 0) {
     return new SeederError(
       `deploy.sh ended with ${code ?? 'a signal'} and said: ${printed.at(-1)?.trim() ?? 'nothing'}`,
       { fix: 'deploy.sh --recover finishes or takes back what it had begun; every other run does so first' },
     )
   }
-  const [, fix] = /^ *→ (.*)$/.exec(printed[at + 1] ?? '') ?? []
-  return new SeederError(printed[at]?.trim() ?? '', fix === undefined ? {} : { fix })
+  const [, fix] = /^ *→ (.*)$/.exec(printed[index + 1] ?? '') ?? []
+  return new SeederError(printed[index]?.trim() ?? '', fix === undefined ? {} : { fix })
 }
 
-/** Where the policy of deploy.sh is. Only root may change it, everybody may read it. */
+/** The policy of deploy.sh. Only root may change it, everybody may read it. */
 export const DEPLOY_CONF = '/etc/seeder/deploy.conf'
-/** What of deploy.sh's policy can be known before it runs. It is deploy.sh that decides. */
+/** The part of deploy.sh's policy that can be read before it runs. deploy.sh itself decides. */
 export interface DeployPolicy {
   /** The only storage that templates may go to; undefined when the policy names none. */
   readonly storage: string | undefined
-  /** The file with those who may sign images. */
+  /** The file of those who may sign images. */
   readonly allowedSigners: string
   readonly allowUnsigned: boolean
 }

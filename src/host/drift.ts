@@ -21,14 +21,14 @@ import { readStates } from './node/list.ts'
 import type { HostReport } from './report.ts'
 import { readTemplateEntries, type TemplateEntry } from './templates.ts'
 
-/** Each reads its whole /usr, and all of them may lie on one disk. */
+/** Maximum clones that are checked at once: each reads its whole /usr, and all of them may be on one disk. */
 const MAX_PARALLEL_CHECKS = 3
 
-/** Reading /usr on a host without KVM, while others do. */
+/** Enough to read /usr on a host without KVM while other clones do the same. */
 const CHECK_SECONDS = 600
 
 /**
- * Asks the clones of this host, and reads its templates again.
+ * Checks the clones of this host, and reads the disks of its templates again.
  * @param script how deploy.sh is started
  * @throws SeederError when the host's own state cannot be read
  */
@@ -45,12 +45,12 @@ export async function driftReport(
     readTemplateEntries(),
     readStates(host, node),
   ])
-  const asked = await checkClones(host, clonesOf(report, nodes, guests, entries), states)
+  const checked = await checkClones(host, clonesOf(report, nodes, guests, entries), states)
   const templates = await checkTemplates(host, script)
-  return { schema: 1, host: node, taken: new Date().toISOString(), nodes: asked, templates }
+  return { schema: 1, host: node, taken: new Date().toISOString(), nodes: checked, templates }
 }
 
-/** Every clone that is known: those of the host's templates, and nodes whose template was retired. */
+/** Every known clone: those of the host's templates, and nodes whose template was retired. */
 export function clonesOf(
   report: HostReport,
   nodes: readonly NodeEntry[],
@@ -67,7 +67,7 @@ export function clonesOf(
     })),
   )
   const others = nodes
-    .filter(({ vmid, state }) => state !== 'reserved' && !ofTemplates.some((one) => one.vmid === vmid))
+    .filter(({ vmid, state }) => state !== 'reserved' && !ofTemplates.some((clone) => clone.vmid === vmid))
     .map(({ name, vmid, role, template }) => ({
       name,
       vmid,
@@ -82,7 +82,7 @@ function nameOf(guests: readonly Guest[], vmid: number): string | undefined {
   return guests.find((guest) => guest.vmid === vmid)?.settings.get('name')
 }
 
-/** Asks every clone, a few at a time. One that does not answer is in the result as unknown. */
+/** Checks every clone, a few at a time. A clone that does not answer is `unknown`. */
 export function checkClones(
   host: Host,
   clones: readonly KnownClone[],
@@ -102,7 +102,7 @@ async function checkClone(host: Host, clone: KnownClone, state: string | undefin
     return compareClone(clone, parseJson(stdout, driftResultSchema))
   } catch (error) {
     if (error instanceof UnreadableJson) {
-      const reason = `what it says cannot be read (${error.message}): it may be of a version before seeder-drift`
+      const reason = `its report cannot be read (${error.message}): it may be of a version before seeder-drift`
       return uncheckedClone(clone, 'unknown', reason)
     }
     if (error instanceof SeederError) return uncheckedClone(clone, 'unknown', describeError(error))
@@ -127,7 +127,7 @@ export async function checkTemplates(host: Host, script: Argv): Promise<Template
   }
 }
 
-/** A clone that is to be asked. */
+/** A clone to check. */
 export interface KnownClone {
   readonly name: string
   readonly vmid: number
@@ -138,65 +138,65 @@ export interface KnownClone {
 }
 
 /**
- * What a clone says of itself, held against what this host knows of its template: what a clone cannot know, or could lie
- * about without knowing what it should say.
+ * Compares what a clone reports with what this host knows of its template: what the clone cannot know, or could not forge
+ * without knowing the right values.
  */
-export function compareClone(clone: KnownClone, said: DriftResult): NodeDrift {
-  const findings = [...compare(clone, said), ...said.findings]
-  // What it counts wrongly does not hide what it names.
-  const unnamed = Math.max(said.total - said.findings.length, 0)
+export function compareClone(clone: KnownClone, reported: DriftResult): NodeDrift {
+  const findings = [...compare(clone, reported), ...reported.findings]
+  // A wrong total does not hide findings.
+  const unnamed = Math.max(reported.total - reported.findings.length, 0)
   const total = findings.length + unnamed
   return {
-    name: clone.name,
-    vmid: clone.vmid,
-    image: clone.image,
-    version: clone.version,
-    state: total > 0 ? 'drifted' : said.state,
+    ...identityOf(clone),
+    state: total > 0 ? 'drifted' : reported.state,
     reason: '',
     total,
     findings,
-    accepted: said.accepted,
+    accepted: reported.accepted,
   }
 }
 
-export function compare({ image, version, template }: KnownClone, said: DriftResult): DriftFinding[] {
+function compare({ image, version, template }: KnownClone, reported: DriftResult): DriftFinding[] {
   const findings: DriftFinding[] = []
-  const is = `${said.image} ${said.version}`
+  const is = `${reported.image} ${reported.version}`
   if (is !== `${image} ${version}`) {
-    const detail = `it says that it is ${is}; it was made of ${image} ${version}`
+    const detail = `it reports ${is}; it was made of ${image} ${version}`
     findings.push({ kind: 'usr-replaced', name: '/usr', detail })
   }
-  if (said.state === 'pending' || !template) return findings
+  if (reported.state === 'pending' || !template) return findings
   const { roothash, uki } = template
-  if (roothash !== undefined && said.roothash !== roothash) {
-    const detail = `it runs with the root hash ${said.roothash || 'of nothing'}; its template has ${roothash}`
+  if (roothash !== undefined && reported.roothash !== roothash) {
+    const detail = `it runs with the root hash ${reported.roothash || 'unknown'}; its template has ${roothash}`
     findings.push({ kind: 'usr-replaced', name: '/usr', detail })
   }
-  // A kernel that was changed after first boot the clone has named itself.
-  const named = said.findings.some(({ kind, name }) => kind === 'kernel-changed' && name === UKI_PATH)
-  if (uki !== undefined && said.uki !== uki && !named) {
-    const detail = `its sha256 is ${said.uki || 'unknown'}; its template’s is ${uki}`
+  // The clone itself reports a kernel that was changed after first boot.
+  const named = reported.findings.some(({ kind, name }) => kind === 'kernel-changed' && name === UKI_PATH)
+  if (uki !== undefined && reported.uki !== uki && !named) {
+    const detail = `its sha256 is ${reported.uki || 'unknown'}; its template’s is ${uki}`
     findings.push({ kind: 'kernel-changed', name: UKI_PATH, detail })
   }
   return findings
 }
 
-/** Where the UKI is on its partition. */
+/** The path of the UKI on its partition. */
 export const UKI_PATH = 'EFI/BOOT/BOOTX64.EFI'
-/** A clone of which nothing is known, and why. */
+/** A clone that was not compared, and the reason. */
 export function uncheckedClone(clone: KnownClone, state: 'unasked' | 'unknown', reason: string): NodeDrift {
-  const { name, vmid, image, version } = clone
-  return { name, vmid, image, version, state, reason, total: 0, findings: [], accepted: [] }
+  return { ...identityOf(clone), state, reason, total: 0, findings: [], accepted: [] }
 }
 
-/** How many nodes and templates are not what they were made as, or did not say although they could. */
+function identityOf({ name, vmid, image, version }: KnownClone) {
+  return { name, vmid, image, version }
+}
+
+/** The number of nodes and templates that differ from what was deployed, or that could not be checked. */
 export function driftCount({ nodes, templates }: DriftReport): number {
   return [...nodes, ...templates].filter(({ state }) =>
     ['drifted', 'unknown', 'changed', 'foreign', 'missing', 'unreadable'].includes(state),
   ).length
 }
 
-/** The report for a person: two tables, and below each row of a node what was found. */
+/** The report for a person: a table of nodes, their findings, and a table of templates. */
 export function driftText({ nodes, templates }: DriftReport): string {
   const nodeRows = nodes.map(({ name, vmid, image, version, state, reason, total }) => [
     name,

@@ -10,7 +10,7 @@ export interface Guest {
   readonly kind: 'qemu' | 'lxc'
   /** The Proxmox node that it is on. */
   readonly node: string
-  /** The current configuration: what snapshots and pending changes say is not in it. */
+  /** The current configuration, without snapshots and pending changes. */
   readonly settings: ReadonlyMap<string, string>
   readonly description: string
   /** IPv4 addresses of its cards and their gateways, those of its snapshots too: a rollback brings them back. */
@@ -33,8 +33,8 @@ export function parseGuest(text: string, place: Pick<Guest, 'vmid' | 'kind' | 'n
     if (key === '') continue
     if (current) settings.set(key, value)
     if (/^(ipconfig|net)\d+$/.test(key)) {
-      for (const one of ['ip', 'gw']) {
-        const address = propertyOf(value, one)?.split('/')[0] ?? ''
+      for (const property of ['ip', 'gw']) {
+        const address = propertyOf(value, property)?.split('/')[0] ?? ''
         if (isAddress(address)) addresses.add(address)
       }
     }
@@ -42,7 +42,7 @@ export function parseGuest(text: string, place: Pick<Guest, 'vmid' | 'kind' | 'n
   return { ...place, settings, description: description.join('\n'), addresses: [...addresses] }
 }
 
-/** The value of `key` in `one,key=value,…`. */
+/** The value of `key` in `…,key=value,…`. */
 export function propertyOf(value: string, key: string): string | undefined {
   return value
     .split(',')
@@ -55,7 +55,7 @@ export function tagsOf(guest: Guest): ReadonlySet<string> {
   return new Set((guest.settings.get('tags') ?? '').split(/[;, ]+/).filter((tag) => tag !== ''))
 }
 
-/** The uuid in smbios1, which a VM keeps, and which no clone of it has. */
+/** The uuid in smbios1, which a VM keeps and its clones do not have. */
 export function uuidOf(guest: Guest): string | undefined {
   return propertyOf(guest.settings.get('smbios1') ?? '', 'uuid')?.toLowerCase()
 }
@@ -64,8 +64,8 @@ export function uuidOf(guest: Guest): string | undefined {
 const CLUSTER_WAIT_MS = 60_000
 
 /**
- * Every guest of the cluster. An empty folder is not taken for a cluster without guests: its file system is waited for.
- * @param patienceMs how long that may take
+ * Reads every guest of the cluster. An empty folder means that the cluster file system is not mounted; this waits for it.
+ * @param patienceMs how long to wait
  * @throws SeederError where there is no Proxmox VE, or its cluster file system does not come back
  */
 export async function readGuests(pve = PVE_FOLDER, patienceMs = CLUSTER_WAIT_MS): Promise<Guest[]> {
@@ -93,8 +93,8 @@ function unreadable(pve: string, cause?: unknown): SeederError {
 }
 
 /**
- * The guests below a folder that is held open: a file system that goes away meanwhile does not come back at the same
- * place, so what is at the beginning and at the end is of one. Undefined when it was away.
+ * Reads the guests below a folder that is held open. A file system that is mounted again meanwhile is not the one behind
+ * the open folder: `local`, read first and last, makes sure that all of them are of one mount. Undefined when they are not.
  */
 async function readMounted(pve: string): Promise<Guest[] | undefined> {
   try {
@@ -109,7 +109,7 @@ async function readMounted(pve: string): Promise<Guest[] | undefined> {
   }
 }
 
-/** What a folder says whose file system is not mounted, or whose program has ended. */
+/** Errors of a folder whose file system is not mounted, or whose daemon has ended. */
 const unmountedErrors = ['ENOENT', 'ENOTCONN', 'ECONNABORTED', 'EIO']
 
 async function readAll(pve: string): Promise<Guest[]> {
@@ -138,7 +138,7 @@ async function guestsIn(folder: string, node: string, kind: Guest['kind']): Prom
   return guests.filter((guest) => guest !== undefined)
 }
 
-/** For a file that others may remove at any moment. */
+/** A handler that returns `value` for a file that is gone: others may remove one at any moment. */
 function ifAbsent<T>(value: T): (error: unknown) => T {
   return (error) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return value

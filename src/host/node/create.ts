@@ -12,12 +12,11 @@ import { type NodeWork, removeNode } from './recover.ts'
 import { writeSnippet } from './snippet.ts'
 
 /**
- * Makes the VMs of plans, complete but never started. Either all of them are there when this returns, or none: a failure
- * is undone.
+ * Makes the VMs of plans, complete but not started. A failure undoes all of them.
  */
 export async function prepareNodes(work: NodeWork, plans: readonly NodePlan[]): Promise<void> {
   try {
-    // All addresses are kept before the first node gets one, as each of them may know the others'.
+    // The addresses of all are reserved before the first VM is made: the values of each may name the others.
     for (const { entry } of plans) await work.ledger.write(entry)
     for (const plan of plans) await prepareNode(work, plan)
   } catch (error) {
@@ -33,14 +32,14 @@ async function prepareNode(work: NodeWork, { entry, snippet, prepare }: NodePlan
   for (const command of prepare) {
     interruption.throwIfAborted()
     await runPlanned(work.host, command, entry.vmid, work.node).catch(async (error: unknown) => {
-      // Somebody took the id in the meantime: what has it is not ours to undo.
+      // Another VM has taken the id meanwhile; undoing must not touch it.
       if (/: config file already exists$/.test(describeError(error))) await work.ledger.write(entry)
       throw error
     })
   }
 }
 
-/** After a failure: what stays because it could not be undone is in the error. */
+/** Undoes plans after a failure. @throws SeederError that names what could not be undone */
 async function undoPrepared(work: NodeWork, plans: readonly NodePlan[], error: unknown): Promise<void> {
   const failures: string[] = []
   const entries = await work.ledger.read()
@@ -57,7 +56,7 @@ async function undoPrepared(work: NodeWork, plans: readonly NodePlan[], error: u
 }
 
 /**
- * Starts nodes whose VMs are complete; one that runs already is fine.
+ * Starts nodes whose VMs are complete, unless they run already.
  * @throws SeederError for the first that does not start; the VMs stay
  */
 export async function startNodes(work: NodeWork, entries: readonly NodeEntry[]): Promise<void> {
@@ -70,7 +69,7 @@ export async function startNodes(work: NodeWork, entries: readonly NodeEntry[]):
         fix: `remove what is left of it, and create it again: seeder node destroy ${entry.name}`,
       })
     }
-    // A start whose run was killed goes on by itself.
+    // `qm start` of a killed run may still be running.
     await awaitIdle(work.host, entry.vmid)
     if (await isRunning(work.host, entry.vmid)) continue
     work.note(`${entry.name}: start VM ${entry.vmid}`)
@@ -78,28 +77,29 @@ export async function startNodes(work: NodeWork, entries: readonly NodeEntry[]):
   }
 }
 
-/** Waits until nodes are ready, and marks them as done. What each says, by name. */
+/** Waits until nodes are ready. Returns the status of each, by name. */
 export async function awaitNodes(
   work: NodeWork,
   entries: readonly NodeEntry[],
   timeoutMs: number,
 ): Promise<Map<string, string>> {
-  const said = new Map<string, string>()
+  const statuses = new Map<string, string>()
   for (const entry of entries) {
-    said.set(entry.name, await awaitReady(work.host, entry, timeoutMs))
-    work.note(`${entry.name}: ready: ${said.get(entry.name)}`)
+    const status = await awaitReady(work.host, entry, timeoutMs)
+    statuses.set(entry.name, status)
+    work.note(`${entry.name}: ready: ${status}`)
   }
-  return said
+  return statuses
 }
 
-/** Marks nodes as done; what they were founded with is over. */
+/** Marks nodes as done, and forgets the founders of their cluster. */
 export async function finishNodes(work: NodeWork, entries: readonly NodeEntry[]): Promise<void> {
   for (const { founders: _over, ...entry } of entries) {
     await work.ledger.write({ ...entry, cloned: true, state: 'created' })
   }
 }
 
-/** How far making goes, and how long it waits. */
+/** Whether nodes are started, and how long to wait for them. */
 export interface MakeOptions {
   readonly platform: Platform
   readonly start: boolean
@@ -107,16 +107,16 @@ export interface MakeOptions {
 }
 
 /**
- * Makes the nodes of a request, and waits until they do what they are for. It may be killed at any point, and called
- * again with what is planned then.
- * @returns all nodes of the request, and what each says of itself, by name
- * @throws SeederError; what is left then is in it
+ * Makes the nodes of a request, and waits until they serve. It may be killed at any point, and called again with a new
+ * plan.
+ * @returns all nodes of the request, and the status of each, by name
+ * @throws SeederError that names what is left
  */
 export async function makeNodes(
   work: NodeWork,
   { plans, waiting, done }: RequestPlan,
   { platform, start, timeoutMs }: MakeOptions,
-): Promise<{ entries: readonly NodeEntry[]; said: ReadonlyMap<string, string> }> {
+): Promise<{ entries: readonly NodeEntry[]; statuses: ReadonlyMap<string, string> }> {
   const made = plans.map(({ entry }) => entry)
   const joining = [...made, ...waiting].find(({ joins }) => joins)
   if (joining && !start) {
@@ -131,10 +131,10 @@ export async function makeNodes(
   if (made.some(({ role }) => role === 'haproxy')) await updatePeers(work, platform, timeoutMs)
   if (!start) {
     await finishNodes(work, made)
-    return { entries: [...done, ...waiting, ...made], said: new Map() }
+    return { entries: [...done, ...waiting, ...made], statuses: new Map() }
   }
   const pending = [...waiting, ...made]
-  const said = await reportLeftoversOnStop(pending, async () => {
+  const statuses = await reportLeftoversOnStop(pending, async () => {
     if (joining) await joinCluster(work, joining, undefined, timeoutMs)
     await startNodes(work, pending)
     const ready = await awaitNodes(work, pending, timeoutMs)
@@ -145,10 +145,10 @@ export async function makeNodes(
     return ready
   })
   await finishNodes(work, pending)
-  return { entries: [...done, ...pending], said }
+  return { entries: [...done, ...pending], statuses }
 }
 
-/** Runs what is not undone when it is stopped: VMs that have begun to run are left as they are. */
+/** Runs work that is not undone when it is stopped: VMs that were started stay. */
 export async function reportLeftoversOnStop<T>(
   entries: readonly NodeEntry[],
   run: () => Promise<T>,

@@ -6,30 +6,30 @@ import { guestExec, guestOutput } from './guest.ts'
 import { type LedgerMember, mainAddress, type NodeEntry } from './ledger.ts'
 import type { NodeWork } from './recover.ts'
 
-/** The operator's command in every member: see images/etcd/README.md. */
+/** The operator's command in every member; see images/etcd/README.md. */
 const PROGRAM = '/usr/lib/seeder/etcd'
 
-/** It waits up to five minutes for what it needs. */
+/** The command itself waits up to five minutes. */
 export const COMMAND_SECONDS = 330
-/** It waits half a minute for an election. */
+/** `members` waits half a minute for an election. */
 const LIST_SECONDS = 90
 const PAUSE_MS = 3000
 
 /** A member as the cluster lists it. */
 export interface LiveMember extends LedgerMember {
-  /** `-` as long as it was never started and nobody knows its name. */
+  /** `-` until its first start: the cluster does not know its name before. */
   readonly name: string
   readonly is: string
 }
 
 /** A cluster of etcd, as one of its voting members sees it. */
 export interface EtcdCluster {
-  /** The nodes to query. */
+  /** The node that answered, and that runs the operator's commands. */
   readonly via: NodeEntry
   readonly members: readonly LiveMember[]
 }
 
-/** What `etcd members` prints. */
+/** The members in the output of `etcd members`. */
 export function parseMembers(text: string): LiveMember[] {
   return text.split('\n').flatMap((line) => {
     const [name, address, , is] = line.trim().split(/\s+/)
@@ -37,11 +37,11 @@ export function parseMembers(text: string): LiveMember[] {
   })
 }
 
-/** Queries one node after the other for its cluster; undefined when none of them knows one. */
+/** Queries one node after the other for its cluster; undefined when no node knows a cluster. */
 export async function findCluster(host: Host, nodes: readonly NodeEntry[]): Promise<EtcdCluster | undefined> {
   for (const via of nodes) {
-    const said = await guestExec(host, via.vmid, [PROGRAM, 'members'], LIST_SECONDS).catch(() => undefined)
-    if (said?.code === 0) return { via, members: parseMembers(said.stdout) }
+    const ended = await guestExec(host, via.vmid, [PROGRAM, 'members'], LIST_SECONDS).catch(() => undefined)
+    if (ended?.code === 0) return { via, members: parseMembers(ended.stdout) }
   }
   return undefined
 }
@@ -54,7 +54,7 @@ export function etcdNodes(entries: readonly NodeEntry[], except: readonly string
   )
 }
 
-/** A node's place in a cluster, by its address, which it has before its name is known. */
+/** A node as its cluster lists it, by its address: its name may not be known yet. */
 export function findMember(
   cluster: EtcdCluster,
   entry: Pick<NodeEntry, 'addresses'>,
@@ -62,7 +62,7 @@ export function findMember(
   return cluster.members.find(({ address }) => address === mainAddress(entry))
 }
 
-/** The command that gives a node its place, as a learner. */
+/** The command that adds a node as a learner. */
 export function addCommand(entry: Pick<NodeEntry, 'name' | 'addresses'>): Argv {
   return [PROGRAM, 'add', entry.name, mainAddress(entry)]
 }
@@ -72,26 +72,26 @@ export function promoteCommand(name: string): Argv {
   return [PROGRAM, 'promote', name]
 }
 
-/** Gives a node its place, unless it has it. */
+/** Adds a node to a cluster, unless it is a member. */
 export async function addMember(host: Host, cluster: EtcdCluster, entry: NodeEntry): Promise<void> {
   if (!findMember(cluster, entry))
     await guestOutput(host, cluster.via.vmid, addCommand(entry), COMMAND_SECONDS)
 }
 
-/** Makes a node a voting member; waits until it has all data. */
+/** Makes a node a voting member, once it has all data. */
 export async function promoteMember(host: Host, { via }: EtcdCluster, name: string): Promise<void> {
   await guestOutput(host, via.vmid, promoteCommand(name), COMMAND_SECONDS)
 }
 
 /**
- * Takes a node out of a cluster; one that is not in it is fine.
+ * Removes a node from its cluster, if it is a member.
  * @param by another member
  */
 export async function removeMember(host: Host, by: NodeEntry, entry: NodeEntry): Promise<void> {
   const cluster = await findCluster(host, [by])
   if (!cluster) {
     throw new SeederError(`${by.name} (VM ${by.vmid}) does not know its cluster now`, {
-      fix: `see what it says, then run the same command again: qm guest exec ${by.vmid} -- ${PROGRAM} health`,
+      fix: `see its health, then run the same command again: qm guest exec ${by.vmid} -- ${PROGRAM} health`,
     })
   }
   if (!findMember(cluster, entry)) return
@@ -99,8 +99,8 @@ export async function removeMember(host: Host, by: NodeEntry, entry: NodeEntry):
 }
 
 /**
- * Waits until a member is well, and its cluster has a quorum.
- * @throws SeederError with what the member said last
+ * Waits until a member is healthy, and its cluster has a quorum.
+ * @throws SeederError with the last reason that the member reported
  */
 export async function awaitHealth(host: Host, { name, vmid }: NodeEntry, timeoutMs: number): Promise<void> {
   for (
@@ -108,19 +108,19 @@ export async function awaitHealth(host: Host, { name, vmid }: NodeEntry, timeout
     ;
     await sleep(PAUSE_MS, undefined, { signal: interruption })
   ) {
-    const said = await guestExec(host, vmid, [PROGRAM, 'health'])
-    if (said.code === 0) return
+    const ended = await guestExec(host, vmid, [PROGRAM, 'health'])
+    if (ended.code === 0) return
     if (performance.now() < deadline) continue
-    const reason = /"reason":"([^"]*)"/.exec(said.stdout)?.[1]
-    throw new SeederError(`${name} (VM ${vmid}) is not well: ${reason || failureReason(said)}`, {
+    const reason = /"reason":"([^"]*)"/.exec(ended.stdout)?.[1]
+    throw new SeederError(`${name} (VM ${vmid}) is not well: ${reason || failureReason(ended)}`, {
       fix: 'see “etcd” in docs/operations.md; then run the same command again',
     })
   }
 }
 
 /**
- * Gives a new member its place, by a member that is well. One whose place it takes and that is dead is taken out first:
- * with a voting member missing, a cluster takes no other change.
+ * Adds a new member to its cluster, through a healthy one. If the node that it replaces does not answer, that is removed
+ * first: a cluster with a missing voter accepts no other change.
  */
 export async function joinCluster(
   work: NodeWork,
@@ -138,7 +138,7 @@ export async function joinCluster(
   work.note(`${entry.name}: has its place in the cluster of ${cluster.via.name}`)
 }
 
-/** Makes a member that has started a voting one, and waits until it is well. */
+/** Gives a member that has started a vote, and waits until it is healthy. */
 export async function becomeVoter(
   work: NodeWork,
   entry: NodeEntry,
@@ -151,7 +151,7 @@ export async function becomeVoter(
   work.note(`${entry.name}: votes, and is well`)
 }
 
-/** Takes the old member out, by the new one, and waits until that is well without it. */
+/** Removes the old member through the new one, and waits until the new one is healthy without it. */
 export async function leaveCluster(
   work: NodeWork,
   entry: NodeEntry,
@@ -163,14 +163,15 @@ export async function leaveCluster(
   work.note(`${old.name}: is no member any more`)
 }
 
-/** The cluster as a member sees it that is neither coming nor going; as the one that goes does, if there is no other. */
+/** The cluster as a member sees it that is neither added nor replaced; as the replaced one does, if there is no other. */
 export async function requireCluster(
   work: NodeWork,
   [entry, old]: readonly [NodeEntry, NodeEntry | undefined],
 ): Promise<EtcdCluster> {
   const nodes = etcdNodes(await work.ledger.read(), [entry.name])
-  const lasting = nodes.filter(({ name }) => name !== old?.name)
-  const cluster = await findCluster(work.host, [...lasting, ...nodes.filter((one) => !lasting.includes(one))])
+  const staying = nodes.filter(({ name }) => name !== old?.name)
+  const replaced = nodes.filter(({ name }) => name === old?.name)
+  const cluster = await findCluster(work.host, [...staying, ...replaced])
   if (cluster) return cluster
   throw new SeederError(`${entry.name} cannot join: no other member of its cluster answers on this host`, {
     fix: 'start them, then run the same command again',

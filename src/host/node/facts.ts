@@ -9,7 +9,7 @@ import { chooseSnippetStorage, parseStorages, readVolumes, type Volume } from '.
 import { readTemplateEntries, type TemplateEntry } from '../templates.ts'
 import type { Ledger, NodeEntry } from './ledger.ts'
 
-/** What is there, read once before anything is decided. */
+/** The state of the host, read once before anything is decided. */
 export interface HostFacts {
   /** This Proxmox node's name. */
   readonly node: string
@@ -18,12 +18,12 @@ export interface HostFacts {
   readonly entries: readonly NodeEntry[]
   readonly templates: readonly TemplateEntry[]
   readonly volumes: readonly Volume[]
-  /** Where the vendor data goes: a storage, and its folder. */
+  /** The storage for vendor data, and its folder. */
   readonly snippets: { readonly storage: string; readonly folder: string }
 }
 
 /**
- * The name of the Proxmox node that this is.
+ * The name of this Proxmox node.
  * @throws SeederError where there is no Proxmox VE
  */
 export function proxmoxNode(pve = PVE_FOLDER): string {
@@ -34,7 +34,7 @@ export function proxmoxNode(pve = PVE_FOLDER): string {
   })
 }
 
-/** Reads everything; nothing is changed. `named` is the storage for snippets, if one was named. */
+/** Reads the state of the host. `named` is the storage for snippets that the operator named. */
 export async function readFacts(
   host: Host,
   ledger: Ledger,

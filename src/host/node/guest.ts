@@ -29,7 +29,7 @@ export interface FirstBootStatus {
 
 const statusSchema = z.object({ state: z.enum(['ready', 'failed', 'pending']), reason: saidLine })
 
-/** The host's command that runs one in a guest. */
+/** The host's command that runs `argv` in a guest. */
 export function guestCommand(vmid: number, argv: Argv, timeoutSeconds: number): Argv {
   return ['qm', 'guest', 'exec', String(vmid), '--timeout', String(timeoutSeconds), '--', ...argv]
 }
@@ -45,19 +45,19 @@ export async function guestExec(
   timeoutSeconds = 60,
 ): Promise<GuestEnded> {
   const command = guestCommand(vmid, argv, timeoutSeconds)
-  // The agent itself may hang: qm waits for it without an end.
+  // qm waits without limit for an agent that hangs.
   const ended = await host.run(command, { timeoutMs: (timeoutSeconds + 60) * 1000 })
   if (ended.code !== 0)
     throw new SeederError(`The agent of VM ${vmid} does not answer: ${failureReason(ended)}`)
-  const said = reply.safeParse(anyJson(ended.stdout))
-  if (!said.success || !said.data.exited) {
+  const answer = reply.safeParse(anyJson(ended.stdout))
+  if (!answer.success || !answer.data.exited) {
     throw new SeederError(`${argv.join(' ')} in VM ${vmid} did not end within ${timeoutSeconds} seconds`)
   }
-  const { exitcode, 'out-data': stdout, 'err-data': stderr } = said.data
+  const { exitcode, 'out-data': stdout, 'err-data': stderr } = answer.data
   return { code: exitcode ?? 255, stdout, stderr }
 }
 
-/** As `guestExec`, for a command that has to succeed: what it printed. */
+/** As `guestExec`, but returns the output. @throws SeederError also when the command fails */
 export async function guestOutput(
   host: Host,
   vmid: number,
@@ -69,7 +69,7 @@ export async function guestOutput(
   throw new SeederError(`${argv.join(' ')} in VM ${vmid} failed: ${failureReason(ended)}`)
 }
 
-/** What first boot has come to; undefined while the agent does not answer. */
+/** The status of first boot; undefined while the agent does not answer. */
 export async function readStatus(host: Host, vmid: number): Promise<FirstBootStatus | undefined> {
   const ended = await guestExec(host, vmid, ['/usr/lib/seeder/status'], 30).catch(() => undefined)
   return statusSchema.safeParse(anyJson(ended?.stdout ?? '')).data
@@ -78,14 +78,14 @@ export async function readStatus(host: Host, vmid: number): Promise<FirstBootSta
 const PAUSE_MS = 3000
 
 /**
- * Waits until a node is ready, and `enough` is content with its reason.
+ * Waits until a node is ready and `accepts` its reason.
  * @throws SeederError when first boot fails, the VM stops, or time is up
  */
 export async function awaitReady(
   host: Host,
   node: { readonly name: string; readonly vmid: number },
   timeoutMs: number,
-  enough: (reason: string) => boolean = () => true,
+  accepts: (reason: string) => boolean = () => true,
 ): Promise<string> {
   const { name, vmid } = node
   const look = `look at its console, qm terminal ${vmid}; then run the same command again, or: seeder node destroy ${name} --force`
@@ -106,7 +106,7 @@ export async function awaitReady(
         },
       )
     }
-    if (status?.state === 'ready' && enough(status.reason)) return status.reason
+    if (status?.state === 'ready' && accepts(status.reason)) return status.reason
     seen = status?.reason ?? seen
     if (!status && !(await isRunning(host, vmid))) {
       throw new SeederError(`${name} (VM ${vmid}) was started, but does not run any more`, { fix: look })

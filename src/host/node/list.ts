@@ -18,11 +18,11 @@ export const nodeRowSchema = z
     addresses: z.record(saidLine, saidLine).readonly(),
     /** The version of the template that it is a clone of. */
     version: saidLine,
-    /** The current template's; null when there is none. */
+    /** The version of the current template; null when there is no current template. */
     current: saidLine.nullable(),
-    /** Whether it was made from another template than the current one; null when that is not known. */
+    /** Whether it was made from another template than the current one; null when there is no current template. */
     behind: z.boolean().nullable(),
-    /** `running`, `stopped`; or what is the matter with it. */
+    /** `running`, `stopped`; or the problem with it. */
     state: saidLine,
   })
   .readonly()
@@ -31,7 +31,7 @@ export type NodeRow = z.output<typeof nodeRowSchema>
 
 const machines = z.array(z.object({ vmid: z.coerce.number(), status: saidLine }))
 
-/** Which VMs of this Proxmox node run, by id. */
+/** The status of each VM of this Proxmox node, by id. */
 export async function readStates(host: Host, node: string): Promise<Map<number, string>> {
   const text = await host.output(['pvesh', 'get', `/nodes/${node}/qemu`, '--output-format', 'json'])
   try {

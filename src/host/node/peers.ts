@@ -13,9 +13,9 @@ import { vrrpPeers } from './values.ts'
 const KEY = 'VRRP_PEERS'
 
 /**
- * Gives running load balancers their new peers: one that nobody talks to would take the VIPs, too. Their vendor
- * data is changed for the next boot, and what runs reloads keepalived. Those whose peers the operator chose stay as they
- * are, and so does the last one of a pair. May be called again at any time.
+ * Gives load balancers their new peers: one without peers would take the VIPs, too. This changes their vendor data for the
+ * next boot, and reloads keepalived where they run. Load balancers whose peers the operator chose stay as they are, and so
+ * does the last one of a pair. May be called again at any time.
  */
 export async function updatePeers(work: NodeWork, platform: Platform, timeoutMs: number): Promise<void> {
   const all = (await work.ledger.read()).filter(
@@ -31,7 +31,7 @@ export async function updatePeers(work: NodeWork, platform: Platform, timeoutMs:
   }
 }
 
-/** False for a load balancer without VIPs, which has no peers. */
+/** Writes the peers into the vendor data; false for a load balancer without VIPs, which has no peers. */
 async function changeSnippet(entry: NodeEntry, peers: string): Promise<boolean> {
   const text = await readFile(entry.snippet.file, 'utf8').catch((cause: unknown) => {
     throw new SeederError(`The vendor data of ${entry.name}, ${entry.snippet.file}, cannot be read`, {
@@ -49,11 +49,11 @@ async function changeSnippet(entry: NodeEntry, peers: string): Promise<boolean> 
   return true
 }
 
-/** One command in the guest, so that it is done whole or not at all even if this run is killed. */
+/** One command in the guest, which completes even if this run is killed. */
 const APPLY_SCRIPT =
   'sed -i "s/^VRRP_PEERS=.*/$1/" /etc/seeder/node.env; systemctl restart seeder-first-boot.service'
 
-/** @param line addresses, blanks and quotes: nothing in it means anything to sed */
+/** @param line addresses, blanks and quotes, which have no meaning in sed */
 async function changeRunning(
   work: NodeWork,
   entry: NodeEntry,
@@ -68,7 +68,7 @@ async function changeRunning(
   await awaitReady(host, entry, timeoutMs)
 }
 
-/** What the pair of a load balancer has of it, for the one that replaces it. */
+/** The VRRP priority of a load balancer, for the one that replaces it. */
 export async function readPriority({ role, snippet }: NodeEntry): Promise<NodeValues> {
   if (role !== 'haproxy') return {}
   const text = await readFile(snippet.file, 'utf8').catch(() => undefined)

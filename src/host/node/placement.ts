@@ -11,7 +11,7 @@ import type { HostFacts } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
 import type { NodeRequest, VmidRange } from './request.ts'
 
-/** Where a node is to be: its VM's id, and its address in each zone whose addresses do not come by DHCP. */
+/** The place of a node: its VM's id, and its address in each zone without DHCP. */
 export interface Placement {
   readonly name: string
   readonly vmid: number
@@ -19,23 +19,23 @@ export interface Placement {
   readonly addresses: Readonly<Record<string, string>>
 }
 
-/** What placing nodes needs beside the facts. */
+/** Options of `placeNodes`. */
 export interface PlacementOptions {
   /** A new token for each node. */
   readonly makeToken: () => string
-  /** Addresses that answered although nobody is known to have them. */
+  /** Addresses that answered although no known machine has them. */
   readonly answering: readonly string[]
 }
 
 /**
- * Places the nodes of a request: the lowest addresses and ids that nobody has. What an entry or the founders of a cluster
- * keep for a node, it gets.
- * @throws UsageError for a name that something else has; SeederError when nothing is free
+ * Places the nodes of a request at the lowest free addresses and ids. A node gets an address that an entry or the founders
+ * of a cluster reserve for it.
+ * @throws UsageError for a name that another VM has; SeederError when nothing is free
  */
 export function placeNodes(facts: HostFacts, request: NodeRequest, options: PlacementOptions): Placement[] {
   const { platform, guests, entries, volumes } = facts
   const taken = new Set([...takenAddresses(platform, guests, entries).keys(), ...options.answering])
-  // A node that is made again gets the id that it was to have, too, if nobody else has taken it.
+  // A node that is made again gets its reserved id, too, if that is still free.
   const vmids: Pick<NodeEntry, 'vmid'>[] = entries.filter(
     ({ name, state }) => state !== 'reserved' || !request.names.includes(name),
   )
@@ -71,15 +71,15 @@ export function placeNodes(facts: HostFacts, request: NodeRequest, options: Plac
   })
 }
 
-/** The cluster that one of these nodes was founded with, when some of it is still to be made. */
+/** The founders of the cluster of these nodes, when some of them are still to be made. */
 export function foundersOf(names: readonly string[], entries: readonly NodeEntry[]): NodeEntry['founders'] {
   return entries.find((entry) => names.includes(entry.name) && entry.founders !== undefined)?.founders
 }
 
-/** Addresses that nobody may get, and who has them. */
+/** Addresses in use or reserved, and their holders. */
 export type TakenAddresses = ReadonlyMap<string, string>
 
-/** Every address that is known to be in use or kept for somebody. */
+/** Every address that is known to be in use or reserved. */
 export function takenAddresses(
   platform: Platform,
   guests: readonly Guest[],
@@ -104,8 +104,8 @@ export function takenAddresses(
 }
 
 /**
- * The lowest address of a range in a zone that nobody has.
- * @throws SeederError when there is none left
+ * The lowest free address of a zone's range.
+ * @throws SeederError when no address is free
  */
 export function nextFreeAddress(
   name: string,
@@ -117,14 +117,14 @@ export function nextFreeAddress(
   const used = new Set([...taken].filter((address) => rangeContains(range, address)).map(addressNumber))
   for (let number = start; number <= end; number++) if (!used.has(number)) return dottedAddress(number)
   throw new SeederError(`Zone ${name} has no address left in ${range.first}-${range.last}`, {
-    fix: 'make its range in platform.yaml larger, or destroy nodes that nobody needs',
+    fix: 'make its range in platform.yaml larger, or destroy unused nodes',
   })
 }
 
 /**
- * The lowest id of a range that nothing has: no guest of the cluster, no entry, and no disk that somebody left on a
- * storage, which a node of that id would take with it when it is destroyed.
- * @throws SeederError when there is none
+ * The lowest free id of a range: no guest of the cluster has it, no entry, and no disk on a storage, which would be
+ * destroyed with the node.
+ * @throws SeederError when no id is free
  */
 export function nextFreeVmid(
   { first, last }: VmidRange,
@@ -150,9 +150,8 @@ export const neighbours = z.array(
   z.object({ dst: z.string(), lladdr: z.string().optional(), state: z.array(z.string()).default([]) }),
 )
 /**
- * Which of these addresses somebody has, although nobody is known to: a machine that is not of this cluster. The host
- * sends its requests on the bridge, where it needs no address of its own: it is enough that ARP finds somebody. Who does not answer
- * within a second may still be there.
+ * The addresses that a machine outside of this cluster has. The host sends its requests on the bridge, where it needs no
+ * address of its own: an answer to ARP is enough. A machine that does not answer within a second is missed.
  */
 export async function answeringAddresses(
   host: Host,
@@ -160,7 +159,7 @@ export async function answeringAddresses(
 ): Promise<string[]> {
   const answered = await Promise.all(
     places.map(async ({ bridge, address }) => {
-      // What the host remembers is used without another request, and for some seconds it stays unclear whether it holds.
+      // A remembered neighbour would be used without another request, although it may be gone.
       await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', bridge])
       const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address])
       return code === 0 || (await isReachable(host, bridge, address))
@@ -172,6 +171,6 @@ export async function answeringAddresses(
 export async function isReachable(host: Host, bridge: string, address: string): Promise<boolean> {
   const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge])
   const found = neighbours.safeParse(anyJson(stdout)).data ?? []
-  // What the host merely remembers of somebody who left is another state.
-  return found.some(({ state }) => state.some((one) => one === 'REACHABLE' || one === 'PERMANENT'))
+  // A remembered neighbour that has left is in another state.
+  return found.some(({ state }) => state.includes('REACHABLE') || state.includes('PERMANENT'))
 }

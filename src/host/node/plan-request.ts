@@ -12,20 +12,25 @@ import { checkRequest, type NodeRequest } from './request.ts'
 import { type Certificates, certificateFiles } from './tls.ts'
 import type { ValueSources } from './values.ts'
 
-/** What a request comes to: some of its nodes may be there already. */
+/** What is left to do for a request: some of its nodes may exist already. */
 export interface RequestPlan {
-  /** Those that are to be made. */
+  /** The nodes to make. */
   readonly plans: readonly NodePlan[]
-  /** Those that an earlier run has made, and that are not ready yet. */
+  /** The nodes that an earlier run has made and that are not ready yet. */
   readonly waiting: readonly NodeEntry[]
-  /** Those that are done. */
+  /** The nodes that are ready. */
   readonly done: readonly NodeEntry[]
 }
 
-/** The states of nodes that the values of others may name. */
+/** All nodes of a request: those to make, those to wait for, and those that are ready. */
+export function entriesOf({ plans, waiting, done }: RequestPlan): NodeEntry[] {
+  return [...plans.map(({ entry }) => entry), ...waiting, ...done]
+}
+
+/** The states in which the values of other nodes may name a node. */
 const statesWithMachine = ['starting', 'created']
 
-/** What else making depends on. */
+/** Options of `planRequest`. */
 export interface PlanOptions {
   /** The checkout of this program, whose images check the values. */
   readonly checkout: string
@@ -34,8 +39,8 @@ export interface PlanOptions {
 }
 
 /**
- * Finds out what has to be done for a request. Nothing is changed.
- * @throws UsageError for what cannot be meant, SeederError for what is missing on the host
+ * Plans a request, and changes nothing.
+ * @throws UsageError for a request that makes no sense, SeederError for what the host lacks
  */
 export async function planRequest(
   host: Host,
@@ -44,13 +49,13 @@ export async function planRequest(
   options: PlanOptions,
 ): Promise<RequestPlan> {
   checkRequest(request)
-  const here = facts.entries.filter((entry) => request.names.includes(entry.name))
-  for (const { name, role } of here) {
+  const existing = facts.entries.filter((entry) => request.names.includes(entry.name))
+  for (const { name, role } of existing) {
     if (role === request.role) continue
     throw new UsageError(`${name} is there already, as ${role}`, { fix: 'choose another name' })
   }
-  const waiting = here.filter(({ state }) => state === 'starting')
-  const done = here.filter(({ state }) => state === 'created')
+  const waiting = existing.filter(({ state }) => state === 'starting')
+  const done = existing.filter(({ state }) => state === 'created')
   const names = request.names.filter((name) => ![...waiting, ...done].some((entry) => entry.name === name))
   if (names.length === 0) return { plans: [], waiting, done }
 
@@ -59,8 +64,10 @@ export async function planRequest(
   const placements = await placeSilently(host, facts, missing)
   const files = new Map<string, VendorFile[]>()
   for (const placement of placements) {
-    const own = await certificateFiles(options.certificates, request.role, request.values, placement)
-    files.set(placement.name, own)
+    files.set(
+      placement.name,
+      await certificateFiles(options.certificates, request.role, request.values, placement),
+    )
   }
   const plans = planNodes(facts, missing, {
     placements,
@@ -91,7 +98,7 @@ async function requireValues(checkout: string, plans: readonly NodePlan[]): Prom
   })
 }
 
-/** A load balancer alone cannot share the VIPs, and nobody should find that out later. */
+/** Refuses a single load balancer, which cannot share the VIPs, before it is made. */
 function requirePair(
   { platform }: HostFacts,
   { role, values }: NodeRequest,
@@ -109,7 +116,7 @@ function requirePair(
   )
 }
 
-/** Places nodes where nobody answers, although nobody is known to be there. */
+/** Places nodes at addresses where no machine answers. */
 async function placeSilently(host: Host, facts: HostFacts, request: NodeRequest): Promise<Placement[]> {
   const { zones } = facts.platform
   const answering: string[] = []
@@ -128,7 +135,7 @@ async function placeSilently(host: Host, facts: HostFacts, request: NodeRequest)
   }
 }
 
-/** An address that is kept for a node cannot be exchanged for another one. */
+/** Refuses an address that answers and is reserved for a node, which can have no other one. */
 function requireSilent(placements: Placement[], found: readonly string[]): Placement[] {
   const [address] = found
   if (address === undefined) return placements
@@ -162,11 +169,12 @@ async function findOrFoundCluster(
   })
 }
 
-/** The members that a new one queries, and itself. */
+/** The started members of a cluster, and the new one. */
 function membersWith(cluster: EtcdCluster, placement: Placement | undefined): LedgerMember[] {
   const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : []
   const started = cluster.members.filter(
-    ({ name, address }) => name !== '-' && !own.some((one) => one.address === address || one.name === name),
+    ({ name, address }) =>
+      name !== '-' && !own.some((member) => member.address === address || member.name === name),
   )
   return [...started.map(({ name, address }) => ({ name, address })), ...own]
 }
@@ -201,7 +209,7 @@ function foundCluster(facts: HostFacts, request: NodeRequest, names: readonly st
   })
 }
 
-/** The facts as they will be when what a killed run left has been put right, for a plan that changes nothing. */
+/** The facts as they will be after `recover`, for a plan that changes nothing. */
 export function factsAfterRecovery(facts: HostFacts): HostFacts {
   const undone = facts.entries.filter(({ state }) => state === 'creating' || state === 'destroying')
   const isUndone = ({ vmid }: { readonly vmid: number }) =>

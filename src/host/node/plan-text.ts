@@ -7,7 +7,7 @@ import { addCommand, COMMAND_SECONDS, promoteCommand } from './etcd.ts'
 import { guestCommand } from './guest.ts'
 import type { NodePlan } from './plan.ts'
 
-/** A plan as a program reads it; what is secret is not in it. */
+/** A plan for a program, without secrets. */
 export const shownPlanSchema = z
   .object({
     name: z.string(),
@@ -40,14 +40,14 @@ export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
   }
 }
 
-/** What follows when the VM is complete; a member of etcd gets its place before it starts, and a vote when it is ready. */
+/** The commands after the VM is complete; a member of etcd is added before it starts, and gets a vote when it is ready. */
 function startCommands({ entry, start, joinsBy }: NodePlan): Argv[] {
   if (joinsBy === undefined) return [start]
   const inMember = (argv: Argv) => guestCommand(joinsBy, argv, COMMAND_SECONDS)
   return [inMember(addCommand(entry)), start, inMember(promoteCommand(entry.name))]
 }
 
-/** The plan for a person: the file with its content, and the commands as they could be pasted. */
+/** The plan for a person: the file with its content, and the commands, ready to be pasted. */
 export function planText(shown: ShownPlan): string {
   const { name, role, vmid, template, addresses, file, commands } = shown
   const places = Object.entries(addresses).map(([zone, address]) => `${address} (${zone})`)

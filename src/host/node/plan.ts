@@ -12,24 +12,24 @@ import type { Placement } from './placement.ts'
 import type { NodeRequest } from './request.ts'
 import { nodeValues, type PeerNode, type ValueSources } from './values.ts'
 
-/** Everything that making a node comes to. */
+/** Everything that is written and run to make a node. */
 export interface NodePlan {
   readonly entry: NodeEntry
   readonly values: NodeValues
   readonly files: readonly VendorFile[]
   /** The text of `entry.snippet.file`, which only root may read. */
   readonly snippet: string
-  /** From the clone to the complete VM, in order. */
+  /** From the clone to the complete VM, in this order. */
   readonly prepare: readonly PlannedCommand[]
   readonly start: Argv
-  /** The VM of a member of the cluster that it joins. */
+  /** The id of the VM of a member of the cluster that it joins. */
   readonly joinsBy: number | undefined
 }
 
-/** What a plan is made from beside the facts and the request. */
+/** The sources of a plan, beside the facts and the request. */
 export interface PlanSources {
   readonly placements: readonly Placement[]
-  /** The nodes that are there already and that the values of the new ones name. */
+  /** The existing nodes, which the values of the new ones may name. */
   readonly peers: readonly PeerNode[]
   /** The files that a node gets beside node.env. */
   readonly files: ReadonlyMap<string, readonly VendorFile[]>
@@ -40,7 +40,7 @@ export interface PlanSources {
 const GIB = 1024 ** 3
 
 /**
- * The plan for each node of a request: pure, so that what is shown is what is done.
+ * The plan for each node of a request. Pure, so that `plan` shows what `create` does.
  * @throws SeederError when there is no template
  */
 export function planNodes(facts: HostFacts, request: NodeRequest, sources: PlanSources): NodePlan[] {
@@ -63,7 +63,7 @@ export function planNodes(facts: HostFacts, request: NodeRequest, sources: PlanS
   })
 }
 
-/** What one node of a request has of its own, beside the template of all. */
+/** The template of a request, and what is particular to one of its nodes. */
 interface NodeParts {
   readonly template: Template
   readonly placement: Placement
@@ -144,7 +144,7 @@ function configureCommand(
   const networks = zones.flatMap((name, card) => {
     const zone = zoneOf(platform, name)
     const address = addresses[name]
-    // Two default routes would be one too many: the first zone with a gateway has it.
+    // Only the first zone with a gateway gets a default route.
     const gateway = name === routed ? `,gw=${zone.gateway}` : ''
     return [
       [`net${card}`, `virtio,bridge=${zone.bridge},firewall=1`],
@@ -155,7 +155,7 @@ function configureCommand(
     ['cores', String(cores)],
     ['memory', String(memory)],
     ['onboot', '1'],
-    // A template may be protected; its clone could then not be undone, nor its cloud-init drive be detached.
+    // The clone of a protected template could not be destroyed, nor could its cloud-init drive be detached.
     ['protection', '0'],
     ...(template.settings.has('agent') ? [] : [['agent', 'enabled=1'] as const]),
     ...networks.filter(([key]) => key.startsWith('ipconfig')),
@@ -163,8 +163,8 @@ function configureCommand(
     ...(request.user === undefined ? [] : [['ciuser', request.user] as const]),
     ['cicustom', `vendor=${snippet.volume}`],
   ])
-  const mine = new Set<string>([...networks.map(([key]) => key)])
-  const surplus = [...template.settings].filter((key) => /^(net|ipconfig)\d+$/.test(key) && !mine.has(key))
+  const used = new Set<string>(networks.map(([key]) => key))
+  const surplus = [...template.settings].filter((key) => /^(net|ipconfig)\d+$/.test(key) && !used.has(key))
   return {
     argv: [
       ...(['qm', 'set', String(vmid)] as const),
@@ -179,7 +179,7 @@ function configureCommand(
   }
 }
 
-/** Disks only grow: one that is larger in the template stays as it is. */
+/** Disks only grow: a larger disk of the template stays as it is. */
 function growCommands(
   { platform, volumes }: HostFacts,
   { role }: NodeRequest,
@@ -209,7 +209,7 @@ function dataDiskCommand(
   gib: number,
 ): PlannedCommand {
   const slot = Array.from({ length: 30 }, (_, number) => `scsi${number + 1}`).find(
-    (one) => !template.settings.has(one),
+    (free) => !template.settings.has(free),
   )
   const storage = request.storage ?? template.disk.volume.split(':')[0]
   return {

@@ -6,7 +6,7 @@ import type { Ledger, NodeEntry } from './ledger.ts'
 import { awaitIdle, destroyMachine, findMachine, freeLeftoverDisks } from './machine.ts'
 import { removeSnippet } from './snippet.ts'
 
-/** What changing nodes needs. */
+/** What every change of nodes needs. */
 export interface NodeWork {
   readonly host: Host
   readonly ledger: Ledger
@@ -17,15 +17,15 @@ export interface NodeWork {
 }
 
 /**
- * Puts right what a killed run left: finishes what it was destroying, and undoes what was not complete yet. A node that
- * was complete and started stays as it is. What was done is noted.
- * @returns the nodes that are gone now
+ * Recovers from a killed run: finishes what it was destroying, and undoes nodes that were not complete. A node that was
+ * complete and started stays as it is.
+ * @returns the names of the nodes that are destroyed now
  */
 export async function recover(work: NodeWork): Promise<string[]> {
   const gone: string[] = []
   await work.ledger.sweep()
   for (const entry of await work.ledger.read()) {
-    // A snippet that was half written has a key in it.
+    // A half-written snippet may contain a key.
     if (existsSync(partialOf(entry.snippet.file))) await removeDurably(partialOf(entry.snippet.file))
     if (entry.state !== 'destroying' && entry.state !== 'creating') continue
     const what = entry.state === 'creating' ? 'undid what it had made of' : 'finished destroying'
@@ -37,8 +37,8 @@ export async function recover(work: NodeWork): Promise<string[]> {
 }
 
 /**
- * Removes all there is of a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and
- * called again. An address that a cluster keeps for the node stays in the entry, unless `forGood`.
+ * Removes a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and called again. Unless
+ * `forGood`, the entry stays with an address that a cluster reserves for the node.
  */
 export async function removeNode(
   work: NodeWork,
@@ -59,7 +59,7 @@ export async function removeNode(
     })
   }
   if (guest && (is === 'ours' || is === 'incomplete')) {
-    // From here on what is left of the VM may not say any more whose it is.
+    // From here on the rest of the VM may not be recognizable any more.
     if (forGood && entry.state !== 'destroying') await ledger.write({ ...entry, state: 'destroying' })
     await destroyMachine(host, entry, guest, graceful)
   } else if (guest) {

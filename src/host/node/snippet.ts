@@ -8,7 +8,7 @@ import type { NodeEntry } from './ledger.ts'
 
 /**
  * Writes a node's vendor data, for root alone.
- * @throws UsageError when there is a file of that name which is not the node's
+ * @throws UsageError when another file has that name
  */
 export async function writeSnippet({ snippet, token, name }: NodeEntry, text: string): Promise<void> {
   const before = await readFile(snippet.file, 'utf8').catch(() => undefined)
@@ -21,6 +21,10 @@ export async function writeSnippet({ snippet, token, name }: NodeEntry, text: st
   await writeAtomically(snippet.file, text, 0o600)
 }
 
+/**
+ * Removes a node's vendor data.
+ * @throws SeederError when its folder is missing, so that the file may still exist
+ */
 export async function removeSnippet({ name, snippet, token, cloned }: NodeEntry): Promise<void> {
   if (cloned && !existsSync(dirname(snippet.file))) {
     throw new SeederError(

@@ -4,22 +4,22 @@ import { prefixOf, zoneOf } from '../../platform/zones.ts'
 import type { LedgerMember, NodeEntry } from './ledger.ts'
 import type { Placement } from './placement.ts'
 
-/** Another node: one that is there, or one that is made at the same time. */
+/** Another node that exists, or that is made at the same time. */
 export type PeerNode = Pick<NodeEntry, 'name' | 'role' | 'addresses'>
 
-/** What a node's values follow from. */
+/** What a node's values are derived from. */
 export interface ValueSources {
   readonly platform: Platform
   readonly role: RoleName
   readonly self: Placement
   readonly peers: readonly PeerNode[]
-  /** It is the first of several that are made at once. */
+  /** Whether it is the first of several that are made at once. */
   readonly leads: boolean
   /** The values that the operator gives. */
   readonly given: NodeValues
   /** The paths of the files that it gets beside node.env. */
   readonly files: readonly string[]
-  /** The cluster of etcd that it founds, or the one that it joins: its members with this one, and the VM that queries it. */
+  /** The cluster of etcd that it founds or joins: its members with this one; for a join, the VM of a member. */
   readonly cluster:
     | { readonly state: 'new'; readonly token: string; readonly members: readonly LedgerMember[] }
     | { readonly state: 'existing'; readonly members: readonly LedgerMember[]; readonly via: number }
@@ -33,7 +33,7 @@ export const DATA_LABEL = 'etcd-data'
 /** Where the Kubernetes API listens. */
 const API_PORT = 6443
 
-/** A node's values: those that follow from the platform file and the other nodes, and over them what was given. */
+/** A node's values: derived from the platform file and the other nodes, overridden by those that the operator gives. */
 export function nodeValues(sources: ValueSources): NodeValues {
   const derived = () => {
     if (sources.role === 'etcd') return etcdValues(sources)
@@ -65,7 +65,7 @@ function haproxyValues(sources: ValueSources): NodeValues {
   const vrrp = vrrpPeers(platform, self.name, peers)
   const servers = (role: RoleName) => {
     const zone = platform.roles.haproxy.zones.find(
-      (one) => platform.zones[one]?.range && platform.roles[role].zones.includes(one),
+      (name) => platform.zones[name]?.range && platform.roles[role].zones.includes(name),
     )
     return memberList(
       peers.flatMap(({ name, role: has, addresses }) => {
@@ -75,7 +75,7 @@ function haproxyValues(sources: ValueSources): NodeValues {
     )
   }
   return {
-    // Only the CA of the cluster distinguishes an API server from another machine.
+    // Without the cluster's CA the load balancer cannot recognize API servers.
     API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
     NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
     ...(vrrp.length > 0 && given.VIP !== ''
@@ -88,7 +88,7 @@ function haproxyValues(sources: ValueSources): NodeValues {
   }
 }
 
-/** The addresses of the other load balancers in the network of the first VIP, where keepalived talks. */
+/** The addresses of the other load balancers in the network of the first VIP, which keepalived uses. */
 export function vrrpPeers(platform: Platform, name: string, peers: readonly PeerNode[]): string[] {
   const first = Object.values(platform.vips).find(({ role }) => role === 'haproxy')
   return peers
@@ -99,8 +99,10 @@ export function vrrpPeers(platform: Platform, name: string, peers: readonly Peer
 function kubernetesValues({ platform, role, self, peers, given }: ValueSources): NodeValues {
   const zones = platform.roles[role].zones
   const bootstrap = given.BOOTSTRAP ?? ''
-  const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
-  const address = zones.map((zone) => self.addresses[zone]).find((one) => one !== undefined)
+  const vip = Object.values(platform.vips).find(
+    (known) => known.role === 'haproxy' && zones.includes(known.zone),
+  )
+  const address = zones.map((zone) => self.addresses[zone]).find((known) => known !== undefined)
   const members = peers.filter((peer) => peer.role === 'etcd')
   return {
     NODE_ROLE: role,
