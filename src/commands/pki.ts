@@ -10,7 +10,6 @@ import { type AuthorityName, authorityNames, kindNames, parseRequest } from '../
 import {
   checkRecord,
   checkTable,
-  exportRecord,
   initializedRecord,
   issuedRecord,
   listRecord,
@@ -19,7 +18,7 @@ import {
 import { type Place, readSession } from '../pki/session.ts'
 import {
   authorityFix,
-  type CertificateFinding,
+  type CheckedCertificate,
   checkCertificate,
   defaultDays,
   shortDate,
@@ -114,9 +113,9 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
   withCommonOptions(pki.command('list'))
     .description('List the certificates and their files.')
     .action(async (options: CommonOptions) => {
-      const { findings, hash } = await look(place(options), 0)
-      if (options.json) return print(listRecord(findings, hash))
-      print(formatTable(...listTable(findings)))
+      const { certificates, hash } = await look(place(options), 0)
+      if (options.json) return print(listRecord(certificates, hash))
+      print(formatTable(...listTable(certificates)))
       if (hash) print(`\nkubernetes-ca is JOIN_CA_HASH=${hash}`)
     })
 
@@ -131,12 +130,12 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     )
     .addHelpText('after', examples('seeder pki check'))
     .action(async (options: CommonOptions & { within: number }) => {
-      const { findings, exposures } = await look(place(options), options.within)
-      const wrong = findings.filter(({ problem }) => problem !== undefined)
+      const { certificates, exposures } = await look(place(options), options.within)
+      const wrong = certificates.filter(({ problem }) => problem !== undefined)
       if (options.json) {
-        print(checkRecord(findings, exposures, options.within))
+        print(checkRecord(certificates, exposures, options.within))
       } else {
-        print(formatTable(...checkTable(findings)))
+        print(formatTable(...checkTable(certificates)))
         for (const { path, problem } of exposures) print(`${path} ${problem}`)
       }
       refuse(wrong, exposures)
@@ -153,7 +152,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     .action(async (names: AuthorityName[], options: CommonOptions) => {
       const chosen: AuthorityName[] = names.length > 0 ? names : ['etcd-ca', 'kubernetes-ca']
       const exported = await exportTrust(place(options), context().project(), chosen)
-      if (options.json) return print(exportRecord(exported))
+      if (options.json) return print(exported)
       for (const { file, outcome } of exported) {
         print(`${fromHere(file)}: ${outcome === 'written' ? 'written' : 'has it already'}`)
       }
@@ -168,24 +167,24 @@ async function look(place: Place, within: number) {
     const { certificate } = inventory.authorities['kubernetes-ca']
     return {
       exposures,
-      findings: entriesOf(inventory).map((entry) => checkCertificate(entry, inventory, now, within)),
+      certificates: entriesOf(inventory).map((entry) => checkCertificate(entry, inventory, now, within)),
       hash: certificate && publicKeyHash(certificate),
     }
   })
 }
 
 /** Makes the command end with 1 when something is wrong. */
-function refuse(wrong: readonly CertificateFinding[], exposures: readonly Exposure[]): void {
+function refuse(wrong: readonly CheckedCertificate[], exposures: readonly Exposure[]): void {
   const [first] = wrong
   if (first) {
     const names = wrong.map(({ name }) => name).join(' ')
     const authority = wrong.find(({ kind }) => kind === 'ca')
-    const renewable = wrong.every(({ facts }) => facts !== null)
+    const renewable = wrong.every(({ certificate }) => certificate !== undefined)
     throw new SeederError(
       wrong.length === 1 ? `${first.name} ${first.problem}` : `${wrong.length} certificates: ${names}`,
       {
         fix: authority
-          ? `${authority.name} first: ${authorityFix(authority.entry)}`
+          ? `${authority.name} first: ${authorityFix(authority)}`
           : renewable
             ? `seeder pki renew ${names}; then bring them to their nodes`
             : 'what has no certificate any more is to be removed, and issued again if it is needed',

@@ -8,20 +8,20 @@ import { type AuthorityName, authorityExtensions, authorityNames, parseRequest }
 import { changeSession, type Place, readSession } from './session.ts'
 import { defaultDays, type Lifetime, requireAuthority, validityPeriod } from './validity.ts'
 
-/** The operator's CAs, as other parts of Seeder use them. Each call takes its turn with all others. */
+/** The operator's CAs, as other parts of Seeder use them. Calls run one after the other, across processes. */
 export interface Authority {
   /**
    * A member's certificate with its key, for /etc/seeder/tls/etcd.crt and .key. Another call with the same name and
-   * address gives the same, so a creation that was cut short may start again.
-   * @throws UsageError for a name or address that is none, and when the name has another address
-   * @throws SeederError when the CA, or what was issued before, cannot be used
+   * address returns the same, so that a creation that was interrupted may start again.
+   * @throws UsageError for an invalid name or address, and when the name has another address
+   * @throws SeederError when the CA, or the certificate that was issued before, cannot be used
    */
   issueEtcdMember(name: string, address: string): Promise<Issued>
-  /** The API servers' certificate for etcd, the same for all control planes. Throws as above. */
+  /** The API servers' certificate for etcd, the same for all control planes. Throws like `issueEtcdMember`. */
   issueApiserverEtcdClient(): Promise<Issued>
   /**
    * A CA's certificate (PEM), for /etc/seeder/trust/NAME.crt, and the hash of its public key, `sha256:…`.
-   * @throws SeederError when it is missing or does not count
+   * @throws SeederError when it is missing or not valid
    */
   certificate(name: AuthorityName): Promise<{ certificate: string; publicKeyHash: string }>
 }
@@ -29,8 +29,8 @@ export interface Authority {
 /**
  * Opens the operator's PKI.
  * @param named its folder; by default `$SEEDER_PKI` or the one in the user's data
- * @param note hears of permissions that were mended
- * @throws SeederError or UsageError when there is none, or none that this user may use
+ * @param note gets a line for each permission that was fixed
+ * @throws SeederError or UsageError when there is no PKI, or this user may not use it
  */
 export async function openAuthority(
   named?: string,
@@ -61,9 +61,9 @@ export interface InitializedAuthority {
 }
 
 /**
- * Makes the CAs that are missing, each with a key of its own. Those that are there stay as they are.
+ * Makes the missing CAs, each with its own key. Existing ones stay as they are.
  * @returns the folder, without links in its path, and all CAs
- * @throws SeederError for a CA that is there and cannot be used: nothing is made then
+ * @throws SeederError for an existing CA that cannot be used; no CA is made then
  */
 export async function initialize(
   place: Place,

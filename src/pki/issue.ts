@@ -19,7 +19,7 @@ import {
 /** A certificate that a CA has signed, with its key. */
 export interface Issued {
   readonly request: Request
-  /** `kept`: it was there already, for the same name and address. */
+  /** `kept`: it existed already, for the same name and address. */
   readonly outcome: 'issued' | 'kept' | 'renewed'
   readonly notAfter: Date
   readonly certificateFile: string
@@ -29,9 +29,9 @@ export interface Issued {
 }
 
 /**
- * Issues a certificate, or hands out the one that was issued for the same request.
- * @throws UsageError when there is another one of that name
- * @throws SeederError when that one, or the CA, cannot be used
+ * Issues a certificate, or returns the one that was issued for the same request.
+ * @throws UsageError when another certificate has that name
+ * @throws SeederError when the existing certificate, or the CA, cannot be used
  */
 export async function issue(place: Place, request: Request, lifetime: Lifetime): Promise<Issued> {
   return await changeSession(place, false, async (session) => {
@@ -43,14 +43,14 @@ export async function issue(place: Place, request: Request, lifetime: Lifetime):
   })
 }
 
-/** Which certificates are meant: some by name, or those that expire within this number of days. */
+/** A choice of certificates: by name, or those that expire within this number of days. */
 export type Choice = { readonly names: readonly string[] } | { readonly within: number }
 
 /**
- * Issues certificates again, for the same names and addresses, each with a new key. Each old one stays until the new one
- * is complete.
- * @throws UsageError for a name that nobody has
- * @throws SeederError when one of them cannot be renewed: then none is
+ * Issues certificates again, for the same names and addresses, each with a new key. An old one stays until the new one is
+ * complete.
+ * @throws UsageError for an unknown name
+ * @throws SeederError when one of them cannot be renewed; then none of them is
  */
 export async function renew(place: Place, choice: Choice, lifetime: Lifetime): Promise<Issued[]> {
   return await changeSession(place, false, async (session) => {
@@ -107,7 +107,7 @@ function chooseEntries(inventory: PkiInventory, choice: Choice, now: Date): Cert
     const found = inventory.issued.find((entry) => entry.name === name)
     if (found) return found
     if (Object.hasOwn(inventory.authorities, name)) {
-      throw new UsageError(`${name} is a CA, and what it has signed hangs on its key`, {
+      throw new UsageError(`${name} is a CA, and all certificates that it has signed depend on its key`, {
         fix: 'see "Replacing a CA" in docs/operations.md',
       })
     }
@@ -148,7 +148,7 @@ async function sign(
     extensions: leafExtensions(request),
     ...validityPeriod(lifetime),
   }
-  // Relative to the scratch folder: whatever is in the folder's own path, openssl does not take it for a URI.
+  // Relative to the scratch folder, because openssl could take an absolute path for a URI.
   const signer = join('..', parts.authorities, authority, authority)
   const pair = await makePair(plan, { certificate: `${signer}.crt`, key: `${signer}.key` }, scratch)
   await writePair(join(folder, parts.issued), request.name, file, pair)

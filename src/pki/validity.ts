@@ -6,7 +6,7 @@ import type { AuthorityName } from './profile.ts'
 /** Milliseconds. */
 export const DAY_MS = 24 * 60 * 60 * 1000
 
-/** A date as people read it: 2026-11-24. */
+/** A date, as in 2026-11-24. */
 export function shortDate(date: Date): string {
   return date.toISOString().slice(0, 10)
 }
@@ -21,7 +21,7 @@ export function expiresWithin(certificate: X509Certificate, now: Date, days: num
   return certificate.validToDate.getTime() <= now.getTime() + days * DAY_MS
 }
 
-/** What makes a certificate useless, in words; undefined when it can be used now. */
+/** The reason why a certificate cannot be used now; undefined when it can. */
 export function certificateProblem(
   entry: CertificateEntry,
   { authorities }: PkiInventory,
@@ -48,8 +48,8 @@ export function certificateProblem(
 }
 
 /**
- * The certificate of a CA that can be used.
- * @throws SeederError when it cannot
+ * The certificate of a CA.
+ * @throws SeederError when the CA cannot be used
  */
 export function requireAuthority(name: AuthorityName, inventory: PkiInventory, now: Date): X509Certificate {
   const entry = inventory.authorities[name]
@@ -58,7 +58,7 @@ export function requireAuthority(name: AuthorityName, inventory: PkiInventory, n
   throw new SeederError(`${name} cannot be used: ${entry.folder} ${problem}`, { fix: authorityFix(entry) })
 }
 
-/** What to do about a CA that is not as it should be. */
+/** The fix for a CA with a problem. */
 export function authorityFix({ exists, damage }: CertificateEntry): string {
   if (!exists) return 'restore it from a backup, or make a new one with: seeder pki init'
   return damage === undefined
@@ -66,67 +66,43 @@ export function authorityFix({ exists, damage }: CertificateEntry): string {
     : 'restore the folder from a backup; without one remove it, and nothing that this CA has signed counts any more'
 }
 
-/** A certificate, and what is to be said about it. */
-export interface CertificateFinding {
-  readonly name: string
-  readonly kind: CertificateEntry['kind']
-  /** Null where there is no certificate to be read. */
-  readonly facts: {
-    readonly subject: string
-    readonly names: readonly string[]
-    readonly serial: string
-    readonly notBefore: Date
-    readonly notAfter: Date
-    readonly daysLeft: number
-  } | null
-  readonly entry: CertificateEntry
-  /** Undefined when all is well. */
+/** A certificate and the result of its check. */
+export interface CheckedCertificate extends CertificateEntry {
+  /** Whole days; negative once it has expired, undefined where no certificate can be read. */
+  readonly daysLeft: number | undefined
+  /** Undefined when there is no problem. */
   readonly problem: string | undefined
 }
 
-/** Looks at one certificate; one that expires within this number of days is a problem. */
+/** Checks a certificate. `within`: the number of days for which it has to stay valid. */
 export function checkCertificate(
   entry: CertificateEntry,
   inventory: PkiInventory,
   now: Date,
   within: number,
-): CertificateFinding {
-  const { name, kind, certificate } = entry
+): CheckedCertificate {
+  const { certificate } = entry
   const left = certificate && daysLeft(certificate, now)
   const soon =
     certificate && expiresWithin(certificate, now, within)
       ? `expires ${left === 0 ? 'within a day' : `in ${left} day${left === 1 ? '' : 's'}`}`
       : undefined
-  return {
-    name,
-    kind,
-    entry,
-    facts:
-      certificate === undefined
-        ? null
-        : {
-            subject: certificate.subject.replaceAll('\n', ', '),
-            names: namesOf(certificate),
-            serial: certificate.serialNumber,
-            notBefore: certificate.validFromDate,
-            notAfter: certificate.validToDate,
-            daysLeft: daysLeft(certificate, now),
-          },
-    problem: certificateProblem(entry, inventory, now) ?? soon,
-  }
+  return { ...entry, daysLeft: left, problem: certificateProblem(entry, inventory, now) ?? soon }
 }
 
-/** From when and for how long certificates are made. */
+/** When a certificate is made, and for how long. */
 export interface Lifetime {
   readonly now: Date
   readonly days: number
 }
 
-/** What CAs and certificates get when nobody says otherwise: ten years and one. */
+/** The default lifetimes: ten years for CAs, one for other certificates. */
 export const defaultDays = { authority: 3650, leaf: 365 } as const
-/** Clocks of machines differ: a new certificate counts from five minutes ago. */
-export const BACKDATE_MS = 5 * 60 * 1000
-/** When a certificate made on these lifetime begins and ends. */
+
+/** Clocks of machines differ, so a new certificate is valid from five minutes ago. */
+const BACKDATE_MS = 5 * 60 * 1000
+
+/** The beginning and end of a certificate with this lifetime. */
 export function validityPeriod({ now, days }: Lifetime): { notBefore: Date; notAfter: Date } {
   return {
     notBefore: new Date(now.getTime() - BACKDATE_MS),
@@ -135,8 +111,8 @@ export function validityPeriod({ now, days }: Lifetime): { notBefore: Date; notA
 }
 
 /**
- * Makes sure that a CA still counts when a certificate made on these lifetime ends.
- * @throws SeederError with how many days there are
+ * Requires that a CA is valid as long as a certificate with this lifetime.
+ * @throws SeederError with the number of days that are left
  */
 export function requireOutlasting(name: string, authority: X509Certificate, lifetime: Lifetime): void {
   const end = authority.validToDate

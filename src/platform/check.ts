@@ -23,7 +23,7 @@ import {
 } from './schema.ts'
 import { overlap } from './zones.ts'
 
-/** Everything a platform file says that contradicts itself, by place. An empty list is a good file. */
+/** All contradictions in a platform file, by place. An empty list means that the file is good. */
 export function checkPlatform(platform: Platform): YamlProblem[] {
   return [
     ...Object.entries(platform.zones).flatMap(([name, zone]) => checkZone(name, zone)),
@@ -148,7 +148,7 @@ function checkRoles(platform: Platform): YamlProblem[] {
   })
 }
 
-/** A role's own part of a range has to be in it, and no other role's. */
+/** A role's own part of a range has to be inside the range and apart from the parts of other roles. */
 function checkRoleAddresses(platform: Platform): YamlProblem[] {
   const all = Object.entries(platform.roles).flatMap(([role, { zones, addresses }]) =>
     Object.entries(addresses).map(([zone, range]) => ({ role, zone, range, zones })),

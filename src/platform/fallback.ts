@@ -6,9 +6,9 @@ import type { Platform, PortRange, RoleName } from './schema.ts'
 const SSH_PORT = 22
 
 /**
- * The nftables file for a machine of these roles whose own cannot be loaded: only ssh gets in, from where the platform
- * file lets it in, and nothing but its answers gets out. As few kinds of expressions as can be, and no sets: what the
- * other file fails on should not be in this one.
+ * The nftables file for a machine of these roles whose own file cannot be loaded. It accepts only ssh, from the sources
+ * that the platform file allows, and lets only the answers out. It uses few kinds of expressions and no sets, so that it
+ * loads where the other file fails.
  */
 export function fallbackFor(platform: Platform, roles: readonly RoleName[]): string {
   const origins = roles

@@ -5,8 +5,8 @@ import { isLiteral, isVrrp, rules, setName } from './rules.ts'
 import { asRole, formatPort, type Platform, type RoleName } from './schema.ts'
 
 /**
- * The nftables file for machines of `role`: the table `inet seeder` and no other, since kube-proxy and the pod network
- * keep theirs beside it. Loading it replaces the table in one transaction. The text depends on its arguments only.
+ * The nftables file for machines of `role`: the table `inet seeder` and no other, since kube-proxy and the pod network have
+ * their own tables. Loading it replaces the table in one transaction. The text depends on the arguments only.
  */
 export function nftablesFor(platform: Platform, role: RoleName): string {
   const flows = inboundFlows(platform, role)
@@ -35,15 +35,15 @@ ${sections.map((lines) => lines.map((line) => (line === '' ? '' : `\t${line}`)).
 `
 }
 
-/** The end of an nftables file that names the machines that VRRP is taken from. */
+/** The end of an nftables file, with the machines from which VRRP is accepted. */
 export function vrrpPeersText(peers: readonly string[]): string {
   return peers.length > 0 ? `add element inet seeder vrrp_peers { ${peers.join(', ')} }\n` : ''
 }
 
-/** What the loader fills in, from what first boot has found in node.env: no platform file knows who makes a pair. */
+/** The set that the loader fills from node.env: the platform file does not know which machines are a pair. */
 const peerSet = ['set vrrp_peers {', '\ttype ipv4_addr', '}']
 
-/** What every input chain has ahead of its flows. */
+/** The beginning of every input chain. */
 export const inputHead = [
   '\ttype filter hook input priority filter; policy drop;',
   '',

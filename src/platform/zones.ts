@@ -14,13 +14,13 @@ export function prefixOf(zone: Zone): string {
   return zone.cidr.split('/')[1] ?? '32'
 }
 
-/** The addresses that machines of a role get in a zone: their own part of its range, or all of it. Undefined with DHCP. */
+/** The addresses for machines of a role in a zone: the role's own part of the range, or all of it. Undefined with DHCP. */
 export function roleRange(platform: Platform, role: RoleName, zone: string): AddressRange | undefined {
   const range = platform.zones[zone]?.range
   return range && (platform.roles[role].addresses[zone] ?? range)
 }
 
-/** Roles whose machines may have the same addresses in a zone, so that no firewall there can tell them apart. */
+/** Roles whose machines may have the same addresses in a zone, so that no firewall there can distinguish them. */
 export interface SharedRange {
   zone: string
   roles: RoleName[]

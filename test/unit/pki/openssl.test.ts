@@ -153,7 +153,7 @@ describe('an openssl that will not do', () => {
     )
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'seeder: openssl ca failed: no engine\n  → run again with --verbose for all that it said',
+      stderr: 'seeder: openssl ca failed: no engine\n  → run again with --verbose for its whole output',
     })
     expect((await readdir(folder)).sort()).toEqual(['authorities', 'issued', 'lock'])
     expect(await readdir(join(folder, 'authorities'))).toEqual([])
