@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job, from nothing: sets this machine up, builds the HAProxy image from its lock, boots clones of it and
-# proves that they balance. Needs Debian 12 or 13 (or Proxmox VE 8 or 9), root or sudo, about 6 GB of disk and 3 GB of
+# The whole way: sets this machine up, builds the HAProxy image from its lock, boots clones of it and
+# tests that they balance. Needs Debian 12 or 13 (or Proxmox VE 8 or 9), root or sudo, about 6 GB of disk and 3 GB of
 # memory. The image stays in the folder given as the first argument (default: out/haproxy in this checkout).
 set -euo pipefail
 
@@ -12,7 +12,7 @@ seeder() {
 
 build() {
   seeder build haproxy --out "$1" && return
-  # A mirror keeps only the newest packages: a checkout of some age locks files that are not there any more.
+  # A mirror keeps only the newest packages, so the lock of an old checkout may name files that are gone.
   printf '\nIf the mirror has moved on, a new lock helps. Writing one and trying again\n'
   seeder lock haproxy
   seeder build haproxy --out "$1"
@@ -23,7 +23,7 @@ main() {
   "$checkout/scripts/setup.sh"
   printf '\nBuilding the HAProxy image\n'
   build "$out"
-  printf '\nProving it: clones of it boot on a private network, with real traffic\n'
+  printf '\nTesting it: clones of it boot on a private network, with real traffic\n'
   seeder test "$out"
   printf '\nThe image\n'
   seeder inspect "$out"

@@ -249,8 +249,8 @@ test('policy that root has written is not loosened by an option', async () => {
   const policy = (text: string) => host.run(['tee', '/etc/seeder/deploy.conf'], { input: text })
   try {
     await policy('# ours\nSTORAGE=local\nKEEP=5\nALLOW_UNSIGNED=0\n')
-    await refused(['--keep', '1', image.folder], /--keep asks for KEEP=1; .*deploy.conf says 5/, 2)
-    await refused(['--allow-unsigned', image.folder], /--allow-unsigned asks for ALLOW_UNSIGNED=1/, 2)
+    await refused(['--keep', '1', image.folder], /--keep sets KEEP=1; .*deploy.conf sets 5/, 2)
+    await refused(['--allow-unsigned', image.folder], /--allow-unsigned sets ALLOW_UNSIGNED=1/, 2)
     await policy('KEEP=five\n')
     await refused([image.folder], /the number of templates to keep is 'five'/, 2)
     await policy('SHELL=/bin/sh\n')

@@ -46,7 +46,7 @@ describe('a refusal is told with what to do:', () => {
     ],
     [
       'rate-limit',
-      /^runner: GitHub answers no more requests for now \(403\) → nothing: it is asked again; again in (8\d|90) s$/,
+      /^runner: GitHub answers no more requests for now \(403\) → nothing: the runner tries again; again in (8\d|90) s$/,
     ],
     ['secondary-rate-limit', /^runner: GitHub answers no more requests for now \(429\) .*; again in 61 s$/],
   ])('%s', async (refusal, words) => {
