@@ -59,7 +59,8 @@ readonly TASK_SECONDS=900
 readonly CLUSTER_SECONDS=60
 # A message that nobody reads within this time is dropped, and so are all after it.
 readonly SAY_SECONDS=10
-# How long reading a file of the caller may take: a minute, and a second for each 2 MiB, which any disk and network reaches.
+# How long reading a file of the caller may take: a minute, and a second for each 2 MiB, which any disk and network
+# reaches.
 readonly READ_SECONDS=60 READ_BYTES_PER_SECOND=2097152
 # What the copy of an image leaves free on its file system, which on most hosts is that of the system.
 readonly STAGE_RESERVE=268435456
@@ -102,8 +103,8 @@ exec {LOCK}</dev/null
 
 # --- messages
 
-# write_line TEXT: a line on standard error. It may fail, because nobody reads any more or a disk is full; the work goes on.
-# Another process writes it, because SIGPIPE would end this one.
+# write_line TEXT: a line on standard error. It may fail, because nobody reads any more or a disk is full; the work goes
+# on. Another process writes it, because SIGPIPE would end this one.
 write_line() {
   local status=0
   [[ -z $MUTE ]] || return 0
@@ -156,7 +157,8 @@ clean_environment() {
   IFS=$' \t\n'
   umask 022
   cd /
-  # A file that a program opens would get the number of a closed descriptor, and the program's messages would go into it.
+  # A file that a program opens would get the number of a closed descriptor, and the program's messages would go into
+  # it.
   true 3<&0 || exec </dev/null
   true 3>&1 || exec >/dev/full
   true 3>&2 || exec 2>/dev/null
@@ -304,8 +306,8 @@ take_policy() {
 
 # --- Proxmox VE's commands
 
-# pve WHAT COMMAND...: prints WHAT and runs a command that changes something. The command does not inherit the lock, because
-# its workers may outlive this run. Its output is printed when it fails.
+# pve WHAT COMMAND...: prints WHAT and runs a command that changes something. The command does not inherit the lock,
+# because its workers may outlive this run. Its output is printed when it fails.
 pve() {
   local what=$1 out line status=0
   shift
@@ -329,8 +331,8 @@ must() {
 
 # --- the state of the host: guests and volumes. A missing file means nothing unless /etc/pve was mounted
 
-# look: reads the configurations of all guests of the cluster. While pve-cluster restarts they are not visible; this waits
-# for it.
+# look: reads the configurations of all guests of the cluster. While pve-cluster restarts they are not visible; this
+# waits for it.
 look() {
   local waited=0
   until read_guests; do
@@ -460,8 +462,8 @@ list_volumes_on() {
 # has_volume VOLUME: whether the VOLUMES contain it.
 has_volume() { [[ $'\n'$VOLUMES == *$'\n'"$1 "* ]]; }
 
-# live_task VMID: whether a task of Proxmox VE for a VM is running. A task is UPID:node:pid:start:…, and its process is the
-# one that began at that tick (field 22 of its stat).
+# live_task VMID: whether a task of Proxmox VE for a VM is running. A task is UPID:node:pid:start:…, and its process is
+# the one that began at that tick (field 22 of its stat).
 live_task() {
   local upid pid began id stat
   [[ -r /var/log/pve/tasks/active ]] || return 1
@@ -610,8 +612,8 @@ release_locks() {
 
 # --- the image to deploy
 
-# stage DIR: copies the files of DIR to where only root writes, verifies them there, and reads them. From here on DIR is not
-# read again, and nothing in a file is printed before it is verified.
+# stage DIR: copies the files of DIR to where only root writes, verifies them there, and reads them. From here on DIR is
+# not read again, and nothing in a file is printed before it is verified.
 stage() {
   local dir=$1 name
   say "Verifying $dir"
@@ -632,8 +634,8 @@ stage() {
   verify_disk "$dir"
 }
 
-# find_caller: finds the user who names the folders. Root opens no path of another user: links, mounts and /proc/PID/root
-# can make it any file of this host.
+# find_caller: finds the user who names the folders. Root opens no path of another user: links, mounts and
+# /proc/PID/root can make it any file of this host.
 find_caller() {
   local entry
   CALLER=root
@@ -693,8 +695,8 @@ read_as_caller() {
     2>/dev/null {LOCK}>&-
 }
 
-# copy_staged DIR NAME LIMIT: the folder belongs to the caller, who may change it meanwhile; the digest reveals a wrong copy.
-# Root only writes what comes through the pipe, and no more than was announced.
+# copy_staged DIR NAME LIMIT: the folder belongs to the caller, who may change it meanwhile; the digest reveals a wrong
+# copy. Root only writes what comes through the pipe, and no more than was announced.
 copy_staged() {
   local dir=$1 name=$2 limit=$3 said='' size='' seconds
   seconds=$((READ_SECONDS + limit / READ_BYTES_PER_SECOND))
@@ -727,8 +729,9 @@ require_stage_room() {
       "make room on the file system of $STAGE"
 }
 
-# principals_of SIGNATURE: every name that ALLOWED_SIGNERS has for the key of the signature, a line each. ssh-keygen uses only
-# the first line with the key, which may be for another namespace: it gets each line by itself. `!NAME` excludes a name.
+# principals_of SIGNATURE: every name that ALLOWED_SIGNERS has for the key of the signature, a line each. ssh-keygen
+# uses only the first line with the key, which may be for another namespace: it gets each line by itself. `!NAME`
+# excludes a name.
 principals_of() {
   local line
   while IFS= read -r line || [[ -n $line ]]; do
@@ -883,8 +886,8 @@ require_room() {
     'make room, retire old templates (deploy.sh --retire), or name another storage'
 }
 
-# free_vmid [TAKEN]: the lowest free number of the range above TAKEN, by what `look` and `list_volumes` have found. A number
-# that has volumes without a VM, on whatever storage, is not free.
+# free_vmid [TAKEN]: the lowest free number of the range above TAKEN, by what `look` and `list_volumes` have found. A
+# number that has volumes without a VM, on whatever storage, is not free.
 free_vmid() {
   local vmid
   for ((vmid = ${1:-$((RANGE_FIRST - 1))} + 1; vmid <= RANGE_LAST; vmid++)); do
@@ -1004,8 +1007,8 @@ close_journal() {
   find "$HISTORY" -maxdepth 1 -type f -printf '%f\n' | sort -r | tail -n +51 | while IFS= read -r old; do rm -f "$HISTORY/$old"; done
 }
 
-# An empty VM with our identity comes first: Proxmox VE gives a number to one caller only, and from then on everything that a
-# crash leaves belongs to a VM that is marked as ours.
+# An empty VM with our identity comes first: Proxmox VE gives a number to one caller only, and from then on everything
+# that a crash leaves belongs to a VM that is marked as ours.
 claim() {
   local tries description bridge cards=()
   description=$(describe_template)
@@ -1201,8 +1204,8 @@ LEDGER
   step 'done ledger'
 }
 
-# promote VMID [KIND]: writes the current template into the ledger first, then changes the tags: first on the new template,
-# then on the old one, so that there always is a current one. With KIND it is a transaction of its own.
+# promote VMID [KIND]: writes the current template into the ledger first, then changes the tags: first on the new
+# template, then on the old one, so that there always is a current one. With KIND it is a transaction of its own.
 promote() {
   local image last
   VMID=$1
@@ -1339,7 +1342,8 @@ retire_one() {
   [[ -z ${2-} ]] || finish
 }
 
-# remove_template VMID WHAT: removes it and its entry. A template that is locked, protected or cloned at this moment stays.
+# remove_template VMID WHAT: removes it and its entry. A template that is locked, protected or cloned at this moment
+# stays.
 remove_template() {
   if destroy_vm "$1" "$2"; then
     [[ -n $DRY_RUN ]] || rm -f "$TEMPLATES/$1"
@@ -1382,8 +1386,8 @@ foreign_of() {
   done
 }
 
-# find_clones VMID: the VMs and containers of all nodes that have a disk on a base volume of it, in CLONES. LVM-thin does
-# not name the base in the clone's volume, but knows the origin.
+# find_clones VMID: the VMs and containers of all nodes that have a disk on a base volume of it, in CLONES. LVM-thin
+# does not name the base in the clone's volume, but knows the origin.
 find_clones() {
   local volume name group file said found='' nl=$'\n'
   for volume in $(volume_of "$1" scsi0) $(volume_of "$1" efidisk0); do
@@ -1415,9 +1419,9 @@ learn_types() {
 
 # --- removing a VM of ours, whatever state it is in
 
-# destroy_vm VMID WHAT [UNNAMED]: removes a VM and all of its volumes. The caller has made sure that it is ours. The journal
-# first gets the volumes to remove: those that the configuration names, and the UNNAMED ones. Other volumes with its number
-# are not touched; qm's --destroy-unreferenced-disks would remove them, on all storages.
+# destroy_vm VMID WHAT [UNNAMED]: removes a VM and all of its volumes. The caller has made sure that it is ours. The
+# journal first gets the volumes to remove: those that the configuration names, and the UNNAMED ones. Other volumes with
+# its number are not touched; qm's --destroy-unreferenced-disks would remove them, on all storages.
 destroy_vm() {
   local vmid=$1 what=$2 unnamed=${3-} tries lock begun=''
   local -a volumes
@@ -1483,8 +1487,8 @@ free_noted() {
   [[ -z $left ]]
 }
 
-# unnamed_volumes VMID [BEFORE]: volumes that an interrupted import or clone has made but not written into a configuration:
-# of the sizes that it makes, on its storage, not there BEFORE, and named by no guest.
+# unnamed_volumes VMID [BEFORE]: volumes that an interrupted import or clone has made but not written into a
+# configuration: of the sizes that it makes, on its storage, not there BEFORE, and named by no guest.
 unnamed_volumes() {
   local volume bytes size storage unit=1 before=",${2-},"
   local -A sizes=()
@@ -1554,8 +1558,8 @@ undo_vm() {
   return 1
 }
 
-# A complete configuration has the identity. While qm create writes it, it has only a lock; with our journal, no disk and no
-# task, such a VM can only be ours.
+# A complete configuration has the identity. While qm create writes it, it has only a lock; with our journal, no disk
+# and no task, such a VM can only be ours.
 claim_is_ours() {
   conf_exists "$1" || return 1
   [[ ,$(conf_value "$1" smbios1), != *",uuid=$2,"* ]] || return 0
@@ -1725,8 +1729,8 @@ list() {
       printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", $1, $2, $3, $4, ($5 == "true" ? "current" : ""), $6, clones }' | sed 's/ *$//' || return 1
 }
 
-# check: reads the disk of every template of the ledger as it is on the storage now. Nothing is changed, so a deploy need
-# not wait for it: what goes away meanwhile is not missed.
+# check: reads the disk of every template of the ledger as it is on the storage now. Nothing is changed, so a deploy
+# need not wait for it: what goes away meanwhile is not missed.
 check() {
   local file vmid state found status=0 rows=()
   learn_types

@@ -360,8 +360,8 @@ explain() {
   esac
 }
 
-# check_token TOKEN: reports a wrong token or a wrong name now, not at the first job. Reading needs fewer permissions than
-# making runners, so that a missing right to write shows only then.
+# check_token TOKEN: reports a wrong token or a wrong name now, not at the first job. Reading needs fewer permissions
+# than making runners, so that a missing right to write shows only then.
 check_token() {
   local status found
   ANSWER=$INCOMING/answer
@@ -675,8 +675,8 @@ readonly LOOK_SECONDS=10
 # The results of find_cover: lines of the unit, storages that are hidden in part, and paths that cannot be hidden.
 COVERED=() PARTLY=() EXPOSED=()
 
-# storage_places: "KIND NAME PATH CONTENT-DIRS" of the storages in storage.cfg, with tabs between them. A network storage is
-# below /mnt/pve by default. A pool is mounted below / and where its datasets are; its disks are devices.
+# storage_places: "KIND NAME PATH CONTENT-DIRS" of the storages in storage.cfg, with tabs between them. A network
+# storage is below /mnt/pve by default. A pool is mounted below / and where its datasets are; its disks are devices.
 storage_places() {
   awk '
     function put(kind, path) { printf "%s\t%s\t%s\t%s\n", kind, name, path, contents }
@@ -739,7 +739,8 @@ cover() {
 find_cover() {
   local places kind name path contents part folder folders
   COVERED=() PARTLY=() EXPOSED=()
-  # Without its configuration the storages of Proxmox VE are unknown. With it and without this file there is only its own.
+  # Without its configuration the storages of Proxmox VE are unknown. With it and without this file there is only its
+  # own.
   [[ -L /etc/pve/local ]] || { EXPOSED+=("Proxmox VE's configuration is not in /etc/pve") && return; }
   [[ -e $STORAGE_CONF ]] || return 0
   places=$(storage_places) || { EXPOSED+=("$STORAGE_CONF cannot be read") && return; }

@@ -193,8 +193,8 @@ apt() {
 }
 
 apt_update() {
-  # A fresh machine has no package lists, or lists of packages that the mirror no longer has. A failing source does not stop
-  # the setup (a Proxmox host without a subscription has one), as long as the packages install.
+  # A fresh machine has no package lists, or lists of packages that the mirror no longer has. A failing source does not
+  # stop the setup (a Proxmox host without a subscription has one), as long as the packages install.
   [[ -z $PACKAGE_LISTS_READ ]] || return 0
   apt update || say 'apt-get update had errors, going on with what it has'
   PACKAGE_LISTS_READ=1
@@ -351,8 +351,8 @@ ensure_tun() {
 }
 
 userns_obstacle() {
-  # userns_obstacle DIR: the switch under DIR (/proc/sys) that prevents user namespaces, and the command that changes it,
-  # separated by a tab. Empty when no known switch is the reason.
+  # userns_obstacle DIR: the switch under DIR (/proc/sys) that prevents user namespaces, and the command that changes
+  # it, separated by a tab. Empty when no known switch is the reason.
   setting_is() { [[ -r $1 && $(<"$1") == "$2" ]]; }
   if setting_is "$1/user/max_user_namespaces" 0; then
     printf 'user.max_user_namespaces is 0\tsysctl -w user.max_user_namespaces=15000\n'

@@ -38,7 +38,9 @@ export const driftResultSchema = z.object({
   state: z.enum(['clean', 'drifted', 'pending']),
   /** ISO 8601. */
   taken: z.iso.datetime(),
-  /** dm-verity's root hash of /usr as the kernel has it, and SHA-256 of the UKI on the disk; empty when not compared. */
+  /**
+   * dm-verity's root hash of /usr as the kernel has it, and SHA-256 of the UKI on the disk; empty when not compared.
+   */
   roothash: saidLine.regex(/^([0-9a-f]{64})?$/),
   uki: saidLine.regex(/^([0-9a-f]{64})?$/),
   /** SHA-256 of the image's list of files. */

@@ -39,8 +39,8 @@ const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
 const LAST_OUTPUT_MS = 500
 
 /**
- * The host's commands. They inherit `lock`, the open lock of this run: when this process is killed, a command that still
- * runs keeps the next run out.
+ * The host's commands. They inherit `lock`, the open lock of this run: when this process is killed, a command that
+ * still runs keeps the next run out.
  */
 export function hostCommands(lock: number | undefined): Host {
   const run = (argv: Argv, options: RunOptions = {}) =>

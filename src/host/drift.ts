@@ -138,8 +138,8 @@ export interface KnownClone {
 }
 
 /**
- * Compares what a clone reports with what this host knows of its template: what the clone cannot know, or could not forge
- * without knowing the right values.
+ * Compares what a clone reports with what this host knows of its template: what the clone cannot know, or could not
+ * forge without knowing the right values.
  */
 export function compareClone(clone: KnownClone, reported: DriftResult): NodeDrift {
   const findings = [...compare(clone, reported), ...reported.findings]

@@ -64,7 +64,8 @@ export function uuidOf(guest: Guest): string | undefined {
 const CLUSTER_WAIT_MS = 60_000
 
 /**
- * Reads every guest of the cluster. An empty folder means that the cluster file system is not mounted; this waits for it.
+ * Reads every guest of the cluster. An empty folder means that the cluster file system is not mounted; this waits for
+ * it.
  * @param patienceMs how long to wait
  * @throws SeederError where there is no Proxmox VE, or its cluster file system does not come back
  */
@@ -93,8 +94,9 @@ function unreadable(pve: string, cause?: unknown): SeederError {
 }
 
 /**
- * Reads the guests below a folder that is held open. A file system that is mounted again meanwhile is not the one behind
- * the open folder: `local`, read first and last, makes sure that all of them are of one mount. Undefined when they are not.
+ * Reads the guests below a folder that is held open. A file system that is mounted again meanwhile is not the one
+ * behind the open folder: `local`, read first and last, makes sure that all of them are of one mount. Undefined when
+ * they are not.
  */
 async function readMounted(pve: string): Promise<Guest[] | undefined> {
   try {

@@ -42,7 +42,8 @@ export function isDeployHost(exists: (path: string) => boolean = existsSync): bo
 }
 
 /**
- * Reads the report of this host. It has full clones of `seeder node` when root runs it: nobody else may read the ledger.
+ * Reads the report of this host. It has full clones of `seeder node` when root runs it: nobody else may read the
+ * ledger.
  * @param script how deploy.sh is started
  * @throws SeederError when deploy.sh fails
  */

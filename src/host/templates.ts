@@ -5,7 +5,9 @@ import { SeederError } from '../report/error.ts'
 import { saidLine } from '../report/text-schemas.ts'
 import { type Guest, propertyOf, tagsOf, uuidOf } from './guests.ts'
 
-/** The folder where `scripts/deploy.sh` keeps an entry for each template that it made: a file VMID of KEY=value lines. */
+/**
+ * The folder where `scripts/deploy.sh` keeps an entry for each template that it made: a file VMID of KEY=value lines.
+ */
 export const TEMPLATE_LEDGER = '/var/lib/seeder/templates'
 
 /** An entry of that folder. A template without one is not ours. */
@@ -24,7 +26,9 @@ export interface TemplateEntry {
 
 /** A template that clones are made of. */
 export interface Template extends TemplateEntry {
-  /** The system's disk: its slot, such as `scsi0`, its volume, and its size in bytes if the VM's configuration has it. */
+  /**
+   * The system's disk: its slot, such as `scsi0`, its volume, and its size in bytes if the VM's configuration has it.
+   */
   readonly disk: { readonly slot: string; readonly volume: string; readonly bytes: number | undefined }
   /** The settings that a clone takes over, by name. */
   readonly settings: ReadonlySet<string>

@@ -47,8 +47,8 @@ export async function issue(place: Place, request: Request, lifetime: Lifetime):
 export type Choice = { readonly names: readonly string[] } | { readonly within: number }
 
 /**
- * Issues certificates again, for the same names and addresses, each with a new key. An old one stays until the new one is
- * complete.
+ * Issues certificates again, for the same names and addresses, each with a new key. An old one stays until the new one
+ * is complete.
  * @throws UsageError for an unknown name
  * @throws SeederError when one of them cannot be renewed; then none of them is
  */

@@ -11,8 +11,8 @@ import { SeederError } from '../report/error.ts'
 const WAIT_SECONDS = 30
 
 /**
- * Runs `work` while no other process holds the lock file, which stays. The lock is flock(2)'s: the kernel releases it when
- * this process ends, even if it is killed, so that no lock is stale.
+ * Runs `work` while no other process holds the lock file, which stays. The lock is flock(2)'s: the kernel releases it
+ * when this process ends, even if it is killed, so that no lock is stale.
  * @throws SeederError when another process holds it for half a minute
  */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {

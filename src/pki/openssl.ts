@@ -31,7 +31,9 @@ export interface Signer {
 const KEY_FILE = 'new.key'
 const CONFIG_FILE = 'openssl.cnf'
 
-/** The configuration for `openssl ca`, which takes a beginning and an end in every version 3; `openssl x509` does not. */
+/**
+ * The configuration for `openssl ca`, which takes a beginning and an end in every version 3; `openssl x509` does not.
+ */
 export function opensslConfig(plan: CertificatePlan): string {
   return [
     '[req]',

@@ -5,9 +5,9 @@ import { makePrivateFolder } from './folder.ts'
 import type { KeyPair } from './openssl.ts'
 
 /**
- * A certificate and its key are two files that have to change together: each pair has its own folder, which is completed
- * as `NAME.new` and then renamed. A replaced pair is `NAME.old` until the new one is in place. Names of certificates have
- * no dots.
+ * A certificate and its key are two files that have to change together: each pair has its own folder, which is
+ * completed as `NAME.new` and then renamed. A replaced pair is `NAME.old` until the new one is in place. Names of
+ * certificates have no dots.
  */
 const UNFINISHED = /^([a-z0-9-]+)\.(new|old)$/
 

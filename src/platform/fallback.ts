@@ -7,8 +7,8 @@ const SSH_PORT = 22
 
 /**
  * The nftables file for a machine of these roles whose own file cannot be loaded. It accepts only ssh, from the sources
- * that the platform file allows, and lets only the answers out. It uses few kinds of expressions and no sets, so that it
- * loads where the other file fails.
+ * that the platform file allows, and lets only the answers out. It uses few kinds of expressions and no sets, so that
+ * it loads where the other file fails.
  */
 export function fallbackFor(platform: Platform, roles: readonly RoleName[]): string {
   const origins = roles

@@ -35,8 +35,8 @@ function podRule({ cluster: { pods } }: Platform): string {
 }
 
 /**
- * The chain for packets to other machines, on arrival: kube-proxy has not rewritten them yet, so that addresses of services
- * and of pods still differ. A node routes for its pods and for nobody else, unless a flow says so.
+ * The chain for packets to other machines, on arrival: kube-proxy has not rewritten them yet, so that addresses of
+ * services and of pods still differ. A node routes for its pods and for nobody else, unless a flow says so.
  */
 export function passingChain(platform: Platform, passing: readonly PassingFlow[]): string[] {
   const lines = ['chain passing {', podRule(platform)]
@@ -82,8 +82,8 @@ export function forwardChain(
 }
 
 /**
- * The chain for NodePorts. kube-proxy rewrites the destination before any input chain sees the packet, so this chain comes
- * before kube-proxy's. Packets to other addresses than this machine's go to the chain `passing`.
+ * The chain for NodePorts. kube-proxy rewrites the destination before any input chain sees the packet, so this chain
+ * comes before kube-proxy's. Packets to other addresses than this machine's go to the chain `passing`.
  */
 export function nodePortChain(platform: Platform, flows: readonly InboundFlow[]): string[] {
   const { nodePorts } = platform.cluster

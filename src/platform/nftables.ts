@@ -5,8 +5,8 @@ import { isLiteral, isVrrp, rules, setName } from './rules.ts'
 import { asRole, formatPort, type Platform, type RoleName } from './schema.ts'
 
 /**
- * The nftables file for machines of `role`: the table `inet seeder` and no other, since kube-proxy and the pod network have
- * their own tables. Loading it replaces the table in one transaction. The text depends on the arguments only.
+ * The nftables file for machines of `role`: the table `inet seeder` and no other, since kube-proxy and the pod network
+ * have their own tables. Loading it replaces the table in one transaction. The text depends on the arguments only.
  */
 export function nftablesFor(platform: Platform, role: RoleName): string {
   const flows = inboundFlows(platform, role)

@@ -70,7 +70,9 @@ export function isLiteral(source: FlowSource): boolean {
   return source.name.includes('/')
 }
 
-/** The name of a source's set: without hyphens and keywords of nftables. Names of roles and zones have no underscores. */
+/**
+ * The name of a source's set: without hyphens and keywords of nftables. Names of roles and zones have no underscores.
+ */
 export function setName(source: FlowSource): string {
   return `from_${source.name.replaceAll('-', '_')}`
 }

@@ -14,7 +14,9 @@ export function prefixOf(zone: Zone): string {
   return zone.cidr.split('/')[1] ?? '32'
 }
 
-/** The addresses for machines of a role in a zone: the role's own part of the range, or all of it. Undefined with DHCP. */
+/**
+ * The addresses for machines of a role in a zone: the role's own part of the range, or all of it. Undefined with DHCP.
+ */
 export function roleRange(platform: Platform, role: RoleName, zone: string): AddressRange | undefined {
   const range = platform.zones[zone]?.range
   return range && (platform.roles[role].addresses[zone] ?? range)

@@ -6,8 +6,8 @@ import { execa } from '../../process/child-process.ts'
 import { SeederError } from '../../report/error.ts'
 
 /**
- * The problems that first boot would report about these values. `images/IMAGE/check-values` runs the image's own checks;
- * what only the machine can find out is left to it.
+ * The problems that first boot would report about these values. `images/IMAGE/check-values` runs the image's own
+ * checks; what only the machine can find out is left to it.
  * @param checkout the checkout of this program, which has `images/`
  * @param name the node's name
  * @throws SeederError when the checks cannot run

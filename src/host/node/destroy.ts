@@ -6,8 +6,10 @@ import { classifyMachine, isRunning } from './machine.ts'
 import { type NodeWork, removeNode } from './recover.ts'
 
 /**
- * Destroys nodes: their VMs with all disks, their vendor data and entries. All of them are checked before any is destroyed.
- * @param finished nodes that a killed run had begun to destroy and that are gone now; it may have been for the same names
+ * Destroys nodes: their VMs with all disks, their vendor data and entries. All of them are checked before any is
+ * destroyed.
+ * @param finished nodes that a killed run had begun to destroy and that are gone now; it may have been for the same
+ * names
  * @param force also destroys nodes that run, and all members of a cluster of etcd at once
  * @throws UsageError for a node that is not ours, runs, or is needed
  */

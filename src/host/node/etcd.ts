@@ -119,8 +119,8 @@ export async function awaitHealth(host: Host, { name, vmid }: NodeEntry, timeout
 }
 
 /**
- * Adds a new member to its cluster, through a healthy one. If the node that it replaces does not answer, that is removed
- * first: a cluster with a missing voter accepts no other change.
+ * Adds a new member to its cluster, through a healthy one. If the node that it replaces does not answer, that is
+ * removed first: a cluster with a missing voter accepts no other change.
  */
 export async function joinCluster(
   work: NodeWork,
@@ -163,7 +163,9 @@ export async function leaveCluster(
   work.note(`${old.name}: is no member any more`)
 }
 
-/** The cluster as a member sees it that is neither added nor replaced; as the replaced one does, if there is no other. */
+/**
+ * The cluster as a member sees it that is neither added nor replaced; as the replaced one does, if there is no other.
+ */
 export async function requireCluster(
   work: NodeWork,
   [entry, old]: readonly [NodeEntry, NodeEntry | undefined],

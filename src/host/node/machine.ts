@@ -142,8 +142,8 @@ function storagesOf({ settings }: Guest): string[] {
 const IDLE_SECONDS = 120
 
 /**
- * Waits until no command works on a VM: the command of a killed run may still be running, or another program may be making
- * a VM of the same id. Look at the VM again after that: it may be complete now.
+ * Waits until no command works on a VM: the command of a killed run may still be running, or another program may be
+ * making a VM of the same id. Look at the VM again after that: it may be complete now.
  * @throws SeederError when it takes too long
  */
 export async function awaitIdle(host: Host, vmid: number): Promise<void> {

@@ -13,9 +13,9 @@ import { vrrpPeers } from './values.ts'
 const KEY = 'VRRP_PEERS'
 
 /**
- * Gives load balancers their new peers: one without peers would take the VIPs, too. This changes their vendor data for the
- * next boot, and reloads keepalived where they run. Load balancers whose peers the operator chose stay as they are, and so
- * does the last one of a pair. May be called again at any time.
+ * Gives load balancers their new peers: one without peers would take the VIPs, too. This changes their vendor data for
+ * the next boot, and reloads keepalived where they run. Load balancers whose peers the operator chose stay as they are,
+ * and so does the last one of a pair. May be called again at any time.
  */
 export async function updatePeers(work: NodeWork, platform: Platform, timeoutMs: number): Promise<void> {
   const all = (await work.ledger.read()).filter(

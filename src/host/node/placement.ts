@@ -28,8 +28,8 @@ export interface PlacementOptions {
 }
 
 /**
- * Places the nodes of a request at the lowest free addresses and ids. A node gets an address that an entry or the founders
- * of a cluster reserve for it.
+ * Places the nodes of a request at the lowest free addresses and ids. A node gets an address that an entry or the
+ * founders of a cluster reserve for it.
  * @throws UsageError for a name that another VM has; SeederError when nothing is free
  */
 export function placeNodes(facts: HostFacts, request: NodeRequest, options: PlacementOptions): Placement[] {
@@ -150,8 +150,8 @@ export const neighbours = z.array(
   z.object({ dst: z.string(), lladdr: z.string().optional(), state: z.array(z.string()).default([]) }),
 )
 /**
- * The addresses that a machine outside of this cluster has. The host sends its requests on the bridge, where it needs no
- * address of its own: an answer to ARP is enough. A machine that does not answer within a second is missed.
+ * The addresses that a machine outside of this cluster has. The host sends its requests on the bridge, where it needs
+ * no address of its own: an answer to ARP is enough. A machine that does not answer within a second is missed.
  */
 export async function answeringAddresses(
   host: Host,

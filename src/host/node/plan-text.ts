@@ -40,7 +40,9 @@ export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
   }
 }
 
-/** The commands after the VM is complete; a member of etcd is added before it starts, and gets a vote when it is ready. */
+/**
+ * The commands after the VM is complete; a member of etcd is added before it starts, and gets a vote when it is ready.
+ */
 function startCommands({ entry, start, joinsBy }: NodePlan): Argv[] {
   if (joinsBy === undefined) return [start]
   const inMember = (argv: Argv) => guestCommand(joinsBy, argv, COMMAND_SECONDS)

@@ -37,8 +37,8 @@ export async function recover(work: NodeWork): Promise<string[]> {
 }
 
 /**
- * Removes a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and called again. Unless
- * `forGood`, the entry stays with an address that a cluster reserves for the node.
+ * Removes a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and called again.
+ * Unless `forGood`, the entry stays with an address that a cluster reserves for the node.
  */
 export async function removeNode(
   work: NodeWork,

@@ -33,8 +33,8 @@ export interface ReplacementOutcome {
 }
 
 /**
- * Replaces a node: makes the new one and, once it is healthy, removes the old one. It may be killed at any point, and called
- * again.
+ * Replaces a node: makes the new one and, once it is healthy, removes the old one. It may be killed at any point, and
+ * called again.
  */
 export async function replaceNode(work: NodeWork, replacement: Replacement): Promise<ReplacementOutcome> {
   const { platform, plan, old, timeoutMs } = replacement
