@@ -43,9 +43,19 @@ export async function runElsewhere(
   const isRoot = process.getuid?.() === 0
   const [first = '', ...rest] = [
     ...(isRoot ? [] : other.prefix),
-    ...['unshare', '--mount', '--', 'sh', '-euc', mounted, '-', checkout, program, there],
+    'unshare',
+    '--mount',
+    '--',
+    'sh',
+    '-euc',
+    mounted,
+    '-',
+    checkout,
+    program,
+    there,
     ...(isRoot ? other.prefix : []),
-    ...['env', '-i'],
+    'env',
+    '-i',
     ...Object.entries({ PATH: '/usr/bin:/bin', HOME: there, ...variables }).map((pair) => pair.join('=')),
     ...words,
   ]

@@ -22,7 +22,8 @@ export async function otherUser(): Promise<OtherUser | undefined> {
   await execa('useradd', ['--create-home', name])
   const prefix = ['setpriv', `--reuid=${name}`, `--regid=${name}`, '--init-groups', '--']
   return {
-    ...{ name, prefix },
+    name,
+    prefix,
     async remove() {
       await execa('userdel', ['--remove', name], { reject: false })
     },

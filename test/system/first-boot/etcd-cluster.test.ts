@@ -81,8 +81,14 @@ describe('a cluster', () => {
     expect([second.status.state, third.status.state]).toEqual(['ready', 'ready'])
     await Promise.all([one, two, three].map((node) => node.serves()))
     expect(await health(three)).toMatchObject({
-      ...{ exitCode: 0, healthy: true, name: 'etcd3', address: '10.0.0.131', reason: '' },
-      ...{ voters: 3, healthyVoters: 3, leader: expect.stringMatching(/^etcd[123]$/) },
+      exitCode: 0,
+      healthy: true,
+      name: 'etcd3',
+      address: '10.0.0.131',
+      reason: '',
+      voters: 3,
+      healthyVoters: 3,
+      leader: expect.stringMatching(/^etcd[123]$/),
     })
   })
 

@@ -69,18 +69,18 @@ async function after(script: string, { rules, settings = false, dhcp = 'no' }: S
     const { stdout } = await execa(
       'unshare',
       [
-        ...[
-          '--user',
-          '--map-root-user',
-          '--map-auto',
-          '--net',
-          '--mount',
-          '--pid',
-          '--fork',
-          '--mount-proc',
-          '--kill-child',
-        ],
-        ...['bash', '-euc', prelude + network + script],
+        '--user',
+        '--map-root-user',
+        '--map-auto',
+        '--net',
+        '--mount',
+        '--pid',
+        '--fork',
+        '--mount-proc',
+        '--kill-child',
+        'bash',
+        '-euc',
+        prelude + network + script,
       ],
       {
         env: {

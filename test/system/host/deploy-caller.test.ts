@@ -38,7 +38,13 @@ async function shell(script: string, ...argv: readonly string[]): Promise<string
 }
 
 const asUser = (script: string) => [
-  ...['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', 'bash', '-euc', script],
+  'setpriv',
+  `--reuid=${UID}`,
+  `--regid=${UID}`,
+  '--clear-groups',
+  'bash',
+  '-euc',
+  script,
 ]
 
 /** A plan for a folder, called through sudo by a normal user. */

@@ -115,8 +115,10 @@ test.each(moments)('disks that appear between claim and undo stay: killed at %s,
   const ended = new Promise((end) => killed.on('close', end))
   await host.faults.paused()
   const foreign = [
-    ...['local:9001/vm-9001-disk-0.raw', 'local:9001/vm-9001-disk-5.raw'],
-    ...['local-lvm:vm-9001-disk-0', 'local-zfs:vm-9001-disk-1'],
+    'local:9001/vm-9001-disk-0.raw',
+    'local:9001/vm-9001-disk-5.raw',
+    'local-lvm:vm-9001-disk-0',
+    'local-zfs:vm-9001-disk-1',
   ]
   for (const volume of foreign) await alloc(volume)
   if (when === 'before') {

@@ -163,7 +163,13 @@ it('all that jobs have deploy.sh do shares what one slice may take', async () =>
     'TasksMax',
   ]
   expect(await shown('seeder-deploy.slice', properties)).toEqual([
-    ...['20', '2s', '20', String(2 ** 30), String(2 ** 31), '0', '512'],
+    '20',
+    '2s',
+    '20',
+    String(2 ** 30),
+    String(2 ** 31),
+    '0',
+    '512',
   ])
   const { exitCode, all } = await machine.bash(
     'systemd-analyze verify /etc/systemd/system/seeder-deploy.slice',

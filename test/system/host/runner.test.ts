@@ -125,7 +125,11 @@ describe('install', () => {
     await host.idle()
     const digest = await host.addArchive('2.338.0')
     const { all } = await host.runner(
-      ...['install', '--archive', '/shared/actions-runner-linux-x64-2.338.0.tar.gz', '--sha256', digest],
+      'install',
+      '--archive',
+      '/shared/actions-runner-linux-x64-2.338.0.tar.gz',
+      '--sha256',
+      digest,
     )
     expect(all).toContain('runner: restarted seeder-runner.service')
     expect(await host.job('cat ~/../runner/version')).toEqual(['2.338.0'])
@@ -139,7 +143,11 @@ describe('install', () => {
     const name = await host.beginJob('until [ -e /shared/go ]; do sleep 0.1; done; cat ~/../runner/version')
     const digest = await host.addArchive('2.338.0')
     const { all } = await host.runner(
-      ...['install', '--archive', '/shared/actions-runner-linux-x64-2.338.0.tar.gz', '--sha256', digest],
+      'install',
+      '--archive',
+      '/shared/actions-runner-linux-x64-2.338.0.tar.gz',
+      '--sha256',
+      digest,
     )
     expect(all).toContain('runner: a job is running')
     expect((await host.runner('remove')).all).toMatch(/^runner: a job is running\n/)

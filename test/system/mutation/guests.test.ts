@@ -13,14 +13,16 @@ import { mutateTree } from '../../support/mutation/tree.ts'
 /** What machines say of themselves, root in them being somebody else: spoiled in hundreds of ways. */
 const clone = { name: 'lb1', vmid: 200, image: 'haproxy', version: '3.0.11-1', template: undefined }
 const drift = {
-  ...{ schema: 1, image: 'haproxy', version: '3.0.11-1', state: 'drifted', taken: '2026-01-02T03:04:05Z' },
-  ...{
-    roothash: 'ab'.repeat(32),
-    uki: 'cd'.repeat(32),
-    list: 'ef'.repeat(32),
-    accepted: ['/etc/motd'],
-    total: 1,
-  },
+  schema: 1,
+  image: 'haproxy',
+  version: '3.0.11-1',
+  state: 'drifted',
+  taken: '2026-01-02T03:04:05Z',
+  roothash: 'ab'.repeat(32),
+  uki: 'cd'.repeat(32),
+  list: 'ef'.repeat(32),
+  accepted: ['/etc/motd'],
+  total: 1,
   findings: [{ kind: 'file-changed', name: '/etc/passwd', detail: 'its content is another one' }],
 }
 const status = {

@@ -62,8 +62,13 @@ const authorities = ['etcd-ca', 'front-proxy-ca', 'kubernetes-ca'].flatMap((name
 ])
 const empty = ['authorities/', ...authorities, 'issued/', 'lock']
 const withMember = [
-  ...['authorities/', ...authorities, 'issued/', 'issued/etcd1/'],
-  ...['issued/etcd1/etcd.crt', 'issued/etcd1/etcd.key', 'lock'],
+  'authorities/',
+  ...authorities,
+  'issued/',
+  'issued/etcd1/',
+  'issued/etcd1/etcd.crt',
+  'issued/etcd1/etcd.key',
+  'lock',
 ]
 
 describe('killed before each change of the file system, and run again', () => {

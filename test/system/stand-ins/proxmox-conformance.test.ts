@@ -80,7 +80,8 @@ async function makeHost(name: string): Promise<PveHost> {
   const host = await PveHost.create(join(folder, name), {
     storages: [
       {
-        ...{ name: 'local', type: 'dir' },
+        name: 'local',
+        type: 'dir',
         properties: { path: '/var/lib/vz', content: 'import,iso,backup,rootdir,snippets,images,vztmpl' },
       },
     ],
@@ -142,8 +143,12 @@ async function endBackground(host: PveHost): Promise<void> {
 const scenes: readonly Scene[] = [
   {
     files: [
-      ...['01-list-config-options', '02-import-template-clone-destroy', '03-pvesh-pvesm'],
-      ...['04-create-import-refusals', '05-failed-template-efi-locks', '06-cloudinit-snippets-clones'],
+      '01-list-config-options',
+      '02-import-template-clone-destroy',
+      '03-pvesh-pvesm',
+      '04-create-import-refusals',
+      '05-failed-template-efi-locks',
+      '06-cloudinit-snippets-clones',
     ],
     before: {
       'qm list': makeFirst,

@@ -100,7 +100,8 @@ describe('a host', () => {
     const { stdout } = await host.run(['pvesh', 'get', path, '--limit', '2', '--output-format', 'json'])
     expect(JSON.parse(stdout)).toMatchObject([
       {
-        ...{ id: '9001', type: 'qmcreate' },
+        id: '9001',
+        type: 'qmcreate',
         status: "unable to create VM 9001 - can't find file '/nowhere.raw'",
       },
       { id: '9000', type: 'qmcreate', status: 'OK', user: 'root@pam' },

@@ -40,7 +40,10 @@ describe('how deploy.sh is started', () => {
     const asOther: Argv = ['sudo', '-n', installed]
     const policy = parseDeployPolicy('STORAGE=fast\n')
     expect(deployOptions({ storage: 'x', dryRun: true, script: asRoot }, policy)).toEqual([
-      ...['--storage', 'x', '--json', '--dry-run'],
+      '--storage',
+      'x',
+      '--json',
+      '--dry-run',
     ])
     expect(deployOptions({ storage: undefined, dryRun: false, script: asOther }, policy)).toEqual(['--json'])
     expect(deployOptions({ storage: 'fast', dryRun: false, script: asOther }, policy)).toEqual(['--json'])
@@ -53,7 +56,9 @@ describe('how deploy.sh is started', () => {
 
 it('reads the policy as deploy.sh does: the first one of a key that has a value', () => {
   expect(parseDeployPolicy('#STORAGE=no\nSTORAGE=\nSTORAGE=fast\r\nALLOW_UNSIGNED=1\n')).toEqual({
-    ...{ storage: 'fast', allowedSigners: '/etc/seeder/allowed_signers', allowUnsigned: true },
+    storage: 'fast',
+    allowedSigners: '/etc/seeder/allowed_signers',
+    allowUnsigned: true,
   })
 })
 

@@ -17,8 +17,17 @@ const uki = 'cd'.repeat(32)
 const template = { vmid: 9000, image: 'etcd', version: '3.7.2-1', uuid: 'u', promoted: 1, roothash, uki }
 const clone: KnownClone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template }
 const clean: DriftResult = {
-  ...{ schema: 1, image: 'etcd', version: '3.7.2-1', state: 'clean', taken: '2026-01-02T03:04:05Z' },
-  ...{ roothash, uki, list: 'ef'.repeat(32), accepted: [], total: 0, findings: [] },
+  schema: 1,
+  image: 'etcd',
+  version: '3.7.2-1',
+  state: 'clean',
+  taken: '2026-01-02T03:04:05Z',
+  roothash,
+  uki,
+  list: 'ef'.repeat(32),
+  accepted: [],
+  total: 0,
+  findings: [],
 }
 const finding = { kind: 'file-changed', name: '/etc/motd', detail: 'mode 0600 instead of 0644' } as const
 
@@ -67,10 +76,17 @@ describe('a clone', () => {
 
 describe('the clones of a host', () => {
   const report: HostReport = {
-    ...{ schema: 1, host: 'pve1', taken: '2026-01-02T03:04:05Z' },
+    schema: 1,
+    host: 'pve1',
+    taken: '2026-01-02T03:04:05Z',
     templates: [
       {
-        ...{ image: 'etcd', version: '3.7.2-1', vmid: 9000, storage: 'local', current: true, deployed: '' },
+        image: 'etcd',
+        version: '3.7.2-1',
+        vmid: 9000,
+        storage: 'local',
+        current: true,
+        deployed: '',
         sha256: '',
         clones: [
           { vmid: 201, name: null },
@@ -95,7 +111,9 @@ describe('the clones of a host', () => {
 
 describe('the report', () => {
   const report: DriftReport = {
-    ...{ schema: 1, host: 'pve1', taken: '2026-01-02T03:04:05Z' },
+    schema: 1,
+    host: 'pve1',
+    taken: '2026-01-02T03:04:05Z',
     nodes: [
       compareClone(clone, clean),
       compareClone(
@@ -108,13 +126,19 @@ describe('the report', () => {
     ],
     templates: [
       {
-        ...{ image: 'etcd', version: '3.7.2-1', vmid: 9000, node: 'pve1' },
+        image: 'etcd',
+        version: '3.7.2-1',
+        vmid: 9000,
+        node: 'pve1',
         state: 'intact',
         sha256: 'aa',
         found: 'aa',
       },
       {
-        ...{ image: 'etcd', version: '3.7.1-1', vmid: 9001, node: 'pve1' },
+        image: 'etcd',
+        version: '3.7.1-1',
+        vmid: 9001,
+        node: 'pve1',
         state: 'changed',
         sha256: 'aa',
         found: 'bb',

@@ -5,8 +5,17 @@ import { checkClones } from '../../../src/host/drift.ts'
 
 const clone: KnownClone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template: undefined }
 const clean = JSON.stringify({
-  ...{ schema: 1, image: 'etcd', version: '3.7.2-1', state: 'clean', taken: '2026-01-02T03:04:05Z' },
-  ...{ roothash: '', uki: '', list: '', accepted: [], total: 0, findings: [] },
+  schema: 1,
+  image: 'etcd',
+  version: '3.7.2-1',
+  state: 'clean',
+  taken: '2026-01-02T03:04:05Z',
+  roothash: '',
+  uki: '',
+  list: '',
+  accepted: [],
+  total: 0,
+  findings: [],
 })
 
 /** A host of which every command ends so; what it was asked. */

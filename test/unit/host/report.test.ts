@@ -10,13 +10,29 @@ const root = await testFolder('report')
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 const template = {
-  ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, node: 'pve1', storage: 'local', current: true },
-  ...{ deployed: '2026-11-28T12:00:00Z', sha256: 'a'.repeat(64), clones: [201] },
+  image: 'haproxy',
+  version: '3.0.11-1',
+  vmid: 9000,
+  node: 'pve1',
+  storage: 'local',
+  current: true,
+  deployed: '2026-11-28T12:00:00Z',
+  sha256: 'a'.repeat(64),
+  clones: [201],
 }
 
 const node = (name: string, vmid: number, of: number, state: NodeEntry['state'] = 'created'): NodeEntry => ({
-  ...{ schema: 1, name, role: 'haproxy', state, vmid, token: '0'.repeat(32), cloned: true, joins: false },
-  ...{ template: { vmid: of, version: '3.0.11-1' }, addresses: {}, values: {} },
+  schema: 1,
+  name,
+  role: 'haproxy',
+  state,
+  vmid,
+  token: '0'.repeat(32),
+  cloned: true,
+  joins: false,
+  template: { vmid: of, version: '3.0.11-1' },
+  addresses: {},
+  values: {},
   snippet: { volume: 'local:snippets/x', file: '/x' },
 })
 
@@ -31,11 +47,18 @@ describe('the report of a host', () => {
       node('lb4', 203, 9000, 'reserved'),
     ]
     expect(makeHostReport([template], nodes, taken)).toEqual({
-      ...{ schema: 1, host: 'pve1', taken: '2026-11-28T12:00:00.000Z' },
+      schema: 1,
+      host: 'pve1',
+      taken: '2026-11-28T12:00:00.000Z',
       templates: [
         {
-          ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, storage: 'local', current: true },
-          ...{ deployed: '2026-11-28T12:00:00Z', sha256: 'a'.repeat(64) },
+          image: 'haproxy',
+          version: '3.0.11-1',
+          vmid: 9000,
+          storage: 'local',
+          current: true,
+          deployed: '2026-11-28T12:00:00Z',
+          sha256: 'a'.repeat(64),
           clones: [
             { vmid: 200, name: 'lb2' },
             { vmid: 201, name: 'lb1' },

@@ -133,13 +133,18 @@ test('for a program', async () => {
   expect({ code, ...found }).toMatchObject({ code: 1, ok: false, within: 30, permissions: [] })
   expect(found.certificates).toHaveLength(5)
   expect(found.certificates[4]).toEqual({
-    ...{ name: 'etcd2', kind: 'etcd-member', authority: 'etcd-ca', subject: 'CN=etcd2' },
+    name: 'etcd2',
+    kind: 'etcd-member',
+    authority: 'etcd-ca',
+    subject: 'CN=etcd2',
     names: ['etcd2', 'localhost', '10.0.0.130', '127.0.0.1'],
     serial: expect.stringMatching(/^[0-9A-F]+$/),
     notBefore: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.000Z$/),
     notAfter: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.000Z$/),
-    ...{ daysLeft: 19, problem: 'expires in 19 days' },
-    ...{ certificate: inside('issued/etcd2/etcd.crt'), key: inside('issued/etcd2/etcd.key') },
+    daysLeft: 19,
+    problem: 'expires in 19 days',
+    certificate: inside('issued/etcd2/etcd.crt'),
+    key: inside('issued/etcd2/etcd.key'),
   })
   expect(stdout).not.toContain('PRIVATE')
 })
@@ -161,6 +166,9 @@ test('the list says where everything is, and what nodes of Kubernetes are told a
   const json = await published('printed/pki-list', JSON.parse((await run('list', '--json')).stdout))
   expect(json.joinCaHash).toBe(publicKeyHash(certificate))
   expect(json.certificates.map(({ name }: { name: string }) => name)).toEqual([
-    ...['etcd-ca', 'kubernetes-ca', 'front-proxy-ca', 'etcd1'],
+    'etcd-ca',
+    'kubernetes-ca',
+    'front-proxy-ca',
+    'etcd1',
   ])
 })

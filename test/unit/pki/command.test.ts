@@ -49,10 +49,13 @@ test('init, issue, renew', async () => {
   expect(await run(...member)).toEqual({ code: 0, stdout: printed('issued', 365), stderr: '' })
   expect(await run(...member)).toEqual({ code: 0, stdout: printed('there already', 365), stderr: '' })
   expect(await run('renew', '--within', '30')).toEqual({
-    ...{ code: 0, stdout: 'nothing expires within 30 days', stderr: '' },
+    code: 0,
+    stdout: 'nothing expires within 30 days',
+    stderr: '',
   })
   expect(await run('renew', 'etcd1', '--days', '90')).toEqual({
-    ...{ code: 0, stdout: printed('renewed', 90) },
+    code: 0,
+    stdout: printed('renewed', 90),
     stderr: '  their nodes still have the old ones: bring the new ones there',
   })
 })
@@ -64,13 +67,17 @@ test('for a program: where the key is, and never the key', async () => {
   )
   expect(made).toMatchObject({ folder: pki.folder, authorities: { length: 3 } })
   expect(made.authorities[1]).toEqual({
-    ...{ name: 'kubernetes-ca', outcome: 'made' },
+    name: 'kubernetes-ca',
+    outcome: 'made',
     notAfter: expect.stringMatching(/^\d{4}-/),
     certificateFile: join(pki.folder, 'authorities/kubernetes-ca/kubernetes-ca.crt'),
   })
   const { stdout } = await run('issue', 'apiserver-etcd-client', '--json')
   const issued = {
-    ...{ name: 'apiserver-etcd-client', kind: 'apiserver-etcd-client', address: null, outcome: 'issued' },
+    name: 'apiserver-etcd-client',
+    kind: 'apiserver-etcd-client',
+    address: null,
+    outcome: 'issued',
     notAfter: expect.stringContaining(date(365)),
     certificate: join(pki.folder, 'issued/apiserver-etcd-client/apiserver-etcd-client.crt'),
     key: join(pki.folder, 'issued/apiserver-etcd-client/apiserver-etcd-client.key'),

@@ -40,8 +40,12 @@ interface Meeting {
 async function meet({ serves, asks, name = 'etcd1', version = 'TLSv1.3' }: Meeting): Promise<string> {
   const versions = { minVersion: version, maxVersion: version }
   const server = createServer({
-    ...{ cert: serves.certificate, key: serves.key, ca, ...versions },
-    ...{ requestCert: true, rejectUnauthorized: true },
+    cert: serves.certificate,
+    key: serves.key,
+    ca,
+    ...versions,
+    requestCert: true,
+    rejectUnauthorized: true,
   })
   server.on('secureConnection', (socket: TLSSocket) => {
     socket.end(`hello ${socket.getPeerCertificate().subject.CN}`)
@@ -51,7 +55,11 @@ async function meet({ serves, asks, name = 'etcd1', version = 'TLSv1.3' }: Meeti
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const socket = connect({
-    ...{ host: '127.0.0.1', port, servername: name, ca, ...versions },
+    host: '127.0.0.1',
+    port,
+    servername: name,
+    ca,
+    ...versions,
     ...(asks ? { cert: asks.certificate, key: asks.key } : {}),
   })
   try {

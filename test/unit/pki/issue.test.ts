@@ -137,8 +137,16 @@ describe('a certificate', () => {
       execa(
         'openssl',
         [
-          ...['verify', '-x509_strict', '-no-CApath', '-no-CAstore', '-purpose', purpose, ...more],
-          ...['-CAfile', 'authorities/etcd-ca/etcd-ca.crt', 'issued/etcd1/etcd.crt'],
+          'verify',
+          '-x509_strict',
+          '-no-CApath',
+          '-no-CAstore',
+          '-purpose',
+          purpose,
+          ...more,
+          '-CAfile',
+          'authorities/etcd-ca/etcd-ca.crt',
+          'issued/etcd1/etcd.crt',
         ],
         { cwd: pki.folder },
       )
@@ -156,8 +164,14 @@ describe('a certificate', () => {
       execa(
         'openssl',
         [
-          ...['verify', '-no-CApath', '-no-CAstore', '-purpose', purpose],
-          ...['-CAfile', `authorities/${ca}/${ca}.crt`, 'issued/operator/etcd-client.crt'],
+          'verify',
+          '-no-CApath',
+          '-no-CAstore',
+          '-purpose',
+          purpose,
+          '-CAfile',
+          `authorities/${ca}/${ca}.crt`,
+          'issued/operator/etcd-client.crt',
         ],
         { cwd: pki.folder },
       )

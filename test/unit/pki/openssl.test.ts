@@ -9,16 +9,31 @@ import { authorityExtensions } from '../../../src/pki/profile.ts'
 import { seeder } from '../../support/seeder.ts'
 
 const plan: CertificatePlan = {
-  ...{ commonName: 'etcd-ca', curve: 'P-384', extensions: authorityExtensions },
+  commonName: 'etcd-ca',
+  curve: 'P-384',
+  extensions: authorityExtensions,
   notBefore: new Date('2026-11-24T15:00:00.700Z'),
   notAfter: new Date('2056-11-24T15:00:00.700Z'),
 }
 
 test('what openssl is told', () => {
   expect(signArguments(plan, undefined)).toEqual([
-    ...['ca', '-config', 'openssl.cnf', '-batch', '-notext', '-extensions', 'extensions'],
-    ...['-startdate', '20261124150000Z', '-enddate', '20561124150000Z', '-selfsign', '-keyfile', 'new.key'],
-    ...['-in', '-'],
+    'ca',
+    '-config',
+    'openssl.cnf',
+    '-batch',
+    '-notext',
+    '-extensions',
+    'extensions',
+    '-startdate',
+    '20261124150000Z',
+    '-enddate',
+    '20561124150000Z',
+    '-selfsign',
+    '-keyfile',
+    'new.key',
+    '-in',
+    '-',
   ])
   expect(signArguments(plan, { certificate: '../ca.crt', key: '../ca.key' })).toEqual(
     expect.arrayContaining(['-cert', '../ca.crt', '-keyfile', '../ca.key']),

@@ -64,8 +64,19 @@ describe('seeder node create', { timeout: 120_000 }, () => {
 
   it('makes, starts and awaits a whole cluster of etcd with disks of its own', async () => {
     const { stdout } = await at.ok(
-      ...['create', 'etcd1', 'etcd2', '--role', 'etcd', '--new-cluster', '--tls', at.tls, '--data-disk', '1'],
-      ...['--full', '--storage', 'local-lvm'],
+      'create',
+      'etcd1',
+      'etcd2',
+      '--role',
+      'etcd',
+      '--new-cluster',
+      '--tls',
+      at.tls,
+      '--data-disk',
+      '1',
+      '--full',
+      '--storage',
+      'local-lvm',
     )
     expect(stdout).toBe(
       'etcd1: etcd, VM 200, 10.0.0.129: all is well\netcd2: etcd, VM 201, 10.0.0.130: all is well\n',
@@ -90,8 +101,12 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     const made = await at.ok('create', 'etcd3', '--role', 'etcd', '--tls', at.tls, '--json')
     expect(await published('printed/node-create', JSON.parse(made.stdout))).toEqual([
       {
-        ...{ name: 'etcd3', role: 'etcd', vmid: 202, addresses: { back: '10.0.0.131' } },
-        ...{ version: '3.7.2-1', status: 'all is well' },
+        name: 'etcd3',
+        role: 'etcd',
+        vmid: 202,
+        addresses: { back: '10.0.0.131' },
+        version: '3.7.2-1',
+        status: 'all is well',
       },
     ])
     const members = JSON.parse((await hostFile(at.host, '/var/lib/guests/etcd')) ?? '')
@@ -105,8 +120,14 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     await makeTemplate(at.host, { vmid: 9101, image: 'etcd', version: '3.7.3-1', disk: at.disk })
     const rows = await published('printed/node-list', JSON.parse((await at.ok('list', '--json')).stdout))
     expect(rows[0]).toEqual({
-      ...{ name: 'etcd1', role: 'etcd', vmid: 200, addresses: { back: '10.0.0.129' }, version: '3.7.2-1' },
-      ...{ current: '3.7.3-1', behind: true, state: 'stopped' },
+      name: 'etcd1',
+      role: 'etcd',
+      vmid: 200,
+      addresses: { back: '10.0.0.129' },
+      version: '3.7.2-1',
+      current: '3.7.3-1',
+      behind: true,
+      state: 'stopped',
     })
     const { stdout } = await at.ok('list')
     expect(stdout).toMatch(/^etcd1 +etcd +200 +10\.0\.0\.129 +3\.7\.2-1 \(current: 3\.7\.3-1\) +/m)
@@ -121,8 +142,10 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     await must(at.host, ['pvesm', 'alloc', 'local', '204', 'vm-204-disk-7.raw', '1M', '--format', 'raw'])
     // A machine that no configuration knows, on the zone's bridge.
     const stranger = [
-      ...['ip link add lan0 type veth peer name stranger', 'ip link set lan0 master vmbr12 up'],
-      ...['ip netns add stranger', 'ip link set stranger netns stranger'],
+      'ip link add lan0 type veth peer name stranger',
+      'ip link set lan0 master vmbr12 up',
+      'ip netns add stranger',
+      'ip link set stranger netns stranger',
       'ip -n stranger address add 10.0.0.78/26 dev stranger',
       'ip -n stranger link set stranger up',
     ]
@@ -238,8 +261,19 @@ describe('seeder node create', { timeout: 120_000 }, () => {
   it('is run by root, on a Proxmox VE host, one at a time', async () => {
     const script = 'exec 9>>/run/lock/seeder-node.lock; flock 9; "$@"'
     const { code, stderr } = await at.host.run([
-      ...['bash', '-uc', script, 'holder', process.execPath, join(checkout, 'src/cli.ts'), '-C', checkout],
-      ...['node', 'create', 'w6', '--role', 'worker'],
+      'bash',
+      '-uc',
+      script,
+      'holder',
+      process.execPath,
+      join(checkout, 'src/cli.ts'),
+      '-C',
+      checkout,
+      'node',
+      'create',
+      'w6',
+      '--role',
+      'worker',
     ])
     expect([code, stderr]).toEqual([
       1,
@@ -247,15 +281,13 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     ])
     await mkdir(join(at.root, 'elsewhere'))
     const nobody = await at.host.run([
-      ...[
-        'setpriv',
-        '--reuid=65534',
-        '--clear-groups',
-        process.execPath,
-        join(checkout, 'src/cli.ts'),
-        'node',
-        'list',
-      ],
+      'setpriv',
+      '--reuid=65534',
+      '--clear-groups',
+      process.execPath,
+      join(checkout, 'src/cli.ts'),
+      'node',
+      'list',
     ])
     expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('has to be run by root')])
     expect((await seederNode(at.host, ['list'], {})).code).toBe(0)

@@ -139,8 +139,10 @@ describe('a run that is killed while its `qm` goes on', { timeout: 120_000 }, ()
   it('is stopped by Ctrl-C, and leaves nothing', async () => {
     const before = await hostState(at.host)
     const script = [
-      ...['set -m; "$@" & run=$!', 'until [ -e /etc/pve/qemu-server/200.conf ]; do sleep 0.1; done'],
-      ...['kill -INT -- -$run', 'wait $run'],
+      'set -m; "$@" & run=$!',
+      'until [ -e /etc/pve/qemu-server/200.conf ]; do sleep 0.1; done',
+      'kill -INT -- -$run',
+      'wait $run',
     ]
     const argv = ['node', 'create', 'w5', 'w6', '--role', 'worker', '--no-start']
     const program = [process.execPath, `${checkout}/src/cli.ts`, '-C', checkout, ...argv]

@@ -9,13 +9,17 @@ import { actions, queries } from './resources.ts'
 
 /** Options of the resources that the stand-in knows; all others are a VM's. */
 const parameters: Readonly<Record<string, Spec>> = {
-  ...{
-    content: { type: 'string' },
-    description: { type: 'string', maxLength: 8192 },
-    disk: { type: 'string' },
-  },
-  ...{ full: { type: 'boolean' }, limit: { type: 'integer' }, newid: vmid, storage: { type: 'string' } },
-  ...{ start: { type: 'integer' }, type: { type: 'string' }, typefilter: { type: 'string' }, vmid },
+  content: { type: 'string' },
+  description: { type: 'string', maxLength: 8192 },
+  disk: { type: 'string' },
+  full: { type: 'boolean' },
+  limit: { type: 'integer' },
+  newid: vmid,
+  storage: { type: 'string' },
+  start: { type: 'integer' },
+  type: { type: 'string' },
+  typefilter: { type: 'string' },
+  vmid,
   'output-format': { type: 'string', values: ['text', 'json', 'json-pretty', 'yaml'] },
 }
 

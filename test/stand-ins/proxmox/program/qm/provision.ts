@@ -183,7 +183,8 @@ async function importVolume(drive: Drive, storage: Storage, { vmid }: Provision)
     const volume = await storage.allocate(vmid, format, size)
     const source = { path: from, format: formatOfName(from) ?? probed }
     return {
-      ...{ volume, sized: true },
+      volume,
+      sized: true,
       fill: () => convert(source, { path: storage.path(volume), format }, size),
     }
   }
@@ -198,7 +199,8 @@ async function importVolume(drive: Drive, storage: Storage, { vmid }: Provision)
   const path = source.storage.path(source.volume)
   const image = { path, format: source.storage.format(source.volume) }
   return {
-    ...{ volume, sized: true },
+    volume,
+    sized: true,
     fill: () => convert(image, { path: storage.path(volume), format }, size),
   }
 }
