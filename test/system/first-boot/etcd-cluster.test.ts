@@ -252,7 +252,7 @@ describe('a member that joins', () => {
     expect(status.state).toBe('failed')
   })
 
-  test('has to have somebody to ask', async () => {
+  test('needs a member to query', async () => {
     expect(await refusal(three, 'existing', ['etcd3=10.0.0.131'])).toBe(
       'ETCD_MEMBERS: has no member but this one; with ETCD_STATE=existing one of the others has to answer',
     )

@@ -281,7 +281,7 @@ describe('a disk for the data', () => {
     )
   })
 
-  test('a member whose disk is gone, or not asked for any more, does not begin anew', async () => {
+  test('a member whose disk is gone, or not requested any more, does not begin again', async () => {
     await disks('sdb')
     await node.firstBoot()
     await node.crash()

@@ -91,7 +91,7 @@ describe.each([
     expect(await node.read(files.config)).toBeUndefined()
   })
 
-  test('is not asked for what it no longer needs', async () => {
+  test('needs no values that are used up', async () => {
     await callKubeadm(node)
     // As it is when the drive has been detached; in a running member also the pods' bridge has an address.
     await node.write(

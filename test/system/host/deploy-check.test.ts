@@ -35,7 +35,7 @@ async function shell(script: string): Promise<void> {
 }
 
 describe.each(['local', 'local-lvm', 'local-zfs'])('on %s', (storage) => {
-  test('a disk is read again, and a flipped byte is told; nothing is changed by it', async () => {
+  test('reads a disk again and reports a flipped byte; changes nothing', async () => {
     for (const { folder } of images) await mustDeploy(host, ['--storage', storage, folder])
     const before = await inventory(host)
     const [first, second] = images.map(({ manifest }) => manifest.raw.sha256)
@@ -61,7 +61,7 @@ describe.each(['local', 'local-lvm', 'local-zfs'])('on %s', (storage) => {
   })
 })
 
-test('a template that somebody removed or put another VM in the place of is told', async () => {
+test('reports a template that was removed or replaced by another VM', async () => {
   for (const { folder } of images) await mustDeploy(host, ['--storage', 'local', folder])
   await host.run(['qm', 'destroy', '9000', '--purge', '1'])
   await host.run(['qm', 'destroy', '9001', '--purge', '1'])

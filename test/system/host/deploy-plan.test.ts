@@ -150,7 +150,7 @@ test('a file whose file system never answers is given up', async () => {
   // The script as it is, with another patience.
   await shell(`sed 's/^readonly READ_SECONDS=60/readonly READ_SECONDS=1/' '${deployScript}' >/run/deploy.sh; chmod 755 /run/deploy.sh
     grep -q READ_SECONDS=1 /run/deploy.sh; mkdir /run/silent`)
-  // Nobody reads what the kernel asks of this file system.
+  // Nobody answers the requests of the kernel to this file system.
   const mounted = host.spawn([
     'bash',
     '-c',

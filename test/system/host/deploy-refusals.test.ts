@@ -54,7 +54,7 @@ async function changed(change: (folder: string) => Promise<unknown>): Promise<st
 }
 
 /** Changes an image in a way that only its author could: sums and signature are right again. */
-function signedAnew(change: (folder: string) => Promise<unknown>): Promise<string> {
+function signAgain(change: (folder: string) => Promise<unknown>): Promise<string> {
   return changed(async (folder) => {
     await change(folder)
     await writeSums(folder, image.manifest)
@@ -212,7 +212,7 @@ test.each<[string, (folder: string) => Promise<unknown>, string]>([
     'is of haproxy 3.0.11-1 and names etcd',
   ],
 ])('%s, however it is signed', async (_, change, words) => {
-  await refused([await signedAnew(change)], new RegExp(words))
+  await refused([await signAgain(change)], new RegExp(words))
 })
 
 test.each<[string[], string]>([
@@ -290,7 +290,7 @@ test('through sudo no policy is taken, nor anything of the environment', async (
   expect(await inventory(host)).toBe(untouched)
 })
 
-test('a normal user is told that it takes root', async () => {
+test('refuses a normal user, with a hint to run it as root', async () => {
   const script = join(import.meta.dirname, '../../../scripts/deploy.sh')
   const { stderr, exitCode } = await execa(
     'setpriv',

@@ -26,7 +26,7 @@ async function refused(...refusals: readonly Refusal[]): Promise<string> {
   return (await machine.read(since, mark)).split('\n')[0] ?? ''
 }
 
-describe('a refusal is told with what to do:', () => {
+describe('prints a refusal with its fix:', () => {
   it.each<[Refusal, RegExp]>([
     [
       'bad-credentials',
@@ -88,7 +88,7 @@ it('a new token is taken at once', async () => {
   await host.idle()
 })
 
-it('a network that is not there is told, and the service goes on asking', async () => {
+it('reports a missing network, and tries again', async () => {
   const { machine } = host
   await machine.read('systemctl stop github; systemctl restart --no-block seeder-runner')
   await machine.until('journalctl -o cat -u seeder-runner | grep "did not answer: curl: (7).*again in 4 s"')

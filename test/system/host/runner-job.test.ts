@@ -169,7 +169,7 @@ it('a runner that is stopped may end its job properly, and is gone then', async 
   const { machine } = host
   await host.beginJob('setsid --fork sleep 4006; sleep 600')
   await machine.read('systemctl stop seeder-runner')
-  expect(await started()).toContain('run.sh was told to stop')
+  expect(await started()).toContain('run.sh got a signal to stop')
   expect((await machine.bash('pgrep -U seeder-runner')).stdout).toBe('')
   expect(await machine.read('ls /var/lib/seeder-runner; ls /run | grep seeder; true')).toBe('program')
   await machine.read('systemctl start seeder-runner')

@@ -50,12 +50,12 @@ describe('install', () => {
 
     await host.idle()
     const before = await snapshot(machine)
-    const asked = (await host.requests()).length
+    const requests = (await host.requests()).length
     const again = await host.runner('install')
     expect(again.all).toBe('runner: everything is in place, nothing was changed')
     expect((await host.runner('install', ...INSTALL, ...host.archive)).all).toBe(again.all)
     expect(await snapshot(machine)).toEqual(before)
-    expect((await host.requests()).slice(asked).filter(({ method }) => method === 'GET')).toEqual([])
+    expect((await host.requests()).slice(requests).filter(({ method }) => method === 'GET')).toEqual([])
   })
 
   it('leaves settings of the operator alone', async () => {
@@ -68,7 +68,7 @@ describe('install', () => {
     )
   })
 
-  it('registers what it was told to, and keeps what it is not told again', async () => {
+  it('registers with its settings, and keeps them when they are not given again', async () => {
     const { machine } = host
     await host.install(
       '--org',
@@ -96,7 +96,7 @@ describe('install', () => {
         work_folder: '_work',
       })),
     )
-    // The runner that waited was told to go, and GitHub to forget it.
+    // The waiting runner got a signal to end, and GitHub removed it.
     expect((await host.requests()).filter(({ method }) => method === 'DELETE')).toHaveLength(1)
   })
 

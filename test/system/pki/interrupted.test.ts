@@ -72,7 +72,7 @@ const withMember = [
 ]
 
 describe('killed before each change of the file system, and run again', () => {
-  test('init makes the CAs that are missing, and none anew', async () => {
+  test('init makes the missing CAs, and no other again', async () => {
     pki = await emptyPlace()
     let points = 0
     for (let n = 1; await dies(n, 'init'); n++) {

@@ -84,7 +84,7 @@ describe('a host', () => {
     })
   })
 
-  test('lets a lock of the cluster go when it is asked to and nobody has touched it for long', async () => {
+  test('releases a lock of the cluster on request when it was not touched for long', async () => {
     const [kept, old] = ['/etc/pve/priv/lock/kept', '/etc/pve/priv/lock/old']
     await host.run(['mkdir', kept, old])
     await host.run(['touch', '-d', '3 minutes ago', old])
@@ -163,7 +163,7 @@ describe.each([
   })
 })
 
-test('lvs and zfs tell the origin of clones', async () => {
+test('lvs and zfs show the origin of clones', async () => {
   await create('local-lvm', '--scsi1', 'local-zfs:1')
   await qm('template', '9000')
   await qm('clone', '9000', '101')

@@ -4,7 +4,7 @@ import { Node } from '../../support/first-boot/node.ts'
 
 /**
  * `seeder-drift` as it is in the image, on a node whose kernel, /usr and units nobody compares here: that takes a machine
- * that boots (see the proofs). What is under test is which files are right, and in which words the others are named.
+ * that boots (see the boot tests). What is under test is which files are right, and in which words the others are named.
  */
 let node: Node
 beforeEach(async () => {
@@ -147,7 +147,7 @@ describe('a change after it', () => {
 
 test.each([
   ['does not answer', 'refused\n', /Connection refused\n.*it could not be done/],
-  ['is killed while it is asked', '', /it could not be done/],
+  ['is killed during the query', '', /it could not be done/],
 ])('a systemd that %s is no machine without drift', async (_, unanswered, words) => {
   await booted()
   await node.write('/var/unanswered', unanswered)

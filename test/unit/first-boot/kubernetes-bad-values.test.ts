@@ -73,7 +73,7 @@ describe('a key that the role needs', () => {
     await expectRefusal([`${key}: ${message}`])
   })
 
-  test('NODE_ROLE also where nothing else is asked for', async () => {
+  test('NODE_ROLE also when no other value is required', async () => {
     node = await makeKubernetesNode(etcd, 'none')
     await node.write(files.nodeEnv, 'CLUSTER_NAME=home')
     await expectRefusal(['NODE_ROLE: is not set; it is control-plane or worker'])

@@ -109,7 +109,7 @@ describe('the files that a role gets', () => {
   const paths = async (...args: Parameters<typeof certificateFiles>) =>
     (await certificateFiles(...args)).map(({ path, permissions }) => `${permissions} ${path}`)
 
-  it('are those that its first boot asks for', async () => {
+  it('are those that its first boot needs', async () => {
     const certificates = certificatesIn(folder)
     expect(await paths(certificates, 'etcd', {}, placement('etcd1', '10.0.0.129'))).toEqual([
       '0644 /etc/seeder/trust/etcd-ca.crt',

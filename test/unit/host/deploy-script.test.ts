@@ -68,15 +68,15 @@ describe('running it', () => {
     const file = join(root, `script-${count++}`)
     await writeFile(file, `#!/bin/bash\n${script}\n`)
     await chmod(file, 0o755)
-    const told: string[] = []
+    const noted: string[] = []
     const stop = new AbortController()
     const note = (line: string) => {
-      told.push(line)
+      noted.push(line)
       if (line === abortOn) stop.abort()
     }
     const ended = runDeployScript([file, 'a b'], { note, signal: stop.signal })
     return {
-      told,
+      noted,
       ended: await ended.then(
         (printed) => printed,
         (error: Error) => error,
@@ -84,9 +84,9 @@ describe('running it', () => {
     }
   }
 
-  it('tells its lines while it runs, and returns what it prints', async () => {
+  it('notes its lines while it runs, and returns its output', async () => {
     expect(await run('echo one >&2; echo "{$1}"; echo "  two" >&2')).toEqual({
-      told: ['one', '  two'],
+      noted: ['one', '  two'],
       ended: '{a b}\n',
     })
   })
@@ -113,17 +113,17 @@ describe('running it', () => {
     )
   })
 
-  it('asks it to stop, waits for its end, and says what it said then', async () => {
-    const { told, ended } = await run(
+  it('stops it, waits for its end, and reports its last message', async () => {
+    const { noted, ended } = await run(
       'trap "echo deploy: it is undone, nothing has changed >&2; exit 143" TERM; echo ready >&2; while :; do sleep 0.1; done',
       'ready',
     )
     expect(ended).toBeInstanceOf(StoppedError)
     expect(ended).toMatchObject({ message: 'stopped; deploy: it is undone, nothing has changed' })
-    expect(told).toContain('deploy.sh is requested to stop')
+    expect(noted).toContain('deploy.sh is requested to stop')
   })
 
-  it('asks nobody to stop when it was never there', async () => {
+  it('stops nothing when it did not start', async () => {
     // A process of its own in a group of its own: a signal to process 0 goes to the whole group.
     const program = `
       import { runDeployScript } from ${JSON.stringify(join(checkout, 'src/host/deploy-script.ts'))}

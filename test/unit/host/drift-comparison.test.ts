@@ -146,7 +146,7 @@ describe('the report', () => {
     ],
   }
 
-  it('names every finding, what was accepted, and what could not be asked', () => {
+  it('names every finding, accepted paths, and clones that could not be checked', () => {
     const lines = driftText(report)
       .split('\n')
       .filter((line) => !/^-+ /.test(line))

@@ -18,14 +18,14 @@ const clean = JSON.stringify({
   findings: [],
 })
 
-/** A host of which every command ends so; what it was asked. */
-function hostThatSays(ended: Partial<Ended>): { host: Host; asked: string[] } {
-  const asked: string[] = []
+/** A host on which every command ends like this, and the commands that were run. */
+function hostAnswering(ended: Partial<Ended>): { host: Host; commands: string[] } {
+  const commands: string[] = []
   const run = async (argv: readonly string[]) => {
-    asked.push(argv.join(' '))
+    commands.push(argv.join(' '))
     return { code: 0, stdout: '', stderr: '', ...ended }
   }
-  return { host: { run, output: async (argv) => (await run(argv)).stdout }, asked }
+  return { host: { run, output: async (argv) => (await run(argv)).stdout }, commands }
 }
 
 /** What `qm guest exec` prints of a command that has ended in the guest. */
@@ -33,10 +33,10 @@ const inGuest = (exitcode: number, stdout: string, stderr = '') => ({
   stdout: JSON.stringify({ exited: 1, exitcode, 'out-data': stdout, 'err-data': stderr }),
 })
 
-it('asks a clone that runs, and leaves the disk to others meanwhile', async () => {
-  const { host, asked } = hostThatSays(inGuest(0, clean))
+it('checks a clone that runs, and leaves the disk to others meanwhile', async () => {
+  const { host, commands } = hostAnswering(inGuest(0, clean))
   expect(await checkClones(host, [clone], new Map([[200, 'running']]))).toMatchObject([{ state: 'clean' }])
-  expect(asked).toEqual(['qm guest exec 200 --timeout 600 -- /usr/sbin/seeder-drift check --gently'])
+  expect(commands).toEqual(['qm guest exec 200 --timeout 600 -- /usr/sbin/seeder-drift check --gently'])
 })
 
 it.each([
@@ -50,7 +50,7 @@ it.each([
   ['without seeder-drift', inGuest(0, 'nothing that is JSON'), 'before seeder-drift'],
   ['that says something else', inGuest(0, '{"state":"clean"}'), 'before seeder-drift'],
 ])('takes nothing for clean of a clone %s', async (_, ended, reason) => {
-  const { host } = hostThatSays(ended)
+  const { host } = hostAnswering(ended)
   const found = await checkClones(host, [clone], new Map([[200, 'running']]))
   expect(found).toMatchObject([{ state: 'unknown', reason: expect.stringContaining(reason) }])
 })
@@ -58,8 +58,8 @@ it.each([
 it.each([
   ['does not run', new Map([[200, 'stopped']]), 'stopped'],
   ['is on another host', new Map(), 'it is not on this Proxmox node'],
-])('does not ask a clone that %s', async (_, states, reason) => {
-  const { host, asked } = hostThatSays(inGuest(0, clean))
+])('does not check a clone that %s', async (_, states, reason) => {
+  const { host, commands } = hostAnswering(inGuest(0, clean))
   expect(await checkClones(host, [clone], states)).toMatchObject([{ state: 'unasked', reason }])
-  expect(asked).toEqual([])
+  expect(commands).toEqual([])
 })

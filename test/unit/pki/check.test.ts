@@ -149,7 +149,7 @@ test('for a program', async () => {
   expect(stdout).not.toContain('PRIVATE')
 })
 
-test('the list says where everything is, and what nodes of Kubernetes are told about their CA', async () => {
+test('the list has all paths, and the hash of the CA for Kubernetes nodes', async () => {
   const { code, stdout } = await run('list')
   expect(code).toBe(0)
   const { certificate } = (await readInventory(pki.folder)).authorities['kubernetes-ca']

@@ -100,7 +100,7 @@ describe('what is no folder for keys', () => {
     await expect(openFolder(join(file, 'y'), true, uid)).rejects.toThrow(/ENOTDIR/)
   })
 
-  test('none, when nobody asked for a new one', async () => {
+  test('no PKI, when a new one is not requested', async () => {
     const folder = join(root, 'pki')
     await expect(openFolder(folder, false, uid)).rejects.toMatchObject({
       message: `There are no certificate authorities in ${folder}`,

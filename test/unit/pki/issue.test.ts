@@ -119,7 +119,7 @@ describe('the CAs', () => {
 })
 
 describe('a certificate', () => {
-  test('is what was asked for, by its CA, and openssl agrees', async () => {
+  test('is the requested one, by its CA, and openssl agrees', async () => {
     const { certificateFile, keyFile, outcome, notAfter, pair } = await issue(pki, etcd1, year)
     expect({ certificateFile, keyFile, outcome }).toEqual({
       certificateFile: inside('issued/etcd1/etcd.crt'),
@@ -180,7 +180,7 @@ describe('a certificate', () => {
     await expect(verify('kubernetes-ca', 'sslclient')).rejects.toThrow(/unable to get local issuer/)
   })
 
-  test('is kept when the same is asked for again', async () => {
+  test('is kept when the same is requested again', async () => {
     const first = await issue(pki, etcd1, year)
     const second = await issue(pki, etcd1, { now, days: 30 })
     expect(second).toEqual({ ...first, outcome: 'kept' })
@@ -288,7 +288,7 @@ describe('renewing', () => {
 })
 
 describe('for other parts of Seeder', () => {
-  test('a member gets its pair, the same one however often it is asked for', async () => {
+  test('a member gets its pair, the same one for every request', async () => {
     const authority = await openAuthority(pki.folder)
     const [first, second] = await Promise.all([
       authority.issueEtcdMember('etcd1', '10.0.0.129'),

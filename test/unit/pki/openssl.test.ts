@@ -16,7 +16,7 @@ const plan: CertificatePlan = {
   notAfter: new Date('2056-11-24T15:00:00.700Z'),
 }
 
-test('what openssl is told', () => {
+test('the configuration and arguments of openssl', () => {
   expect(signArguments(plan, undefined)).toEqual([
     'ca',
     '-config',
@@ -49,7 +49,7 @@ describe('with the real one', () => {
   })
   afterEach(() => rm(scratch, { recursive: true }))
 
-  test('a CA is what was asked for, and openssl itself takes it for one', async () => {
+  test('a CA is the requested one, and openssl accepts it', async () => {
     const { certificate, key } = await makePair(plan, undefined, scratch)
     const file = join(scratch, 'ca.crt')
     await writeFile(file, certificate)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { alternativeNames, commonNameOf, leafExtensions, parseRequest } from '../../../src/pki/profile.ts'
 
-test('a member is asked for by name and address', () => {
+test('a member is requested by name and address', () => {
   const request = parseRequest({ kind: 'etcd-member', name: 'etcd1', address: '10.0.0.129' })
   expect(request).toEqual({ kind: 'etcd-member', name: 'etcd1', address: '10.0.0.129' })
   expect(commonNameOf(request)).toBe('etcd1')

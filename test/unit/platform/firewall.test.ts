@@ -96,7 +96,7 @@ it('lets the load balancer be reached at the edge by anyone, at the API by nodes
   ])
 })
 
-it('tells roles apart that stand in the same zone', async () => {
+it('distinguishes roles in the same zone', async () => {
   const controlPlane = await letIn('control-plane', '10.0.0.161/26', back)
   expect(controlPlane).not.toContain('etcd:6443')
   expect(controlPlane).toEqual([

@@ -84,7 +84,7 @@ it('lets pods reach services, other machines and their own node', async () => {
   const questions = [service, apiService, `${node}:30080`, `${node}:10250`, `${around.stranger}:9`].map(
     (to) => ({ from: pod, to }),
   )
-  // A pod that asks its own service would ask itself.
+  // A pod that calls its own service would call itself.
   const others = questions.filter(({ to }) => to !== service && to !== `${node}:30080`)
   expect(await answered(network, rulesOf('worker'), 'pod', others)).toEqual(
     others.map(({ from, to }) => `${from} ${to}`),

@@ -140,7 +140,7 @@ export const smbiosSchema: PropertySchema = {
   },
 }
 
-/** Processors of QEMU and of Proxmox VE; there are more, which nobody here has asked for. */
+/** Processors of QEMU and of Proxmox VE; the tests need no others. */
 const processors = `
   host max kvm32 kvm64 qemu32 qemu64 486 athlon pentium core2duo x86-64-v2 x86-64-v2-AES
   x86-64-v3 x86-64-v4 EPYC EPYC-Rome EPYC-Milan EPYC-Genoa Haswell Broadwell

@@ -19,7 +19,7 @@ beforeEach(() => at.host.faults.clear())
 const guestOf = async (vmid: number) =>
   parseGuest((await at.host.configs()).get(vmid) ?? '', { vmid, kind: 'qemu', node: 'pve1' })
 
-/** Commands that were run, without those that only ask. */
+/** Commands that were run, without those that only read. */
 const changes = async () =>
   (await at.host.faults.calls()).filter(
     ([program, verb = '']) => program === 'qm' && !['status', 'guest', 'config', 'list'].includes(verb),
@@ -217,7 +217,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     expect(await hostFile(at.host, '/var/lib/vz/snippets/seeder-w4.yaml')).toBe('#cloud-config\n')
   })
 
-  it('says what it was asked for that cannot be', async () => {
+  it('refuses requests that make no sense', async () => {
     const worker = ['--role', 'worker']
     expect(await at.refused('create', '; reboot', ...worker)).toContain('"; reboot" is not a name for a node')
     expect(await at.refused('create', 'etcd1', ...worker)).toContain('etcd1 is there already, as etcd')

@@ -108,7 +108,7 @@ describe('seeder node destroy', { timeout: 120_000 }, () => {
 describe('a run that is killed while its `qm` goes on', { timeout: 120_000 }, () => {
   it('is waited for by the next one, which then undoes it', async () => {
     const before = await hostState(at.host)
-    // The clone takes a while once the run that asked for it is dead.
+    // The clone takes a while after the death of the run that started it.
     const own = (await hostFile(at.host, '/usr/sbin/qm')) ?? ''
     const slow = 'case "$*" in "clone 9003"*) sleep 6;; esac\n'
     await writeFile(at.host.path('/usr/sbin/qm'), own.replace('unset', `${slow}unset`))

@@ -19,7 +19,7 @@ const entry = async (name: string) =>
 const env = (vmid: number) => hostFile(at.host, `/var/lib/guests/${vmid}.env`)
 const snippet = (name: string) => hostFile(at.host, `/var/lib/vz/snippets/seeder-${name}.yaml`)
 
-/** What was asked of the guests and done to the VMs, in short. */
+/** The commands in guests and the changes of VMs, in short. */
 const steps = async () =>
   (await at.host.faults.calls()).flatMap((words) => {
     const text = words.join(' ')
@@ -107,7 +107,7 @@ describe('replacing a load balancer', { timeout: 120_000 }, () => {
     )
   })
 
-  it('tells each of the others, before it starts and when the old one is gone', async () => {
+  it('updates the peers of the others, before it starts and when the old one is gone', async () => {
     const { vmid } = await entry('lb1')
     const { stderr } = await at.ok('replace', 'lb2', '--with', 'lb3')
     const lines = stderr.split('\n').map((line) => line.trim())

@@ -60,7 +60,7 @@ describe('VM ids', () => {
     )
   })
 
-  it('say who has the one that was asked for', () => {
+  it('name the holder of a requested one', () => {
     const one = { first: 202, last: 202 }
     const volumes = [{ id: 'local:202/vm-202-disk-7.raw', bytes: 1, vmid: 202 }]
     expect(() => nextFreeVmid(one, [guest(202)], [], [])).toThrow('VM id 202 is taken by a VM on pve1')

@@ -10,8 +10,8 @@ import { entry, facts, platform, request, template } from '../../../support/node
 const token = '0123456789abcdef0123456789abcdef'
 const key = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAbc\n-----END PRIVATE KEY-----\n'
 
-function plan(asked: NodeRequest, more: Partial<PlanSources> = {}, site = facts()) {
-  const placements = placeNodes(site, asked, { makeToken: () => token, answering: [] })
+function plan(wanted: NodeRequest, more: Partial<PlanSources> = {}, site = facts()) {
+  const placements = placeNodes(site, wanted, { makeToken: () => token, answering: [] })
   const sources = {
     placements,
     peers: [],
@@ -20,7 +20,7 @@ function plan(asked: NodeRequest, more: Partial<PlanSources> = {}, site = facts(
     replaces: undefined,
     ...more,
   }
-  return planNodes(site, asked, sources)
+  return planNodes(site, wanted, sources)
 }
 
 const argvs = (plans: ReturnType<typeof plan>) =>
@@ -31,13 +31,13 @@ describe('the plan for a member of etcd', () => {
   const files = new Map([
     ['etcd1', [{ path: '/etc/seeder/tls/etcd.key', permissions: '0600', content: key }]],
   ])
-  const asked = request(['etcd1', 'etcd2', 'etcd3'], 'etcd', {
+  const wanted = request(['etcd1', 'etcd2', 'etcd3'], 'etcd', {
     newCluster: true,
     sshKeys: '/root/my keys.pub',
     user: 'ops',
     dataDisk: 8,
   })
-  const plans = plan(asked, { files, cluster: { state: 'new', token: 'prod', members } })
+  const plans = plan(wanted, { files, cluster: { state: 'new', token: 'prod', members } })
 
   it('has exactly these commands', () => {
     expect(argvs(plans)[0]).toEqual([
@@ -89,7 +89,7 @@ describe('the plan for a member of etcd', () => {
     ])
   })
 
-  it('looks at what the commands did where they do not say it themselves', () => {
+  it('has the effects to check of commands that do not report failures', () => {
     const [, configure, grow, disk] = plans[0]?.prepare ?? []
     expect(configure?.sets).toMatchObject({ memory: '4096', ipconfig0: 'ip=10.0.0.129/26' })
     expect(grow?.grows).toEqual({ slot: 'scsi0', bytes: 20 * 1024 ** 3 })
@@ -121,7 +121,7 @@ describe('the plan for a member of etcd', () => {
     )
   })
 
-  it('gives each of the founders the same list, and keeps it in each entry', () => {
+  it('gives each founder the same list, and keeps it in each entry', () => {
     expect(plans.map(({ values }) => values.ETCD_MEMBERS)).toEqual(
       Array(3).fill(plans[0]?.values.ETCD_MEMBERS),
     )
@@ -186,17 +186,17 @@ describe('the plan for load balancers', () => {
     ])
   })
 
-  it('names the control planes and workers that are there, as far as it may', () => {
+  it('names the existing control planes and workers, as far as it may', () => {
     const peers = [
       entry('cp1', { role: 'control-plane', addresses: { middle: '10.0.0.70', back: '10.0.0.140' } }),
       entry('w1', { role: 'worker', addresses: { middle: '10.0.0.80' } }),
       entry('lb1', { role: 'haproxy', addresses: { front: '10.0.0.1', middle: '10.0.0.65' } }),
     ]
-    const asked = request(['lb2'], 'haproxy', { values: { NODEPORTS: '30080' } })
-    const [without] = plan(asked, { peers })
+    const wanted = request(['lb2'], 'haproxy', { values: { NODEPORTS: '30080' } })
+    const [without] = plan(wanted, { peers })
     expect(without?.values.API_BACKENDS).toBeUndefined()
     const ca = [{ path: '/etc/seeder/trust/kubernetes-ca.crt', permissions: '0644', content: 'x\n' }]
-    const [plain] = plan(asked, { peers, files: new Map([['lb2', ca]]) })
+    const [plain] = plan(wanted, { peers, files: new Map([['lb2', ca]]) })
     expect(plain?.values).toMatchObject({
       API_BACKENDS: 'cp1=10.0.0.70',
       NODEPORTS: '30080',
@@ -206,7 +206,7 @@ describe('the plan for load balancers', () => {
     })
   })
 
-  it('lets the operator take a value away', () => {
+  it('lets the operator remove a value', () => {
     const [one] = plan(
       request(['lb1', 'lb2'], 'haproxy', { values: { VIP: '', VRRP_PEERS: '', VRRP_PRIORITY: '' } }),
     )
@@ -231,7 +231,7 @@ describe('the plan for a Kubernetes node', () => {
     expect(JSON.stringify(showPlan(one ?? expect.fail(), true))).not.toContain('abcdef.')
   })
 
-  it('takes the cards away that its template has and it has not', () => {
+  it('removes cards that only its template has', () => {
     const guests = [
       template(9003, 'kubernetes-node', {
         net1: 'virtio=BC:24:11:00:00:02,bridge=vmbr13',
@@ -242,7 +242,7 @@ describe('the plan for a Kubernetes node', () => {
     expect(one?.prepare[1]?.argv.slice(-2)).toEqual(['--delete', 'ipconfig1,net1'])
   })
 
-  it('leaves a disk that is large enough, and finds out how large it is', () => {
+  it('leaves a disk that is large enough, and finds out its size', () => {
     const large = [template(9003, 'kubernetes-node', { scsi0: 'local:9003/base-9003-disk-0.raw,size=80G' })]
     expect(
       argvs(plan(request(['w1'], 'worker'), {}, facts({ guests: large })))[0]?.map((argv) => argv[1]),
@@ -275,7 +275,7 @@ describe('any plan', () => {
     })
   })
 
-  it('switches the agent on where the template does not say anything about it', () => {
+  it('enables the agent when the template has no setting for it', () => {
     const { settings, ...others } = template(9003, 'kubernetes-node')
     const silent = { ...others, settings: new Map([...settings].filter(([name]) => name !== 'agent')) }
     expect(plan(request(['w1'], 'worker'))[0]?.prepare[1]?.argv).not.toContain('--agent')
@@ -283,12 +283,12 @@ describe('any plan', () => {
     expect(one?.prepare[1]?.sets).toMatchObject({ agent: 'enabled=1' })
   })
 
-  it('copies the disk when that is asked for', () => {
+  it('copies the disk with --full', () => {
     const [one] = plan(request(['w1'], 'worker', { full: true, storage: 'local-lvm' }))
     expect(one?.prepare[0]?.argv.slice(-4)).toEqual(['--full', '1', '--storage', 'local-lvm'])
   })
 
-  it('keeps what is odd inside its argument and inside the YAML', () => {
+  it('keeps odd characters inside their argument and inside the YAML', () => {
     const odd = 'x\n  - path: /etc/shadow\n    content: "\u0000$(reboot)"\n---\n%TAG\t'
     const content = `${odd}\n`
     const [one] = plan(request(['w1'], 'worker', { sshKeys: '/root/$(reboot) ; .pub' }), {
@@ -300,7 +300,7 @@ describe('any plan', () => {
     expect(one?.prepare[1]?.argv).toContain('/root/$(reboot) ; .pub')
   })
 
-  it('is of the current template', () => {
+  it('needs a current template', () => {
     const site = facts({ guests: [] })
     expect(() => currentTemplate('etcd', 'pve1', site.guests, site.templates)).toThrow('no template of etcd')
     expect(() => plan(request(['w1'], 'worker'), {}, site)).toThrow('no template of kubernetes-node')

@@ -42,14 +42,14 @@ export async function pvesh(argv: readonly string[]): Promise<number> {
     )
     const path = `/${(call.values.get('api_path') ?? '').split('/').filter(Boolean).join('/')}`
     if (verb === 'create') await act(path, call)
-    else show(await ask(path, call), call.values.get('output-format') ?? 'text')
+    else show(await get(path, call), call.values.get('output-format') ?? 'text')
     return 0
   } catch (error) {
     return complain(error, usage)
   }
 }
 
-async function ask(path: string, call: Call): Promise<unknown> {
+async function get(path: string, call: Call): Promise<unknown> {
   for (const { pattern, answer } of queries) {
     const found = pattern.exec(path)
     if (found !== null) return answer(found.groups ?? {}, call)

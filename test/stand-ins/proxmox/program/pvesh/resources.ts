@@ -22,7 +22,7 @@ interface Action {
   act(call: Call, onStart: (upid: string) => void): Promise<void>
 }
 
-/** What can be asked for. */
+/** The paths that pvesh knows. */
 export const queries: readonly Query[] = [
   {
     pattern: /^\/version$/,

@@ -130,7 +130,7 @@ async function cloneDrive(drive: Drive, work: CloneWork, created: string[]): Pro
   const { option } = drive
   if (isCdrom(drive) && !isCloudInit(drive)) return drive
   const cloned: Drive = { option, properties: new Map(drive.properties) }
-  // A TPM's state cannot be an overlay, and cloud-init's drive is written anew anyway.
+  // A TPM's state cannot be an overlay, and cloud-init's drive is written again anyway.
   const mustCopy = option.startsWith('tpmstate') || isCloudInit(drive)
   if (!work.full && !mustCopy) {
     if (!source.storage.canLink(source.volume)) {
