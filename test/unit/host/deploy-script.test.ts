@@ -19,8 +19,8 @@ afterAll(() => rm(root, { recursive: true, force: true }))
 
 const installed = '/usr/local/lib/seeder/deploy.sh'
 
-describe('how deploy.sh is started', () => {
-  it('by root: the one that is named, else the installed one, else the checkout’s', () => {
+describe('the command that starts deploy.sh', () => {
+  it('for root: the named script, else the installed one, else that of the checkout', () => {
     const only = (path: string) => (one: string) => one === path
     expect(deployScript('/x/deploy.sh', '/co', true, () => true)).toEqual(['/x/deploy.sh'])
     expect(deployScript(undefined, '/co', true, () => true)).toEqual([installed])
@@ -30,12 +30,12 @@ describe('how deploy.sh is started', () => {
     expect(() => deployScript(undefined, '/co', true, () => false)).toThrow('deploy.sh is neither at')
   })
 
-  it('by anybody else through sudo, and never the checkout’s own', () => {
+  it('for other users: through sudo, and never that of the checkout', () => {
     expect(deployScript(undefined, '/co', false, () => false)).toEqual(['sudo', '-n', installed])
     expect(deployScript('/x/deploy.sh', '/co', false)).toEqual(['sudo', '-n', '/x/deploy.sh'])
   })
 
-  it('with a storage as an option for root, and through sudo with the policy’s alone', () => {
+  it('has a storage as an option for root; through sudo only the policy sets it', () => {
     const asRoot: Argv = [installed]
     const asOther: Argv = ['sudo', '-n', installed]
     const policy = parseDeployPolicy('STORAGE=fast\n')
@@ -54,7 +54,7 @@ describe('how deploy.sh is started', () => {
   })
 })
 
-it('reads the policy as deploy.sh does: the first one of a key that has a value', () => {
+it('reads the policy as deploy.sh does: the first value of a key counts', () => {
   expect(parseDeployPolicy('#STORAGE=no\nSTORAGE=\nSTORAGE=fast\r\nALLOW_UNSIGNED=1\n')).toEqual({
     storage: 'fast',
     allowedSigners: '/etc/seeder/allowed_signers',
@@ -62,7 +62,7 @@ it('reads the policy as deploy.sh does: the first one of a key that has a value'
   })
 })
 
-describe('running it', () => {
+describe('running deploy.sh', () => {
   let count = 0
   async function run(script: string, abortOn?: string) {
     const file = join(root, `script-${count++}`)
@@ -91,7 +91,7 @@ describe('running it', () => {
     })
   })
 
-  it('hands it no token', async () => {
+  it('passes no token on', async () => {
     process.env.GITHUB_TOKEN = 'ghs_secret'
     try {
       expect((await run('env')).ended).not.toContain('ghs_secret')
@@ -100,7 +100,7 @@ describe('running it', () => {
     }
   })
 
-  it('makes its failure ours', async () => {
+  it('throws the error that it printed', async () => {
     const { ended } = await run(
       'printf "deploy: no storage\\n  → name one\\ndeploy: it is undone, nothing has changed\\n" >&2; exit 1',
     )
@@ -141,7 +141,7 @@ describe('running it', () => {
     ])
   })
 
-  it('says when there is no such script', async () => {
+  it('reports a missing script', async () => {
     const options = { note: () => {}, signal: new AbortController().signal }
     await expect(runDeployScript([join(root, 'none')], options)).rejects.toThrow('could not be started')
   })

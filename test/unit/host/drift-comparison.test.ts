@@ -32,7 +32,7 @@ const clean: DriftResult = {
 const finding = { kind: 'file-changed', name: '/etc/motd', detail: 'mode 0600 instead of 0644' } as const
 
 describe('a clone', () => {
-  it('that says it is clean, and is what its template is, is clean', () => {
+  it('that reports clean, and matches its template, is clean', () => {
     expect(compareClone(clone, clean)).toMatchObject({ state: 'clean', total: 0, findings: [] })
   })
 
@@ -47,14 +47,14 @@ describe('a clone', () => {
     expect(found).toMatchObject({ state: 'drifted', total: 1, findings: [{ kind, name }] })
   })
 
-  it('whose template is gone is compared with nothing that is not known', () => {
+  it('whose template is gone is compared only with known facts', () => {
     const orphan = { ...clone, template: undefined }
     expect(compareClone(orphan, { ...clean, uki: '11'.repeat(32) })).toMatchObject({ state: 'clean' })
     const old = { ...clone, template: { ...template, roothash: undefined, uki: undefined } }
     expect(compareClone(old, clean)).toMatchObject({ state: 'clean' })
   })
 
-  it('whose kernel was changed has that named once', () => {
+  it('whose kernel was changed has a single finding for it', () => {
     const changed = { kind: 'kernel-changed', name: 'EFI/BOOT/BOOTX64.EFI', detail: 'changed' } as const
     const said: DriftResult = {
       ...clean,
@@ -66,7 +66,7 @@ describe('a clone', () => {
     expect(compareClone(clone, said)).toMatchObject({ total: 1, findings: [changed] })
   })
 
-  it('that is still at its first boot is pending', () => {
+  it('that is still in its first boot is pending', () => {
     expect(compareClone(clone, { ...clean, state: 'pending', roothash: '', uki: '' })).toMatchObject({
       state: 'pending',
       total: 0,
@@ -168,7 +168,7 @@ describe('the report', () => {
     ])
   })
 
-  it('counts what is not what it was made as or does not say, and not what does not run', () => {
+  it('counts nodes that differ or do not answer, but not those that do not run', () => {
     expect(driftCount(report)).toBe(3)
     expect(driftCount({ ...report, nodes: [], templates: [] })).toBe(0)
     const templates = report.templates.map((one) => ({ ...one, state: 'unreadable' as const, found: null }))

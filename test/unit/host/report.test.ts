@@ -69,7 +69,7 @@ describe('the report of a host', () => {
     expect(makeHostReport([template], [], taken).templates[0]?.clones).toEqual([{ vmid: 201, name: null }])
   })
 
-  it('is read back from a file, and nothing else is', async () => {
+  it('is read from a file; other files are refused', async () => {
     const report = makeHostReport([template], [], taken)
     const file = join(root, 'report.json')
     await writeFile(file, JSON.stringify(report))
@@ -79,14 +79,14 @@ describe('the report of a host', () => {
     await expect(readReportFile(join(root, 'none'))).rejects.toThrow('is not the report of a host')
   })
 
-  it('is there on a Proxmox VE host, and where the sandbox of a runner shows only deploy.sh', () => {
+  it('is available on a Proxmox VE host, and in the sandbox of a runner, which has only deploy.sh', () => {
     expect(isDeployHost((path) => path === '/etc/pve/local')).toBe(true)
     expect(isDeployHost((path) => path === '/usr/local/lib/seeder/deploy.sh')).toBe(true)
     expect(isDeployHost(() => false)).toBe(false)
   })
 })
 
-it('what deploy.sh prints is read, or said to be something else', () => {
+it('the output of deploy.sh is parsed, or refused', () => {
   expect(parseTemplateList(JSON.stringify({ templates: [template] }))).toEqual([template])
   expect(parseDeployResult('{"templates":[]}')).toEqual([])
   for (const text of ['', '{}', '{"templates":[{"image":"haproxy"}]}']) {

@@ -34,7 +34,7 @@ async function problems(within = 30): Promise<Record<string, string>> {
   return Object.fromEntries(found.flatMap(({ name, problem }) => (problem ? [[name, problem]] : [])))
 }
 
-test('when all is well the table says so, and it ends with 0', async () => {
+test('a PKI without problems has the state ok, and exit status 0', async () => {
   await issue(pki, member('etcd10', 138), { now, days: 100 })
   await issue(pki, member('etcd9', 137), { now, days: 100 })
   const { code, stdout, stderr } = await run('check')
@@ -52,7 +52,7 @@ test('when all is well the table says so, and it ends with 0', async () => {
   ])
 })
 
-test('what has expired or will is wrong, and how soon is the caller’s choice', async () => {
+test('expired certificates are problems, and those that expire within the given time', async () => {
   await issue(pki, member('etcd2', 130), { now: ago(30), days: 20 })
   await issue(pki, member('etcd3', 131), { now, days: 29 })
   await issue(pki, member('etcd4', 132), { now, days: 31 })
@@ -64,7 +64,7 @@ test('what has expired or will is wrong, and how soon is the caller’s choice',
   })
 })
 
-test('it ends with 1 and says what to do', async () => {
+test('a problem gives exit status 1 and a fix', async () => {
   await issue(pki, member('etcd2', 130), { now: ago(30), days: 20 })
   expect(await run('check')).toMatchObject({
     code: 1,
@@ -82,7 +82,7 @@ test('it ends with 1 and says what to do', async () => {
   expect((await run('check')).stderr).toMatch(/→ etcd-ca first: restore the folder from a backup; /)
 })
 
-test('a key that is lost or another one’s', async () => {
+test('a lost key, or the key of another certificate', async () => {
   await issue(pki, member('etcd2', 130), { now, days: 365 })
   await cp(inside('issued/etcd1/etcd.key'), inside('issued/etcd2/etcd.key'))
   await rm(inside('issued/etcd1/etcd.key'))
@@ -106,7 +106,7 @@ test('a leaf or another CA’s certificate in the place of a CA’s', async () =
   expect(await problems()).toEqual({ 'kubernetes-ca': 'is not signed by itself' })
 })
 
-test('what somebody has put there', async () => {
+test('a folder of another program', async () => {
   await cp(inside('issued/etcd1'), inside('issued/etcd2'), { recursive: true })
   await writeFile(inside('issued/notes.txt'), '')
   expect(await problems()).toEqual({
@@ -126,7 +126,7 @@ test('a machine whose clock is wrong', async () => {
   )
 })
 
-test('for a program', async () => {
+test('prints JSON', async () => {
   await issue(pki, member('etcd2', 130), { now, days: 20 })
   const { code, stdout } = await run('check', '--json')
   const found = await published('printed/pki-check', JSON.parse(stdout))

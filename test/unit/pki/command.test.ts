@@ -60,7 +60,7 @@ test('init, issue, renew', async () => {
   })
 })
 
-test('for a program: where the key is, and never the key', async () => {
+test('prints JSON with the path of the key, and never the key', async () => {
   const made = await published(
     'printed/pki-init',
     JSON.parse((await run('init', '--json', '--days', '400')).stdout),
@@ -95,7 +95,7 @@ test('for a program: where the key is, and never the key', async () => {
   }
 })
 
-describe('wrong use ends with 2, and nothing is made', () => {
+describe('wrong use has exit status 2, and makes nothing', () => {
   test.each([
     [
       ['issue', 'etcd-peer', 'x'],

@@ -24,7 +24,7 @@ const inside = (path: string) => join(pki.folder, path)
 const certificateIn = async (path: string) => new X509Certificate(await readFile(inside(path)))
 
 describe('the CAs', () => {
-  test('are three, each with a key of its own, and stay when they are made again', async () => {
+  test('are three, each with its own key, and stay when init runs again', async () => {
     const before = await contentOf(pki.folder)
     const { folder, authorities } = await initialize(pki, { now, days: 10 })
     expect(folder).toBe(pki.folder)
@@ -45,7 +45,7 @@ describe('the CAs', () => {
     expect(new Set(keys).size).toBe(3)
   })
 
-  test('one that is missing is made, and the others stay', async () => {
+  test('a missing one is made, and the others stay', async () => {
     const before = await contentOf(pki.folder)
     await rm(inside('authorities/kubernetes-ca'), { recursive: true })
     const { authorities } = await initialize(pki, { now, days: 10 })
@@ -81,7 +81,7 @@ describe('the CAs', () => {
     await expect(issue(pki, etcd1, year)).rejects.toThrow(problem)
   })
 
-  test('one with another one’s key, or with a passphrase, signs nothing', async () => {
+  test('a CA with the key of another, or with a passphrase, signs nothing', async () => {
     const key = inside('authorities/etcd-ca/etcd-ca.key')
     await cp(inside('authorities/kubernetes-ca/kubernetes-ca.key'), key)
     await expect(issue(pki, etcd1, year)).rejects.toThrow('has the key of another certificate')
@@ -90,7 +90,7 @@ describe('the CAs', () => {
     await expect(issue(pki, etcd1, year)).rejects.toThrow('has no private key (PEM, without a passphrase)')
   })
 
-  test('one that has expired signs nothing, and one that is too young neither', async () => {
+  test('a CA that has expired, or is not valid yet, signs nothing', async () => {
     await rm(inside('authorities'), { recursive: true })
     await initialize(pki, { now: ago(10), days: 9 })
     await expect(issue(pki, etcd1, { now, days: 1 })).rejects.toMatchObject({
@@ -105,7 +105,7 @@ describe('the CAs', () => {
     )
   })
 
-  test('what it signs does not outlast it', async () => {
+  test('no certificate outlasts its CA', async () => {
     await rm(inside('authorities'), { recursive: true })
     await initialize(pki, { now, days: 100 })
     await expect(issue(pki, etcd1, { now, days: 101 })).rejects.toMatchObject({
@@ -158,7 +158,7 @@ describe('a certificate', () => {
     await expect(verify('sslserver', '-verify_hostname', 'etcd2')).rejects.toThrow(/ostname mismatch/)
   })
 
-  test('is by no other CA, and a client’s serves nobody', async () => {
+  test('is by no other CA, and a client’s has no server usage', async () => {
     await issue(pki, operator, year)
     const verify = (ca: string, purpose: string) =>
       execa(
@@ -204,7 +204,7 @@ describe('a certificate', () => {
     await expect(issue(pki, other, year)).resolves.toMatchObject({ outcome: 'issued' })
   })
 
-  test('that is there and of no use is not handed out', async () => {
+  test('that exists and cannot be used is not returned', async () => {
     await issue(pki, etcd1, { now: ago(30), days: 20 })
     await expect(issue(pki, etcd1, year)).rejects.toMatchObject({
       message: expect.stringMatching(/^etcd1 exists already, but it expired on \d{4}-\d\d-\d\d$/),
@@ -235,7 +235,7 @@ describe('renewing', () => {
     )
   })
 
-  test('takes all that expire within some days, the expired ones too, and no other', async () => {
+  test('renews those that expire within some days, expired ones too, and no others', async () => {
     const member = (name: string, last: number) =>
       parseRequest({ kind: 'etcd-member', name, address: `10.0.0.${last}` })
     await issue(pki, member('etcd1', 129), { now: ago(30), days: 20 })
@@ -246,7 +246,7 @@ describe('renewing', () => {
     expect(await renew(pki, { within: 30 }, year)).toEqual([])
   })
 
-  test('mends one whose key is lost, or that is by an earlier CA', async () => {
+  test('replaces a certificate whose key is lost, or that is by an earlier CA', async () => {
     await issue(pki, etcd1, year)
     await rm(inside('issued/etcd1/etcd.key'))
     await rm(inside('authorities/etcd-ca'), { recursive: true })
@@ -255,7 +255,7 @@ describe('renewing', () => {
     await expect(issue(pki, etcd1, year)).resolves.toMatchObject({ outcome: 'kept' })
   })
 
-  test('is for all or for none', async () => {
+  test('renews all or nothing', async () => {
     await issue(pki, etcd1, year)
     await issue(pki, operator, year)
     await rm(inside('issued/operator/etcd-client.crt'))
@@ -277,7 +277,7 @@ describe('renewing', () => {
     expect(await contentOf(pki.folder)).toEqual(before)
   })
 
-  test('leaves alone what somebody has put there', async () => {
+  test('leaves folders of other programs alone', async () => {
     await issue(pki, etcd1, year)
     await cp(inside('issued/etcd1'), inside('issued/etcd2'), { recursive: true })
     await expect(renew(pki, { names: ['etcd2'] }, year)).rejects.toMatchObject({
@@ -300,7 +300,7 @@ describe('for other parts of Seeder', () => {
     await expect(authority.issueEtcdMember('etcd 1', '10.0.0.130')).rejects.toThrow('"etcd 1" is no name')
   })
 
-  test('and so do the API servers, and everybody the CAs’ certificates', async () => {
+  test('the API servers get their pair, and every user the CAs’ certificates', async () => {
     const authority = await openAuthority(pki.folder)
     const { pair } = await authority.issueApiserverEtcdClient()
     const { certificate, publicKeyHash } = await authority.certificate('etcd-ca')
@@ -318,7 +318,7 @@ describe('for other parts of Seeder', () => {
     expect(publicKeyHash).toBe(`sha256:${stdout.split(' ')[0]}`)
   })
 
-  test('where there are no CAs it says so at once', async () => {
+  test('missing CAs are reported at once', async () => {
     await expect(openAuthority(inside('nowhere'))).rejects.toThrow('There are no certificate authorities in')
   })
 })

@@ -42,7 +42,7 @@ test('the configuration and arguments of openssl', () => {
   expect(opensslConfig(plan)).toMatch(/^\[extensions\]\nbasicConstraints=critical,CA:TRUE,pathlen:0$/m)
 })
 
-describe('with the real one', () => {
+describe('with the real openssl', () => {
   let scratch: string
   beforeEach(async () => {
     scratch = await mkdtemp(join(tmpdir(), 'seeder-pki-scratch-'))
@@ -79,7 +79,7 @@ describe('with the real one', () => {
     for (const { serialNumber } of made) expect(serialNumber).toMatch(/^[0-9A-F]{24,32}$/)
   })
 
-  test('the user’s own configuration of openssl has no part in it', async () => {
+  test('the user’s configuration of openssl has no effect', async () => {
     const own = join(scratch, 'own.cnf')
     await writeFile(own, 'openssl_conf = nonsense\n[nonsense]\nproviders = missing\n')
     vi.stubEnv('OPENSSL_CONF', own)
@@ -92,7 +92,7 @@ describe('with the real one', () => {
     }
   })
 
-  test('what it leaves in the scratch folder is for nobody else, whatever the umask', async () => {
+  test('files in the scratch folder are private, whatever the umask', async () => {
     const before = process.umask(0)
     try {
       await makePair(plan, undefined, scratch)
@@ -103,7 +103,7 @@ describe('with the real one', () => {
   })
 })
 
-describe('an openssl that will not do', () => {
+describe('an openssl that cannot be used', () => {
   let bin: string
   let folder: string
   beforeAll(async () => {
@@ -146,7 +146,7 @@ describe('an openssl that will not do', () => {
     await expect(readdir(folder)).rejects.toThrow('ENOENT')
   })
 
-  test('one that signs something else', async () => {
+  test('signs another certificate', async () => {
     const other = join(bin, 'other.crt')
     const own = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout']
     await execa('openssl', [...own, join(bin, 'other.key'), '-subj', '/CN=etcd-ca', '-out', other])
@@ -162,7 +162,7 @@ describe('an openssl that will not do', () => {
     expect(await readdir(join(folder, 'authorities'))).toEqual([])
   })
 
-  test('one that fails half-way leaves no certificate and no key', async () => {
+  test('fails half-way, and leaves no certificate and no key', async () => {
     const { code, stderr } = await initWith(
       `${really('version')} || ${really('req')}; echo "no engine" >&2; exit 1`,
     )

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 describe('platform check', () => {
-  it('says in one line that the file is good', async () => {
+  it('prints a line for a good file', async () => {
     expect(await run('check')).toBe(
       'OK platform.yaml: 6 zones, 200 node addresses, 4 roles, 2 VIPs, 17 flows\n',
     )
@@ -114,7 +114,7 @@ describe('platform ports', () => {
     )
   })
 
-  it('shows what is closed', async () => {
+  it('shows disabled flows', async () => {
     expect(await run('ports', '--role', 'worker')).toContain('weave-metrics (off)')
   })
 

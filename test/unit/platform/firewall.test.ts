@@ -13,7 +13,7 @@ const middle = {
   haproxy: '10.0.0.106',
   gateway: '10.0.0.126',
   home: '192.168.3.5',
-  stranger: '172.20.0.9',
+  unknownMachine: '172.20.0.9',
 }
 const back = {
   etcd: '10.0.0.130',
@@ -54,11 +54,11 @@ async function letIn(
   )
 }
 
-it('lets everything in without a firewall, so that the probes below mean something', async () => {
+it('accepts everything without a firewall, so that the other tests can fail', async () => {
   expect(await letIn(undefined)).toHaveLength(Object.keys(middle).length * ports.length)
 })
 
-it('lets a worker be reached by nodes, NodePorts included, and by the operator over ssh only', async () => {
+it('accepts nodes on a worker, NodePorts included, and the operator only over ssh', async () => {
   expect(await letIn('worker')).toEqual([
     'control-plane:10250',
     'control-plane:6783',
@@ -75,7 +75,7 @@ it('lets a worker be reached by nodes, NodePorts included, and by the operator o
   ])
 })
 
-it('lets the load balancer be reached at the edge by anyone, at the API by nodes and the home network', async () => {
+it('accepts everybody at the edge of the load balancer, and at the API nodes and the home network', async () => {
   expect(await letIn('haproxy')).toEqual([
     'control-plane:6443',
     'control-plane:30080',
@@ -91,8 +91,8 @@ it('lets the load balancer be reached at the edge by anyone, at the API by nodes
     'home:6443',
     'home:30080',
     'home:30443',
-    'stranger:30080',
-    'stranger:30443',
+    'unknownMachine:30080',
+    'unknownMachine:30443',
   ])
 })
 

@@ -14,7 +14,7 @@ beforeEach(async () => {
 afterEach(() => rm(join(folder, '../..'), { recursive: true }))
 
 describe('the ledger', () => {
-  it('gives back what was written, to root alone', async () => {
+  it('returns the written entries, and only root can read them', async () => {
     const ledger = new Ledger(folder)
     expect(await ledger.read()).toEqual([])
     const two = entry('etcd2', {
@@ -29,7 +29,7 @@ describe('the ledger', () => {
     expect(await readdir(folder)).toEqual(['etcd1.json', 'etcd2.json'])
   })
 
-  it('forgets a node, and one that it never knew', async () => {
+  it('removes an entry, even one that does not exist', async () => {
     const ledger = new Ledger(folder)
     await ledger.write(entry('etcd1'))
     await ledger.remove('etcd1')
@@ -37,14 +37,14 @@ describe('the ledger', () => {
     expect(await ledger.read()).toEqual([])
   })
 
-  it('takes no name that leads elsewhere', async () => {
+  it('refuses a name that is a path', async () => {
     const ledger = new Ledger(folder)
     await expect(ledger.write(entry('../../etcd1'))).rejects.toThrow()
     await expect(ledger.remove('../x')).rejects.toThrow()
     expect(existsSync(folder)).toBe(true)
   })
 
-  it('stops at an entry that cannot be read, as its addresses are not known', async () => {
+  it('refuses to go on with an unreadable entry, whose addresses are unknown', async () => {
     const ledger = new Ledger(folder)
     await ledger.write(entry('etcd1'))
     await writeFile(join(folder, 'etcd2.json'), JSON.stringify(entry('etcd3')))
@@ -53,7 +53,7 @@ describe('the ledger', () => {
     await expect(ledger.read()).rejects.toThrow('etcd2.json is not an entry')
   })
 
-  it('is swept of what a killed run left half written', async () => {
+  it('removes entries that a killed run left half written', async () => {
     const ledger = new Ledger(folder)
     await ledger.write(entry('etcd1'))
     await writeFile(join(folder, 'etcd2.json.partial'), '{"schema"')
@@ -62,7 +62,7 @@ describe('the ledger', () => {
   })
 })
 
-describe('whose a VM is', () => {
+describe('the owner of a VM', () => {
   const own = entry('etcd1')
   const tags = 'etcd;node;seeder'
   const described = { description: describeNode(own) }
@@ -105,7 +105,7 @@ describe('whose a VM is', () => {
     }
   })
 
-  it('is somebody else’s when it is being made or has anything in it', () => {
+  it('is foreign when it has any setting', () => {
     const creating = { ...own, state: 'creating' } as const
     expect(ownershipOf(creating, guest(201, { lock: 'create' }))).toBe('foreign')
     expect(ownershipOf(creating, guest(201, { lock: 'backup' }))).toBe('foreign')

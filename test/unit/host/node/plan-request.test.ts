@@ -38,7 +38,7 @@ describe('founding a cluster of etcd', () => {
     expect(plans[0]?.values.ETCD_TOKEN).toMatch(/^seeder-[0-9a-f]{8}$/)
   })
 
-  it('goes on where an earlier run was cut short', async () => {
+  it('continues an interrupted run', async () => {
     const founders = { token: 'first', members }
     const entries = [entry('etcd1', { state: 'starting', vmid: 200, founders })]
     const { plans, waiting } = await planRequest(silent, facts({ entries }), wanted, options)
@@ -62,14 +62,14 @@ describe('founding a cluster of etcd', () => {
     )
   })
 
-  it('is refused beside another one', async () => {
+  it('is refused beside another cluster', async () => {
     const entries = [entry('etcd9')]
     await expect(planRequest(silent, facts({ entries }), wanted, options)).rejects.toThrow(
       'There is a cluster of etcd on this host already: etcd9',
     )
   })
 
-  it('is done when all are there', async () => {
+  it('has nothing to do when all members exist', async () => {
     const entries = names.map((name, index) => entry(name, { vmid: 200 + index }))
     expect(await planRequest(silent, facts({ entries }), wanted, options)).toEqual({
       plans: [],
