@@ -1,6 +1,6 @@
 import type { Ended } from '../seeder.ts'
 import type { Mutation } from './bytes.ts'
-import { complaints } from './judge.ts'
+import { complaints } from './complaints.ts'
 import { Random, ROUNDS, SEED, seedOf } from './random.ts'
 
 /** How a parser gets a spoiled file. */

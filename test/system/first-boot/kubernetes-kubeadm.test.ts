@@ -208,7 +208,7 @@ describe('the power fails while kubeadm is at work', () => {
     expect(await node.read(files.nodeEnv)).not.toContain(token)
   })
 
-  test('what was begun as one thing does not go on as another', async () => {
+  test('a node that began to init does not join afterwards', async () => {
     await boot('init')
     await node.write('/var/power-fails', '')
     await callKubeadm(node)

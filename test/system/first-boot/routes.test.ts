@@ -96,7 +96,7 @@ async function after(script: string, { rules, settings = false, dhcp = 'no' }: S
   }
 }
 
-test('without both, one advertisement gives a machine a route, so that the others mean something', async () => {
+test('without both, one advertisement gives a machine a route, so that the other tests can fail', async () => {
   const found = await after(advertised, {})
   expect(found.join('\n')).toMatch(/^default .*via fe80:/m)
 })

@@ -75,12 +75,12 @@ test('reports a template that was removed or replaced by another VM', async () =
   })
 })
 
-test('a disk that cannot be read is no good one', async () => {
+test('an unreadable disk is a problem', async () => {
   await mustDeploy(host, ['--storage', 'local', images[0]?.folder ?? ''])
   await shell('cd /var/lib/vz/images/9000 && chattr -i base-* && rm base-*')
   expect(await check()).toMatchObject({ code: 1, templates: [{ state: 'unreadable', found: null }] })
 })
 
-test('without templates there is nothing to say', async () => {
+test('without templates it prints nothing', async () => {
   expect(await check()).toEqual({ code: 0, templates: [] })
 })

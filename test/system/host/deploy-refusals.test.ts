@@ -19,7 +19,7 @@ const root = await testFolder('deploy refusals')
 let host: PveHost
 let image: SmallImage
 let signer: Signer
-let stranger: Signer
+let unknownSigner: Signer
 let untouched: string
 
 beforeAll(async () => {
@@ -27,7 +27,7 @@ beforeAll(async () => {
   await chmod(root, 0o755)
   image = await makeSmallImage(join(root, 'image'))
   signer = await makeSigner(join(root, 'keys'))
-  stranger = await makeSigner(join(root, 'keys'), 'stranger@example.internal')
+  unknownSigner = await makeSigner(join(root, 'keys'), 'unknown@example.internal')
   await sign(image.folder, signer)
   host = await PveHost.create(join(root, 'host'))
   await host.start()
@@ -111,7 +111,7 @@ test.each<[string, (folder: string) => Promise<unknown>, string]>([
   ],
   [
     'somebody else’s signature',
-    (at) => sign(at, stranger),
+    (at) => sign(at, unknownSigner),
     'is signed by nobody in /etc/seeder/allowed_signers',
   ],
   ['a signature for something else', (at) => sign(at, signer, 'file'), 'the signature of .* is wrong'],

@@ -145,7 +145,7 @@ test.each(['local', 'local-lvm', 'local-zfs'])(
   },
 )
 
-test('what is not ours is left alone, and said', async () => {
+test('what is not ours is left alone, with a note', async () => {
   await host.run(['qm', 'create', '9000', '--name', 'foreign', '--tags', 'seeder;haproxy;current'])
   await host.run(['qm', 'template', '9000'])
   await mustDeploy(host, ['--storage', 'local', folder(0)])
@@ -161,7 +161,7 @@ test('what is not ours is left alone, and said', async () => {
   expect([...(await configsOf(host)).keys()]).toEqual([9000, 9001, 9002])
 })
 
-test('a plan says every command and changes nothing', async () => {
+test('a plan prints every command and changes nothing', async () => {
   await mustDeploy(host, ['--storage', 'local', folder(0)])
   const before = await inventory(host)
   const { stderr, stdout } = await mustDeploy(host, ['--storage', 'local', '--dry-run', folder(1)])

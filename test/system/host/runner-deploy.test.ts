@@ -129,7 +129,7 @@ describe('a job that starts deploy.sh again and again', () => {
     await machine.read('systemctl stop held')
   })
 
-  it('may end: what goes on is seen by the next one, and ends when its time is over', async () => {
+  it('may end: the next job finds the running deploy, which ends when its time is over', async () => {
     const { machine } = host
     await machine.read('touch /shared/hold')
     const name = await host.beginJob(

@@ -57,7 +57,7 @@ describe('prints a refusal with its fix:', () => {
   })
 })
 
-describe('what passes by itself is tried again:', () => {
+describe('a temporary failure is tried again:', () => {
   it.each<[Refusal, RegExp]>([
     ['server-error', /^runner: GitHub answered 502 Server Error → .*; again in 2 s$/],
     ['name-taken', /^runner: GitHub answered 409 Already exists.* again in 2 s$/],

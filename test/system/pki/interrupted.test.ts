@@ -90,7 +90,7 @@ describe('killed before each change of the file system, and run again', () => {
     expect(points).toBeGreaterThan(40)
   }, 300_000)
 
-  test('issue leaves a whole pair or none', async () => {
+  test('issue leaves a complete pair or no pair', async () => {
     pki = await makePki()
     let points = 0
     for (let n = 1; await dies(n, 'issue', 'etcd-member', 'etcd1', '--address', '10.0.0.129'); n++) {
@@ -126,13 +126,13 @@ describe('killed before each change of the file system, and run again', () => {
   }, 300_000)
 })
 
-describe('what a removal that was cut short has left', () => {
+describe('the rest of an interrupted removal', () => {
   beforeEach(async () => {
     pki = await makePki()
     await issue(pki, etcd1, year)
   })
 
-  test('half of an old pair goes', async () => {
+  test('half of an old pair is removed', async () => {
     const issued = join(pki.folder, 'issued')
     await mkdir(join(issued, 'etcd1.old'))
     await cp(join(issued, 'etcd1/etcd.crt'), join(issued, 'etcd1.old/etcd.crt'))
@@ -140,7 +140,7 @@ describe('what a removal that was cut short has left', () => {
     await expectWhole(withMember)
   })
 
-  test('openssl’s files go', async () => {
+  test('files of openssl are removed', async () => {
     await mkdir(join(pki.folder, 'scratch/deeper'), { recursive: true })
     await cp(join(pki.folder, 'issued/etcd1/etcd.key'), join(pki.folder, 'scratch/new.key'))
     await issue(pki, etcd1, year)

@@ -55,7 +55,7 @@ describe('a host', () => {
     expect((await host.run(['ip', '-brief', 'address', 'show', 'vmbr0'])).stdout).toContain('192.168.3.61/24')
   })
 
-  test('keeps what is on disk over a power cut, and nothing else', async () => {
+  test('keeps only what is on disk over a power cut', async () => {
     await host.run(['sh', '-c', 'mkdir -p /var/lib/seeder /etc/seeder; echo kept > /var/lib/seeder/journal'])
     await host.run(['sh', '-c', 'echo lost > /run/lost; setsid sleep 1000 > /dev/null 2>&1 < /dev/null &'])
     expect((await host.run(['pgrep', '-x', 'sleep'])).code).toBe(0)
@@ -72,7 +72,7 @@ describe('a host', () => {
     expect(await readFile('/etc/hostname', 'utf8')).not.toBe('other\n')
   })
 
-  test('says how a command ended', async () => {
+  test('reports how a command ended', async () => {
     const result = await host.run(['sh', '-c', 'cat; echo "$A" >&2; exit 7'], {
       input: 'in',
       env: { A: 'b c' },

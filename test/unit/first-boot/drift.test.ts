@@ -59,7 +59,7 @@ describe('what first boot does', () => {
     expect(await found()).toEqual([])
   })
 
-  test('again is no drift either, but what was changed before it ran again is', async () => {
+  test('is no drift when it runs again, but changes made before that are', async () => {
     await booted()
     await node.write('/etc/seeder/node.env', values.replace('65', '66'))
     await node.write('/etc/motd', 'hello\n')
@@ -79,7 +79,7 @@ describe('what first boot does', () => {
 })
 
 describe('a change after it', () => {
-  test('is named with what it is', async () => {
+  test('is reported with its kind', async () => {
     await booted()
     await shell(`
       echo changed >/etc/hostname
@@ -123,7 +123,7 @@ describe('a change after it', () => {
     expect(await found()).toHaveLength(2)
   })
 
-  test('of very many leaves an answer that an agent can carry', async () => {
+  test('of very many files has an answer that fits the agent', async () => {
     await booted()
     await shell('mkdir /etc/many && touch /etc/many/{1..300}')
     const { said } = await drift('check')
@@ -131,7 +131,7 @@ describe('a change after it', () => {
     expect(said?.total).toBeGreaterThanOrEqual(301)
   })
 
-  test('that the network add-on of Kubernetes is meant to make is none', async () => {
+  test('by the network add-on of Kubernetes is no drift', async () => {
     await node.dispose()
     node = await Node.make('kubernetes-node')
     await node.boot()
