@@ -20,17 +20,17 @@ DIR is what `seeder build --out` or a download left. Runs as root, needs only wh
   --allowed-signers FILE   who may sign images (/etc/seeder/allowed_signers)
   --allow-unsigned         take images without a signature
   --dry-run                verify the image and print the plan: every command, and run none that changes anything
-  --json                   print the result as JSON; what happens is told on standard error
+  --json                   print the result as JSON; messages go to standard error
   --verbose                also show what Proxmox VE's commands say
   --help                   this text
 
 /etc/seeder/deploy.conf has the same policies as KEY=value (STORAGE, VMID_RANGE, KEEP, SMOKE, ALLOWED_SIGNERS,
-ALLOW_UNSIGNED), and two that no option has. What stands there cannot be changed by an option.
+ALLOW_UNSIGNED), and two that no option has. An option cannot change what is set there.
   MINIMUM=IMAGE=VERSION,…  the oldest version of each image that may become the current one, for root as well
   ALLOW_OLDER=1            through sudo, too, an older version may take the place of a newer one (0)
-Called through sudo, no policy option is taken, and nothing newer makes room for something older.
+Through sudo, policy options are refused, and an older version does not replace a newer one.
 Exit status: 0 done, 1 failed and undone, or a disk is not what was deployed; 2 wrong use, 75 another deploy is at work.
-It is about what was done: where nobody reads the messages any more, what was begun goes on to its end all the same.
+The status is about the work, which continues to its end even if nobody reads the messages any more.
 USAGE
 }
 
@@ -46,24 +46,25 @@ readonly IMAGE_PATTERN='[a-z][a-z0-9-]{0,39}'
 readonly VERSION_PATTERN='[0-9][A-Za-z0-9.]{0,39}-[0-9]{1,6}'
 readonly CLUSTER_LOCK=/etc/pve/priv/lock/seeder-deploy
 readonly CLUSTER_LOCK_HELD=$STATE/cluster-lock
-# Where Proxmox VE has the configurations of all guests: its own file system, which is away while pve-cluster restarts.
+# The configurations of all guests, on Proxmox VE's own file system, which is not mounted while pve-cluster restarts.
 readonly CLUSTER=/etc/pve
 
-# pmxcfs lets a lock go that nobody has touched for two minutes.
+# pmxcfs releases a lock that was not touched for two minutes.
 readonly CLUSTER_LOCK_SECONDS=120
 # An emulated guest on a busy host needs minutes to boot; with KVM it is seconds.
 readonly SMOKE_SECONDS=600
-# How long a task of Proxmox VE that outlived a killed run may go on before recovery gives up waiting for it.
+# How long recovery waits for a task of Proxmox VE that outlived a killed run.
 readonly TASK_SECONDS=900
 # Every upgrade restarts pve-cluster: that takes seconds, on a busy host more.
 readonly CLUSTER_SECONDS=60
-# A message is dropped, and so are all after it, when nobody has taken it after this time.
+# A message that nobody reads within this time is dropped, and so are all after it.
 readonly SAY_SECONDS=10
-# How long reading a file of the caller's may take: a minute, and a second for each 2 MiB, which any disk and network does.
+# How long reading a file of the caller may take: a minute, and a second for each 2 MiB, which any disk and network
+# reaches.
 readonly READ_SECONDS=60 READ_BYTES_PER_SECOND=2097152
-# What the copy of an image leaves free of the file system that it lies on, which on most hosts is that of the system.
+# What the copy of an image leaves free on its file system, which on most hosts is that of the system.
 readonly STAGE_RESERVE=268435456
-# How long --list waits for another one; it takes a second or two.
+# How long --list waits for another --list; it takes a second or two.
 readonly LIST_SECONDS=30
 
 VERB=deploy
@@ -71,39 +72,39 @@ DIRECTORIES=()
 ROLLBACK=()
 DRY_RUN='' JSON='' VERBOSE=''
 STORAGE='' VMID_RANGE='' KEEP='' SMOKE='' ALLOWED_SIGNERS='' ALLOW_UNSIGNED='' ALLOW_OLDER=''
-# The oldest version that is taken, by image.
+# The oldest accepted version, by image.
 declare -A MINIMUM=()
 NODE='' RANGE_FIRST='' RANGE_LAST='' STORAGE_TYPE='' STORAGE_FREE=''
-# A transaction is open: it is undone on the way out while this is set.
+# A transaction is open: while this is set, it is undone at the exit.
 OPEN=''
-# The folder with the verified copy of an image, and what its template.conf says.
+# The folder with the verified copy of an image, and the values of its template.conf.
 STAGED='' IMAGE='' VERSION='' VMID=''
-# Whether somebody who may sign images has signed what is in it.
+# Whether an allowed signer has signed its files.
 SIGNED=''
-# Whose files DIR has, and whether standard input is the mount namespace that DIR is in.
+# The owner of the files in DIR, and whether standard input is the mount namespace that DIR is in.
 CALLER='' CALLER_UID=0 CALLER_GID=0 CALLER_GROUPS=0 CALLER_MOUNTS=''
 CLUSTER_LOCKED=''
-# What a command of Proxmox VE said last.
+# The last output of a command of Proxmox VE.
 PVE_SAID=''
 RESULTS=()
-# What `look` has seen: each guest's configuration by its file below /etc/pve, and the numbers that guests have.
+# What `look` has found: each guest's configuration by its file below /etc/pve, and the numbers of the guests.
 declare -A GUESTS=() GUEST_IDS=()
 # The storages' types.
 declare -A TYPES=()
-# What `list_volumes` has seen: "VOLUME BYTES VMID" lines, and the numbers that volumes have.
+# What `list_volumes` has found: "VOLUME BYTES VMID" lines, and the numbers of the volumes.
 VOLUMES=''
 declare -A VOLUME_IDS=()
-# /etc/pve was away for too long; nobody takes messages any more.
+# /etc/pve was not mounted for too long; nobody reads messages any more.
 LOST='' MUTE=''
-# What is finished was begun through sudo.
+# The transaction that is finished was begun through sudo.
 FOR_JOB=''
-# The lock of this host, once it is held.
+# The lock of this host, once this run holds it.
 exec {LOCK}</dev/null
 
-# --- telling
+# --- messages
 
-# write_line TEXT: a line on standard error. It may fail, as when nobody reads any more or a disk is full; what is done goes
-# on. A process of its own writes it, as SIGPIPE would end this one.
+# write_line TEXT: a line on standard error. It may fail, because nobody reads any more or a disk is full; the work goes
+# on. Another process writes it, because SIGPIPE would end this one.
 write_line() {
   local status=0
   [[ -z $MUTE ]] || return 0
@@ -111,7 +112,7 @@ write_line() {
   ((status != 124)) || MUTE=1
 }
 
-# shown TEXT: as it may stand on a screen and in the log of a workflow, whoever wrote it: short, on one line, in ASCII.
+# shown TEXT: printable on a screen and in the log of a workflow, whoever wrote it: short, on one line, in ASCII.
 shown() {
   local LC_ALL=C text=$1
   ((${#text} <= 1200)) || text=${text:0:1200}...
@@ -123,7 +124,7 @@ say() { write_line "$(shown "$*")"; }
 
 verbose() { [[ -z $VERBOSE ]] || say "    $*"; }
 
-# fail WHAT [FIX [STATUS]]: what was attempted and found, in a line, and what to do about it.
+# fail WHAT [FIX [STATUS]]: prints what was attempted and found, in a line, and the fix, and exits.
 fail() {
   write_line "deploy: $(shown "$1")"
   [[ -z ${2-} ]] || write_line "  → $2"
@@ -138,13 +139,13 @@ show_command() {
   say "    ${text:1}"
 }
 
-# --- the environment: what somebody who calls us through sudo could bend
+# --- the environment: what a caller through sudo could manipulate
 
 through_sudo() { [[ -n ${SUDO_UID-} && $SUDO_UID != 0 ]]; }
 
 clean_environment() {
   local name
-  # Root's own PATH is root's business; anybody else's is not taken.
+  # Root may choose its own PATH; nobody else may.
   if through_sudo; then PATH=/usr/sbin:/usr/bin:/sbin:/bin; else PATH+=:/usr/sbin:/usr/bin:/sbin:/bin; fi
   while read -r name; do
     case $name in
@@ -156,7 +157,8 @@ clean_environment() {
   IFS=$' \t\n'
   umask 022
   cd /
-  # A program's own file would get the number of a closed descriptor, and what the program says would be written to it.
+  # A file that a program opens would get the number of a closed descriptor, and the program's messages would go into
+  # it.
   true 3<&0 || exec </dev/null
   true 3>&1 || exec >/dev/full
   true 3>&2 || exec 2>/dev/null
@@ -173,7 +175,7 @@ require_host() {
 
 # --- policy
 
-# Only root may be able to change a file that decides what is taken, nor the folders that lead to it.
+# Only root may be able to change a policy file, and the folders above it.
 require_root_owned() {
   local path=$1 owner mode
   [[ ! -L $path ]] || fail "$path is a symbolic link" 'put the file itself there'
@@ -186,11 +188,11 @@ require_root_owned() {
   done
 }
 
-# set_policy KEY VALUE SOURCE: the first source that names a policy wins, and a later one may not differ.
+# set_policy KEY VALUE SOURCE: the first source that sets a policy wins, and a later source must not differ.
 set_policy() {
   local -n policy=$1
   [[ -z $policy || $policy == "$2" ]] ||
-    fail "$3 asks for $1=$2; $CONF says $policy" "change $CONF as root" 2
+    fail "$3 sets $1=$2; $CONF sets $policy" "change $CONF as root" 2
   policy=$2
 }
 
@@ -304,8 +306,8 @@ take_policy() {
 
 # --- Proxmox VE's commands
 
-# pve WHAT COMMAND...: tells and runs a command that changes something. It does not inherit the lock, as its workers
-# may outlive this run; its words are told when it fails.
+# pve WHAT COMMAND...: prints WHAT and runs a command that changes something. The command does not inherit the lock,
+# because its workers may outlive this run. Its output is printed when it fails.
 pve() {
   local what=$1 out line status=0
   shift
@@ -314,23 +316,23 @@ pve() {
   [[ -z $DRY_RUN ]] || return 0
   out=$("$@" 2>&1 {LOCK}>&- </dev/null) || status=$?
   [[ -z $out ]] || while IFS= read -r line; do verbose "$line"; done <<<"$out"
-  # The reason is in the last lines, and below it how the command is used.
+  # The reason is in the last lines, followed by the usage.
   PVE_SAID=$(grep -v -e '\[OPTIONS\]$' -e '^$' <<<"$out" | tail -n 2 | paste -sd ' ') || true
   look
   return "$status"
 }
 
-# must WHAT COMMAND...: the same, and its failure is ours.
+# must WHAT COMMAND...: the same, and fails when the command does.
 must() {
   pve "$@" && return
   shift
   fail "$1 $2 ${3-} failed: ${PVE_SAID:-it said nothing}" 'see the task log of the VM in Proxmox VE; --verbose shows all it said'
 }
 
-# --- what there is: guests and volumes. Nothing is concluded from a file that is not there unless /etc/pve was
+# --- the state of the host: guests and volumes. A missing file means nothing unless /etc/pve was mounted
 
-# look: reads the configurations of all guests of the cluster. While pve-cluster restarts there are none to be seen, which
-# says nothing about guests: that is waited for.
+# look: reads the configurations of all guests of the cluster. While pve-cluster restarts they are not visible; this
+# waits for it.
 look() {
   local waited=0
   until read_guests; do
@@ -347,8 +349,8 @@ look() {
   cd /
 }
 
-# The folder is held while it is read: one that goes away meanwhile does not come back at the same place, so what is at
-# its beginning and at its end is of one file system. False when it was not there.
+# The folder is held open while it is read. A file system that is mounted again meanwhile is not the one behind the open
+# folder, so the checks at the beginning and at the end are of one mount. False when it was not mounted.
 read_guests() {
   local file text
   GUESTS=() GUEST_IDS=()
@@ -358,7 +360,7 @@ read_guests() {
   for file in nodes/*/{qemu-server,lxc}/[0-9]*.conf; do
     text=''
     if ! { IFS= read -r -d '' text || true; } 2>/dev/null <"$file"; then
-      # Somebody has removed it, or it cannot be read.
+      # It was removed, or it cannot be read.
       [[ ! -e $file ]] || return 1
       continue
     fi
@@ -369,13 +371,13 @@ read_guests() {
   [[ -L local && -n $NODE ]]
 }
 
-# What follows is about what `look` has seen.
+# The following functions use what `look` has found.
 
 conf_exists() { [[ -n ${GUESTS[nodes/$NODE/qemu-server/$1.conf]+x} ]]; }
 
 conf_text() { printf '%s\n' "${GUESTS[nodes/$NODE/qemu-server/$1.conf]-}"; }
 
-# conf_value VMID KEY: a value of a VM's current configuration, without its snapshots; nothing if it has none.
+# conf_value VMID KEY: a value of a VM's current configuration, without its snapshots; empty if it is not set.
 conf_value() {
   local line
   while IFS= read -r line; do
@@ -393,7 +395,7 @@ has_tag() {
   return 1
 }
 
-# Anywhere in the cluster, container or VM: they share the numbers.
+# On any node of the cluster, container or VM: they share the numbers.
 vm_exists() { [[ -n ${GUEST_IDS[$1]+x} ]]; }
 
 # is_named VOLUME: whether the configuration of any guest names it.
@@ -418,7 +420,7 @@ volumes_of() {
     s/^vmstate: ([A-Za-z][A-Za-z0-9._-]*:([^,]*\/)?vm-$1-[^/,]+)$/\1/p" <<<"${GUESTS[nodes/$NODE/qemu-server/$1.conf]-}" | sort -u
 }
 
-# read_pvesm ARGUMENTS...: what pvesm prints, in PVESM. No answer is no empty answer.
+# read_pvesm ARGUMENTS...: reads the output of pvesm into PVESM. A failure is not an empty output.
 read_pvesm() {
   local tries
   for tries in 1 2 3; do
@@ -429,7 +431,7 @@ read_pvesm() {
   fail "pvesm $* failed: $(tail -n 1 <<<"$PVESM")" 'see pvesm status'
 }
 
-# list_volumes: the disks of all guests on all storages of this host. What is on one that is not there, nobody knows.
+# list_volumes: the disks of all guests on all storages of this host. The disks on an inactive storage are unknown.
 list_volumes() {
   local content name type state rest
   local -A storages=()
@@ -457,11 +459,11 @@ list_volumes_on() {
   VOLUMES=$(awk -v id="$2" '($3 == "images" || $3 == "rootdir") && $5 == id { print $1, $4, $5 }' <<<"$PVESM")
 }
 
-# has_volume VOLUME: whether it is among the VOLUMES.
+# has_volume VOLUME: whether the VOLUMES contain it.
 has_volume() { [[ $'\n'$VOLUMES == *$'\n'"$1 "* ]]; }
 
-# live_task VMID: whether a task of Proxmox VE for a VM is at work. A task is UPID:node:pid:start:…, and its process
-# is the one that began at that tick (field 22 of its stat).
+# live_task VMID: whether a task of Proxmox VE for a VM is running. A task is UPID:node:pid:start:…, and its process is
+# the one that began at that tick (field 22 of its stat).
 live_task() {
   local upid pid began id stat
   [[ -r /var/log/pve/tasks/active ]] || return 1
@@ -472,7 +474,7 @@ live_task() {
     stat=${stat##*) }
     # shellcheck disable=SC2086
     set -- "$1" $stat
-    # One that nobody has reaped yet has ended.
+    # A zombie has ended.
     [[ ${21-} == $((16#$began)) && ${2-} != Z ]] && return 0
   done </var/log/pve/tasks/active
   return 1
@@ -491,13 +493,13 @@ await_tasks() {
 
 # --- state: the journal of the running transaction, and a ledger entry for each template
 
-# Every line is on disk before what it announces is done.
+# Each line is on disk before the action that it announces.
 journal() {
   { printf '%(%FT%TZ)T %s\n' -1 "$*" >>"$JOURNAL" && sync "$JOURNAL"; } ||
     fail "could not write $JOURNAL" 'make room on its file system, then run deploy.sh --recover'
 }
 
-# write_file FILE: standard input, all of it or nothing.
+# write_file FILE: writes standard input atomically.
 write_file() {
   local new=$1.new
   { cat >"$new" && sync "$new" && mv -f -- "$new" "$1" && sync "$(dirname -- "$1")"; } ||
@@ -522,7 +524,7 @@ good() { ours "$1" && [[ $(conf_value "$1" template) == 1 ]]; }
 # current_of IMAGE: the VM ID of its current template, if there is one.
 current_of() { templates_of "$1" | awk 'NR == 1'; }
 
-# templates_of IMAGE: the VM IDs of its good templates, the one that was promoted last first.
+# templates_of IMAGE: the VM IDs of its intact templates, the last promoted one first.
 templates_of() {
   local file vmid
   for file in "$TEMPLATES"/[0-9]*; do
@@ -557,7 +559,7 @@ take_host_lock() {
   flock --nonblock "$LOCK" || fail 'another deploy is at work on this host' 'try again when it has ended' 75
 }
 
-# Looking disturbs no deploy, and is not disturbed by one. Of each kind there is one at a time.
+# --list and --check run beside a deploy. Only one of each runs at a time.
 take_lock_to_look() {
   local seconds=0
   [[ $VERB != list ]] || seconds=$LIST_SECONDS
@@ -568,13 +570,13 @@ take_lock_to_look() {
 # A directory below /etc/pve/priv/lock is a lock of the whole cluster for as long as it is touched.
 take_cluster_lock() {
   local waited=0
-  # A cluster of an old version has no such folder; a file system that is away has none either.
+  # A cluster of an old version has no such folder; neither has a file system that is not mounted.
   if [[ ! -d ${CLUSTER_LOCK%/*} ]]; then
     look
     [[ -d ${CLUSTER_LOCK%/*} ]] || return 0
   fi
   until mkdir "$CLUSTER_LOCK" 2>/dev/null; do
-    # We hold this host's lock: what a run on this host held is nobody's now.
+    # We hold this host's lock, so a cluster lock of this host is left from a killed run.
     if [[ -e $CLUSTER_LOCK_HELD && -d $CLUSTER_LOCK ]] && touch -c "$CLUSTER_LOCK" 2>/dev/null; then break; fi
     look
     [[ -d $CLUSTER_LOCK ]] || { ((waited < 3)) || fail "could not make $CLUSTER_LOCK" 'is the cluster quorate? see pvecm status'; }
@@ -589,7 +591,7 @@ take_cluster_lock() {
   keep_cluster_lock &
 }
 
-# pmxcfs frees a lock that has not been touched for two minutes when somebody sets its time to zero, and leaves any other.
+# Setting the time of a lock to zero makes pmxcfs free it if it was not touched for two minutes.
 release_stale_lock() { touch -c -d @0 "$CLUSTER_LOCK" 2>/dev/null || true; }
 
 keep_cluster_lock() {
@@ -602,16 +604,16 @@ release_locks() {
   local job
   for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
   exec {LOCK}>&-
-  # Another run's is not ours to release. What could not be removed, as when the file system is away, the next run takes over.
+  # The lock of another run is not ours to release. The next run takes over a lock that could not be removed.
   if [[ -n $CLUSTER_LOCKED ]]; then
     if rmdir "$CLUSTER_LOCK" 2>/dev/null || [[ -L $CLUSTER/local && ! -d $CLUSTER_LOCK ]]; then rm -f "$CLUSTER_LOCK_HELD"; fi
   fi
 }
 
-# --- what is to be deployed
+# --- the image to deploy
 
-# stage DIR: copies what is in DIR to where only root writes, verifies it there, and reads it. From here on nothing
-# is taken from DIR again, and until a file is verified nothing of what is in it is printed.
+# stage DIR: copies the files of DIR to where only root writes, verifies them there, and reads them. From here on DIR is
+# not read again, and nothing in a file is printed before it is verified.
 stage() {
   local dir=$1 name
   say "Verifying $dir"
@@ -632,28 +634,28 @@ stage() {
   verify_disk "$dir"
 }
 
-# find_caller: who names the folders. Root opens no path of somebody else's: links, mounts and /proc/PID/root can make
-# any file of this host of it.
+# find_caller: finds the user who names the folders. Root opens no path of another user: links, mounts and
+# /proc/PID/root can make it any file of this host.
 find_caller() {
   local entry
   CALLER=root
   through_sudo || return 0
   [[ $SUDO_UID =~ ^[1-9][0-9]{0,9}$ ]] || fail "sudo says that the user id ${SUDO_UID@Q} called it" 'call it through sudo itself' 2
-  # One that is in no list of users has no groups either.
+  # A user who is in no list of users has no groups.
   CALLER="the user id $SUDO_UID" CALLER_UID=$SUDO_UID CALLER_GID=65534 CALLER_GROUPS=65534
   if entry=$(getent passwd "$SUDO_UID"); then
     IFS=: read -r CALLER _ _ CALLER_GID _ <<<"$entry"
     CALLER_GROUPS=$(id -G -- "$CALLER")
   fi
-  # deploy-outside of runner.sh hands over where the job sees its files. The reader takes nothing but those files from it.
+  # deploy-outside of runner.sh passes the mount namespace of the job. The reader uses it only for those files.
   [[ $(readlink "/proc/$$/fd/0") != 'mnt:['* ]] || CALLER_MOUNTS=1
 }
 
-# Opens a path as a user, and prints a line and what is in the file. The line is "size BYTES", or why it does not:
+# Opens a path as a user, and prints a line and the content of the file. The line is "size BYTES", or the reason for none:
 # none (there is no such file), closed (this user cannot), kind (no plain file), large (more bytes than it may have).
-# It is one process from the beginning to the end: what it runs was loaded on this host, whatever mount namespace it
-# enters then. What the path names is opened only when it is known to be a plain file, since opening a device or a pipe may
-# do something. The process has the user's rights and no others, and the user cannot look into it or steer it.
+# It is a single process: its program was loaded on this host, whatever mount namespace it enters afterwards. It opens the
+# path only when it is known to be a plain file, because opening a device or a pipe may have effects. The process has the
+# user's rights and no others, and the user cannot inspect or trace it.
 # shellcheck disable=SC2016
 readonly READER='
 use strict; use Fcntl qw(:DEFAULT :mode); use POSIX ();
@@ -687,14 +689,14 @@ for (my $left = $found[7]; $left > 0;) {
   $left -= $count;
 }'
 
-# read_as_caller PATH LIMIT SECONDS: what READER prints. The file may lie on a file system that never answers.
+# read_as_caller PATH LIMIT SECONDS: runs READER. The file may be on a file system that never answers.
 read_as_caller() {
   timeout --signal=KILL "$3" perl -e "$READER" -- "$CALLER_UID" "$CALLER_GID" "$CALLER_GROUPS" "$CALLER_MOUNTS" "$1" "$2" \
     2>/dev/null {LOCK}>&-
 }
 
-# copy_staged DIR NAME LIMIT: the folder belongs to whoever called us, who may change it under our hands; what is wrong
-# with the copy its digest shows. Root only writes down what comes through the pipe, no more than was announced.
+# copy_staged DIR NAME LIMIT: the folder belongs to the caller, who may change it meanwhile; the digest reveals a wrong
+# copy. Root only writes what comes through the pipe, and no more than was announced.
 copy_staged() {
   local dir=$1 name=$2 limit=$3 said='' size='' seconds
   seconds=$((READ_SECONDS + limit / READ_BYTES_PER_SECOND))
@@ -718,7 +720,7 @@ copy_staged() {
     fail "$dir/$name became shorter while it was read, or could not be read to its end within $seconds s" 'try again'
 }
 
-# require_stage_room FILE SIZE: before anything of it is copied.
+# require_stage_room FILE SIZE: called before anything is copied.
 require_stage_room() {
   local free
   free=$(df --output=avail --block-size=1 -- "$STAGE" | tail -n 1) || fail "could not see how much room $STAGE has" 'see df'
@@ -727,8 +729,9 @@ require_stage_room() {
       "make room on the file system of $STAGE"
 }
 
-# principals_of SIGNATURE: every name that ALLOWED_SIGNERS has for the key that made it, a line each. ssh-keygen looks at the
-# first line with the key only, which may be for another namespace: it gets each line by itself. `!NAME` says who it is not.
+# principals_of SIGNATURE: every name that ALLOWED_SIGNERS has for the key of the signature, a line each. ssh-keygen
+# uses only the first line with the key, which may be for another namespace: it gets each line by itself. `!NAME`
+# excludes a name.
 principals_of() {
   local line
   while IFS= read -r line || [[ -n $line ]]; do
@@ -743,13 +746,13 @@ verify_signature() {
   if [[ ! -e $STAGED/SHA256SUMS.sig ]]; then
     [[ $ALLOW_UNSIGNED == 1 ]] || fail "the image in $dir is not signed (it has no SHA256SUMS.sig)" \
       'sign it: ssh-keygen -Y sign -f KEY -n seeder SHA256SUMS; or allow it with --allow-unsigned'
-    say '  signature: none, and none is asked for'
+    say '  signature: none, and none is required'
     return
   fi
   if [[ ! -e $ALLOWED_SIGNERS ]]; then
     [[ $ALLOW_UNSIGNED == 1 ]] || fail "the signature of $dir needs to be checked; there is no $ALLOWED_SIGNERS" \
       "put a line 'NAME namespaces=\"seeder\" ssh-ed25519 KEY' in it for everybody who may sign images"
-    say "  signature: not checked, as there is no $ALLOWED_SIGNERS, and none is asked for"
+    say "  signature: not checked, as there is no $ALLOWED_SIGNERS, and none is required"
     return
   fi
   ! through_sudo || require_root_owned "$ALLOWED_SIGNERS"
@@ -776,17 +779,17 @@ verify_digest() {
   [[ $listed =~ ^[0-9a-f]{64}$ ]] || fail "$dir/SHA256SUMS does not name $name once" 'build or download the image again'
   [[ -e $STAGED/$name ]] || fail "$dir/SHA256SUMS names $name; it is not there" 'build or download the image again'
   found=$(sha256_of "$STAGED/$name")
-  # Neither digest is printed: the file may be none that the caller can read.
+  # Neither digest is printed: the caller may not be allowed to read the file.
   [[ $found == "$listed" ]] || fail "$dir/$name is not what SHA256SUMS says" \
     'it was changed or cut short: build or download it again (sha256sum --check SHA256SUMS shows both digests)'
 }
 
-# quote_signed VALUE: what nobody has signed is not printed.
+# quote_signed VALUE: a value without a signature is not printed.
 quote_signed() {
   if [[ -n $SIGNED ]]; then printf '%s' "${1@Q}"; else printf 'something else (not shown, as nobody has signed it)'; fi
 }
 
-# Values that reach a command have no blanks and nothing a shell, qm or a property list would take for syntax.
+# Values that reach a command have no blanks, and nothing that is syntax in a shell, in qm or in a property list.
 read_template_conf() {
   local dir=$1 line key value number=0
   local -A pattern=(
@@ -802,7 +805,7 @@ read_template_conf() {
     number=$((number + 1))
     [[ -n $line && $line != '#'* ]] || continue
     key=${line%%=*} value=${line#*=}
-    # A newer Seeder may say more than this one has a use for.
+    # A newer Seeder may write keys that this version does not know.
     [[ $line == *=* && $key =~ ^[A-Z][A-Z0-9_]*$ ]] || fail "$dir/template.conf, line $number: found $(quote_signed "$line")" \
       'build the image again'
     [[ -n ${pattern[$key]-} ]] || continue
@@ -827,7 +830,7 @@ verify_manifest() {
   done
 }
 
-# The header is read here, before any program opens the image: a qcow2 may name other files of this host as its own.
+# Reads the header before any program opens the image: a qcow2 may refer to other files of this host.
 verify_disk() {
   local dir=$1 file=$STAGED/$QCOW2 magic version backing size crypt features said
   read -r magic version backing size crypt features < <(od -An -v -tx1 -N 80 "$file" | tr -d ' \n' | awk '{
@@ -847,7 +850,7 @@ unstage() {
   STAGED=''
 }
 
-# --- where it goes
+# --- the storage and the number
 
 choose_storage() {
   local name type status rest free candidates=()
@@ -878,13 +881,13 @@ choose_storage() {
 storage_serves() { [[ $1 == dir || $1 == lvmthin || $1 == zfspool ]]; }
 
 require_room() {
-  # KiB. A thin disk may take all of its size one day; what counts now is what the image brings.
+  # KiB. A thin disk may grow to its whole size later; now it takes what the image contains.
   ((STORAGE_FREE * 1024 > RAW_SIZE)) || fail "the storage $STORAGE has $((STORAGE_FREE / 1024)) MiB free; the disk of $IMAGE $VERSION takes $((RAW_SIZE / 1048576)) MiB" \
     'make room, retire old templates (deploy.sh --retire), or name another storage'
 }
 
-# free_vmid [TAKEN]: the lowest free number of the range above TAKEN, by what `look` and `list_volumes` have seen. One that
-# has volumes without a VM, on whatever storage, is not free.
+# free_vmid [TAKEN]: the lowest free number of the range above TAKEN, by what `look` and `list_volumes` have found. A
+# number that has volumes without a VM, on whatever storage, is not free.
 free_vmid() {
   local vmid
   for ((vmid = ${1:-$((RANGE_FIRST - 1))} + 1; vmid <= RANGE_LAST; vmid++)); do
@@ -897,10 +900,10 @@ free_vmid() {
 
 # --- which version may become the current one
 
-# comparable VERSION: as dpkg orders versions; a word in it is a pre-release there, too: 3.1rc1 is older than 3.1.
+# comparable VERSION: in a form that dpkg orders; a word in it marks a pre-release: 3.1rc1 is older than 3.1.
 comparable() { sed -E 's/\.*([A-Za-z]+)\.*/~\1/g' <<<"$1"; }
 
-# older VERSION THAN: the component's version counts, and only then the revision, as a number.
+# older VERSION THAN: compares the component's version first, and then the revision as a number.
 older() {
   local status=0
   dpkg --compare-versions "$(comparable "$1")" lt "$(comparable "$2")" >/dev/null 2>&1 || status=$?
@@ -908,10 +911,10 @@ older() {
   return "$status"
 }
 
-# for_job: whether somebody who is not root started what is being done.
+# for_job: whether another user than root started the transaction.
 for_job() { [[ -n $FOR_JOB ]] || through_sudo; }
 
-# permit IMAGE VERSION [CURRENT]: refuses a version that may not take the place of the current template.
+# permit IMAGE VERSION [CURRENT]: refuses a version that must not replace the current template.
 permit() {
   local minimum=${MINIMUM[$1]-} current
   if [[ -n $minimum ]] && older "$2" "$minimum"; then
@@ -952,7 +955,7 @@ deploy() {
   say "$IMAGE $VERSION is ${DRY_RUN:+going to be }template $VMID$before"
 }
 
-# The template that is this very image. The same version with another content is refused: a version is one content.
+# The template of exactly this image. The same version with another content is refused: a version has one content.
 deployed_already() {
   local vmid
   for vmid in $(templates_of "$IMAGE"); do
@@ -998,14 +1001,14 @@ finish() {
   OPEN=''
 }
 
-# What was done stays to be read; the last fifty transactions of it.
+# Keeps the journals of the last fifty transactions.
 close_journal() {
   mv -f "$JOURNAL" "$HISTORY/$(date -u +%Y%m%dT%H%M%SZ).$$.${RANDOM}"
   find "$HISTORY" -maxdepth 1 -type f -printf '%f\n' | sort -r | tail -n +51 | while IFS= read -r old; do rm -f "$HISTORY/$old"; done
 }
 
-# An empty VM with our identity comes first: Proxmox VE gives a number to one caller only, and whatever a crash leaves
-# from then on belongs to a VM that says whose it is.
+# An empty VM with our identity comes first: Proxmox VE gives a number to one caller only, and from then on everything
+# that a crash leaves belongs to a VM that is marked as ours.
 claim() {
   local tries description bridge cards=()
   description=$(describe_template)
@@ -1050,7 +1053,7 @@ import_disk() {
   local format=''
   # A raw file, so that what is read back is the disk itself; clones of it are qcow2. Elsewhere there is no choice.
   [[ $STORAGE_TYPE != dir ]] || format=',format=raw'
-  # What is there by now somebody else has put there.
+  # The volumes that exist before the import are not ours.
   list_volumes_on "$STORAGE" "$VMID"
   step "do import before=$(awk '{ printf "%s%s", sep, $1; sep = "," }' <<<"$VOLUMES")"
   must "import the disk to $STORAGE" qm set "$VMID" --efidisk0 "$STORAGE:0,efitype=4m,pre-enrolled-keys=0$format" \
@@ -1069,7 +1072,7 @@ disk_path() {
   printf '%s\n' "$path"
 }
 
-# A logical volume is off once it has been written, and udev makes a device's name a moment after the device.
+# A logical volume is inactive after it was written, and udev makes the name of a device a moment after the device.
 await_disk() {
   local waited=0
   if [[ ! -e $1 && $STORAGE_TYPE == lvmthin ]]; then
@@ -1098,7 +1101,7 @@ verify_import() {
   step 'done verify'
 }
 
-# disk_sha256 PATH SIZE: past the page cache where the storage allows it, since what counts is what was written.
+# disk_sha256 PATH SIZE: bypasses the page cache where the storage allows it, to read what was written.
 disk_sha256() {
   local flags=fullblock,count_bytes
   ! dd if="$1" bs=4M count=1 iflag=direct of=/dev/null status=none 2>/dev/null || flags+=,direct
@@ -1110,7 +1113,7 @@ grow_disk() {
   step 'do grow'
   must "grow the disk to $DISK_GIB GiB" qm disk resize "$VMID" scsi0 "${DISK_GIB}G"
   [[ -z $DRY_RUN ]] || return 0
-  # qm disk resize ends with 0 when it fails.
+  # qm disk resize exits with 0 even when it fails.
   [[ ,$(conf_value "$VMID" scsi0), == *",size=${DISK_GIB}G,"* ]] || fail "qm disk resize $VMID failed: ${PVE_SAID:-it said nothing}" 'see the message'
   step 'done grow'
 }
@@ -1120,7 +1123,7 @@ make_template() {
   step 'do template'
   must "make VM $VMID a template" qm template "$VMID"
   [[ -z $DRY_RUN ]] || return 0
-  # qm template ends with 0 when it fails, and may have done half of it.
+  # qm template exits with 0 even when it fails, and may have done half of its work.
   [[ $(conf_value "$VMID" template) == 1 ]] || fail "qm template $VMID failed: ${PVE_SAID:-it said nothing}" 'see the message'
   for key in efidisk0 scsi0; do
     volume=$(volume_of "$VMID" "$key")
@@ -1129,7 +1132,7 @@ make_template() {
   step 'done template'
 }
 
-# --- smoke: a linked clone, as every node is one, boots and says that it is ready
+# --- smoke: boots a linked clone, as every node is one, until it reports that it is ready
 
 smoke() {
   local clone bridge cards=()
@@ -1138,7 +1141,7 @@ smoke() {
   clone=$(free_vmid "$VMID") || fail "no VM ID from $VMID_RANGE is free for a clone to try" 'give a larger --vmid-range, or --no-smoke'
   step "do smoke vmid=$clone"
   must "clone it as VM $clone, to try it" qm clone "$VMID" "$clone" --name "seeder-smoke-$clone" --description "seeder smoke $TOKEN"
-  # It must not take part in anything: the cards are there, without a cable.
+  # It must not reach any network: it has its cards, but without a link.
   for bridge in ${BRIDGES//,/ }; do
     cards+=("--net$((${#cards[@]} / 2))" "virtio,bridge=$bridge,firewall=1,link_down=1")
   done
@@ -1160,7 +1163,7 @@ await_ready() {
     ((SECONDS - began < SMOKE_SECONDS)) ||
       fail "the clone $clone was not ready after $SMOKE_SECONDS s: $(tail -n 1 <<<"$out")" 'start a clone by hand and look at its serial console (qm terminal)'
     look
-    # A question that fails says nothing.
+    # A query that fails means nothing.
     if ! conf_exists "$clone" || [[ $(qm status "$clone" 2>&1 {LOCK}>&-) == *'status: stopped'* ]]; then
       fail "the clone $clone stopped by itself" 'look at its start task in Proxmox VE'
     fi
@@ -1201,8 +1204,8 @@ LEDGER
   step 'done ledger'
 }
 
-# promote VMID [KIND]: the ledger says first who is current, then the tags follow: on the new one before off the old
-# one, so that there is always one. With KIND it is a transaction of its own.
+# promote VMID [KIND]: writes the current template into the ledger first, then changes the tags: first on the new
+# template, then on the old one, so that there always is a current one. With KIND it is a transaction of its own.
 promote() {
   local image last
   VMID=$1
@@ -1211,7 +1214,7 @@ promote() {
   step "do promote vmid=$VMID"
   if [[ -z $DRY_RUN ]]; then
     last=$(sed -n 's/^PROMOTED=//p' "$TEMPLATES"/[0-9]* | sort -rn | awk 'NR == 1')
-    # A run that was killed may have come as far as this.
+    # A killed run may have got to this point.
     if [[ $last == 0 || $(ledger_value "$VMID" PROMOTED) != "$last" ]]; then
       sed "s/^PROMOTED=.*/PROMOTED=$((last + 1))/" "$TEMPLATES/$VMID" | write_file "$TEMPLATES/$VMID"
     fi
@@ -1221,7 +1224,7 @@ promote() {
   [[ -z ${2-} ]] || finish
 }
 
-# follow_ledger IMAGE VMID: gives VMID the tag `current`, and takes it from the other templates of the image.
+# follow_ledger IMAGE VMID: gives VMID the tag `current`, and removes it from the other templates of the image.
 follow_ledger() {
   local vmid
   has_tag "$2" current || must "make template $2 the current one" qm set "$2" --tags "$(tags_with "$2" current)"
@@ -1237,7 +1240,7 @@ tags_with() {
   printf '%s\n' "${tags:-seeder;$IMAGE};$2"
 }
 
-# What somebody else has put on it stays.
+# Tags of others stay.
 tags_without() {
   local tag tags=
   for tag in $(conf_value "$1" tags | tr ';, ' '   '); do
@@ -1283,7 +1286,7 @@ retire_all() {
   done
 }
 
-# retire IMAGE [alone]: removes what is beyond the newest KEEP. What is in use stays, and so does what is not ours.
+# retire IMAGE [alone]: removes templates beyond the newest KEEP, except those in use and those that are not ours.
 retire() {
   local vmid kept=0 reason
   look
@@ -1294,7 +1297,7 @@ retire() {
     ((kept > KEEP)) || continue
     look
     find_clones "$vmid"
-    # What somebody changed meanwhile is his.
+    # A template that was changed meanwhile is not ours any more.
     good "$vmid" || continue
     reason=$(reason_to_keep "$1" "$vmid")
     if [[ -n $reason ]]; then
@@ -1307,7 +1310,7 @@ retire() {
   foreign_of "$1"
 }
 
-# reason_to_keep IMAGE VMID: nothing when it can go.
+# reason_to_keep IMAGE VMID: empty when the template can be removed.
 reason_to_keep() {
   local lock
   lock=$(conf_value "$2" lock)
@@ -1322,7 +1325,7 @@ reason_to_keep() {
   fi
 }
 
-# newer_than IMAGE VMID: how many templates of the image are newer.
+# newer_than IMAGE VMID: the number of newer templates of the image.
 newer_than() {
   local vmid version count=0
   version=$(ledger_value "$2" VERSION)
@@ -1339,7 +1342,8 @@ retire_one() {
   [[ -z ${2-} ]] || finish
 }
 
-# remove_template VMID WHAT: and its entry. One that somebody locked, protected or cloned in this moment stays as it is.
+# remove_template VMID WHAT: removes it and its entry. A template that is locked, protected or cloned at this moment
+# stays.
 remove_template() {
   if destroy_vm "$1" "$2"; then
     [[ -n $DRY_RUN ]] || rm -f "$TEMPLATES/$1"
@@ -1352,7 +1356,7 @@ remove_template() {
   fi
 }
 
-# is_whole VMID: whether a template that was to be removed has all of its volumes still.
+# is_whole VMID: whether a template that was to be removed still has all of its volumes.
 is_whole() {
   local volume
   good "$1" || return 1
@@ -1362,7 +1366,7 @@ is_whole() {
   done
 }
 
-# Tells of VMs that look like templates of an image and are not to be touched.
+# Reports VMs that look like templates of an image and are left alone.
 foreign_of() {
   local file vmid
   for vmid in "${!GUEST_IDS[@]}"; do
@@ -1382,8 +1386,8 @@ foreign_of() {
   done
 }
 
-# find_clones VMID: the VMs and containers of all nodes that have a disk on a base volume of it, in CLONES. LVM-thin does
-# not name the base in the clone's volume, but knows the origin.
+# find_clones VMID: the VMs and containers of all nodes that have a disk on a base volume of it, in CLONES. LVM-thin
+# does not name the base in the clone's volume, but knows the origin.
 find_clones() {
   local volume name group file said found='' nl=$'\n'
   for volume in $(volume_of "$1" scsi0) $(volume_of "$1" efidisk0); do
@@ -1415,9 +1419,9 @@ learn_types() {
 
 # --- removing a VM of ours, whatever state it is in
 
-# destroy_vm VMID WHAT [UNNAMED]: until neither it nor a volume of it is there. Its caller has made sure whose it is. What
-# goes is in the journal first: the volumes that its configuration names, and the UNNAMED ones. Whatever else has its
-# number is not its own, and is not touched: qm's --destroy-unreferenced-disks would take that, on all storages.
+# destroy_vm VMID WHAT [UNNAMED]: removes a VM and all of its volumes. The caller has made sure that it is ours. The
+# journal first gets the volumes to remove: those that the configuration names, and the UNNAMED ones. Other volumes with
+# its number are not touched; qm's --destroy-unreferenced-disks would remove them, on all storages.
 destroy_vm() {
   local vmid=$1 what=$2 unnamed=${3-} tries lock begun=''
   local -a volumes
@@ -1439,12 +1443,12 @@ destroy_vm() {
       fi
       [[ $(qm status "$vmid" 2>/dev/null {LOCK}>&-) != *running* ]] || pve '' qm stop "$vmid" --timeout 30 || true
       begun=1
-      # Unlocked first, a run that is killed in between would leave a VM that says nothing at all.
+      # If it were unlocked first, a run that is killed in between would leave a VM without any mark.
       # shellcheck disable=SC2086
       pve "$what" qm destroy "$vmid" --purge 1 ${lock:+--skiplock 1} || true
     fi
     if ! conf_exists "$vmid"; then
-      # It only warns about a volume that it could not remove.
+      # qm destroy only warns about a volume that it could not remove.
       ! free_noted "$vmid" || return 0
     fi
     # A copying process that outlived its parent may still have the volume open.
@@ -1455,7 +1459,7 @@ destroy_vm() {
   return 1
 }
 
-# left_by_us VMID LOCK: whether it is a lock that an interrupted command of ours leaves. Any other one is somebody's.
+# left_by_us VMID LOCK: whether an interrupted command of ours leaves such a lock.
 left_by_us() {
   case $2 in
     create) journal_has "do claim vmid=$1\$" ;;
@@ -1465,13 +1469,13 @@ left_by_us() {
   esac
 }
 
-# volumes_noted VMID: what the journal says is to be removed with it.
+# volumes_noted VMID: the volumes to remove with it, by the journal.
 volumes_noted() { sed -n "s/^[^ ]* do destroy vmid=$1 volumes=//p" "$JOURNAL" | tr ',' '\n' | sed '/^$/d' | sort -u; }
 
-# free_noted VMID: frees what the journal says and no guest names; whether none of it is left.
+# free_noted VMID: frees the volumes of the journal that no guest names. False when any is left.
 free_noted() {
   local volume left=''
-  # Somebody has a VM of that number by now.
+  # Another VM has that number by now.
   ! vm_exists "$1" || return 0
   for volume in $(volumes_noted "$1"); do
     list_volumes_on "${volume%%:*}" "$1"
@@ -1483,14 +1487,14 @@ free_noted() {
   [[ -z $left ]]
 }
 
-# unnamed_volumes VMID [BEFORE]: what an import or a clone that was interrupted has made, and written into no
-# configuration: of the sizes that it makes, on its storage, not there BEFORE, and named by nobody.
+# unnamed_volumes VMID [BEFORE]: volumes that an interrupted import or clone has made but not written into a
+# configuration: of the sizes that it makes, on its storage, not there BEFORE, and named by no guest.
 unnamed_volumes() {
   local volume bytes size storage unit=1 before=",${2-},"
   local -A sizes=()
   storage=$(journal_value storage)
   learn_types
-  # What they round up to.
+  # Storages round sizes up to this.
   case ${TYPES[$storage]-} in
     lvmthin) unit=4194304 ;;
     zfspool) unit=1048576 ;;
@@ -1512,9 +1516,9 @@ unnamed_volumes() {
   done <<<"$VOLUMES"
 }
 
-# --- after a crash, and on the way out
+# --- recovery after a crash and at the exit
 
-# undo_deploy: takes back what the journal says was begun and never became a template.
+# undo_deploy: undoes what the journal began and what never became a template.
 undo_deploy() {
   local token vmid smoke unnamed
   token=$(journal_value token)
@@ -1540,22 +1544,22 @@ undo_deploy() {
     else
       say "  VM $vmid is not the one that was being made: it is left alone"
     fi
-    # A run that was killed between the two leaves an entry without its VM.
+    # A run that was killed between the two leaves an entry without a VM.
     conf_exists "$vmid" || rm -f "$TEMPLATES/$vmid"
   fi
   rm -f "$TEMPLATES"/*.new
 }
 
 undo_vm() {
-  # What was never made, or is gone already with all that was noted.
+  # It was never made, or it is gone already with all of its volumes.
   if ! vm_exists "$1" && [[ -z $3 && -z $(volumes_noted "$1") ]]; then return 0; fi
   destroy_vm "$1" "$2" "$3" && return
   say "  VM $1 is not removed: ${PVE_SAID:-its volumes are in use}"
   return 1
 }
 
-# The identity is in the configuration from the first moment it is complete. While qm create writes it, there is only
-# its lock, and with our journal, no disk and no task it can be nobody else's.
+# A complete configuration has the identity. While qm create writes it, it has only a lock; with our journal, no disk
+# and no task, such a VM can only be ours.
 claim_is_ours() {
   conf_exists "$1" || return 1
   [[ ,$(conf_value "$1" smbios1), != *",uuid=$2,"* ]] || return 0
@@ -1584,11 +1588,11 @@ journal_last() { sed -n "s/^[^ ]* $1.* $2=\([^ ]*\).*/\1/p; s/^[^ ]* $1 $2=\([^ 
 
 journal_has() { grep -q "^[^ ]* $1" "$JOURNAL"; }
 
-# recover: what a crash or a power cut left is finished if a good template was made, and undone if not.
+# recover: finishes what a crash or a power cut left if a good template was made, and undoes it otherwise.
 recover() {
   local kind
   [[ -e $JOURNAL ]] || { clean_up && return; }
-  # A line that was cut short announces nothing that was done.
+  # An incomplete line announces nothing that was done.
   [[ -z $(tail -c 1 "$JOURNAL") ]] || sed -i '$d' "$JOURNAL"
   kind=$(sed -n '1s/^[^ ]* begin \([a-z]*\) .*/\1/p' "$JOURNAL")
   [[ -z $(journal_value for) ]] || FOR_JOB=1
@@ -1654,7 +1658,7 @@ plan_recovery() {
   local lines kind vmids
   [[ -e $JOURNAL ]] || return 0
   lines=$(cat "$JOURNAL" && printf x) || return 0
-  # A line that was cut short announces nothing that was done.
+  # An incomplete line announces nothing that was done.
   lines=${lines%"${lines##*$'\n'}"}
   kind=$(sed -n '1s/^[^ ]* begin \([a-z]*\) .*/\1/p' <<<"$lines")
   if [[ -z $kind ]] || grep -q '^[^ ]* end' <<<"$lines"; then return 0; fi
@@ -1725,8 +1729,8 @@ list() {
       printf "%-18s %-12s %-6s %-14s %-9s %-21s %s\n", $1, $2, $3, $4, ($5 == "true" ? "current" : ""), $6, clones }' | sed 's/ *$//' || return 1
 }
 
-# check: reads the disk of every template of the ledger as it is on the storage now. Nothing is changed, so a deploy need
-# not wait for it: what goes away meanwhile is not missed.
+# check: reads the disk of every template of the ledger as it is on the storage now. Nothing is changed, so a deploy
+# need not wait for it: what goes away meanwhile is not missed.
 check() {
   local file vmid state found status=0 rows=()
   learn_types

@@ -16,7 +16,7 @@ sandbox. It may become root for one program: the copy of deploy.sh that this ins
                                   an organization "Self-hosted runners: write"; - is standard input
   --version VERSION               of the runner, 2.336.0 or later, from github.com/actions/runner/releases
   --sha256 DIGEST                 of its actions-runner-linux-x64-VERSION.tar.gz: the same page has it
-  --archive FILE                  take that file instead of downloading it; its name tells the version
+  --archive FILE                  take that file instead of downloading it; its name has the version
   --name NAME                     how it is called there, with some letters added for each job (the host's name)
   --labels LABEL,...              (self-hosted,linux,x64,seeder,NAME)
   --group ID                      the organization's runner group (1, the default group)
@@ -42,10 +42,10 @@ readonly UNITS=/etc/systemd/system
 readonly SERVICE=seeder-runner.service
 readonly JOB_SERVICE=seeder-runner-job.service
 readonly DEPLOY_SLICE=seeder-deploy.slice
-# What hides the storages from the job's service, written before each start of it.
+# Hides the storages from the job's service; written before each start of it.
 readonly STORAGE_CONF=/etc/pve/storage.cfg
 readonly COVER=/run/systemd/system/$JOB_SERVICE.d/storages.conf
-# Programs and jobs are in one folder, since a job gets hard links to the program's files.
+# Programs and jobs are in one folder, because a job gets hard links to the program's files.
 readonly STATE=/var/lib/seeder-runner
 readonly PROGRAMS=$STATE/program
 readonly INCOMING=$STATE/incoming
@@ -54,17 +54,17 @@ readonly REGISTERED=$STATE/registered
 readonly RUNTIME=/run/seeder-runner
 readonly API=https://api.github.com
 readonly DOWNLOADS=https://github.com/actions/runner/releases/download
-# The first that knows `uses: $/…`, which the action needs.
+# The first version that supports `uses: $/…`, which the action needs.
 readonly LEAST_VERSION=2.336.0
-# One whole id space for the users of an image, as useradd hands it out.
+# A whole id space for the users of an image, as useradd assigns it.
 readonly SUBID_COUNT=65536
 readonly SUBID_FIRST=100000
-# A runner that ends sooner than this without a job has something wrong with it.
+# A runner that ends sooner than this without a job has a problem.
 readonly SHORT_SECONDS=10
 readonly LONGEST_PAUSE=600
-# How often storage.cfg is compared while the runner waits for a job; each fourth time what it names is looked for, too.
+# How often storage.cfg is compared while the runner waits for a job; each fourth time its storages are looked for, too.
 readonly COVER_SECONDS=5
-# Nothing that systemd's environment files or curl would read in another way.
+# Characters that systemd's environment files and curl read as they are.
 readonly NAME_PATTERN='^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$'
 readonly PROXY_PATTERN='^(https?://[][A-Za-z0-9_.~:@%/!*+,;=-]+)?$'
 readonly NO_PROXY_PATTERN='^[A-Za-z0-9_.:/*,-]*$'
@@ -72,17 +72,17 @@ readonly NO_PROXY_PATTERN='^[A-Za-z0-9_.:/*,-]*$'
 VERB=''
 PURGE=''
 ARCHIVE='' TOKEN_FILE=''
-# What runner.conf holds: scope is repos/OWNER/NAME or orgs/NAME.
+# The settings of runner.conf; scope is repos/OWNER/NAME or orgs/NAME.
 declare -A SETTING=()
 readonly SETTINGS=(SCOPE NAME LABELS GROUP VERSION SHA256 HTTP_PROXY HTTPS_PROXY NO_PROXY)
 CHANGES=0
 SOURCES=''
-# What root's environment says of proxies, which counts only where nothing else does.
+# The proxies of root's environment, which count only where nothing else sets one.
 declare -A FROM_ENVIRONMENT=()
-# The file with GitHub's last answer; its head and curl's complaint are beside it.
+# The file with GitHub's last answer; its headers and curl's error are beside it.
 ANSWER=$RUNTIME/answer
 
-# --- telling
+# --- messages
 
 say() { printf 'runner: %s\n' "$*"; }
 
@@ -91,17 +91,17 @@ changed() {
   say "$*"
 }
 
-# fail WHAT [FIX [STATUS]]: what was attempted and found, in a line, and what to do about it.
+# fail WHAT [FIX [STATUS]]: prints what was attempted and found, in a line, and the fix, and exits.
 fail() {
   printf 'runner: %s\n' "$1" >&2
   [[ -z ${2-} ]] || printf '  → %s\n' "$2" >&2
   exit "${3-1}"
 }
 
-# Root's own environment decides nothing later on.
+# Later on, root's own environment has no effect.
 clean_environment() {
   local name
-  # As curl reads them: http_proxy in small letters only.
+  # As curl does: it reads http_proxy in lower case only.
   FROM_ENVIRONMENT=(
     [HTTP_PROXY]=${http_proxy-}
     [HTTPS_PROXY]=${https_proxy-${HTTPS_PROXY-}}
@@ -160,7 +160,7 @@ give() {
   SETTING[$1]=$2
 }
 
-# load_settings: what runner.conf says of the settings that no option gave.
+# load_settings: reads from runner.conf the settings that no option gave.
 load_settings() {
   local line key
   local -A stored=()
@@ -171,12 +171,12 @@ load_settings() {
     [[ $line == *=* && " ${SETTINGS[*]} " == *" $key "* ]] || fail "$CONF has the line ${line@Q}" "take it out of $CONF"
     stored[$key]=${line#*=}
   done <"$CONF"
-  # The digest is that of the stored version.
+  # The stored digest is that of the stored version.
   [[ ${SETTING[VERSION]-${stored[VERSION]-}} == "${stored[VERSION]-}" ]] || unset 'stored[SHA256]'
   for key in "${!stored[@]}"; do [[ -n ${SETTING[$key]+given} ]] || SETTING[$key]=${stored[$key]}; done
 }
 
-# complete_settings: what neither options nor runner.conf gave.
+# complete_settings: defaults for settings that neither options nor runner.conf gave.
 complete_settings() {
   local name key
   name=$(uname -n)
@@ -205,7 +205,7 @@ require_root() { ((EUID == 0)) || fail "$VERB needs root" "sudo scripts/runner.s
 
 require_host() {
   local line missing=() packages=()
-  # Program and the package that has it. Proxmox VE comes with all but sudo, and perhaps curl.
+  # Programs and their packages. Proxmox VE has all but sudo, and perhaps curl.
   while read -r line; do
     command -v "${line%% *}" >/dev/null || { missing+=("${line%% *}") && packages+=("${line##* }"); }
   done <<<'sudo sudo
@@ -250,11 +250,11 @@ require_settings() {
 }
 
 require_sources() {
-  # The installed copy can do all but bring a newer deploy.sh.
+  # The installed copy of runner.sh can do everything but install a newer deploy.sh.
   [[ -f $SOURCES/deploy.sh ]] || fail "$SOURCES has no deploy.sh" "run the runner.sh of Seeder's checkout"
 }
 
-# Whoever can change a folder above the program that sudo starts, or above its settings, can change what it does.
+# A user who can change a folder above the program that sudo starts, or above its settings, can change what it does.
 require_root_owned_parents() {
   local path owner mode
   for path in "$LIBRARY" "${CONF%/*}" "$STATE"; do
@@ -270,7 +270,7 @@ require_root_owned_parents() {
   done
 }
 
-# Without our record there is nothing of ours: the same names are somebody else's then.
+# Without our record nothing on this host is ours, whatever its name.
 require_nothing_foreign() {
   local path
   [[ ! -e $CONF ]] || return 0
@@ -286,7 +286,7 @@ require_sudoers() {
   said=$(visudo -c 2>&1) || fail "sudo's configuration is not in order: $(grep -v ': parsed OK$' <<<"$said" | head -n 1)" 'visudo -c says more'
 }
 
-# token_given: prints the token that the installation is to have.
+# token_given: prints the token for the installation.
 token_given() {
   local token file=$TOKEN_FILE
   case $file in
@@ -301,8 +301,8 @@ token_given() {
 
 # --- GitHub
 
-# github METHOD PATH [BODY]: asks GitHub as the token on standard input, which is on no command line that way. Prints the
-# status, 000 when there was no answer; the answer is in ANSWER, its head in ANSWER.head, curl's complaint in ANSWER.error.
+# github METHOD PATH [BODY]: calls GitHub with the token on standard input, which is then on no command line. Prints the
+# status, 000 without an answer; the answer is in ANSWER, its headers in ANSWER.head, curl's error in ANSWER.error.
 github() {
   local status options=()
   [[ -z ${3-} ]] || options=(--json "$3")
@@ -310,18 +310,18 @@ github() {
     --header 'X-GitHub-Api-Version: 2022-11-28' --user-agent seeder-runner --max-time 60 \
     --dump-header "$ANSWER.head" --output "$ANSWER" --write-out '%{http_code}' "$API/$2" 2>"$ANSWER.error" \
     < <(printf 'header = "Authorization: Bearer %s"\n' "$(cat)")) || true
-  # curl leaves the output of the last time where there was none.
+  # Without an answer, curl leaves the old output in place.
   [[ $status != 000 ]] || : >"$ANSWER"
   printf '%s' "${status:-000}"
 }
 
-# Only over TLS, with no settings of root's own, and through the configured proxies.
+# curl over TLS only, without root's own settings, and through the configured proxies.
 curl_alone() {
   http_proxy=${SETTING[HTTP_PROXY]-} https_proxy=${SETTING[HTTPS_PROXY]-} no_proxy=${SETTING[NO_PROXY]-} \
     curl --disable --silent --show-error --proto '=https' --connect-timeout 20 "$@"
 }
 
-# answer_value KEY...: a value of the JSON answer, nothing where there is none.
+# answer_value KEY...: a value of the JSON answer; empty if it is not set.
 answer_value() {
   perl -MJSON::PP -e 'my $value = eval { local $/; open my $file, "<", shift or die; decode_json(<$file>) };
     for (@ARGV) { $value = ref $value eq "HASH" ? $value->{$_} : undef }
@@ -335,12 +335,12 @@ rate_limited() {
     { [[ -n $(answer_header retry-after) || $(answer_header x-ratelimit-remaining) == 0 ]] || [[ $1 == 429 ]]; }
 }
 
-# explain STATUS: why GitHub did not do what it was asked to, and what to do, separated by a tab.
+# explain STATUS: why GitHub refused the request, and the fix, separated by a tab.
 explain() {
   local said needed
   said=$(answer_value message | tr -d '[:cntrl:]' | cut -c 1-200)
   if rate_limited "$1"; then
-    printf 'GitHub answers no more requests for now (%s)\tnothing: it is asked again' "$1" && return
+    printf 'GitHub answers no more requests for now (%s)\tnothing: the runner tries again' "$1" && return
   fi
   needed='"Administration: write" on the repository'
   [[ ${SETTING[SCOPE]} != orgs/* ]] || needed='"Self-hosted runners: write" on the organization'
@@ -356,12 +356,12 @@ explain() {
     201) printf "GitHub's answer has no configuration for a runner in it\tlook for a proxy that changes what passes it" ;;
     301 | 302 | 307 | 308) printf '%s has moved (%s)\tgive its new name with --repo or --org' "${SETTING[SCOPE]#*/}" "$1" ;;
     422) printf 'GitHub does not take the name, labels or group (422 %s)\tchange them with runner.sh install' "$said" ;;
-    *) printf 'GitHub answered %s %s\tnothing: it is asked again' "$1" "$said" ;;
+    *) printf 'GitHub answered %s %s\tnothing: the runner tries again' "$1" "$said" ;;
   esac
 }
 
-# check_token TOKEN: a wrong token or a wrong name is told now, not at the first job. Reading needs less than making
-# runners does, so that a missing right to write shows only then.
+# check_token TOKEN: reports a wrong token or a wrong name now, not at the first job. Reading needs fewer permissions
+# than making runners, so that a missing right to write shows only then.
 check_token() {
   local status found
   ANSWER=$INCOMING/answer
@@ -373,15 +373,15 @@ check_token() {
   [[ ${SETTING[SCOPE]} == repos/* ]] || return 0
   status=$(printf '%s' "$1" | github GET "${SETTING[SCOPE]}")
   [[ $status != 200 || $(answer_value visibility) != public ]] ||
-    say "${SETTING[SCOPE]#*/} is public: anybody's pull request can ask for this runner (docs/security.md says what to set)"
+    say "${SETTING[SCOPE]#*/} is public: anybody's pull request can request this runner (docs/security.md says what to set)"
 }
 
 # --- files
 
-# put PATH MODE: writes standard input, all of it or nothing; says so only when that changes anything.
+# put PATH MODE: writes standard input atomically; prints a line only when that changes anything.
 put() {
   local new=$1.new
-  # A name with a dot is read neither by sudo nor by systemd.
+  # Neither sudo nor systemd reads a file whose name has a dot.
   rm -f "$new"
   install -m "$2" -o root -g root /dev/stdin "$new"
   if [[ -f $1 && ! -L $1 && $(stat -c '%u:%g:%a' "$1") == "0:0:${2#0}" ]] && cmp -s "$new" "$1"; then
@@ -394,7 +394,7 @@ put() {
 }
 
 put_folder() {
-  # put_folder PATH: root's, and nobody else's to write.
+  # put_folder PATH: makes a folder that only root can write.
   [[ -d $1 ]] || { mkdir -p "$1" && changed "made $1"; }
 }
 
@@ -614,7 +614,7 @@ WorkingDirectory=$JOB/runner
 EnvironmentFile=$RUNTIME/job.env
 Environment=RUNNER_MANUALLY_TRAP_SIG=1 LANG=C.UTF-8
 ExecStart=$JOB/runner/run.sh
-# The runner is told to stop and may end its job properly; all that is left then is killed.
+# The runner gets a signal and may end its job properly; every process that is left then is killed.
 KillMode=mixed
 TimeoutStopSec=60
 UMask=0077
@@ -661,22 +661,22 @@ LimitCORE=0
 TEXT
 }
 
-# --- the storages of the host, which jobs are not to see
+# --- the storages of the host, which are hidden from jobs
 
-# What a job, or its way out of the sandbox, needs: nothing that one of these is in can be hidden.
+# What a job, or its way out of the sandbox, needs: no folder above one of these can be hidden.
 readonly NEEDED=("$JOB" "$LIBRARY" /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /usr/share /usr/local /etc /dev/null
   /dev/shm /proc /sys /run /tmp /var/tmp /var/lib)
-# What the job's unit hides in any case.
+# What the job's unit always hides.
 readonly HIDDEN=(/boot /etc/pve /home /media /mnt /root /run/pve /srv /var/backups /var/lib/vz /var/log /var/spool)
-# The folders that Proxmox VE makes in a storage, where content-dirs says nothing else.
+# The folders that Proxmox VE makes in a storage, unless content-dirs changes them.
 readonly CONTENTS=(dump images import private snippets template)
-# A look at a file system whose server does not answer ends after this.
+# The time limit for looking at a file system whose server does not answer.
 readonly LOOK_SECONDS=10
-# What find_cover found: lines of the unit, storages that are hidden in part, and what cannot be hidden.
+# The results of find_cover: lines of the unit, storages that are hidden in part, and paths that cannot be hidden.
 COVERED=() PARTLY=() EXPOSED=()
 
-# storage_places: "KIND NAME PATH CONTENT-DIRS" of what storage.cfg names, with tabs between them. A storage of the network
-# is below /mnt/pve where nothing else is said. A pool is mounted below / and where its datasets are; its disks are devices.
+# storage_places: "KIND NAME PATH CONTENT-DIRS" of the storages in storage.cfg, with tabs between them. A network
+# storage is below /mnt/pve by default. A pool is mounted below / and where its datasets are; its disks are devices.
 storage_places() {
   awk '
     function put(kind, path) { printf "%s\t%s\t%s\t%s\n", kind, name, path, contents }
@@ -709,7 +709,7 @@ storage_places() {
 ' "$STORAGE_CONF" /proc/self/mounts
 }
 
-# is_below PATH FOLDER...: whether a path is one of the folders, or in one.
+# is_below PATH FOLDER...: whether a path is one of the folders, or inside of one.
 is_below() {
   local path=$1 folder
   shift
@@ -723,23 +723,24 @@ holds_what_is_needed() {
   return 1
 }
 
-# resolved PATH: without links. Where nobody answers it is taken as it is.
+# resolved PATH: the path without links; unchanged where its server does not answer.
 resolved() { timeout --signal=KILL "$LOOK_SECONDS" realpath -m -- "$1" 2>/dev/null || realpath -ms -- "$1"; }
 
 # cover PATH: a line of the job's unit, as systemd reads it back.
 cover() {
   local path=$1
-  # One that is not there yet is looked for again.
+  # A path that does not exist yet is looked for again.
   [[ $path == /dev/* ]] || timeout --signal=KILL "$LOOK_SECONDS" test -e "$path" || COVERED+=("# is not there: ${path@Q}")
   path=${path//\\/\\\\} path=${path//'"'/'\"'} path=${path//%/%%}
   COVERED+=("InaccessiblePaths=\"-$path\"")
 }
 
-# find_cover: what has to be hidden from a job now.
+# find_cover: finds what has to be hidden from a job now.
 find_cover() {
   local places kind name path contents part folder folders
   COVERED=() PARTLY=() EXPOSED=()
-  # Without its configuration nobody knows what Proxmox VE has. With it and without this file it has its own storage alone.
+  # Without its configuration the storages of Proxmox VE are unknown. With it and without this file there is only its
+  # own.
   [[ -L /etc/pve/local ]] || { EXPOSED+=("Proxmox VE's configuration is not in /etc/pve") && return; }
   [[ -e $STORAGE_CONF ]] || return 0
   places=$(storage_places) || { EXPOSED+=("$STORAGE_CONF cannot be read") && return; }
@@ -753,7 +754,7 @@ find_cover() {
       continue
     fi
     [[ $kind == storage ]] || continue
-    # A job could not run without this path: then what Proxmox VE keeps in it is hidden.
+    # A job could not run without this path, so only the folders of Proxmox VE in it are hidden.
     PARTLY+=("$name in $path")
     folders=("${CONTENTS[@]}")
     while IFS= read -rd , part; do [[ $part != *=* ]] || folders+=("${part#*=}"); done <<<"$contents,"
@@ -771,7 +772,7 @@ cover_text() {
   ((${#COVERED[@]} == 0)) || printf '%s\n' "${COVERED[@]}" | sort -u
 }
 
-# cover_storages: hides from the next job what is a storage now. Where that is not possible no job is taken.
+# cover_storages: hides the current storages from the next job. If that is not possible, the runner takes no job.
 cover_storages() {
   local attempt=0
   while find_cover && ((${#EXPOSED[@]} > 0)); do
@@ -786,11 +787,11 @@ cover_storages() {
   systemctl daemon-reload
   [[ " $(systemctl show --property DropInPaths --value "$JOB_SERVICE") " == *" $COVER "* ]] ||
     fail "systemd does not read $COVER, which hides the storages from jobs" "systemctl cat $JOB_SERVICE"
-  # What was killed before this does not know whether systemd has read it.
+  # A run that was killed before this may have left a file that systemd has not read.
   install -m 0600 "$COVER" "$RUNTIME/cover"
 }
 
-# watch_storages: a storage may be added while the runner waits for a job, which it may do for days.
+# watch_storages: notices a storage that is added while the runner waits for a job, which may take days.
 watch_storages() {
   local text known=unknown round=0
   while sleep "$COVER_SECONDS"; do
@@ -816,14 +817,14 @@ has_subids() {
 }
 
 free_subid() {
-  # The first id above every range of the files, as scripts/setup.sh chooses it.
+  # The first id above all ranges of the files, like scripts/setup.sh.
   cat /etc/subuid /etc/subgid 2>/dev/null | awk -F : -v first="$SUBID_FIRST" \
     'BEGIN { free = first } NF == 3 && $2 + $3 > free { free = $2 + $3 } END { print free }'
 }
 
 ensure_user() {
   local first last
-  # A run that was killed may have left half a user. pwconv makes it whole enough to be removed.
+  # A killed run may have left half a user. pwconv completes it so that it can be removed.
   if getent passwd "$RUNNER" >/dev/null && ! getent shadow "$RUNNER" >/dev/null; then pwconv && remove_user; fi
   getent group "$RUNNER" >/dev/null || { groupadd --system "$RUNNER" && changed "made the group $RUNNER"; }
   if ! getent passwd "$RUNNER" >/dev/null; then
@@ -832,9 +833,9 @@ ensure_user() {
     changed "made the user $RUNNER"
   fi
   if has_subids /etc/subuid && has_subids /etc/subgid; then return; fi
-  # usermod refuses where the files do not exist yet.
+  # usermod fails when the files do not exist yet.
   touch /etc/subuid /etc/subgid
-  # The same ids in both, also where a run was killed after the first.
+  # The same ids in both, even if a run was killed after the first.
   first=$(awk -F : -v name="$RUNNER" '$1 == name { print $2; exit }' /etc/subuid /etc/subgid)
   first=${first:-$(free_subid)}
   last=$((first + SUBID_COUNT - 1))
@@ -845,16 +846,16 @@ ensure_user() {
 
 remove_user() {
   local file
-  # userdel takes the subordinate ids along.
+  # userdel removes the subordinate ids, too.
   ! getent passwd "$RUNNER" >/dev/null || { userdel "$RUNNER" 2>/dev/null && changed "removed the user $RUNNER"; }
   ! getent group "$RUNNER" >/dev/null || { groupdel "$RUNNER" && changed "removed the group $RUNNER"; }
-  # Where userdel was killed half-way.
+  # After a userdel that was killed.
   for file in /etc/subuid /etc/subgid; do ! grep -qs "^$RUNNER:" "$file" || sed -i "/^$RUNNER:/d" "$file"; done
 }
 
 # --- the program
 
-# fetch_program: the program of the archive, checked against the digest that was given, in INCOMING.
+# fetch_program: unpacks the archive into INCOMING, after checking its digest.
 fetch_program() {
   local digest url="$DOWNLOADS/v${SETTING[VERSION]}/actions-runner-linux-x64-${SETTING[VERSION]}.tar.gz"
   if [[ -n $ARCHIVE ]]; then
@@ -889,7 +890,7 @@ place_program() {
 remove_other_programs() {
   local folder keep
   keep=$(program_folder)
-  # A job that runs has links of its own.
+  # A running job has its own links.
   for folder in "$PROGRAMS"/*; do [[ $folder == "$keep" ]] || drop "$folder"; done
 }
 
@@ -900,7 +901,7 @@ discard_incoming() {
 
 # --- install and remove
 
-# One run at a time. The lock is on a folder that is there in any case, and leaves nothing behind.
+# One run at a time. The lock is on a folder that always exists, and leaves no file.
 take_lock() {
   exec {LOCK}</var/lib
   flock --nonblock "$LOCK" || fail 'another runner.sh is at work' 'wait for it'
@@ -917,7 +918,7 @@ install_runner() {
   require_sudoers
   token=$(token_given)
 
-  # What has to be fetched is the last thing to be looked at before anything is changed.
+  # The download comes last before anything is changed.
   trap discard_incoming EXIT
   [[ -d $STATE ]] || mkdir -m 0755 "$STATE"
   rm -rf --one-file-system "$INCOMING"
@@ -925,7 +926,7 @@ install_runner() {
   if ! settings_text | cmp -s - "$CONF" || [[ $token != "$(cat "$TOKEN" 2>/dev/null)" ]]; then check_token "$token"; fi
   [[ -d $(program_folder) ]] || fetch_program
 
-  # The record of what is ours comes before the user, and what gives rights comes last.
+  # The record of what is ours comes before the user; files that give rights come last.
   place_program
   put_folder "${CONF%/*}"
   put "$CONF" 0600 < <(settings_text)
@@ -948,7 +949,7 @@ install_runner() {
 
 put_sudoers() {
   local said check=$SUDOERS.check
-  # Looked at where sudo does not read it: a file with a fault in it would lock everybody out of sudo.
+  # Checked at a path that sudo does not read: a faulty file would lock everybody out of sudo.
   sudoers_text | install -m 0440 /dev/stdin "$check"
   said=$(visudo -c -f "$check" 2>&1) || said="sudo does not take the rule for deploy.sh: $said"
   rm "$check"
@@ -984,7 +985,7 @@ start_service() {
   fi
 }
 
-# Whether the service began before what it is made of was written, in this run or in one that was killed.
+# Whether the service started before its files were written, by this run or by a killed one.
 is_outdated() {
   local since
   since=$(systemctl show --timestamp=us+utc --property ExecMainStartTimestamp --value "$SERVICE")
@@ -1010,7 +1011,7 @@ TEXT
 remove_runner() {
   local kept=()
   if [[ ! -e $CONF ]]; then
-    # A first install that was killed early leaves at most its folder.
+    # A first install that was killed early leaves only its folder.
     [[ -z $PURGE ]] || purge
     drop_state
     ((CHANGES > 0)) || say 'nothing is installed'
@@ -1019,7 +1020,7 @@ remove_runner() {
   ! job_runs || fail 'a job is running' "wait for its end; or end it with systemctl stop $SERVICE, and run this again"
   ! deploy_runs || fail 'deploy.sh is at work for a job' 'wait for its end (deploy.sh --list)'
 
-  # What gives rights goes first, the record of what is ours last.
+  # Files that give rights go first, the record of what is ours last.
   drop "$SUDOERS" "$SUDOERS.check"
   if [[ -e $UNITS/$SERVICE ]]; then
     systemctl disable --quiet "$SERVICE"
@@ -1030,7 +1031,7 @@ remove_runner() {
   rm -rf "$RUNTIME"
   drop "$UNITS/$SERVICE" "$UNITS/$JOB_SERVICE" "$UNITS/$DEPLOY_SLICE"
   rm -rf "${COVER%/*}"
-  # The slice above it is there only because of its name.
+  # The slice above it exists only because of its name.
   systemctl stop "$DEPLOY_SLICE" seeder.slice 2>/dev/null || true
   systemctl daemon-reload
   systemctl reset-failed "$SERVICE" "$JOB_SERVICE" 2>/dev/null || true
@@ -1064,7 +1065,7 @@ drop_state() {
 
 drop_empty() { [[ ! -d $1 ]] || ! rmdir "$1" 2>/dev/null || changed "removed $1"; }
 
-# --- one job, as the service does it
+# --- one job of the service
 
 one_job() {
   local before watcher
@@ -1080,7 +1081,7 @@ one_job() {
   watcher=$!
   systemctl start --wait "$JOB_SERVICE" || say "the runner failed: journalctl -u $JOB_SERVICE says why"
   kill "$watcher" 2>/dev/null || true
-  # The runner writes a log of each job. Without a pause one that cannot start would register itself again and again.
+  # The runner writes a log of each job. Without a pause, a runner that cannot start would register again and again.
   if ((SECONDS - before >= SHORT_SECONDS)) || compgen -G "$JOB/runner/_diag/Worker_*" >/dev/null; then
     rm -f "$RUNTIME/short"
   else
@@ -1089,7 +1090,7 @@ one_job() {
   fi
 }
 
-# tidy: nothing of a job is left: no process, no file, no registration.
+# tidy: removes the processes, files and registration of a job.
 tidy() {
   stop_unit "$JOB_SERVICE"
   kill_processes
@@ -1098,7 +1099,7 @@ tidy() {
   forget_registrations
 }
 
-# stop_unit UNIT: also where a start of it is under way, which may cancel the stop.
+# stop_unit UNIT: also during a start of the unit, which may cancel the stop.
 stop_unit() {
   local attempt
   for attempt in {1..20}; do
@@ -1108,7 +1109,7 @@ stop_unit() {
   fail "$1 does not stop after $attempt attempts" "systemctl status $1"
 }
 
-# kill_processes: what is left of the job outside the service's control group, should there be a way out of it.
+# kill_processes: kills processes of the job outside of the service's control group, should one have left it.
 kill_processes() {
   local attempt
   for attempt in {1..50}; do
@@ -1118,8 +1119,8 @@ kill_processes() {
   say "processes of $RUNNER do not end after $attempt signals"
 }
 
-# prepare_job: an empty home, and the program as links to files that are root's: the job can put others in their place,
-# but not change the next job's.
+# prepare_job: makes an empty home, and the program as links to files of root: the job can replace the links, but cannot
+# change the next job's files.
 prepare_job() {
   local folder
   folder=$(program_folder)
@@ -1131,7 +1132,7 @@ prepare_job() {
   chown "$RUNNER:$RUNNER" "$JOB/home"
 }
 
-# register: a runner for one job, with its configuration in job.env. Goes on until GitHub has made one.
+# register: makes a runner for one job, with its configuration in job.env. Tries until GitHub has made one.
 register() {
   local name status attempt=0
   while :; do
@@ -1168,7 +1169,7 @@ keep_registration() {
   } | install -m 0600 /dev/stdin "$RUNTIME/job.env"
 }
 
-# forget_registrations: GitHub forgets a runner that has done its job, and after a day one that never came.
+# forget_registrations: GitHub removes a runner that has done its job, and after a day a runner that never connected.
 forget_registrations() {
   local id status left=()
   [[ -s $REGISTERED ]] || return 0
@@ -1180,7 +1181,7 @@ forget_registrations() {
   if ((${#left[@]} == 0)); then rm "$REGISTERED"; else printf '%s\n' "${left[@]}" >"$REGISTERED"; fi
 }
 
-# pause ATTEMPT WHY [STATUS]: waits before the next attempt, and says why.
+# pause ATTEMPT WHY [STATUS]: prints why, and waits before the next attempt.
 pause() {
   local seconds now reset
   seconds=$(($1 < 10 ? 2 ** $1 : LONGEST_PAUSE))
@@ -1192,7 +1193,7 @@ pause() {
     ((seconds <= 3600)) || seconds=3600
     ((seconds >= 10)) || seconds=10
   elif [[ ${3-} =~ ^(3..|401|403|404|422)$ ]]; then
-    # Somebody has to do something, and that restarts the service.
+    # An operator has to act, and that restarts the service.
     seconds=$LONGEST_PAUSE
   fi
   say "$2; again in $seconds s"
@@ -1282,5 +1283,5 @@ main() {
   esac
 }
 
-# Its functions can be read into another shell, as the tests do.
+# Other shells can source its functions, as the tests do.
 [[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 #
-# Gets a Debian 12 or 13 machine, or a Proxmox VE 8 or 9 host, ready to build and test Seeder's images.
+# Prepares a Debian 12 or 13 machine, or a Proxmox VE 8 or 9 host, to build and test Seeder's images.
 # Installs what is missing and nothing else; running it again when nothing is missing takes under a second.
 #
 # Usage:
 #   scripts/setup.sh            install what is missing
-#   scripts/setup.sh --check    say what is missing, install nothing; exit 1 if anything is
-#   scripts/setup.sh --tests    also what only the tests need: a browser, servers; with --check as well
+#   scripts/setup.sh --check    print what is missing, install nothing; exit 1 if anything is missing
+#   scripts/setup.sh --tests    include what only the tests need: a browser, servers; also with --check
 #
 # What it may change, each time with a line that says so:
 #   - Debian packages (see required_packages), and on Debian 12 a backports apt source for QEMU 10 and for the keys
@@ -15,7 +15,7 @@
 #   - node_modules of this checkout, by `npm ci`.
 #   - /etc/subuid and /etc/subgid: a range for root and for you, which builds without root need.
 #   - the mode of /dev/net/tun, where it is narrower than the distributions' default of 0666.
-# It never changes a sysctl or an AppArmor profile; where one of them is in the way it says which.
+# It never changes a sysctl or an AppArmor profile; it prints which of them prevents the builds.
 #
 # Environment:
 #   CI                      when set, prints nothing if nothing had to be done
@@ -34,7 +34,7 @@ PACKAGE_LISTS_READ=
 
 # QEMU 7.2's emulation panics under a 6.12 kernel, 10 boots it.
 readonly QEMU_MAJOR=10
-# One whole id space for the users of a Debian image, as useradd hands it out.
+# A whole id space for the users of a Debian image, as useradd assigns it.
 readonly SUBID_COUNT=65536
 readonly SUBID_FIRST=100000
 readonly BACKPORTS_SOURCE=/etc/apt/sources.list.d/seeder-backports.sources
@@ -64,12 +64,12 @@ is_proxmox() {
 }
 
 installed_version() {
-  # Prints the version of an installed package, nothing when it is absent or only its configuration is left.
+  # Prints the version of an installed package; nothing when only its configuration is left.
   dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2>/dev/null | sed -n 's/^installed //p' || true
 }
 
 debian_release() {
-  # Prints the major release number; 99 for testing and unstable, which have none.
+  # Prints the major release number; 99 for testing and unstable, which have no number.
   local ID='' VERSION_ID=''
   # shellcheck source=/dev/null
   . /etc/os-release
@@ -92,21 +92,21 @@ require_root_access() {
   command -v sudo >/dev/null ||
     fatal "$1 needs root, and there is no sudo" 'run scripts/setup.sh once as root, then use Seeder as yourself'
   sudo -n true 2>/dev/null && return
-  [[ -t 0 ]] || fatal "$1 needs root, and sudo asks for a password with no terminal to ask on" \
+  [[ -t 0 ]] || fatal "$1 needs root, and sudo needs a password, but there is no terminal" \
     'run scripts/setup.sh once from a terminal or as root'
 }
 
 # --- Debian packages
 
 required_packages() {
-  # One package a line with what it is for. QEMU and its firmware are apart: they depend on the machine.
+  # A line for each package with its purpose. QEMU and its firmware are not here, because they depend on the machine.
   cat <<'LIST'
 uidmap builds as a normal user (newuidmap)
 debian-archive-keyring checks the archive's signatures
 ca-certificates fetches over https
 nftables checks the firewall rules (nft -c)
 iproute2 networks of the tests (ip)
-iputils-ping asks the clones' firewalls for echoes
+iputils-ping sends echo requests to the clones' firewalls
 openssl signs certificates
 genisoimage makes the clones' cloud-init drives
 openssh-client logs in to clones of an image
@@ -119,10 +119,10 @@ systemd process 1 of the machines on which the tests install the runner
 dbus the bus of those machines
 procps looks for processes there (pgrep)
 sudo starts deploy.sh for a job, there and on a host with a runner
-curl asks GitHub for a runner, there and on a host with one
+curl requests a runner from GitHub, there and on a host with one
 git the source commit in the manifest
 LIST
-  # Chromium is half a gigabyte: a machine that builds and deploys images goes without, and without the others.
+  # Chromium is half a gigabyte, and a machine that builds and deploys images needs none of these.
   [[ -z $FOR_TESTS ]] || cat <<'LIST'
 chromium shows the pages of seeder report to the tests
 keepalived is the pair of load balancers, and who attacks it
@@ -134,7 +134,7 @@ LIST
 }
 
 missing_packages() {
-  # The lines of required_packages that are not installed, by one dpkg-query for all.
+  # The lines of required_packages that are not installed, by a single dpkg-query.
   local required installed
   required=$(required_packages)
   # shellcheck disable=SC2046 # names of packages have no spaces
@@ -154,7 +154,7 @@ qemu_major() {
 }
 
 missing_qemu() {
-  # The QEMU and firmware packages to install, with what they are for.
+  # The QEMU and firmware packages to install, with their purpose.
   if is_proxmox; then
     return
   fi
@@ -167,10 +167,10 @@ missing_qemu() {
 }
 
 missing_ubuntu_keyring() {
-  # missing_ubuntu_keyring FILE: the package with Ubuntu's keys, with what it is for, when FILE is not there.
+  # missing_ubuntu_keyring FILE: the package with Ubuntu's keys and its purpose, when FILE is missing.
   [[ ! -e $1 ]] || return 0
-  # Debian 12 has it in backports only, and a Proxmox host gets no such source from here:
-  # without the keys it cannot lock images on Ubuntu, and all else works.
+  # Debian 12 has it in backports only, and this script adds no such source to a Proxmox host:
+  # without the keys it cannot lock images on Ubuntu; everything else works.
   if is_proxmox && ! offers_package ubuntu-archive-keyring; then
     return
   fi
@@ -193,8 +193,8 @@ apt() {
 }
 
 apt_update() {
-  # A fresh machine has no package lists, or lists of packages that the mirror no longer has. A source that fails is
-  # no reason to stop (a Proxmox host without a subscription has one): what matters is whether the packages install.
+  # A fresh machine has no package lists, or lists of packages that the mirror no longer has. A failing source does not
+  # stop the setup (a Proxmox host without a subscription has one), as long as the packages install.
   [[ -z $PACKAGE_LISTS_READ ]] || return 0
   apt update || say 'apt-get update had errors, going on with what it has'
   PACKAGE_LISTS_READ=1
@@ -317,7 +317,7 @@ ensure_subids() {
     return
   fi
   require_root_access 'adding subordinate ids'
-  # usermod refuses where the files do not exist yet.
+  # usermod fails when the files do not exist yet.
   [[ -e /etc/subuid && -e /etc/subgid ]] || as_root touch /etc/subuid /etc/subgid
   first=$(free_subid /etc/subuid /etc/subgid)
   last=$((first + SUBID_COUNT - 1))
@@ -331,7 +331,7 @@ ensure_subids() {
 }
 
 fatal_subids() {
-  # A user that is not in /etc/passwd (a directory's, say) is one that usermod does not know.
+  # usermod does not know users outside of /etc/passwd, such as those of a directory.
   fatal "usermod gave $1 no subordinate ids" "add '$1:$2:$SUBID_COUNT' to /etc/subuid and /etc/subgid by hand"
 }
 
@@ -351,8 +351,8 @@ ensure_tun() {
 }
 
 userns_obstacle() {
-  # userns_obstacle DIR: what under DIR (/proc/sys) keeps users from making user namespaces, and the command
-  # that lifts it, separated by a tab. Nothing when none of the known switches is the reason.
+  # userns_obstacle DIR: the switch under DIR (/proc/sys) that prevents user namespaces, and the command that changes
+  # it, separated by a tab. Empty when no known switch is the reason.
   setting_is() { [[ -r $1 && $(<"$1") == "$2" ]]; }
   if setting_is "$1/user/max_user_namespaces" 0; then
     printf 'user.max_user_namespaces is 0\tsysctl -w user.max_user_namespaces=15000\n'
@@ -365,7 +365,7 @@ userns_obstacle() {
 }
 
 check_userns() {
-  # By trying: a container can refuse what every switch allows.
+  # Tries it, because a container can refuse what every switch allows.
   ! unshare --user --map-auto --map-root-user true 2>/dev/null || return 0
   local obstacle
   obstacle=$(userns_obstacle /proc/sys)
@@ -382,7 +382,7 @@ lock_digest() {
 }
 
 node_modules_current() {
-  # npm writes .package-lock.json at every install, so one that is newer than the stamp is someone's own install.
+  # npm writes .package-lock.json at every install, so a newer one than the stamp is another install.
   local modules=$CHECKOUT/node_modules
   [[ -e $modules/.package-lock.json && -e $modules/.seeder-setup ]] &&
     [[ ! $modules/.package-lock.json -nt $modules/.seeder-setup ]] &&
@@ -404,7 +404,7 @@ install_node_modules() {
   say 'installing the JavaScript packages of package-lock.json (npm ci)'
   (cd "$CHECKOUT" && npm ci --no-audit --no-fund --loglevel=error </dev/null) ||
     fatal 'npm ci failed' 'the lines above are its reasons; fix them and run scripts/setup.sh again'
-  # npm can be told not to run the scripts of packages (ignore-scripts, allow-scripts); Node 24 comes by one.
+  # npm may be configured not to run the scripts of packages (ignore-scripts, allow-scripts); Node 24 needs one.
   if ! node_is_24; then
     say 'putting Node 24 into node_modules (npm did not run the install script of the package "node")'
     (cd "$CHECKOUT/node_modules/node" && node installArchSpecificPackage </dev/null) || true
@@ -443,7 +443,7 @@ main() {
   check_proxmox_qemu
   install_packages
   ensure_subids root
-  # Under sudo the builds are the calling user's as well.
+  # Under sudo the calling user builds, too.
   local user=${SUDO_USER:-$(id -un)}
   [[ $user == root ]] || ensure_subids "$user"
   ensure_tun
@@ -453,5 +453,5 @@ main() {
   [[ -n ${CI:-} && -z $CHANGED ]] || echo 'setup: ready'
 }
 
-# Its functions can be read into another shell, as the tests do.
+# Other shells can source its functions, as the tests do.
 [[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

@@ -14,7 +14,7 @@ seeder() {
 
 build() {
   seeder build haproxy --out "$1" && return
-  # A mirror keeps only the newest packages: a checkout of some age locks files that are not there any more.
+  # A mirror keeps only the newest packages, so the lock of an old checkout may name files that are gone.
   printf '\nIf the mirror has moved on, a new lock helps. Writing one and trying again\n'
   seeder lock haproxy
   seeder build haproxy --out "$1"

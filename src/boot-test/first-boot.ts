@@ -1,7 +1,7 @@
 import { parseJson } from '../files/json.ts'
 import { formatNodeEnv, type NodeValues } from '../guest/node-env.ts'
 import { type GuestStatus, statusSchema } from '../guest/status.ts'
-import { nodeEnvPath, type VendorFile } from '../guest/vendor-data.ts'
+import { NODE_ENV_PATH, type VendorFile } from '../guest/vendor-data.ts'
 import { describeError, SeederError } from '../report/error.ts'
 import type { GuestAgent } from '../vm/agent.ts'
 import type { Clone } from '../vm/clone.ts'
@@ -96,7 +96,7 @@ export async function tryValues(
   values: NodeValues,
   files: readonly VendorFile[],
 ): Promise<GuestStatus> {
-  const node = { path: nodeEnvPath, permissions: '0640', content: formatNodeEnv(values) }
+  const node = { path: NODE_ENV_PATH, permissions: '0640', content: formatNodeEnv(values) }
   for (const { path, permissions, content } of [node, ...files]) {
     const script = 'umask 077; cat >"$0"; chmod "$1" "$0"'
     await agent.output(['/bin/bash', '-euc', script, path, permissions], content)

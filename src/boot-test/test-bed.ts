@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { formatNodeEnv, type NodeValues } from '../guest/node-env.ts'
-import { nodeEnvPath, type VendorFile } from '../guest/vendor-data.ts'
+import { NODE_ENV_PATH, type VendorFile } from '../guest/vendor-data.ts'
 import { Clone } from '../vm/clone.ts'
 import { type DriveFiles, driveFiles } from '../vm/cloud-init-drive.ts'
 import { DhcpServer } from '../vm/dhcp.ts'
@@ -86,7 +86,7 @@ export function nodeDrive(
     nics: machine.nics,
     nameservers: platform.dns,
     searchDomain: 'example.internal',
-    files: [{ path: nodeEnvPath, permissions: '0640', content: formatNodeEnv(values) }, ...files],
+    files: [{ path: NODE_ENV_PATH, permissions: '0640', content: formatNodeEnv(values) }, ...files],
   })
 }
 

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import type { Image } from '../image/definition.ts'
 import { fallbackFor } from '../platform/fallback.ts'
 import { nftablesFor } from '../platform/nftables.ts'
-import { formatPort, kubernetesRoles, type Platform, type RoleName, roleNames } from '../platform/schema.ts'
+import { roles } from '../platform/roles.ts'
+import { asRole, formatPort, type Platform } from '../platform/schema.ts'
 
 /**
  * The files of an image that are made from the platform file and its trusted certificates (`trust`: name → file): path in the
@@ -13,18 +14,18 @@ export async function generatedFiles(
   platform: Platform,
   trust: ReadonlyMap<string, string>,
 ): Promise<Record<string, string>> {
-  const roles = image.roles.flatMap((role) => roleNames.find((name) => name === role) ?? [])
+  const names = image.roles.flatMap((role) => asRole(role) ?? [])
   const files: Record<string, string> = {}
-  const [first] = roles
+  const [first] = names
   if (first) {
     files['/etc/seeder/firewall.nft'] = nftablesFor(platform, first)
     // In /usr, where dm-verity protects it: it is the fallback for a damaged firewall.nft.
-    files['/usr/lib/seeder/fallback.nft'] = fallbackFor(platform, roles)
+    files['/usr/lib/seeder/fallback.nft'] = fallbackFor(platform, names)
   }
-  if (roles.length > 1) {
-    for (const role of roles) files[`/etc/seeder/firewalls/${role}.nft`] = nftablesFor(platform, role)
+  if (names.length > 1) {
+    for (const role of names) files[`/etc/seeder/firewalls/${role}.nft`] = nftablesFor(platform, role)
   }
-  if (roles.some((role: RoleName) => kubernetesRoles.includes(role))) {
+  if (names.some((role) => roles[role].runsPods)) {
     files['/etc/seeder/cluster.env'] = clusterEnv(platform)
   }
   for (const [name, file] of trust) files[`/etc/seeder/trust/${name}`] = await readFile(file, 'utf8')

@@ -1,23 +1,22 @@
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
-import { hostCommands, requireRoot } from '../host/commands.ts'
+import { hostCommands, requireRoot, withLock } from '../host/commands.ts'
 import { readGuests } from '../host/guests.ts'
-import { withLock } from '../host/lock.ts'
+import { makeNodes, reportLeftoversOnStop } from '../host/node/create.ts'
 import { destroyNodes, requireEntry } from '../host/node/destroy.ts'
-import { imageOf, proxmoxNode, readFacts } from '../host/node/facts.ts'
+import { proxmoxNode, readFacts } from '../host/node/facts.ts'
 import { Ledger, type NodeEntry } from '../host/node/ledger.ts'
 import { listNodes, nodeTable, readStates } from '../host/node/list.ts'
-import { makeNodes, sayingWhatIsLeft } from '../host/node/make.ts'
-import { ownPriority } from '../host/node/peers.ts'
-import { afterRecovery, type Making, planMaking } from '../host/node/plan-request.ts'
+import { readPriority } from '../host/node/peers.ts'
+import { entriesOf, factsAfterRecovery, planRequest, type RequestPlan } from '../host/node/plan-request.ts'
 import { planText, showPlan } from '../host/node/plan-text.ts'
 import { type NodeWork, recover } from '../host/node/recover.ts'
 import { checkReplacement, replaceNode } from '../host/node/replace.ts'
-import type { NodeRequest } from '../host/node/request.ts'
-import { defaultVmids } from '../host/node/vmids.ts'
+import { defaultVmids, type NodeRequest } from '../host/node/request.ts'
 import { findTemplate, readTemplateEntries } from '../host/templates.ts'
 import { loadPlatform } from '../platform/load.ts'
+import { roles } from '../platform/roles.ts'
 import { type Platform, type RoleName, roleNames } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
@@ -42,11 +41,12 @@ export function registerNodeCommand(program: Command, context: () => Context): v
       async (names: string[], flags: MakeFlags & { role: RoleName; start: boolean; json?: boolean }) => {
         const { facts, host } = await survey(context(), flags, undefined)
         const request = await requestOf(names, flags.role, flags)
-        const making = await planMaking(host, afterRecovery(facts), request, {
+        const plan = await planRequest(host, factsAfterRecovery(facts), request, {
+          checkout: context().checkout,
           certificates: certificatesOf(flags, () => {}, false),
         })
-        const shown = making.plans.map((plan) => showPlan(plan, flags.start))
-        print(flags.json ? shown : [...presentText(making), ...shown.map(planText)].join('\n\n'))
+        const shown = plan.plans.map((node) => showPlan(node, flags.start))
+        print(flags.json ? shown : [...presentText(plan), ...shown.map(planText)].join('\n\n'))
       },
     )
 
@@ -64,16 +64,17 @@ export function registerNodeCommand(program: Command, context: () => Context): v
         await change(context(), async (work) => {
           const { facts, host, platform } = await survey(context(), flags, work)
           const request = await requestOf(names, flags.role, flags)
-          const making = await planMaking(host, facts, request, {
+          const plan = await planRequest(host, facts, request, {
+            checkout: context().checkout,
             certificates: certificatesOf(flags, work.note),
           })
-          for (const line of presentText(making)) work.note(line)
-          const { entries, said } = await makeNodes(work, making, {
+          for (const line of presentText(plan)) work.note(line)
+          const { entries, statuses } = await makeNodes(work, plan, {
             platform,
             start: flags.start,
             timeoutMs: flags.wait * 1000,
           })
-          const rows = entries.map((entry) => madeNode(entry, said.get(entry.name)))
+          const rows = entries.map((entry) => madeNode(entry, statuses.get(entry.name)))
           print(flags.json ? rows : rows.map(nodeLine).join('\n'))
         })
       },
@@ -92,7 +93,8 @@ export function registerNodeCommand(program: Command, context: () => Context): v
         readGuests(),
         readTemplateEntries(),
       ])
-      const rows = listNodes(entries, guests, templates, await readStates(host, name), name)
+      const states = await readStates(host, name)
+      const rows = listNodes(name, { entries, guests, templates, states })
       print(json ? rows : formatTable(...nodeTable(rows)))
     })
 
@@ -134,26 +136,28 @@ async function replace(
   }
   const model = old ?? other ?? requireEntry(facts.entries, name)
   const isBehind = ({ role, template }: NodeEntry) =>
-    findTemplate(imageOf(role), facts.node, facts.guests, facts.templates)?.vmid !== template.vmid
+    findTemplate(roles[role].image, facts.node, facts.guests, facts.templates)?.vmid !== template.vmid
   if (old && !other) await checkReplacement(work, { platform, old, isBehind })
   const request: NodeRequest = await requestOf([flags.with], model.role, flags, {
-    ...(await ownPriority(model)),
+    ...(await readPriority(model)),
     ...model.values,
   })
-  const making = await planMaking(host, facts, request, {
+  const plan = await planRequest(host, facts, request, {
+    checkout: context.checkout,
     certificates: certificatesOf(flags, work.note),
     replaces: name,
   })
   const replacement = {
     platform,
     old,
-    making,
+    plan,
     isBehind,
     drained: flags.drained ?? false,
     timeoutMs: flags.wait * 1000,
   }
-  const entries = [...making.plans.map(({ entry }) => entry), ...making.waiting, ...making.done]
-  const { oldIsGone, hints } = await sayingWhatIsLeft(entries, () => replaceNode(work, replacement))
+  const { oldIsGone, hints } = await reportLeftoversOnStop(entriesOf(plan), () =>
+    replaceNode(work, replacement),
+  )
   print([...(oldIsGone ? [`${flags.with} has replaced ${name}`] : []), ...hints].join('\n'))
 }
 
@@ -228,7 +232,7 @@ function roleName(text: string): RoleName {
   throw new InvalidArgumentError(`Use one of ${roleNames.join(', ')}.`)
 }
 
-function presentText({ waiting, done }: Making): string[] {
+function presentText({ waiting, done }: RequestPlan): string[] {
   return [
     ...done.map(
       ({ name, vmid }) =>

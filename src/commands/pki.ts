@@ -1,16 +1,27 @@
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
+import { initialize } from '../pki/authority.ts'
 import { exportTrust } from '../pki/export.ts'
+import type { Exposure } from '../pki/folder.ts'
 import { defaultFolder } from '../pki/folder.ts'
-import { initialize } from '../pki/init.ts'
 import { entriesOf, publicKeyHash, readInventory } from '../pki/inventory.ts'
 import { type Issued, issue, renew } from '../pki/issue.ts'
-import { defaultDays } from '../pki/lifetime.ts'
-import type { Exposure } from '../pki/permissions.ts'
 import { type AuthorityName, authorityNames, kindNames, parseRequest } from '../pki/profile.ts'
-import { checkRecord, exportRecord, initializedRecord, issuedRecord, listRecord } from '../pki/records.ts'
+import {
+  checkRecord,
+  checkTable,
+  initializedRecord,
+  issuedRecord,
+  listRecord,
+  listTable,
+} from '../pki/records.ts'
 import { type Place, readSession } from '../pki/session.ts'
-import { checkTable, listTable } from '../pki/tables.ts'
-import { authorityFix, type CertificateFinding, judge, shortDate } from '../pki/validity.ts'
+import {
+  authorityFix,
+  type CheckedCertificate,
+  checkCertificate,
+  defaultDays,
+  shortDate,
+} from '../pki/validity.ts'
 import { SeederError, UsageError } from '../report/error.ts'
 import { print } from '../report/print.ts'
 import { formatTable } from '../report/table.ts'
@@ -101,9 +112,9 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
   withCommonOptions(pki.command('list'))
     .description('List the certificates and their files.')
     .action(async (options: CommonOptions) => {
-      const { findings, hash } = await readFindings(place(options), 0)
-      if (options.json) return print(listRecord(findings, hash))
-      print(formatTable(...listTable(findings)))
+      const { certificates, hash } = await readFindings(place(options), 0)
+      if (options.json) return print(listRecord(certificates, hash))
+      print(formatTable(...listTable(certificates)))
       if (hash) print(`\nkubernetes-ca is JOIN_CA_HASH=${hash}`)
     })
 
@@ -118,12 +129,12 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     )
     .addHelpText('after', examples('seeder pki check'))
     .action(async (options: CommonOptions & { within: number }) => {
-      const { findings, exposures } = await readFindings(place(options), options.within)
-      const wrong = findings.filter(({ problem }) => problem !== undefined)
+      const { certificates, exposures } = await readFindings(place(options), options.within)
+      const wrong = certificates.filter(({ problem }) => problem !== undefined)
       if (options.json) {
-        print(checkRecord(findings, exposures, options.within))
+        print(checkRecord(certificates, exposures, options.within))
       } else {
-        print(formatTable(...checkTable(findings)))
+        print(formatTable(...checkTable(certificates)))
         for (const { path, problem } of exposures) print(`${path} ${problem}`)
       }
       requireRight(wrong, exposures)
@@ -140,7 +151,7 @@ export function registerPkiCommand(program: Command, context: () => Context): vo
     .action(async (names: AuthorityName[], options: CommonOptions) => {
       const chosen: AuthorityName[] = names.length > 0 ? names : ['etcd-ca', 'kubernetes-ca']
       const exported = await exportTrust(place(options), context().project(), chosen)
-      if (options.json) return print(exportRecord(exported))
+      if (options.json) return print(exported)
       for (const { file, outcome } of exported) {
         print(`${shortPath(file)}: ${outcome === 'written' ? 'written' : 'unchanged'}`)
       }
@@ -155,24 +166,24 @@ async function readFindings(place: Place, within: number) {
     const { certificate } = inventory.authorities['kubernetes-ca']
     return {
       exposures,
-      findings: entriesOf(inventory).map((entry) => judge(entry, inventory, now, within)),
+      certificates: entriesOf(inventory).map((entry) => checkCertificate(entry, inventory, now, within)),
       hash: certificate && publicKeyHash(certificate),
     }
   })
 }
 
 /** @throws SeederError when a certificate or a permission is wrong */
-function requireRight(wrong: readonly CertificateFinding[], exposures: readonly Exposure[]): void {
+function requireRight(wrong: readonly CheckedCertificate[], exposures: readonly Exposure[]): void {
   const [first] = wrong
   if (first) {
     const names = wrong.map(({ name }) => name).join(' ')
     const authority = wrong.find(({ kind }) => kind === 'ca')
-    const renewable = wrong.every(({ facts }) => facts !== null)
+    const renewable = wrong.every(({ certificate }) => certificate !== undefined)
     throw new SeederError(
       wrong.length === 1 ? `${first.name} ${first.problem}` : `${wrong.length} certificates: ${names}`,
       {
         fix: authority
-          ? `${authority.name} first: ${authorityFix(authority.entry)}`
+          ? `${authority.name} first: ${authorityFix(authority)}`
           : renewable
             ? `seeder pki renew ${names}; then copy them to their nodes`
             : 'remove the entries without a certificate, and issue them again if they are needed',

@@ -2,8 +2,7 @@ import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { hostCommands, requireRoot } from '../host/commands.ts'
 import { deployScript } from '../host/deploy-script.ts'
-import { driftCount, driftText } from '../host/drift/comparison.ts'
-import { driftReport } from '../host/drift/survey.ts'
+import { driftCount, driftReport, driftText } from '../host/drift.ts'
 import {
   type HostReport,
   hostReportSchema,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { foreignLine } from '../report/text-schemas.ts'
 
-/** The ways in which a machine can differ from its image and its first boot, in the words of `seeder-drift`. */
+/** The ways in which a machine can differ from its image and its first boot, as `seeder-drift` names them. */
 export const driftKinds = [
   'usr-damaged',
   'usr-replaced',
@@ -18,7 +18,7 @@ export const driftKinds = [
   'unit-stopped',
 ] as const
 
-/** So many a machine names at most (`most` of seeder-drift); the host adds what it knows better. */
+/** Maximum number of findings that a machine reports (`most` of seeder-drift); the host adds its own. */
 const MOST_FINDINGS = 200
 const MOST_ACCEPTED = 10_000
 
@@ -34,18 +34,20 @@ export const driftResultSchema = z.object({
   schema: z.literal(1),
   image: foreignLine,
   version: foreignLine,
-  /** pending: first boot is at work, or has not succeeded yet, so that nothing was compared. */
+  /** pending: first boot is running, or has not succeeded yet, so that nothing was compared. */
   state: z.enum(['clean', 'drifted', 'pending']),
   /** ISO 8601. */
   taken: z.iso.datetime(),
-  /** dm-verity's root hash of /usr as the kernel has it, and SHA-256 of the UKI on the disk; empty when not compared. */
+  /**
+   * dm-verity's root hash of /usr as the kernel has it, and SHA-256 of the UKI on the disk; empty when not compared.
+   */
   roothash: foreignLine.regex(/^([0-9a-f]{64})?$/),
   uki: foreignLine.regex(/^([0-9a-f]{64})?$/),
   /** SHA-256 of the image's list of files. */
   list: foreignLine,
-  /** Paths that somebody has accepted as they are. */
+  /** Paths that an operator has accepted as they are. */
   accepted: z.array(foreignLine).max(MOST_ACCEPTED),
-  /** How many findings there are; not all of very many are in `findings`. */
+  /** The number of findings; `findings` has only the first of very many. */
   total: z.int().nonnegative(),
   findings: z.array(findingSchema).max(MOST_FINDINGS),
 })
@@ -60,7 +62,7 @@ const templateSchema = z.object({
   node: foreignLine,
   /**
    * intact      its disk has the digest that was recorded when it was made
-   * changed     it has another one
+   * changed     its disk has another digest
    * foreign     the VM of this number is not the one that was made
    * missing     there is no such VM
    * unreadable  its disk cannot be read
@@ -75,21 +77,21 @@ export const templateChecksSchema = z.object({ templates: z.array(templateSchema
 
 export type TemplateCheck = z.output<typeof templateSchema>
 
-/** A clone, and what it says of itself. */
+/** A clone, and what it reports about itself. */
 export const nodeDriftSchema = z.object({
   /** The VM's name. */
   name: foreignLine,
   vmid: z.int(),
-  /** What the template is of which it was made. */
+  /** The image and version of the template that it was made of. */
   image: foreignLine,
   version: foreignLine,
   /**
-   * clean, drifted, pending  as it says, and as the host knows better
+   * clean, drifted, pending  as it reports, corrected by what the host knows
    * unasked                  it does not run, or not on this host
-   * unknown                  it runs, and did not say
+   * unknown                  it runs, but did not report
    */
   state: z.enum(['clean', 'drifted', 'pending', 'unasked', 'unknown']),
-  /** Why it was not asked, or is unknown; else empty. */
+  /** Why the state is unasked or unknown; else empty. */
   reason: foreignLine,
   total: z.int().nonnegative(),
   findings: z.array(findingSchema),
@@ -101,7 +103,7 @@ export type NodeDrift = z.output<typeof nodeDriftSchema>
 /** What `seeder status --drift --json` prints. */
 export const driftReportSchema = z.object({
   schema: z.literal(1),
-  /** The Proxmox node, and when it was asked; ISO 8601. */
+  /** The Proxmox node, and when it was checked; ISO 8601. */
   host: foreignLine,
   taken: z.iso.datetime(),
   nodes: z.array(nodeDriftSchema),

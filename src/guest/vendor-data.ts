@@ -2,12 +2,12 @@ import { parse, stringify } from 'yaml'
 import { z } from 'zod'
 
 /** The path of a node's values on the node. */
-export const nodeEnvPath = '/etc/seeder/node.env'
+export const NODE_ENV_PATH = '/etc/seeder/node.env'
 
-/** The vendor data of a cloud-init drive that writes these files; its second line says whose it is. */
+/** The vendor data of a cloud-init drive that writes these files; its second line names the node that it belongs to. */
 export function vendorData(token: string, files: readonly VendorFile[]): string {
   const write_files = files.map(({ path, permissions, content }) => ({ path, permissions, content }))
-  // No line is folded: what is in a file is what was put in.
+  // Folded lines would change the files.
   const body = stringify({ write_files }, { lineWidth: 0, blockQuote: 'literal' })
   return `#cloud-config\n${tokenLine(token)}\n${body}`
 }
@@ -22,8 +22,8 @@ const written = z.object({
 })
 
 /**
- * The files that vendor data of ours writes.
- * @throws Error when it is none
+ * The files that our vendor data writes.
+ * @throws Error when the text is not our vendor data
  */
 export function filesOf(text: string): VendorFile[] {
   return written.parse(parse(text)).write_files
@@ -32,8 +32,8 @@ export function filesOf(text: string): VendorFile[] {
 function tokenLine(token: string): string {
   return `# seeder-node: ${token}`
 }
-/** A file that vendor data puts on the node. */
 
+/** A file that vendor data puts on the node. */
 export interface VendorFile {
   readonly path: string
   /** Octal, for example `0640`. */

@@ -2,9 +2,9 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { UsageError } from '../report/error.ts'
 
-/** What a node's certificate has to say. */
+/** What a node's certificate has to be valid for. */
 export interface CertificateUse {
-  /** Empty for a client, which nobody looks up. */
+  /** Empty for a client, which nobody connects to by name. */
   readonly names: readonly string[]
   readonly addresses: readonly string[]
   readonly usages: readonly ('serverAuth' | 'clientAuth')[]
@@ -12,31 +12,31 @@ export interface CertificateUse {
 
 const usageIds = { serverAuth: '1.3.6.1.5.5.7.3.1', clientAuth: '1.3.6.1.5.5.7.3.2' } as const
 
-const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g
+const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g
 
 /**
- * Reads CA certificates that are to be written on a node: PEM, nothing else, at least one of them valid now.
- * @throws UsageError with what is wrong with the file
+ * Reads CA certificates for a node: PEM, nothing else, at least one of them valid now.
+ * @throws UsageError when the file has anything else
  */
 export async function readAuthorities(file: string): Promise<string> {
   const text = await readPem(file)
   if (text.includes('PRIVATE KEY-----')) {
     throw refuse(file, 'has a private key in it; it must be the CA’s certificate alone')
   }
-  const blocks = text.match(certificateBlock) ?? []
+  const blocks = text.match(CERTIFICATE_BLOCK) ?? []
   const certificates = blocks.map((block) => parseCertificate(file, block))
   if (certificates.length === 0) throw refuse(file, 'has no certificate (PEM) in it')
-  if (certificates.some((one) => !one.ca)) throw refuse(file, 'has a certificate that is not a CA’s')
-  if (certificates.every((one) => outsideItsTime(one) !== undefined)) {
-    throw refuse(file, outsideItsTime(certificates[0]) ?? '')
+  if (certificates.some(({ ca }) => !ca)) throw refuse(file, 'has a certificate that is not a CA’s')
+  if (certificates.every((certificate) => validityProblem(certificate) !== undefined)) {
+    throw refuse(file, validityProblem(certificates[0]) ?? '')
   }
-  return joined(blocks)
+  return joinBlocks(blocks)
 }
 
 /**
- * Reads a certificate, with whatever stands between it and its CA, and its key, and checks what first boot would.
- * @param authorities PEM of the CAs one of which has to have signed it
- * @throws UsageError with what is wrong with a file
+ * Reads a certificate, its intermediate CAs and its key, and checks them as first boot does.
+ * @param authorities PEM of the CAs, one of which must have signed it
+ * @throws UsageError when one of the files does not pass
  */
 export async function readPair(
   certificateFile: string,
@@ -45,11 +45,11 @@ export async function readPair(
   use: CertificateUse,
 ): Promise<{ certificate: string; key: string }> {
   const text = await readPem(certificateFile)
-  const blocks = text.match(certificateBlock) ?? []
+  const blocks = text.match(CERTIFICATE_BLOCK) ?? []
   const [first] = blocks
   if (first === undefined) throw refuse(certificateFile, 'has no certificate (PEM) in it')
   const certificate = parseCertificate(certificateFile, first)
-  const time = outsideItsTime(certificate)
+  const time = validityProblem(certificate)
   if (time !== undefined) throw refuse(certificateFile, time)
   const held = certificate.subjectAltName ?? 'no name or address'
   for (const name of use.names) {
@@ -67,14 +67,14 @@ export async function readPair(
     throw refuse(certificateFile, `has no ${lacking.join(' and ')} in its extended key usage`)
   if (
     authorities !== undefined &&
-    !isSigned(certificate, [...blocks.slice(1), ...(authorities.match(certificateBlock) ?? [])])
+    !isSigned(certificate, [...blocks.slice(1), ...(authorities.match(CERTIFICATE_BLOCK) ?? [])])
   ) {
     throw refuse(
       certificateFile,
       `is not signed by the CA that goes with it; it is by ${certificate.issuer.replaceAll('\n', ', ')}`,
     )
   }
-  return { certificate: joined(blocks), key: await readKey(keyFile, certificate, certificateFile) }
+  return { certificate: joinBlocks(blocks), key: await readKey(keyFile, certificate, certificateFile) }
 }
 
 async function readKey(file: string, certificate: X509Certificate, certificateFile: string): Promise<string> {
@@ -114,14 +114,14 @@ function parseCertificate(file: string, block: string): X509Certificate {
   }
 }
 
-function outsideItsTime(certificate: X509Certificate | undefined): string | undefined {
+function validityProblem(certificate: X509Certificate | undefined): string | undefined {
   if (!certificate) return undefined
   const now = new Date()
   if (certificate.validToDate < now) return `expired on ${certificate.validTo}`
   return certificate.validFromDate > now ? `is not valid before ${certificate.validFrom}` : undefined
 }
 
-function joined(blocks: readonly string[]): string {
+function joinBlocks(blocks: readonly string[]): string {
   return blocks.map((block) => `${block.trimEnd()}\n`).join('')
 }
 

@@ -6,8 +6,8 @@ import { UsageError } from '../report/error.ts'
 import { foreignLine } from '../report/text-schemas.ts'
 import type { Argv } from './commands.ts'
 import { type ListedTemplate, parseTemplateList } from './deploy-result.ts'
-import { installedScript, runDeployScript } from './deploy-script.ts'
-import { pveFolder } from './guests.ts'
+import { INSTALLED_SCRIPT, runDeployScript } from './deploy-script.ts'
+import { PVE_FOLDER } from './guests.ts'
 import { Ledger, type NodeEntry } from './node/ledger.ts'
 
 /** `seeder status --host-only --json`. */
@@ -15,7 +15,7 @@ export const hostReportSchema = z.object({
   schema: z.literal(1),
   /** The Proxmox node. */
   host: foreignLine.min(1),
-  /** When it was so; ISO 8601. */
+  /** When it was read; ISO 8601. */
   taken: z.iso.datetime(),
   templates: z.array(
     z.object({
@@ -26,7 +26,7 @@ export const hostReportSchema = z.object({
       current: z.boolean(),
       deployed: foreignLine,
       sha256: foreignLine,
-      /** The VMs made of it that are known: linked clones, and what `seeder node` made. Those have names. */
+      /** The known VMs made of it: linked clones, and nodes of `seeder node`, which have names. */
       clones: z.array(z.object({ vmid: z.int(), name: foreignLine.nullable() })),
     }),
   ),
@@ -36,13 +36,14 @@ export const hostReportSchema = z.object({
 export type HostReport = z.output<typeof hostReportSchema>
 export type ReportedTemplate = HostReport['templates'][number]
 
-/** Whether this is a host that templates are made on, as far as this user can see. */
+/** Whether templates are deployed on this host, as far as this user can see. */
 export function isDeployHost(exists: (path: string) => boolean = existsSync): boolean {
-  return exists(`${pveFolder}/local`) || exists(installedScript)
+  return exists(`${PVE_FOLDER}/local`) || exists(INSTALLED_SCRIPT)
 }
 
 /**
- * The report of this host. Full clones of `seeder node` are in it when root runs it: nobody else may read its ledger.
+ * Reads the report of this host. It has full clones of `seeder node` when root runs it: nobody else may read the
+ * ledger.
  * @param script how deploy.sh is started
  * @throws SeederError when deploy.sh fails
  */
@@ -83,8 +84,8 @@ function clonesOf(
 }
 
 /**
- * A report that `seeder status --host-only --json` wrote on a host.
- * @throws UsageError when the file is none
+ * Reads a report that `seeder status --host-only --json` wrote on a host.
+ * @throws UsageError when the file is no such report
  */
 export async function readReportFile(file: string): Promise<HostReport> {
   return readJson(file, hostReportSchema, {

@@ -5,7 +5,7 @@ import type { Host } from './commands.ts'
 export interface Volume {
   readonly id: string
   readonly bytes: number
-  /** Whose it is, by its name. */
+  /** The guest that it belongs to, by its name. */
   readonly vmid: number
 }
 
@@ -15,7 +15,7 @@ export interface Storage {
   readonly type: string
 }
 
-/** What `pvesm status` prints: the storages that are active. */
+/** The active storages in the output of `pvesm status`. */
 export function parseStorages(text: string): Storage[] {
   return text.split('\n').flatMap((line) => {
     const [name = '', type = '', status] = line.trim().split(/\s+/)
@@ -23,7 +23,7 @@ export function parseStorages(text: string): Storage[] {
   })
 }
 
-/** What `pvesm list` prints: the volumes that belong to a guest. */
+/** The volumes in the output of `pvesm list` that belong to a guest. */
 export function parseVolumes(text: string): Volume[] {
   return text.split('\n').flatMap((line) => {
     const [, id = '', bytes, vmid] = /^(\S+)\s+\S+\s+(?:images|rootdir)\s+(\d+)\s+(\d+)\s*$/.exec(line) ?? []
@@ -31,7 +31,7 @@ export function parseVolumes(text: string): Volume[] {
   })
 }
 
-/** What `pvesm status` prints: the storages that ought to be there and are not. */
+/** The inactive storages in the output of `pvesm status`. */
 export function parseInactive(text: string): string[] {
   return text.split('\n').flatMap((line) => {
     const [name = '', , status] = line.trim().split(/\s+/)
@@ -41,7 +41,7 @@ export function parseInactive(text: string): string[] {
 
 /**
  * Every guest's volume on the storages of this node that hold disks of VMs or containers, as deploy.sh looks for them.
- * @throws SeederError when one of them is not there: what is on it nobody knows
+ * @throws SeederError when one of them is inactive: its volumes are unknown
  */
 export async function readVolumes(host: Host): Promise<Volume[]> {
   const names = new Set<string>()
@@ -61,8 +61,8 @@ export async function readVolumes(host: Host): Promise<Volume[]> {
 }
 
 /**
- * The storage that snippets are kept on: the one that is named, else the only one there is, else `local`.
- * @throws UsageError when it is not there, or which one is meant is not clear
+ * Chooses the storage for snippets: the named one, else the only one, else `local`.
+ * @throws UsageError when the named one holds no snippets, or when several do and none is named
  */
 export function chooseSnippetStorage(storages: readonly Storage[], named: string | undefined): string {
   const names = storages.map(({ name }) => name)

@@ -5,10 +5,12 @@ import { SeederError } from '../report/error.ts'
 import { foreignLine } from '../report/text-schemas.ts'
 import { type Guest, propertyOf, tagsOf, uuidOf } from './guests.ts'
 
-/** Where `scripts/deploy.sh` keeps an entry for every template that it made: a file VMID of KEY=value lines. */
-export const templateLedger = '/var/lib/seeder/templates'
+/**
+ * The folder where `scripts/deploy.sh` keeps an entry for each template that it made: a file VMID of KEY=value lines.
+ */
+export const TEMPLATE_LEDGER = '/var/lib/seeder/templates'
 
-/** What an entry says. A template is ours only with it. */
+/** An entry of that folder. A template without one is not ours. */
 export interface TemplateEntry {
   readonly vmid: number
   readonly image: string
@@ -17,14 +19,16 @@ export interface TemplateEntry {
   readonly uuid: string
   /** Counts the promotions of this host: the highest is the newest. */
   readonly promoted: number
-  /** What a clone's /usr and UKI are; entries of earlier versions do not have them. */
+  /** The digests of a clone's /usr and UKI; entries of earlier versions do not have them. */
   readonly roothash?: string | undefined
   readonly uki?: string | undefined
 }
 
 /** A template that clones are made of. */
 export interface Template extends TemplateEntry {
-  /** The system's disk: where it hangs, as `scsi0`, its volume, and its size in bytes where the VM has it. */
+  /**
+   * The system's disk: its slot, such as `scsi0`, its volume, and its size in bytes if the VM's configuration has it.
+   */
   readonly disk: { readonly slot: string; readonly volume: string; readonly bytes: number | undefined }
   /** The settings that a clone takes over, by name. */
   readonly settings: ReadonlySet<string>
@@ -40,7 +44,7 @@ const entrySchema = z.object({
   UKI_SHA256: foreignLine.optional(),
 })
 
-/** An entry's text; undefined when it is not one of VM `vmid`. */
+/** Parses an entry; undefined when it is not the entry of VM `vmid`. */
 export function parseTemplateEntry(text: string, vmid: number): TemplateEntry | undefined {
   const values = Object.fromEntries(
     text.split('\n').flatMap((line) => {
@@ -52,13 +56,18 @@ export function parseTemplateEntry(text: string, vmid: number): TemplateEntry | 
   if (!parsed.success || parsed.data.VMID !== vmid) return undefined
   const { VMID, IMAGE, VERSION, UUID, PROMOTED, USR_ROOTHASH, UKI_SHA256 } = parsed.data
   return {
-    ...{ vmid: VMID, image: IMAGE, version: VERSION, uuid: UUID, promoted: PROMOTED },
-    ...{ roothash: USR_ROOTHASH, uki: UKI_SHA256 },
+    vmid: VMID,
+    image: IMAGE,
+    version: VERSION,
+    uuid: UUID,
+    promoted: PROMOTED,
+    roothash: USR_ROOTHASH,
+    uki: UKI_SHA256,
   }
 }
 
-/** All entries of this host; none where nothing was deployed yet. */
-export async function readTemplateEntries(folder = templateLedger): Promise<TemplateEntry[]> {
+/** All entries of this host; an empty list where nothing was deployed yet. */
+export async function readTemplateEntries(folder = TEMPLATE_LEDGER): Promise<TemplateEntry[]> {
   const files = await readdir(folder).catch(() => [])
   const entries = await Promise.all(
     files
@@ -80,11 +89,11 @@ export function findTemplate(
 ): Template | undefined {
   const found = guests.flatMap((guest): Template[] => {
     const tags = tagsOf(guest)
-    const entry = entries.find((one) => one.vmid === guest.vmid && one.uuid === uuidOf(guest))
+    const entry = entries.find(({ vmid, uuid }) => vmid === guest.vmid && uuid === uuidOf(guest))
     if (guest.kind !== 'qemu' || guest.node !== node || guest.settings.get('template') !== '1') return []
     if (entry?.image !== image || !['seeder', image, 'current'].every((tag) => tags.has(tag))) return []
     const disk = systemDisk(guest)
-    // A conversion that failed leaves a template whose disk is none.
+    // A failed conversion leaves a template without a base disk.
     return disk && /[:/]base-/.test(disk.volume)
       ? [{ ...entry, disk, settings: new Set(guest.settings.keys()) }]
       : []
@@ -108,7 +117,7 @@ export function currentTemplate(
       fix: 'make one with scripts/deploy.sh; `scripts/deploy.sh --list` shows what is there',
     })
   }
-  const guest = guests.find((one) => one.vmid === template.vmid)
+  const guest = guests.find(({ vmid }) => vmid === template.vmid)
   if (![...(guest?.settings.values() ?? [])].some((value) => /[-:]cloudinit\b/.test(value))) {
     throw new SeederError(`The template of ${image}, VM ${template.vmid}, has no cloud-init drive`, {
       fix: `deploy it again, or add one: qm set ${template.vmid} --ide2 STORAGE:cloudinit`,

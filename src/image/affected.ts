@@ -32,8 +32,8 @@ export interface AffectedImage {
 
 // Sources of every image: the program and its bundle, the common files, and the site.
 const SHARED = /^(src\/|dist\/|images\/common\/|platform\.yaml$)/
-// Documents are in no image.
-const TEXT = /\.md$/
+// Texts for people, and what a host checks, are in no image.
+const OUTSIDE = /\.md$|^images\/[^/]+\/check-values$/
 const ANY_LOCK = /^image\.(?:.+\.)?lock\.json$/
 
 /**
@@ -49,7 +49,7 @@ export function affectedImages(
     return paths.length === 0 ? [] : [{ image: name, paths }]
 
     function isPartOf({ path, sameLock }: ChangedPath): boolean {
-      if (TEXT.test(path) || sameLock) return false
+      if (OUTSIDE.test(path) || sameLock) return false
       if (SHARED.test(path)) return true
       const base = /^images\/base\/(.+)\.yaml$/.exec(path)?.[1]
       if (base !== undefined) return bases.includes(base)

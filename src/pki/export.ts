@@ -9,11 +9,11 @@ import type { AuthorityName } from './profile.ts'
 import { type Place, readSession } from './session.ts'
 import { requireAuthority } from './validity.ts'
 
-/** The images that may bake a CA's certificate, which they then have as /etc/seeder/trust/NAME.crt. */
+/** The images that may contain a CA's certificate, as /etc/seeder/trust/NAME.crt. */
 const bakedInto: Readonly<Record<AuthorityName, readonly string[]>> = {
   'etcd-ca': ['etcd', 'kubernetes-node'],
   'kubernetes-ca': ['haproxy'],
-  // Only the API servers know it, and kubeadm brings it to them.
+  // Only the API servers need it, and kubeadm gives it to them.
   'front-proxy-ca': [],
 }
 
@@ -26,7 +26,7 @@ export interface Exported {
 
 /**
  * Writes the certificates of CAs, and nothing else, into the `trust` folders of a project's images.
- * @throws UsageError when no image bakes one of them, or a file there has other certificates
+ * @throws UsageError when no image takes one of them, or a file there has other certificates
  * @throws SeederError when there is no such CA
  */
 export async function exportTrust(
@@ -64,7 +64,7 @@ export async function exportTrust(
 }
 
 async function write(trust: string, file: string, certificate: X509Certificate): Promise<void> {
-  // A build takes no notice of this name, nor does git.
+  // Builds and git ignore this name.
   const partial = `${file}.tmp`
   await mkdir(trust, { recursive: true })
   try {
@@ -75,7 +75,7 @@ async function write(trust: string, file: string, certificate: X509Certificate):
   }
 }
 
-/** Whether the file has the certificate already, be it beside others. */
+/** Whether the file already has the certificate, alone or among others. */
 async function compare(file: string, certificate: X509Certificate): Promise<Exported['outcome']> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error

@@ -16,14 +16,14 @@ import {
   type Request,
 } from './profile.ts'
 
-/** A certificate with its key as they are in the folder of a PKI, whole or not. */
+/** A certificate with its key in the folder of a PKI, complete or not. */
 export interface CertificateEntry {
   readonly name: string
-  /** `unknown` for what holds no certificate of any kind. */
+  /** `unknown` for a folder without a certificate of a known kind. */
   readonly kind: KindName | 'ca' | 'unknown'
-  /** The CA that should have signed it; a CA signs itself. Undefined for what is unknown. */
+  /** The CA that should have signed it; a CA signs itself. Undefined for the kind `unknown`. */
   readonly authority: AuthorityName | undefined
-  /** Whether any of its files is there. */
+  /** Whether any of its files exists. */
   readonly exists: boolean
   readonly folder: string
   readonly certificateFile: string
@@ -34,14 +34,14 @@ export interface CertificateEntry {
   readonly damage: string | undefined
 }
 
-/** Everything in a PKI. Of the CAs there is always one entry each. */
+/** Everything in a PKI. Each CA has an entry, even if it is missing. */
 export interface PkiInventory {
   readonly authorities: Readonly<Record<AuthorityName, CertificateEntry>>
   /** By name. */
   readonly issued: readonly CertificateEntry[]
 }
 
-/** Reads what is in the folder of a PKI; what is damaged is an entry that says so. */
+/** Reads the folder of a PKI. A damaged certificate is an entry with `damage`. */
 export async function readInventory(folder: string): Promise<PkiInventory> {
   const [etcd, kubernetes, frontProxy] = await Promise.all([
     readAuthority(folder, 'etcd-ca'),
@@ -71,24 +71,24 @@ async function readAuthority(root: string, name: AuthorityName): Promise<Certifi
 
 async function readIssued(root: string, name: string): Promise<CertificateEntry> {
   const folder = join(root, parts.issued, name)
-  const kind = kindNames.find((one) =>
-    ['crt', 'key'].some((ending) => existsSync(join(folder, `${profiles[one].file}.${ending}`))),
+  const kind = kindNames.find((known) =>
+    ['crt', 'key'].some((ending) => existsSync(join(folder, `${profiles[known].file}.${ending}`))),
   )
   if (kind) {
     const { authority, file } = profiles[kind]
     return await readEntry(folder, file, { name, kind, authority })
   }
   return {
-    ...{
-      name,
-      kind: 'unknown',
-      authority: undefined,
-      exists: false,
-      folder,
-      certificateFile: '',
-      keyFile: '',
-    },
-    ...{ certificate: undefined, key: undefined, damage: 'holds no certificate of a kind that is known' },
+    name,
+    kind: 'unknown',
+    authority: undefined,
+    exists: false,
+    folder,
+    certificateFile: '',
+    keyFile: '',
+    certificate: undefined,
+    key: undefined,
+    damage: 'holds no certificate of a kind that is known',
   }
 }
 
@@ -116,14 +116,18 @@ async function readEntry(
                 ? undefined
                 : 'has the key of another certificate'
   return {
-    ...{ ...who, folder, certificateFile, keyFile, damage },
+    ...who,
+    folder,
+    certificateFile,
+    keyFile,
+    damage,
     exists: certificate !== undefined || key !== undefined,
     certificate: typeof certificate === 'string' ? undefined : certificate,
     key: typeof key === 'string' ? undefined : key,
   }
 }
 
-/** What is in a file; undefined when there is none, `unreadable` when it is something else. */
+/** The content of a file; undefined when it does not exist, `unreadable` when it is not PEM of that kind. */
 async function readPem<T>(path: string, parse: (text: string) => T): Promise<T | 'unreadable' | undefined> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
@@ -140,27 +144,27 @@ async function readPem<T>(path: string, parse: (text: string) => T): Promise<T |
 /** The DNS names and addresses that a certificate is for. */
 export function namesOf(certificate: X509Certificate): string[] {
   const text = certificate.subjectAltName ?? ''
-  return text === '' ? [] : text.split(', ').map((one) => one.replace(/^(DNS|IP Address):/, ''))
+  return text === '' ? [] : text.split(', ').map((name) => name.replace(/^(DNS|IP Address):/, ''))
 }
 
-/** The hash of a CA's public key, as nodes of Kubernetes are given it in JOIN_CA_HASH. */
+/** The hash of a CA's public key, as Kubernetes nodes get it in JOIN_CA_HASH. */
 export function publicKeyHash(certificate: X509Certificate): string {
   const key = certificate.publicKey.export({ type: 'spki', format: 'der' })
   return `sha256:${createHash('sha256').update(key).digest('hex')}`
 }
 
 /**
- * The request that a certificate was made for, read from itself.
- * @returns undefined when it is not what is issued under this name today
+ * Reads from a certificate the request that it was made for.
+ * @returns undefined when a request under this name would make another certificate today
  */
 export function requestOf({ name, kind, certificate }: CertificateEntry): Request | undefined {
   if (certificate === undefined || kind === 'ca' || kind === 'unknown') return undefined
   const names = namesOf(certificate)
-  const address = names.find((one) => isAddress(one) && one !== '127.0.0.1')
+  const address = names.find((name) => isAddress(name) && name !== '127.0.0.1')
   try {
     const request = parseRequest({ kind, name, ...(address === undefined ? {} : { address }) })
-    const meant = alternativeNames(request)
-    return certificate.subject === `CN=${commonNameOf(request)}` && meant.join() === names.join()
+    const expected = alternativeNames(request)
+    return certificate.subject === `CN=${commonNameOf(request)}` && expected.join() === names.join()
       ? request
       : undefined
   } catch {

@@ -3,17 +3,23 @@ import { join } from 'node:path'
 import { SeederError, UsageError } from '../report/error.ts'
 import { parts } from './folder.ts'
 import { type CertificateEntry, namesOf, type PkiInventory, readInventory, requestOf } from './inventory.ts'
-import { requireOutlasting, type Terms, validity } from './lifetime.ts'
 import { type CertificatePlan, type KeyPair, makePair } from './openssl.ts'
 import { writePair } from './pair.ts'
 import { commonNameOf, leafExtensions, profiles, type Request } from './profile.ts'
 import { type ChangeSession, changeSession, type Place } from './session.ts'
-import { expiresWithin, requireAuthority, uselessness } from './validity.ts'
+import {
+  certificateProblem,
+  expiresWithin,
+  type Lifetime,
+  requireAuthority,
+  requireOutlasting,
+  validityPeriod,
+} from './validity.ts'
 
 /** A certificate that a CA has signed, with its key. */
 export interface Issued {
   readonly request: Request
-  /** `kept`: it was there already, for the same name and address. */
+  /** `kept`: it existed already, for the same name and address. */
   readonly outcome: 'issued' | 'kept' | 'renewed'
   readonly notAfter: Date
   readonly certificateFile: string
@@ -23,41 +29,41 @@ export interface Issued {
 }
 
 /**
- * Issues a certificate, or hands out the one that was issued for the same request.
- * @throws UsageError when there is another one of that name
- * @throws SeederError when that one, or the CA, cannot be used
+ * Issues a certificate, or returns the one that was issued for the same request.
+ * @throws UsageError when another certificate has that name
+ * @throws SeederError when the existing certificate, or the CA, cannot be used
  */
-export async function issue(place: Place, request: Request, terms: Terms): Promise<Issued> {
+export async function issue(place: Place, request: Request, lifetime: Lifetime): Promise<Issued> {
   return await changeSession(place, false, async (session) => {
     const inventory = await readInventory(session.folder)
     const existing = inventory.issued.find((entry) => entry.name === request.name)
-    if (existing) return kept(existing, request, inventory, terms.now)
-    requireSigner(request, inventory, terms)
-    return await sign(session, request, terms, 'issued')
+    if (existing) return reuse(existing, request, inventory, lifetime.now)
+    requireSigner(request, inventory, lifetime)
+    return await sign(session, request, lifetime, 'issued')
   })
 }
 
-/** Which certificates are meant: some by name, or those that expire within this number of days. */
+/** A choice of certificates: by name, or those that expire within this number of days. */
 export type Choice = { readonly names: readonly string[] } | { readonly within: number }
 
 /**
- * Issues certificates again, for the same names and addresses, each with a new key. Each old one stays until the new one
+ * Issues certificates again, for the same names and addresses, each with a new key. An old one stays until the new one
  * is complete.
- * @throws UsageError for a name that nobody has
- * @throws SeederError when one of them cannot be renewed: then none is
+ * @throws UsageError for an unknown name
+ * @throws SeederError when one of them cannot be renewed; then none of them is
  */
-export async function renew(place: Place, choice: Choice, terms: Terms): Promise<Issued[]> {
+export async function renew(place: Place, choice: Choice, lifetime: Lifetime): Promise<Issued[]> {
   return await changeSession(place, false, async (session) => {
     const inventory = await readInventory(session.folder)
-    const requests = choose(inventory, choice, terms.now).map(requestAgain)
-    for (const request of requests) requireSigner(request, inventory, terms)
+    const requests = chooseEntries(inventory, choice, lifetime.now).map(requestAgain)
+    for (const request of requests) requireSigner(request, inventory, lifetime)
     const renewed: Issued[] = []
-    for (const request of requests) renewed.push(await sign(session, request, terms, 'renewed'))
+    for (const request of requests) renewed.push(await sign(session, request, lifetime, 'renewed'))
     return renewed
   })
 }
 
-function kept(entry: CertificateEntry, request: Request, inventory: PkiInventory, now: Date): Issued {
+function reuse(entry: CertificateEntry, request: Request, inventory: PkiInventory, now: Date): Issued {
   const found = requestOf(entry)
   if (entry.certificate && (found === undefined || describe(found) !== describe(request))) {
     throw new UsageError(
@@ -67,7 +73,7 @@ function kept(entry: CertificateEntry, request: Request, inventory: PkiInventory
       },
     )
   }
-  const problem = uselessness(entry, inventory, now)
+  const problem = certificateProblem(entry, inventory, now)
   const { certificate, key, certificateFile, keyFile } = entry
   if (problem === undefined && certificate && key) {
     const pair = {
@@ -91,7 +97,7 @@ function describeFound(certificate: X509Certificate): string {
   return `a certificate for ${[certificate.subject, ...namesOf(certificate)].join(', ')}`
 }
 
-function choose(inventory: PkiInventory, choice: Choice, now: Date): CertificateEntry[] {
+function chooseEntries(inventory: PkiInventory, choice: Choice, now: Date): CertificateEntry[] {
   if ('within' in choice) {
     return inventory.issued.filter(
       ({ certificate }) => certificate && expiresWithin(certificate, now, choice.within),
@@ -101,7 +107,7 @@ function choose(inventory: PkiInventory, choice: Choice, now: Date): Certificate
     const found = inventory.issued.find((entry) => entry.name === name)
     if (found) return found
     if (Object.hasOwn(inventory.authorities, name)) {
-      throw new UsageError(`${name} is a CA, and what it has signed hangs on its key`, {
+      throw new UsageError(`${name} is a CA, and all certificates that it has signed depend on its key`, {
         fix: 'see "Replacing a CA" in docs/operations.md',
       })
     }
@@ -124,29 +130,35 @@ function requestAgain(entry: CertificateEntry): Request {
   )
 }
 
-function requireSigner(request: Request, inventory: PkiInventory, terms: Terms): void {
+function requireSigner(request: Request, inventory: PkiInventory, lifetime: Lifetime): void {
   const { authority } = profiles[request.kind]
-  requireOutlasting(authority, requireAuthority(authority, inventory, terms.now), terms)
+  requireOutlasting(authority, requireAuthority(authority, inventory, lifetime.now), lifetime)
 }
 
 async function sign(
   { folder, scratch }: ChangeSession,
   request: Request,
-  terms: Terms,
+  lifetime: Lifetime,
   outcome: Issued['outcome'],
 ): Promise<Issued> {
   const { authority, file } = profiles[request.kind]
   const plan: CertificatePlan = {
-    ...{ commonName: commonNameOf(request), curve: 'P-256', extensions: leafExtensions(request) },
-    ...validity(terms),
+    commonName: commonNameOf(request),
+    curve: 'P-256',
+    extensions: leafExtensions(request),
+    ...validityPeriod(lifetime),
   }
-  // Relative to the scratch folder: whatever is in the folder's own path, openssl does not take it for a URI.
+  // Relative to the scratch folder, because openssl could take an absolute path for a URI.
   const signer = join('..', parts.authorities, authority, authority)
   const pair = await makePair(plan, { certificate: `${signer}.crt`, key: `${signer}.key` }, scratch)
   await writePair(join(folder, parts.issued), request.name, file, pair)
   const path = join(folder, parts.issued, request.name, file)
   return {
-    ...{ request, outcome, pair, certificateFile: `${path}.crt`, keyFile: `${path}.key` },
+    request,
+    outcome,
+    pair,
+    certificateFile: `${path}.crt`,
+    keyFile: `${path}.key`,
     notAfter: new X509Certificate(pair.certificate).validToDate,
   }
 }

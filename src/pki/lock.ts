@@ -7,13 +7,13 @@ import { childEnvironment } from '../process/child-process.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 
-// Seconds. Each holder works for one or two.
-const patience = 30
+// A holder works for a second or two.
+const WAIT_SECONDS = 30
 
 /**
- * Does some work while nobody else does work under the same lock file, which stays. It is flock(2)'s lock: the kernel
- * takes it back when this process ends, however it ends, so there are no stale ones.
- * @throws SeederError when somebody else has it for half a minute
+ * Runs `work` while no other process holds the lock file, which stays. The lock is flock(2)'s: the kernel releases it
+ * when this process ends, even if it is killed, so that no lock is stale.
+ * @throws SeederError when another process holds it for half a minute
  */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   const handle = await open(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
@@ -25,10 +25,10 @@ export async function withLock<T>(file: string, work: () => Promise<T>): Promise
   }
 }
 
-/** Node cannot lock. A lock belongs to the open file, so it stays here when the program that took it has ended. */
+/** Node has no call for flock(2). The lock belongs to the open file, so it outlives the program that takes it. */
 async function lock(file: string, fd: number): Promise<void> {
   interruption.throwIfAborted()
-  const flock = spawn('flock', ['--exclusive', '--timeout', String(patience), '3'], {
+  const flock = spawn('flock', ['--exclusive', '--timeout', String(WAIT_SECONDS), '3'], {
     stdio: ['ignore', 'ignore', 'pipe', fd],
     env: childEnvironment(),
     signal: interruption,
@@ -45,9 +45,9 @@ async function lock(file: string, fd: number): Promise<void> {
   )
   interruption.throwIfAborted()
   if (code === 0) return
-  // It says nothing when the time is over.
+  // flock prints nothing when the time is over.
   throw said.trim() === ''
-    ? new SeederError(`${file} is locked: somebody else has been at work there for ${patience} s`, {
+    ? new SeederError(`${file} is locked: somebody else has been at work there for ${WAIT_SECONDS} s`, {
         fix: 'wait until it is done; lslocks names the process',
       })
     : new SeederError(`could not lock ${file}: ${said.trim()}`, {

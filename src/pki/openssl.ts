@@ -12,26 +12,28 @@ export interface KeyPair {
   readonly key: string
 }
 
-/** What a certificate is to say. */
+/** The content of a certificate. */
 export interface CertificatePlan {
   readonly commonName: string
   readonly curve: 'P-256' | 'P-384'
-  /** As in openssl's configuration. */
+  /** In the syntax of openssl's configuration. */
   readonly extensions: readonly string[]
   readonly notBefore: Date
   readonly notAfter: Date
 }
 
-/** The files of the CA that signs, seen from the scratch folder. */
+/** The files of the signing CA, relative to the scratch folder. */
 export interface Signer {
   readonly certificate: string
   readonly key: string
 }
 
-const keyFile = 'new.key'
-const configFile = 'openssl.cnf'
+const KEY_FILE = 'new.key'
+const CONFIG_FILE = 'openssl.cnf'
 
-/** Of the two ways to sign, `openssl ca` is the one that takes a beginning and an end in every version 3. */
+/**
+ * The configuration for `openssl ca`, which takes a beginning and an end in every version 3; `openssl x509` does not.
+ */
 export function opensslConfig(plan: CertificatePlan): string {
   return [
     '[req]',
@@ -56,16 +58,26 @@ export function opensslConfig(plan: CertificatePlan): string {
   ].join('\n')
 }
 
-/** `openssl` arguments that sign the request on standard input; without a signer, by its own key. */
+/** `openssl` arguments that sign the request on standard input; without a signer, with its own key. */
 export function signArguments(
   { notBefore, notAfter }: CertificatePlan,
   signer: Signer | undefined,
 ): string[] {
   return [
-    ...['ca', '-config', configFile, '-batch', '-notext', '-extensions', 'extensions'],
-    ...['-startdate', opensslTime(notBefore), '-enddate', opensslTime(notAfter)],
-    ...(signer ? ['-cert', signer.certificate, '-keyfile', signer.key] : ['-selfsign', '-keyfile', keyFile]),
-    ...['-in', '-'],
+    'ca',
+    '-config',
+    CONFIG_FILE,
+    '-batch',
+    '-notext',
+    '-extensions',
+    'extensions',
+    '-startdate',
+    opensslTime(notBefore),
+    '-enddate',
+    opensslTime(notAfter),
+    ...(signer ? ['-cert', signer.certificate, '-keyfile', signer.key] : ['-selfsign', '-keyfile', KEY_FILE]),
+    '-in',
+    '-',
   ]
 }
 
@@ -76,9 +88,9 @@ function opensslTime(date: Date): string {
 
 /**
  * Makes a new key and a certificate for it, with a serial number of 128 random bits.
- * @param signer the CA; a certificate without one is signed by its own key
+ * @param signer the CA; without it the certificate is signed with its own key
  * @param scratch an empty folder that nobody else can read
- * @throws SeederError when openssl is missing, too old, or makes something else
+ * @throws SeederError when openssl is missing, too old, or makes another certificate
  */
 export async function makePair(
   plan: CertificatePlan,
@@ -89,18 +101,18 @@ export async function makePair(
   const { publicKey, privateKey } = await promisify(generateKeyPair)('ec', { namedCurve: plan.curve })
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const serial = randomBytes(16).toString('hex').toUpperCase()
-  // The key has its mode from the moment it is there.
-  const files = { [keyFile]: key, [configFile]: opensslConfig(plan), index: '', serial: `${serial}\n` }
+  // The mode is set when the file is created, so that nobody can read the key meanwhile.
+  const files = { [KEY_FILE]: key, [CONFIG_FILE]: opensslConfig(plan), index: '', serial: `${serial}\n` }
   for (const [name, text] of Object.entries(files)) {
     await writeFile(join(scratch, name), text, { mode: 0o600 })
   }
-  const request = await openssl(['req', '-new', '-config', configFile, '-key', keyFile], scratch)
+  const request = await openssl(['req', '-new', '-config', CONFIG_FILE, '-key', KEY_FILE], scratch)
   const made = await openssl(signArguments(plan, signer), scratch, request)
-  return { certificate: readMade(made, plan, publicKey, serial), key }
+  return { certificate: readCertificate(made, plan, publicKey, serial), key }
 }
 
-/** The certificate as PEM, when it is the requested one. */
-function readMade(text: string, plan: CertificatePlan, publicKey: KeyObject, serial: string): string {
+/** Reads the certificate that openssl made, as PEM. @throws SeederError when it is not the planned one */
+function readCertificate(text: string, plan: CertificatePlan, publicKey: KeyObject, serial: string): string {
   let made: X509Certificate
   try {
     made = new X509Certificate(text)
@@ -122,10 +134,10 @@ function readMade(text: string, plan: CertificatePlan, publicKey: KeyObject, ser
 }
 
 function unexpected(found: string, cause?: unknown): SeederError {
-  return new SeederError(`made a certificate with openssl; it made ${found}`, { fix: installFix, cause })
+  return new SeederError(`made a certificate with openssl; it made ${found}`, { fix: INSTALL_FIX, cause })
 }
 
-const installFix = 'run scripts/setup.sh, which installs openssl 3, and see which one is the first on PATH'
+const INSTALL_FIX = 'run scripts/setup.sh, which installs openssl 3, and see which one is the first on PATH'
 
 /** @throws SeederError when there is no openssl, or one that is older than 3.0 */
 export async function requireOpenssl(): Promise<void> {
@@ -134,22 +146,22 @@ export async function requireOpenssl(): Promise<void> {
   const found = version.exitCode === 0 ? version.stdout.trim() : (version.stderr?.trim() ?? '')
   throw new SeederError(
     `openssl 3 signs the certificates, and cannot be used here: ${found.split('\n').at(-1) || version.shortMessage}`,
-    { fix: installFix },
+    { fix: INSTALL_FIX },
   )
 }
 
-/** Runs openssl in the scratch folder, with no configuration but the one that is there; returns what it printed. */
+/** Runs openssl in the scratch folder, with the configuration there and no other; returns its output. */
 async function openssl(argv: readonly string[], scratch: string, input = ''): Promise<string> {
   const result = await execa('openssl', argv, {
     cwd: scratch,
-    env: { OPENSSL_CONF: configFile, LC_ALL: 'C' },
+    env: { OPENSSL_CONF: CONFIG_FILE, LC_ALL: 'C' },
     input,
     reject: false,
   })
   if (result.exitCode === 0) return result.stdout
   const output = result.stderr.trim()
   throw new SeederError(`openssl ${argv[0]} failed: ${complaint(output) || result.shortMessage}`, {
-    fix: 'run again with --verbose for all that it said',
+    fix: 'run again with --verbose for its whole output',
     cause: new Error(output),
   })
 }

@@ -3,38 +3,44 @@ import { isAddress } from '../platform/address.ts'
 import { UsageError } from '../report/error.ts'
 import { quoteValue } from '../report/schema-issue.ts'
 
-/** The certificate authorities, by the names that their certificates have in the images: `trust/NAME.crt`. */
+/** The certificate authorities, named like their certificates in the images: `trust/NAME.crt`. */
 export const authorityNames = ['etcd-ca', 'kubernetes-ca', 'front-proxy-ca'] as const
 export type AuthorityName = (typeof authorityNames)[number]
 
-/** The kinds of certificates that the images take. */
+/** The kinds of certificates that the images use. */
 export const kindNames = ['etcd-member', 'apiserver-etcd-client', 'etcd-client'] as const
 export type KindName = (typeof kindNames)[number]
 
 /** What all certificates of a kind have in common. */
 export interface Profile {
   readonly authority: AuthorityName
-  /** The name of its files, without `.crt` and `.key`: the one they have in a node's /etc/seeder/tls. */
+  /** The name of its files without `.crt` and `.key`, also in a node's /etc/seeder/tls. */
   readonly file: string
   readonly usages: readonly ('serverAuth' | 'clientAuth')[]
   /** Whether it is for a machine with an address. */
   readonly addressed: boolean
-  /** What its subject says instead of its name. */
+  /** The common name of its subject, if that is not the certificate's name. */
   readonly commonName?: string
-  /** What it is called when nobody says. */
+  /** The default name of the certificate. */
   readonly defaultName?: string
 }
 
 export const profiles: Readonly<Record<KindName, Profile>> = {
-  // A member serves others, and is a client of others itself.
+  // A member is a server for the others and a client of them.
   'etcd-member': {
-    ...{ authority: 'etcd-ca', file: 'etcd', addressed: true },
+    authority: 'etcd-ca',
+    file: 'etcd',
+    addressed: true,
     usages: ['serverAuth', 'clientAuth'],
   },
-  // kubeadm's own name for it, which etcd's log shows.
+  // The common name is kubeadm's, which etcd's log shows.
   'apiserver-etcd-client': {
-    ...{ authority: 'etcd-ca', file: 'apiserver-etcd-client', addressed: false, usages: ['clientAuth'] },
-    ...{ commonName: 'kube-apiserver-etcd-client', defaultName: 'apiserver-etcd-client' },
+    authority: 'etcd-ca',
+    file: 'apiserver-etcd-client',
+    addressed: false,
+    usages: ['clientAuth'],
+    commonName: 'kube-apiserver-etcd-client',
+    defaultName: 'apiserver-etcd-client',
   },
   'etcd-client': { authority: 'etcd-ca', file: 'etcd-client', addressed: false, usages: ['clientAuth'] },
 }
@@ -42,7 +48,7 @@ export const profiles: Readonly<Record<KindName, Profile>> = {
 /** A requested certificate. Made by `parseRequest`, or read from a certificate. */
 export interface Request {
   readonly kind: KindName
-  /** What it is called here; with etcd-member, the member's name. */
+  /** The certificate's name; with etcd-member, the member's name. */
   readonly name: string
   /** The machine's IPv4 address; with kinds that have one. */
   readonly address?: string
@@ -54,11 +60,11 @@ const label = z
     error: ({ input }) =>
       `${quoteValue(input)} is no name for a certificate: a name is a DNS label of lower-case letters, digits and hyphens`,
   })
-  .refine((text) => text !== 'localhost' && !authorityNames.some((one) => one === text), {
+  .refine((text) => text !== 'localhost' && !authorityNames.some((taken) => taken === text), {
     error: ({ input }) => `${quoteValue(input)} is no name for a certificate: it is another’s`,
   })
 
-const machineAddress = z.string().refine((text) => isAddress(text) && !isNobody(text), {
+const machineAddress = z.string().refine((text) => isAddress(text) && !isUnreachable(text), {
   error: ({ input }) => `${quoteValue(input)} is not the IPv4 address of a machine`,
 })
 
@@ -71,14 +77,14 @@ const requestSchema = z.object({
 })
 
 /** Loopback, "this host", multicast and reserved addresses, which no other machine can reach. */
-function isNobody(address: string): boolean {
+function isUnreachable(address: string): boolean {
   const first = Number(address.split('.')[0])
   return first === 0 || first === 127 || first >= 224
 }
 
 /**
- * A request from what somebody has written.
- * @throws UsageError with what will not do
+ * Parses a request that an operator wrote.
+ * @throws UsageError that names the wrong part
  */
 export function parseRequest(input: { kind: string; name?: string; address?: string }): Request {
   const profile = z.enum(kindNames).safeParse(input.kind)
@@ -89,10 +95,10 @@ export function parseRequest(input: { kind: string; name?: string; address?: str
   const parsed = requestSchema.safeParse({ ...input, name })
   if (!parsed.success) {
     const [issue] = parsed.error.issues
-    const at = issue?.path[0]
+    const field = issue?.path[0]
     const fixes = { kind: `the kinds are ${kindNames.join(', ')}`, address: 'give one as in 10.0.0.129' }
     throw new UsageError(issue?.message ?? '', {
-      fix: at === 'kind' || at === 'address' ? fixes[at] : nameFix(profile.data),
+      fix: field === 'kind' || field === 'address' ? fixes[field] : nameFix(profile.data),
     })
   }
   const { kind, name: checked, address } = parsed.data
@@ -112,12 +118,12 @@ function nameFix(kind: KindName | undefined): string {
     : 'give a name that says who has it, as in operator'
 }
 
-/** What the subject of its certificate says. */
+/** The common name of its certificate's subject. */
 export function commonNameOf({ kind, name }: Request): string {
   return profiles[kind].commonName ?? name
 }
 
-/** The subject's alternative names, DNS names first. None for a client, which nobody looks up. */
+/** The subject's alternative names, DNS names first. A client has no alternative names. */
 export function alternativeNames({ name, address }: Request): string[] {
   // First boot and the operator's command query the member on its own machine.
   return address === undefined ? [] : [name, 'localhost', address, '127.0.0.1']
@@ -133,7 +139,7 @@ export const authorityExtensions: readonly string[] = [
 
 /** The X.509 extensions of a requested certificate, as in openssl's configuration. */
 export function leafExtensions(request: Request): string[] {
-  const names = alternativeNames(request).map((one) => (isAddress(one) ? `IP:${one}` : `DNS:${one}`))
+  const names = alternativeNames(request).map((name) => (isAddress(name) ? `IP:${name}` : `DNS:${name}`))
   return [
     'basicConstraints=critical,CA:FALSE',
     'keyUsage=critical,digitalSignature',

@@ -2,52 +2,58 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { workIn } from '../files/disk-error.ts'
-import { openFolder, parts } from './folder.ts'
+import {
+  type Exposure,
+  findExposures,
+  fixPermissions,
+  makePrivateFolder,
+  openFolder,
+  parts,
+} from './folder.ts'
 import { withLock } from './lock.ts'
 import { requireOpenssl } from './openssl.ts'
 import { finishPairs } from './pair.ts'
-import { type Exposure, findExposures, makePrivateFolder, mend } from './permissions.ts'
 
-/** The folder of a PKI while nobody else works in it. */
+/** The folder of a PKI while this process holds its lock. */
 export interface Session {
   /** Without links in its path. */
   readonly folder: string
-  /** What in it is not private; nothing after it has been mended. */
+  /** Permissions in it that are too open; empty once they were fixed. */
   readonly exposures: readonly Exposure[]
 }
 
-/** The same while it is changed. */
+/** A session that changes the PKI. */
 export interface ChangeSession extends Session {
-  /** A folder that nobody else can read; it goes with the session. */
+  /** A folder that nobody else can read, removed at the end of the session. */
   readonly scratch: string
 }
 
-/** A PKI, wherever it is. */
+/** The folder of a PKI, which may not exist yet. */
 export interface Place {
   readonly folder: string
-  /** Hears of what was mended. */
+  /** Gets a line for each permission that was fixed. */
   note(text: string): void
 }
 
 /**
- * Reads a PKI, as it is when nobody changes it. Nothing is mended.
- * @throws SeederError or UsageError when there is none, or none of this user's
+ * Reads a PKI while no other process changes it. Permissions stay as they are.
+ * @throws SeederError or UsageError when there is no PKI, or it belongs to another user
  */
 export async function readSession<T>(place: Place, work: (session: Session) => Promise<T>): Promise<T> {
   const uid = ownId()
   const folder = await workIn(place.folder, () => openFolder(place.folder, false, uid))
   return await workIn(folder, () =>
     withLock(join(folder, parts.lock), async () => {
-      await tidy(folder)
+      await removeLeftovers(folder)
       return await work({ folder, exposures: await findExposures(folder, uid) })
     }),
   )
 }
 
 /**
- * Changes a PKI. What others could read is mended first.
- * @param create make it when there is none
- * @throws SeederError or UsageError when it cannot be: openssl, permissions, somebody else's, a full disk
+ * Changes a PKI, after fixing permissions that are too open.
+ * @param create whether to make a PKI that does not exist
+ * @throws SeederError or UsageError when openssl, permissions, another owner or a full disk prevent it
  */
 export async function changeSession<T>(
   place: Place,
@@ -62,8 +68,8 @@ export async function changeSession<T>(
       for (const part of [parts.issued, parts.authorities]) {
         if (!existsSync(join(folder, part))) await makePrivateFolder(join(folder, part))
       }
-      await tidy(folder)
-      await mend(await findExposures(folder, uid), place.note)
+      await removeLeftovers(folder)
+      await fixPermissions(await findExposures(folder, uid), place.note)
       const scratch = join(folder, parts.scratch)
       await makePrivateFolder(scratch)
       try {
@@ -75,9 +81,9 @@ export async function changeSession<T>(
   )
 }
 
-/** Clears away what a killed run has left, and puts back what it has taken away. */
-async function tidy(folder: string): Promise<void> {
-  // An openssl whose parent was killed may still write into it for a moment.
+/** Removes what a killed run has left, and restores pairs that it was replacing. */
+async function removeLeftovers(folder: string): Promise<void> {
+  // An openssl process whose parent was killed may still write there for a moment.
   await rm(join(folder, parts.scratch), { recursive: true, force: true, maxRetries: 3 })
   for (const part of [parts.authorities, parts.issued]) {
     if (existsSync(join(folder, part))) await finishPairs(join(folder, part))

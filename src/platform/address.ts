@@ -29,7 +29,7 @@ export function networkRange(cidr: string): AddressRange {
   return { first: dottedAddress(start), last: dottedAddress(end) }
 }
 
-/** What to write instead of a `text` that is no network. */
+/** The fix for a `text` that is not a network. */
 export function networkFix(text: string): string {
   if (!z.cidrv4().safeParse(text).success) return 'write an IPv4 network such as 10.0.0.0/26'
   return `it has host bits set, write ${networkRange(text).first}/${parseCidr(text).prefix}`
@@ -43,7 +43,7 @@ export function rangeContains(outer: AddressRange, inner: AddressRange | string)
   )
 }
 
-/** How many addresses `range` has. */
+/** The number of addresses in `range`. */
 export function rangeSize(range: AddressRange): number {
   return Number(addressNumber(range.last) - addressNumber(range.first)) + 1
 }
@@ -53,11 +53,11 @@ export function formatRange(range: AddressRange): string {
   return range.first === range.last ? range.first : `${range.first}-${range.last}`
 }
 
-/** What is left of a CIDR's usable addresses (network and broadcast address never are) without `taken`, in order. */
+/** A CIDR's usable addresses (all but the network and broadcast address) without `taken`, in order. */
 export function freeRanges(cidr: string, taken: readonly (AddressRange | string)[]): AddressRange[] {
   const { start, end } = parseCidr(cidr)
   const holes = taken
-    .map((one) => (typeof one === 'string' ? { first: one, last: one } : one))
+    .map((hole) => (typeof hole === 'string' ? { first: hole, last: hole } : hole))
     .map(({ first, last }) => ({ first: addressNumber(first), last: addressNumber(last) }))
     .sort((a, b) => Number(a.first - b.first))
   const free: AddressRange[] = []

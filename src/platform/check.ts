@@ -11,19 +11,19 @@ import {
   networkRange,
   rangeContains,
 } from './address.ts'
-import { overlap } from './ranges.ts'
+import { roles } from './roles.ts'
 import {
   asRole,
   type Flow,
   formatPort,
-  kubernetesRoles,
   type Platform,
   reservedWords,
   roleNames,
   type Zone,
 } from './schema.ts'
+import { overlap } from './zones.ts'
 
-/** Everything a platform file says that contradicts itself, by place. An empty list is a good file. */
+/** All contradictions in a platform file, by place. An empty list means that the file is good. */
 export function checkPlatform(platform: Platform): YamlProblem[] {
   return [
     ...Object.entries(platform.zones).flatMap(([name, zone]) => checkZone(name, zone)),
@@ -148,7 +148,7 @@ function checkRoles(platform: Platform): YamlProblem[] {
   })
 }
 
-/** A role's own part of a range has to be in it, and no other role's. */
+/** A role's own part of a range has to be inside the range and apart from the parts of other roles. */
 function checkRoleAddresses(platform: Platform): YamlProblem[] {
   const all = Object.entries(platform.roles).flatMap(([role, { zones, addresses }]) =>
     Object.entries(addresses).map(([zone, range]) => ({ role, zone, range, zones })),
@@ -206,7 +206,7 @@ function checkFlow(platform: Platform, name: string, flow: Flow): YamlProblem[] 
     } else if (source !== 'pods') {
       const fix = suggestion(source, [...roleNames, ...zones, 'pods', 'any', 'a CIDR'])
       add(['from', index], `found ${source}, which is no role and no zone`, fix)
-    } else if (!flow.to.every((target) => kubernetesRoles.some((role) => role === target))) {
+    } else if (!flow.to.map(asRole).every((target) => target && roles[target].runsPods)) {
       const found = 'found pods, which only control-plane and worker see as such'
       add(['from', index], found, 'use control-plane and worker: pods leave their node with its address')
     }

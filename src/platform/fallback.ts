@@ -3,12 +3,12 @@ import { closedForwardChain } from './forwarding.ts'
 import { inputHead, tableText } from './nftables.ts'
 import type { Platform, PortRange, RoleName } from './schema.ts'
 
-const ssh = 22
+const SSH_PORT = 22
 
 /**
- * The nftables file for a machine of these roles whose own cannot be loaded: only ssh gets in, from where the platform
- * file lets it in, and nothing but its answers gets out. As few kinds of expressions as can be, and no sets: what the
- * other file fails on should not be in this one.
+ * The nftables file for a machine of these roles whose own file cannot be loaded. It accepts only ssh, from the sources
+ * that the platform file allows, and lets only the answers out. It uses few kinds of expressions and no sets, so that
+ * it loads where the other file fails.
  */
 export function fallbackFor(platform: Platform, roles: readonly RoleName[]): string {
   const origins = roles
@@ -22,7 +22,7 @@ export function fallbackFor(platform: Platform, roles: readonly RoleName[]): str
       ...inputHead,
       '',
       '\t# The operator, who mends it.',
-      ...[...new Set(origins)].map((origin) => `\t${origin}tcp dport ${ssh} accept comment "ssh"`),
+      ...[...new Set(origins)].map((origin) => `\t${origin}tcp dport ${SSH_PORT} accept comment "ssh"`),
       '',
       '\tcounter comment "dropped by the policy"',
       '}',
@@ -48,5 +48,5 @@ function originsOf(source: FlowSource): string[] {
 }
 
 function holdsSsh({ first, last }: PortRange): boolean {
-  return first <= ssh && ssh <= last
+  return first <= SSH_PORT && SSH_PORT <= last
 }

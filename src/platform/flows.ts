@@ -1,8 +1,8 @@
 import { formatRange } from './address.ts'
-import { roleRange } from './ranges.ts'
 import { asRole, type Flow, formatPort, type Platform, type RoleName } from './schema.ts'
+import { roleRange } from './zones.ts'
 
-/** Where a flow comes from, as a machine that receives it can tell. */
+/** The source of a flow, as the receiving machine can recognize it. */
 export type FlowSource =
   | { kind: 'any'; name: string }
   /** Packets from these CIDRs or ranges (`10.0.0.1-10.0.0.50`), which do not overlap. */
@@ -10,15 +10,15 @@ export type FlowSource =
   /** Packets from pods: through one of their interfaces and with a pod's address. */
   | { kind: 'pods'; name: string; interface: string[]; cidr: string }
 
-/** An enabled flow as the role it goes to has to let it in. */
+/** An enabled flow that a role has to accept. */
 export interface InboundFlow extends Flow {
   name: string
   sources: FlowSource[]
 }
 
 /**
- * The enabled flows to `role`, in the order of the platform file; with `to`, those to `pods` or `services`, as a machine
- * of `role` has to let them through.
+ * The enabled flows to `role`, in the order of the platform file; with `to`, those to `pods` or `services`, which a
+ * machine of `role` has to forward.
  */
 export function inboundFlows(
   platform: Platform,
@@ -34,7 +34,7 @@ export function inboundFlows(
     }))
 }
 
-/** The ports that machines of these roles let somebody in to, by role, as `tcp/6443`, each once. */
+/** The open ports of machines of these roles, by role, as in `tcp/6443`, each once. */
 export function openPorts(platform: Platform, roles: readonly string[]): Record<string, string[]> {
   return Object.fromEntries(
     roles.flatMap((name) => {
@@ -50,7 +50,7 @@ export function openPorts(platform: Platform, roles: readonly string[]): Record<
   )
 }
 
-/** What the word `from` means to a machine of role `to`. */
+/** The source that the word `from` means to a machine of role `to`. */
 export function sourceOf(platform: Platform, from: string, to: RoleName | undefined): FlowSource {
   if (from === 'any') return { kind: 'any', name: from }
   if (from === 'pods') return { kind: 'pods', name: from, ...platform.cluster.pods }
@@ -60,8 +60,8 @@ export function sourceOf(platform: Platform, from: string, to: RoleName | undefi
 }
 
 /**
- * Addresses that machines of role `from` may have when they speak to `to`: their ranges in the zones that both stand in,
- * since there nothing routes; in all zones of `from` when they share none.
+ * The addresses from which machines of role `from` may reach `to`: their ranges in the zones that both are in, since no
+ * router is between them; in all zones of `from` when they share no zone.
  */
 function roleAddresses(platform: Platform, from: RoleName, to: RoleName | undefined): string[] {
   const own = platform.roles[from].zones

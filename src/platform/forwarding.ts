@@ -2,13 +2,13 @@ import { type InboundFlow, inboundFlows } from './flows.ts'
 import { rewrittenRules, rules, sourceMatch } from './rules.ts'
 import { formatPort, type Platform, type PortRange, type RoleName } from './schema.ts'
 
-/** A flow to pods or to services, with what its packets are sent to. */
+/** A flow to pods or to services, with the destination of its packets. */
 export interface PassingFlow extends InboundFlow {
   into: 'pods' | 'services'
   destination: string
 }
 
-/** The enabled flows to pods and services, as a machine of `role` has to let them through. */
+/** The enabled flows to pods and services that a machine of `role` has to forward. */
 export function passingFlows(platform: Platform, role: RoleName): PassingFlow[] {
   return (['pods', 'services'] as const).flatMap((to) =>
     inboundFlows(platform, role, to).map((flow) => ({
@@ -19,7 +19,7 @@ export function passingFlows(platform: Platform, role: RoleName): PassingFlow[] 
   )
 }
 
-/** Roles that have no pods pass on nothing at all. */
+/** The chain of roles without pods, which forward nothing. */
 export const closedForwardChain = [
   'chain forward {',
   '\ttype filter hook forward priority filter; policy drop;',
@@ -28,15 +28,15 @@ export const closedForwardChain = [
   '}',
 ]
 
-/** Packets from pods, as every chain of a node lets them pass. */
+/** The rule for packets from pods, in every chain of a node. */
 function podRule({ cluster: { pods } }: Platform): string {
   const origin = sourceMatch({ kind: 'pods', name: 'pods', ...pods })
   return `\t${origin} accept comment "pods reach what they want"`
 }
 
 /**
- * What is not for this machine, as it comes in: kube-proxy has not rewritten it yet, so that the address of a service can
- * still be told from a pod's. A node routes for its pods and for nobody else, unless a flow says so.
+ * The chain for packets to other machines, on arrival: kube-proxy has not rewritten them yet, so that addresses of
+ * services and of pods still differ. A node routes for its pods and for nobody else, unless a flow says so.
  */
 export function passingChain(platform: Platform, passing: readonly PassingFlow[]): string[] {
   const lines = ['chain passing {', podRule(platform)]
@@ -49,8 +49,8 @@ export function passingChain(platform: Platform, passing: readonly PassingFlow[]
 }
 
 /**
- * What leaves this machine again. It has passed the chains at its arrival; a port of this machine that was rewritten to
- * a pod (a NodePort, a host port) is judged here, by the port that it was sent to.
+ * The chain for forwarded packets. They have passed the chains on arrival; packets to a port of this machine that was
+ * rewritten to a pod (a NodePort, a host port) are matched here by their original port.
  */
 export function forwardChain(
   platform: Platform,
@@ -82,8 +82,8 @@ export function forwardChain(
 }
 
 /**
- * kube-proxy rewrites the destination of a NodePort before any input chain sees the packet, so who may use one is
- * decided ahead of it. What is not for this machine's own addresses goes to the chain passing.
+ * The chain for NodePorts. kube-proxy rewrites the destination before any input chain sees the packet, so this chain
+ * comes before kube-proxy's. Packets to other addresses than this machine's go to the chain `passing`.
  */
 export function nodePortChain(platform: Platform, flows: readonly InboundFlow[]): string[] {
   const { nodePorts } = platform.cluster

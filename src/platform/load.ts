@@ -3,8 +3,9 @@ import { checkPlatform } from './check.ts'
 import { type Platform, platformSchema } from './schema.ts'
 
 /**
- * Reads and checks a platform file. A file that is missing, does not fit the schema or contradicts itself is a
- * UsageError with a line `file:line:col: what was found; what would do` per problem.
+ * Reads and checks a platform file.
+ * @throws UsageError when it is missing, does not fit the schema or contradicts itself, with a line
+ * `file:line:col: what was found; fix` per problem
  */
 export async function loadPlatform(file: string): Promise<Platform> {
   return checked(await loadYaml(file, platformSchema))

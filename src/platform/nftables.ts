@@ -1,23 +1,22 @@
 import { type InboundFlow, inboundFlows } from './flows.ts'
 import { closedForwardChain, forwardChain, nodePortChain, passingChain, passingFlows } from './forwarding.ts'
+import { roles } from './roles.ts'
 import { isLiteral, isVrrp, rules, setName } from './rules.ts'
-import { asRole, formatPort, kubernetesRoles, type Platform, type RoleName } from './schema.ts'
+import { asRole, formatPort, type Platform, type RoleName } from './schema.ts'
 
 /**
  * The nftables file for machines of `role`: the table `inet seeder` and no other, since kube-proxy and the pod network
- * keep theirs beside it. Loading it replaces the table in one transaction. The text depends on its arguments only.
+ * have their own tables. Loading it replaces the table in one transaction. The text depends on the arguments only.
  */
 export function nftablesFor(platform: Platform, role: RoleName): string {
   const flows = inboundFlows(platform, role)
-  const passing = kubernetesRoles.includes(role) ? passingFlows(platform, role) : []
+  const passing = roles[role].runsPods ? passingFlows(platform, role) : []
   return tableText(`Firewall of the role ${role}, made from the platform file.`, [
     ...addressSets([...flows, ...passing]),
     ...([...flows, ...passing].some(isVrrp) ? [peerSet] : []),
-    ...(kubernetesRoles.includes(role)
-      ? [passingChain(platform, passing), nodePortChain(platform, flows)]
-      : []),
+    ...(roles[role].runsPods ? [passingChain(platform, passing), nodePortChain(platform, flows)] : []),
     inputChain(platform, flows, role),
-    kubernetesRoles.includes(role) ? forwardChain(platform, flows, passing) : closedForwardChain,
+    roles[role].runsPods ? forwardChain(platform, flows, passing) : closedForwardChain,
   ])
 }
 
@@ -36,15 +35,15 @@ ${sections.map((lines) => lines.map((line) => (line === '' ? '' : `\t${line}`)).
 `
 }
 
-/** The end of an nftables file that names the machines that VRRP is taken from. */
+/** The end of an nftables file, with the machines from which VRRP is accepted. */
 export function vrrpPeersText(peers: readonly string[]): string {
   return peers.length > 0 ? `add element inet seeder vrrp_peers { ${peers.join(', ')} }\n` : ''
 }
 
-/** What the loader fills in, from what first boot has found in node.env: no platform file knows who makes a pair. */
+/** The set that the loader fills from node.env: the platform file does not know which machines are a pair. */
 const peerSet = ['set vrrp_peers {', '\ttype ipv4_addr', '}']
 
-/** What every input chain has ahead of its flows. */
+/** The beginning of every input chain. */
 export const inputHead = [
   '\ttype filter hook input priority filter; policy drop;',
   '',
@@ -83,7 +82,7 @@ function addressSets(flows: readonly InboundFlow[]): string[][] {
 
 function inputChain(platform: Platform, flows: readonly InboundFlow[], role: RoleName): string[] {
   const lines = ['chain input {', ...inputHead]
-  if (kubernetesRoles.includes(role)) {
+  if (roles[role].runsPods) {
     lines.push(
       '',
       '\t# NodePorts that kube-proxy has sent on to a host-network pod here; the node_ports chain has let them pass.',

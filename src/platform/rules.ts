@@ -1,12 +1,12 @@
 import type { FlowSource, InboundFlow } from './flows.ts'
 import { asRole, formatPort } from './schema.ts'
 
-/** The rules that let a flow in from one of its sources; with a destination, only what is sent there. */
+/** The rules that accept a flow from one of its sources; with a destination, only packets to it. */
 export function rules(
   flow: Pick<InboundFlow, 'name' | 'protocols' | 'ports'> & { destination?: string },
   source: FlowSource,
 ): string[] {
-  // Pods and services have addresses of IPv4 only.
+  // Pods and services have only IPv4 addresses.
   const matches = protocolMatches(flow, source).filter(
     (match) => flow.destination === undefined || !match.startsWith('icmpv6'),
   )
@@ -20,19 +20,19 @@ function rule(matches: readonly string[], flow: Pick<InboundFlow, 'name'>, sourc
   return [...matches, 'accept', comment].filter((part) => part !== '').join(' ')
 }
 
-/** Of the machines of a role only the peers speak VRRP, by the card that leads to them. */
+/** VRRP is accepted only from the peers among the machines of a role, on the interface that leads to them. */
 function originMatch(flow: Pick<InboundFlow, 'protocols'>, source: FlowSource): string {
   if (!isVrrp(flow)) return sourceMatch(source)
   const origin = source.kind === 'addresses' && asRole(source.name) ? '' : sourceMatch(source)
   return [origin, 'ip saddr @vrrp_peers fib saddr . iif oif exists'].filter((part) => part !== '').join(' ')
 }
 
-/** Whether it is VRRP, which nothing else shares a flow with. */
+/** Whether the flow is VRRP, which has a flow of its own. */
 export function isVrrp({ protocols }: Pick<InboundFlow, 'protocols'>): boolean {
   return protocols.includes('vrrp')
 }
 
-/** The packets of a source. */
+/** The match for packets from a source. */
 export function sourceMatch(source: FlowSource): string {
   if (source.kind === 'any') return ''
   if (source.kind === 'pods') {
@@ -47,7 +47,7 @@ function protocolMatches(
 ): string[] {
   const protocol = protocols[0]
   if (protocol === 'all') return ['']
-  // By number: the name needs /etc/protocols, which is not on every image.
+  // By number, because the name needs /etc/protocols, which not every image has.
   if (protocol === 'vrrp') return ['meta l4proto 112']
   if (protocol === 'icmp') {
     return source.kind === 'any'
@@ -60,22 +60,24 @@ function protocolMatches(
     : [`${protocol} dport ${dports}`]
 }
 
-/** One value as it is, several as a set. */
+/** A single value as it is, several as a set. */
 function listOf(values: readonly string[]): string {
   return values.length > 1 ? `{ ${values.join(', ')} }` : values.join('')
 }
 
-/** A CIDR that stands in the flow itself; it needs no set. */
+/** Whether the source is a CIDR in the flow itself, which needs no set. */
 export function isLiteral(source: FlowSource): boolean {
   return source.name.includes('/')
 }
 
-/** Set names allow no hyphens and no word of nftables; role and zone names have no underscores, so no two of them meet. */
+/**
+ * The name of a source's set: without hyphens and keywords of nftables. Names of roles and zones have no underscores.
+ */
 export function setName(source: FlowSource): string {
   return `from_${source.name.replaceAll('-', '_')}`
 }
 
-/** Rules for what was sent to a port of this machine and has another destination by now. */
+/** The rules for packets that were sent to a port of this machine and have been rewritten to another destination. */
 export function rewrittenRules(flow: InboundFlow, source: FlowSource): string[] {
   const { protocols, ports = [] } = flow
   const sent = protocols.filter((protocol) => protocol === 'tcp' || protocol === 'udp')

@@ -2,12 +2,9 @@ import { z } from 'zod'
 import { quoteValue } from '../report/schema-issue.ts'
 import { isAddress, isNetwork, networkFix } from './address.ts'
 
-/** The roles a machine can have: one image serves each, kubernetes-node serves the last two. */
+/** The roles of machines; see roles.ts. */
 export const roleNames = ['haproxy', 'etcd', 'control-plane', 'worker'] as const
 export type RoleName = (typeof roleNames)[number]
-
-/** The roles that run pods, where kube-proxy rewrites addresses before the input chain sees them. */
-export const kubernetesRoles: readonly RoleName[] = ['control-plane', 'worker']
 
 /** Words of `from` and `to` that are neither a role nor a zone. */
 export const reservedWords = ['any', 'pods', 'services', 'dns', 'ntp'] as const
@@ -61,11 +58,11 @@ const portRange = z.union([z.number(), z.string()]).transform((value, context) =
 })
 
 const zone = z.strictObject({
-  /** What people call it. */
+  /** Its name for people. */
   title: singleLine,
   bridge: interfaceName,
   cidr: network,
-  /** The addresses that nodes get; without it they ask DHCP. */
+  /** The addresses that nodes get; without it they use DHCP. */
   range: addressRange.optional(),
   /** The Proxmox host's own address on the bridge. */
   host: address.optional(),
@@ -75,7 +72,7 @@ const zone = z.strictObject({
 const role = z.strictObject({
   /** Zone names, in the order of the network cards. */
   zones: z.array(z.string()).min(1),
-  /** By zone name: the part of the zone's range that machines of this role alone get. Without it, all of the range. */
+  /** By zone name: the part of the zone's range for machines of this role alone. Without it, the whole range. */
   addresses: z.record(z.string(), addressRange).default({}),
   cores: z.int().min(1).max(512),
   /** MiB. */
@@ -93,13 +90,13 @@ const flow = z.strictObject({
   /** Only with tcp and udp. */
   ports: z.array(portRange).min(1).optional(),
   why: singleLine,
-  /** A flow that is not enabled is documentation: nothing is opened for it. */
+  /** A disabled flow is only documentation: no port is opened for it. */
   enabled: z.boolean().default(true),
 })
 
 const vip = z.strictObject({ role: z.enum(roleNames), zone: z.string(), address })
 
-/** platform.yaml. What one field says about another is checked in check.ts. */
+/** platform.yaml. check.ts checks the fields against each other. */
 export const platformSchema = z.strictObject({
   zones: z.record(name, zone),
   dns: z.array(address).min(1),
@@ -107,7 +104,7 @@ export const platformSchema = z.strictObject({
   vips: z.record(name, vip),
   roles: z.record(z.enum(roleNames), role),
   cluster: z.strictObject({
-    /** Range of the pods, and the interfaces that they, and those of other nodes, come in by. */
+    /** The range of the pods, and the interfaces of their packets, from this node and from others. */
     pods: z.strictObject({
       cidr: network,
       interface: z
@@ -120,13 +117,13 @@ export const platformSchema = z.strictObject({
   flows: z.record(name, flow),
   releases: z
     .strictObject({
-      /** So many builders have to have signed the same disk before a version is promoted. */
+      /** The number of builders that have to sign the same disk before a version is promoted. */
       builders: z.int().min(1).max(9).default(1),
     })
     .default({ builders: 1 }),
 })
 
-/** The site as a checked value: every name in it exists. Made by `loadPlatform` only. */
+/** A checked platform file: every name in it exists. Only `loadPlatform` and `parsePlatform` make it. */
 export type Platform = z.output<typeof platformSchema>
 export type Zone = z.output<typeof zone>
 export type Flow = z.output<typeof flow>

@@ -12,7 +12,7 @@ export const networkRowSchema = z.object({
   range: z.string().nullable(),
   host: z.string().nullable(),
   gateway: z.string().nullable(),
-  /** Addresses outside the node range that no VIP, host or gateway has. Empty where DHCP gives the addresses. */
+  /** Addresses outside the node range without VIP, host or gateway. Empty where DHCP assigns the addresses. */
   free: z.array(z.string()),
   vips: z.array(z.object({ name: z.string(), address: z.string(), role: z.enum(roleNames) })),
   roles: z.array(z.enum(roleNames)),
@@ -31,7 +31,7 @@ export const portRowSchema = z.object({
 })
 export type PortRow = z.output<typeof portRowSchema>
 
-/** The zones in the order of the platform file; with `role`, those it stands in, in the order of its network cards. */
+/** The zones in the order of the platform file; with `role`, its zones in the order of its network cards. */
 export function networkRows(platform: Platform, role?: RoleName): NetworkRow[] {
   const names = role ? platform.roles[role].zones : Object.keys(platform.zones)
   return names.flatMap((name) => {
@@ -41,7 +41,7 @@ export function networkRows(platform: Platform, role?: RoleName): NetworkRow[] {
       .filter(([, vip]) => vip.zone === name)
       .map(([vipName, { address, role: holder }]) => ({ name: vipName, address, role: holder }))
     const taken = [zone.host, zone.gateway, ...vips.map(({ address }) => address)].filter(
-      (one) => one !== undefined,
+      (address) => address !== undefined,
     )
     return {
       zone: name,
@@ -53,7 +53,7 @@ export function networkRows(platform: Platform, role?: RoleName): NetworkRow[] {
       gateway: zone.gateway ?? null,
       free: zone.range ? freeRanges(zone.cidr, [zone.range, ...taken]).map(formatRange) : [],
       vips,
-      roles: roleNames.filter((one) => platform.roles[one].zones.includes(name)),
+      roles: roleNames.filter((known) => platform.roles[known].zones.includes(name)),
     }
   })
 }
@@ -96,7 +96,7 @@ export function networkTable(rows: readonly NetworkRow[]): [string[], string[][]
   return [header, cells]
 }
 
-/** Header and cells of the port table. A flow that is closed says `off`. */
+/** Header and cells of the port table. A disabled flow is marked `(off)`. */
 export function portTable(rows: readonly PortRow[]): [string[], string[][]] {
   const header = ['to', 'from', 'protocol', 'ports', 'flow', 'why']
   const cells = rows.map((row) => [
@@ -110,7 +110,7 @@ export function portTable(rows: readonly PortRow[]): [string[], string[][]] {
   return [header, cells]
 }
 
-/** How many nodes a zone's range can hold, summed over all zones. */
+/** The number of addresses for nodes in all zones. */
 export function nodeAddressCount(platform: Platform): number {
   return Object.values(platform.zones).reduce((sum, { range }) => sum + (range ? rangeSize(range) : 0), 0)
 }

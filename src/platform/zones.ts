@@ -1,15 +1,50 @@
 import { SeederError } from '../report/error.ts'
-import type { Platform, Zone } from './schema.ts'
+import { type AddressRange, rangeContains } from './address.ts'
+import { type Platform, type RoleName, roleNames, type Zone } from './schema.ts'
 
 /** A zone of the platform by its name. */
-
 export function zoneOf(platform: Platform, name: string): Zone {
   const zone = platform.zones[name]
   if (!zone) throw new SeederError(`the platform file has no zone ${name}`)
   return zone
 }
-/** `24` of `10.0.0.0/24`. */
 
+/** `24` of `10.0.0.0/24`. */
 export function prefixOf(zone: Zone): string {
   return zone.cidr.split('/')[1] ?? '32'
+}
+
+/**
+ * The addresses for machines of a role in a zone: the role's own part of the range, or all of it. Undefined with DHCP.
+ */
+export function roleRange(platform: Platform, role: RoleName, zone: string): AddressRange | undefined {
+  const range = platform.zones[zone]?.range
+  return range && (platform.roles[role].addresses[zone] ?? range)
+}
+
+/** Roles whose machines may have the same addresses in a zone, so that no firewall there can distinguish them. */
+export interface SharedRange {
+  zone: string
+  roles: RoleName[]
+}
+
+/** Every zone in which roles share addresses, in the order of the platform file. */
+export function sharedRanges(platform: Platform): SharedRange[] {
+  return Object.keys(platform.zones).flatMap((zone) => {
+    const here = roleNames.filter((role) => platform.roles[role].zones.includes(zone))
+    const roles = here.filter((role) =>
+      here.some((other) => other !== role && shareAddresses(platform, role, other, zone)),
+    )
+    return roles.length > 0 ? [{ zone, roles }] : []
+  })
+}
+
+function shareAddresses(platform: Platform, role: RoleName, other: RoleName, zone: string): boolean {
+  const [a, b] = [roleRange(platform, role, zone), roleRange(platform, other, zone)]
+  return a !== undefined && b !== undefined && overlap(a, b)
+}
+
+/** Whether two ranges have an address in common. */
+export function overlap(a: AddressRange, b: AddressRange): boolean {
+  return rangeContains(a, b.first) || rangeContains(b, a.first)
 }

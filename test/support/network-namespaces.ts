@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 
-/** A TCP port of an address, as `10.0.0.66:6443`, and who asks it: an address of the namespace that probes. */
+/** A TCP port of an address, as `10.0.0.66:6443`, and the source of the probe: an address of the namespace that probes. */
 export interface Question {
   readonly from: string
   readonly to: string

@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { parseJson } from '../../files/json.ts'
 import { networkRange, rangeContains } from '../../platform/address.ts'
-import { roleRange } from '../../platform/ranges.ts'
 import type { Platform } from '../../platform/schema.ts'
-import { zoneOf } from '../../platform/zones.ts'
+import { roleRange, zoneOf } from '../../platform/zones.ts'
 import type { MachineSpec } from '../site.ts'
 
 const listing = z.array(

@@ -1,14 +1,16 @@
 import { SeederError, UsageError } from '../../report/error.ts'
 import { readGuests } from '../guests.ts'
-import { etcdNodes, findCluster, placeOf, removeMember } from './etcd.ts'
+import { etcdNodes, findCluster, findMember, removeMember } from './etcd.ts'
 import { mainAddress, type NodeEntry } from './ledger.ts'
-import { isRunning, sortOut } from './machine.ts'
-import { discard, type NodeWork } from './recover.ts'
+import { classifyMachine, isRunning } from './machine.ts'
+import { type NodeWork, removeNode } from './recover.ts'
 
 /**
- * Destroys nodes: their VMs with all disks, their vendor data and entries. Everything is refused before anything is done.
- * @param finished those that an earlier run was destroying, and that are gone now: the same one, if it was for one of these
- * @param force also those that run, and all members of a cluster of etcd at once
+ * Destroys nodes: their VMs with all disks, their vendor data and entries. All of them are checked before any is
+ * destroyed.
+ * @param finished nodes that a killed run had begun to destroy and that are gone now; it may have been for the same
+ * names
+ * @param force also destroys nodes that run, and all members of a cluster of etcd at once
  * @throws UsageError for a node that is not ours, runs, or is needed
  */
 export async function destroyNodes(
@@ -18,12 +20,12 @@ export async function destroyNodes(
   force: boolean,
 ): Promise<void> {
   const entries = await work.ledger.read()
-  const goesOn = names.some((name) => finished.includes(name))
-  const left = goesOn ? names.filter((name) => entries.some((entry) => entry.name === name)) : names
+  const continues = names.some((name) => finished.includes(name))
+  const left = continues ? names.filter((name) => entries.some((entry) => entry.name === name)) : names
   const chosen = left.map((name) => requireEntry(entries, name))
   const guests = await readGuests()
   for (const entry of chosen) {
-    const { guest, is } = sortOut(entry, work.node, guests)
+    const { guest, is } = classifyMachine(entry, work.node, guests)
     if (is === 'foreign' && entry.state !== 'reserved') {
       throw new UsageError(
         `VM ${entry.vmid} is not ${entry.name} (any more): its tags or its description say so`,
@@ -44,29 +46,29 @@ export async function destroyNodes(
     }
   }
   await leaveCluster(work, entries, chosen, force)
-  // From here on a killed run is finished by the next one, whatever that is for.
-  const going = chosen.map((entry) => ({ ...entry, state: 'destroying' as const }))
-  for (const entry of going) await work.ledger.write(entry)
-  for (const entry of going) {
-    await discard(work, entry, true)
+  // From here on the next run, of whatever command, finishes a killed one.
+  const destroying = chosen.map((entry) => ({ ...entry, state: 'destroying' as const }))
+  for (const entry of destroying) await work.ledger.write(entry)
+  for (const entry of destroying) {
+    await removeNode(work, entry, true)
     work.note(`${entry.name} is gone: VM ${entry.vmid}, its disks and its vendor data`)
   }
 }
 
 /**
  * The entry of a node.
- * @throws UsageError when there is none
+ * @throws UsageError when there is no entry of that name
  */
 export function requireEntry(entries: readonly NodeEntry[], name: string): NodeEntry {
-  const entry = entries.find((one) => one.name === name)
+  const entry = entries.find((known) => known.name === name)
   if (entry) return entry
-  const known = entries.map((one) => one.name).join(', ')
+  const names = entries.map((known) => known.name).join(', ')
   throw new UsageError(`${name} is no node that \`seeder node\` has made on this host`, {
-    fix: known === '' ? 'there are none; a VM of another kind is yours to destroy' : `there are: ${known}`,
+    fix: names === '' ? 'it has made no node; destroy other VMs with Proxmox VE' : `there are: ${names}`,
   })
 }
 
-/** Members of etcd: none that its cluster still counts on. One that never got its vote gives its place back. */
+/** Refuses members that their cluster of etcd counts on. A member that never got a vote is removed from the cluster. */
 async function leaveCluster(
   work: NodeWork,
   entries: readonly NodeEntry[],
@@ -81,20 +83,20 @@ async function leaveCluster(
   const cluster = await findCluster(work.host, etcdNodes(entries, names))
   if (!cluster) return requireWholeCluster(work, members, force)
   for (const entry of members) {
-    const place = placeOf(cluster, entry)
-    if (!place) continue
-    if (entry.state !== 'created' && ['learner', 'unstarted'].includes(place.is)) {
+    const member = findMember(cluster, entry)
+    if (!member) continue
+    if (entry.state !== 'created' && ['learner', 'unstarted'].includes(member.is)) {
       await removeMember(work.host, cluster.via, entry)
       work.note(`${entry.name} gave its place in the cluster back`)
       continue
     }
-    throw new UsageError(`${entry.name} is a member of its cluster of etcd still (${place.is})`, {
+    throw new UsageError(`${entry.name} is a member of its cluster of etcd still (${member.is})`, {
       fix: `replace it: seeder node replace ${entry.name} --with NAME; or take it out: qm guest exec ${cluster.via.vmid} --timeout 330 -- /usr/lib/seeder/etcd remove ${entry.name}`,
     })
   }
 }
 
-/** When no other member can be reached, only the whole cluster may go, and only by force. */
+/** When no other member can be reached, only the whole cluster may be destroyed, and only by force. */
 async function requireWholeCluster(
   work: NodeWork,
   members: readonly NodeEntry[],
@@ -102,7 +104,7 @@ async function requireWholeCluster(
 ): Promise<void> {
   const cluster = await findCluster(work.host, members)
   const others =
-    cluster?.members.filter(({ address }) => !members.some((one) => mainAddress(one) === address)) ?? []
+    cluster?.members.filter(({ address }) => !members.some((entry) => mainAddress(entry) === address)) ?? []
   if (others.length > 0) {
     const names = others.map(({ name }) => name).join(', ')
     throw new SeederError(`The cluster has other members that cannot be reached: ${names}`, {

@@ -1,15 +1,15 @@
 import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import type { Platform, RoleName } from '../../platform/schema.ts'
+import type { Platform } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
-import { type Guest, pveFolder, readGuests } from '../guests.ts'
+import { type Guest, PVE_FOLDER, readGuests } from '../guests.ts'
 import { chooseSnippetStorage, parseStorages, readVolumes, type Volume } from '../storage.ts'
 import { readTemplateEntries, type TemplateEntry } from '../templates.ts'
 import type { Ledger, NodeEntry } from './ledger.ts'
 
-/** What is there, read once before anything is decided. */
+/** The state of the host, read once before anything is decided. */
 export interface HostFacts {
   /** This Proxmox node's name. */
   readonly node: string
@@ -18,15 +18,15 @@ export interface HostFacts {
   readonly entries: readonly NodeEntry[]
   readonly templates: readonly TemplateEntry[]
   readonly volumes: readonly Volume[]
-  /** Where the vendor data goes: a storage, and its folder. */
+  /** The storage for vendor data, and its folder. */
   readonly snippets: { readonly storage: string; readonly folder: string }
 }
 
 /**
- * The name of the Proxmox node that this is.
+ * The name of this Proxmox node.
  * @throws SeederError where there is no Proxmox VE
  */
-export function proxmoxNode(pve = pveFolder): string {
+export function proxmoxNode(pve = PVE_FOLDER): string {
   const [name = ''] = hostname().split('.')
   if (existsSync(join(pve, 'nodes', name))) return name
   throw new SeederError(`This is not a Proxmox VE host: there is no ${pve}/nodes/${name}`, {
@@ -34,7 +34,7 @@ export function proxmoxNode(pve = pveFolder): string {
   })
 }
 
-/** Reads everything; nothing is changed. `named` is the storage for snippets, if one was named. */
+/** Reads the state of the host. `named` is the storage for snippets that the operator named. */
 export async function readFacts(
   host: Host,
   ledger: Ledger,
@@ -63,9 +63,4 @@ async function snippetFolder(host: Host, storage: string): Promise<string> {
     })
   }
   return path.slice(0, -'/x.yaml'.length)
-}
-
-/** The image that clones of a role are made of. */
-export function imageOf(role: RoleName): string {
-  return role === 'control-plane' || role === 'worker' ? 'kubernetes-node' : role
 }

@@ -4,7 +4,7 @@ import { anyJson } from '../../files/json.ts'
 import { statusSchema } from '../../guest/status.ts'
 import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
-import { type Argv, type Host, lastWords } from '../commands.ts'
+import { type Argv, failureReason, type Host } from '../commands.ts'
 import { isRunning } from './machine.ts'
 
 /** How a command in a guest ended. */
@@ -24,7 +24,7 @@ const reply = z.object({
 const firstBootSchema = statusSchema.pick({ state: true, reason: true })
 export type FirstBootStatus = z.output<typeof firstBootSchema>
 
-/** The host's command that runs one in a guest. */
+/** The host's command that runs `argv` in a guest. */
 export function guestCommand(vmid: number, argv: Argv, timeoutSeconds: number): Argv {
   return ['qm', 'guest', 'exec', String(vmid), '--timeout', String(timeoutSeconds), '--', ...argv]
 }
@@ -40,18 +40,19 @@ export async function guestExec(
   timeoutSeconds = 60,
 ): Promise<GuestEnded> {
   const command = guestCommand(vmid, argv, timeoutSeconds)
-  // The agent itself may hang: qm waits for it without an end.
+  // qm waits without limit for an agent that hangs.
   const ended = await host.run(command, { timeoutMs: (timeoutSeconds + 60) * 1000 })
-  if (ended.code !== 0) throw new SeederError(`The agent of VM ${vmid} does not answer: ${lastWords(ended)}`)
-  const said = reply.safeParse(anyJson(ended.stdout))
-  if (!said.success || !said.data.exited) {
+  if (ended.code !== 0)
+    throw new SeederError(`The agent of VM ${vmid} does not answer: ${failureReason(ended)}`)
+  const answer = reply.safeParse(anyJson(ended.stdout))
+  if (!answer.success || !answer.data.exited) {
     throw new SeederError(`${argv.join(' ')} in VM ${vmid} did not end within ${timeoutSeconds} seconds`)
   }
-  const { exitcode, 'out-data': stdout, 'err-data': stderr } = said.data
+  const { exitcode, 'out-data': stdout, 'err-data': stderr } = answer.data
   return { code: exitcode ?? 255, stdout, stderr }
 }
 
-/** As `guestExec`, for a command that has to succeed: what it printed. */
+/** As `guestExec`, but returns the output. @throws SeederError also when the command fails */
 export async function guestOutput(
   host: Host,
   vmid: number,
@@ -60,26 +61,26 @@ export async function guestOutput(
 ): Promise<string> {
   const ended = await guestExec(host, vmid, argv, timeoutSeconds)
   if (ended.code === 0) return ended.stdout
-  throw new SeederError(`${argv.join(' ')} in VM ${vmid} failed: ${lastWords(ended)}`)
+  throw new SeederError(`${argv.join(' ')} in VM ${vmid} failed: ${failureReason(ended)}`)
 }
 
-/** The state of a node's first boot; undefined while the agent does not answer. */
+/** The status of first boot; undefined while the agent does not answer. */
 export async function readStatus(host: Host, vmid: number): Promise<FirstBootStatus | undefined> {
   const ended = await guestExec(host, vmid, ['/usr/lib/seeder/status'], 30).catch(() => undefined)
   return firstBootSchema.safeParse(anyJson(ended?.stdout ?? '')).data
 }
 
-const pauseMs = 3000
+const PAUSE_MS = 3000
 
 /**
- * Waits until a node is ready, and `enough` is content with its reason.
+ * Waits until a node is ready and `accepts` its reason.
  * @throws SeederError when first boot fails, the VM stops, or time is up
  */
 export async function awaitReady(
   host: Host,
   node: { readonly name: string; readonly vmid: number },
   timeoutMs: number,
-  enough: (reason: string) => boolean = () => true,
+  accepts: (reason: string) => boolean = () => true,
 ): Promise<string> {
   const { name, vmid } = node
   const look = `look at its console, qm terminal ${vmid}; then run the same command again, or: seeder node destroy ${name} --force`
@@ -100,12 +101,12 @@ export async function awaitReady(
         },
       )
     }
-    if (status?.state === 'ready' && enough(status.reason)) return status.reason
+    if (status?.state === 'ready' && accepts(status.reason)) return status.reason
     seen = status?.reason ?? seen
     if (!status && !(await isRunning(host, vmid))) {
       throw new SeederError(`${name} (VM ${vmid}) was started, but does not run any more`, { fix: look })
     }
-    await sleep(pauseMs, undefined, { signal: interruption })
+    await sleep(PAUSE_MS, undefined, { signal: interruption })
   }
   const seconds = Math.round(timeoutMs / 1000)
   throw new SeederError(`${name} (VM ${vmid}) runs, but is not ready after ${seconds} seconds: ${seen}`, {

@@ -7,10 +7,10 @@ import { readText } from '../../files/text-file.ts'
 import { roleNames } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
 
-/** Where this host has an entry for every node that it made or is about to make. */
-export const nodeLedger = '/var/lib/seeder/nodes'
+/** The folder where this host keeps an entry for each node that it made or is about to make. */
+export const NODE_LEDGER = '/var/lib/seeder/nodes'
 
-/** A node's name is its VM's name, its host name, and its name in a cluster: a DNS label that is no number. */
+/** A node's name, which is also its VM's name, host name and name in a cluster: a DNS label that is not a number. */
 export const nodeName = z.string().regex(/^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/)
 
 const member = z.strictObject({ name: nodeName, address: z.ipv4() })
@@ -20,47 +20,47 @@ const entrySchema = z.strictObject({
   name: nodeName,
   role: z.enum(roleNames),
   /**
-   * reserved    an address in a cluster is kept for it; it has no VM
-   * creating    its VM is being made, and was never started: a run that finds it undoes it
-   * starting    its VM is complete and was started: a run goes on waiting for it
+   * reserved    an address in a cluster is reserved for it; it has no VM
+   * creating    its VM is being made, and was not started: the next run undoes it
+   * starting    its VM is complete and was started: the next run waits for it
    * created     done
-   * destroying  a run that finds it goes on destroying it
+   * destroying  the next run finishes destroying it
    */
   state: z.enum(['reserved', 'creating', 'starting', 'created', 'destroying']),
   vmid: z.int().min(100),
-  /** Stands in the VM's description, too. */
+  /** The VM's description has it, too. */
   token: z.string().regex(/^[0-9a-f]{32}$/),
-  /** Whether `qm clone` was called: before that, a VM with this id is somebody else's, whatever it looks like. */
+  /** Whether `qm clone` was called: before that, a VM with this id is not ours, whatever it looks like. */
   cloned: z.boolean(),
   template: z.strictObject({ vmid: z.int(), version: z.string() }),
   /** By zone; zones whose addresses come by DHCP are not in it. */
   addresses: z.record(z.string(), z.ipv4()),
   /** The vendor data, as a volume and as a file. */
   snippet: z.strictObject({ volume: z.string(), file: z.string().startsWith('/') }),
-  /** The values that the operator gave it, without secrets: a node that takes its place gets them, too. */
+  /** The values that the operator gave it, without secrets: a node that replaces it gets them, too. */
   values: z.record(z.string(), z.string()),
-  /** The cluster that it was founded with, whole: what is missing of it keeps its place. */
+  /** All founders of its cluster: those that are still to be made keep their addresses. */
   founders: z.strictObject({ token: z.string(), members: z.array(member) }).optional(),
-  /** It joins a cluster of etcd that runs. */
+  /** It joins a running cluster of etcd. */
   joins: z.boolean(),
-  /** The node whose place it takes. */
+  /** The node that it replaces. */
   replaces: nodeName.optional(),
 })
 
 export type NodeEntry = z.output<typeof entrySchema>
 export type LedgerMember = z.output<typeof member>
 
-/** The entries of this host, one file each, written as a whole or not at all. */
+/** The entries of this host, one file each, written atomically. */
 export class Ledger {
   private readonly folder: string
 
-  constructor(folder = nodeLedger) {
+  constructor(folder = NODE_LEDGER) {
     this.folder = folder
   }
 
   /**
    * All entries, by name.
-   * @throws SeederError for one that cannot be read: whose addresses are not known might be given away
+   * @throws SeederError for an entry that cannot be read: another node might get its addresses
    */
   async read(): Promise<NodeEntry[]> {
     const files = await readdir(this.folder).catch(() => [])
@@ -82,7 +82,7 @@ export class Ledger {
     }
   }
 
-  /** Writes an entry, in the place of the one of the same name. */
+  /** Writes an entry, replacing the one of the same name. */
   async write(entry: NodeEntry): Promise<void> {
     await makePrivateFolder(this.folder)
     await writeAtomically(this.file(entry.name), `${JSON.stringify(entry, null, 2)}\n`)
@@ -93,12 +93,12 @@ export class Ledger {
     await removeDurably(this.file(name))
   }
 
-  /** Removes what a killed run left half written. */
+  /** Removes entries that a killed run left half written. */
   async sweep(): Promise<void> {
     const files = await readdir(this.folder).catch(() => [])
     for (const file of files) {
       const [, name] = /^(.+)\.json\.partial$/.exec(file) ?? []
-      // An entry that was never finished is of a node of which nothing was made.
+      // Nothing was made of a node whose entry was not finished.
       if (name !== undefined) await removeDurably(join(this.folder, file))
     }
   }
@@ -108,7 +108,7 @@ export class Ledger {
   }
 }
 
-/** An entry's members of etcd have this address; it is the one in the first zone of the role that has one. */
+/** The address by which other nodes know it: that in the first zone of its role where it has one. */
 export function mainAddress(entry: Pick<NodeEntry, 'addresses'>): string {
   return Object.values(entry.addresses)[0] ?? ''
 }

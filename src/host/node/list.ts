@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { parseJson, whyNot } from '../../files/json.ts'
+import { roles } from '../../platform/roles.ts'
 import { SeederError } from '../../report/error.ts'
 import { foreignLine } from '../../report/text-schemas.ts'
 import type { Host } from '../commands.ts'
 import type { Guest } from '../guests.ts'
 import { findTemplate, type TemplateEntry } from '../templates.ts'
-import { imageOf } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
-import { sortOut } from './machine.ts'
+import { classifyMachine } from './machine.ts'
 
 /** A node as it is listed. */
 export const nodeRowSchema = z
@@ -18,11 +18,11 @@ export const nodeRowSchema = z
     addresses: z.record(foreignLine, foreignLine).readonly(),
     /** The version of the template that it is a clone of. */
     version: foreignLine,
-    /** The current template's; null when there is none. */
+    /** The version of the current template; null when there is no current template. */
     current: foreignLine.nullable(),
-    /** Whether it was made from another template than the current one; null when that is not known. */
+    /** Whether it was made from another template than the current one; null when there is no current template. */
     behind: z.boolean().nullable(),
-    /** `running`, `stopped`; or what is the matter with it. */
+    /** `running`, `stopped`; or the problem with it. */
     state: foreignLine,
   })
   .readonly()
@@ -31,7 +31,7 @@ export type NodeRow = z.output<typeof nodeRowSchema>
 
 const machines = z.array(z.object({ vmid: z.coerce.number(), status: foreignLine }))
 
-/** Which VMs of this Proxmox node run, by id. */
+/** The status of each VM of this Proxmox node, by id. */
 export async function readStates(host: Host, node: string): Promise<Map<number, string>> {
   const text = await host.output(['pvesh', 'get', `/nodes/${node}/qemu`, '--output-format', 'json'])
   try {
@@ -43,17 +43,21 @@ export async function readStates(host: Host, node: string): Promise<Map<number, 
   }
 }
 
-/** All nodes of this host, by role and name. */
-export function listNodes(
-  entries: readonly NodeEntry[],
-  guests: readonly Guest[],
-  templates: readonly TemplateEntry[],
-  states: ReadonlyMap<number, string>,
-  node: string,
-): NodeRow[] {
-  return entries
+/** What a list of nodes is made from. */
+interface NodeFacts {
+  readonly entries: readonly NodeEntry[]
+  readonly guests: readonly Guest[]
+  readonly templates: readonly TemplateEntry[]
+  /** As `readStates` returns them. */
+  readonly states: ReadonlyMap<number, string>
+}
+
+/** All nodes of this host, by role and name. `node` is the host's name in Proxmox VE. */
+export function listNodes(node: string, facts: NodeFacts): NodeRow[] {
+  const { guests, templates } = facts
+  return facts.entries
     .map((entry): NodeRow => {
-      const current = findTemplate(imageOf(entry.role), node, guests, templates)
+      const current = findTemplate(roles[entry.role].image, node, guests, templates)
       return {
         name: entry.name,
         role: entry.role,
@@ -62,22 +66,17 @@ export function listNodes(
         version: entry.template.version,
         current: current?.version ?? null,
         behind: current ? current.vmid !== entry.template.vmid : null,
-        state: stateOf(entry, guests, states, node),
+        state: stateOf(entry, node, facts),
       }
     })
     .sort((a, b) => a.role.localeCompare(b.role) || a.name.localeCompare(b.name, 'en', { numeric: true }))
 }
 
-function stateOf(
-  entry: NodeEntry,
-  guests: readonly Guest[],
-  states: ReadonlyMap<number, string>,
-  node: string,
-): string {
+function stateOf(entry: NodeEntry, node: string, { guests, states }: NodeFacts): string {
   if (entry.state === 'reserved') return 'no VM yet: its place in a cluster is kept'
   if (entry.state === 'creating') return 'half made: the next run undoes it'
   if (entry.state === 'destroying') return 'half destroyed: the next run finishes it'
-  const { guest, is } = sortOut(entry, node, guests)
+  const { guest, is } = classifyMachine(entry, node, guests)
   if (is === 'missing') return 'its VM is gone'
   if (is === 'elsewhere') return `on ${guest?.node}`
   if (is !== 'ours') return `VM ${entry.vmid} is another one now`

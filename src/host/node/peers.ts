@@ -1,37 +1,37 @@
 import { readFile } from 'node:fs/promises'
 import { formatNodeEnv, type NodeValues, parseNodeEnv } from '../../guest/node-env.ts'
-import { filesOf, nodeEnvPath, vendorData } from '../../guest/vendor-data.ts'
+import { filesOf, NODE_ENV_PATH, vendorData } from '../../guest/vendor-data.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { SeederError } from '../../report/error.ts'
-import { writeSnippet } from './create.ts'
 import { awaitReady, guestExec, guestOutput } from './guest.ts'
 import type { NodeEntry } from './ledger.ts'
 import { isRunning } from './machine.ts'
 import type { NodeWork } from './recover.ts'
+import { writeSnippet } from './snippet.ts'
 import { vrrpPeers } from './values.ts'
 
-const key = 'VRRP_PEERS'
+const KEY = 'VRRP_PEERS'
 
 /**
- * Gives running load balancers their new peers: one that nobody talks to would take the VIPs, too. Their vendor
- * data is changed for the next boot, and what runs reloads keepalived. Those whose peers the operator chose stay as they
- * are, and so does the last one of a pair. May be called again at any time.
+ * Gives load balancers their new peers: one without peers would take the VIPs, too. This changes their vendor data for
+ * the next boot, and reloads keepalived where they run. Load balancers whose peers the operator chose stay as they are,
+ * and so does the last one of a pair. May be called again at any time.
  */
-export async function introducePeers(work: NodeWork, platform: Platform, timeoutMs: number): Promise<void> {
+export async function updatePeers(work: NodeWork, platform: Platform, timeoutMs: number): Promise<void> {
   const all = (await work.ledger.read()).filter(
     ({ role, state }) => role === 'haproxy' && state !== 'destroying',
   )
   for (const entry of all) {
-    if (!['created', 'starting'].includes(entry.state) || key in entry.values) continue
+    if (!['created', 'starting'].includes(entry.state) || KEY in entry.values) continue
     const peers = vrrpPeers(platform, entry.name, all).join(' ')
     if (peers === '' || !(await changeSnippet(entry, peers))) continue
     if (!(await isRunning(work.host, entry.vmid))) continue
-    await changeRunning(work, entry, formatNodeEnv({ [key]: peers }).trimEnd(), timeoutMs)
+    await changeRunning(work, entry, formatNodeEnv({ [KEY]: peers }).trimEnd(), timeoutMs)
     work.note(`${entry.name}: its peers are ${peers}`)
   }
 }
 
-/** False for a load balancer without VIPs, which has no peers. */
+/** Writes the peers into the vendor data; false for a load balancer without VIPs, which has no peers. */
 async function changeSnippet(entry: NodeEntry, peers: string): Promise<boolean> {
   const text = await readFile(entry.snippet.file, 'utf8').catch((cause: unknown) => {
     throw new SeederError(`The vendor data of ${entry.name}, ${entry.snippet.file}, cannot be read`, {
@@ -40,20 +40,20 @@ async function changeSnippet(entry: NodeEntry, peers: string): Promise<boolean> 
     })
   })
   const files = filesOf(text)
-  const { values } = parseNodeEnv(files.find(({ path }) => path === nodeEnvPath)?.content ?? '')
+  const { values } = parseNodeEnv(files.find(({ path }) => path === NODE_ENV_PATH)?.content ?? '')
   if (!values.VIP) return false
-  if (values[key] === peers) return true
-  const content = formatNodeEnv({ ...values, [key]: peers })
-  const changed = files.map((file) => (file.path === nodeEnvPath ? { ...file, content } : file))
+  if (values[KEY] === peers) return true
+  const content = formatNodeEnv({ ...values, [KEY]: peers })
+  const changed = files.map((file) => (file.path === NODE_ENV_PATH ? { ...file, content } : file))
   await writeSnippet(entry, vendorData(entry.token, changed))
   return true
 }
 
-/** One command in the guest, so that it is done whole or not at all even if this run is killed. */
-const apply =
+/** One command in the guest, which completes even if this run is killed. */
+const APPLY_SCRIPT =
   'sed -i "s/^VRRP_PEERS=.*/$1/" /etc/seeder/node.env; systemctl restart seeder-first-boot.service'
 
-/** @param line addresses, blanks and quotes: nothing in it means anything to sed */
+/** @param line addresses, blanks and quotes, which have no meaning in sed */
 async function changeRunning(
   work: NodeWork,
   entry: NodeEntry,
@@ -61,18 +61,18 @@ async function changeRunning(
   timeoutMs: number,
 ): Promise<void> {
   const { host } = work
-  const has = await guestExec(host, entry.vmid, ['/usr/bin/grep', '-qxF', '-e', line, nodeEnvPath])
+  const has = await guestExec(host, entry.vmid, ['/usr/bin/grep', '-qxF', '-e', line, NODE_ENV_PATH])
   if (has.code === 0) return
   await host.output(['qm', 'cloudinit', 'update', String(entry.vmid)])
-  await guestOutput(host, entry.vmid, ['/bin/bash', '-euc', apply, 'seeder', line], 120)
+  await guestOutput(host, entry.vmid, ['/bin/bash', '-euc', APPLY_SCRIPT, 'seeder', line], 120)
   await awaitReady(host, entry, timeoutMs)
 }
 
-/** What the pair of a load balancer has of it, for the one that replaces it. */
-export async function ownPriority({ role, snippet }: NodeEntry): Promise<NodeValues> {
+/** The VRRP priority of a load balancer, for the one that replaces it. */
+export async function readPriority({ role, snippet }: NodeEntry): Promise<NodeValues> {
   if (role !== 'haproxy') return {}
   const text = await readFile(snippet.file, 'utf8').catch(() => undefined)
-  const file = text === undefined ? undefined : filesOf(text).find(({ path }) => path === nodeEnvPath)
+  const file = text === undefined ? undefined : filesOf(text).find(({ path }) => path === NODE_ENV_PATH)
   const { VRRP_PRIORITY } = parseNodeEnv(file?.content ?? '').values
   return VRRP_PRIORITY === undefined ? {} : { VRRP_PRIORITY }
 }

@@ -1,12 +1,17 @@
-import { roleRange } from '../../platform/ranges.ts'
-import { UsageError } from '../../report/error.ts'
-import { nextFreeAddress, takenAddresses } from './addresses.ts'
+import { z } from 'zod'
+import { anyJson } from '../../files/json.ts'
+import { addressNumber, dottedAddress, rangeContains } from '../../platform/address.ts'
+import type { Platform, Zone } from '../../platform/schema.ts'
+import { roleRange } from '../../platform/zones.ts'
+import { SeederError, UsageError } from '../../report/error.ts'
+import type { Host } from '../commands.ts'
+import type { Guest } from '../guests.ts'
+import type { Volume } from '../storage.ts'
 import type { HostFacts } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
-import type { NodeRequest } from './request.ts'
-import { nextFreeVmid } from './vmids.ts'
+import type { NodeRequest, VmidRange } from './request.ts'
 
-/** Where a node is to be: its VM's id, and its address in each zone whose addresses do not come by DHCP. */
+/** The place of a node: its VM's id, and its address in each zone without DHCP. */
 export interface Placement {
   readonly name: string
   readonly vmid: number
@@ -14,23 +19,23 @@ export interface Placement {
   readonly addresses: Readonly<Record<string, string>>
 }
 
-/** What placing nodes needs beside the facts. */
+/** Options of `placeNodes`. */
 export interface PlacementOptions {
   /** A new token for each node. */
   readonly makeToken: () => string
-  /** Addresses that answered although nobody is known to have them. */
+  /** Addresses that answered although no known machine has them. */
   readonly answering: readonly string[]
 }
 
 /**
- * Places the nodes of a request: the lowest addresses and ids that nobody has. What an entry or the founders of a cluster
- * keep for a node, it gets.
- * @throws UsageError for a name that something else has; SeederError when nothing is free
+ * Places the nodes of a request at the lowest free addresses and ids. A node gets an address that an entry or the
+ * founders of a cluster reserve for it.
+ * @throws UsageError for a name that another VM has; SeederError when nothing is free
  */
 export function placeNodes(facts: HostFacts, request: NodeRequest, options: PlacementOptions): Placement[] {
   const { platform, guests, entries, volumes } = facts
   const taken = new Set([...takenAddresses(platform, guests, entries).keys(), ...options.answering])
-  // A node that is made again gets the id that it was to have, too, if nobody else has taken it.
+  // A node that is made again gets its reserved id, too, if that is still free.
   const vmids: Pick<NodeEntry, 'vmid'>[] = entries.filter(
     ({ name, state }) => state !== 'reserved' || !request.names.includes(name),
   )
@@ -45,7 +50,7 @@ export function placeNodes(facts: HostFacts, request: NodeRequest, options: Plac
       )
     }
     const kept = entries.find((entry) => entry.name === name && entry.state === 'reserved')
-    const seat = entries
+    const founder = entries
       .flatMap(({ founders }) => founders?.members ?? [])
       .find((member) => member.name === name)
     const addresses: Record<string, string> = {}
@@ -55,7 +60,7 @@ export function placeNodes(facts: HostFacts, request: NodeRequest, options: Plac
       const first = Object.keys(addresses).length === 0
       const address =
         kept?.addresses[zoneName] ??
-        (first ? seat?.address : undefined) ??
+        (first ? founder?.address : undefined) ??
         nextFreeAddress(zoneName, { range }, taken)
       taken.add(address)
       addresses[zoneName] = address
@@ -66,7 +71,106 @@ export function placeNodes(facts: HostFacts, request: NodeRequest, options: Plac
   })
 }
 
-/** The cluster that one of these nodes was founded with, when some of it is still to be made. */
+/** The founders of the cluster of these nodes, when some of them are still to be made. */
 export function foundersOf(names: readonly string[], entries: readonly NodeEntry[]): NodeEntry['founders'] {
   return entries.find((entry) => names.includes(entry.name) && entry.founders !== undefined)?.founders
+}
+
+/** Addresses in use or reserved, and their holders. */
+export type TakenAddresses = ReadonlyMap<string, string>
+
+/** Every address that is known to be in use or reserved. */
+export function takenAddresses(
+  platform: Platform,
+  guests: readonly Guest[],
+  entries: readonly NodeEntry[],
+): TakenAddresses {
+  const taken = new Map<string, string>()
+  for (const [name, zone] of Object.entries(platform.zones)) {
+    if (zone.host !== undefined) taken.set(zone.host, `the host in zone ${name}`)
+    if (zone.gateway !== undefined) taken.set(zone.gateway, `the gateway of zone ${name}`)
+  }
+  for (const [name, vip] of Object.entries(platform.vips)) taken.set(vip.address, `VIP ${name}`)
+  for (const server of platform.dns) taken.set(server, 'a DNS server')
+  for (const guest of guests) {
+    const kind = guest.kind === 'qemu' ? 'VM' : 'container'
+    for (const address of guest.addresses) taken.set(address, `${kind} ${guest.vmid}`)
+  }
+  for (const entry of entries) {
+    for (const address of Object.values(entry.addresses)) taken.set(address, `node ${entry.name}`)
+    for (const { name, address } of entry.founders?.members ?? []) taken.set(address, `node ${name}`)
+  }
+  return taken
+}
+
+/**
+ * The lowest free address of a zone's range.
+ * @throws SeederError when no address is free
+ */
+export function nextFreeAddress(
+  name: string,
+  { range }: Pick<Zone, 'range'>,
+  taken: Iterable<string>,
+): string {
+  if (!range) throw new SeederError(`Zone ${name} has no range to take an address from`)
+  const [start, end] = [addressNumber(range.first), addressNumber(range.last)]
+  const used = new Set([...taken].filter((address) => rangeContains(range, address)).map(addressNumber))
+  for (let number = start; number <= end; number++) if (!used.has(number)) return dottedAddress(number)
+  throw new SeederError(`Zone ${name} has no address left in ${range.first}-${range.last}`, {
+    fix: 'make its range in platform.yaml larger, or destroy unused nodes',
+  })
+}
+
+/**
+ * The lowest free id of a range: no guest of the cluster has it, no entry, and no disk on a storage, which would be
+ * destroyed with the node.
+ * @throws SeederError when no id is free
+ */
+export function nextFreeVmid(
+  { first, last }: VmidRange,
+  guests: readonly Guest[],
+  entries: readonly Pick<NodeEntry, 'vmid'>[],
+  volumes: readonly Volume[],
+): number {
+  const taken = new Set([...guests, ...entries, ...volumes].map(({ vmid }) => vmid))
+  for (let vmid = first; vmid <= last; vmid++) if (!taken.has(vmid)) return vmid
+  if (first === last) {
+    const disk = volumes.find(({ vmid }) => vmid === first)
+    const guest = guests.find(({ vmid }) => vmid === first)
+    const holder = guest
+      ? `a ${guest.kind === 'qemu' ? 'VM' : 'container'} on ${guest.node}`
+      : disk
+        ? `the disk ${disk.id}`
+        : 'a node that is being made'
+    throw new SeederError(`VM id ${first} is taken by ${holder}`, { fix: 'choose another one' })
+  }
+  throw new SeederError(`No VM id from ${first} to ${last} is free`, { fix: 'give a larger --vmid-range' })
+}
+export const neighbours = z.array(
+  z.object({ dst: z.string(), lladdr: z.string().optional(), state: z.array(z.string()).default([]) }),
+)
+/**
+ * The addresses that a machine outside of this cluster has. The host sends its requests on the bridge, where it needs
+ * no address of its own: an answer to ARP is enough. A machine that does not answer within a second is missed.
+ */
+export async function answeringAddresses(
+  host: Host,
+  places: readonly { readonly bridge: string; readonly address: string }[],
+): Promise<string[]> {
+  const answered = await Promise.all(
+    places.map(async ({ bridge, address }) => {
+      // A remembered neighbour would be used without another request, although it may be gone.
+      await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', bridge])
+      const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address])
+      return code === 0 || (await isReachable(host, bridge, address))
+    }),
+  )
+  return places.filter((_, index) => answered[index]).map(({ address }) => address)
+}
+
+export async function isReachable(host: Host, bridge: string, address: string): Promise<boolean> {
+  const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge])
+  const found = neighbours.safeParse(anyJson(stdout)).data ?? []
+  // A remembered neighbour that has left is in another state.
+  return found.some(({ state }) => state.includes('REACHABLE') || state.includes('PERMANENT'))
 }

@@ -2,76 +2,103 @@ import { randomBytes } from 'node:crypto'
 import type { VendorFile } from '../../guest/vendor-data.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
+import { checkValues } from './check-values.ts'
 import { type EtcdCluster, etcdNodes, findCluster } from './etcd.ts'
 import type { HostFacts } from './facts.ts'
 import { type LedgerMember, mainAddress, type NodeEntry } from './ledger.ts'
-import { foundersOf, type Placement, placeNodes } from './placement.ts'
+import { answeringAddresses, foundersOf, type Placement, placeNodes } from './placement.ts'
 import { type NodePlan, planNodes } from './plan.ts'
-import { answeringAddresses } from './probe.ts'
 import { checkRequest, type NodeRequest } from './request.ts'
 import { type Certificates, certificateFiles } from './tls.ts'
 import type { ValueSources } from './values.ts'
 
-/** What a request comes to: some of its nodes may be there already. */
-export interface Making {
-  /** Those that are to be made. */
+/** What is left to do for a request: some of its nodes may exist already. */
+export interface RequestPlan {
+  /** The nodes to make. */
   readonly plans: readonly NodePlan[]
-  /** Those that an earlier run has made, and that are not ready yet. */
+  /** The nodes that an earlier run has made and that are not ready yet. */
   readonly waiting: readonly NodeEntry[]
-  /** Those that are done. */
+  /** The nodes that are ready. */
   readonly done: readonly NodeEntry[]
 }
 
-/** The states of nodes that the values of others may name. */
-const hasMachine = ['starting', 'created']
+/** All nodes of a request: those to make, those to wait for, and those that are ready. */
+export function entriesOf({ plans, waiting, done }: RequestPlan): NodeEntry[] {
+  return [...plans.map(({ entry }) => entry), ...waiting, ...done]
+}
 
-/** What else making depends on. */
-export interface MakingOptions {
+/** The states in which the values of other nodes may name a node. */
+const statesWithMachine = ['starting', 'created']
+
+/** Options of `planRequest`. */
+export interface PlanOptions {
+  /** The checkout of this program, whose images check the values. */
+  readonly checkout: string
   readonly certificates: Certificates
   readonly replaces?: string
 }
 
 /**
- * Finds out what has to be done for a request. Nothing is changed.
- * @throws UsageError for what cannot be meant, SeederError for what is missing on the host
+ * Plans a request, and changes nothing.
+ * @throws UsageError for a request that makes no sense, SeederError for what the host lacks
  */
-export async function planMaking(
+export async function planRequest(
   host: Host,
   facts: HostFacts,
   request: NodeRequest,
-  options: MakingOptions,
-): Promise<Making> {
+  options: PlanOptions,
+): Promise<RequestPlan> {
   checkRequest(request)
-  const here = facts.entries.filter((entry) => request.names.includes(entry.name))
-  for (const { name, role } of here) {
+  const existing = facts.entries.filter((entry) => request.names.includes(entry.name))
+  for (const { name, role } of existing) {
     if (role === request.role) continue
     throw new UsageError(`${name} is there already, as ${role}`, { fix: 'choose another name' })
   }
-  const waiting = here.filter(({ state }) => state === 'starting')
-  const done = here.filter(({ state }) => state === 'created')
+  const waiting = existing.filter(({ state }) => state === 'starting')
+  const done = existing.filter(({ state }) => state === 'created')
   const names = request.names.filter((name) => ![...waiting, ...done].some((entry) => entry.name === name))
   if (names.length === 0) return { plans: [], waiting, done }
 
   const missing = { ...request, names }
-  const cluster = request.role === 'etcd' ? await clusterFor(host, facts, request, names) : undefined
-  const placements = await place(host, facts, missing)
+  const cluster = request.role === 'etcd' ? await findOrFoundCluster(host, facts, request, names) : undefined
+  const placements = await placeSilently(host, facts, missing)
   const files = new Map<string, VendorFile[]>()
   for (const placement of placements) {
-    const own = await certificateFiles(options.certificates, request.role, request.values, placement)
-    files.set(placement.name, own)
+    files.set(
+      placement.name,
+      await certificateFiles(options.certificates, request.role, request.values, placement),
+    )
   }
   const plans = planNodes(facts, missing, {
     placements,
-    fellows: facts.entries.filter(({ name, state }) => !names.includes(name) && hasMachine.includes(state)),
+    peers: facts.entries.filter(
+      ({ name, state }) => !names.includes(name) && statesWithMachine.includes(state),
+    ),
     files,
     cluster: cluster?.(placements),
     replaces: options.replaces,
   })
+  await requireValues(options.checkout, plans)
   requirePair(facts, request, plans)
   return { plans, waiting, done }
 }
 
-/** A load balancer alone cannot share the VIPs, and nobody should find that out later. */
+/** @throws UsageError with every value that the first boot of a node would refuse */
+async function requireValues(checkout: string, plans: readonly NodePlan[]): Promise<void> {
+  const found = await Promise.all(
+    plans.map(async ({ entry: { role, name }, values }) => {
+      const problems = await checkValues(checkout, role, values, name)
+      return problems.map(({ key, reason }) => `${name}: ${key}: ${reason}`)
+    }),
+  )
+  const problems = found.flat()
+  if (problems.length === 0) return
+  throw new UsageError(problems.join('\n'), {
+    fix: 'give the right values with --set KEY=VALUE or --env FILE; the keys are in the README of the image',
+  })
+}
+
+/** Refuses a single load balancer, which cannot share the VIPs, before it is made. */
 function requirePair(
   { platform }: HostFacts,
   { role, values }: NodeRequest,
@@ -89,8 +116,8 @@ function requirePair(
   )
 }
 
-/** Places nodes where nobody answers, although nobody is known to be there. */
-async function place(host: Host, facts: HostFacts, request: NodeRequest): Promise<Placement[]> {
+/** Places nodes at addresses where no machine answers. */
+async function placeSilently(host: Host, facts: HostFacts, request: NodeRequest): Promise<Placement[]> {
   const { zones } = facts.platform
   const answering: string[] = []
   const makeToken = () => randomBytes(16).toString('hex')
@@ -103,13 +130,13 @@ async function place(host: Host, facts: HostFacts, request: NodeRequest): Promis
       ),
     )
     const fresh = found.filter((address) => !answering.includes(address))
-    if (fresh.length === 0) return refuseAnswering(placements, found)
+    if (fresh.length === 0) return requireSilent(placements, found)
     answering.push(...fresh)
   }
 }
 
-/** An address that is kept for a node cannot be exchanged for another one. */
-function refuseAnswering(placements: Placement[], found: readonly string[]): Placement[] {
+/** Refuses an address that answers and is reserved for a node, which can have no other one. */
+function requireSilent(placements: Placement[], found: readonly string[]): Placement[] {
   const [address] = found
   if (address === undefined) return placements
   const holder = placements.find(({ addresses }) => Object.values(addresses).includes(address))
@@ -118,16 +145,16 @@ function refuseAnswering(placements: Placement[], found: readonly string[]): Pla
   })
 }
 
-type ClusterOf = (placements: readonly Placement[]) => ValueSources['cluster']
+type MakeCluster = (placements: readonly Placement[]) => ValueSources['cluster']
 
 /** The cluster of etcd that new members found or join. */
-async function clusterFor(
+async function findOrFoundCluster(
   host: Host,
   facts: HostFacts,
   request: NodeRequest,
   names: readonly string[],
-): Promise<ClusterOf> {
-  if (request.newCluster) return founding(facts, request, names)
+): Promise<MakeCluster> {
+  if (request.newCluster) return foundCluster(facts, request, names)
   const [name = ''] = names
   const cluster = await findCluster(host, etcdNodes(facts.entries, [name]))
   if (!cluster) {
@@ -136,21 +163,23 @@ async function clusterFor(
     })
   }
   return ([placement]) => ({
-    ...{ state: 'existing', via: cluster.via.vmid },
-    members: joinedMembers(cluster, placement),
+    state: 'existing',
+    via: cluster.via.vmid,
+    members: membersWith(cluster, placement),
   })
 }
 
-/** The members that a new one queries, and itself. */
-function joinedMembers(cluster: EtcdCluster, placement: Placement | undefined): LedgerMember[] {
+/** The started members of a cluster, and the new one. */
+function membersWith(cluster: EtcdCluster, placement: Placement | undefined): LedgerMember[] {
   const own = placement ? [{ name: placement.name, address: mainAddress(placement) }] : []
   const started = cluster.members.filter(
-    ({ name, address }) => name !== '-' && !own.some((one) => one.address === address || one.name === name),
+    ({ name, address }) =>
+      name !== '-' && !own.some((member) => member.address === address || member.name === name),
   )
   return [...started.map(({ name, address }) => ({ name, address })), ...own]
 }
 
-function founding(facts: HostFacts, request: NodeRequest, names: readonly string[]): ClusterOf {
+function foundCluster(facts: HostFacts, request: NodeRequest, names: readonly string[]): MakeCluster {
   const founders = foundersOf(request.names, facts.entries)
   const others = etcdNodes(facts.entries, founders ? request.names : []).map(({ name }) => name)
   if (others.length > 0) {
@@ -158,10 +187,10 @@ function founding(facts: HostFacts, request: NodeRequest, names: readonly string
       fix: 'leave --new-cluster out to add a member to it; or destroy its members first',
     })
   }
-  const stranger = founders && names.find((name) => !founders.members.some((member) => member.name === name))
-  if (stranger !== undefined) {
+  const outsider = founders && names.find((name) => !founders.members.some((member) => member.name === name))
+  if (outsider !== undefined) {
     const known = founders?.members.map(({ name }) => name).join(' ')
-    throw new UsageError(`${stranger} is not one of the cluster that an earlier run began to found`, {
+    throw new UsageError(`${outsider} is not one of the cluster that an earlier run began to found`, {
       fix: `finish that first: seeder node create ${known} --role etcd --new-cluster`,
     })
   }
@@ -180,8 +209,8 @@ function founding(facts: HostFacts, request: NodeRequest, names: readonly string
   })
 }
 
-/** The facts as they will be when what a killed run left has been put right, for a plan that changes nothing. */
-export function afterRecovery(facts: HostFacts): HostFacts {
+/** The facts as they will be after `recover`, for a plan that changes nothing. */
+export function factsAfterRecovery(facts: HostFacts): HostFacts {
   const undone = facts.entries.filter(({ state }) => state === 'creating' || state === 'destroying')
   const isUndone = ({ vmid }: { readonly vmid: number }) =>
     undone.some((entry) => entry.vmid === vmid && entry.cloned)

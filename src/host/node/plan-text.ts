@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import type { VendorFile } from '../../guest/vendor-data.ts'
-import { nodeEnvPath, vendorData } from '../../guest/vendor-data.ts'
+import { NODE_ENV_PATH, vendorData } from '../../guest/vendor-data.ts'
+import { secretKeys } from '../../platform/roles.ts'
 import { type Argv, shellWords } from '../commands.ts'
-import { secretKeys } from '../values/role.ts'
-import { addCommand, patienceSeconds, promoteCommand } from './etcd.ts'
+import { addCommand, COMMAND_SECONDS, promoteCommand } from './etcd.ts'
 import { guestCommand } from './guest.ts'
 import type { NodePlan } from './plan.ts'
 
-/** A plan as a program reads it; what is secret is not in it. */
+/** A plan for a program, without secrets. */
 export const shownPlanSchema = z
   .object({
     name: z.string(),
@@ -26,7 +26,11 @@ export type ShownPlan = z.output<typeof shownPlanSchema>
 export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
   const { name, role, vmid, template, addresses, snippet, token } = plan.entry
   return {
-    ...{ name, role, vmid, template, addresses },
+    name,
+    role,
+    vmid,
+    template,
+    addresses,
     file: {
       path: snippet.file,
       mode: '0600',
@@ -36,14 +40,16 @@ export function showPlan(plan: NodePlan, start: boolean): ShownPlan {
   }
 }
 
-/** What follows when the VM is complete; a member of etcd gets its place before it starts, and a vote when it is ready. */
+/**
+ * The commands after the VM is complete; a member of etcd is added before it starts, and gets a vote when it is ready.
+ */
 function startCommands({ entry, start, joinsBy }: NodePlan): Argv[] {
   if (joinsBy === undefined) return [start]
-  const inMember = (argv: Argv) => guestCommand(joinsBy, argv, patienceSeconds)
+  const inMember = (argv: Argv) => guestCommand(joinsBy, argv, COMMAND_SECONDS)
   return [inMember(addCommand(entry)), start, inMember(promoteCommand(entry.name))]
 }
 
-/** The plan for a person: the file with its content, and the commands as they could be pasted. */
+/** The plan for a person: the file with its content, and the commands, ready to be pasted. */
 export function planText(shown: ShownPlan): string {
   const { name, role, vmid, template, addresses, file, commands } = shown
   const places = Object.entries(addresses).map(([zone, address]) => `${address} (${zone})`)
@@ -65,7 +71,7 @@ function withoutSecrets(file: VendorFile): VendorFile {
     const lines = file.content.trimEnd().split('\n').length
     return { ...file, content: `(a private key of ${lines} lines)\n` }
   }
-  if (file.path !== nodeEnvPath) return file
+  if (file.path !== NODE_ENV_PATH) return file
   const hidden = new RegExp(`^(${secretKeys.join('|')})=.*$`, 'gm')
   return { ...file, content: file.content.replace(hidden, '$1=(not shown)') }
 }

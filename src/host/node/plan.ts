@@ -1,46 +1,36 @@
 import { formatNodeEnv, type NodeValues } from '../../guest/node-env.ts'
-import type { VendorFile } from '../../guest/vendor-data.ts'
-import { nodeEnvPath, vendorData } from '../../guest/vendor-data.ts'
+import { NODE_ENV_PATH, type VendorFile, vendorData } from '../../guest/vendor-data.ts'
+import { roles, secretKeys } from '../../platform/roles.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
-import { SeederError, UsageError } from '../../report/error.ts'
+import { SeederError } from '../../report/error.ts'
 import type { Argv } from '../commands.ts'
 import { currentTemplate, type Template } from '../templates.ts'
-import { checkValues, secretKeys } from '../values/role.ts'
-import { type HostFacts, imageOf } from './facts.ts'
+import type { HostFacts } from './facts.ts'
 import type { NodeEntry } from './ledger.ts'
-import { describeNode, nodeTags } from './ownership.ts'
+import { describeNode, nodeTags, type PlannedCommand } from './machine.ts'
 import type { Placement } from './placement.ts'
 import type { NodeRequest } from './request.ts'
-import { type Fellow, nodeValues, type ValueSources } from './values.ts'
+import { nodeValues, type PeerNode, type ValueSources } from './values.ts'
 
-/** A command, and what has to be in the VM's configuration after it: `qm` does not always say that it failed. */
-export interface PlannedCommand {
-  readonly argv: Argv
-  /** Settings that are to have exactly this value. */
-  readonly sets?: Readonly<Record<string, string>>
-  /** A disk with at least this number of bytes. */
-  readonly grows?: { readonly slot: string; readonly bytes: number }
-}
-
-/** Everything that making a node comes to. */
+/** Everything that is written and run to make a node. */
 export interface NodePlan {
   readonly entry: NodeEntry
   readonly values: NodeValues
   readonly files: readonly VendorFile[]
   /** The text of `entry.snippet.file`, which only root may read. */
   readonly snippet: string
-  /** From the clone to the complete VM, in order. */
+  /** From the clone to the complete VM, in this order. */
   readonly prepare: readonly PlannedCommand[]
   readonly start: Argv
-  /** The VM of a member of the cluster that it joins. */
+  /** The id of the VM of a member of the cluster that it joins. */
   readonly joinsBy: number | undefined
 }
 
-/** What a plan is made from beside the facts and the request. */
+/** The sources of a plan, beside the facts and the request. */
 export interface PlanSources {
   readonly placements: readonly Placement[]
-  /** The nodes that are there already and that the values of the new ones name. */
-  readonly fellows: readonly Fellow[]
+  /** The existing nodes, which the values of the new ones may name. */
+  readonly peers: readonly PeerNode[]
   /** The files that a node gets beside node.env. */
   readonly files: ReadonlyMap<string, readonly VendorFile[]>
   readonly cluster: ValueSources['cluster']
@@ -50,53 +40,55 @@ export interface PlanSources {
 const GIB = 1024 ** 3
 
 /**
- * The plan for each node of a request: pure, so that what is shown is what is done.
- * @throws UsageError with every value that the node's first boot would refuse; SeederError without a template
+ * The plan for each node of a request. Pure, so that `plan` shows what `create` does.
+ * @throws SeederError when there is no template
  */
 export function planNodes(facts: HostFacts, request: NodeRequest, sources: PlanSources): NodePlan[] {
-  const template = currentTemplate(imageOf(request.role), facts.node, facts.guests, facts.templates)
+  const template = currentTemplate(roles[request.role].image, facts.node, facts.guests, facts.templates)
   const group = sources.placements.map((placement) => ({ ...placement, role: request.role }))
-  const plans = sources.placements.map((placement, index) => {
+  return sources.placements.map((placement, index) => {
     const files = sources.files.get(placement.name) ?? []
     const values = nodeValues({
       platform: facts.platform,
       role: request.role,
       self: placement,
-      fellows: [...sources.fellows, ...group.filter(({ name }) => name !== placement.name)],
+      peers: [...sources.peers, ...group.filter(({ name }) => name !== placement.name)],
       leads: index === 0 && group.length > 1,
       given: request.values,
       files: files.map(({ path }) => path),
       cluster: sources.cluster,
       dataDisk: request.dataDisk !== undefined,
     })
-    return planNode(facts, request, sources, template, placement, values, files)
+    return planNode(facts, request, sources, { template, placement, values, files })
   })
-  const problems = plans.flatMap(({ entry, values }) =>
-    checkValues(entry.role, values, entry.name).map(({ key, reason }) => `${entry.name}: ${key}: ${reason}`),
-  )
-  if (problems.length > 0) {
-    throw new UsageError(problems.join('\n'), {
-      fix: 'give the right values with --set KEY=VALUE or --env FILE; the keys are in the README of the image',
-    })
-  }
-  return plans
+}
+
+/** The template of a request, and what is particular to one of its nodes. */
+interface NodeParts {
+  readonly template: Template
+  readonly placement: Placement
+  readonly values: NodeValues
+  /** The files that it gets beside node.env. */
+  readonly files: readonly VendorFile[]
 }
 
 function planNode(
   facts: HostFacts,
   request: NodeRequest,
   sources: PlanSources,
-  template: Template,
-  placement: Placement,
-  values: NodeValues,
-  others: readonly VendorFile[],
+  { template, placement, values, files: others }: NodeParts,
 ): NodePlan {
   const { snippets } = facts
   const { name, vmid, token, addresses } = placement
   const { cluster } = sources
   const entry: NodeEntry = {
     schema: 1,
-    ...{ name, role: request.role, state: 'creating', vmid, token, cloned: false },
+    name,
+    role: request.role,
+    state: 'creating',
+    vmid,
+    token,
+    cloned: false,
     template: { vmid: template.vmid, version: template.version },
     addresses: { ...addresses },
     snippet: {
@@ -110,7 +102,7 @@ function planNode(
     joins: cluster?.state === 'existing',
     ...(sources.replaces === undefined ? {} : { replaces: sources.replaces }),
   }
-  const files = [{ path: nodeEnvPath, permissions: '0600', content: formatNodeEnv(values) }, ...others]
+  const files = [{ path: NODE_ENV_PATH, permissions: '0600', content: formatNodeEnv(values) }, ...others]
   return {
     entry,
     values,
@@ -130,7 +122,10 @@ function planNode(
 function cloneCommand(entry: NodeEntry, request: NodeRequest, template: Template): Argv {
   return [
     ...(['qm', 'clone', String(template.vmid), String(entry.vmid)] as const),
-    ...['--name', entry.name, '--description', describeNode(entry)],
+    '--name',
+    entry.name,
+    '--description',
+    describeNode(entry),
     ...(request.full ? ['--full', '1'] : []),
     ...(request.full && request.storage !== undefined ? ['--storage', request.storage] : []),
   ]
@@ -149,7 +144,7 @@ function configureCommand(
   const networks = zones.flatMap((name, card) => {
     const zone = zoneOf(platform, name)
     const address = addresses[name]
-    // Two default routes would be one too many: the first zone with a gateway has it.
+    // Only the first zone with a gateway gets a default route.
     const gateway = name === routed ? `,gw=${zone.gateway}` : ''
     return [
       [`net${card}`, `virtio,bridge=${zone.bridge},firewall=1`],
@@ -160,7 +155,7 @@ function configureCommand(
     ['cores', String(cores)],
     ['memory', String(memory)],
     ['onboot', '1'],
-    // A template may be protected; its clone could then not be undone, nor its cloud-init drive be detached.
+    // The clone of a protected template could not be destroyed, nor could its cloud-init drive be detached.
     ['protection', '0'],
     ...(template.settings.has('agent') ? [] : [['agent', 'enabled=1'] as const]),
     ...networks.filter(([key]) => key.startsWith('ipconfig')),
@@ -168,12 +163,13 @@ function configureCommand(
     ...(request.user === undefined ? [] : [['ciuser', request.user] as const]),
     ['cicustom', `vendor=${snippet.volume}`],
   ])
-  const mine = new Set<string>([...networks.map(([key]) => key)])
-  const surplus = [...template.settings].filter((key) => /^(net|ipconfig)\d+$/.test(key) && !mine.has(key))
+  const used = new Set<string>(networks.map(([key]) => key))
+  const surplus = [...template.settings].filter((key) => /^(net|ipconfig)\d+$/.test(key) && !used.has(key))
   return {
     argv: [
       ...(['qm', 'set', String(vmid)] as const),
-      ...['--tags', [...nodeTags, role].join(';')],
+      '--tags',
+      [...nodeTags, role].join(';'),
       ...networks.filter(([key]) => key.startsWith('net')).flatMap(([key, value]) => [`--${key}`, value]),
       ...Object.entries(sets).flatMap(([key, value]) => [`--${key}`, value]),
       ...(request.sshKeys === undefined ? [] : ['--sshkeys', request.sshKeys]),
@@ -183,7 +179,7 @@ function configureCommand(
   }
 }
 
-/** Disks only grow: one that is larger in the template stays as it is. */
+/** Disks only grow: a larger disk of the template stays as it is. */
 function growCommands(
   { platform, volumes }: HostFacts,
   { role }: NodeRequest,
@@ -213,7 +209,7 @@ function dataDiskCommand(
   gib: number,
 ): PlannedCommand {
   const slot = Array.from({ length: 30 }, (_, number) => `scsi${number + 1}`).find(
-    (one) => !template.settings.has(one),
+    (free) => !template.settings.has(free),
   )
   const storage = request.storage ?? template.disk.volume.split(':')[0]
   return {

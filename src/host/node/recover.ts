@@ -1,14 +1,12 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { partialOf, removeDurably } from '../../files/atomic-file.ts'
-import { isVendorDataOf } from '../../guest/vendor-data.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
 import type { Ledger, NodeEntry } from './ledger.ts'
-import { awaitQuiet, destroyMachine, findMachine, freeStrays } from './machine.ts'
+import { awaitIdle, destroyMachine, findMachine, freeLeftoverDisks } from './machine.ts'
+import { removeSnippet } from './snippet.ts'
 
-/** What changing nodes needs. */
+/** What every change of nodes needs. */
 export interface NodeWork {
   readonly host: Host
   readonly ledger: Ledger
@@ -19,19 +17,19 @@ export interface NodeWork {
 }
 
 /**
- * Puts right what a killed run left: finishes what it was destroying, and undoes what was not complete yet. A node that
- * was complete and started stays as it is. What was done is noted.
- * @returns the nodes that are gone now
+ * Recovers from a killed run: finishes what it was destroying, and undoes nodes that were not complete. A node that was
+ * complete and started stays as it is.
+ * @returns the names of the nodes that are destroyed now
  */
 export async function recover(work: NodeWork): Promise<string[]> {
   const gone: string[] = []
   await work.ledger.sweep()
   for (const entry of await work.ledger.read()) {
-    // A snippet that was half written has a key in it.
+    // A half-written snippet may contain a key.
     if (existsSync(partialOf(entry.snippet.file))) await removeDurably(partialOf(entry.snippet.file))
     if (entry.state !== 'destroying' && entry.state !== 'creating') continue
     const what = entry.state === 'creating' ? 'undid what it had made of' : 'finished destroying'
-    await discard(work, entry, entry.state === 'destroying')
+    await removeNode(work, entry, entry.state === 'destroying')
     work.note(`an earlier run was cut short: ${what} ${entry.name} (VM ${entry.vmid})`)
     if (entry.state === 'destroying') gone.push(entry.name)
   }
@@ -39,10 +37,10 @@ export async function recover(work: NodeWork): Promise<string[]> {
 }
 
 /**
- * Removes all there is of a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and
- * called again. An address that a cluster keeps for the node stays in the entry, unless `forGood`.
+ * Removes a node: its VM if it is ours, its vendor data, its entry. It may be killed at any point and called again.
+ * Unless `forGood`, the entry stays with an address that a cluster reserves for the node.
  */
-export async function discard(
+export async function removeNode(
   work: NodeWork,
   entry: NodeEntry,
   graceful: boolean,
@@ -50,8 +48,8 @@ export async function discard(
 ): Promise<void> {
   const { host, ledger, node } = work
   let found = await findMachine(entry, node)
-  if (found.is === 'ours' || found.is === 'husk') {
-    await awaitQuiet(host, entry.vmid)
+  if (found.is === 'ours' || found.is === 'incomplete') {
+    await awaitIdle(host, entry.vmid)
     found = await findMachine(entry, node)
   }
   const { guest, is } = found
@@ -60,29 +58,16 @@ export async function discard(
       fix: `migrate it back to ${node}: what is known of it is there`,
     })
   }
-  if (guest && (is === 'ours' || is === 'husk')) {
-    // From here on what is left of the VM may not say any more whose it is.
+  if (guest && (is === 'ours' || is === 'incomplete')) {
+    // From here on the rest of the VM may not be recognizable any more.
     if (forGood && entry.state !== 'destroying') await ledger.write({ ...entry, state: 'destroying' })
     await destroyMachine(host, entry, guest, graceful)
   } else if (guest) {
     work.note(`VM ${entry.vmid} is not ${entry.name} (any more): it was left alone`)
   } else if (entry.cloned && entry.state === 'creating') {
-    await freeStrays(host, entry)
+    await freeLeftoverDisks(host, entry)
   }
   await removeSnippet(entry)
   if (forGood) await ledger.remove(entry.name)
   else await ledger.write({ ...entry, state: 'reserved', cloned: false })
-}
-
-async function removeSnippet({ name, snippet, token, cloned }: NodeEntry): Promise<void> {
-  if (cloned && !existsSync(dirname(snippet.file))) {
-    throw new SeederError(
-      `The vendor data of ${name} cannot be removed: there is no ${dirname(snippet.file)}`,
-      {
-        fix: 'see whether the storage is active: pvesm status; then run it again',
-      },
-    )
-  }
-  const text = await readFile(snippet.file, 'utf8').catch(() => undefined)
-  if (text === undefined || isVendorDataOf(token, text)) await removeDurably(snippet.file)
 }

@@ -1,68 +1,69 @@
+import { words } from '../../guest/node-env.ts'
+import { roles } from '../../platform/roles.ts'
 import type { Platform } from '../../platform/schema.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
-import { words } from '../values/checks.ts'
 import { awaitNodes, finishNodes, prepareNodes, startNodes } from './create.ts'
 import { requireEntry } from './destroy.ts'
+import { becomeVoter, joinCluster, leaveCluster } from './etcd.ts'
 import { awaitReady, guestOutput } from './guest.ts'
 import { mainAddress, type NodeEntry } from './ledger.ts'
 import { findMachine } from './machine.ts'
-import { becomeVoter, joinCluster, leaveCluster } from './membership.ts'
-import { introducePeers } from './peers.ts'
-import type { Making } from './plan-request.ts'
-import { discard, type NodeWork } from './recover.ts'
+import { updatePeers } from './peers.ts'
+import { entriesOf, type RequestPlan } from './plan-request.ts'
+import { type NodeWork, removeNode } from './recover.ts'
 
-/** One node that takes another one's place. */
+/** A node that replaces another one. */
 export interface Replacement {
   readonly platform: Platform
-  /** The node that goes; undefined when an earlier run has come so far that it is gone. */
+  /** The node to remove; undefined when an earlier run has removed it. */
   readonly old: NodeEntry | undefined
-  /** The node that comes: to be made, or waiting. */
-  readonly making: Making
-  /** The operator says that no pods are left on the old node. */
+  /** The plan for the new node. */
+  readonly plan: RequestPlan
+  /** The operator confirms that no pods are left on the old node. */
   readonly drained: boolean
   readonly timeoutMs: number
   /** Whether a node was made from another template than the current one. */
   readonly isBehind: (entry: NodeEntry) => boolean
 }
 
-/** What is left to be done by a person; before that the old node may have to be kept. */
+/** How far the replacement went, and what the operator has to do next. */
 export interface ReplacementOutcome {
   readonly oldIsGone: boolean
   readonly hints: readonly string[]
 }
 
 /**
- * Replaces a node: the new one is made and has to be well before the old one goes. It may be killed at any point, and
+ * Replaces a node: makes the new one and, once it is healthy, removes the old one. It may be killed at any point, and
  * called again.
  */
 export async function replaceNode(work: NodeWork, replacement: Replacement): Promise<ReplacementOutcome> {
-  const { platform, making, old, timeoutMs } = replacement
-  await prepareNodes(work, making.plans)
-  const [entry] = [...making.plans.map((plan) => plan.entry), ...making.waiting, ...making.done]
+  const { platform, plan, old, timeoutMs } = replacement
+  await prepareNodes(work, plan.plans)
+  const [entry] = entriesOf(plan)
   if (!entry) throw new SeederError('There is no node to take the place of the old one')
-  if (making.done.length === 0) {
-    await beforeStart(work, replacement, entry)
+  if (plan.done.length === 0) {
+    await joinServices(work, replacement, entry)
     await startNodes(work, [entry])
     await awaitNodes(work, [entry], timeoutMs)
   }
-  await settle(work, replacement, entry)
+  await awaitService(work, replacement, entry)
   await finishNodes(work, [entry])
-  if (old && needsDrain(old) && !replacement.drained)
+  if (old && roles[old.role].runsPods && !replacement.drained)
     return { oldIsGone: false, hints: drainHints(old, entry) }
   if (old) {
     if (old.role === 'etcd') await leaveCluster(work, entry, old, timeoutMs)
-    await discard(work, requireEntry(await work.ledger.read(), old.name), true, true)
+    await removeNode(work, requireEntry(await work.ledger.read(), old.name), true, true)
     work.note(`${old.name} is gone: VM ${old.vmid}, its disks and its vendor data`)
   }
-  if (entry.role === 'haproxy') await introducePeers(work, platform, timeoutMs)
+  if (entry.role === 'haproxy') await updatePeers(work, platform, timeoutMs)
   const { replaces, ...alone } = entry
   await finishNodes(work, [alone])
   return { oldIsGone: true, hints: hints(entry, replaces ?? '') }
 }
 
 /**
- * What has to be right before anything is made.
- * @throws UsageError
+ * Checks a replacement before anything is made.
+ * @throws UsageError when the node cannot be replaced now
  */
 export async function checkReplacement(
   work: NodeWork,
@@ -76,7 +77,11 @@ export async function checkReplacement(
     })
   }
   if (old.role !== 'haproxy' || is !== 'ours' || !isBehind(old)) return
-  const late = (await loadBalancers(work)).find((one) => one.name !== old.name && isBehind(one))
+  const entries = await work.ledger.read()
+  const late = entries.find((entry) => {
+    const { name, role, state } = entry
+    return role === 'haproxy' && state !== 'destroying' && name !== old.name && isBehind(entry)
+  })
   if (late && (await holdsVips(work, platform, old))) {
     throw new UsageError(`${old.name} holds the VIPs, and ${late.name} is behind the current template, too`, {
       fix: `replace the backup first: seeder node replace ${late.name} --with NAME`,
@@ -88,35 +93,30 @@ async function holdsVips(work: NodeWork, platform: Platform, entry: NodeEntry): 
   const ownVips = words(entry.values.VIP).map((vip) => vip.split('/')[0] ?? '')
   const siteVips = Object.values(platform.vips).map(({ address }) => address)
   const show = ['/usr/bin/ip', '-4', '-o', 'address', 'show'] as const
-  const said = await guestOutput(work.host, entry.vmid, show).catch(() => '')
-  return [...ownVips, ...siteVips].some((vip) => said.includes(` inet ${vip}/`))
+  const shown = await guestOutput(work.host, entry.vmid, show).catch(() => '')
+  return [...ownVips, ...siteVips].some((vip) => shown.includes(` inet ${vip}/`))
 }
 
-async function loadBalancers(work: NodeWork): Promise<NodeEntry[]> {
-  const entries = await work.ledger.read()
-  return entries.filter(({ role, state }) => role === 'haproxy' && state !== 'destroying')
-}
-
-/** What the others have to know before the new node starts. */
-async function beforeStart(
+/** Makes the new node known to its cluster or its peers before it starts. */
+async function joinServices(
   work: NodeWork,
   { platform, old, timeoutMs }: Replacement,
   entry: NodeEntry,
 ): Promise<void> {
   if (entry.role === 'etcd') await joinCluster(work, entry, old, timeoutMs)
-  if (entry.role === 'haproxy') await introducePeers(work, platform, timeoutMs)
+  if (entry.role === 'haproxy') await updatePeers(work, platform, timeoutMs)
 }
 
-/** Waits until the new node does what the old one does. */
-async function settle(work: NodeWork, { old, timeoutMs }: Replacement, entry: NodeEntry): Promise<void> {
+/** Waits until the new node serves. */
+async function awaitService(
+  work: NodeWork,
+  { old, timeoutMs }: Replacement,
+  entry: NodeEntry,
+): Promise<void> {
   if (entry.role === 'etcd') await becomeVoter(work, entry, old, timeoutMs)
   if (['join', 'init'].includes(entry.values.BOOTSTRAP ?? '')) {
     await awaitReady(work.host, entry, timeoutMs, (reason) => /\bkubeadm: done\b/.test(reason))
   }
-}
-
-function needsDrain({ role }: NodeEntry): boolean {
-  return role === 'worker' || role === 'control-plane'
 }
 
 function drainHints(old: NodeEntry, entry: NodeEntry): string[] {

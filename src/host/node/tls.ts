@@ -9,13 +9,13 @@ import { readAuthorities, readPair } from '../certificates.ts'
 import { mainAddress } from './ledger.ts'
 import type { Placement } from './placement.ts'
 
-/** Where a node's certificates come from. */
+/** A source of certificates for nodes. Each function returns the files for the node. */
 export interface Certificates {
-  /** An etcd member's, and the CA's. */
+  /** The certificate of an etcd member, its key, and the CA. */
   etcdMember(placement: Placement): Promise<VendorFile[]>
-  /** What the first control plane shows to etcd, and the CA's. */
+  /** The certificate that the first control plane presents to etcd, its key, and the CA. */
   etcdClient(): Promise<VendorFile[]>
-  /** The cluster's CA, by which a load balancer knows API servers; none when it is not there yet. */
+  /** The cluster's CA, by which a load balancer recognizes API servers; no file while there is no CA. */
   kubernetesAuthority(): Promise<VendorFile[]>
 }
 
@@ -31,11 +31,11 @@ export async function certificateFiles(
   return role === 'control-plane' && given.BOOTSTRAP === 'init' ? certificates.etcdClient() : []
 }
 
-/** Certificates that lie in a folder: `etcd-ca.crt`, `NAME.crt`, `NAME.key`, and so on. */
+/** Certificates from a folder: `etcd-ca.crt`, `NAME.crt`, `NAME.key`, and so on. */
 export function certificatesIn(folder: string): Certificates {
   const etcdAuthority = async () => {
     const file = join(folder, 'etcd-ca.crt')
-    // It may be baked into the image.
+    // Without it, the image has to have the CA.
     return existsSync(file) ? await readAuthorities(file) : undefined
   }
   return {
@@ -47,7 +47,7 @@ export function certificatesIn(folder: string): Certificates {
         addresses: [mainAddress(placement)],
         usages: ['serverAuth', 'clientAuth'],
       })
-      return [...trust('etcd-ca', authority), ...pairFiles('etcd', pair)]
+      return [...trustFiles('etcd-ca', authority), ...pairFiles('etcd', pair)]
     },
     async etcdClient() {
       const authority = await etcdAuthority()
@@ -57,39 +57,39 @@ export function certificatesIn(folder: string): Certificates {
         addresses: [],
         usages: ['clientAuth'],
       })
-      return [...trust('etcd-ca', authority), ...pairFiles('apiserver-etcd-client', pair)]
+      return [...trustFiles('etcd-ca', authority), ...pairFiles('apiserver-etcd-client', pair)]
     },
     async kubernetesAuthority() {
       const file = join(folder, 'kubernetes-ca.crt')
-      return existsSync(file) ? trust('kubernetes-ca', await readAuthorities(file)) : []
+      return existsSync(file) ? trustFiles('kubernetes-ca', await readAuthorities(file)) : []
     },
   }
 }
 
-/** What stands for a certificate or a key in a plan: `create` has it issued. */
-const toBeIssued = '(issued when the node is created)\n'
+/** A placeholder in plans for a certificate or a key that `create` issues. */
+const TO_BE_ISSUED = '(issued when the node is created)\n'
 
 /**
- * Certificates of the operator's PKI, which is opened when the first one is needed.
+ * Certificates from the operator's PKI, which is opened with the first request.
  * @param issue false for a plan, which changes nothing
  */
 export function certificatesOfPki(open: () => Promise<Authority>, issue: boolean): Certificates {
   const files = async (name: string, request: (authority: Authority) => Promise<Issued>) => {
     const authority = await open()
     const { certificate } = await authority.certificate('etcd-ca')
-    const pair = issue ? (await request(authority)).pair : { certificate: toBeIssued, key: toBeIssued }
-    return [...trust('etcd-ca', certificate), ...pairFiles(name, pair)]
+    const pair = issue ? (await request(authority)).pair : { certificate: TO_BE_ISSUED, key: TO_BE_ISSUED }
+    return [...trustFiles('etcd-ca', certificate), ...pairFiles(name, pair)]
   }
   return {
     etcdMember: (placement) =>
       files('etcd', (authority) => authority.issueEtcdMember(placement.name, mainAddress(placement))),
     etcdClient: () => files('apiserver-etcd-client', (authority) => authority.issueApiserverEtcdClient()),
-    // Which CA the cluster's API servers have is not known here: kubeadm may have made one of its own.
+    // The CA of the cluster's API servers is not known here: kubeadm may have made its own.
     kubernetesAuthority: async () => [],
   }
 }
 
-function trust(name: string, content: string | undefined): VendorFile[] {
+function trustFiles(name: string, content: string | undefined): VendorFile[] {
   return content === undefined
     ? []
     : [{ path: `/etc/seeder/trust/${name}.crt`, permissions: '0644', content }]

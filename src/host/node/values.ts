@@ -1,26 +1,25 @@
-import type { NodeValues } from '../../guest/node-env.ts'
+import { type NodeValues, words } from '../../guest/node-env.ts'
 import type { Platform, RoleName } from '../../platform/schema.ts'
 import { prefixOf, zoneOf } from '../../platform/zones.ts'
-import { words } from '../values/checks.ts'
 import type { LedgerMember, NodeEntry } from './ledger.ts'
 import type { Placement } from './placement.ts'
 
-/** Another node: one that is there, or one that is made at the same time. */
-export type Fellow = Pick<NodeEntry, 'name' | 'role' | 'addresses'>
+/** Another node that exists, or that is made at the same time. */
+export type PeerNode = Pick<NodeEntry, 'name' | 'role' | 'addresses'>
 
-/** What a node's values follow from. */
+/** What a node's values are derived from. */
 export interface ValueSources {
   readonly platform: Platform
   readonly role: RoleName
   readonly self: Placement
-  readonly fellows: readonly Fellow[]
-  /** It is the first of several that are made at once. */
+  readonly peers: readonly PeerNode[]
+  /** Whether it is the first of several that are made at once. */
   readonly leads: boolean
   /** The values that the operator gives. */
   readonly given: NodeValues
   /** The paths of the files that it gets beside node.env. */
   readonly files: readonly string[]
-  /** The cluster of etcd that it founds, or the one that it joins: its members with this one, and the VM that queries it. */
+  /** The cluster of etcd that it founds or joins: its members with this one; for a join, the VM of a member. */
   readonly cluster:
     | { readonly state: 'new'; readonly token: string; readonly members: readonly LedgerMember[] }
     | { readonly state: 'existing'; readonly members: readonly LedgerMember[]; readonly via: number }
@@ -29,12 +28,12 @@ export interface ValueSources {
 }
 
 /** The label of a member's data disk. */
-export const dataLabel = 'etcd-data'
+export const DATA_LABEL = 'etcd-data'
 
 /** Where the Kubernetes API listens. */
-const apiPort = 6443
+const API_PORT = 6443
 
-/** A node's values: those that follow from the platform file and the other nodes, and over them what was given. */
+/** A node's values: derived from the platform file and the other nodes, overridden by those that the operator gives. */
 export function nodeValues(sources: ValueSources): NodeValues {
   const derived = () => {
     if (sources.role === 'etcd') return etcdValues(sources)
@@ -51,7 +50,7 @@ function etcdValues({ cluster, dataDisk }: ValueSources): NodeValues {
       ...(cluster.state === 'new' ? { ETCD_TOKEN: cluster.token } : {}),
       ETCD_MEMBERS: memberList(cluster.members),
     }),
-    ...(dataDisk ? { ETCD_DATA_DISK: dataLabel } : {}),
+    ...(dataDisk ? { ETCD_DATA_DISK: DATA_LABEL } : {}),
   }
 }
 
@@ -61,53 +60,55 @@ export function memberList(members: readonly LedgerMember[]): string {
 }
 
 function haproxyValues(sources: ValueSources): NodeValues {
-  const { platform, fellows, leads, given, files, self } = sources
+  const { platform, peers, leads, given, files, self } = sources
   const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy')
-  const peers = vrrpPeers(platform, self.name, fellows)
+  const vrrp = vrrpPeers(platform, self.name, peers)
   const servers = (role: RoleName) => {
     const zone = platform.roles.haproxy.zones.find(
-      (one) => platform.zones[one]?.range && platform.roles[role].zones.includes(one),
+      (name) => platform.zones[name]?.range && platform.roles[role].zones.includes(name),
     )
     return memberList(
-      fellows.flatMap(({ name, role: has, addresses }) => {
+      peers.flatMap(({ name, role: has, addresses }) => {
         const address = addresses[zone ?? '']
         return has === role && address !== undefined ? [{ name, address }] : []
       }),
     )
   }
   return {
-    // Only the CA of the cluster distinguishes an API server from another machine.
+    // Without the cluster's CA the load balancer cannot recognize API servers.
     API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
     NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
-    ...(peers.length > 0 && given.VIP !== ''
+    ...(vrrp.length > 0 && given.VIP !== ''
       ? {
           VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
-          VRRP_PEERS: peers.join(' '),
+          VRRP_PEERS: vrrp.join(' '),
           VRRP_PRIORITY: leads ? '150' : '100',
         }
       : {}),
   }
 }
 
-/** The addresses of the other load balancers in the network of the first VIP, where keepalived talks. */
-export function vrrpPeers(platform: Platform, name: string, fellows: readonly Fellow[]): string[] {
+/** The addresses of the other load balancers in the network of the first VIP, which keepalived uses. */
+export function vrrpPeers(platform: Platform, name: string, peers: readonly PeerNode[]): string[] {
   const first = Object.values(platform.vips).find(({ role }) => role === 'haproxy')
-  return fellows
-    .filter((fellow) => fellow.role === 'haproxy' && fellow.name !== name)
+  return peers
+    .filter((peer) => peer.role === 'haproxy' && peer.name !== name)
     .flatMap(({ addresses }) => addresses[first?.zone ?? ''] ?? [])
 }
 
-function kubernetesValues({ platform, role, self, fellows, given }: ValueSources): NodeValues {
+function kubernetesValues({ platform, role, self, peers, given }: ValueSources): NodeValues {
   const zones = platform.roles[role].zones
   const bootstrap = given.BOOTSTRAP ?? ''
-  const vip = Object.values(platform.vips).find((one) => one.role === 'haproxy' && zones.includes(one.zone))
-  const address = zones.map((zone) => self.addresses[zone]).find((one) => one !== undefined)
-  const members = fellows.filter((fellow) => fellow.role === 'etcd')
+  const vip = Object.values(platform.vips).find(
+    (known) => known.role === 'haproxy' && zones.includes(known.zone),
+  )
+  const address = zones.map((zone) => self.addresses[zone]).find((known) => known !== undefined)
+  const members = peers.filter((peer) => peer.role === 'etcd')
   return {
     NODE_ROLE: role,
     NODE_ADDRESS: address ?? '',
     ...(['init', 'join'].includes(bootstrap) && vip
-      ? { CONTROL_PLANE_ENDPOINT: `${vip.address}:${apiPort}` }
+      ? { CONTROL_PLANE_ENDPOINT: `${vip.address}:${API_PORT}` }
       : {}),
     ...(bootstrap === 'init'
       ? { ETCD_ENDPOINTS: members.flatMap(({ addresses }) => Object.values(addresses)[0] ?? []).join(' ') }

@@ -3,9 +3,14 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { Releases } from '../../github/release.ts'
 import type { Argv } from '../../host/commands.ts'
-import { type DeployPolicy, deployConf, readDeployPolicy } from '../../host/deploy-policy.ts'
 import { parseDeployResult } from '../../host/deploy-result.ts'
-import { requireSudo, runDeployScript } from '../../host/deploy-script.ts'
+import {
+  DEPLOY_CONF,
+  type DeployPolicy,
+  readDeployPolicy,
+  requireSudo,
+  runDeployScript,
+} from '../../host/deploy-script.ts'
 import { describeError, SeederError, UsageError } from '../../report/error.ts'
 import type { RunContext } from '../../report/progress.ts'
 import { chooseRelease } from '../channel/choice.ts'
@@ -101,10 +106,10 @@ export function deployOptions(
   if (script[0] !== 'sudo') return ['--storage', storage, ...options]
   if (storage === policy?.storage) return options
   throw new UsageError(
-    `the storage ${storage} was requested; through sudo deploy.sh takes it from ${deployConf}, which ${
+    `the storage ${storage} was requested; through sudo deploy.sh takes it from ${DEPLOY_CONF}, which ${
       policy === undefined ? 'cannot be read' : `names ${policy.storage ?? 'none'}`
     }`,
-    { fix: `leave --storage out; or, as root on the host, write STORAGE=${storage} to ${deployConf}` },
+    { fix: `leave --storage out; or, as root on the host, write STORAGE=${storage} to ${DEPLOY_CONF}` },
   )
 }
 

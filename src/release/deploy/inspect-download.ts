@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises'
 import type { Release } from '../../github/release.ts'
-import type { DeployPolicy } from '../../host/deploy-policy.ts'
+import type { DeployPolicy } from '../../host/deploy-script.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Contents } from '../format/contents.ts'
 import { downloadedFiles } from '../verify/image-files.ts'

@@ -131,7 +131,7 @@ async function furnishProgram(layout: Layout, path: string): Promise<void> {
 const lockSeconds = 120
 
 /**
- * To set the time of a folder in /etc/pve/priv/lock to zero asks pmxcfs to remove it: it does so when the lock has run
+ * Setting the time of a folder in /etc/pve/priv/lock to zero makes pmxcfs remove it, when the lock has run
  * out, and does nothing otherwise. An ordinary folder would get that time, and so look as if it had run out.
  */
 async function furnishTouch(layout: Layout): Promise<void> {

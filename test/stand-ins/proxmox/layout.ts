@@ -5,7 +5,10 @@ import { join } from 'node:path'
  * plain folders of the state folder, so they can be read and written from outside at any time.
  */
 export const ownFolders: readonly string[] = [
-  ...['/etc/pve', '/var/lib/vz', '/dev/pve', '/dev/zvol'],
+  '/etc/pve',
+  '/var/lib/vz',
+  '/dev/pve',
+  '/dev/zvol',
   // Root's own folder is closed to anybody else, be he root of his host. Root may have this project in it.
   ...(process.getuid?.() === 0 ? [] : ['/root']),
 ]

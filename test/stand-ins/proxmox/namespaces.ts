@@ -15,14 +15,22 @@ const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'kvm', 'fus
 export function unshareArguments(asRoot: boolean, command: readonly string[]): string[] {
   return [
     ...(asRoot ? [] : ['--user', '--map-root-user', '--map-auto']),
-    ...['--mount', '--pid', '--uts', '--net', '--ipc', '--fork', '--kill-child', '--', ...command],
+    '--mount',
+    '--pid',
+    '--uts',
+    '--net',
+    '--ipc',
+    '--fork',
+    '--kill-child',
+    '--',
+    ...command,
   ]
 }
 
 /** Arguments for `nsenter` that run a command in the host that a process holds. */
 export function enterArguments(asRoot: boolean, holder: number, command: readonly string[]): string[] {
   const user = asRoot ? [] : ['--user', '--preserve-credentials']
-  return [`--target=${holder}`, ...user, ...['--mount', '--pid', '--uts', '--net', '--ipc', '--', ...command]]
+  return [`--target=${holder}`, ...user, '--mount', '--pid', '--uts', '--net', '--ipc', '--', ...command]
 }
 
 /**

@@ -10,7 +10,7 @@ export function deploy(host: PveHost, argv: readonly string[], options?: RunOpti
   return host.run([deployScript, ...argv], options)
 }
 
-/** As `deploy`, and it has to succeed. What it told, and its result. */
+/** As `deploy`, but has to succeed. Returns its messages and its result. */
 export async function mustDeploy(host: PveHost, argv: readonly string[]): Promise<HostResult> {
   const result = await deploy(host, argv)
   if (result.code !== 0)

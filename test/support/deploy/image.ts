@@ -28,13 +28,27 @@ export async function makeSmallImage(
   const file = `${image}-${version}.qcow2`
   await writeFile(raw, disk)
   await execa('qemu-img', [
-    ...['convert', '-q', '-f', 'raw', '-O', 'qcow2', '-c', '-o', 'compression_type=zstd'],
-    ...[raw, join(folder, file)],
+    'convert',
+    '-q',
+    '-f',
+    'raw',
+    '-O',
+    'qcow2',
+    '-c',
+    '-o',
+    'compression_type=zstd',
+    raw,
+    join(folder, file),
   ])
   await execa('rm', [raw])
   const packed = await readFile(join(folder, file))
   const manifest: Manifest = {
-    ...{ schema: 1, image, version, description: 'a disk for a test', roles, base: 'debian-trixie' },
+    schema: 1,
+    image,
+    version,
+    description: 'a disk for a test',
+    roles,
+    base: 'debian-trixie',
     epoch: 1_790_000_000,
     raw: { sha256: sha256(disk), size: disk.length },
     usr: { roothash: sha256('usr'), size: mebibyte },
@@ -45,7 +59,11 @@ export async function makeSmallImage(
     ports: {},
     lock: { sha256: sha256('lock') },
     source: { commit: 'c0ffee'.padEnd(40, '0'), dirty: false },
-    ...{ packages: {}, artifacts: {}, tools: {}, timings: {}, made: ['tools', 'rootfs', 'initrd', 'usr'] },
+    packages: {},
+    artifacts: {},
+    tools: {},
+    timings: {},
+    made: ['tools', 'rootfs', 'initrd', 'usr'],
   }
   await writeFile(join(folder, `${image}-${version}.manifest.json`), `${JSON.stringify(manifest, null, 2)}\n`)
   await writeFile(join(folder, 'template.conf'), templateConf(manifest, platform))

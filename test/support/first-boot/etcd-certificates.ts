@@ -98,8 +98,20 @@ export class Authority {
     ]
     const times = ['-startdate', start, '-enddate', end]
     await execa('openssl', [
-      ...['ca', '-batch', '-notext', '-config', path('conf'), '-extensions', 'extensions'],
-      ...[...times, ...signer, ...more, '-in', path('csr'), '-out', path('crt')],
+      'ca',
+      '-batch',
+      '-notext',
+      '-config',
+      path('conf'),
+      '-extensions',
+      'extensions',
+      ...times,
+      ...signer,
+      ...more,
+      '-in',
+      path('csr'),
+      '-out',
+      path('crt'),
     ])
     return { cert: await readFile(path('crt'), 'utf8'), key: await readFile(path('key'), 'utf8') }
   }

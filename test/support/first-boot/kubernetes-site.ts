@@ -101,7 +101,9 @@ export async function callKubeadm(node: Node) {
   const lines = async (file: string) =>
     ((await node.read(file)) ?? '').split('\n').filter((line) => line !== '')
   return {
-    ...{ exitCode, stdout, stderr },
+    exitCode,
+    stdout,
+    stderr,
     calls: await lines('/var/calls'),
     console: await lines('/dev/console'),
   }

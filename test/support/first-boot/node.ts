@@ -67,11 +67,9 @@ export class Node {
     await node.write('/var/addresses', twoCards)
     // As the build leaves it, which lists the image before anything has run in it.
     const { exitCode, stderr } = await node.enter(
-      ...[
-        '/bin/sh',
-        '-c',
-        'mkdir -p /var/lib/seeder && /usr/lib/seeder/state-list >/var/lib/seeder/state.list',
-      ],
+      '/bin/sh',
+      '-c',
+      'mkdir -p /var/lib/seeder && /usr/lib/seeder/state-list >/var/lib/seeder/state.list',
     )
     if (exitCode !== 0) throw new Error(`the image cannot be listed: ${stderr}`)
     return node

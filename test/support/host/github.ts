@@ -161,7 +161,12 @@ class GitHub {
       '.runner': Buffer.from(JSON.stringify({ AgentId: id, Ephemeral: true })).toString('base64'),
     }
     const runner = {
-      ...{ id, name, os: 'unknown', status: 'offline', busy: false, runner_group_id: group },
+      id,
+      name,
+      os: 'unknown',
+      status: 'offline',
+      busy: false,
+      runner_group_id: group,
       labels: labels.map((label, index) => ({ id: index, name: label, type: 'custom' })),
     }
     const encoded = Buffer.from(JSON.stringify(config)).toString('base64')

@@ -44,38 +44,38 @@ export class Machine {
     const outer = new AbortController()
     const words = [
       ...(group === undefined ? DELEGATED : ['sh', '-c', 'echo $$ >"$0/cgroup.procs" && exec "$@"', group]),
-      ...['setpriv', '--pdeathsig', 'KILL', '--'],
-      ...[
-        'sh',
-        '-c',
-        MAPPED,
-        'sh',
-        (await idMap('/etc/subuid')).join(' '),
-        (await idMap('/etc/subgid')).join(' '),
-      ],
-      ...[
-        'unshare',
-        '--mount',
-        '--pid',
-        '--net',
-        '--ipc',
-        '--uts',
-        '--cgroup',
-        '--fork',
-        '--kill-child',
-        '--',
-      ],
-      ...[path.join(import.meta.dirname, 'machine.sh'), root, CHECKOUT, shared],
+      'setpriv',
+      '--pdeathsig',
+      'KILL',
+      '--',
+      'sh',
+      '-c',
+      MAPPED,
+      'sh',
+      (await idMap('/etc/subuid')).join(' '),
+      (await idMap('/etc/subgid')).join(' '),
+      'unshare',
+      '--mount',
+      '--pid',
+      '--net',
+      '--ipc',
+      '--uts',
+      '--cgroup',
+      '--fork',
+      '--kill-child',
+      '--',
+      path.join(import.meta.dirname, 'machine.sh'),
+      root,
+      CHECKOUT,
+      shared,
     ]
     const [program = '', ...argv] = words
     const running = execa(program, argv, {
-      ...{
-        stdin: 'ignore',
-        reject: false,
-        all: true,
-        cancelSignal: outer.signal,
-        forceKillAfterDelay: false,
-      },
+      stdin: 'ignore',
+      reject: false,
+      all: true,
+      cancelSignal: outer.signal,
+      forceKillAfterDelay: false,
       killSignal: 'SIGKILL',
     })
     const ended = running.then(({ all }) => {
@@ -113,7 +113,10 @@ export class Machine {
     const entered = ['--target', String(this.#init), ...namespaces, '--']
     const become = user === undefined ? [] : ['runuser', '-u', user, '--']
     return execa('nsenter', [...entered, 'env', '-i', '--chdir=/', ...ENVIRONMENT, ...become, ...argv], {
-      ...{ stdin: 'ignore', ...rest, reject: false, all: true },
+      stdin: 'ignore',
+      ...rest,
+      reject: false,
+      all: true,
     }) as Promise<Ran>
   }
 

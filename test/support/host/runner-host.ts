@@ -16,7 +16,7 @@ const PROGRAM: Readonly<Record<string, string>> = {
 cd "$(dirname "$0")"
 echo "run.sh as $(id -un) in $PWD with arguments '$*'"
 env | sed 's/^/run.sh has /'
-trap 'kill "$LISTENER" 2>/dev/null; echo run.sh was told to stop; exit 0' TERM
+trap 'kill "$LISTENER" 2>/dev/null; echo run.sh got a signal to stop; exit 0' TERM
 bin/Runner.Listener & LISTENER=$!
 wait "$LISTENER"
 `,

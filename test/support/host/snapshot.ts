@@ -5,7 +5,9 @@ const PASSING = [
   ...['passwd-', 'group-', 'shadow-', 'gshadow-', 'subuid-', 'subgid-', '.pwd.lock'].map(
     (name) => `/etc/${name}`,
   ),
-  ...['/var/lib/seeder-runner/job', '/var/lib/seeder-runner/registered', '/var/tmp/systemd-private-*'],
+  '/var/lib/seeder-runner/job',
+  '/var/lib/seeder-runner/registered',
+  '/var/tmp/systemd-private-*',
 ]
 
 /** Everything in the machine's /etc, /var and /usr/local: kind, owner, mode and content, a line for each path. */

@@ -8,22 +8,42 @@ export interface Mutation {
 
 /** What a terminal obeys or hides, what a shell or a workflow's runner reads, and what has no end. */
 export const HOSTILE_TEXT = [
-  ...['\u001b[2J\u001b[31m', '\u001b]0;owned\u0007', '\u009b31m', '\0', '\r', '\u007f', '\u0085', '\b\b\b'],
-  ...['\u202e', '\u2066', '\u200b', '\u2028', '\ufeff', '\u00ad', '\u{e0041}'],
-  ...['::error::all is lost', '##[error]lost', '$(reboot)', '`reboot`', '; reboot', '../../../etc/passwd'],
-  ...['-rf', '/dev/zero', '%00', '\\', '"', "'", '\n', '\n::error::x', '{{', '&a', '*a', '__proto__'],
+  '\u001b[2J\u001b[31m',
+  '\u001b]0;owned\u0007',
+  '\u009b31m',
+  '\0',
+  '\r',
+  '\u007f',
+  '\u0085',
+  '\b\b\b',
+  '\u202e',
+  '\u2066',
+  '\u200b',
+  '\u2028',
+  '\ufeff',
+  '\u00ad',
+  '\u{e0041}',
+  '::error::all is lost',
+  '##[error]lost',
+  '$(reboot)',
+  '`reboot`',
+  '; reboot',
+  '../../../etc/passwd',
+  '-rf',
+  '/dev/zero',
+  '%00',
+  '\\',
+  '"',
+  "'",
+  '\n',
+  '\n::error::x',
+  '{{',
+  '&a',
+  '*a',
+  '__proto__',
 ]
 
-const HUGE = [
-  '99999999999999999999',
-  '1e309',
-  '-1',
-  '0x7fffffffffffffff',
-  '9007199254740993',
-  '-0',
-  '1e-400',
-  'NaN',
-]
+const HUGE = '99999999999999999999 1e309 -1 0x7fffffffffffffff 9007199254740993 -0 1e-400 NaN'.split(' ')
 
 const WHOLE = ['', '\n', 'null', '[]', '{}', '42', '"x"', '---\n...\n', '\0', '{"__proto__": {"schema": 1}}']
 

@@ -1,6 +1,6 @@
 import type { Ended } from '../seeder.ts'
 import type { Mutation } from './bytes.ts'
-import { complaints } from './judge.ts'
+import { complaints } from './complaints.ts'
 import { Random, ROUNDS, SEED, seedOf } from './random.ts'
 
 /** How a parser gets a spoiled file. */
@@ -42,7 +42,7 @@ function describe(round: number, what: string, wrong: readonly string[], ended: 
   return `round ${round} of SEEDER_MUTATION_SEED=${SEED} (${what.slice(0, 200)}): ${wrong.join('; ')}\n  ${shown}`
 }
 
-/** At most so many failures are shown. */
+/** Maximum number of failures to show. */
 export function first(failures: readonly string[]): string {
   return failures.slice(0, 8).join('\n')
 }

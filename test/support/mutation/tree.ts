@@ -5,9 +5,29 @@ type Path = readonly (string | number)[]
 
 /** Values of every kind, to stand where another kind is expected. */
 const VALUES: readonly unknown[] = [
-  ...[null, true, false, 0, -1, 1.5, 2 ** 53 - 1, -(2 ** 53), 8_640_000_000_001, 1e308],
-  ...['', ' ', 'x', '0', 'x'.repeat(2 ** 20), 'ü'.repeat(5000)],
-  ...[[], {}, [[]], [null], { a: 1 }, Array(2000).fill('x'), { '': '' }],
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1.5,
+  2 ** 53 - 1,
+  -(2 ** 53),
+  8_640_000_000_001,
+  1e308,
+  '',
+  ' ',
+  'x',
+  '0',
+  'x'.repeat(2 ** 20),
+  'ü'.repeat(5000),
+  [],
+  {},
+  [[]],
+  [null],
+  { a: 1 },
+  Array(2000).fill('x'),
+  { '': '' },
   ...HOSTILE_TEXT,
 ]
 

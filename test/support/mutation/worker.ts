@@ -1,5 +1,5 @@
-// A process that runs the command line in itself, one command after the other, as its parent asks for them: starting it
-// anew for each of thousands takes longer than all of them. What a command prints and its exit status are sent back.
+// A process that runs the command line in itself, one command after the other, as its parent requests them: starting it
+// again for each of thousands would take longer than all of them. What a command prints and its exit status are sent back.
 import { runCommandLine } from '../../../src/command-line.ts'
 
 /** What is to be run, or what of the product is to be called with a text. */

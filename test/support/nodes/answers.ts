@@ -4,11 +4,11 @@ import { SeederError } from '../../../src/report/error.ts'
 /** What a command line answers: its output, or how it ended. Undefined: it fails. */
 export type Answer = (argv: Argv) => string | Partial<Ended> | undefined
 
-/** A host whose commands only answer, and what was asked of it. */
-export function answeringHost(answer: Answer): Host & { readonly asked: string[] } {
-  const asked: string[] = []
+/** A host whose commands only answer, and the commands that were run. */
+export function answeringHost(answer: Answer): Host & { readonly commands: string[] } {
+  const commands: string[] = []
   const run = async (argv: Argv): Promise<Ended> => {
-    asked.push(argv.join(' '))
+    commands.push(argv.join(' '))
     const said = answer(argv)
     if (said === undefined) return { code: 1, stdout: '', stderr: 'no answer' }
     return typeof said === 'string'
@@ -16,7 +16,7 @@ export function answeringHost(answer: Answer): Host & { readonly asked: string[]
       : { code: 0, stdout: '', stderr: '', ...said }
   }
   return {
-    asked,
+    commands,
     run,
     async output(argv) {
       const ended = await run(argv)

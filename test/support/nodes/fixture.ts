@@ -46,7 +46,10 @@ export async function nodeHost(name: string, nodes: readonly string[] = ['pve1']
   await playGuests(host)
   await host.faults.clear()
   return {
-    ...{ root, host, tls, disk },
+    root,
+    host,
+    tls,
+    disk,
     async ok(...argv) {
       const result = await seederNode(host, argv)
       expect(result.code, result.stderr).toBe(0)

@@ -50,7 +50,7 @@ function fail(text: string): number {
 
 function start(): number {
   if (running(id)) return fail(`VM ${id} already running`)
-  // The drive is written anew with each start, and refuses where the vendor data is missing.
+  // The drive is written again with each start, which fails when the vendor data is missing.
   const update = spawnSync(itself, ['cloudinit', 'update', id], { encoding: 'utf8' })
   if (update.status !== 0) return fail(update.stderr)
   const volume = /^cicustom: .*vendor=local:(\S+)$/m.exec(

@@ -42,7 +42,12 @@ export function templateEntry(vmid: number, image: string, version = '3.7.2-1'):
 export function entry(name: string, changes: Partial<NodeEntry> = {}): NodeEntry {
   return {
     schema: 1,
-    ...{ name, role: 'etcd', state: 'created', vmid: 201, token: 'a'.repeat(32), cloned: true },
+    name,
+    role: 'etcd',
+    state: 'created',
+    vmid: 201,
+    token: 'a'.repeat(32),
+    cloned: true,
     template: { vmid: 9001, version: '3.7.2-1' },
     addresses: { back: '10.0.0.129' },
     snippet: {
@@ -80,8 +85,16 @@ export function request(
   more: Partial<NodeRequest> = {},
 ): NodeRequest {
   return {
-    ...{ names, role, newCluster: false, vmids: { first: 200, last: 999 }, full: false },
-    ...{ storage: undefined, dataDisk: undefined, sshKeys: undefined, user: undefined, values: {} },
+    names,
+    role,
+    newCluster: false,
+    vmids: { first: 200, last: 999 },
+    full: false,
+    storage: undefined,
+    dataDisk: undefined,
+    sshKeys: undefined,
+    user: undefined,
+    values: {},
     ...more,
   }
 }

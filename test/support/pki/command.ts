@@ -11,7 +11,7 @@ import { checkout, type Ended } from '../seeder.ts'
  */
 export async function pkiCommand(argv: readonly string[], project = checkout): Promise<Ended> {
   const printed = { stdout: '', stderr: '' }
-  const told = {
+  const errors = {
     write(text: string) {
       printed.stderr += text
       return true
@@ -21,20 +21,20 @@ export async function pkiCommand(argv: readonly string[], project = checkout): P
     printed.stdout += text
     return true
   })
-  const program = new Command('seeder').exitOverride().configureOutput({ writeErr: told.write })
+  const program = new Command('seeder').exitOverride().configureOutput({ writeErr: errors.write })
   registerPkiCommand(program, () => ({
     project: () => project,
     cache: '',
     checkout: '',
     version: '0',
-    progress: () => createProgress(told, {}),
+    progress: () => createProgress(errors, {}),
   }))
   let code = 0
   try {
     await program.parseAsync(['pki', ...argv], { from: 'user' })
   } catch (error) {
     code = error instanceof CommanderError || error instanceof UsageError ? 2 : 1
-    if (!(error instanceof CommanderError)) told.write(`seeder: ${describeError(error)}\n`)
+    if (!(error instanceof CommanderError)) errors.write(`seeder: ${describeError(error)}\n`)
   } finally {
     write.mockRestore()
   }

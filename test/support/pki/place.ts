@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { initialize } from '../../../src/pki/init.ts'
+import { initialize } from '../../../src/pki/authority.ts'
 import type { Place } from '../../../src/pki/session.ts'
 
 /** A place for a PKI, in a path with what shells, URIs and openssl's configuration take for their own. */

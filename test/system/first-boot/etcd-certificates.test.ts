@@ -15,13 +15,13 @@ const ca = '/etc/seeder/trust/etcd-ca.crt'
 const names = 'DNS:etcd1,IP:10.0.0.129'
 
 let authority: Authority
-let stranger: Authority
+let otherAuthority: Authority
 let expired: Authority
 let good: KeyPair
 let lan: Lan
 let node: EtcdNode
 beforeAll(async () => {
-  ;[authority, stranger, expired, lan] = await Promise.all([
+  ;[authority, otherAuthority, expired, lan] = await Promise.all([
     Authority.make('etcd'),
     Authority.make('another'),
     Authority.make('old', { time: past }),
@@ -37,7 +37,7 @@ beforeAll(async () => {
 beforeEach(() => deliver(good))
 afterAll(async () => {
   await node.dispose()
-  await Promise.all([lan, authority, stranger, expired].map((one) => one.dispose()))
+  await Promise.all([lan, authority, otherAuthority, expired].map((one) => one.dispose()))
 })
 
 async function deliver(pair: KeyPair, caCert = authority.cert): Promise<void> {
@@ -95,7 +95,7 @@ describe('a member’s certificate', () => {
     await refused(`${crt}: ${message}`)
   })
 
-  test('that counts only later', async () => {
+  test('that is not valid yet', async () => {
     await deliver(await authority.issue('etcd1', { names, time: future }))
     const { console } = await node.firstBoot()
     expect(console).toHaveLength(1)
@@ -113,7 +113,7 @@ describe('a member’s certificate', () => {
   })
 
   test('of another CA', async () => {
-    await deliver(await stranger.issue('etcd1', { names }))
+    await deliver(await otherAuthority.issue('etcd1', { names }))
     await refused(`${crt}: is not signed by the CA in ${ca}; it is by CN=another`)
   })
 
@@ -180,7 +180,7 @@ describe('the CA’s file', () => {
 })
 
 test('a certificate that will do is used: with its CA’s successor in the file, with an old CA beside it', async () => {
-  await deliver(good, stranger.cert + authority.cert + expired.cert)
+  await deliver(good, otherAuthority.cert + authority.cert + expired.cert)
   const { console } = await node.firstBoot()
   expect(console).toEqual([
     expect.stringMatching(
@@ -196,7 +196,10 @@ test('a certificate that will do is used: with its CA’s successor in the file,
   )
 
   // etcd reads a renewed certificate by itself; only a new CA takes a restart.
-  await deliver(await authority.issue('etcd1', { names }), stranger.cert + authority.cert + expired.cert)
+  await deliver(
+    await authority.issue('etcd1', { names }),
+    otherAuthority.cert + authority.cert + expired.cert,
+  )
   expect((await node.firstBoot()).calls).not.toContain('stop etcd.service')
   const serial = `openssl x509 -noout -serial`
   expect(await node.run(`openssl s_client -connect 10.0.0.129:2379 </dev/null 2>/dev/null | ${serial}`)).toBe(
@@ -207,7 +210,7 @@ test('a certificate that will do is used: with its CA’s successor in the file,
 
   // A bad one stops nothing that runs.
   const before = await node.run('cat /etc/etcd/tls/member.crt')
-  await node.write(crt, (await stranger.issue('etcd1', { names })).cert)
+  await node.write(crt, (await otherAuthority.issue('etcd1', { names })).cert)
   expect((await node.firstBoot()).status.state).toBe('failed')
   expect(await node.run('cat /etc/etcd/tls/member.crt')).toBe(before)
   expect((await node.etcd('health')).exitCode).toBe(0)

@@ -7,12 +7,12 @@ const founders = ['etcd1=10.0.0.129', 'etcd2=10.0.0.130', 'etcd3=10.0.0.131']
 const quick = 'ETCD_HEARTBEAT_MS=20\nETCD_ELECTION_MS=200\n'
 
 let authority: Authority
-let stranger: Authority
+let otherAuthority: Authority
 let lan: Lan
 let nodes: EtcdNode[]
 let one: EtcdNode, two: EtcdNode, three: EtcdNode, four: EtcdNode
 beforeAll(async () => {
-  ;[authority, stranger, lan] = await Promise.all([
+  ;[authority, otherAuthority, lan] = await Promise.all([
     Authority.make('etcd'),
     Authority.make('another'),
     Lan.make(),
@@ -24,7 +24,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(async () => {
   await Promise.all(nodes.map((node) => node.dispose()))
-  await Promise.all([lan, authority, stranger].map((each) => each.dispose()))
+  await Promise.all([lan, authority, otherAuthority].map((each) => each.dispose()))
 })
 
 async function deliver(node: EtcdNode, name: string, ca: Authority): Promise<void> {
@@ -81,8 +81,14 @@ describe('a cluster', () => {
     expect([second.status.state, third.status.state]).toEqual(['ready', 'ready'])
     await Promise.all([one, two, three].map((node) => node.serves()))
     expect(await health(three)).toMatchObject({
-      ...{ exitCode: 0, healthy: true, name: 'etcd3', address: '10.0.0.131', reason: '' },
-      ...{ voters: 3, healthyVoters: 3, leader: expect.stringMatching(/^etcd[123]$/) },
+      exitCode: 0,
+      healthy: true,
+      name: 'etcd3',
+      address: '10.0.0.131',
+      reason: '',
+      voters: 3,
+      healthyVoters: 3,
+      leader: expect.stringMatching(/^etcd[123]$/),
     })
   })
 
@@ -95,7 +101,7 @@ describe('a cluster', () => {
     expect((await one.shell('exec 3<>/dev/tcp/10.0.0.129/2381')).output).toContain('refused')
   })
 
-  test('does not get another one beside it', async () => {
+  test('does not get a second cluster beside it', async () => {
     expect(await refusal(four, 'new', [...founders.slice(0, 2), 'etcd4=10.0.0.132'])).toBe(
       'ETCD_STATE: a cluster runs already, etcd1 (10.0.0.129) says, but ETCD_STATE is new, and this one is not a member of it; run "/usr/lib/seeder/etcd add etcd4 10.0.0.132" on a member, then start this one with ETCD_STATE=existing',
     )
@@ -108,13 +114,13 @@ describe('a cluster', () => {
   })
 
   test('does not take one that belongs to somebody else', async () => {
-    await deliver(four, 'etcd4', stranger)
+    await deliver(four, 'etcd4', otherAuthority)
     const reason = await refusal(four, 'new', [...founders, 'etcd4=10.0.0.132'])
     expect(reason).toMatch(
       /^ETCD_MEMBERS: etcd1 \(10\.0\.0\.129\) answers, but not to this member: its certificate does not count here \(.+\)$/,
     )
     // Its own certificate would do for it, but the others do not take it.
-    await four.write('/etc/seeder/trust/etcd-ca.crt', stranger.cert + authority.cert)
+    await four.write('/etc/seeder/trust/etcd-ca.crt', otherAuthority.cert + authority.cert)
     expect(await refusal(four, 'new', [...founders, 'etcd4=10.0.0.132'])).toMatch(
       /^ETCD_MEMBERS: etcd1 \(10\.0\.0\.129\) answers, but not to this member: it does not take this one's certificate \(alert .+\)$/,
     )
@@ -177,7 +183,7 @@ describe('a cluster', () => {
     expect(await health(one)).toMatchObject({ exitCode: 0, healthyVoters: 3 })
   })
 
-  test('a change that etcd makes and says it did not is seen to be made', async () => {
+  test('a change that etcd makes but reports as failed counts as made', async () => {
     await one.run('cp /usr/bin/etcdctl /run/real-etcdctl')
     const back = await one.replace(
       '/usr/bin/etcdctl',
@@ -201,7 +207,7 @@ fi
     expect((await one.etcd('members')).output).not.toContain('10.0.0.137')
   })
 
-  test('hands leadership over before its leader is removed', async () => {
+  test('moves the leadership before the leader is removed', async () => {
     await put(one, 'again')
     const { leader } = await health(one)
     const at = ['etcd1', 'etcd2', 'etcd3', 'etcd4'].indexOf(leader)
@@ -232,7 +238,7 @@ fi
 })
 
 describe('a member that joins', () => {
-  test('waits for the others, and says for whom', async () => {
+  test('waits for the others, and names them', async () => {
     await three.wipe()
     await deliver(three, 'etcd3', authority)
     // Nobody is there at all.
@@ -246,7 +252,7 @@ describe('a member that joins', () => {
     expect(status.state).toBe('failed')
   })
 
-  test('has to have somebody to ask', async () => {
+  test('needs a member to query', async () => {
     expect(await refusal(three, 'existing', ['etcd3=10.0.0.131'])).toBe(
       'ETCD_MEMBERS: has no member but this one; with ETCD_STATE=existing one of the others has to answer',
     )

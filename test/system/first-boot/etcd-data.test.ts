@@ -72,7 +72,7 @@ describe('data that is there', () => {
     await node.run('ip address del 10.0.0.130/26 dev eth0')
   })
 
-  test('and nobody knows whose', async () => {
+  test('of an unknown member', async () => {
     await node.run('mkdir -p /var/lib/etcd/data/member')
     await refused(
       'ETCD_STATE: /var/lib/etcd/data has the data of a member, and there is no /var/lib/etcd/seeder-member that says whose',
@@ -95,7 +95,7 @@ describe('data that is there', () => {
     expect(status.reason).toMatch(/^ETCD_STATE: is not set/)
   })
 
-  test('that is gone does not make a new cluster behind first boot’s back', async () => {
+  test('that is gone does not make a new cluster after first boot', async () => {
     await node.firstBoot()
     expect((await node.shell('ls /run/seeder/etcd-bootstrap.env')).exitCode).not.toBe(0)
     await node.run('systemctl stop etcd.service; rm -r /var/lib/etcd/data/member')
@@ -281,7 +281,7 @@ describe('a disk for the data', () => {
     )
   })
 
-  test('a member whose disk is gone, or not asked for any more, does not begin anew', async () => {
+  test('a member whose disk is gone, or not requested any more, does not begin again', async () => {
     await disks('sdb')
     await node.firstBoot()
     await node.crash()

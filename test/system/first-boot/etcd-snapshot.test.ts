@@ -52,7 +52,7 @@ test('a snapshot is whole, belongs to etcd, and can be taken by the timer’s se
   expect(await list()).toHaveLength(1)
 })
 
-test('the oldest ones go, those that are whole stay', async () => {
+test('the oldest ones are removed, complete ones stay', async () => {
   await one.run(`rm ${snapshots}/*; touch ${snapshots}/etcd1-2020010{1,2,3}T000000Z.db`)
   await one.etcd('snapshot')
   expect(await list()).toEqual(['etcd1-20200103T000000Z.db', expect.stringMatching(/^etcd1-2\d+T/)])

@@ -91,7 +91,7 @@ describe.each([
     expect(await node.read(files.config)).toBeUndefined()
   })
 
-  test('is not asked for what it no longer needs', async () => {
+  test('needs no values that are used up', async () => {
     await callKubeadm(node)
     // As it is when the drive has been detached; in a running member also the pods' bridge has an address.
     await node.write(
@@ -208,7 +208,7 @@ describe('the power fails while kubeadm is at work', () => {
     expect(await node.read(files.nodeEnv)).not.toContain(token)
   })
 
-  test('what was begun as one thing does not go on as another', async () => {
+  test('a node that began to init does not join afterwards', async () => {
     await boot('init')
     await node.write('/var/power-fails', '')
     await callKubeadm(node)

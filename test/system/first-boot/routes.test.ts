@@ -69,18 +69,18 @@ async function after(script: string, { rules, settings = false, dhcp = 'no' }: S
     const { stdout } = await execa(
       'unshare',
       [
-        ...[
-          '--user',
-          '--map-root-user',
-          '--map-auto',
-          '--net',
-          '--mount',
-          '--pid',
-          '--fork',
-          '--mount-proc',
-          '--kill-child',
-        ],
-        ...['bash', '-euc', prelude + network + script],
+        '--user',
+        '--map-root-user',
+        '--map-auto',
+        '--net',
+        '--mount',
+        '--pid',
+        '--fork',
+        '--mount-proc',
+        '--kill-child',
+        'bash',
+        '-euc',
+        prelude + network + script,
       ],
       {
         env: {
@@ -96,7 +96,7 @@ async function after(script: string, { rules, settings = false, dhcp = 'no' }: S
   }
 }
 
-test('without both, one advertisement gives a machine a route, so that the others mean something', async () => {
+test('without both, one advertisement gives a machine a route, so that the other tests can fail', async () => {
   const found = await after(advertised, {})
   expect(found.join('\n')).toMatch(/^default .*via fe80:/m)
 })

@@ -106,15 +106,15 @@ async function holders(setting: { firewall?: boolean; checked?: boolean }): Prom
   }
 }
 
-test('without both, the worker takes the VIP, so that the others mean something', async () => {
+test('without both, the worker takes the VIP, so that the other tests can fail', async () => {
   expect(await holders({})).toEqual([])
 })
 
-test('keepalived hears its peers alone', async () => {
+test('keepalived accepts only its peers', async () => {
   expect(await holders({ checked: true })).toEqual(['lb1'])
 })
 
-test('the firewall lets VRRP in from the peers alone', async () => {
+test('the firewall accepts VRRP only from the peers', async () => {
   expect(await holders({ firewall: true })).toEqual(['lb1'])
 })
 

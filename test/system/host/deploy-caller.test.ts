@@ -38,7 +38,13 @@ async function shell(script: string, ...argv: readonly string[]): Promise<string
 }
 
 const asUser = (script: string) => [
-  ...['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', 'bash', '-euc', script],
+  'setpriv',
+  `--reuid=${UID}`,
+  `--regid=${UID}`,
+  '--clear-groups',
+  'bash',
+  '-euc',
+  script,
 ]
 
 /** A plan for a folder, called through sudo by a normal user. */
@@ -113,7 +119,7 @@ test.each(NAMES)('a file of root’s that the caller has mounted over his %s is 
   expect(await inventory(host)).toBe(untouched)
 })
 
-test('a folder that only root can read is none for the caller, by whatever way it is named', async () => {
+test('a folder that only root can read is refused to the caller, whatever its path', async () => {
   await shell(
     asUserText(
       `ln -sfn /var/lib/secret /var/lib/mine/link; mkdir -p /var/lib/mine/links; cd /var/lib/mine/links; for name in ${NAMES.join(' ')}; do ln -sf /var/lib/secret/$name .; done`,
@@ -133,7 +139,7 @@ test('a folder that only root can read is none for the caller, by whatever way i
   expect((await plan('/var/lib/mine/image')).code).toBe(0)
 })
 
-test('nothing is printed of what nobody has signed, and no digest of what is not right', async () => {
+test('unsigned values are not printed, nor digests of wrong files', async () => {
   await shell(
     asUserText(`cd /var/lib/mine; rm -rf odd wrong; cp -r image odd; cp -r image wrong
       echo 'the secret of somebody' >>odd/template.conf; sha256sum odd/template.conf | sed 's| odd/| |' >odd/new
@@ -176,7 +182,7 @@ test('a pipe or a device in the place of a file is not opened, whoever calls', a
   writer.kill('SIGKILL')
 })
 
-test('a mount namespace that the caller hands over gives files, and no programs', async () => {
+test('a mount namespace of the caller provides files, and no programs', async () => {
   const { pid, holder } = await namespace(`
     mkdir -p /tmp/evil
     for name in perl timeout bash sh dd df stat getent id; do printf '#!/bin/bash\\necho >>/tmp/evil/called\\n' >/tmp/evil/$name; done

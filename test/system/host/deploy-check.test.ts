@@ -35,7 +35,7 @@ async function shell(script: string): Promise<void> {
 }
 
 describe.each(['local', 'local-lvm', 'local-zfs'])('on %s', (storage) => {
-  test('a disk is read again, and a flipped byte is told; nothing is changed by it', async () => {
+  test('reads a disk again and reports a flipped byte; changes nothing', async () => {
     for (const { folder } of images) await mustDeploy(host, ['--storage', storage, folder])
     const before = await inventory(host)
     const [first, second] = images.map(({ manifest }) => manifest.raw.sha256)
@@ -61,7 +61,7 @@ describe.each(['local', 'local-lvm', 'local-zfs'])('on %s', (storage) => {
   })
 })
 
-test('a template that somebody removed or put another VM in the place of is told', async () => {
+test('reports a template that was removed or replaced by another VM', async () => {
   for (const { folder } of images) await mustDeploy(host, ['--storage', 'local', folder])
   await host.run(['qm', 'destroy', '9000', '--purge', '1'])
   await host.run(['qm', 'destroy', '9001', '--purge', '1'])
@@ -75,12 +75,12 @@ test('a template that somebody removed or put another VM in the place of is told
   })
 })
 
-test('a disk that cannot be read is no good one', async () => {
+test('an unreadable disk is a problem', async () => {
   await mustDeploy(host, ['--storage', 'local', images[0]?.folder ?? ''])
   await shell('cd /var/lib/vz/images/9000 && chattr -i base-* && rm base-*')
   expect(await check()).toMatchObject({ code: 1, templates: [{ state: 'unreadable', found: null }] })
 })
 
-test('without templates there is nothing to say', async () => {
+test('without templates it prints nothing', async () => {
   expect(await check()).toEqual({ code: 0, templates: [] })
 })

@@ -173,7 +173,7 @@ test('a deploy that is stopped with all that it has started, as when its time is
   expect(await tagged(host, 'current')).toEqual([9000])
 })
 
-test('of two deployers one waits for no one, and the other says so', async () => {
+test('the second of two deployers ends at once, with a message', async () => {
   await host.faults.set({ kind: 'pause', when: 'before', match: '^qm template', at: 1 })
   const first = deploy(host, next())
   await host.faults.paused()
@@ -187,7 +187,7 @@ test('of two deployers one waits for no one, and the other says so', async () =>
   expect(await tagged(host, 'current')).toEqual([9001])
 })
 
-test('another node of the cluster that deploys is waited for, and a lock that nobody keeps ends', async () => {
+test('a deploy waits for another node of the cluster, and a stale lock ends', async () => {
   const lock = '/etc/pve/priv/lock/seeder-deploy'
   await host.run(['mkdir', '-p', lock])
   await host.run(['touch', '-d', '10 minutes ago', lock])

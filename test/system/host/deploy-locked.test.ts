@@ -66,7 +66,7 @@ test.each(['backup', 'migrate', 'snapshot', 'clone', 'create', 'destroyed'])(
   },
 )
 
-test('a lock that appears between the look and the removal is kept to as well', async () => {
+test('a lock that appears between the check and the removal is respected, too', async () => {
   const config = `${(await host.configs()).get(9000)}lock: backup\n`
   await host.faults.set({ kind: 'foreign-vm', vmid: 9000, config, match: '^qm destroy', at: 1 })
   const { stderr } = await mustDeploy(host, retire)
@@ -89,7 +89,7 @@ test('a template that was about to be retired and is locked since is kept by the
   expect((await mustDeploy(host, ['--recover'])).stderr).toBe('')
 })
 
-test('one that is half removed and locked by somebody is not unlocked, and finished when that is over', async () => {
+test('a half-removed template with a lock of others is not unlocked, and removed when the lock is gone', async () => {
   await cutAt({ when: 'middle', match: '^qm destroy' }, retire)
   await lock(9000, 'backup')
   const { code, stderr } = await deploy(host, ['--recover'])

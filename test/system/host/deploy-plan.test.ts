@@ -32,7 +32,7 @@ async function shell(script: string): Promise<string> {
   return stdout
 }
 
-test('of plans there is one at a time, and none beside a deploy', async () => {
+test('only one plan runs at a time, and none beside a deploy', async () => {
   await host.faults.set({ kind: 'pause', when: 'before', match: '^pvesm status', at: 1 })
   const first = deploy(host, plan())
   await host.faults.paused()
@@ -50,7 +50,7 @@ test('of plans there is one at a time, and none beside a deploy', async () => {
   expect(await shell('ls /var/lib/seeder/stage | wc -l')).toBe('0\n')
 })
 
-test.each([['--check'], ['--list']])('of %s there is one at a time', async (verb) => {
+test.each([['--check'], ['--list']])('only one %s runs at a time', async (verb) => {
   await mustDeploy(host, real(0))
   // A list waits a little for another one: what holds the place here does so until the test ends.
   const held = host.spawn([
@@ -92,7 +92,7 @@ test('the copy of a plan that was killed is removed by the next run', async () =
   }
 })
 
-test('a plan says what recovery would do, and leaves the journal alone', async () => {
+test('a plan prints what recovery would do, and leaves the journal alone', async () => {
   await mustDeploy(host, real(0))
   const undisturbed = await inventory(host)
   const state =
@@ -120,7 +120,7 @@ test('a plan says what recovery would do, and leaves the journal alone', async (
   expect(await tagged(host, 'current')).toEqual([9001])
 })
 
-test('the room for the copy is looked at before it is made', async () => {
+test('the space for the copy is checked before it is made', async () => {
   await mustDeploy(host, ['--recover'])
   await shell('mount -t tmpfs -o size=64m tmpfs /var/lib/seeder/stage')
   for (const argv of [plan(), real()]) {
@@ -135,7 +135,7 @@ test('the room for the copy is looked at before it is made', async () => {
   expect(await shell('ls -A /var/lib/seeder/stage')).toBe('')
 })
 
-test('a deploy that finds another one at work leaves it the lock of the cluster', async () => {
+test('a deploy beside a running one leaves that the lock of the cluster', async () => {
   await host.faults.set({ kind: 'pause', when: 'before', match: '^qm create', at: 1 })
   const first = deploy(host, real())
   await host.faults.paused()
@@ -150,7 +150,7 @@ test('a file whose file system never answers is given up', async () => {
   // The script as it is, with another patience.
   await shell(`sed 's/^readonly READ_SECONDS=60/readonly READ_SECONDS=1/' '${deployScript}' >/run/deploy.sh; chmod 755 /run/deploy.sh
     grep -q READ_SECONDS=1 /run/deploy.sh; mkdir /run/silent`)
-  // Nobody reads what the kernel asks of this file system.
+  // Nobody answers the requests of the kernel to this file system.
   const mounted = host.spawn([
     'bash',
     '-c',

@@ -19,7 +19,7 @@ const root = await testFolder('deploy refusals')
 let host: PveHost
 let image: SmallImage
 let signer: Signer
-let stranger: Signer
+let unknownSigner: Signer
 let untouched: string
 
 beforeAll(async () => {
@@ -27,7 +27,7 @@ beforeAll(async () => {
   await chmod(root, 0o755)
   image = await makeSmallImage(join(root, 'image'))
   signer = await makeSigner(join(root, 'keys'))
-  stranger = await makeSigner(join(root, 'keys'), 'stranger@example.internal')
+  unknownSigner = await makeSigner(join(root, 'keys'), 'unknown@example.internal')
   await sign(image.folder, signer)
   host = await PveHost.create(join(root, 'host'))
   await host.start()
@@ -54,7 +54,7 @@ async function changed(change: (folder: string) => Promise<unknown>): Promise<st
 }
 
 /** Changes an image in a way that only its author could: sums and signature are right again. */
-function signedAnew(change: (folder: string) => Promise<unknown>): Promise<string> {
+function signAgain(change: (folder: string) => Promise<unknown>): Promise<string> {
   return changed(async (folder) => {
     await change(folder)
     await writeSums(folder, image.manifest)
@@ -111,7 +111,7 @@ test.each<[string, (folder: string) => Promise<unknown>, string]>([
   ],
   [
     'somebody else’s signature',
-    (at) => sign(at, stranger),
+    (at) => sign(at, unknownSigner),
     'is signed by nobody in /etc/seeder/allowed_signers',
   ],
   ['a signature for something else', (at) => sign(at, signer, 'file'), 'the signature of .* is wrong'],
@@ -212,7 +212,7 @@ test.each<[string, (folder: string) => Promise<unknown>, string]>([
     'is of haproxy 3.0.11-1 and names etcd',
   ],
 ])('%s, however it is signed', async (_, change, words) => {
-  await refused([await signedAnew(change)], new RegExp(words))
+  await refused([await signAgain(change)], new RegExp(words))
 })
 
 test.each<[string[], string]>([
@@ -249,8 +249,8 @@ test('policy that root has written is not loosened by an option', async () => {
   const policy = (text: string) => host.run(['tee', '/etc/seeder/deploy.conf'], { input: text })
   try {
     await policy('# ours\nSTORAGE=local\nKEEP=5\nALLOW_UNSIGNED=0\n')
-    await refused(['--keep', '1', image.folder], /--keep asks for KEEP=1; .*deploy.conf says 5/, 2)
-    await refused(['--allow-unsigned', image.folder], /--allow-unsigned asks for ALLOW_UNSIGNED=1/, 2)
+    await refused(['--keep', '1', image.folder], /--keep sets KEEP=1; .*deploy.conf sets 5/, 2)
+    await refused(['--allow-unsigned', image.folder], /--allow-unsigned sets ALLOW_UNSIGNED=1/, 2)
     await policy('KEEP=five\n')
     await refused([image.folder], /the number of templates to keep is 'five'/, 2)
     await policy('SHELL=/bin/sh\n')
@@ -290,7 +290,7 @@ test('through sudo no policy is taken, nor anything of the environment', async (
   expect(await inventory(host)).toBe(untouched)
 })
 
-test('a normal user is told that it takes root', async () => {
+test('refuses a normal user, with a hint to run it as root', async () => {
   const script = join(import.meta.dirname, '../../../scripts/deploy.sh')
   const { stderr, exitCode } = await execa(
     'setpriv',

@@ -73,7 +73,7 @@ test.each([
   expect(await inventory(host)).toBe(deployed)
 })
 
-test('what fails is undone, whether anybody hears of it or not', async () => {
+test('a failure is undone, whether anybody reads the messages or not', async () => {
   const before = await inventory(host)
   for (const text of ['"$@" 2>/dev/full', '"$@" 2>&-', '"$@" 2> >(exit 0)']) {
     await host.faults.set({ kind: 'no-space', match: '^qm set', at: 1 })
@@ -93,7 +93,7 @@ test('an interrupted deploy is finished, and old templates are retired, in silen
   expect([...(await configsOf(host)).keys()]).toEqual([9001])
 })
 
-test('a result that cannot be printed is said, and a list that cannot be printed is a failure', async () => {
+test('a result that cannot be printed is reported, and a list that cannot be printed is a failure', async () => {
   const unprinted = await line('"$@" >/dev/full')
   expect([unprinted.code, unprinted.stderr]).toEqual([
     0,

@@ -54,7 +54,7 @@ async function deployAll(...list: readonly string[]): Promise<void> {
   await mustDeploy(host, list.map(folder))
 }
 
-test('a job’s old releases neither become current nor push the new ones out', async () => {
+test('a job’s old releases neither become current nor retire newer ones', async () => {
   await deployAll('3.0.11-1', '3.0.11-2', '3.0.11-10')
   const before = await inventory(host)
   for (const version of ['3.0.9-1', '3.0.10-1', '3.0.10-2', '3.0.11-3']) {
@@ -80,7 +80,7 @@ test('a job’s old releases neither become current nor push the new ones out', 
   expect([planned.code, planned.stderr]).toEqual([1, expect.stringContaining('is older than 3.0.11-10')])
 })
 
-test('what root has gone back from is not pushed out by what a job deploys then', async () => {
+test('a version that root rolled back from is not retired by a later deploy of a job', async () => {
   await deployAll('3.0.11-1', '3.0.11-2', '3.0.11-10')
   await mustDeploy(host, ['--rollback', 'haproxy', '3.0.11-1'])
   const { code, stderr } = await deployAsJob(host, [folder('3.0.11-3')])
@@ -95,7 +95,7 @@ test('what root has gone back from is not pushed out by what a job deploys then'
   expect(await templates()).toEqual(['3.0.11-3', '3.0.11-1', '3.0.11-10'])
 })
 
-test('a job’s deploy that was cut short pushes nothing newer out either, when root finishes it', async () => {
+test('an interrupted deploy of a job retires nothing newer either, when root finishes it', async () => {
   await deployAll('3.0.11-1', '3.0.11-2', '3.0.11-10')
   await mustDeploy(host, ['--rollback', 'haproxy', '3.0.11-1'])
   await host.faults.set({ kind: 'power-cut', when: 'before', match: '^qm set 9000 --tags', at: 1 })
@@ -119,7 +119,7 @@ test('newer ones still replace older ones through sudo, and root may go back', a
   expect(await templates()).toEqual(['3.0.9-1', '3.0.11-10', '3.0.11-2'])
 })
 
-test('where root allows it a job may go back, and still pushes nothing newer out', async () => {
+test('where root allows it a job may deploy an older version, and still retires nothing newer', async () => {
   await deployAll('3.0.11-1', '3.0.11-2', '3.0.11-10')
   await policy('ALLOW_OLDER=1', 'MINIMUM=haproxy=3.0.10-1')
   expect((await deployAsJob(host, ['--rollback', 'haproxy'])).code).toBe(0)
@@ -131,7 +131,7 @@ test('where root allows it a job may go back, and still pushes nothing newer out
   expect([below.code, below.stderr]).toEqual([1, expect.stringContaining('is older than 3.0.10-1')])
 })
 
-test('nobody goes below the minimum of the policy, and no option changes it', async () => {
+test('no version below the minimum of the policy is accepted, and no option changes that', async () => {
   await deployAll('3.0.10-2', '3.0.11-2')
   await policy('MINIMUM=etcd=9-1, haproxy=3.0.11-1')
   for (const argv of [

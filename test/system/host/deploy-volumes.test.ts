@@ -58,7 +58,7 @@ async function volumes(vmid: number): Promise<string[]> {
   )
 }
 
-test('a number that has a disk on whatever storage is not free', async () => {
+test('a number with a disk on any storage is not free', async () => {
   const foreign = ['local-lvm:vm-9000-disk-0', 'local-zfs:vm-9001-disk-0', 'local:9002/vm-9002-disk-3.raw']
   for (const volume of foreign) await alloc(volume)
   await mustDeploy(host, first())
@@ -66,7 +66,7 @@ test('a number that has a disk on whatever storage is not free', async () => {
   for (const volume of foreign) expect(await volumes(Number(/-(\d+)-/.exec(volume)?.[1]))).toEqual([volume])
 })
 
-test('where a storage cannot be looked at no number is known to be free', async () => {
+test('without access to a storage no number is known to be free', async () => {
   await host.faults.set({ kind: 'storage-gone', storage: 'local-zfs', match: '^pvesm status', at: 1 })
   const { code, stderr } = await deploy(host, first())
   expect([code, stderr]).toEqual([
@@ -78,7 +78,7 @@ test('where a storage cannot be looked at no number is known to be free', async 
   expect((await configsOf(host)).size).toBe(0)
 })
 
-test('a list that fails is no empty list, and one that fails once is read again', async () => {
+test('a list that fails is not an empty list, and is read again', async () => {
   const fault = {
     kind: 'fail',
     when: 'before',
@@ -115,8 +115,10 @@ test.each(moments)('disks that appear between claim and undo stay: killed at %s,
   const ended = new Promise((end) => killed.on('close', end))
   await host.faults.paused()
   const foreign = [
-    ...['local:9001/vm-9001-disk-0.raw', 'local:9001/vm-9001-disk-5.raw'],
-    ...['local-lvm:vm-9001-disk-0', 'local-zfs:vm-9001-disk-1'],
+    'local:9001/vm-9001-disk-0.raw',
+    'local:9001/vm-9001-disk-5.raw',
+    'local-lvm:vm-9001-disk-0',
+    'local-zfs:vm-9001-disk-1',
   ]
   for (const volume of foreign) await alloc(volume)
   if (when === 'before') {
@@ -149,7 +151,7 @@ test('retiring removes a template’s own disks and no others', async () => {
   expect(await volumes(9000)).toEqual(foreign)
 })
 
-test('retiring that was cut short is finished without anybody else’s disks', async () => {
+test('an interrupted retirement is finished without removing disks of others', async () => {
   await mustDeploy(host, first())
   await mustDeploy(host, next())
   await alloc('local-zfs:vm-9000-disk-0')

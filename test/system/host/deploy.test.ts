@@ -33,32 +33,38 @@ test('makes the template that the documentation describes, and leaves it alone t
   expect(JSON.parse(stdout)).toEqual({
     templates: [
       {
-        ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, node: 'pve1', storage: 'local' },
-        ...{ sha256: manifest?.raw.sha256, changed: true, previous: null },
+        image: 'haproxy',
+        version: '3.0.11-1',
+        vmid: 9000,
+        node: 'pve1',
+        storage: 'local',
+        sha256: manifest?.raw.sha256,
+        changed: true,
+        previous: null,
       },
     ],
   })
   expect(stderr).toContain('haproxy 3.0.11-1 is template 9000')
   const config = (await configsOf(host)).get(9000)
   expect(config).toMatchObject({
-    ...{ name: 'haproxy-3.0.11-1', tags: 'current;haproxy;seeder', template: '1', ostype: 'l26' },
-    ...{
-      onboot: '0',
-      tablet: '0',
-      bios: 'ovmf',
-      machine: 'q35',
-      cpu: 'x86-64-v2-AES',
-      cores: '2',
-      memory: '1024',
-    },
-    ...{
-      scsihw: 'virtio-scsi-single',
-      ciupgrade: '0',
-      boot: 'order=scsi0',
-      serial0: 'socket',
-      vga: 'serial0',
-    },
-    ...{ agent: 'enabled=1', rng0: 'source=/dev/urandom' },
+    name: 'haproxy-3.0.11-1',
+    tags: 'current;haproxy;seeder',
+    template: '1',
+    ostype: 'l26',
+    onboot: '0',
+    tablet: '0',
+    bios: 'ovmf',
+    machine: 'q35',
+    cpu: 'x86-64-v2-AES',
+    cores: '2',
+    memory: '1024',
+    scsihw: 'virtio-scsi-single',
+    ciupgrade: '0',
+    boot: 'order=scsi0',
+    serial0: 'socket',
+    vga: 'serial0',
+    agent: 'enabled=1',
+    rng0: 'source=/dev/urandom',
     scsi0: expect.stringMatching(/^local:9000\/base-9000-disk-\d\.raw,discard=on,iothread=1,size=8G,ssd=1$/),
     efidisk0: expect.stringMatching(
       /^local:9000\/base-9000-disk-\d\.raw,efitype=4m,pre-enrolled-keys=0,size=528K$/,
@@ -139,7 +145,7 @@ test.each(['local', 'local-lvm', 'local-zfs'])(
   },
 )
 
-test('what is not ours is left alone, and said', async () => {
+test('what is not ours is left alone, with a note', async () => {
   await host.run(['qm', 'create', '9000', '--name', 'foreign', '--tags', 'seeder;haproxy;current'])
   await host.run(['qm', 'template', '9000'])
   await mustDeploy(host, ['--storage', 'local', folder(0)])
@@ -155,7 +161,7 @@ test('what is not ours is left alone, and said', async () => {
   expect([...(await configsOf(host)).keys()]).toEqual([9000, 9001, 9002])
 })
 
-test('a plan says every command and changes nothing', async () => {
+test('a plan prints every command and changes nothing', async () => {
   await mustDeploy(host, ['--storage', 'local', folder(0)])
   const before = await inventory(host)
   const { stderr, stdout } = await mustDeploy(host, ['--storage', 'local', '--dry-run', folder(1)])

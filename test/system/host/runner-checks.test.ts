@@ -13,7 +13,7 @@ it('documents itself on one screen', async () => {
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(120)
 })
 
-describe('install looks before it changes anything:', () => {
+describe('install checks before it changes anything:', () => {
   it.each<[string, string, string[], RegExp]>([
     [
       'a user of the same name',

@@ -129,7 +129,7 @@ describe('a job that starts deploy.sh again and again', () => {
     await machine.read('systemctl stop held')
   })
 
-  it('may end: what goes on is seen by the next one, and ends when its time is over', async () => {
+  it('may end: the next job finds the running deploy, which ends when its time is over', async () => {
     const { machine } = host
     await machine.read('touch /shared/hold')
     const name = await host.beginJob(
@@ -163,7 +163,13 @@ it('all that jobs have deploy.sh do shares what one slice may take', async () =>
     'TasksMax',
   ]
   expect(await shown('seeder-deploy.slice', properties)).toEqual([
-    ...['20', '2s', '20', String(2 ** 30), String(2 ** 31), '0', '512'],
+    '20',
+    '2s',
+    '20',
+    String(2 ** 30),
+    String(2 ** 31),
+    '0',
+    '512',
   ])
   const { exitCode, all } = await machine.bash(
     'systemd-analyze verify /etc/systemd/system/seeder-deploy.slice',

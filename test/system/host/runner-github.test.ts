@@ -26,7 +26,7 @@ async function refused(...refusals: readonly Refusal[]): Promise<string> {
   return (await machine.read(since, mark)).split('\n')[0] ?? ''
 }
 
-describe('a refusal is told with what to do:', () => {
+describe('prints a refusal with its fix:', () => {
   it.each<[Refusal, RegExp]>([
     [
       'bad-credentials',
@@ -46,7 +46,7 @@ describe('a refusal is told with what to do:', () => {
     ],
     [
       'rate-limit',
-      /^runner: GitHub answers no more requests for now \(403\) → nothing: it is asked again; again in (8\d|90) s$/,
+      /^runner: GitHub answers no more requests for now \(403\) → nothing: the runner tries again; again in (8\d|90) s$/,
     ],
     ['secondary-rate-limit', /^runner: GitHub answers no more requests for now \(429\) .*; again in 61 s$/],
   ])('%s', async (refusal, words) => {
@@ -57,7 +57,7 @@ describe('a refusal is told with what to do:', () => {
   })
 })
 
-describe('what passes by itself is tried again:', () => {
+describe('a temporary failure is tried again:', () => {
   it.each<[Refusal, RegExp]>([
     ['server-error', /^runner: GitHub answered 502 Server Error → .*; again in 2 s$/],
     ['name-taken', /^runner: GitHub answered 409 Already exists.* again in 2 s$/],
@@ -88,7 +88,7 @@ it('a new token is taken at once', async () => {
   await host.idle()
 })
 
-it('a network that is not there is told, and the service goes on asking', async () => {
+it('reports a missing network, and tries again', async () => {
   const { machine } = host
   await machine.read('systemctl stop github; systemctl restart --no-block seeder-runner')
   await machine.until('journalctl -o cat -u seeder-runner | grep "did not answer: curl: (7).*again in 4 s"')

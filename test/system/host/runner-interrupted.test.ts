@@ -83,7 +83,7 @@ async function isClean(): Promise<void> {
   ).toBe('')
 }
 
-it('what was killed anywhere is finished by the same command', async () => {
+it('a command that was killed at any point is finished by running it again', async () => {
   const points = { install: 0, remove: 0 }
   for (let point = 1, more = true; more; point++) {
     more = false
@@ -105,14 +105,14 @@ it('what was killed anywhere is finished by the same command', async () => {
   expect(points.remove).toBeGreaterThan(30)
 }, 1_800_000)
 
-it('an install that was killed is undone by remove, and the other way round', async () => {
+it('remove undoes a killed install, and install a killed remove', async () => {
   for (let point = 3; await killed(point, install()); point += 6) await finished(point, REMOVE)
   await finished(0, REMOVE)
   await finished(0, install())
   for (let point = 2; await killed(point, REMOVE); point += 6) await finished(point, install())
 }, 900_000)
 
-it('half a user, as useradd leaves one when it is killed, becomes a whole one', async () => {
+it('a half-made user of a killed useradd is completed', async () => {
   await finished(0, REMOVE)
   // The command after useradd.
   expect(await killed(21, install())).toBe(true)

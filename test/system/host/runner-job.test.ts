@@ -66,7 +66,7 @@ describe('a job gets', () => {
   })
 })
 
-it('a job cannot do what it has no business with', async () => {
+it('a job is refused everything that it does not need', async () => {
   const attempts: [string, string, RegExp][] = [
     ['read the files of root', 'cat /etc/shadow', /Permission denied/],
     ['see the configuration of Proxmox VE', 'ls /etc/pve', /Permission denied/],
@@ -100,7 +100,7 @@ it('a job cannot do what it has no business with', async () => {
 })
 
 describe('after a job', () => {
-  it('nothing of it is left, and the next one begins as the first did', async () => {
+  it('no process or file of it is left, and the next job begins like the first', async () => {
     const { machine } = host
     const before = await machine.read(
       'find /var/lib/seeder-runner/program -type f -print0 | xargs -0 sha256sum',
@@ -130,7 +130,7 @@ describe('after a job', () => {
     ).toBe('')
   })
 
-  it('every runner that GitHub made is forgotten', async () => {
+  it('GitHub removes every runner that it made', async () => {
     await host.idle()
     const requests = await host.requests()
     const count = (method: string) => requests.filter((request) => request.method === method).length
@@ -169,7 +169,7 @@ it('a runner that is stopped may end its job properly, and is gone then', async 
   const { machine } = host
   await host.beginJob('setsid --fork sleep 4006; sleep 600')
   await machine.read('systemctl stop seeder-runner')
-  expect(await started()).toContain('run.sh was told to stop')
+  expect(await started()).toContain('run.sh got a signal to stop')
   expect((await machine.bash('pgrep -U seeder-runner')).stdout).toBe('')
   expect(await machine.read('ls /var/lib/seeder-runner; ls /run | grep seeder; true')).toBe('program')
   await machine.read('systemctl start seeder-runner')

@@ -152,7 +152,7 @@ describe('sudo', () => {
     expect(found.flat().filter((line) => /deploy\.sh as root|uid=0/.test(line))).toEqual([])
   })
 
-  it('tells no more of itself than that', async () => {
+  it('lists no more than that', async () => {
     const [found = []] = await inJob('sudo -n -l')
     expect(
       found.slice(found.findIndex((line) => line.includes('may run'))).map((line) => line.trim()),

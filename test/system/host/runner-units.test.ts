@@ -11,7 +11,7 @@ afterAll(async () => {
   await host[Symbol.asyncDispose]()
 })
 
-it('systemd finds no fault in the units', async () => {
+it('systemd accepts the units', async () => {
   const { exitCode, all } = await host.machine.bash(
     'systemd-analyze verify /etc/systemd/system/seeder-runner.service /etc/systemd/system/seeder-runner-job.service',
   )

@@ -50,12 +50,12 @@ describe('install', () => {
 
     await host.idle()
     const before = await snapshot(machine)
-    const asked = (await host.requests()).length
+    const requests = (await host.requests()).length
     const again = await host.runner('install')
     expect(again.all).toBe('runner: everything is in place, nothing was changed')
     expect((await host.runner('install', ...INSTALL, ...host.archive)).all).toBe(again.all)
     expect(await snapshot(machine)).toEqual(before)
-    expect((await host.requests()).slice(asked).filter(({ method }) => method === 'GET')).toEqual([])
+    expect((await host.requests()).slice(requests).filter(({ method }) => method === 'GET')).toEqual([])
   })
 
   it('leaves settings of the operator alone', async () => {
@@ -68,7 +68,7 @@ describe('install', () => {
     )
   })
 
-  it('registers what it was told to, and keeps what it is not told again', async () => {
+  it('registers with its settings, and keeps them when they are not given again', async () => {
     const { machine } = host
     await host.install(
       '--org',
@@ -96,7 +96,7 @@ describe('install', () => {
         work_folder: '_work',
       })),
     )
-    // The runner that waited was told to go, and GitHub to forget it.
+    // The waiting runner got a signal to end, and GitHub removed it.
     expect((await host.requests()).filter(({ method }) => method === 'DELETE')).toHaveLength(1)
   })
 
@@ -125,7 +125,11 @@ describe('install', () => {
     await host.idle()
     const digest = await host.addArchive('2.338.0')
     const { all } = await host.runner(
-      ...['install', '--archive', '/shared/actions-runner-linux-x64-2.338.0.tar.gz', '--sha256', digest],
+      'install',
+      '--archive',
+      '/shared/actions-runner-linux-x64-2.338.0.tar.gz',
+      '--sha256',
+      digest,
     )
     expect(all).toContain('runner: restarted seeder-runner.service')
     expect(await host.job('cat ~/../runner/version')).toEqual(['2.338.0'])
@@ -139,7 +143,11 @@ describe('install', () => {
     const name = await host.beginJob('until [ -e /shared/go ]; do sleep 0.1; done; cat ~/../runner/version')
     const digest = await host.addArchive('2.338.0')
     const { all } = await host.runner(
-      ...['install', '--archive', '/shared/actions-runner-linux-x64-2.338.0.tar.gz', '--sha256', digest],
+      'install',
+      '--archive',
+      '/shared/actions-runner-linux-x64-2.338.0.tar.gz',
+      '--sha256',
+      digest,
     )
     expect(all).toContain('runner: a job is running')
     expect((await host.runner('remove')).all).toMatch(/^runner: a job is running\n/)

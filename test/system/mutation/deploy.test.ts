@@ -69,7 +69,7 @@ test.each(Object.entries(ways))(
         const read = (what: string) => readFile(join(cases, `${round}.${what}`), 'utf8')
         return { code: Number(await read('code')), stdout: await read('out'), stderr: await read('err') }
       },
-      // Sums of which a line is missing are told by what they do not name.
+      // Sums with a missing line are recognized by the file that they do not name.
       names: [file, ...(file === 'SHA256SUMS' ? [] : ['SHA256SUMS'])],
     }
     const failures = await failuresOf(parser, rounds)

@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest'
 import type { Ended, Host } from '../../../src/host/commands.ts'
-import { driftText } from '../../../src/host/drift/comparison.ts'
-import { askClones } from '../../../src/host/drift/survey.ts'
+import { checkClones, driftText } from '../../../src/host/drift.ts'
 import { readStatus } from '../../../src/host/node/guest.ts'
 import { harmless } from '../../../src/report/print.ts'
 import { visibleJson } from '../../../src/report/printable.ts'
 import { BYTE_CHANGES, type Mutation, mutate, TEXT_CHANGES } from '../../support/mutation/bytes.ts'
-import { complaints } from '../../support/mutation/judge.ts'
+import { complaints } from '../../support/mutation/complaints.ts'
 import { Random, ROUNDS, seedOf } from '../../support/mutation/random.ts'
 import { first } from '../../support/mutation/rounds.ts'
 import { mutateTree } from '../../support/mutation/tree.ts'
@@ -14,14 +13,16 @@ import { mutateTree } from '../../support/mutation/tree.ts'
 /** What machines say of themselves, root in them being somebody else: spoiled in hundreds of ways. */
 const clone = { name: 'lb1', vmid: 200, image: 'haproxy', version: '3.0.11-1', template: undefined }
 const drift = {
-  ...{ schema: 1, image: 'haproxy', version: '3.0.11-1', state: 'drifted', taken: '2026-01-02T03:04:05Z' },
-  ...{
-    roothash: 'ab'.repeat(32),
-    uki: 'cd'.repeat(32),
-    list: 'ef'.repeat(32),
-    accepted: ['/etc/motd'],
-    total: 1,
-  },
+  schema: 1,
+  image: 'haproxy',
+  version: '3.0.11-1',
+  state: 'drifted',
+  taken: '2026-01-02T03:04:05Z',
+  roothash: 'ab'.repeat(32),
+  uki: 'cd'.repeat(32),
+  list: 'ef'.repeat(32),
+  accepted: ['/etc/motd'],
+  total: 1,
   findings: [{ kind: 'file-changed', name: '/etc/passwd', detail: 'its content is another one' }],
 }
 const status = {
@@ -60,7 +61,7 @@ test('seeder-drift of a clone: nothing of it passes for another line, or reaches
   const failures: string[] = []
   for (let round = 0; round < ROUNDS; round++) {
     const { what, said } = answer(drift, round)
-    const nodes = await askClones(hostThatSays(said), [clone], new Map([[200, 'running']]))
+    const nodes = await checkClones(hostThatSays(said), [clone], new Map([[200, 'running']]))
     // As `print` prints it.
     const text = harmless(
       driftText({ schema: 1, host: 'pve1', taken: '2026-01-02T03:04:05Z', nodes, templates: [] }),

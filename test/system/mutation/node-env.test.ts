@@ -76,8 +76,8 @@ test.each(roles)(
         const [code, err, out] = [Number(await read('code')), await read('err'), await read('out')]
         const status = statusSchema.parse(JSON.parse(await read('status')))
         // A node that ends says so: nobody sees more of it than this.
-        const told = code === 0 ? 'ready' : 'failed'
-        if (status.state !== told)
+        const expected = code === 0 ? 'ready' : 'failed'
+        if (status.state !== expected)
           unsaid.push(`round ${round}: it ended with ${code} and says ${JSON.stringify(status)}`)
         return { code, stdout: `${err}${status.reason}`, stderr: out }
       },

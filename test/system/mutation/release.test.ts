@@ -41,7 +41,8 @@ beforeAll(async () => {
   if (!found) throw new Error('the release has no release.json')
   asset = found
   commands = new CommandLine({
-    ...{ GITHUB_TOKEN: github.token(), GITHUB_REPOSITORY: github.repository },
+    GITHUB_TOKEN: github.token(),
+    GITHUB_REPOSITORY: github.repository,
     GITHUB_API_URL: github.apiUrl,
   })
 })

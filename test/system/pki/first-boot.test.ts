@@ -70,9 +70,9 @@ test('members of etcd come up with their certificates, and clients are served', 
     for (const { pair } of [...clients, member]) {
       await node.write('/var/client.crt', pair.certificate)
       await node.write('/var/client.key', pair.key)
-      const asked = `timeout 20 openssl s_client -quiet -connect 10.0.0.130:2380 -CAfile /etc/seeder/trust/etcd-ca.crt \
+      const request = `timeout 20 openssl s_client -quiet -connect 10.0.0.130:2380 -CAfile /etc/seeder/trust/etcd-ca.crt \
         -cert /var/client.crt -key /var/client.key 2>&1 <<<$'GET /version HTTP/1.0\\r\\n\\r'`
-      const { output } = await node.shell(asked)
+      const { output } = await node.shell(request)
       answers.push(/HTTP\/1\.0 200|alert bad certificate/.exec(output)?.[0] ?? output)
     }
     expect(answers).toEqual(['alert bad certificate', 'alert bad certificate', 'HTTP/1.0 200'])
@@ -95,7 +95,7 @@ test('a CA is replaced as docs/operations.md has it', async () => {
     )
     const old = (await authority.issueEtcdMember('etcd1', '10.0.0.129')).pair
     const renewed = (await successor.issueEtcdMember('etcd1', '10.0.0.129')).pair
-    // Both CAs have the same name: it is their keys that tell them apart.
+    // Both CAs have the same name: only their keys differ.
     for (const [pair, trusted] of [
       [old, ca],
       [old, ca + newCa],

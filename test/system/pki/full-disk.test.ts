@@ -17,8 +17,17 @@ async function inNamespace(script: string): Promise<string> {
   const { stdout } = await execa(
     'unshare',
     [
-      ...['--user', '--map-root-user', '--mount', '--', 'bash', '-euc', `${prelude}\n${script}`, '-'],
-      ...[folder, process.execPath, join(checkout, 'src/cli.ts')],
+      '--user',
+      '--map-root-user',
+      '--mount',
+      '--',
+      'bash',
+      '-euc',
+      `${prelude}\n${script}`,
+      '-',
+      folder,
+      process.execPath,
+      join(checkout, 'src/cli.ts'),
     ],
     { stderr: 'inherit' },
   )

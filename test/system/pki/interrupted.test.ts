@@ -3,11 +3,11 @@ import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { initialize } from '../../../src/pki/init.ts'
+import { initialize } from '../../../src/pki/authority.ts'
 import { entriesOf, readInventory } from '../../../src/pki/inventory.ts'
 import { issue, renew } from '../../../src/pki/issue.ts'
 import { parseRequest } from '../../../src/pki/profile.ts'
-import { judge } from '../../../src/pki/validity.ts'
+import { checkCertificate } from '../../../src/pki/validity.ts'
 import { contentOf, emptyPlace, makePki, type TestPki } from '../../support/pki/place.ts'
 import { checkout } from '../../support/seeder.ts'
 
@@ -51,7 +51,7 @@ async function expectWhole(paths: readonly string[]): Promise<void> {
   expect(Object.keys(await contentOf(pki.folder))).toEqual(paths)
   const inventory = await readInventory(pki.folder)
   for (const entry of entriesOf(inventory)) {
-    expect(judge(entry, inventory, now, 1)).toMatchObject({ problem: undefined })
+    expect(checkCertificate(entry, inventory, now, 1)).toMatchObject({ problem: undefined })
   }
 }
 
@@ -62,12 +62,17 @@ const authorities = ['etcd-ca', 'front-proxy-ca', 'kubernetes-ca'].flatMap((name
 ])
 const empty = ['authorities/', ...authorities, 'issued/', 'lock']
 const withMember = [
-  ...['authorities/', ...authorities, 'issued/', 'issued/etcd1/'],
-  ...['issued/etcd1/etcd.crt', 'issued/etcd1/etcd.key', 'lock'],
+  'authorities/',
+  ...authorities,
+  'issued/',
+  'issued/etcd1/',
+  'issued/etcd1/etcd.crt',
+  'issued/etcd1/etcd.key',
+  'lock',
 ]
 
 describe('killed before each change of the file system, and run again', () => {
-  test('init makes the CAs that are missing, and none anew', async () => {
+  test('init makes the missing CAs, and no other again', async () => {
     pki = await emptyPlace()
     let points = 0
     for (let n = 1; await dies(n, 'init'); n++) {
@@ -85,7 +90,7 @@ describe('killed before each change of the file system, and run again', () => {
     expect(points).toBeGreaterThan(40)
   }, 300_000)
 
-  test('issue leaves a whole pair or none', async () => {
+  test('issue leaves a complete pair or no pair', async () => {
     pki = await makePki()
     let points = 0
     for (let n = 1; await dies(n, 'issue', 'etcd-member', 'etcd1', '--address', '10.0.0.129'); n++) {
@@ -121,13 +126,13 @@ describe('killed before each change of the file system, and run again', () => {
   }, 300_000)
 })
 
-describe('what a removal that was cut short has left', () => {
+describe('the rest of an interrupted removal', () => {
   beforeEach(async () => {
     pki = await makePki()
     await issue(pki, etcd1, year)
   })
 
-  test('half of an old pair goes', async () => {
+  test('half of an old pair is removed', async () => {
     const issued = join(pki.folder, 'issued')
     await mkdir(join(issued, 'etcd1.old'))
     await cp(join(issued, 'etcd1/etcd.crt'), join(issued, 'etcd1.old/etcd.crt'))
@@ -135,7 +140,7 @@ describe('what a removal that was cut short has left', () => {
     await expectWhole(withMember)
   })
 
-  test('openssl’s files go', async () => {
+  test('files of openssl are removed', async () => {
     await mkdir(join(pki.folder, 'scratch/deeper'), { recursive: true })
     await cp(join(pki.folder, 'issued/etcd1/etcd.key'), join(pki.folder, 'scratch/new.key'))
     await issue(pki, etcd1, year)

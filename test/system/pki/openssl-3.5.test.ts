@@ -42,9 +42,7 @@ test('Debian 13’s openssl makes what Debian 12’s does', async () => {
   const strict = ['verify', '-x509_strict', '-no-CApath', '-no-CAstore', '-CAfile', ca]
   await openssl(...strict, ca)
   await openssl(...strict, '-purpose', 'sslserver', '-verify_ip', '10.0.0.129', 'issued/etcd1/etcd.crt')
-  await openssl(
-    ...[...strict, '-purpose', 'sslclient', 'issued/apiserver-etcd-client/apiserver-etcd-client.crt'],
-  )
+  await openssl(...strict, '-purpose', 'sslclient', 'issued/apiserver-etcd-client/apiserver-etcd-client.crt')
   const { stdout } = await openssl('x509', '-in', 'issued/etcd1/etcd.crt', '-noout', '-text')
   const extensions = stdout.slice(
     stdout.indexOf('X509v3 extensions'),

@@ -80,7 +80,8 @@ async function makeHost(name: string): Promise<PveHost> {
   const host = await PveHost.create(join(folder, name), {
     storages: [
       {
-        ...{ name: 'local', type: 'dir' },
+        name: 'local',
+        type: 'dir',
         properties: { path: '/var/lib/vz', content: 'import,iso,backup,rootdir,snippets,images,vztmpl' },
       },
     ],
@@ -142,8 +143,12 @@ async function endBackground(host: PveHost): Promise<void> {
 const scenes: readonly Scene[] = [
   {
     files: [
-      ...['01-list-config-options', '02-import-template-clone-destroy', '03-pvesh-pvesm'],
-      ...['04-create-import-refusals', '05-failed-template-efi-locks', '06-cloudinit-snippets-clones'],
+      '01-list-config-options',
+      '02-import-template-clone-destroy',
+      '03-pvesh-pvesm',
+      '04-create-import-refusals',
+      '05-failed-template-efi-locks',
+      '06-cloudinit-snippets-clones',
     ],
     before: {
       'qm list': makeFirst,
@@ -163,8 +168,8 @@ const scenes: readonly Scene[] = [
       },
       'qm status 9023': async (host) => {
         await beginImport(host, 9023, 'k')
-        const told = await host.run(['pkill', '-TERM', '-f', 'main.ts /usr/sbin/qm'])
-        expect(told.code).toBe(0)
+        const signalled = await host.run(['pkill', '-TERM', '-f', 'main.ts /usr/sbin/qm'])
+        expect(signalled.code).toBe(0)
         expect((await background)?.code).toBe(255)
         await host.faults.clear()
       },
@@ -265,7 +270,7 @@ test.each(scenes)('the stand-in answers as Proxmox VE did: $files', { timeout: 6
   expect(different).toEqual([])
 })
 
-/** A recorded command for this machine. Some words are an argument of their own, which quotes do not tell. */
+/** A recorded command for this machine. Some words are an argument of their own, which the quotes do not show. */
 function argvOf(command: string): string[] {
   const words = wordsHere(command)
   return command.endsWith('--memory 1024 extra') ? [...words.slice(0, -1), '1024', 'extra'] : words

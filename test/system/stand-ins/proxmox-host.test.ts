@@ -55,7 +55,7 @@ describe('a host', () => {
     expect((await host.run(['ip', '-brief', 'address', 'show', 'vmbr0'])).stdout).toContain('192.168.3.61/24')
   })
 
-  test('keeps what is on disk over a power cut, and nothing else', async () => {
+  test('keeps only what is on disk over a power cut', async () => {
     await host.run(['sh', '-c', 'mkdir -p /var/lib/seeder /etc/seeder; echo kept > /var/lib/seeder/journal'])
     await host.run(['sh', '-c', 'echo lost > /run/lost; setsid sleep 1000 > /dev/null 2>&1 < /dev/null &'])
     expect((await host.run(['pgrep', '-x', 'sleep'])).code).toBe(0)
@@ -72,7 +72,7 @@ describe('a host', () => {
     expect(await readFile('/etc/hostname', 'utf8')).not.toBe('other\n')
   })
 
-  test('says how a command ended', async () => {
+  test('reports how a command ended', async () => {
     const result = await host.run(['sh', '-c', 'cat; echo "$A" >&2; exit 7'], {
       input: 'in',
       env: { A: 'b c' },
@@ -84,7 +84,7 @@ describe('a host', () => {
     })
   })
 
-  test('lets a lock of the cluster go when it is asked to and nobody has touched it for long', async () => {
+  test('releases a lock of the cluster on request when it was not touched for long', async () => {
     const [kept, old] = ['/etc/pve/priv/lock/kept', '/etc/pve/priv/lock/old']
     await host.run(['mkdir', kept, old])
     await host.run(['touch', '-d', '3 minutes ago', old])
@@ -100,7 +100,8 @@ describe('a host', () => {
     const { stdout } = await host.run(['pvesh', 'get', path, '--limit', '2', '--output-format', 'json'])
     expect(JSON.parse(stdout)).toMatchObject([
       {
-        ...{ id: '9001', type: 'qmcreate' },
+        id: '9001',
+        type: 'qmcreate',
         status: "unable to create VM 9001 - can't find file '/nowhere.raw'",
       },
       { id: '9000', type: 'qmcreate', status: 'OK', user: 'root@pam' },
@@ -162,7 +163,7 @@ describe.each([
   })
 })
 
-test('lvs and zfs tell the origin of clones', async () => {
+test('lvs and zfs show the origin of clones', async () => {
   await create('local-lvm', '--scsi1', 'local-zfs:1')
   await qm('template', '9000')
   await qm('clone', '9000', '101')

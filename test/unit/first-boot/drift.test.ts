@@ -4,7 +4,7 @@ import { Node } from '../../support/first-boot/node.ts'
 
 /**
  * `seeder-drift` as it is in the image, on a node whose kernel, /usr and units nobody compares here: that takes a machine
- * that boots (see the proofs). What is under test is which files are right, and in which words the others are named.
+ * that boots (see the boot tests). What is under test is which files are right, and in which words the others are named.
  */
 let node: Node
 beforeEach(async () => {
@@ -59,7 +59,7 @@ describe('what first boot does', () => {
     expect(await found()).toEqual([])
   })
 
-  test('again is no drift either, but what was changed before it ran again is', async () => {
+  test('is no drift when it runs again, but changes made before that are', async () => {
     await booted()
     await node.write('/etc/seeder/node.env', values.replace('65', '66'))
     await node.write('/etc/motd', 'hello\n')
@@ -79,7 +79,7 @@ describe('what first boot does', () => {
 })
 
 describe('a change after it', () => {
-  test('is named with what it is', async () => {
+  test('is reported with its kind', async () => {
     await booted()
     await shell(`
       echo changed >/etc/hostname
@@ -123,7 +123,7 @@ describe('a change after it', () => {
     expect(await found()).toHaveLength(2)
   })
 
-  test('of very many leaves an answer that an agent can carry', async () => {
+  test('of very many files has an answer that fits the agent', async () => {
     await booted()
     await shell('mkdir /etc/many && touch /etc/many/{1..300}')
     const { said } = await drift('check')
@@ -131,7 +131,7 @@ describe('a change after it', () => {
     expect(said?.total).toBeGreaterThanOrEqual(301)
   })
 
-  test('that the network add-on of Kubernetes is meant to make is none', async () => {
+  test('by the network add-on of Kubernetes is no drift', async () => {
     await node.dispose()
     node = await Node.make('kubernetes-node')
     await node.boot()
@@ -147,7 +147,7 @@ describe('a change after it', () => {
 
 test.each([
   ['does not answer', 'refused\n', /Connection refused\n.*it could not be done/],
-  ['is killed while it is asked', '', /it could not be done/],
+  ['is killed during the query', '', /it could not be done/],
 ])('a systemd that %s is no machine without drift', async (_, unanswered, words) => {
   await booted()
   await node.write('/var/unanswered', unanswered)

@@ -73,7 +73,7 @@ describe('a key that the role needs', () => {
     await expectRefusal([`${key}: ${message}`])
   })
 
-  test('NODE_ROLE also where nothing else is asked for', async () => {
+  test('NODE_ROLE also when no other value is required', async () => {
     node = await makeKubernetesNode(etcd, 'none')
     await node.write(files.nodeEnv, 'CLUSTER_NAME=home')
     await expectRefusal(['NODE_ROLE: is not set; it is control-plane or worker'])
@@ -177,14 +177,14 @@ const malformed: [env: NodeEnv, key: string, value: string, message: string][] =
   ],
 ]
 
-describe('a value that will not do', () => {
+describe('a malformed value', () => {
   test.each(malformed)('%s: %s=%s', async (env, key, value, message) => {
     node = await makeKubernetesNode(etcd, env)
     await node.write(files.nodeEnv, edit(env, { [key]: value }))
     await expectRefusal([/^[A-Z_]+: (?=\d|is )/.test(message) ? message : `${key}: ${message}`])
   })
 
-  test('all of them are named, not only the first', async () => {
+  test('all problems are reported, not only the first', async () => {
     node = await makeKubernetesNode(etcd, 'joinWorker')
     await node.write(
       files.nodeEnv,
@@ -197,7 +197,7 @@ describe('a value that will not do', () => {
     ])
   })
 
-  test('a secret is not repeated, wherever it stands', async () => {
+  test('a secret is not repeated, wherever it is', async () => {
     node = await makeKubernetesNode(etcd, 'joinWorker')
     await node.write(
       files.nodeEnv,

@@ -220,7 +220,7 @@ test('at the next boot the configuration is made again; in a running node the sa
   expect(await node.read(`${files.config}.new`)).toBeUndefined()
 })
 
-test('a corrected token is what kubeadm is called with from then on', async () => {
+test('kubeadm is called with a corrected token from then on', async () => {
   await boot('joinWorker')
   await node.write(files.nodeEnv, nodeEnvs.joinWorker.replace(token, 'zzzzzz.0123456789abcdef'))
   expect((await node.run()).calls.at(-1)).toBe('--no-block restart seeder-kubeadm.service')

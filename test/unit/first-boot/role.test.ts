@@ -24,7 +24,7 @@ beforeEach(async () => {
 })
 afterEach(() => node.dispose())
 
-test('without a node.env the node is healthy, and says that it has nothing to do', async () => {
+test('without a node.env the node is healthy, and reports that it has nothing to do', async () => {
   const { exitCode, console, calls, status } = await node.boot()
   expect(exitCode).toBe(0)
   const reason = 'not configured: no API_BACKENDS, NODEPORTS or VIP in /etc/seeder/node.env'
@@ -46,7 +46,7 @@ test('before first boot the status is pending', async () => {
   expect(exitCode).toBe(2)
 })
 
-test('a whole configuration is checked, then put in place, then served; the VIPs last', async () => {
+test('a complete configuration is checked, installed and started, the VIPs last', async () => {
   await node.write('/etc/seeder/node.env', nodeEnv)
   const { exitCode, console, calls } = await node.boot()
   expect(console).toEqual([
@@ -64,7 +64,7 @@ test('a whole configuration is checked, then put in place, then served; the VIPs
   expect(await node.read(timesyncdConfig)).toContain('[Time]\nNTP=10.0.0.1 ntp.example.internal\n')
 })
 
-test('API servers are trusted by certificate and name, workers by kube-proxy’s word', async () => {
+test('API servers are checked by certificate and name, workers by kube-proxy’s health port', async () => {
   await node.write('/etc/seeder/node.env', nodeEnv)
   await node.boot()
   expect(await node.read(haproxyConfig)).toBe(`\
@@ -114,7 +114,7 @@ test('another name to verify and another port to check', async () => {
   expect(config).not.toContain(' kubernetes ')
 })
 
-test('each VIP is on the card of its network; who holds them does not give them back', async () => {
+test('each VIP is on the card of its network; a holder does not give it back', async () => {
   await node.write('/etc/seeder/node.env', nodeEnv)
   await node.boot()
   const config = await node.read(keepalivedConfig)
@@ -130,7 +130,7 @@ test('each VIP is on the card of its network; who holds them does not give them 
   }
 })
 
-test('a VIP that the node holds already is not taken for its own address', async () => {
+test('a VIP that the node holds already is not used as its own address', async () => {
   await node.write('/var/addresses', `2: eth0    inet 10.0.0.51/26 scope global eth0\n${twoCards}`)
   await node.write('/etc/seeder/node.env', nodeEnv)
   await node.boot()
@@ -145,7 +145,7 @@ test('at the next boot with the same values services are started, nothing is wri
   expect(status.state).toBe('ready')
 })
 
-test('a changed value reloads what it concerns', async () => {
+test('a changed value reloads its services', async () => {
   await node.write('/etc/seeder/node.env', nodeEnv)
   await node.boot()
   await node.write('/etc/seeder/node.env', nodeEnv.replace('w2=10.0.0.71', 'w3=10.0.0.72'))
@@ -158,7 +158,7 @@ test('a changed value reloads what it concerns', async () => {
   expect(await node.read(haproxyConfig)).toContain('server w3 10.0.0.72:30080 track workers/w3')
 })
 
-test('values that are gone take their configuration with them', async () => {
+test('removed values remove their configuration', async () => {
   await node.write('/etc/seeder/node.env', nodeEnv)
   await node.boot()
   await node.write('/etc/seeder/node.env', 'API_BACKENDS=""\n')

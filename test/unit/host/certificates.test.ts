@@ -6,9 +6,8 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAuthorities, readPair } from '../../../src/host/certificates.ts'
 import { certificateFiles, certificatesIn, certificatesOfPki } from '../../../src/host/node/tls.ts'
-import { openAuthority } from '../../../src/pki/authority.ts'
-import { initialize } from '../../../src/pki/init.ts'
-import { defaultDays } from '../../../src/pki/lifetime.ts'
+import { initialize, openAuthority } from '../../../src/pki/authority.ts'
+import { defaultDays } from '../../../src/pki/validity.ts'
 import { Authority, future, past } from '../../support/first-boot/etcd-certificates.ts'
 
 let folder = ''
@@ -53,7 +52,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 describe('CA certificates for a node', () => {
-  it('are taken, several too, and without what else is in the file', async () => {
+  it('are accepted, also several, and without other text in the file', async () => {
     const ca = await readFile(at('etcd-ca.crt'), 'utf8')
     expect(await readAuthorities(at('etcd-ca.crt'))).toBe(ca)
     expect(await readAuthorities(at('both.crt'))).toBe(`${await readFile(at('old.crt'), 'utf8')}${ca}`)
@@ -75,7 +74,7 @@ describe('a certificate and its key for a node', () => {
   const pair = async (crt: string, key: string, use: Parameters<typeof readPair>[3] = member) =>
     readPair(at(crt), at(key), await readFile(at('etcd-ca.crt'), 'utf8'), use)
 
-  it('are taken when they are the node’s', async () => {
+  it('are accepted when they are the node’s', async () => {
     const { certificate, key } = await pair('etcd1.crt', 'etcd1.key')
     expect(certificate).toBe(await readFile(at('etcd1.crt'), 'utf8'))
     expect(key).toContain('-----BEGIN PRIVATE KEY-----')
@@ -110,7 +109,7 @@ describe('the files that a role gets', () => {
   const paths = async (...args: Parameters<typeof certificateFiles>) =>
     (await certificateFiles(...args)).map(({ path, permissions }) => `${permissions} ${path}`)
 
-  it('are those that its first boot asks for', async () => {
+  it('are those that its first boot needs', async () => {
     const certificates = certificatesIn(folder)
     expect(await paths(certificates, 'etcd', {}, placement('etcd1', '10.0.0.129'))).toEqual([
       '0644 /etc/seeder/trust/etcd-ca.crt',
@@ -156,7 +155,7 @@ describe('the files that a role gets', () => {
     expect(await certificateFiles(certificates, 'haproxy', {}, one)).toEqual([])
   })
 
-  it('are not needed where there is no PKI and no use for it', async () => {
+  it('need no PKI for roles without certificates', async () => {
     const none = certificatesOfPki(() => openAuthority(join(folder, 'none')), true)
     expect(await certificateFiles(none, 'worker', {}, placement('w1', '10.0.0.70'))).toEqual([])
     await expect(certificateFiles(none, 'etcd', {}, placement('etcd1', '10.0.0.129'))).rejects.toThrow(

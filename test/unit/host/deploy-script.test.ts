@@ -3,8 +3,12 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Argv } from '../../../src/host/commands.ts'
-import { parseDeployPolicy } from '../../../src/host/deploy-policy.ts'
-import { deployFailure, deployScript, runDeployScript } from '../../../src/host/deploy-script.ts'
+import {
+  deployFailure,
+  deployScript,
+  parseDeployPolicy,
+  runDeployScript,
+} from '../../../src/host/deploy-script.ts'
 import { deployOptions } from '../../../src/release/deploy/deploy.ts'
 import { StoppedError } from '../../../src/report/error.ts'
 import { testFolder } from '../../support/builds.ts'
@@ -15,8 +19,8 @@ afterAll(() => rm(root, { recursive: true, force: true }))
 
 const installed = '/usr/local/lib/seeder/deploy.sh'
 
-describe('how deploy.sh is started', () => {
-  it('by root: the one that is named, else the installed one, else the checkout’s', () => {
+describe('the command that starts deploy.sh', () => {
+  it('for root: the named script, else the installed one, else that of the checkout', () => {
     const only = (path: string) => (one: string) => one === path
     expect(deployScript('/x/deploy.sh', '/co', true, () => true)).toEqual(['/x/deploy.sh'])
     expect(deployScript(undefined, '/co', true, () => true)).toEqual([installed])
@@ -26,17 +30,20 @@ describe('how deploy.sh is started', () => {
     expect(() => deployScript(undefined, '/co', true, () => false)).toThrow('deploy.sh is neither at')
   })
 
-  it('by anybody else through sudo, and never the checkout’s own', () => {
+  it('for other users: through sudo, and never that of the checkout', () => {
     expect(deployScript(undefined, '/co', false, () => false)).toEqual(['sudo', '-n', installed])
     expect(deployScript('/x/deploy.sh', '/co', false)).toEqual(['sudo', '-n', '/x/deploy.sh'])
   })
 
-  it('with a storage as an option for root, and through sudo with the policy’s alone', () => {
+  it('has a storage as an option for root; through sudo only the policy sets it', () => {
     const asRoot: Argv = [installed]
     const asOther: Argv = ['sudo', '-n', installed]
     const policy = parseDeployPolicy('STORAGE=fast\n')
     expect(deployOptions({ storage: 'x', dryRun: true, script: asRoot }, policy)).toEqual([
-      ...['--storage', 'x', '--json', '--dry-run'],
+      '--storage',
+      'x',
+      '--json',
+      '--dry-run',
     ])
     expect(deployOptions({ storage: undefined, dryRun: false, script: asOther }, policy)).toEqual(['--json'])
     expect(deployOptions({ storage: 'fast', dryRun: false, script: asOther }, policy)).toEqual(['--json'])
@@ -47,27 +54,29 @@ describe('how deploy.sh is started', () => {
   })
 })
 
-it('reads the policy as deploy.sh does: the first one of a key that has a value', () => {
+it('reads the policy as deploy.sh does: the first value of a key counts', () => {
   expect(parseDeployPolicy('#STORAGE=no\nSTORAGE=\nSTORAGE=fast\r\nALLOW_UNSIGNED=1\n')).toEqual({
-    ...{ storage: 'fast', allowedSigners: '/etc/seeder/allowed_signers', allowUnsigned: true },
+    storage: 'fast',
+    allowedSigners: '/etc/seeder/allowed_signers',
+    allowUnsigned: true,
   })
 })
 
-describe('running it', () => {
+describe('running deploy.sh', () => {
   let count = 0
   async function run(script: string, abortOn?: string) {
     const file = join(root, `script-${count++}`)
     await writeFile(file, `#!/bin/bash\n${script}\n`)
     await chmod(file, 0o755)
-    const told: string[] = []
+    const noted: string[] = []
     const stop = new AbortController()
     const note = (line: string) => {
-      told.push(line)
+      noted.push(line)
       if (line === abortOn) stop.abort()
     }
     const ended = runDeployScript([file, 'a b'], { note, signal: stop.signal })
     return {
-      told,
+      noted,
       ended: await ended.then(
         (printed) => printed,
         (error: Error) => error,
@@ -75,14 +84,14 @@ describe('running it', () => {
     }
   }
 
-  it('tells its lines while it runs, and returns what it prints', async () => {
+  it('notes its lines while it runs, and returns its output', async () => {
     expect(await run('echo one >&2; echo "{$1}"; echo "  two" >&2')).toEqual({
-      told: ['one', '  two'],
+      noted: ['one', '  two'],
       ended: '{a b}\n',
     })
   })
 
-  it('hands it no token', async () => {
+  it('passes no token on', async () => {
     process.env.GITHUB_TOKEN = 'ghs_secret'
     try {
       expect((await run('env')).ended).not.toContain('ghs_secret')
@@ -91,7 +100,7 @@ describe('running it', () => {
     }
   })
 
-  it('makes its failure ours', async () => {
+  it('throws the error that it printed', async () => {
     const { ended } = await run(
       'printf "deploy: no storage\\n  → name one\\ndeploy: it is undone, nothing has changed\\n" >&2; exit 1',
     )
@@ -104,17 +113,17 @@ describe('running it', () => {
     )
   })
 
-  it('asks it to stop, waits for its end, and says what it said then', async () => {
-    const { told, ended } = await run(
+  it('stops it, waits for its end, and reports its last message', async () => {
+    const { noted, ended } = await run(
       'trap "echo deploy: it is undone, nothing has changed >&2; exit 143" TERM; echo ready >&2; while :; do sleep 0.1; done',
       'ready',
     )
     expect(ended).toBeInstanceOf(StoppedError)
     expect(ended).toMatchObject({ message: 'stopped; deploy: it is undone, nothing has changed' })
-    expect(told).toContain('deploy.sh is requested to stop')
+    expect(noted).toContain('deploy.sh is requested to stop')
   })
 
-  it('asks nobody to stop when it was never there', async () => {
+  it('stops nothing when it did not start', async () => {
     // A process of its own in a group of its own: a signal to process 0 goes to the whole group.
     const program = `
       import { runDeployScript } from ${JSON.stringify(join(checkout, 'src/host/deploy-script.ts'))}
@@ -132,7 +141,7 @@ describe('running it', () => {
     ])
   })
 
-  it('says when there is no such script', async () => {
+  it('reports a missing script', async () => {
     const options = { note: () => {}, signal: new AbortController().signal }
     await expect(runDeployScript([join(root, 'none')], options)).rejects.toThrow('could not be started')
   })

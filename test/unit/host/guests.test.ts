@@ -43,7 +43,7 @@ describe('a guest’s configuration', () => {
     expect(guest.description).toBe('ünï: a=b % # 日本\n\nseeder-node: 00112233445566778899aabbccddeeff')
   })
 
-  it('has every address that it has, will have or may get back', () => {
+  it('has all addresses: current ones, pending ones and those of snapshots', () => {
     expect(guest.addresses).toEqual(['10.0.12.9', '10.0.12.1', '10.0.12.10', '10.0.12.8'])
   })
 
@@ -58,7 +58,7 @@ describe('a guest’s configuration', () => {
     expect(container.addresses).toEqual(['10.0.0.66'])
   })
 
-  it('may be anything', () => {
+  it('may have any content', () => {
     const odd = parseGuest(
       '#100%\nname: x y; rm -rf /\nnet0: \nipconfig0: ip=;reboot\n: nothing\n\u0000',
       place,
@@ -94,7 +94,7 @@ describe('the guests of a cluster', () => {
     ])
   })
 
-  it('are not none when the file system of the cluster is away: it is waited for', async () => {
+  it('are read after waiting for the file system of the cluster', async () => {
     const mount = `${pve} mount`
     await mkdir(mount)
     const reading = readGuests(mount)

@@ -10,13 +10,29 @@ const root = await testFolder('report')
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 const template = {
-  ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, node: 'pve1', storage: 'local', current: true },
-  ...{ deployed: '2026-11-28T12:00:00Z', sha256: 'a'.repeat(64), clones: [201] },
+  image: 'haproxy',
+  version: '3.0.11-1',
+  vmid: 9000,
+  node: 'pve1',
+  storage: 'local',
+  current: true,
+  deployed: '2026-11-28T12:00:00Z',
+  sha256: 'a'.repeat(64),
+  clones: [201],
 }
 
 const node = (name: string, vmid: number, of: number, state: NodeEntry['state'] = 'created'): NodeEntry => ({
-  ...{ schema: 1, name, role: 'haproxy', state, vmid, token: '0'.repeat(32), cloned: true, joins: false },
-  ...{ template: { vmid: of, version: '3.0.11-1' }, addresses: {}, values: {} },
+  schema: 1,
+  name,
+  role: 'haproxy',
+  state,
+  vmid,
+  token: '0'.repeat(32),
+  cloned: true,
+  joins: false,
+  template: { vmid: of, version: '3.0.11-1' },
+  addresses: {},
+  values: {},
   snippet: { volume: 'local:snippets/x', file: '/x' },
 })
 
@@ -31,11 +47,18 @@ describe('the report of a host', () => {
       node('lb4', 203, 9000, 'reserved'),
     ]
     expect(makeHostReport([template], nodes, taken)).toEqual({
-      ...{ schema: 1, host: 'pve1', taken: '2026-11-28T12:00:00.000Z' },
+      schema: 1,
+      host: 'pve1',
+      taken: '2026-11-28T12:00:00.000Z',
       templates: [
         {
-          ...{ image: 'haproxy', version: '3.0.11-1', vmid: 9000, storage: 'local', current: true },
-          ...{ deployed: '2026-11-28T12:00:00Z', sha256: 'a'.repeat(64) },
+          image: 'haproxy',
+          version: '3.0.11-1',
+          vmid: 9000,
+          storage: 'local',
+          current: true,
+          deployed: '2026-11-28T12:00:00Z',
+          sha256: 'a'.repeat(64),
           clones: [
             { vmid: 200, name: 'lb2' },
             { vmid: 201, name: 'lb1' },
@@ -46,7 +69,7 @@ describe('the report of a host', () => {
     expect(makeHostReport([template], [], taken).templates[0]?.clones).toEqual([{ vmid: 201, name: null }])
   })
 
-  it('is read back from a file, and nothing else is', async () => {
+  it('is read from a file; other files are refused', async () => {
     const report = makeHostReport([template], [], taken)
     const file = join(root, 'report.json')
     await writeFile(file, JSON.stringify(report))
@@ -56,14 +79,14 @@ describe('the report of a host', () => {
     await expect(readReportFile(join(root, 'none'))).rejects.toThrow('is not the report of a host')
   })
 
-  it('is there on a Proxmox VE host, and where the sandbox of a runner shows only deploy.sh', () => {
+  it('is available on a Proxmox VE host, and in the sandbox of a runner, which has only deploy.sh', () => {
     expect(isDeployHost((path) => path === '/etc/pve/local')).toBe(true)
     expect(isDeployHost((path) => path === '/usr/local/lib/seeder/deploy.sh')).toBe(true)
     expect(isDeployHost(() => false)).toBe(false)
   })
 })
 
-it('what deploy.sh prints is read, or said to be something else', () => {
+it('the output of deploy.sh is parsed, or refused', () => {
   expect(parseTemplateList(JSON.stringify({ templates: [template] }))).toEqual([template])
   expect(parseDeployResult('{"templates":[]}')).toEqual([])
   for (const text of ['', '{}', '{"templates":[{"image":"haproxy"}]}']) {

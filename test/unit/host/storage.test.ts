@@ -21,8 +21,8 @@ local:snippets/user.yaml           snippet snippets        29
 local:300/vm-300-disk-0.raw        raw     rootdir 8589934592 300
 `
 
-describe('what pvesm prints', () => {
-  it('of storages: those that are active', () => {
+describe('the output of pvesm', () => {
+  it('has the active storages', () => {
     expect(parseStorages(status)).toEqual([
       { name: 'local', type: 'dir' },
       { name: 'local-lvm', type: 'lvmthin' },
@@ -31,7 +31,7 @@ describe('what pvesm prints', () => {
     expect(parseInactive(status)).toEqual(['old'])
   })
 
-  it('of volumes: those of guests', () => {
+  it('has the volumes of guests', () => {
     expect(parseVolumes(list)).toEqual([
       { id: 'local:9000/vm-9000-cloudinit.qcow2', bytes: 4194304, vmid: 9000 },
       { id: 'local:9001/base-9001-disk-1.qcow2/201/vm-201-disk-0.qcow2', bytes: 67108864, vmid: 201 },
@@ -43,13 +43,13 @@ describe('what pvesm prints', () => {
 describe('the storage for vendor data', () => {
   const storages = (...names: string[]) => names.map((name) => ({ name, type: 'dir' }))
 
-  it('is the one that is named, the only one, or local', () => {
+  it('is the named one, the only one, or local', () => {
     expect(chooseSnippetStorage(storages('a', 'b'), 'b')).toBe('b')
     expect(chooseSnippetStorage(storages('a'), undefined)).toBe('a')
     expect(chooseSnippetStorage(storages('a', 'local'), undefined)).toBe('local')
   })
 
-  it('is refused when it is not clear or not there', () => {
+  it('is refused when it is ambiguous or missing', () => {
     expect(() => chooseSnippetStorage([], undefined)).toThrow('No storage of this host holds snippets')
     expect(() => chooseSnippetStorage(storages('a', 'b'), undefined)).toThrow(
       'Several storages hold snippets: a, b',

@@ -48,7 +48,7 @@ describe('the current template of an image', () => {
     expect(found.settings.has('net0')).toBe(true)
   })
 
-  it('is the one that was promoted last, while two carry the tag', () => {
+  it('is the last promoted one while two have the tag', () => {
     const guests = [template(9001), template(9002), template(9003)]
     const entries = [
       entry(9001, { promoted: 9 }),
@@ -78,7 +78,7 @@ describe('the current template of an image', () => {
     )
   })
 
-  it('has to have a cloud-init drive', () => {
+  it('needs a cloud-init drive', () => {
     const bare = template(9001, { ide2: undefined })
     expect(() => currentTemplate('etcd', 'pve1', [bare], [entry(9001)])).toThrow(
       'VM 9001, has no cloud-init drive',
@@ -102,11 +102,11 @@ describe('entries of templates', () => {
   })
   afterAll(() => rm(folder, { recursive: true }))
 
-  it('are the files that are about the VM they are named after', async () => {
+  it('are the files whose name is the id of their VM', async () => {
     expect(await readTemplateEntries(folder)).toEqual([entry(9001, { promoted: 3 })])
   })
 
-  it('are none where nothing was deployed', async () => {
+  it('are an empty list where nothing was deployed', async () => {
     expect(await readTemplateEntries(join(folder, 'none'))).toEqual([])
   })
 

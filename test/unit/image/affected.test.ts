@@ -31,6 +31,7 @@ describe('images that a change affects', () => {
     'README.md',
     'docs/operations.md',
     'images/haproxy/README.md',
+    'images/haproxy/check-values',
     'images/haproxy/image.ubuntu-resolute.lock.json',
     'images/etcd/image.3.6.lock.json',
     'images/haproxy-edge/image.yaml',

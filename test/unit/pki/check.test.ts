@@ -1,11 +1,11 @@
 import { cp, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { initialize } from '../../../src/pki/init.ts'
+import { initialize } from '../../../src/pki/authority.ts'
 import { publicKeyHash, readInventory } from '../../../src/pki/inventory.ts'
 import { issue } from '../../../src/pki/issue.ts'
 import { parseRequest } from '../../../src/pki/profile.ts'
-import { judge } from '../../../src/pki/validity.ts'
+import { checkCertificate } from '../../../src/pki/validity.ts'
 import { pkiCommand } from '../../support/pki/command.ts'
 import { makePki, type TestPki } from '../../support/pki/place.ts'
 import { published } from '../../support/schemas.ts'
@@ -30,11 +30,11 @@ const run = (...argv: string[]) => pkiCommand([...argv, '--dir', pki.folder])
 async function problems(within = 30): Promise<Record<string, string>> {
   const inventory = await readInventory(pki.folder)
   const entries = [...Object.values(inventory.authorities), ...inventory.issued]
-  const found = entries.map((entry) => judge(entry, inventory, now, within))
+  const found = entries.map((entry) => checkCertificate(entry, inventory, now, within))
   return Object.fromEntries(found.flatMap(({ name, problem }) => (problem ? [[name, problem]] : [])))
 }
 
-test('when all is well the table says so, and it ends with 0', async () => {
+test('a PKI without problems has the state ok, and exit status 0', async () => {
   await issue(pki, member('etcd10', 138), { now, days: 100 })
   await issue(pki, member('etcd9', 137), { now, days: 100 })
   const { code, stdout, stderr } = await run('check')
@@ -52,7 +52,7 @@ test('when all is well the table says so, and it ends with 0', async () => {
   ])
 })
 
-test('what has expired or will is wrong, and how soon is the caller’s choice', async () => {
+test('expired certificates are problems, and those that expire within the given time', async () => {
   await issue(pki, member('etcd2', 130), { now: ago(30), days: 20 })
   await issue(pki, member('etcd3', 131), { now, days: 29 })
   await issue(pki, member('etcd4', 132), { now, days: 31 })
@@ -64,7 +64,7 @@ test('what has expired or will is wrong, and how soon is the caller’s choice',
   })
 })
 
-test('it ends with 1 and says what to do', async () => {
+test('a problem gives exit status 1 and a fix', async () => {
   await issue(pki, member('etcd2', 130), { now: ago(30), days: 20 })
   expect(await run('check')).toMatchObject({
     code: 1,
@@ -82,7 +82,7 @@ test('it ends with 1 and says what to do', async () => {
   expect((await run('check')).stderr).toMatch(/→ etcd-ca first: restore the folder from a backup; /)
 })
 
-test('a key that is lost or another one’s', async () => {
+test('a lost key, or the key of another certificate', async () => {
   await issue(pki, member('etcd2', 130), { now, days: 365 })
   await cp(inside('issued/etcd1/etcd.key'), inside('issued/etcd2/etcd.key'))
   await rm(inside('issued/etcd1/etcd.key'))
@@ -106,7 +106,7 @@ test('a leaf or another CA’s certificate in the place of a CA’s', async () =
   expect(await problems()).toEqual({ 'kubernetes-ca': 'is not signed by itself' })
 })
 
-test('what somebody has put there', async () => {
+test('a folder of another program', async () => {
   await cp(inside('issued/etcd1'), inside('issued/etcd2'), { recursive: true })
   await writeFile(inside('issued/notes.txt'), '')
   expect(await problems()).toEqual({
@@ -121,30 +121,35 @@ test('a machine whose clock is wrong', async () => {
   const inventory = await readInventory(pki.folder)
   const [etcd1] = inventory.issued
   if (!etcd1) throw new Error('etcd1 was not issued')
-  expect(judge(etcd1, inventory, ago(10), 30).problem).toMatch(
+  expect(checkCertificate(etcd1, inventory, ago(10), 30).problem).toMatch(
     /^is not valid before .+, and this machine’s clock says /,
   )
 })
 
-test('for a program', async () => {
+test('prints JSON', async () => {
   await issue(pki, member('etcd2', 130), { now, days: 20 })
   const { code, stdout } = await run('check', '--json')
   const found = await published('printed/pki-check', JSON.parse(stdout))
   expect({ code, ...found }).toMatchObject({ code: 1, ok: false, within: 30, permissions: [] })
   expect(found.certificates).toHaveLength(5)
   expect(found.certificates[4]).toEqual({
-    ...{ name: 'etcd2', kind: 'etcd-member', authority: 'etcd-ca', subject: 'CN=etcd2' },
+    name: 'etcd2',
+    kind: 'etcd-member',
+    authority: 'etcd-ca',
+    subject: 'CN=etcd2',
     names: ['etcd2', 'localhost', '10.0.0.130', '127.0.0.1'],
     serial: expect.stringMatching(/^[0-9A-F]+$/),
     notBefore: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.000Z$/),
     notAfter: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.000Z$/),
-    ...{ daysLeft: 19, problem: 'expires in 19 days' },
-    ...{ certificate: inside('issued/etcd2/etcd.crt'), key: inside('issued/etcd2/etcd.key') },
+    daysLeft: 19,
+    problem: 'expires in 19 days',
+    certificate: inside('issued/etcd2/etcd.crt'),
+    key: inside('issued/etcd2/etcd.key'),
   })
   expect(stdout).not.toContain('PRIVATE')
 })
 
-test('the list says where everything is, and what nodes of Kubernetes are told about their CA', async () => {
+test('the list has all paths, and the hash of the CA for Kubernetes nodes', async () => {
   const { code, stdout } = await run('list')
   expect(code).toBe(0)
   const { certificate } = (await readInventory(pki.folder)).authorities['kubernetes-ca']
@@ -161,6 +166,9 @@ test('the list says where everything is, and what nodes of Kubernetes are told a
   const json = await published('printed/pki-list', JSON.parse((await run('list', '--json')).stdout))
   expect(json.joinCaHash).toBe(publicKeyHash(certificate))
   expect(json.certificates.map(({ name }: { name: string }) => name)).toEqual([
-    ...['etcd-ca', 'kubernetes-ca', 'front-proxy-ca', 'etcd1'],
+    'etcd-ca',
+    'kubernetes-ca',
+    'front-proxy-ca',
+    'etcd1',
   ])
 })

@@ -49,28 +49,35 @@ test('init, issue, renew', async () => {
   expect(await run(...member)).toEqual({ code: 0, stdout: printed('issued', 365), stderr: '' })
   expect(await run(...member)).toEqual({ code: 0, stdout: printed('exists already', 365), stderr: '' })
   expect(await run('renew', '--within', '30')).toEqual({
-    ...{ code: 0, stdout: 'nothing expires within 30 days', stderr: '' },
+    code: 0,
+    stdout: 'nothing expires within 30 days',
+    stderr: '',
   })
   expect(await run('renew', 'etcd1', '--days', '90')).toEqual({
-    ...{ code: 0, stdout: printed('renewed', 90) },
+    code: 0,
+    stdout: printed('renewed', 90),
     stderr: '  the nodes still have the old ones: copy the new ones there',
   })
 })
 
-test('for a program: where the key is, and never the key', async () => {
+test('prints JSON with the path of the key, and never the key', async () => {
   const made = await published(
     'printed/pki-init',
     JSON.parse((await run('init', '--json', '--days', '400')).stdout),
   )
   expect(made).toMatchObject({ folder: pki.folder, authorities: { length: 3 } })
   expect(made.authorities[1]).toEqual({
-    ...{ name: 'kubernetes-ca', outcome: 'made' },
+    name: 'kubernetes-ca',
+    outcome: 'made',
     notAfter: expect.stringMatching(/^\d{4}-/),
     certificateFile: join(pki.folder, 'authorities/kubernetes-ca/kubernetes-ca.crt'),
   })
   const { stdout } = await run('issue', 'apiserver-etcd-client', '--json')
   const issued = {
-    ...{ name: 'apiserver-etcd-client', kind: 'apiserver-etcd-client', address: null, outcome: 'issued' },
+    name: 'apiserver-etcd-client',
+    kind: 'apiserver-etcd-client',
+    address: null,
+    outcome: 'issued',
     notAfter: expect.stringContaining(date(365)),
     certificate: join(pki.folder, 'issued/apiserver-etcd-client/apiserver-etcd-client.crt'),
     key: join(pki.folder, 'issued/apiserver-etcd-client/apiserver-etcd-client.key'),
@@ -88,7 +95,7 @@ test('for a program: where the key is, and never the key', async () => {
   }
 })
 
-describe('wrong use ends with 2, and nothing is made', () => {
+describe('wrong use has exit status 2, and makes nothing', () => {
   test.each([
     [
       ['issue', 'etcd-peer', 'x'],

@@ -23,7 +23,7 @@ const run = (...argv: string[]) => pkiCommand(['export', ...argv, '--dir', pki.f
 const trust = (image: string) => join(project, 'images', image, 'trust')
 const caFile = (name: string) => join(pki.folder, 'authorities', name, `${name}.crt`)
 
-test('the images get the certificates by the names that they look for, and no keys', async () => {
+test('the images get the certificates under the names that they read, and no keys', async () => {
   const { code, stdout } = await run()
   expect(code).toBe(0)
   expect(stdout.split('\n')).toEqual([
@@ -42,7 +42,7 @@ test('the images get the certificates by the names that they look for, and no ke
   }
 })
 
-test('again it changes nothing, nor does it take away what stands beside it', async () => {
+test('a second export changes nothing, and keeps other certificates in the file', async () => {
   await run('etcd-ca')
   const file = join(trust('etcd'), 'etcd-ca.crt')
   await appendFile(file, await readFile(caFile('front-proxy-ca'), 'utf8'))
@@ -81,7 +81,7 @@ test('front-proxy-ca is for no image', async () => {
   )
 })
 
-test('a CA that cannot be used is not handed on', async () => {
+test('a CA that cannot be used is not exported', async () => {
   await rm(join(pki.folder, 'authorities/etcd-ca'), { recursive: true })
   await expect(exportTrust(pki, project, ['kubernetes-ca', 'etcd-ca'])).rejects.toThrow(
     `etcd-ca cannot be used: ${pki.folder}/authorities/etcd-ca is missing`,

@@ -3,8 +3,8 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { initialize } from '../../../src/pki/authority.ts'
 import { defaultFolder, openFolder } from '../../../src/pki/folder.ts'
-import { initialize } from '../../../src/pki/init.ts'
 import { seeder } from '../../support/seeder.ts'
 
 const uid = process.geteuid?.() ?? 0
@@ -14,7 +14,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(root, { recursive: true, force: true }))
 
-describe('the folder that is meant', () => {
+describe('the folder of the PKI', () => {
   test.each([
     ['the one named', '/a', { SEEDER_PKI: '/b', XDG_DATA_HOME: '/c' }, '/a'],
     ['the one in the environment', undefined, { SEEDER_PKI: '/b', XDG_DATA_HOME: '/c' }, '/b'],
@@ -74,7 +74,7 @@ describe('a checkout', () => {
     await expect(openFolder(folder, true, uid)).rejects.toEqual(refusal(folder, root))
   })
 
-  test('a folder that became one later is refused, too', async () => {
+  test('a folder that became a checkout later is refused, too', async () => {
     const folder = join(root, 'pki')
     await initialize({ folder, note: () => {} }, { now: new Date(), days: 10 })
     await execa('git', ['init', '--quiet', folder])
@@ -82,8 +82,8 @@ describe('a checkout', () => {
   })
 })
 
-describe('what is no folder for keys', () => {
-  test('one with other files stays as it is', async () => {
+describe('no folder for keys is', () => {
+  test('a folder with other files, which stays as it is', async () => {
     await writeFile(join(root, 'thesis.txt'), '')
     await chmod(root, 0o755)
     await expect(openFolder(root, true, uid)).rejects.toMatchObject({
@@ -100,7 +100,7 @@ describe('what is no folder for keys', () => {
     await expect(openFolder(join(file, 'y'), true, uid)).rejects.toThrow(/ENOTDIR/)
   })
 
-  test('none, when nobody asked for a new one', async () => {
+  test('no PKI, when a new one is not requested', async () => {
     const folder = join(root, 'pki')
     await expect(openFolder(folder, false, uid)).rejects.toMatchObject({
       message: `There are no certificate authorities in ${folder}`,
@@ -109,7 +109,7 @@ describe('what is no folder for keys', () => {
     expect(await readdir(root)).toEqual([])
   })
 
-  test('somebody else’s', async () => {
+  test('the folder of another user', async () => {
     const folder = join(root, 'pki')
     await mkdir(folder)
     await expect(openFolder(folder, true, uid + 1)).rejects.toMatchObject({

@@ -14,7 +14,7 @@ let other: TestPki
 let ca: string
 let member: KeyPair
 let client: KeyPair
-let strangers: KeyPair
+let otherPki: KeyPair
 beforeAll(async () => {
   ;[pki, other] = await Promise.all([makePki(), makePki()])
   const operator = parseRequest({ kind: 'etcd-client', name: 'operator' })
@@ -22,26 +22,35 @@ beforeAll(async () => {
   ca = (await authority.certificate('etcd-ca')).certificate
   member = (await authority.issueEtcdMember('etcd1', '10.0.0.129')).pair
   client = (await issue(pki, operator, year)).pair
-  strangers = (await issue(other, operator, year)).pair
+  otherPki = (await issue(other, operator, year)).pair
 })
 afterAll(async () => {
   await Promise.all([pki.remove(), other.remove()])
 })
 
-/** What a client whom the server has to know sees and is told. */
-interface Meeting {
-  readonly serves: KeyPair
-  readonly asks: KeyPair | undefined
+/** A connection of a client to a server, with their certificates. */
+interface Handshake {
+  readonly serverPair: KeyPair
+  readonly clientPair: KeyPair | undefined
   readonly name?: string
   readonly version?: SecureVersion
 }
 
 /** A connection of both sides with certificates, on loopback; the word that the server says to the client. */
-async function meet({ serves, asks, name = 'etcd1', version = 'TLSv1.3' }: Meeting): Promise<string> {
+async function handshake({
+  serverPair,
+  clientPair,
+  name = 'etcd1',
+  version = 'TLSv1.3',
+}: Handshake): Promise<string> {
   const versions = { minVersion: version, maxVersion: version }
   const server = createServer({
-    ...{ cert: serves.certificate, key: serves.key, ca, ...versions },
-    ...{ requestCert: true, rejectUnauthorized: true },
+    cert: serverPair.certificate,
+    key: serverPair.key,
+    ca,
+    ...versions,
+    requestCert: true,
+    rejectUnauthorized: true,
   })
   server.on('secureConnection', (socket: TLSSocket) => {
     socket.end(`hello ${socket.getPeerCertificate().subject.CN}`)
@@ -51,8 +60,12 @@ async function meet({ serves, asks, name = 'etcd1', version = 'TLSv1.3' }: Meeti
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const socket = connect({
-    ...{ host: '127.0.0.1', port, servername: name, ca, ...versions },
-    ...(asks ? { cert: asks.certificate, key: asks.key } : {}),
+    host: '127.0.0.1',
+    port,
+    servername: name,
+    ca,
+    ...versions,
+    ...(clientPair ? { cert: clientPair.certificate, key: clientPair.key } : {}),
   })
   try {
     let heard = ''
@@ -68,32 +81,40 @@ async function meet({ serves, asks, name = 'etcd1', version = 'TLSv1.3' }: Meeti
 
 describe('a handshake in which both sides show a certificate', () => {
   test.each(['TLSv1.2', 'TLSv1.3'] as const)('a member and a client know each other, %s', async (version) => {
-    expect(await meet({ serves: member, asks: client, version })).toBe('hello operator')
+    expect(await handshake({ serverPair: member, clientPair: client, version })).toBe('hello operator')
   })
 
-  test('a member asks another member, also by the name of this machine', async () => {
-    expect(await meet({ serves: member, asks: member })).toBe('hello etcd1')
-    expect(await meet({ serves: member, asks: member, name: 'localhost' })).toBe('hello etcd1')
+  test('a member connects to another member, also by the name of this machine', async () => {
+    expect(await handshake({ serverPair: member, clientPair: member })).toBe('hello etcd1')
+    expect(await handshake({ serverPair: member, clientPair: member, name: 'localhost' })).toBe('hello etcd1')
   })
 
   test('a renewed certificate does as well as the old one', async () => {
     const [renewed] = await renew(pki, { names: ['operator'] }, year)
     if (!renewed) throw new Error('operator was not renewed')
     expect(renewed.pair.key).not.toBe(client.key)
-    expect(await meet({ serves: member, asks: renewed.pair })).toBe('hello operator')
-    expect(await meet({ serves: member, asks: client })).toBe('hello operator')
+    expect(await handshake({ serverPair: member, clientPair: renewed.pair })).toBe('hello operator')
+    expect(await handshake({ serverPair: member, clientPair: client })).toBe('hello operator')
   })
 
   test('a client without a certificate, or with one by another CA, is refused', async () => {
-    await expect(meet({ serves: member, asks: undefined })).rejects.toThrow(
+    await expect(handshake({ serverPair: member, clientPair: undefined })).rejects.toThrow(
       /certificate required|hung up|ECONNRESET/,
     )
-    await expect(meet({ serves: member, asks: strangers })).rejects.toThrow(/unknown ca|hung up|ECONNRESET/)
+    await expect(handshake({ serverPair: member, clientPair: otherPki })).rejects.toThrow(
+      /unknown ca|hung up|ECONNRESET/,
+    )
   })
 
-  test('a member by another name, or a client that serves, is refused', async () => {
-    await expect(meet({ serves: member, asks: client, name: 'etcd2' })).rejects.toThrow(/altnames/)
-    await expect(meet({ serves: client, asks: client })).rejects.toThrow(/unsupported|unsuitable|purpose/)
-    await expect(meet({ serves: strangers, asks: client })).rejects.toThrow(/unable to verify|local issuer/)
+  test('a member by another name, or a client in the place of a server, is refused', async () => {
+    await expect(handshake({ serverPair: member, clientPair: client, name: 'etcd2' })).rejects.toThrow(
+      /altnames/,
+    )
+    await expect(handshake({ serverPair: client, clientPair: client })).rejects.toThrow(
+      /unsupported|unsuitable|purpose/,
+    )
+    await expect(handshake({ serverPair: otherPki, clientPair: client })).rejects.toThrow(
+      /unable to verify|local issuer/,
+    )
   })
 })

@@ -3,8 +3,7 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openAuthority } from '../../../src/pki/authority.ts'
-import { initialize } from '../../../src/pki/init.ts'
+import { initialize, openAuthority } from '../../../src/pki/authority.ts'
 import { issue, renew } from '../../../src/pki/issue.ts'
 import { parseRequest } from '../../../src/pki/profile.ts'
 import { contentOf, makePki, type TestPki } from '../../support/pki/place.ts'
@@ -25,7 +24,7 @@ const inside = (path: string) => join(pki.folder, path)
 const certificateIn = async (path: string) => new X509Certificate(await readFile(inside(path)))
 
 describe('the CAs', () => {
-  test('are three, each with a key of its own, and stay when they are made again', async () => {
+  test('are three, each with its own key, and stay when init runs again', async () => {
     const before = await contentOf(pki.folder)
     const { folder, authorities } = await initialize(pki, { now, days: 10 })
     expect(folder).toBe(pki.folder)
@@ -46,7 +45,7 @@ describe('the CAs', () => {
     expect(new Set(keys).size).toBe(3)
   })
 
-  test('one that is missing is made, and the others stay', async () => {
+  test('a missing one is made, and the others stay', async () => {
     const before = await contentOf(pki.folder)
     await rm(inside('authorities/kubernetes-ca'), { recursive: true })
     const { authorities } = await initialize(pki, { now, days: 10 })
@@ -82,7 +81,7 @@ describe('the CAs', () => {
     await expect(issue(pki, etcd1, year)).rejects.toThrow(problem)
   })
 
-  test('one with another one’s key, or with a passphrase, signs nothing', async () => {
+  test('a CA with the key of another, or with a passphrase, signs nothing', async () => {
     const key = inside('authorities/etcd-ca/etcd-ca.key')
     await cp(inside('authorities/kubernetes-ca/kubernetes-ca.key'), key)
     await expect(issue(pki, etcd1, year)).rejects.toThrow('has the key of another certificate')
@@ -91,7 +90,7 @@ describe('the CAs', () => {
     await expect(issue(pki, etcd1, year)).rejects.toThrow('has no private key (PEM, without a passphrase)')
   })
 
-  test('one that has expired signs nothing, and one that is too young neither', async () => {
+  test('a CA that has expired, or is not valid yet, signs nothing', async () => {
     await rm(inside('authorities'), { recursive: true })
     await initialize(pki, { now: ago(10), days: 9 })
     await expect(issue(pki, etcd1, { now, days: 1 })).rejects.toMatchObject({
@@ -106,7 +105,7 @@ describe('the CAs', () => {
     )
   })
 
-  test('what it signs does not outlast it', async () => {
+  test('no certificate outlasts its CA', async () => {
     await rm(inside('authorities'), { recursive: true })
     await initialize(pki, { now, days: 100 })
     await expect(issue(pki, etcd1, { now, days: 101 })).rejects.toMatchObject({
@@ -120,7 +119,7 @@ describe('the CAs', () => {
 })
 
 describe('a certificate', () => {
-  test('is what was asked for, by its CA, and openssl agrees', async () => {
+  test('is the requested one, by its CA, and openssl agrees', async () => {
     const { certificateFile, keyFile, outcome, notAfter, pair } = await issue(pki, etcd1, year)
     expect({ certificateFile, keyFile, outcome }).toEqual({
       certificateFile: inside('issued/etcd1/etcd.crt'),
@@ -138,8 +137,16 @@ describe('a certificate', () => {
       execa(
         'openssl',
         [
-          ...['verify', '-x509_strict', '-no-CApath', '-no-CAstore', '-purpose', purpose, ...more],
-          ...['-CAfile', 'authorities/etcd-ca/etcd-ca.crt', 'issued/etcd1/etcd.crt'],
+          'verify',
+          '-x509_strict',
+          '-no-CApath',
+          '-no-CAstore',
+          '-purpose',
+          purpose,
+          ...more,
+          '-CAfile',
+          'authorities/etcd-ca/etcd-ca.crt',
+          'issued/etcd1/etcd.crt',
         ],
         { cwd: pki.folder },
       )
@@ -151,14 +158,20 @@ describe('a certificate', () => {
     await expect(verify('sslserver', '-verify_hostname', 'etcd2')).rejects.toThrow(/ostname mismatch/)
   })
 
-  test('is by no other CA, and a client’s serves nobody', async () => {
+  test('is by no other CA, and a client’s has no server usage', async () => {
     await issue(pki, operator, year)
     const verify = (ca: string, purpose: string) =>
       execa(
         'openssl',
         [
-          ...['verify', '-no-CApath', '-no-CAstore', '-purpose', purpose],
-          ...['-CAfile', `authorities/${ca}/${ca}.crt`, 'issued/operator/etcd-client.crt'],
+          'verify',
+          '-no-CApath',
+          '-no-CAstore',
+          '-purpose',
+          purpose,
+          '-CAfile',
+          `authorities/${ca}/${ca}.crt`,
+          'issued/operator/etcd-client.crt',
         ],
         { cwd: pki.folder },
       )
@@ -167,7 +180,7 @@ describe('a certificate', () => {
     await expect(verify('kubernetes-ca', 'sslclient')).rejects.toThrow(/unable to get local issuer/)
   })
 
-  test('is kept when the same is asked for again', async () => {
+  test('is kept when the same is requested again', async () => {
     const first = await issue(pki, etcd1, year)
     const second = await issue(pki, etcd1, { now, days: 30 })
     expect(second).toEqual({ ...first, outcome: 'kept' })
@@ -191,7 +204,7 @@ describe('a certificate', () => {
     await expect(issue(pki, other, year)).resolves.toMatchObject({ outcome: 'issued' })
   })
 
-  test('that is there and of no use is not handed out', async () => {
+  test('that exists and cannot be used is not returned', async () => {
     await issue(pki, etcd1, { now: ago(30), days: 20 })
     await expect(issue(pki, etcd1, year)).rejects.toMatchObject({
       message: expect.stringMatching(/^etcd1 exists already, but it expired on \d{4}-\d\d-\d\d$/),
@@ -222,7 +235,7 @@ describe('renewing', () => {
     )
   })
 
-  test('takes all that expire within some days, the expired ones too, and no other', async () => {
+  test('renews those that expire within some days, expired ones too, and no others', async () => {
     const member = (name: string, last: number) =>
       parseRequest({ kind: 'etcd-member', name, address: `10.0.0.${last}` })
     await issue(pki, member('etcd1', 129), { now: ago(30), days: 20 })
@@ -233,7 +246,7 @@ describe('renewing', () => {
     expect(await renew(pki, { within: 30 }, year)).toEqual([])
   })
 
-  test('mends one whose key is lost, or that is by an earlier CA', async () => {
+  test('replaces a certificate whose key is lost, or that is by an earlier CA', async () => {
     await issue(pki, etcd1, year)
     await rm(inside('issued/etcd1/etcd.key'))
     await rm(inside('authorities/etcd-ca'), { recursive: true })
@@ -242,7 +255,7 @@ describe('renewing', () => {
     await expect(issue(pki, etcd1, year)).resolves.toMatchObject({ outcome: 'kept' })
   })
 
-  test('is for all or for none', async () => {
+  test('renews all or nothing', async () => {
     await issue(pki, etcd1, year)
     await issue(pki, operator, year)
     await rm(inside('issued/operator/etcd-client.crt'))
@@ -264,7 +277,7 @@ describe('renewing', () => {
     expect(await contentOf(pki.folder)).toEqual(before)
   })
 
-  test('leaves alone what somebody has put there', async () => {
+  test('leaves folders of other programs alone', async () => {
     await issue(pki, etcd1, year)
     await cp(inside('issued/etcd1'), inside('issued/etcd2'), { recursive: true })
     await expect(renew(pki, { names: ['etcd2'] }, year)).rejects.toMatchObject({
@@ -275,7 +288,7 @@ describe('renewing', () => {
 })
 
 describe('for other parts of Seeder', () => {
-  test('a member gets its pair, the same one however often it is asked for', async () => {
+  test('a member gets its pair, the same one for every request', async () => {
     const authority = await openAuthority(pki.folder)
     const [first, second] = await Promise.all([
       authority.issueEtcdMember('etcd1', '10.0.0.129'),
@@ -287,7 +300,7 @@ describe('for other parts of Seeder', () => {
     await expect(authority.issueEtcdMember('etcd 1', '10.0.0.130')).rejects.toThrow('"etcd 1" is no name')
   })
 
-  test('and so do the API servers, and everybody the CAs’ certificates', async () => {
+  test('the API servers get their pair, and every user the CAs’ certificates', async () => {
     const authority = await openAuthority(pki.folder)
     const { pair } = await authority.issueApiserverEtcdClient()
     const { certificate, publicKeyHash } = await authority.certificate('etcd-ca')
@@ -305,7 +318,7 @@ describe('for other parts of Seeder', () => {
     expect(publicKeyHash).toBe(`sha256:${stdout.split(' ')[0]}`)
   })
 
-  test('where there are no CAs it says so at once', async () => {
+  test('missing CAs are reported at once', async () => {
     await expect(openAuthority(inside('nowhere'))).rejects.toThrow('There are no certificate authorities in')
   })
 })

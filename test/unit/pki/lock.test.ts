@@ -15,7 +15,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-test('one after the other, also in one process', async () => {
+test('work runs one after the other, also in one process', async () => {
   const seen: string[] = []
   const work = (name: string) =>
     withLock(join(folder, 'lock'), async () => {
@@ -31,13 +31,13 @@ test('one after the other, also in one process', async () => {
   )
 })
 
-test('what fails gives it back', async () => {
+test('work that fails releases the lock', async () => {
   const lock = join(folder, 'lock')
   await expect(withLock(lock, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
   await expect(withLock(lock, async () => 'yes')).resolves.toBe('yes')
 })
 
-test('a process that is killed gives it back', async () => {
+test('a killed process releases the lock', async () => {
   const lock = join(folder, 'lock')
   const holding = `
     import { withLock } from '${join(checkout, 'src/pki/lock.ts')}'
@@ -51,7 +51,7 @@ test('a process that is killed gives it back', async () => {
   await holder
 })
 
-test('two inits at once make the same CAs, and several issues do not get into each other’s way', async () => {
+test('two inits at once make the same CAs, and several parallel issues all succeed', async () => {
   const env = { SEEDER_PKI: join(folder, 'pki') }
   const inits = await Promise.all([1, 2, 3].map(() => seeder(['pki', 'init', '--json'], { env })))
   expect(inits.map(({ code, stderr }) => [code, stderr.includes('seeder:')])).toEqual([

@@ -9,16 +9,31 @@ import { authorityExtensions } from '../../../src/pki/profile.ts'
 import { seeder } from '../../support/seeder.ts'
 
 const plan: CertificatePlan = {
-  ...{ commonName: 'etcd-ca', curve: 'P-384', extensions: authorityExtensions },
+  commonName: 'etcd-ca',
+  curve: 'P-384',
+  extensions: authorityExtensions,
   notBefore: new Date('2026-11-24T15:00:00.700Z'),
   notAfter: new Date('2056-11-24T15:00:00.700Z'),
 }
 
-test('what openssl is told', () => {
+test('the configuration and arguments of openssl', () => {
   expect(signArguments(plan, undefined)).toEqual([
-    ...['ca', '-config', 'openssl.cnf', '-batch', '-notext', '-extensions', 'extensions'],
-    ...['-startdate', '20261124150000Z', '-enddate', '20561124150000Z', '-selfsign', '-keyfile', 'new.key'],
-    ...['-in', '-'],
+    'ca',
+    '-config',
+    'openssl.cnf',
+    '-batch',
+    '-notext',
+    '-extensions',
+    'extensions',
+    '-startdate',
+    '20261124150000Z',
+    '-enddate',
+    '20561124150000Z',
+    '-selfsign',
+    '-keyfile',
+    'new.key',
+    '-in',
+    '-',
   ])
   expect(signArguments(plan, { certificate: '../ca.crt', key: '../ca.key' })).toEqual(
     expect.arrayContaining(['-cert', '../ca.crt', '-keyfile', '../ca.key']),
@@ -27,14 +42,14 @@ test('what openssl is told', () => {
   expect(opensslConfig(plan)).toMatch(/^\[extensions\]\nbasicConstraints=critical,CA:TRUE,pathlen:0$/m)
 })
 
-describe('with the real one', () => {
+describe('with the real openssl', () => {
   let scratch: string
   beforeEach(async () => {
     scratch = await mkdtemp(join(tmpdir(), 'seeder-pki-scratch-'))
   })
   afterEach(() => rm(scratch, { recursive: true }))
 
-  test('a CA is what was asked for, and openssl itself takes it for one', async () => {
+  test('a CA is the requested one, and openssl accepts it', async () => {
     const { certificate, key } = await makePair(plan, undefined, scratch)
     const file = join(scratch, 'ca.crt')
     await writeFile(file, certificate)
@@ -64,7 +79,7 @@ describe('with the real one', () => {
     for (const { serialNumber } of made) expect(serialNumber).toMatch(/^[0-9A-F]{24,32}$/)
   })
 
-  test('the user’s own configuration of openssl has no part in it', async () => {
+  test('the user’s configuration of openssl has no effect', async () => {
     const own = join(scratch, 'own.cnf')
     await writeFile(own, 'openssl_conf = nonsense\n[nonsense]\nproviders = missing\n')
     vi.stubEnv('OPENSSL_CONF', own)
@@ -77,7 +92,7 @@ describe('with the real one', () => {
     }
   })
 
-  test('what it leaves in the scratch folder is for nobody else, whatever the umask', async () => {
+  test('files in the scratch folder are private, whatever the umask', async () => {
     const before = process.umask(0)
     try {
       await makePair(plan, undefined, scratch)
@@ -88,7 +103,7 @@ describe('with the real one', () => {
   })
 })
 
-describe('an openssl that will not do', () => {
+describe('an openssl that cannot be used', () => {
   let bin: string
   let folder: string
   beforeAll(async () => {
@@ -131,7 +146,7 @@ describe('an openssl that will not do', () => {
     await expect(readdir(folder)).rejects.toThrow('ENOENT')
   })
 
-  test('one that signs something else', async () => {
+  test('signs another certificate', async () => {
     const other = join(bin, 'other.crt')
     const own = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout']
     await execa('openssl', [...own, join(bin, 'other.key'), '-subj', '/CN=etcd-ca', '-out', other])
@@ -147,13 +162,13 @@ describe('an openssl that will not do', () => {
     expect(await readdir(join(folder, 'authorities'))).toEqual([])
   })
 
-  test('one that fails half-way leaves no certificate and no key', async () => {
+  test('fails half-way, and leaves no certificate and no key', async () => {
     const { code, stderr } = await initWith(
       `${really('version')} || ${really('req')}; echo "no engine" >&2; exit 1`,
     )
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'seeder: openssl ca failed: no engine\n  → run again with --verbose for all that it said',
+      stderr: 'seeder: openssl ca failed: no engine\n  → run again with --verbose for its whole output',
     })
     expect((await readdir(folder)).sort()).toEqual(['authorities', 'issued', 'lock'])
     expect(await readdir(join(folder, 'authorities'))).toEqual([])

@@ -1,9 +1,9 @@
 import { chmod, chown, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { initialize } from '../../../src/pki/init.ts'
+import { initialize } from '../../../src/pki/authority.ts'
+import { findExposures } from '../../../src/pki/folder.ts'
 import { issue } from '../../../src/pki/issue.ts'
-import { findExposures } from '../../../src/pki/permissions.ts'
 import { parseRequest } from '../../../src/pki/profile.ts'
 import { pkiCommand } from '../../support/pki/command.ts'
 import { emptyPlace, makePki, type TestPki } from '../../support/pki/place.ts'
@@ -21,7 +21,7 @@ afterEach(() => pki.remove())
 const inside = (path: string) => join(pki.folder, path)
 const modeOf = async (path: string) => ((await stat(inside(path))).mode & 0o7777).toString(8)
 
-test('what it makes is private, also when the umask hides nothing', async () => {
+test('new files are private, whatever the umask', async () => {
   const place = await emptyPlace()
   const before = process.umask(0)
   try {
@@ -38,7 +38,7 @@ test('what it makes is private, also when the umask hides nothing', async () => 
   expect(await modeOf('lock')).toBe('600')
 })
 
-test('what others can get at is said by check, which changes nothing', async () => {
+test('check reports open permissions, and changes nothing', async () => {
   await chmod(inside('.'), 0o755)
   await chmod(inside('issued/operator'), 0o770)
   await chmod(inside('authorities/etcd-ca/etcd-ca.key'), 0o640)
@@ -59,7 +59,7 @@ test('what others can get at is said by check, which changes nothing', async () 
   expect(json).toMatchObject({ ok: false, permissions: { length: 4 } })
 })
 
-test('what others can get at is mended by the next change, with a word about it', async () => {
+test('the next change fixes open permissions, with a note', async () => {
   await chmod(inside('.'), 0o755)
   await chmod(inside('authorities/etcd-ca/etcd-ca.key'), 0o644)
   await issueAgain(pki)
@@ -72,7 +72,7 @@ test('what others can get at is mended by the next change, with a word about it'
   expect(pki.notes()).toEqual([])
 })
 
-test('a link to elsewhere is refused', async () => {
+test('a link is refused', async () => {
   const key = inside('authorities/etcd-ca/etcd-ca.key')
   const elsewhere = inside('../etcd-ca.key')
   await writeFile(elsewhere, await readFile(key), { mode: 0o644 })
@@ -84,7 +84,7 @@ test('a link to elsewhere is refused', async () => {
   expect((await stat(elsewhere)).mode & 0o777).toBe(0o644)
 })
 
-test('a lock that is a link does not lead anywhere', async () => {
+test('a lock that is a link is not followed', async () => {
   await rm(inside('lock'))
   await symlink(inside('../victim'), inside('lock'))
   await expect(issueAgain(pki)).rejects.toThrow('there is a link in the place of a file')

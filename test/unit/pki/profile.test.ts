@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { alternativeNames, commonNameOf, leafExtensions, parseRequest } from '../../../src/pki/profile.ts'
 
-test('a member is asked for by name and address', () => {
+test('a member is requested by name and address', () => {
   const request = parseRequest({ kind: 'etcd-member', name: 'etcd1', address: '10.0.0.129' })
   expect(request).toEqual({ kind: 'etcd-member', name: 'etcd1', address: '10.0.0.129' })
   expect(commonNameOf(request)).toBe('etcd1')
@@ -16,13 +16,13 @@ test('a member is asked for by name and address', () => {
   ])
 })
 
-test('the API servers’ certificate needs no name, and is called what kubeadm calls it', () => {
+test('the API servers’ certificate needs no name, and has the common name of kubeadm', () => {
   const request = parseRequest({ kind: 'apiserver-etcd-client' })
   expect(request).toEqual({ kind: 'apiserver-etcd-client', name: 'apiserver-etcd-client' })
   expect(commonNameOf(request)).toBe('kube-apiserver-etcd-client')
 })
 
-test('a client’s certificate is for no place, and serves nobody', () => {
+test('a client’s certificate has no address, and no server usage', () => {
   const extensions = leafExtensions(parseRequest({ kind: 'etcd-client', name: 'operator' }))
   expect(extensions).toContain('extendedKeyUsage=clientAuth')
   expect(extensions.join()).not.toContain('subjectAltName')

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 describe('platform check', () => {
-  it('says in one line that the file is good', async () => {
+  it('prints a line for a good file', async () => {
     expect(await run('check')).toBe(
       'OK platform.yaml: 6 zones, 200 node addresses, 4 roles, 2 VIPs, 17 flows\n',
     )
@@ -45,7 +45,7 @@ describe('platform check', () => {
     })
   })
 
-  it('warns where roles share a range, so that a firewall cannot tell them apart', async () => {
+  it('warns where roles share a range, so that a firewall cannot distinguish them', async () => {
     const text = await readFile(join(project, 'platform.yaml'), 'utf8')
     const shared = join(folder, 'shared.yaml')
     await writeFile(shared, text.replace(/ {4}addresses: \{ back: .*\n/, ''))
@@ -57,7 +57,7 @@ describe('platform check', () => {
     })
   })
 
-  it('names the file that was asked for', async () => {
+  it('names the given file', async () => {
     const bad = join(folder, 'bad.yaml')
     await writeFile(bad, 'zones: 3\n')
     await expect(run('check', '--platform', bad)).rejects.toMatchObject({
@@ -114,7 +114,7 @@ describe('platform ports', () => {
     )
   })
 
-  it('shows what is closed', async () => {
+  it('shows disabled flows', async () => {
     expect(await run('ports', '--role', 'worker')).toContain('weave-metrics (off)')
   })
 

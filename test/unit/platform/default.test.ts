@@ -82,7 +82,7 @@ it.each([
   expect(new Set(open.flatMap(({ from }) => from.map(({ name }) => name)))).toEqual(new Set(sources))
 })
 
-it('narrows a role to the zones that both sides stand in', () => {
+it('narrows a role to the zones that both sides are in', () => {
   const addresses = (to: string, flow: string, from: string) =>
     portRows(platform)
       .find((row) => row.to === to && row.flow === flow)

@@ -17,7 +17,7 @@ const around = {
   controlPlane: '10.0.0.66',
   worker: '10.0.0.81',
   haproxy: '10.0.0.106',
-  stranger: '10.0.0.126',
+  unknownMachine: '10.0.0.126',
   home: '192.168.3.5',
 }
 
@@ -60,18 +60,18 @@ function rulesOf(role: RoleName, flows = ''): string {
   return nftablesFor(parsePlatform(text + flows, file), role)
 }
 
-it('passes everything on without a firewall, so that the questions below mean something', async () => {
+it('forwards everything without a firewall, so that the other tests can fail', async () => {
   expect(await answered(network, none, 'far', fromAround)).toHaveLength(fromAround.length)
 })
 
-it('passes nothing on to pods and services but the NodePorts that the matrix lets in', async () => {
+it('forwards only the NodePorts of the matrix to pods and services', async () => {
   const nodePorts = [around.controlPlane, around.worker, around.haproxy].map(
     (from) => `${from} ${node}:30080`,
   )
   expect(await answered(network, rulesOf('worker'), 'far', fromAround)).toEqual(nodePorts)
 })
 
-it('does not let the service of the API stand in for its port', async () => {
+it('does not open the API’s port through its service', async () => {
   const seen = await answered(network, rulesOf('control-plane'), 'far', [
     { from: around.worker, to: apiService },
     { from: around.home, to: apiService },
@@ -81,17 +81,17 @@ it('does not let the service of the API stand in for its port', async () => {
 })
 
 it('lets pods reach services, other machines and their own node', async () => {
-  const questions = [service, apiService, `${node}:30080`, `${node}:10250`, `${around.stranger}:9`].map(
+  const questions = [service, apiService, `${node}:30080`, `${node}:10250`, `${around.unknownMachine}:9`].map(
     (to) => ({ from: pod, to }),
   )
-  // A pod that asks its own service would ask itself.
+  // A pod that calls its own service would call itself.
   const others = questions.filter(({ to }) => to !== service && to !== `${node}:30080`)
   expect(await answered(network, rulesOf('worker'), 'pod', others)).toEqual(
     others.map(({ from, to }) => `${from} ${to}`),
   )
 })
 
-it('is no router between zones', async () => {
+it('does not route between zones', async () => {
   const beyond = `
     space back
     cable net1 back back0
@@ -106,7 +106,7 @@ it('is no router between zones', async () => {
   }
 })
 
-it('passes on what a flow to pods or services says, and only that', async () => {
+it('forwards what a flow to pods or services allows, and nothing else', async () => {
   const flows = `
   pods-from-home: { from: [home], to: [pods], protocols: [tcp], ports: [8080], why: x }
   services-from-home: { from: [home], to: [services], protocols: [tcp], ports: [80], why: x }
@@ -121,7 +121,7 @@ it('passes on what a flow to pods or services says, and only that', async () => 
       [around.worker, `${node}:8088`],
       [around.haproxy, `${node}:30080`],
       [around.haproxy, `${node}:8088`],
-      [around.stranger, `${node}:8088`],
+      [around.unknownMachine, `${node}:8088`],
       [around.home, `${pod}:8080`],
       [around.home, service],
       [around.home, `${node}:8088`],

@@ -19,7 +19,7 @@ function inOwnNetwork(script: string, input: string) {
 describe.each(roleNames)('the firewall of %s', (role) => {
   const ruleset = nftablesFor(platform, role)
 
-  it('is what was agreed', async () => {
+  it('is the golden file', async () => {
     await expect(ruleset).toMatchFileSnapshot(`golden/${role}.nft`)
   })
 
@@ -88,12 +88,12 @@ describe('a flow', () => {
 describe('the firewall of a machine whose own cannot be loaded', () => {
   const fallback = fallbackFor(platform, ['worker', 'control-plane'])
 
-  it('is what was agreed, and accepted by nft', async () => {
+  it('is the golden file, and is accepted by nft', async () => {
     await expect(fallback).toMatchFileSnapshot('golden/fallback.nft')
     await inOwnNetwork('nft -c -f -', fallback)
   })
 
-  it('lets nobody in where the platform file lets nobody in', async () => {
+  it('accepts nothing when the platform file allows nothing', async () => {
     const closed = { ...platform, flows: {} }
     expect(fallbackFor(closed, ['worker'])).not.toContain('dport 22')
     await inOwnNetwork('nft -c -f -', fallbackFor(closed, ['worker']))

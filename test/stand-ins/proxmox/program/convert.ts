@@ -62,7 +62,7 @@ export async function convert(source: Image, target: Image, size: number, quiet 
   await corrupt(target)
 }
 
-/** What a test may have asked for: a byte that is not the source's. */
+/** A fault that a test may request: a byte that differs from the source. */
 async function corrupt({ path, format }: Image): Promise<void> {
   const fault = activeFault('corrupt')
   if (fault === undefined) return

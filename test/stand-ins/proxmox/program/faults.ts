@@ -7,13 +7,13 @@ import { err } from './output.ts'
 import { isInterrupted } from './processes.ts'
 
 let active: readonly ActiveFault[] = []
-/** How a worker tells the process that waits for it to end its process group. */
-let askForKill: (() => Promise<void>) | undefined
+/** Requests that the process which waits for a worker ends its process group. */
+let requestKill: (() => Promise<void>) | undefined
 
 /** The faults that this call is to have. */
 export function setActiveFaults(faults: readonly ActiveFault[], kill?: () => Promise<void>): void {
   active = faults
-  askForKill = kill
+  requestKill = kill
 }
 
 export function activeFaults(): readonly ActiveFault[] {
@@ -43,7 +43,7 @@ export async function passMoment(moment: FaultMoment): Promise<void> {
     if (fault.kind === 'cluster-gone') loseCluster(fault.seconds)
     else if (fault.kind === 'pause') await release()
     else if (fault.kind === 'power-cut') await cutPower()
-    else if (askForKill !== undefined) await askForKill()
+    else if (requestKill !== undefined) await requestKill()
     else process.kill(0, 'SIGKILL')
   }
 }

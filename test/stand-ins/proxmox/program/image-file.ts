@@ -12,7 +12,7 @@ export interface ImageFile {
 }
 
 /**
- * Reads the beginning of a disk's file. Faster than asking qemu-img for it.
+ * Reads the beginning of a disk's file. Faster than calling qemu-img.
  * @throws PveError when there is no such file
  */
 export function readImageFile(path: string): ImageFile {

@@ -20,7 +20,7 @@ export async function withStorageLock<T>(storage: string, work: () => Promise<T>
 
 async function withLock<T>(path: string, timeoutSeconds: number, work: () => Promise<T>): Promise<T> {
   mkdirSync(dirname(path), { recursive: true })
-  // A lock of flock(2) belongs to the open file: it is ours, although another program asks for it, until we close it
+  // A lock of flock(2) belongs to the open file: it is ours, although another program takes it, until we close it
   // or end, in whatever way.
   const fd = openSync(path, 'a')
   try {

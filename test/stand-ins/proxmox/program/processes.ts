@@ -9,7 +9,7 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Set when this process has been told to end: what runs is killed, and what was done is undone. */
+/** Set when this process got a signal to end: children are killed, and the work is undone. */
 const interruption = new AbortController()
 
 /** Makes SIGTERM, SIGINT and SIGQUIT end what runs now, instead of this process at once. */
@@ -18,7 +18,7 @@ export function catchInterruptions(): void {
     process.on(signal, () => interruption.abort())
 }
 
-/** Whether this process has been told to end. */
+/** Whether this process got a signal to end. */
 export function isInterrupted(): boolean {
   return interruption.signal.aborted
 }
@@ -33,7 +33,7 @@ export interface ProgramOptions {
 
 /**
  * Runs a program to its end, whatever its status.
- * @throws PveError when it is not there, or when this process was told to end
+ * @throws PveError when it is not there, or when this process got a signal to end
  */
 export async function run(argv: readonly string[], options: ProgramOptions = {}): Promise<Ended> {
   const [program = '', ...rest] = argv

@@ -53,40 +53,64 @@ export const driveSchemas: Readonly<Record<string, PropertySchema>> = {
   ide: driveSchema({ model: text, ssd: boolean, wwn }),
   sata: driveSchema({ ssd: boolean, wwn }),
   scsi: driveSchema({
-    ...{ iothread: boolean, product: text, queues: integer(2), ro: boolean, scsiblock: boolean },
-    ...{ ssd: boolean, vendor: text, wwn },
+    iothread: boolean,
+    product: text,
+    queues: integer(2),
+    ro: boolean,
+    scsiblock: boolean,
+    ssd: boolean,
+    vendor: text,
+    wwn,
   }),
   virtio: driveSchema({ iothread: boolean, ro: boolean }),
   efidisk: {
     defaultKey: 'file',
     keys: {
-      ...{ file: volume, efitype: oneOf('2m', '4m'), format: imageFormat, 'import-from': importSource },
-      ...{ 'ms-cert': oneOf('2011', '2023', '2023k', '2023w'), 'pre-enrolled-keys': boolean, size: diskSize },
+      file: volume,
+      efitype: oneOf('2m', '4m'),
+      format: imageFormat,
+      'import-from': importSource,
+      'ms-cert': oneOf('2011', '2023', '2023k', '2023w'),
+      'pre-enrolled-keys': boolean,
+      size: diskSize,
     },
     required: ['file'],
   },
   tpmstate: {
     defaultKey: 'file',
     keys: {
-      ...{ file: volume, format: oneOf('raw', 'qcow2', 'vmdk'), 'import-from': importSource },
-      ...{ size: diskSize, version: oneOf('v1.2', 'v2.0') },
+      file: volume,
+      format: oneOf('raw', 'qcow2', 'vmdk'),
+      'import-from': importSource,
+      size: diskSize,
+      version: oneOf('v1.2', 'v2.0'),
     },
     required: ['file'],
   },
   unused: { defaultKey: 'file', keys: { file: volume }, required: ['file'] },
 }
 
-const cards = [
-  ...['e1000', 'e1000-82540em', 'e1000-82544gc', 'e1000-82545em', 'e1000e', 'i82551', 'i82557b'],
-  ...['i82559er', 'ne2k_isa', 'ne2k_pci', 'pcnet', 'rtl8139', 'virtio', 'vmxnet3'],
-]
+const cards = `
+  e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82551 i82557b i82559er ne2k_isa
+  ne2k_pci pcnet rtl8139 virtio vmxnet3
+`
+  .trim()
+  .split(/\s+/)
 
 export const netSchema: PropertySchema = {
   defaultKey: 'model',
   keys: {
-    ...{ model: oneOf(...cards), macaddr: mac, bridge, firewall: boolean, 'host-tunnel': boolean },
-    ...{ link_down: boolean, mtu: integer(1, 65520), queues: integer(0, 64), rate: number(0) },
-    ...{ tag: integer(1, 4094), trunks: matching(/^\d+(-\d+)?(;\d+(-\d+)?)*$/) },
+    model: oneOf(...cards),
+    macaddr: mac,
+    bridge,
+    firewall: boolean,
+    'host-tunnel': boolean,
+    link_down: boolean,
+    mtu: integer(1, 65520),
+    queues: integer(0, 64),
+    rate: number(0),
+    tag: integer(1, 4094),
+    trunks: matching(/^\d+(-\d+)?(;\d+(-\d+)?)*$/),
   },
   required: ['model'],
   paired: { names: cards, key: 'model', value: 'macaddr' },
@@ -105,26 +129,25 @@ const uuid = matching(/^[a-fA-F0-9]{8}(-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}$/)
 
 export const smbiosSchema: PropertySchema = {
   keys: {
-    ...{ base64: boolean, family: base64, manufacturer: base64, product: base64, serial: base64 },
-    ...{ sku: base64, uuid, version: base64 },
+    base64: boolean,
+    family: base64,
+    manufacturer: base64,
+    product: base64,
+    serial: base64,
+    sku: base64,
+    uuid,
+    version: base64,
   },
 }
 
-/** Processors of QEMU and of Proxmox VE; there are more, which nobody here has asked for. */
-const processors = [
-  ...['host', 'max', 'kvm32', 'kvm64', 'qemu32', 'qemu64', '486', 'athlon', 'pentium', 'core2duo'],
-  ...[
-    'x86-64-v2',
-    'x86-64-v2-AES',
-    'x86-64-v3',
-    'x86-64-v4',
-    'EPYC',
-    'EPYC-Rome',
-    'EPYC-Milan',
-    'EPYC-Genoa',
-  ],
-  ...['Haswell', 'Broadwell', 'Skylake-Client', 'Skylake-Server', 'Cascadelake-Server', 'Icelake-Server'],
-]
+/** Processors of QEMU and of Proxmox VE; the tests need no others. */
+const processors = `
+  host max kvm32 kvm64 qemu32 qemu64 486 athlon pentium core2duo x86-64-v2 x86-64-v2-AES
+  x86-64-v3 x86-64-v4 EPYC EPYC-Rome EPYC-Milan EPYC-Genoa Haswell Broadwell
+  Skylake-Client Skylake-Server Cascadelake-Server Icelake-Server
+`
+  .trim()
+  .split(/\s+/)
 
 function processorFormat(value: string): string | undefined {
   const type = value.split(',')[0]?.replace(/^cputype=/, '') ?? ''
@@ -133,48 +156,84 @@ function processorFormat(value: string): string | undefined {
 }
 
 const displays = [
-  ...['cirrus', 'qxl', 'qxl2', 'qxl3', 'qxl4', 'none', 'serial0', 'serial1', 'serial2', 'serial3', 'std'],
-  ...['virtio', 'virtio-gl', 'vmware'],
+  'cirrus',
+  'qxl',
+  'qxl2',
+  'qxl3',
+  'qxl4',
+  'none',
+  'serial0',
+  'serial1',
+  'serial2',
+  'serial3',
+  'std',
+  'virtio',
+  'virtio-gl',
+  'vmware',
 ]
 
-const systems = [
-  ...[
-    'other',
-    'wxp',
-    'w2k',
-    'w2k3',
-    'w2k8',
-    'wvista',
-    'win7',
-    'win8',
-    'win10',
-    'win11',
-    'l24',
-    'l26',
-    'solaris',
-  ],
-]
+const systems = 'other wxp w2k w2k3 w2k8 wvista win7 win8 win10 win11 l24 l26 solaris'.split(' ')
 
 const machine =
   /^(pc|q35|virt|pc(-i440fx)?-\d+(\.\d+)+(\+pve\d+)?(\.pxe)?|pc-q35-\d+(\.\d+)+(\+pve\d+)?(\.pxe)?)$/
 
 const plain: Readonly<Record<string, Spec>> = {
-  ...{ acpi: boolean, affinity: text, 'allow-ksm': boolean, arch: oneOf('x86_64', 'aarch64'), args: text },
-  ...{ autostart: boolean, balloon: integer(0), bios: oneOf('seabios', 'ovmf'), ciupgrade: boolean },
-  ...{ cipassword: text, citype: oneOf('configdrive2', 'nocloud', 'opennebula'), ciuser: text },
+  acpi: boolean,
+  affinity: text,
+  'allow-ksm': boolean,
+  arch: oneOf('x86_64', 'aarch64'),
+  args: text,
+  autostart: boolean,
+  balloon: integer(0),
+  bios: oneOf('seabios', 'ovmf'),
+  ciupgrade: boolean,
+  cipassword: text,
+  citype: oneOf('configdrive2', 'nocloud', 'opennebula'),
+  ciuser: text,
   cpu: formatted(processorFormat),
-  ...{ cores: integer(1), cpulimit: number(0, 128), cpuunits: integer(1, 262144), freeze: boolean },
-  ...{ description: { type: 'string', maxLength: 8192 }, hookscript: volumeId, hotplug: text },
-  ...{ keyboard: text, kvm: boolean, localtime: boolean, name: dnsName, nameserver: addressList },
+  cores: integer(1),
+  cpulimit: number(0, 128),
+  cpuunits: integer(1, 262144),
+  freeze: boolean,
+  description: { type: 'string', maxLength: 8192 },
+  hookscript: volumeId,
+  hotplug: text,
+  keyboard: text,
+  kvm: boolean,
+  localtime: boolean,
+  name: dnsName,
+  nameserver: addressList,
   lock: oneOf(
-    ...['backup', 'clone', 'create', 'migrate', 'rollback', 'snapshot', 'snapshot-delete', 'suspending'],
+    'backup',
+    'clone',
+    'create',
+    'migrate',
+    'rollback',
+    'snapshot',
+    'snapshot-delete',
+    'suspending',
     'suspended',
   ),
-  ...{ numa: boolean, onboot: boolean, ostype: oneOf(...systems), protection: boolean, reboot: boolean },
+  numa: boolean,
+  onboot: boolean,
+  ostype: oneOf(...systems),
+  protection: boolean,
+  reboot: boolean,
   scsihw: oneOf('lsi', 'lsi53c810', 'virtio-scsi-pci', 'virtio-scsi-single', 'megasas', 'pvscsi'),
-  ...{ searchdomain: text, shares: integer(0, 50000), sockets: integer(1), sshkeys: text },
-  ...{ startdate: text, startup: text, tablet: boolean, tags, tdf: boolean, template: boolean },
-  ...{ vcpus: integer(1), vmgenid: text, vmstatestorage: storageId, watchdog: text },
+  searchdomain: text,
+  shares: integer(0, 50000),
+  sockets: integer(1),
+  sshkeys: text,
+  startdate: text,
+  startup: text,
+  tablet: boolean,
+  tags,
+  tdf: boolean,
+  template: boolean,
+  vcpus: integer(1),
+  vmgenid: text,
+  vmstatestorage: storageId,
+  watchdog: text,
 }
 
 /** Options of the form `name[n]` and of property strings, and their highest number where they have one. */
@@ -184,8 +243,11 @@ const structured: Readonly<Record<string, { most?: number; schema: PropertySchem
       defaultKey: 'enabled',
       required: ['enabled'],
       keys: {
-        ...{ enabled: boolean, 'freeze-fs': boolean, 'freeze-fs-on-backup': boolean },
-        ...{ fstrim_cloned_disks: boolean, type: oneOf('virtio', 'isa') },
+        enabled: boolean,
+        'freeze-fs': boolean,
+        'freeze-fs-on-backup': boolean,
+        fstrim_cloned_disks: boolean,
+        type: oneOf('virtio', 'isa'),
       },
     },
   },
@@ -246,6 +308,5 @@ export function vmOption(name: string): Spec | undefined {
 }
 
 /** Options that cloud-init's drive is made of, beside the network's. */
-export const cloudInitOptions = [
-  ...['cicustom', 'cipassword', 'citype', 'ciupgrade', 'ciuser', 'nameserver', 'searchdomain', 'sshkeys'],
-]
+export const cloudInitOptions =
+  'cicustom cipassword citype ciupgrade ciuser nameserver searchdomain sshkeys'.split(' ')

@@ -23,7 +23,7 @@ const messageFd = 3
 
 /**
  * Has a task done by a process in a session of its own, and waits for it. When this process is killed, the worker goes
- * on; when it is told to end, it tells the worker.
+ * on; when it gets a signal to end, it passes that to the worker.
  * @param onStart called with the task's id
  * @throws PveError with what the task died of
  */
@@ -69,20 +69,20 @@ export async function workAsWorker(
   writeAsWorker((text) => appendFileSync(log, text))
   catchInterruptions()
   setActiveFaults(job.faults, killCaller)
-  tell({ upid })
+  send({ upid })
   const task = tasks[job.type]
   try {
     if (task === undefined) throw new Error(`no task ${job.type}`)
     await task(job.work)
     noteEnd(upid, 'OK', log)
-    tell({ error: undefined, status: 0 })
+    send({ error: undefined, status: 0 })
   } catch (error) {
     noteEnd(upid, messageOf(error), log)
-    tell({ error: messageOf(error), status: error instanceof PveError ? error.status : 255 })
+    send({ error: messageOf(error), status: error instanceof PveError ? error.status : 255 })
   }
 }
 
-function tell(message: Message): void {
+function send(message: Message): void {
   try {
     writeSync(messageFd, `${JSON.stringify(message)}\n`)
   } catch {
@@ -92,7 +92,7 @@ function tell(message: Message): void {
 
 /** Has the caller's process group killed, and waits until it is. */
 async function killCaller(): Promise<void> {
-  tell({ kill: true })
+  send({ kill: true })
   // The pipe's other end closes with the process that was waiting at it.
   await new Promise<void>((gone) => {
     const stream = createWriteStream('', { fd: messageFd })

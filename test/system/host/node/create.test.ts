@@ -19,7 +19,7 @@ beforeEach(() => at.host.faults.clear())
 const guestOf = async (vmid: number) =>
   parseGuest((await at.host.configs()).get(vmid) ?? '', { vmid, kind: 'qemu', node: 'pve1' })
 
-/** Commands that were run, without those that only ask. */
+/** Commands that were run, without those that only read. */
 const changes = async () =>
   (await at.host.faults.calls()).filter(
     ([program, verb = '']) => program === 'qm' && !['status', 'guest', 'config', 'list'].includes(verb),
@@ -54,7 +54,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     expect(tagsOf(guest)).toEqual(new Set(['seeder', 'node', 'worker']))
   })
 
-  it('is done when it is run again', async () => {
+  it('has nothing to do when it runs again', async () => {
     const before = await hostState(at.host)
     const { stderr } = await at.ok('create', 'w1', '--role', 'worker', '--no-start')
     expect(stderr).toContain('w1 exists already, as VM 300: nothing is changed')
@@ -64,8 +64,19 @@ describe('seeder node create', { timeout: 120_000 }, () => {
 
   it('makes, starts and awaits a whole cluster of etcd with disks of its own', async () => {
     const { stdout } = await at.ok(
-      ...['create', 'etcd1', 'etcd2', '--role', 'etcd', '--new-cluster', '--tls', at.tls, '--data-disk', '1'],
-      ...['--full', '--storage', 'local-lvm'],
+      'create',
+      'etcd1',
+      'etcd2',
+      '--role',
+      'etcd',
+      '--new-cluster',
+      '--tls',
+      at.tls,
+      '--data-disk',
+      '1',
+      '--full',
+      '--storage',
+      'local-lvm',
     )
     expect(stdout).toBe(
       'etcd1: etcd, VM 200, 10.0.0.129: all is well\netcd2: etcd, VM 201, 10.0.0.130: all is well\n',
@@ -86,12 +97,16 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     expect(snippet).toContain('ETCD_DATA_DISK=etcd-data')
   })
 
-  it('gives a further member its place, and a vote', async () => {
+  it('adds another member, with a vote', async () => {
     const made = await at.ok('create', 'etcd3', '--role', 'etcd', '--tls', at.tls, '--json')
     expect(await published('printed/node-create', JSON.parse(made.stdout))).toEqual([
       {
-        ...{ name: 'etcd3', role: 'etcd', vmid: 202, addresses: { back: '10.0.0.131' } },
-        ...{ version: '3.7.2-1', status: 'all is well' },
+        name: 'etcd3',
+        role: 'etcd',
+        vmid: 202,
+        addresses: { back: '10.0.0.131' },
+        version: '3.7.2-1',
+        status: 'all is well',
       },
     ])
     const members = JSON.parse((await hostFile(at.host, '/var/lib/guests/etcd')) ?? '')
@@ -105,31 +120,39 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     await makeTemplate(at.host, { vmid: 9101, image: 'etcd', version: '3.7.3-1', disk: at.disk })
     const rows = await published('printed/node-list', JSON.parse((await at.ok('list', '--json')).stdout))
     expect(rows[0]).toEqual({
-      ...{ name: 'etcd1', role: 'etcd', vmid: 200, addresses: { back: '10.0.0.129' }, version: '3.7.2-1' },
-      ...{ current: '3.7.3-1', behind: true, state: 'stopped' },
+      name: 'etcd1',
+      role: 'etcd',
+      vmid: 200,
+      addresses: { back: '10.0.0.129' },
+      version: '3.7.2-1',
+      current: '3.7.3-1',
+      behind: true,
+      state: 'stopped',
     })
     const { stdout } = await at.ok('list')
     expect(stdout).toMatch(/^etcd1 +etcd +200 +10\.0\.0\.129 +3\.7\.2-1 \(current: 3\.7\.3-1\) +/m)
     expect(stdout).toMatch(/^w1 +worker +300 +10\.0\.0\.75 +1\.37\.1-1 +stopped$/m)
   })
 
-  it('never gives away an address or an id that somebody has, on any node of the cluster', async () => {
+  it('never assigns an address or an id in use on any node of the cluster', async () => {
     await must(at.host, ['mkdir', '-p', '/etc/pve/nodes/pve2/lxc'])
     const container = 'hostname: c\nnet0: name=eth0,bridge=vmbr12,ip=10.0.0.76/26\n'
     await writeFile(at.host.path('/etc/pve/nodes/pve2/lxc/202.conf'), container)
     await writeFile(at.host.path('/etc/pve/nodes/pve2/qemu-server/203.conf'), 'ipconfig0: ip=10.0.0.77/26\n')
     await must(at.host, ['pvesm', 'alloc', 'local', '204', 'vm-204-disk-7.raw', '1M', '--format', 'raw'])
     // A machine that no configuration knows, on the zone's bridge.
-    const stranger = [
-      ...['ip link add lan0 type veth peer name stranger', 'ip link set lan0 master vmbr12 up'],
-      ...['ip netns add stranger', 'ip link set stranger netns stranger'],
-      'ip -n stranger address add 10.0.0.78/26 dev stranger',
-      'ip -n stranger link set stranger up',
+    const otherMachine = [
+      'ip link add lan0 type veth peer name other0',
+      'ip link set lan0 master vmbr12 up',
+      'ip netns add other0',
+      'ip link set other0 netns other0',
+      'ip -n other0 address add 10.0.0.78/26 dev other0',
+      'ip -n other0 link set other0 up',
     ]
-    await must(at.host, ['bash', '-euc', stranger.join('; ')])
+    await must(at.host, ['bash', '-euc', otherMachine.join('; ')])
     const { stdout } = await at.ok('create', 'w2', '--role', 'worker', '--no-start')
     expect(stdout).toBe('w2: worker, VM 205, 10.0.0.79\n')
-    // As half a minute later: the host remembers the stranger, but not for sure.
+    // As half a minute later: the host remembers the other machine, but not for sure.
     await must(at.host, ['ip', 'neighbour', 'change', '10.0.0.78', 'dev', 'vmbr12', 'nud', 'stale'])
     const [shown] = JSON.parse((await at.ok('plan', 'w3', '--role', 'worker', '--json')).stdout)
     expect(shown.addresses).toEqual({ middle: '10.0.0.80' })
@@ -151,7 +174,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     expect(await hostState(at.host)).toEqual(before)
   })
 
-  it('takes a disk away that an interrupted clone has left without a configuration', async () => {
+  it('removes a disk that an interrupted clone has left without a configuration', async () => {
     const before = await hostState(at.host)
     const own = (await hostFile(at.host, '/usr/sbin/qm')) ?? ''
     const left = 'pvesm alloc local 206 vm-206-cloudinit.qcow2 4M --format qcow2 >&2'
@@ -162,7 +185,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     expect(await hostState(at.host)).toEqual(before)
   })
 
-  it('notices a command that fails and says it did not', async () => {
+  it('notices a command that fails with exit status 0', async () => {
     const before = await hostState(at.host)
     const lie = '#!/bin/sh\ncase "$*" in "disk resize"*) echo "could not resize" >&2; exit 0;; esac\n'
     const qm = at.host.path('/usr/sbin/qm')
@@ -186,7 +209,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     await must(at.host, ['qm', 'destroy', '206'])
   })
 
-  it('does not write over vendor data that is not its own', async () => {
+  it('does not overwrite vendor data of others', async () => {
     await writeFile(at.host.path('/var/lib/vz/snippets/seeder-w4.yaml'), '#cloud-config\n')
     expect(await at.refused('create', 'w4', '--role', 'worker')).toContain(
       'seeder-w4.yaml is there already, and was not written for w4',
@@ -194,7 +217,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     expect(await hostFile(at.host, '/var/lib/vz/snippets/seeder-w4.yaml')).toBe('#cloud-config\n')
   })
 
-  it('says what it was asked for that cannot be', async () => {
+  it('refuses requests that make no sense', async () => {
     const worker = ['--role', 'worker']
     expect(await at.refused('create', '; reboot', ...worker)).toContain('"; reboot" is not a name for a node')
     expect(await at.refused('create', 'etcd1', ...worker)).toContain('etcd1 is there already, as etcd')
@@ -238,8 +261,19 @@ describe('seeder node create', { timeout: 120_000 }, () => {
   it('is run by root, on a Proxmox VE host, one at a time', async () => {
     const script = 'exec 9>>/run/lock/seeder-node.lock; flock 9; "$@"'
     const { code, stderr } = await at.host.run([
-      ...['bash', '-uc', script, 'holder', process.execPath, join(checkout, 'src/cli.ts'), '-C', checkout],
-      ...['node', 'create', 'w6', '--role', 'worker'],
+      'bash',
+      '-uc',
+      script,
+      'holder',
+      process.execPath,
+      join(checkout, 'src/cli.ts'),
+      '-C',
+      checkout,
+      'node',
+      'create',
+      'w6',
+      '--role',
+      'worker',
     ])
     expect([code, stderr]).toEqual([
       1,
@@ -247,15 +281,13 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     ])
     await mkdir(join(at.root, 'elsewhere'))
     const nobody = await at.host.run([
-      ...[
-        'setpriv',
-        '--reuid=65534',
-        '--clear-groups',
-        process.execPath,
-        join(checkout, 'src/cli.ts'),
-        'node',
-        'list',
-      ],
+      'setpriv',
+      '--reuid=65534',
+      '--clear-groups',
+      process.execPath,
+      join(checkout, 'src/cli.ts'),
+      'node',
+      'list',
     ])
     expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('has to be run by root')])
     expect((await seederNode(at.host, ['list'], {})).code).toBe(0)

@@ -25,7 +25,7 @@ const edited = async (vmid: number, change: (text: string) => string) => {
 }
 
 describe('seeder node destroy', { timeout: 120_000 }, () => {
-  it('refuses what it did not make, or what is not its own any more', async () => {
+  it('refuses VMs that it did not make, or that are not its own any more', async () => {
     await must(at.host, ['qm', 'create', '500', '--name', 'foreign', '--tags', 'seeder;node'])
     const before = await hostState(at.host)
     expect(await at.refused('destroy', 'foreign')).toContain(
@@ -75,13 +75,13 @@ describe('seeder node destroy', { timeout: 120_000 }, () => {
     await must(at.host, ['pvesm', 'free', 'local-zfs:vm-201-disk-7'])
   })
 
-  it('takes a protection away that somebody gave it', async () => {
+  it('removes a protection', async () => {
     await must(at.host, ['qm', 'set', '202', '--protection', '1'])
     await at.ok('destroy', 'w3')
     expect((await at.host.configs()).has(202)).toBe(false)
   })
 
-  it('clears up after a VM that somebody destroyed by hand', async () => {
+  it('cleans up after a VM that was destroyed by hand', async () => {
     await at.ok('create', 'w4', '--role', 'worker', '--no-start')
     await must(at.host, ['qm', 'destroy', '200'])
     expect((await at.ok('list')).stdout).toMatch(/^w4 .* its VM is gone$/m)
@@ -90,7 +90,7 @@ describe('seeder node destroy', { timeout: 120_000 }, () => {
     expect(existsSync(at.host.path('/var/lib/vz/snippets/seeder-w4.yaml'))).toBe(false)
   })
 
-  it('refuses a member that its cluster counts on, and a cluster that is not named whole', async () => {
+  it('refuses a member that its cluster counts on, and a part of a cluster', async () => {
     expect(await at.refused('destroy', 'etcd1', '--force')).toContain(
       'etcd1 is a member of its cluster of etcd still (follower)',
     )
@@ -108,7 +108,7 @@ describe('seeder node destroy', { timeout: 120_000 }, () => {
 describe('a run that is killed while its `qm` goes on', { timeout: 120_000 }, () => {
   it('is waited for by the next one, which then undoes it', async () => {
     const before = await hostState(at.host)
-    // The clone takes a while once the run that asked for it is dead.
+    // The clone takes a while after the death of the run that started it.
     const own = (await hostFile(at.host, '/usr/sbin/qm')) ?? ''
     const slow = 'case "$*" in "clone 9003"*) sleep 6;; esac\n'
     await writeFile(at.host.path('/usr/sbin/qm'), own.replace('unset', `${slow}unset`))
@@ -139,8 +139,10 @@ describe('a run that is killed while its `qm` goes on', { timeout: 120_000 }, ()
   it('is stopped by Ctrl-C, and leaves nothing', async () => {
     const before = await hostState(at.host)
     const script = [
-      ...['set -m; "$@" & run=$!', 'until [ -e /etc/pve/qemu-server/200.conf ]; do sleep 0.1; done'],
-      ...['kill -INT -- -$run', 'wait $run'],
+      'set -m; "$@" & run=$!',
+      'until [ -e /etc/pve/qemu-server/200.conf ]; do sleep 0.1; done',
+      'kill -INT -- -$run',
+      'wait $run',
     ]
     const argv = ['node', 'create', 'w5', 'w6', '--role', 'worker', '--no-start']
     const program = [process.execPath, `${checkout}/src/cli.ts`, '-C', checkout, ...argv]

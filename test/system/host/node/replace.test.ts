@@ -19,7 +19,7 @@ const entry = async (name: string) =>
 const env = (vmid: number) => hostFile(at.host, `/var/lib/guests/${vmid}.env`)
 const snippet = (name: string) => hostFile(at.host, `/var/lib/vz/snippets/seeder-${name}.yaml`)
 
-/** What was asked of the guests and done to the VMs, in short. */
+/** The commands in guests and the changes of VMs, in short. */
 const steps = async () =>
   (await at.host.faults.calls()).flatMap((words) => {
     const text = words.join(' ')
@@ -27,7 +27,7 @@ const steps = async () =>
   })
 
 describe('replacing a member of etcd', { timeout: 120_000 }, () => {
-  it('lets the new one vote before the old one goes', async () => {
+  it('gives the new one a vote before it removes the old one', async () => {
     const { stdout, stderr } = await at.ok('replace', 'etcd1', '--with', 'etcd4', '--tls', at.tls)
     expect(stderr.split('\n').map((line) => line.trim())).toEqual([
       'etcd4: clone 206 of template 9001',
@@ -50,7 +50,7 @@ describe('replacing a member of etcd', { timeout: 120_000 }, () => {
     expect((await entry('etcd4')).replaces).toBeUndefined()
   })
 
-  it('takes a dead one out first', async () => {
+  it('removes a dead one first', async () => {
     await must(at.host, ['qm', 'stop', '201'])
     const { stderr } = await at.ok('replace', 'etcd2', '--with', 'etcd5', '--tls', at.tls)
     expect(stderr).toMatch(/etcd2: does not answer, and is no member any more\n.*etcd5: has its place/)
@@ -58,7 +58,7 @@ describe('replacing a member of etcd', { timeout: 120_000 }, () => {
     expect((await at.host.configs()).has(201)).toBe(false)
   })
 
-  it('keeps a place for one that failed, and takes it back when that is given up', async () => {
+  it('keeps the address of a node that failed, and releases it when that is destroyed', async () => {
     await at.host.faults.set({
       kind: 'fail',
       when: 'before',
@@ -85,7 +85,7 @@ describe('replacing a member of etcd', { timeout: 120_000 }, () => {
     expect(await names()).toEqual(['etcd3', 'etcd4', 'etcd5'])
   })
 
-  it('cannot be done when nobody of the cluster answers', async () => {
+  it('is refused when no member of the cluster answers', async () => {
     const ids = await Promise.all(
       ['etcd3', 'etcd4', 'etcd5'].map(async (name) => String((await entry(name)).vmid)),
     )
@@ -107,7 +107,7 @@ describe('replacing a load balancer', { timeout: 120_000 }, () => {
     )
   })
 
-  it('tells each of the others, before it starts and when the old one is gone', async () => {
+  it('updates the peers of the others, before it starts and when the old one is gone', async () => {
     const { vmid } = await entry('lb1')
     const { stderr } = await at.ok('replace', 'lb2', '--with', 'lb3')
     const lines = stderr.split('\n').map((line) => line.trim())
@@ -127,7 +127,7 @@ describe('replacing a load balancer', { timeout: 120_000 }, () => {
     expect((await entry('lb3')).template).toEqual({ vmid: 9102, version: '3.0.12-1' })
   })
 
-  it('then takes the one that has the VIPs', async () => {
+  it('replaces the one that has the VIPs last', async () => {
     await at.ok('replace', 'lb1', '--with', 'lb4')
     expect(await snippet('lb4')).toContain('VRRP_PRIORITY=150\n')
     expect((await at.ok('list')).stdout).not.toContain('lb1')
@@ -151,7 +151,7 @@ describe('replacing a worker', { timeout: 120_000 }, () => {
     expect((await entry('w2')).replaces).toBeUndefined()
   })
 
-  it('is refused for what is not there', async () => {
+  it('is refused for a node that does not exist', async () => {
     expect(await at.refused('replace', 'w1', '--with', 'w5')).toContain(
       'w1 is no node that `seeder node` has made',
     )

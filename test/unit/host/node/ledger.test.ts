@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Ledger } from '../../../../src/host/node/ledger.ts'
-import { describeNode, ownership } from '../../../../src/host/node/ownership.ts'
+import { describeNode, ownershipOf } from '../../../../src/host/node/machine.ts'
 import { entry, guest } from '../../../support/nodes/site.ts'
 
 let folder = ''
@@ -14,7 +14,7 @@ beforeEach(async () => {
 afterEach(() => rm(join(folder, '../..'), { recursive: true }))
 
 describe('the ledger', () => {
-  it('gives back what was written, to root alone', async () => {
+  it('returns the written entries, and only root can read them', async () => {
     const ledger = new Ledger(folder)
     expect(await ledger.read()).toEqual([])
     const two = entry('etcd2', {
@@ -29,7 +29,7 @@ describe('the ledger', () => {
     expect(await readdir(folder)).toEqual(['etcd1.json', 'etcd2.json'])
   })
 
-  it('forgets a node, and one that it never knew', async () => {
+  it('removes an entry, even one that does not exist', async () => {
     const ledger = new Ledger(folder)
     await ledger.write(entry('etcd1'))
     await ledger.remove('etcd1')
@@ -37,14 +37,14 @@ describe('the ledger', () => {
     expect(await ledger.read()).toEqual([])
   })
 
-  it('takes no name that leads elsewhere', async () => {
+  it('refuses a name that is a path', async () => {
     const ledger = new Ledger(folder)
     await expect(ledger.write(entry('../../etcd1'))).rejects.toThrow()
     await expect(ledger.remove('../x')).rejects.toThrow()
     expect(existsSync(folder)).toBe(true)
   })
 
-  it('stops at an entry that cannot be read, as its addresses are not known', async () => {
+  it('refuses to go on with an unreadable entry, whose addresses are unknown', async () => {
     const ledger = new Ledger(folder)
     await ledger.write(entry('etcd1'))
     await writeFile(join(folder, 'etcd2.json'), JSON.stringify(entry('etcd3')))
@@ -53,7 +53,7 @@ describe('the ledger', () => {
     await expect(ledger.read()).rejects.toThrow('etcd2.json is not an entry')
   })
 
-  it('is swept of what a killed run left half written', async () => {
+  it('removes entries that a killed run left half written', async () => {
     const ledger = new Ledger(folder)
     await ledger.write(entry('etcd1'))
     await writeFile(join(folder, 'etcd2.json.partial'), '{"schema"')
@@ -62,13 +62,13 @@ describe('the ledger', () => {
   })
 })
 
-describe('whose a VM is', () => {
+describe('the owner of a VM', () => {
   const own = entry('etcd1')
   const tags = 'etcd;node;seeder'
   const described = { description: describeNode(own) }
 
   it('is ours with tags, token and entry', () => {
-    expect(ownership(own, guest(201, { tags }, described))).toBe('ours')
+    expect(ownershipOf(own, guest(201, { tags }, described))).toBe('ours')
   })
 
   it.each([
@@ -82,36 +82,36 @@ describe('whose a VM is', () => {
       guest(201, { tags }, { description: `x seeder-node: ${own.token}` }),
     ],
     ['that is a container', guest(201, { tags }, { ...described, kind: 'lxc' })],
-    ['that is a husk', guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })],
+    ['that is incomplete', guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })],
   ])('is somebody else’s %s', (_, other) => {
-    expect(ownership(own, other)).toBe('foreign')
+    expect(ownershipOf(own, other)).toBe('foreign')
   })
 
   it('has the template’s tags until it gets its own', () => {
     const clone = guest(201, { tags: 'current;etcd;seeder', lock: 'clone' }, described)
-    expect(ownership({ ...own, state: 'creating' }, clone)).toBe('ours')
-    expect(ownership(own, clone)).toBe('foreign')
+    expect(ownershipOf({ ...own, state: 'creating' }, clone)).toBe('ours')
+    expect(ownershipOf(own, clone)).toBe('foreign')
   })
 
-  it('is a husk after a killed clone or destroy of ours', () => {
+  it('is incomplete after a killed clone or destroy of ours', () => {
     const clone = guest(201, { lock: 'clone' }, { description: ' qmclone temporary file' })
     const unlocked = guest(201, {}, { description: ' qmclone temporary file' })
     const destroyed = guest(201, { lock: 'destroyed' })
-    for (const husk of [clone, unlocked, destroyed, guest(201)]) {
-      expect(ownership({ ...own, state: 'creating' }, husk)).toBe('husk')
-      expect(ownership({ ...own, state: 'destroying' }, husk)).toBe('husk')
-      expect(ownership({ ...own, state: 'creating', cloned: false }, husk)).toBe('foreign')
-      expect(ownership(own, husk)).toBe('foreign')
+    for (const rest of [clone, unlocked, destroyed, guest(201)]) {
+      expect(ownershipOf({ ...own, state: 'creating' }, rest)).toBe('incomplete')
+      expect(ownershipOf({ ...own, state: 'destroying' }, rest)).toBe('incomplete')
+      expect(ownershipOf({ ...own, state: 'creating', cloned: false }, rest)).toBe('foreign')
+      expect(ownershipOf(own, rest)).toBe('foreign')
     }
   })
 
-  it('is somebody else’s when it is being made or has anything in it', () => {
+  it('is foreign when it has any setting', () => {
     const creating = { ...own, state: 'creating' } as const
-    expect(ownership(creating, guest(201, { lock: 'create' }))).toBe('foreign')
-    expect(ownership(creating, guest(201, { lock: 'backup' }))).toBe('foreign')
-    expect(ownership(creating, guest(201, { lock: 'clone', scsi0: 'local:201/vm-201-disk-0.raw' }))).toBe(
+    expect(ownershipOf(creating, guest(201, { lock: 'create' }))).toBe('foreign')
+    expect(ownershipOf(creating, guest(201, { lock: 'backup' }))).toBe('foreign')
+    expect(ownershipOf(creating, guest(201, { lock: 'clone', scsi0: 'local:201/vm-201-disk-0.raw' }))).toBe(
       'foreign',
     )
-    expect(ownership(creating, guest(201, {}, { description: 'my VM' }))).toBe('foreign')
+    expect(ownershipOf(creating, guest(201, {}, { description: 'my VM' }))).toBe('foreign')
   })
 })

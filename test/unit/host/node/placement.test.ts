@@ -1,13 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { nextFreeAddress, takenAddresses } from '../../../../src/host/node/addresses.ts'
-import { placeNodes } from '../../../../src/host/node/placement.ts'
-import { nextFreeVmid, parseVmidRange } from '../../../../src/host/node/vmids.ts'
+import {
+  nextFreeAddress,
+  nextFreeVmid,
+  placeNodes,
+  takenAddresses,
+} from '../../../../src/host/node/placement.ts'
+import { parseVmidRange } from '../../../../src/host/node/request.ts'
 import { entry, facts, guest, platform, request } from '../../../support/nodes/site.ts'
 
 const options = { makeToken: () => 'f'.repeat(32), answering: [] }
 const back = platform.zones.back ?? { title: '', bridge: '', cidr: '' }
 
-describe('addresses that are taken', () => {
+describe('addresses in use', () => {
   it('are those of guests, entries, founders, VIPs, hosts, gateways and DNS servers', () => {
     const guests = [
       guest(300, { ipconfig0: 'ip=10.0.0.129/26,gw=10.0.0.190' }),
@@ -33,7 +37,7 @@ describe('addresses that are taken', () => {
     expect(nextFreeAddress('back', back, taken.keys())).toBe('10.0.0.133')
   })
 
-  it('leave a gap that is taken first, and an end', () => {
+  it('leave a gap, which is used first, until the range is full', () => {
     const all = Array.from({ length: 50 }, (_, index) => `10.0.0.${129 + index}`)
     const hole = all.filter((address) => address !== '10.0.0.150')
     expect(nextFreeAddress('back', back, hole)).toBe('10.0.0.150')
@@ -47,7 +51,7 @@ describe('addresses that are taken', () => {
 describe('VM ids', () => {
   const range = { first: 200, last: 203 }
 
-  it('are given lowest first, past guests of any node, entries, and disks that somebody left', () => {
+  it('are assigned lowest first, without those of guests of any node, entries, and leftover disks', () => {
     const guests = [guest(200, {}, { node: 'pve2' })]
     const volumes = [{ id: 'local:202/vm-202-disk-7.raw', bytes: 1, vmid: 202 }]
     expect(nextFreeVmid(range, guests, [{ vmid: 201 }], volumes)).toBe(203)
@@ -56,7 +60,7 @@ describe('VM ids', () => {
     )
   })
 
-  it('say who has the one that was asked for', () => {
+  it('name the holder of a requested one', () => {
     const one = { first: 202, last: 202 }
     const volumes = [{ id: 'local:202/vm-202-disk-7.raw', bytes: 1, vmid: 202 }]
     expect(() => nextFreeVmid(one, [guest(202)], [], [])).toThrow('VM id 202 is taken by a VM on pve1')
@@ -73,8 +77,8 @@ describe('VM ids', () => {
   })
 })
 
-describe('where nodes are placed', () => {
-  it('one after the other, in the zones of their role that have a range', () => {
+describe('the placement of nodes', () => {
+  it('is one after the other, in the zones of their role that have a range', () => {
     expect(placeNodes(facts(), request(['lb1', 'lb2'], 'haproxy'), options)).toEqual([
       {
         name: 'lb1',
@@ -91,7 +95,7 @@ describe('where nodes are placed', () => {
     ])
   })
 
-  it('where nobody answers', () => {
+  it('skips addresses that answer', () => {
     const [placement] = placeNodes(facts(), request(['w1'], 'worker'), {
       ...options,
       answering: ['10.0.0.75'],
@@ -99,7 +103,7 @@ describe('where nodes are placed', () => {
     expect(placement?.addresses).toEqual({ middle: '10.0.0.76' })
   })
 
-  it('where their cluster expects them', () => {
+  it('uses the address that the founders of the cluster have', () => {
     const members = [1, 2, 3].map((number) => ({ name: `etcd${number}`, address: `10.0.0.${140 + number}` }))
     const entries = [
       entry('etcd1', {
@@ -113,7 +117,7 @@ describe('where nodes are placed', () => {
     expect(placed.find(({ name }) => name === 'etcd3')?.addresses).toEqual({ back: '10.0.0.143' })
   })
 
-  it('where their entry keeps a place for them', () => {
+  it('uses the address that an entry reserves', () => {
     const entries = [
       entry('etcd4', { state: 'reserved', addresses: { back: '10.0.0.170' }, token: 'b'.repeat(32) }),
     ]
@@ -121,14 +125,14 @@ describe('where nodes are placed', () => {
     expect(placement).toMatchObject({ token: 'b'.repeat(32), addresses: { back: '10.0.0.170' }, vmid: 200 })
   })
 
-  it('nowhere when another VM has the name', () => {
+  it('is refused when another VM has the name', () => {
     const guests = [...facts().guests, guest(105, { name: 'w1' }, { node: 'pve2' })]
     expect(() => placeNodes(facts({ guests }), request(['w1'], 'worker'), options)).toThrow(
       'There is a VM of the name w1 already: 105 on pve2',
     )
   })
 
-  it('with two nodes racing for the last address, not at all', () => {
+  it('is refused when two nodes need the last address', () => {
     const range = { first: '10.0.0.65', last: '10.0.0.65' }
     const middle = { title: 'Middle', bridge: 'vmbr12', cidr: '10.0.0.64/26', range }
     const worker = { ...platform.roles.worker, addresses: {} }

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { afterRecovery, planMaking } from '../../../../src/host/node/plan-request.ts'
+import { factsAfterRecovery, planRequest } from '../../../../src/host/node/plan-request.ts'
 import { showPlan } from '../../../../src/host/node/plan-text.ts'
 import type { Certificates } from '../../../../src/host/node/tls.ts'
 import { answeringHost, guestSaid } from '../../../support/nodes/answers.ts'
 import { entry, facts, guest, request } from '../../../support/nodes/site.ts'
+import { checkout } from '../../../support/seeder.ts'
 
-/** Certificates that say whom they are for. */
+/** Certificates whose content is the name and address of their node. */
 const certificates: Certificates = {
   etcdMember: async ({ name, addresses }) => [
     { path: '/etc/seeder/tls/etcd.crt', permissions: '0644', content: `${name} ${addresses.back}\n` },
@@ -13,7 +14,7 @@ const certificates: Certificates = {
   etcdClient: async () => [],
   kubernetesAuthority: async () => [],
 }
-const options = { certificates }
+const options = { checkout, certificates }
 const silent = answeringHost(() => undefined)
 
 /** Members as the operator's command lists them. */
@@ -22,11 +23,11 @@ const listed = (...lines: string[]) =>
 
 describe('founding a cluster of etcd', () => {
   const names = ['etcd1', 'etcd2', 'etcd3']
-  const asked = request(names, 'etcd', { newCluster: true })
+  const wanted = request(names, 'etcd', { newCluster: true })
   const members = names.map((name, index) => ({ name, address: `10.0.0.${129 + index}` }))
 
-  it('tells every member of all, and has certificates made for where they are', async () => {
-    const { plans } = await planMaking(silent, facts(), asked, options)
+  it('gives every member the list of all, and requests certificates for their addresses', async () => {
+    const { plans } = await planRequest(silent, facts(), wanted, options)
     expect(plans.map(({ entry: { founders } }) => founders?.members)).toEqual([members, members, members])
     expect(plans.map(({ files }) => files[1]?.content)).toEqual([
       'etcd1 10.0.0.129\n',
@@ -37,10 +38,10 @@ describe('founding a cluster of etcd', () => {
     expect(plans[0]?.values.ETCD_TOKEN).toMatch(/^seeder-[0-9a-f]{8}$/)
   })
 
-  it('goes on where an earlier run was cut short', async () => {
+  it('continues an interrupted run', async () => {
     const founders = { token: 'first', members }
     const entries = [entry('etcd1', { state: 'starting', vmid: 200, founders })]
-    const { plans, waiting } = await planMaking(silent, facts({ entries }), asked, options)
+    const { plans, waiting } = await planRequest(silent, facts({ entries }), wanted, options)
     expect(waiting).toEqual(entries)
     expect(plans.map(({ entry: { name, vmid, addresses } }) => [name, vmid, addresses.back])).toEqual([
       ['etcd2', 201, '10.0.0.130'],
@@ -51,26 +52,26 @@ describe('founding a cluster of etcd', () => {
       ETCD_MEMBERS: 'etcd1=10.0.0.129 etcd2=10.0.0.130 etcd3=10.0.0.131',
     })
     const other = request(['etcd1', 'etcd5'], 'etcd', { newCluster: true })
-    await expect(planMaking(silent, facts({ entries }), other, options)).rejects.toMatchObject({
+    await expect(planRequest(silent, facts({ entries }), other, options)).rejects.toMatchObject({
       message: 'etcd5 is not one of the cluster that an earlier run began to found',
       fix: 'finish that first: seeder node create etcd1 etcd2 etcd3 --role etcd --new-cluster',
     })
-    const token = { ...asked, values: { ETCD_TOKEN: 'second' } }
-    await expect(planMaking(silent, facts({ entries }), token, options)).rejects.toThrow(
+    const token = { ...wanted, values: { ETCD_TOKEN: 'second' } }
+    await expect(planRequest(silent, facts({ entries }), token, options)).rejects.toThrow(
       'has the token first',
     )
   })
 
-  it('is refused beside another one', async () => {
+  it('is refused beside another cluster', async () => {
     const entries = [entry('etcd9')]
-    await expect(planMaking(silent, facts({ entries }), asked, options)).rejects.toThrow(
+    await expect(planRequest(silent, facts({ entries }), wanted, options)).rejects.toThrow(
       'There is a cluster of etcd on this host already: etcd9',
     )
   })
 
-  it('is done when all are there', async () => {
+  it('has nothing to do when all members exist', async () => {
     const entries = names.map((name, index) => entry(name, { vmid: 200 + index }))
-    expect(await planMaking(silent, facts({ entries }), asked, options)).toEqual({
+    expect(await planRequest(silent, facts({ entries }), wanted, options)).toEqual({
       plans: [],
       waiting: [],
       done: entries,
@@ -81,19 +82,19 @@ describe('founding a cluster of etcd', () => {
 describe('a member that joins', () => {
   const entries = [entry('etcd1'), entry('etcd2', { vmid: 202, addresses: { back: '10.0.0.130' } })]
 
-  it('is told of those that the cluster itself lists', async () => {
+  it('gets the members that the cluster itself lists', async () => {
     const host = answeringHost((argv) =>
       argv.includes('202') && argv.at(-1) === 'members'
         ? listed('etcd2 10.0.0.130 a1 leader', 'old 10.0.0.140 a2 follower', '- 10.0.0.150 a3 unstarted')
         : undefined,
     )
-    const { plans } = await planMaking(host, facts({ entries }), request(['etcd4'], 'etcd'), options)
+    const { plans } = await planRequest(host, facts({ entries }), request(['etcd4'], 'etcd'), options)
     expect(plans[0]?.values).toEqual({
       ETCD_STATE: 'existing',
       ETCD_MEMBERS: 'etcd2=10.0.0.130 old=10.0.0.140 etcd4=10.0.0.131',
     })
     expect(plans[0]?.entry).toMatchObject({ joins: true, addresses: { back: '10.0.0.131' } })
-    expect(host.asked).toContain('qm guest exec 201 --timeout 90 -- /usr/lib/seeder/etcd members')
+    expect(host.commands).toContain('qm guest exec 201 --timeout 90 -- /usr/lib/seeder/etcd members')
     const { commands } = showPlan(plans[0] ?? expect.fail(), true)
     expect(commands.slice(-3).map((words) => words.join(' '))).toEqual([
       'qm guest exec 202 --timeout 330 -- /usr/lib/seeder/etcd add etcd4 10.0.0.131',
@@ -102,30 +103,30 @@ describe('a member that joins', () => {
     ])
   })
 
-  it('needs one that answers, and comes alone', async () => {
-    await expect(planMaking(silent, facts({ entries }), request(['etcd4'], 'etcd'), options)).rejects.toThrow(
-      'etcd4 has no cluster to join: no member on this host answers',
-    )
-    await expect(planMaking(silent, facts(), request(['etcd4', 'etcd5'], 'etcd'), options)).rejects.toThrow(
+  it('needs a member that answers, and joins alone', async () => {
+    await expect(
+      planRequest(silent, facts({ entries }), request(['etcd4'], 'etcd'), options),
+    ).rejects.toThrow('etcd4 has no cluster to join: no member on this host answers')
+    await expect(planRequest(silent, facts(), request(['etcd4', 'etcd5'], 'etcd'), options)).rejects.toThrow(
       'A cluster of etcd takes one new member at a time',
     )
   })
 })
 
 describe('any nodes', () => {
-  it('are placed where nobody answers to ARP', async () => {
+  it('are placed at addresses that do not answer to ARP', async () => {
     const answers = ['10.0.0.75', '10.0.0.76']
     const host = answeringHost((argv) => {
       if (argv[0] === 'ping') return argv.at(-1) === answers[0] ? '' : undefined
       const reachable = argv[0] === 'ip' && argv.includes(answers[1] ?? '') ? ['REACHABLE'] : ['STALE']
       return JSON.stringify([{ dst: argv.at(-3), lladdr: 'bc:24:11:00:00:09', state: reachable }])
     })
-    const { plans } = await planMaking(host, facts(), request(['w1'], 'worker'), options)
+    const { plans } = await planRequest(host, facts(), request(['w1'], 'worker'), options)
     expect(plans[0]?.entry.addresses).toEqual({ middle: '10.0.0.77' })
-    expect(host.asked).toContain('ping -n -q -c 1 -W 1 -I vmbr12 10.0.0.75')
+    expect(host.commands).toContain('ping -n -q -c 1 -W 1 -I vmbr12 10.0.0.75')
   })
 
-  it('do not get an address that is kept for them while somebody else has it', async () => {
+  it('do not get a reserved address while another machine has it', async () => {
     const entries = [
       entry('etcd1'),
       entry('etcd4', { state: 'reserved', addresses: { back: '10.0.0.170' }, joins: true }),
@@ -134,29 +135,40 @@ describe('any nodes', () => {
       if (argv.at(-1) === 'members') return listed('etcd1 10.0.0.129 a1 leader')
       return argv[0] === 'ping' ? '' : undefined
     })
-    await expect(planMaking(host, facts({ entries }), request(['etcd4'], 'etcd'), options)).rejects.toThrow(
+    await expect(planRequest(host, facts({ entries }), request(['etcd4'], 'etcd'), options)).rejects.toThrow(
       '10.0.0.170, which is kept for etcd4, answers: somebody else has it',
     )
   })
 
   it('are refused under the name of a node of another role', async () => {
-    const asked = request(['etcd1'], 'worker')
-    await expect(planMaking(silent, facts({ entries: [entry('etcd1')] }), asked, options)).rejects.toThrow(
+    const wanted = request(['etcd1'], 'worker')
+    await expect(planRequest(silent, facts({ entries: [entry('etcd1')] }), wanted, options)).rejects.toThrow(
       'etcd1 is there already, as etcd',
     )
   })
 
-  it('are a pair of load balancers, or it is said that they are to have no VIPs', async () => {
+  it('are a pair of load balancers, unless the operator wants no VIPs', async () => {
     const alone = request(['lb1'], 'haproxy')
-    await expect(planMaking(silent, facts(), alone, options)).rejects.toMatchObject({
+    await expect(planRequest(silent, facts(), alone, options)).rejects.toMatchObject({
       message: 'lb1 would be alone, and not serve the VIPs of the platform file: api, edge',
       fix: 'name both of a pair at once; or say that it is to have none: --set VIP=',
     })
-    const meant = await planMaking(silent, facts(), { ...alone, values: { VIP: '' } }, options)
+    const meant = await planRequest(silent, facts(), { ...alone, values: { VIP: '' } }, options)
     expect(meant.plans[0]?.values).toEqual({})
     expect(
-      (await planMaking(silent, facts(), request(['lb1', 'lb2'], 'haproxy'), options)).plans,
+      (await planRequest(silent, facts(), request(['lb1', 'lb2'], 'haproxy'), options)).plans,
     ).toHaveLength(2)
+  })
+
+  it('are refused with every value that first boot would refuse', async () => {
+    const values = { BOOTSTRAP: 'join', POD_CIDR: '10.0.0.1/12', NODE_NAME: 'x' }
+    await expect(
+      planRequest(silent, facts(), request(['w1'], 'worker', { values }), options),
+    ).rejects.toThrow('w1: NODE_NAME: is not a key of this role')
+    const { NODE_NAME: _unknown, ...known } = values
+    await expect(
+      planRequest(silent, facts(), request(['w1'], 'worker', { values: known }), options),
+    ).rejects.toThrow(/w1: POD_CIDR: .*\nw1: JOIN_TOKEN: is not set; .*\nw1: JOIN_CA_HASH: is not set/)
   })
 
   it.each([
@@ -173,13 +185,13 @@ describe('any nodes', () => {
     [request(['w1'], 'worker', { dataDisk: 8 }), '--data-disk is for etcd'],
     [request(['w1'], 'worker', { storage: 'x' }), '--storage is for a full clone or a data disk'],
     [request(['w1'], 'worker', { user: 'root;' }), '"root;" is not a user\'s name'],
-  ])('are refused when that cannot be meant', async (asked, message) => {
-    await expect(planMaking(silent, facts(), asked, options)).rejects.toThrow(message)
+  ])('are refused when the request makes no sense', async (wanted, message) => {
+    await expect(planRequest(silent, facts(), wanted, options)).rejects.toThrow(message)
   })
 })
 
-describe('a plan before the next run has put right what a killed one left', () => {
-  it('is the one that will be made then', async () => {
+describe('a plan after a killed run, before the next one recovers', () => {
+  it('is the plan after the recovery', async () => {
     const half = entry('w1', {
       role: 'worker',
       state: 'creating',
@@ -195,15 +207,15 @@ describe('a plan before the next run has put right what a killed one left', () =
     const joining = entry('etcd4', { state: 'creating', vmid: 202, joins: true })
     const volumes = [{ id: 'local:200/vm-200-disk-0.raw', bytes: 1, vmid: 200 }]
     const guests = [...facts().guests, guest(200, { lock: 'clone' }), guest(201), guest(202)]
-    const after = afterRecovery(facts({ entries: [half, gone, joining], guests, volumes }))
+    const after = factsAfterRecovery(facts({ entries: [half, gone, joining], guests, volumes }))
     expect(after.entries).toEqual([{ ...joining, state: 'reserved' }])
-    const { plans } = await planMaking(silent, after, request(['w1'], 'worker'), options)
+    const { plans } = await planRequest(silent, after, request(['w1'], 'worker'), options)
     expect(plans[0]?.entry).toMatchObject({ vmid: 200, addresses: { middle: '10.0.0.75' } })
   })
 
   it('leaves a VM alone that was never cloned', () => {
     const half = entry('w1', { role: 'worker', state: 'creating', vmid: 200, cloned: false })
-    const after = afterRecovery(facts({ entries: [half], guests: [guest(200)] }))
+    const after = factsAfterRecovery(facts({ entries: [half], guests: [guest(200)] }))
     expect(after.guests).toHaveLength(1)
     expect(after.entries).toEqual([])
   })

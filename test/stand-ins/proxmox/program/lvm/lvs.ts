@@ -77,8 +77,13 @@ function volumeRow(
 ): Row {
   const base = name.startsWith('base-')
   return {
-    ...{ lv_name: name, vg_name: group, lv_attr: base ? 'Vri---tz-k' : 'Vwi-a-tz--', pool_lv: pool },
-    ...{ lv_size: sizeIn(size, unit), origin: origin ?? '', data_percent: ((used / size) * 100).toFixed(2) },
+    lv_name: name,
+    vg_name: group,
+    lv_attr: base ? 'Vri---tz-k' : 'Vwi-a-tz--',
+    pool_lv: pool,
+    lv_size: sizeIn(size, unit),
+    origin: origin ?? '',
+    data_percent: ((used / size) * 100).toFixed(2),
   }
 }
 

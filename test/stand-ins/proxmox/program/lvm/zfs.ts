@@ -64,12 +64,11 @@ function rows(): Row[] {
       const volumes = zfsPool(dataset)
         .volumes()
         .map(({ name, size, used, origin }) => ({
-          ...{
-            name: `${dataset}/${name}`,
-            type: name.includes('@') ? 'snapshot' : 'volume',
-            volsize: String(size),
-          },
-          ...{ used: String(used), origin: origin === undefined ? '-' : `${dataset}/${origin}@__base__` },
+          name: `${dataset}/${name}`,
+          type: name.includes('@') ? 'snapshot' : 'volume',
+          volsize: String(size),
+          used: String(used),
+          origin: origin === undefined ? '-' : `${dataset}/${origin}@__base__`,
         }))
       return [{ name: dataset, type: 'filesystem' }, ...volumes]
     })

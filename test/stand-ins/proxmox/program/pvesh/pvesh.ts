@@ -9,13 +9,17 @@ import { actions, queries } from './resources.ts'
 
 /** Options of the resources that the stand-in knows; all others are a VM's. */
 const parameters: Readonly<Record<string, Spec>> = {
-  ...{
-    content: { type: 'string' },
-    description: { type: 'string', maxLength: 8192 },
-    disk: { type: 'string' },
-  },
-  ...{ full: { type: 'boolean' }, limit: { type: 'integer' }, newid: vmid, storage: { type: 'string' } },
-  ...{ start: { type: 'integer' }, type: { type: 'string' }, typefilter: { type: 'string' }, vmid },
+  content: { type: 'string' },
+  description: { type: 'string', maxLength: 8192 },
+  disk: { type: 'string' },
+  full: { type: 'boolean' },
+  limit: { type: 'integer' },
+  newid: vmid,
+  storage: { type: 'string' },
+  start: { type: 'integer' },
+  type: { type: 'string' },
+  typefilter: { type: 'string' },
+  vmid,
   'output-format': { type: 'string', values: ['text', 'json', 'json-pretty', 'yaml'] },
 }
 
@@ -38,14 +42,14 @@ export async function pvesh(argv: readonly string[]): Promise<number> {
     )
     const path = `/${(call.values.get('api_path') ?? '').split('/').filter(Boolean).join('/')}`
     if (verb === 'create') await act(path, call)
-    else show(await ask(path, call), call.values.get('output-format') ?? 'text')
+    else show(await get(path, call), call.values.get('output-format') ?? 'text')
     return 0
   } catch (error) {
     return complain(error, usage)
   }
 }
 
-async function ask(path: string, call: Call): Promise<unknown> {
+async function get(path: string, call: Call): Promise<unknown> {
   for (const { pattern, answer } of queries) {
     const found = pattern.exec(path)
     if (found !== null) return answer(found.groups ?? {}, call)

@@ -22,7 +22,7 @@ interface Action {
   act(call: Call, onStart: (upid: string) => void): Promise<void>
 }
 
-/** What can be asked for. */
+/** The paths that pvesh knows. */
 export const queries: readonly Query[] = [
   {
     pattern: /^\/version$/,
@@ -101,13 +101,23 @@ function clusterResources(type: string | undefined): object[] {
   const nodes = nodeNames().map((node) => ({ id: `node/${node}`, node, status: 'unknown', type: 'node' }))
   const stores = nodeNames().flatMap((node) =>
     storages().map((storage) => ({
-      ...{ content: storage.content.join(','), id: `storage/${node}/${storage.name}`, node, shared: 0 },
-      ...{ plugintype: storage.type, status: 'unknown', storage: storage.name, type: 'storage' },
+      content: storage.content.join(','),
+      id: `storage/${node}/${storage.name}`,
+      node,
+      shared: 0,
+      plugintype: storage.type,
+      status: 'unknown',
+      storage: storage.name,
+      type: 'storage',
     })),
   )
   const zones = nodeNames().map((node) => ({
-    ...{ id: `network/${node}/zone/localnetwork`, network: 'localnetwork', 'network-type': 'zone' },
-    ...{ node, status: 'ok', type: 'network' },
+    id: `network/${node}/zone/localnetwork`,
+    network: 'localnetwork',
+    'network-type': 'zone',
+    node,
+    status: 'ok',
+    type: 'network',
   }))
   if (type === 'node') return nodes
   if (type === 'storage') return stores
@@ -124,13 +134,11 @@ function vmConfig(vmid: number): Record<string, string | number> {
 
 function storageStatus(storage: Storage): object {
   const common = {
-    ...{
-      content: storage.content.join(','),
-      enabled: 1,
-      shared: 0,
-      storage: storage.name,
-      type: storage.type,
-    },
+    content: storage.content.join(','),
+    enabled: 1,
+    shared: 0,
+    storage: storage.name,
+    type: storage.type,
   }
   if (isGone(storage)) return { ...common, active: 0 }
   const { total, used, available } = activate(storage).status()
@@ -152,7 +160,11 @@ function storageContent(name: string, values: ReadonlyMap<string, string>): obje
     .filter((one) => content === undefined || one.content === content)
     .filter((one) => owner === undefined || one.vmid === Number(owner))
     .map(({ volid, format, content, size, vmid, ctime, used, parent }) => ({
-      ...{ content, ctime, format, size, volid },
+      content,
+      ctime,
+      format,
+      size,
+      volid,
       ...(vmid === undefined ? {} : { parent: parent ?? null, used, vmid }),
     }))
 }
@@ -166,22 +178,24 @@ function bridges(): object[] {
     .map((iface, index) => {
       const address = found[iface]?.find(({ family }) => family === 'IPv4')
       return {
-        ...{
-          active: 1,
-          autostart: 1,
-          bridge_fd: '0',
-          bridge_ports: '',
-          bridge_stp: 'off',
-          families: ['inet'],
-        },
-        ...{ iface, method: address === undefined ? 'manual' : 'static', method6: 'manual' },
+        active: 1,
+        autostart: 1,
+        bridge_fd: '0',
+        bridge_ports: '',
+        bridge_stp: 'off',
+        families: ['inet'],
+        iface,
+        method: address === undefined ? 'manual' : 'static',
+        method6: 'manual',
         ...(address === undefined
           ? {}
           : {
-              ...{ address: address.address, cidr: address.cidr },
+              address: address.address,
+              cidr: address.cidr,
               netmask: address.cidr?.split('/')[1] ?? '32',
             }),
-        ...{ priority: index + 3, type: 'bridge' },
+        priority: index + 3,
+        type: 'bridge',
       }
     })
 }

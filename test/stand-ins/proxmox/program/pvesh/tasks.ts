@@ -18,7 +18,15 @@ function readTask(line: string) {
   const [, node, pid = '', pstart = '', start = '', type, id, user] = upid.split(':')
   const number = (hex: string) => Number.parseInt(hex, 16)
   return {
-    ...{ endtime: number(end), id, node, pid: number(pid), pstart: number(pstart), starttime: number(start) },
-    ...{ status, type, upid, user },
+    endtime: number(end),
+    id,
+    node,
+    pid: number(pid),
+    pstart: number(pstart),
+    starttime: number(start),
+    status,
+    type,
+    upid,
+    user,
   }
 }

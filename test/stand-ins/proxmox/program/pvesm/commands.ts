@@ -6,9 +6,21 @@ const run = () => import('./pvesm.ts')
 
 /** Properties of a storage that can be given. */
 const properties: Readonly<Record<string, Spec>> = {
-  ...{ content: text, 'create-base-path': boolean, 'create-subdirs': boolean, disable: boolean },
-  ...{ is_mountpoint: text, mkdir: boolean, nodes: text, path: text, pool: text, preallocation: text },
-  ...{ shared: boolean, 'snapshot-as-volume-chain': boolean, sparse: boolean, thinpool: text, vgname: text },
+  content: text,
+  'create-base-path': boolean,
+  'create-subdirs': boolean,
+  disable: boolean,
+  is_mountpoint: text,
+  mkdir: boolean,
+  nodes: text,
+  path: text,
+  pool: text,
+  preallocation: text,
+  shared: boolean,
+  'snapshot-as-volume-chain': boolean,
+  sparse: boolean,
+  thinpool: text,
+  vgname: text,
 }
 
 /** The commands of `pvesm` that the stand-in knows. */

@@ -43,7 +43,9 @@ export async function status({ values }: Call): Promise<void> {
     const none: StorageStatus = { total: 0, used: 0, available: 0 }
     const { total, used, available } = gone ? none : activate(storage).status()
     row([
-      ...[storage.name, storage.type, gone ? 'inactive' : 'active'],
+      storage.name,
+      storage.type,
+      gone ? 'inactive' : 'active',
       ...[total, used, available].map((bytes) => String(Math.floor(bytes / 1024))),
       total === 0 ? '0.00%' : `${((used / total) * 100).toFixed(2)}%`,
     ])

@@ -53,8 +53,13 @@ export async function clone(call: Call, onStart?: (upid: string) => void): Promi
   }
   await claim(newid)
   const work: CloneWork = {
-    ...{ vmid, newid, full, name: values.get('name'), description: values.get('description') },
-    ...{ storage: values.get('storage'), format: values.get('format') },
+    vmid,
+    newid,
+    full,
+    name: values.get('name'),
+    description: values.get('description'),
+    storage: values.get('storage'),
+    format: values.get('format'),
   }
   await inWorker('qmclone', String(vmid), work, onStart)
 }
@@ -100,16 +105,7 @@ export async function cloneWork(work: CloneWork): Promise<void> {
 
 /** What a clone has of its source, its drives still the source's. */
 function clonedValues({ vmid, name, description }: CloneWork, source: VmConfig): Map<string, string> {
-  const left = new Set([
-    'template',
-    'lock',
-    'parent',
-    'snaptime',
-    'snapstate',
-    'vmstate',
-    'description',
-    'protection',
-  ])
+  const left = new Set('template lock parent snaptime snapstate vmstate description protection'.split(' '))
   const values = new Map<string, string>()
   for (const [option, value] of source.values) {
     if (left.has(option) || isUnused(option)) continue
@@ -134,7 +130,7 @@ async function cloneDrive(drive: Drive, work: CloneWork, created: string[]): Pro
   const { option } = drive
   if (isCdrom(drive) && !isCloudInit(drive)) return drive
   const cloned: Drive = { option, properties: new Map(drive.properties) }
-  // A TPM's state cannot be an overlay, and cloud-init's drive is written anew anyway.
+  // A TPM's state cannot be an overlay, and cloud-init's drive is written again anyway.
   const mustCopy = option.startsWith('tpmstate') || isCloudInit(drive)
   if (!work.full && !mustCopy) {
     if (!source.storage.canLink(source.volume)) {

@@ -23,12 +23,16 @@ export function userData(vmid: number, values: Values): string {
     .split('\n')
     .filter((key) => /\S/.test(key))
   const lines = [
-    ...['#cloud-config', `hostname: ${name.split('.')[0]}`, 'manage_etc_hosts: true', `fqdn: ${fqdn}`],
+    '#cloud-config',
+    `hostname: ${name.split('.')[0]}`,
+    'manage_etc_hosts: true',
+    `fqdn: ${fqdn}`,
     ...(user === undefined ? [] : [`user: ${user}`]),
     ...(user === 'root' ? ['disable_root: False'] : []),
     ...(password === undefined ? [] : [`password: ${password}`]),
     ...(keys.length === 0 ? [] : ['ssh_authorized_keys:', ...keys.map((key) => `  - ${key}`)]),
-    ...['chpasswd:', '  expire: False'],
+    'chpasswd:',
+    '  expire: False',
     ...(user === 'root' ? [] : ['users:', '  - default']),
     ...(values.get('ciupgrade') === '0' ? [] : ['package_upgrade: true']),
   ]

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { ParameterError, PveError } from '../failure.ts'
 import type { Call } from '../getopt.ts'
 import { err, out } from '../output.ts'
-import { askGuest } from '../vm/guest-port.ts'
+import { callGuest } from '../vm/guest-port.ts'
 
 // How often the end of a command is looked for.
 const pollMs = 1000
@@ -25,7 +25,7 @@ export async function exec({ values, extra }: Call): Promise<void> {
   const [path, ...arg] = extra
   const input = values.get('pass-stdin') === '1' ? { 'input-data': standardInput() } : {}
   const request = { path, arg, 'capture-output': true, ...input }
-  const { pid } = (await askGuest(vmid, 'guest-exec', request)) as { pid: number }
+  const { pid } = (await callGuest(vmid, 'guest-exec', request)) as { pid: number }
   if (!synchronous) {
     print({ pid })
     return
@@ -52,13 +52,13 @@ export async function execStatus({ values }: Call): Promise<void> {
 /** `qm guest cmd`. An answer that says nothing is not printed. */
 export async function command({ values }: Call): Promise<void> {
   const name = values.get('command') ?? ''
-  const answer = await askGuest(Number(values.get('vmid')), `guest-${name}`)
+  const answer = await callGuest(Number(values.get('vmid')), `guest-${name}`)
   if (answer === undefined || JSON.stringify(answer) === '{}') return
   print(answer)
 }
 
 async function statusOf(vmid: number, pid: number): Promise<ExecStatus> {
-  return (await askGuest(vmid, 'guest-exec-status', { pid })) as ExecStatus
+  return (await callGuest(vmid, 'guest-exec-status', { pid })) as ExecStatus
 }
 
 function standardInput(): string {

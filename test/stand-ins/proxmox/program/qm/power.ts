@@ -4,7 +4,7 @@ import type { Call } from '../getopt.ts'
 import { withConfigLock } from '../locks.ts'
 import { say } from '../output.ts'
 import { runningPid } from '../running.ts'
-import { askGuest } from '../vm/guest-port.ts'
+import { callGuest } from '../vm/guest-port.ts'
 import { cardsOf, isAgentEnabled } from '../vm/machine.ts'
 import { qmp } from '../vm/qmp.ts'
 import { checkLock, loadConfig } from '../vm-config.ts'
@@ -65,7 +65,7 @@ export async function stopWork({ vmid, timeout, force }: StopWork): Promise<void
     const pid = runningPid(vmid)
     if (pid === undefined) return
     if (timeout !== undefined) {
-      if (isAgentEnabled(values)) await askGuest(vmid, 'guest-shutdown', { mode: 'powerdown' })
+      if (isAgentEnabled(values)) await callGuest(vmid, 'guest-shutdown', { mode: 'powerdown' })
       else await qmp(vmid, 'system_powerdown')
       await passMoment('middle')
       const ended = await waitForEnd(vmid, timeout * 1000)

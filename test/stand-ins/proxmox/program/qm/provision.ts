@@ -21,14 +21,14 @@ const cloudInitBytes = 4 * 1024 ** 2
 const tpmBytes = 4 * 1024 ** 2
 const gibibyte = 1024 ** 3
 
-/** `STORAGE:SIZE` or `STORAGE:cloudinit`: what asks for a new volume. */
+/** `STORAGE:SIZE` or `STORAGE:cloudinit`: a request for a new volume. */
 function request(drive: Drive): { storage: string; size: string } | undefined {
   const [, storage, size] = /^([^:/\s]+):(\d+(?:\.\d+)?|cloudinit)$/.exec(volumeOf(drive)) ?? []
   return storage === undefined || size === undefined ? undefined : { storage, size }
 }
 
 /**
- * Refuses drives that ask for what cannot be, before anything is done.
+ * Refuses impossible drives before anything is done.
  * @throws ParameterError, PveError
  */
 export function checkRequests(drives: readonly Drive[]): void {
@@ -65,7 +65,7 @@ export interface Provision {
 }
 
 /**
- * Makes the volume that a drive asks for, or looks after the one it names; the drive as its configuration has it.
+ * Makes the volume that a drive requests, or checks the one it names; returns the drive for the configuration.
  * @throws PveError; what was made until then is in `created`
  */
 export async function provision(drive: Drive, need: Provision): Promise<Drive> {
@@ -183,7 +183,8 @@ async function importVolume(drive: Drive, storage: Storage, { vmid }: Provision)
     const volume = await storage.allocate(vmid, format, size)
     const source = { path: from, format: formatOfName(from) ?? probed }
     return {
-      ...{ volume, sized: true },
+      volume,
+      sized: true,
       fill: () => convert(source, { path: storage.path(volume), format }, size),
     }
   }
@@ -198,7 +199,8 @@ async function importVolume(drive: Drive, storage: Storage, { vmid }: Provision)
   const path = source.storage.path(source.volume)
   const image = { path, format: source.storage.format(source.volume) }
   return {
-    ...{ volume, sized: true },
+    volume,
+    sized: true,
     fill: () => convert(image, { path: storage.path(volume), format }, size),
   }
 }

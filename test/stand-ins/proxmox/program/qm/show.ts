@@ -38,8 +38,12 @@ export async function list(): Promise<void> {
     const { values } = loadConfig(vmid)
     const pid = runningPid(vmid)
     row([
-      ...[String(vmid), displayName(vmid, values), pid === undefined ? 'stopped' : 'running'],
-      ...[String(memoryOf(values)), (bootBytes(values) / 1024 ** 3).toFixed(2), String(pid ?? 0)],
+      String(vmid),
+      displayName(vmid, values),
+      pid === undefined ? 'stopped' : 'running',
+      String(memoryOf(values)),
+      (bootBytes(values) / 1024 ** 3).toFixed(2),
+      String(pid ?? 0),
     ])
   }
 }
@@ -53,8 +57,19 @@ export function vmStatus(vmid: number): Record<string, string | number> {
   const lock = values.get('lock')
   const cores = Number(values.get('cores') ?? 1) * Number(values.get('sockets') ?? 1)
   return {
-    ...{ cpu: 0, cpus: cores, disk: 0, maxdisk: bootBytes(values), maxmem: memoryOf(values) * 1024 ** 2 },
-    ...{ mem: 0, memhost: 0, name: displayName(vmid, values), netin: 0, netout: 0, status, uptime: 0, vmid },
+    cpu: 0,
+    cpus: cores,
+    disk: 0,
+    maxdisk: bootBytes(values),
+    maxmem: memoryOf(values) * 1024 ** 2,
+    mem: 0,
+    memhost: 0,
+    name: displayName(vmid, values),
+    netin: 0,
+    netout: 0,
+    status,
+    uptime: 0,
+    vmid,
     ...(pid === undefined ? {} : { pid }),
     ...(values.has('serial0') ? { serial: 1 } : {}),
     ...(tags === undefined ? {} : { tags }),

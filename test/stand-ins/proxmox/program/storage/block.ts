@@ -77,7 +77,7 @@ export class BlockPool {
     return `vm-${vmid}-disk-${nextDiskNumber(this.names(), vmid)}`
   }
 
-  /** Bytes a volume of at least so many gets. */
+  /** The size in bytes of a volume of at least this size. */
   rounded(bytes: number): number {
     return Math.max(1, Math.ceil(bytes / this.extent)) * this.extent
   }

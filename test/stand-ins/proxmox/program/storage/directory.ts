@@ -76,8 +76,10 @@ export class DirectoryStorage implements Storage {
       .flatMap(([kind, folder]) =>
         namesIn(`${this.folder}/${folder}`).map((name) => ({
           ...this.listed(`${kind}/${name}`, `${this.folder}/${folder}/${name}`),
-          ...{ content: kind, format: kind === 'snippets' ? 'snippet' : (formatOfName(name) ?? kind) },
-          ...{ vmid: undefined, size: statSync(`${this.folder}/${folder}/${name}`).size },
+          content: kind,
+          format: kind === 'snippets' ? 'snippet' : (formatOfName(name) ?? kind),
+          vmid: undefined,
+          size: statSync(`${this.folder}/${folder}/${name}`).size,
         })),
       )
     return [...images, ...others].sort((a, b) => (a.volid < b.volid ? -1 : 1))
@@ -97,8 +99,12 @@ export class DirectoryStorage implements Storage {
     const base = /^\.\.\/(\d+\/base-[^/]+)$/.exec(backing ?? '')?.[1]
     return {
       volid: `${this.name}:${base === undefined ? '' : `${base}/`}${volume}`,
-      ...{ format: this.format(volume), content: 'images', size, vmid: this.owner(volume) },
-      ...{ ctime: Math.floor(ctimeMs / 1000), used: blocks * 512 },
+      format: this.format(volume),
+      content: 'images',
+      size,
+      vmid: this.owner(volume),
+      ctime: Math.floor(ctimeMs / 1000),
+      used: blocks * 512,
       parent: base === undefined ? undefined : `${this.name}:${base}`,
     }
   }
@@ -183,7 +189,7 @@ export class DirectoryStorage implements Storage {
     const preallocation = format === 'raw' ? 'off' : 'metadata'
     const options = `extended_l2=on,cluster_size=128k,preallocation=${preallocation}`
     await this.create(
-      [...['-b', base, '-F', format, '-f', 'qcow2', '-o', options], `${folder}/${name}`],
+      ['-b', base, '-F', format, '-f', 'qcow2', '-o', options, `${folder}/${name}`],
       `${folder}/${name}`,
     )
     chmodSync(`${folder}/${name}`, 0o644)

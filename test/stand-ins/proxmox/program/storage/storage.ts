@@ -43,7 +43,7 @@ export interface Storage {
   size(volume: string): number
   list(): ListedVolume[]
   status(): StorageStatus
-  /** Makes a volume of at least so many bytes, under a name or the next free one; its name. */
+  /** Makes a volume of at least this size in bytes, under a name or the next free one; returns its name. */
   allocate(vmid: number, format: ImageFormat, bytes: number, name?: string): Promise<string>
   free(volume: string): Promise<void>
   /** Turns a volume into one that clones are made of; its new name. */

@@ -56,8 +56,14 @@ export class ThinPoolStorage implements Storage {
 
   list(): ListedVolume[] {
     return this.pool.volumes().map(({ name, size, ctime, used }) => ({
-      ...{ volid: `${this.name}:${name}`, format: 'raw', content: 'images', size, ctime, used },
-      ...{ vmid: this.owner(name), parent: undefined },
+      volid: `${this.name}:${name}`,
+      format: 'raw',
+      content: 'images',
+      size,
+      ctime,
+      used,
+      vmid: this.owner(name),
+      parent: undefined,
     }))
   }
 

@@ -63,7 +63,12 @@ export class ZfsStorage implements Storage {
   list(): ListedVolume[] {
     return this.pool.volumes().map(({ name, size, ctime, used, origin }) => ({
       volid: `${this.name}:${origin === undefined ? '' : `${origin}/`}${name}`,
-      ...{ format: 'raw', content: 'images', size, ctime, used, vmid: this.owner(name) },
+      format: 'raw',
+      content: 'images',
+      size,
+      ctime,
+      used,
+      vmid: this.owner(name),
       parent: origin === undefined ? undefined : `${this.name}:${origin}`,
     }))
   }

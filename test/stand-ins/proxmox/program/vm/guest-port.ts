@@ -12,7 +12,7 @@ const replyTimeoutMs = 60_000
  * Has the guest agent do something.
  * @throws PveError when there is no agent, it does not answer, or it refuses
  */
-export async function askGuest(vmid: number, execute: string, args?: object): Promise<unknown> {
+export async function callGuest(vmid: number, execute: string, args?: object): Promise<unknown> {
   const { values } = loadConfig(vmid)
   if (!isAgentEnabled(values)) throw new PveError('No QEMU guest agent configured')
   if (runningPid(vmid) === undefined) throw new PveError(`VM ${vmid} is not running`)

@@ -33,8 +33,11 @@ export function cardsOf(vmid: number, values: Values): Card[] {
     .map(({ index, properties }) => {
       if (properties.has('tag')) throw new PveError('the stand-in has no VLANs')
       return {
-        ...{ id: `net${index}`, tap: `tap${vmid}i${index}`, mac: properties.get('macaddr') ?? '' },
-        ...{ bridge: properties.get('bridge') ?? '', mtu: properties.get('mtu') },
+        id: `net${index}`,
+        tap: `tap${vmid}i${index}`,
+        mac: properties.get('macaddr') ?? '',
+        bridge: properties.get('bridge') ?? '',
+        mtu: properties.get('mtu'),
         linkDown: properties.get('link_down') === '1',
       }
     })
@@ -58,11 +61,24 @@ export function vmArguments(vmid: number, values: Values, emulator: Emulator, va
   const ovmf = values.get('bios') === 'ovmf'
   const chipset = values.get('machine')?.includes('q35') ? 'q35,smm=off' : 'pc'
   return [
-    ...['-name', `${optionValue(values.get('name') ?? `vm${vmid}`)},debug-threads=on`],
-    ...['-no-user-config', '-nodefaults', '-display', 'none', '-daemonize', '-pidfile', runFile(vmid, 'pid')],
-    ...['-qmp', `unix:${runFile(vmid, 'qmp')},server=on,wait=off`],
-    ...['-machine', chipset, ...acceleratorArguments(emulator)],
-    ...['-smp', String(processors), '-m', String(memoryOf(values))],
+    '-name',
+    `${optionValue(values.get('name') ?? `vm${vmid}`)},debug-threads=on`,
+    '-no-user-config',
+    '-nodefaults',
+    '-display',
+    'none',
+    '-daemonize',
+    '-pidfile',
+    runFile(vmid, 'pid'),
+    '-qmp',
+    `unix:${runFile(vmid, 'qmp')},server=on,wait=off`,
+    '-machine',
+    chipset,
+    ...acceleratorArguments(emulator),
+    '-smp',
+    String(processors),
+    '-m',
+    String(memoryOf(values)),
     ...identity(values),
     ...(ovmf ? firmwareArguments(firmware.code, drives, variables) : []),
     ...drives.flatMap((drive) => driveArguments(drive, values)),
@@ -97,8 +113,10 @@ function firmwareArguments(code: string, drives: readonly Drive[], variables: st
   // A block device is larger than the firmware's variables, which have to end where its code begins.
   const size = format === 'raw' ? `,size=${readImageFile(code.replace('_CODE', '_VARS')).size}` : ''
   return [
-    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${optionValue(code)}`],
-    ...['-drive', `if=pflash,unit=1,format=${format}${size},file=${optionValue(path)}`],
+    '-drive',
+    `if=pflash,unit=0,format=raw,readonly=on,file=${optionValue(code)}`,
+    '-drive',
+    `if=pflash,unit=1,format=${format}${size},file=${optionValue(path)}`,
   ]
 }
 
@@ -110,7 +128,10 @@ function driveArguments(drive: Drive, values: Values): string[] {
   const cdrom = isCdrom(drive)
   const format = storage.format(volume)
   const settings = [
-    ...[`if=none`, `id=drive-${option}`, `format=${format}`, 'cache=unsafe'],
+    `if=none`,
+    `id=drive-${option}`,
+    `format=${format}`,
+    'cache=unsafe',
     ...(cdrom ? ['readonly=on'] : ['detect-zeroes=unmap']),
     ...(properties.get('discard') === 'on' ? ['discard=on'] : []),
     `file=${optionValue(storage.path(volume))}`,
@@ -142,10 +163,8 @@ function deviceArguments(
       ...(first
         ? ['-device', `virtio-scsi-pci,id=${controller}${thread ? `,iothread=iothread-${controller}` : ''}`]
         : []),
-      ...[
-        '-device',
-        `scsi-${kind},bus=${controller}.0,scsi-id=${number},drive=drive-${option},id=${option}${boot}`,
-      ],
+      '-device',
+      `scsi-${kind},bus=${controller}.0,scsi-id=${number},drive=drive-${option},id=${option}${boot}`,
     ]
   }
   // On a q35 machine each of its ports is a bus of its own; the third IDE drive is where Proxmox VE puts it.
@@ -156,25 +175,32 @@ function deviceArguments(
 function cardArguments({ id, tap, mac, mtu }: Card): string[] {
   const limit = mtu === undefined || mtu === '1' ? '' : `,host_mtu=${mtu}`
   return [
-    ...['-netdev', `tap,id=${id},ifname=${tap},script=no,downscript=no`],
+    '-netdev',
+    `tap,id=${id},ifname=${tap},script=no,downscript=no`,
     // Without its option ROM the firmware has no network to try to boot from.
-    ...['-device', `virtio-net-pci,mac=${mac},netdev=${id},id=${id},romfile=${limit}`],
+    '-device',
+    `virtio-net-pci,mac=${mac},netdev=${id},id=${id},romfile=${limit}`,
   ]
 }
 
 function agentArguments(vmid: number): string[] {
   return [
-    ...['-chardev', `socket,id=qga0,path=${runFile(vmid, 'qga')},server=on,wait=off`],
-    ...['-device', 'virtio-serial-pci,id=qga0'],
-    ...['-device', 'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0'],
+    '-chardev',
+    `socket,id=qga0,path=${runFile(vmid, 'qga')},server=on,wait=off`,
+    '-device',
+    'virtio-serial-pci,id=qga0',
+    '-device',
+    'virtserialport,chardev=qga0,name=org.qemu.guest_agent.0',
   ]
 }
 
 function serialArguments(vmid: number): string[] {
   const log = `logfile=${consoleLog(vmid)},logappend=on`
   return [
-    ...['-chardev', `socket,id=serial0,path=${runFile(vmid, 'serial0')},server=on,wait=off,${log}`],
-    ...['-serial', 'chardev:serial0'],
+    '-chardev',
+    `socket,id=serial0,path=${runFile(vmid, 'serial0')},server=on,wait=off,${log}`,
+    '-serial',
+    'chardev:serial0',
   ]
 }
 

@@ -1,29 +1,38 @@
 import { describe, expect, it } from 'vitest'
-import type { DriftReport, DriftResult } from '../../../../src/guest/drift-result.ts'
+import type { DriftReport, DriftResult } from '../../../src/guest/drift-result.ts'
 import {
+  clonesOf,
   compareClone,
   driftCount,
   driftText,
   type KnownClone,
-  notCompared,
-} from '../../../../src/host/drift/comparison.ts'
-import { clonesOf } from '../../../../src/host/drift/survey.ts'
-import { parseGuest } from '../../../../src/host/guests.ts'
-import type { NodeEntry } from '../../../../src/host/node/ledger.ts'
-import type { HostReport } from '../../../../src/host/report.ts'
+  uncheckedClone,
+} from '../../../src/host/drift.ts'
+import { parseGuest } from '../../../src/host/guests.ts'
+import type { NodeEntry } from '../../../src/host/node/ledger.ts'
+import type { HostReport } from '../../../src/host/report.ts'
 
 const roothash = 'ab'.repeat(32)
 const uki = 'cd'.repeat(32)
 const template = { vmid: 9000, image: 'etcd', version: '3.7.2-1', uuid: 'u', promoted: 1, roothash, uki }
 const clone: KnownClone = { name: 'etcd1', vmid: 200, image: 'etcd', version: '3.7.2-1', template }
 const clean: DriftResult = {
-  ...{ schema: 1, image: 'etcd', version: '3.7.2-1', state: 'clean', taken: '2026-01-02T03:04:05Z' },
-  ...{ roothash, uki, list: 'ef'.repeat(32), accepted: [], total: 0, findings: [] },
+  schema: 1,
+  image: 'etcd',
+  version: '3.7.2-1',
+  state: 'clean',
+  taken: '2026-01-02T03:04:05Z',
+  roothash,
+  uki,
+  list: 'ef'.repeat(32),
+  accepted: [],
+  total: 0,
+  findings: [],
 }
 const finding = { kind: 'file-changed', name: '/etc/motd', detail: 'mode 0600 instead of 0644' } as const
 
 describe('a clone', () => {
-  it('that says it is clean, and is what its template is, is clean', () => {
+  it('that reports clean, and matches its template, is clean', () => {
     expect(compareClone(clone, clean)).toMatchObject({ state: 'clean', total: 0, findings: [] })
   })
 
@@ -38,14 +47,14 @@ describe('a clone', () => {
     expect(found).toMatchObject({ state: 'drifted', total: 1, findings: [{ kind, name }] })
   })
 
-  it('whose template is gone is compared with nothing that is not known', () => {
+  it('whose template is gone is compared only with known facts', () => {
     const orphan = { ...clone, template: undefined }
     expect(compareClone(orphan, { ...clean, uki: '11'.repeat(32) })).toMatchObject({ state: 'clean' })
     const old = { ...clone, template: { ...template, roothash: undefined, uki: undefined } }
     expect(compareClone(old, clean)).toMatchObject({ state: 'clean' })
   })
 
-  it('whose kernel was changed has that named once', () => {
+  it('whose kernel was changed has a single finding for it', () => {
     const changed = { kind: 'kernel-changed', name: 'EFI/BOOT/BOOTX64.EFI', detail: 'changed' } as const
     const said: DriftResult = {
       ...clean,
@@ -57,7 +66,7 @@ describe('a clone', () => {
     expect(compareClone(clone, said)).toMatchObject({ total: 1, findings: [changed] })
   })
 
-  it('that is still at its first boot is pending', () => {
+  it('that is still in its first boot is pending', () => {
     expect(compareClone(clone, { ...clean, state: 'pending', roothash: '', uki: '' })).toMatchObject({
       state: 'pending',
       total: 0,
@@ -67,10 +76,17 @@ describe('a clone', () => {
 
 describe('the clones of a host', () => {
   const report: HostReport = {
-    ...{ schema: 1, host: 'pve1', taken: '2026-01-02T03:04:05Z' },
+    schema: 1,
+    host: 'pve1',
+    taken: '2026-01-02T03:04:05Z',
     templates: [
       {
-        ...{ image: 'etcd', version: '3.7.2-1', vmid: 9000, storage: 'local', current: true, deployed: '' },
+        image: 'etcd',
+        version: '3.7.2-1',
+        vmid: 9000,
+        storage: 'local',
+        current: true,
+        deployed: '',
         sha256: '',
         clones: [
           { vmid: 201, name: null },
@@ -95,7 +111,9 @@ describe('the clones of a host', () => {
 
 describe('the report', () => {
   const report: DriftReport = {
-    ...{ schema: 1, host: 'pve1', taken: '2026-01-02T03:04:05Z' },
+    schema: 1,
+    host: 'pve1',
+    taken: '2026-01-02T03:04:05Z',
     nodes: [
       compareClone(clone, clean),
       compareClone(
@@ -103,18 +121,24 @@ describe('the report', () => {
         { ...clean, state: 'drifted', total: 3, findings: [finding] },
       ),
       compareClone({ ...clone, name: 'etcd3', vmid: 202 }, { ...clean, accepted: ['/etc/hosts'] }),
-      notCompared({ ...clone, name: 'etcd4', vmid: 203 }, 'unasked', 'stopped'),
-      notCompared({ ...clone, name: 'etcd5', vmid: 204 }, 'unknown', 'no answer'),
+      uncheckedClone({ ...clone, name: 'etcd4', vmid: 203 }, 'unasked', 'stopped'),
+      uncheckedClone({ ...clone, name: 'etcd5', vmid: 204 }, 'unknown', 'no answer'),
     ],
     templates: [
       {
-        ...{ image: 'etcd', version: '3.7.2-1', vmid: 9000, node: 'pve1' },
+        image: 'etcd',
+        version: '3.7.2-1',
+        vmid: 9000,
+        node: 'pve1',
         state: 'intact',
         sha256: 'aa',
         found: 'aa',
       },
       {
-        ...{ image: 'etcd', version: '3.7.1-1', vmid: 9001, node: 'pve1' },
+        image: 'etcd',
+        version: '3.7.1-1',
+        vmid: 9001,
+        node: 'pve1',
         state: 'changed',
         sha256: 'aa',
         found: 'bb',
@@ -122,7 +146,7 @@ describe('the report', () => {
     ],
   }
 
-  it('names every finding, what was accepted, and what could not be asked', () => {
+  it('names every finding, accepted paths, and clones that could not be checked', () => {
     const lines = driftText(report)
       .split('\n')
       .filter((line) => !/^-+ /.test(line))
@@ -144,7 +168,7 @@ describe('the report', () => {
     ])
   })
 
-  it('counts what is not what it was made as or does not say, and not what does not run', () => {
+  it('counts nodes that differ or do not answer, but not those that do not run', () => {
     expect(driftCount(report)).toBe(3)
     expect(driftCount({ ...report, nodes: [], templates: [] })).toBe(0)
     const templates = report.templates.map((one) => ({ ...one, state: 'unreadable' as const, found: null }))
