@@ -1,8 +1,9 @@
 /**
- * Counts violations of the rules of the house in a checkout: lines, small files, circles, retired words, and more. `--words`
- * lists each retired word with its place instead.
+ * Counts violations of the rules of the house in a checkout: lines, small files, circles, retired words, and more.
  *
- *   node scripts/house.ts [--words] [CHECKOUT]
+ *   node scripts/house.ts [CHECKOUT]            prints the counts
+ *   node scripts/house.ts --check [CHECKOUT]    exits with 1 when a count that has to be 0 is not, and lists the places
+ *   node scripts/house.ts --words [CHECKOUT]    lists the retired words with their places
  */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -91,21 +92,41 @@ function repeated(names: readonly string[]): string[] {
   return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))].sort()
 }
 
-async function main(argv: readonly string[]): Promise<void> {
-  const checkout = path.resolve(
-    argv.find((word) => !word.startsWith('--')) ?? path.join(import.meta.dirname, '..'),
+/** The words themselves, and the test of their search. */
+const WORD_LISTS = ['scripts/retired-words.ts', 'test/unit/scripts/house.test.ts']
+
+/** The lines `FILE:LINE: WORD` of the retired words in texts and sources. */
+async function retiredWords(checkout: string, files: readonly string[]): Promise<string[]> {
+  const texts = files.filter(
+    (file) =>
+      /\.(ts|md|sh|yml|yaml)$|^images\/.*\/usr\/s?(lib\/seeder|bin)\/|check-values$/.test(file) &&
+      !WORD_LISTS.includes(file),
   )
-  const all = await tracked(checkout)
-  const texts = all.filter((file) => /\.(ts|md|sh|yml|yaml)$|^images\/.*\/usr\/lib\/seeder\//.test(file))
-  const retired = (
-    await Promise.all(
-      texts.map(async (file) => retiredIn(file, await readFile(path.join(checkout, file), 'utf8'))),
-    )
-  ).flat()
-  if (argv.includes('--words')) {
-    for (const { file, line, word } of retired) console.log(`${file}:${line}: ${word}`)
-    return
+  const found = await Promise.all(
+    texts.map(async (file) => retiredIn(file, await readFile(path.join(checkout, file), 'utf8'))),
+  )
+  return found.flat().map(({ file, line, word }) => `${file}:${line}: ${word}`)
+}
+
+function roomGraph(graph: Graph): Graph {
+  const rooms: Graph = new Map()
+  for (const [file, imported] of graph) {
+    const room = folderOf(file)
+    const others = [...imported].map(folderOf).filter((other) => other !== room)
+    rooms.set(room, new Set([...(rooms.get(room) ?? []), ...others]))
   }
+  return rooms
+}
+
+/** A line of the table. With `places` it has to be 0. */
+interface Count {
+  readonly what: string
+  readonly count: number
+  readonly places?: readonly string[]
+}
+
+async function countAll(checkout: string): Promise<Count[]> {
+  const all = await tracked(checkout)
   const modules = await parse(
     checkout,
     all.filter((file) => file.endsWith('.ts')),
@@ -113,32 +134,59 @@ async function main(argv: readonly string[]): Promise<void> {
   const src = modules.filter(({ file }) => file.startsWith('src/'))
   const test = modules.filter(({ file }) => file.startsWith('test/'))
   const graph = importsOf(src)
-  const rooms: Graph = new Map()
-  for (const [file, imported] of graph) {
-    const room = folderOf(file)
-    const others = [...imported].map(folderOf).filter((one) => one !== room)
-    rooms.set(room, new Set([...(rooms.get(room) ?? []), ...others]))
+  const lineCount = (some: readonly Module[]) => some.reduce((sum, module) => sum + lines(module), 0)
+  const places = (what: string, found: readonly string[]) => ({ what, count: found.length, places: found })
+  const perFile = (what: string, some: readonly Module[], count: (module: Module) => number) => {
+    const found = some.flatMap((module) => {
+      const number = count(module)
+      return number === 0 ? [] : [`${module.file}: ${number}`]
+    })
+    return { what, count: some.reduce((sum, module) => sum + count(module), 0), places: found }
   }
-  const sum = (some: readonly Module[], count: (one: Module) => number) =>
-    String(some.reduce((total, one) => total + count(one), 0))
-  const counts = [
-    ['lines of src', sum(src, lines)],
-    ['lines of test', sum(test, lines)],
-    [`files of src under ${SMALL_LINES} lines`, String(src.filter((one) => lines(one) < SMALL_LINES).length)],
-    ['circles of files', String(circlesOf(graph).length)],
-    [
+  return [
+    { what: 'lines of src', count: lineCount(src) },
+    { what: 'lines of test', count: lineCount(test) },
+    {
+      what: `files of src under ${SMALL_LINES} lines`,
+      count: src.filter((module) => lines(module) < SMALL_LINES).length,
+    },
+    places(
+      'circles of files',
+      circlesOf(graph).map((circle) => circle.join(' ')),
+    ),
+    places(
       'circles of folders',
-      circlesOf(rooms)
-        .map((circle) => circle.join(' '))
-        .join('; ') || '0',
-    ],
-    ['literal spreads in src', sum(src, literalSpreads)],
-    ['literal spreads in test', sum(test, literalSpreads)],
-    [`functions of src with more than ${MOST_PARAMETERS} parameters`, sum(src, longSignatures)],
-    ['exported types with two meanings', String(repeated(src.flatMap(exportedTypes)).length)],
-    ['retired words', String(retired.length)],
+      circlesOf(roomGraph(graph)).map((circle) => circle.join(' ')),
+    ),
+    perFile('literal spreads in src', src, literalSpreads),
+    perFile('literal spreads in test', test, literalSpreads),
+    perFile(`functions of src with more than ${MOST_PARAMETERS} parameters`, src, longSignatures),
+    places('exported types with two meanings', repeated(src.flatMap(exportedTypes))),
+    places('retired words', await retiredWords(checkout, all)),
   ]
-  console.log(formatTable(['what', 'count'], counts))
 }
 
-await main(process.argv.slice(2))
+async function main(argv: readonly string[]): Promise<number> {
+  const checkout = path.resolve(
+    argv.find((word) => !word.startsWith('--')) ?? path.join(import.meta.dirname, '..'),
+  )
+  if (argv.includes('--words')) {
+    for (const line of await retiredWords(checkout, await tracked(checkout))) console.log(line)
+    return 0
+  }
+  const counts = await countAll(checkout)
+  if (!argv.includes('--check')) {
+    console.log(
+      formatTable(
+        ['what', 'count'],
+        counts.map(({ what, count }) => [what, String(count)]),
+      ),
+    )
+    return 0
+  }
+  const wrong = counts.filter(({ places = [] }) => places.length > 0)
+  for (const { what, places = [] } of wrong) console.error(`${what}:\n  ${places.join('\n  ')}`)
+  return wrong.length === 0 ? 0 : 1
+}
+
+process.exitCode = await main(process.argv.slice(2))

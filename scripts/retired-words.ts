@@ -21,6 +21,9 @@ export const RETIRED: Readonly<Record<string, string>> = {
   proving: 'testing',
 }
 
+/** Names of others that contain a retired word: options of sfdisk and systemctl, units of systemd. */
+const FOREIGN = /--no-tell-kernel|--no-ask-password|systemd-ask-password/g
+
 export interface Place {
   readonly file: string
   /** From 1. */
@@ -33,7 +36,10 @@ const pattern = new RegExp(`\\b(${Object.keys(RETIRED).join('|')})\\b`, 'gi')
 /** The retired words of a text, in identifiers as well: `askReleases` has `ask`. */
 export function retiredIn(file: string, text: string): Place[] {
   return text.split('\n').flatMap((content, index) => {
-    const words = content.replace(/([a-z0-9])([A-Z])/g, '$1 $2').replaceAll('_', ' ')
+    const words = content
+      .replace(FOREIGN, '')
+      .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+      .replaceAll('_', ' ')
     return [...words.matchAll(pattern)].map(([word]) => ({ file, line: index + 1, word: word.toLowerCase() }))
   })
 }

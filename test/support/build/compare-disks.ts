@@ -15,7 +15,7 @@ export interface DiskDifference {
   readonly what: string
 }
 
-/** A partition as sfdisk tells it. `start` and `size` are sectors of 512 bytes. */
+/** A partition in sfdisk's JSON. `start` and `size` are sectors of 512 bytes. */
 interface Placed {
   readonly name: string
   readonly start: number

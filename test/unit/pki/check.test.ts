@@ -68,7 +68,7 @@ test('a problem gives exit status 1 and a fix', async () => {
   await issue(pki, member('etcd2', 130), { now: ago(30), days: 20 })
   expect(await run('check')).toMatchObject({
     code: 1,
-    stderr: `seeder: etcd2 expired on ${on(-10)}\n  → seeder pki renew etcd2; then bring them to their nodes`,
+    stderr: `seeder: etcd2 expired on ${on(-10)}\n  → seeder pki renew etcd2; then copy them to their nodes`,
   })
   await issue(pki, member('etcd3', 131), { now, days: 40 })
   expect((await run('check', '--within', '45')).stderr).toBe(

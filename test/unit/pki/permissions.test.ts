@@ -51,7 +51,7 @@ test('check reports open permissions, and changes nothing', async () => {
     `${inside('authorities/etcd-ca/etcd-ca.key')} can be read by others (mode 0640)`,
     `${inside('issued/operator')} can be changed by others (mode 0770)`,
   ])
-  expect(stderr).toMatch(/^seeder: 4 of the folder’s permissions are wrong\n {2}→ .*mends what it can/)
+  expect(stderr).toMatch(/^seeder: 4 of the folder’s permissions are wrong\n {2}→ .*repairs what it can/)
   expect(await modeOf('.')).toBe('755')
   const json = JSON.parse(
     (await pkiCommand(['check', '--json', '--dir', pki.folder, '--within', '5'])).stdout,
