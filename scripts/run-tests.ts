@@ -41,6 +41,8 @@ function steps(shellScripts: readonly string[], fast: boolean): Step[] {
     check('lint and format', 'biome', ['check', '.']),
     check('arrows between the rooms of src', 'depcruise', ['src', '--config', '.dependency-cruiser.mjs']),
     check('shell scripts', 'shellcheck', ['--external-sources', '--source-path=SCRIPTDIR', ...shellScripts]),
+    check('format of shell scripts', 'shfmt', ['-d', ...shellScripts]),
+    check('rules of the house', 'node', ['scripts/house.ts', '--check']),
     check('dist is up to date', 'node', ['scripts/bundle.ts', '--check']),
     vitest('unit tests', 'unit'),
     vitest('system tests', 'system'),

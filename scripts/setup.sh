@@ -124,6 +124,7 @@ git the source commit in the manifest
 LIST
   # Chromium is half a gigabyte, and a machine that builds and deploys images needs none of these.
   [[ -z $FOR_TESTS ]] || cat <<'LIST'
+shfmt checks the format of shell scripts
 chromium shows the pages of seeder report to the tests
 keepalived is the pair of load balancers, and who attacks it
 radvd advertises routes that no node may take

@@ -3,8 +3,8 @@ import path from 'node:path'
 import { execa } from 'execa'
 
 /**
- * The shell scripts of a git checkout, relative to it and sorted: files called *.sh and files with a shebang of sh or
- * bash, committed or not yet, but not ignored ones.
+ * The shell scripts of a git checkout, relative to it and sorted: files called *.sh, files with a shebang of sh or
+ * bash, and files that begin with `# shellcheck shell=`, committed or not yet, but not ignored ones.
  */
 export async function findShellScripts(checkout: string): Promise<string[]> {
   const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
@@ -18,7 +18,11 @@ export async function findShellScripts(checkout: string): Promise<string[]> {
 async function isShellScript(file: string): Promise<boolean> {
   const start = await firstBytes(file, 64)
   if (start === undefined) return false
-  return file.endsWith('.sh') || /^#!\s*(\/usr)?\/bin\/(env\s+)?(ba|da)?sh\b/.test(start)
+  return (
+    file.endsWith('.sh') ||
+    start.startsWith('# shellcheck shell=') ||
+    /^#!\s*(\/usr)?\/bin\/(env\s+)?(ba|da)?sh\b/.test(start)
+  )
 }
 
 async function firstBytes(file: string, length: number): Promise<string | undefined> {

@@ -3,26 +3,26 @@
 # system within a second or two: no udev, no systemd, only what opens /usr and mounts the root file system.
 
 check() {
-    return 0
+  return 0
 }
 
 depends() {
-    return 0
+  return 0
 }
 
 installkernel() {
-    # What a disk can hang on (Proxmox: virtio-scsi, virtio-blk, SATA, LSI, NVMe), and what is on it.
-    hostonly='' instmods \
-        virtio_pci virtio_scsi virtio_blk sd_mod sr_mod ahci ata_piix nvme \
-        mptspi megaraid_sas vmw_pvscsi \
-        dm_mod dm_verity erofs squashfs ext4 crc32c sha256 \
-        "=arch/x86/crypto"
+  # What a disk can hang on (Proxmox: virtio-scsi, virtio-blk, SATA, LSI, NVMe), and what is on it.
+  hostonly='' instmods \
+    virtio_pci virtio_scsi virtio_blk sd_mod sr_mod ahci ata_piix nvme \
+    mptspi megaraid_sas vmw_pvscsi \
+    dm_mod dm_verity erofs squashfs ext4 crc32c sha256 \
+    "=arch/x86/crypto"
 }
 
 install() {
-    # shellcheck disable=SC2154  # dracut sets moddir and initdir
-    local here="$moddir" root="$initdir"
-    inst_multiple sh mount switch_root modprobe dmsetup e2fsck sleep cat mkdir
-    inst_script "$here/init.sh" /init
-    mkdir -p "$root"/{proc,sys,dev,run,sysroot}
+  # shellcheck disable=SC2154  # dracut sets moddir and initdir
+  local here="$moddir" root="$initdir"
+  inst_multiple sh mount switch_root modprobe dmsetup e2fsck sleep cat mkdir
+  inst_script "$here/init.sh" /init
+  mkdir -p "$root"/{proc,sys,dev,run,sysroot}
 }

@@ -104,10 +104,10 @@ describe('platform ports', () => {
     expect(await run('ports', '--role', 'etcd')).toBe(
       [
         'to    from                       protocol  ports  flow         why',
-        '----  -------------------------  --------  -----  -----------  -------------------------------------------------------------------',
+        '----  -------------------------  --------  -----  -----------  ---------------------------------------------------------------------',
         "etcd  home                       tcp       22     ssh          the operator's rescue access, with keys only",
         'etcd  home, front, middle, back  icmp      -      ping         reachability tests',
-        'etcd  control-plane, etcd        tcp       2379   etcd-client  API servers read and write, members ask each other before they join',
+        'etcd  control-plane, etcd        tcp       2379   etcd-client  API servers read and write, members query each other before they join',
         'etcd  etcd                       tcp       2380   etcd-peer    Raft between members, and nobody else',
         '',
       ].join('\n'),
