@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { expect, it } from 'vitest'
@@ -18,4 +19,11 @@ it('lets a room import only rooms below it', () => {
 it('is the table of CONTRIBUTING.md', async () => {
   const text = await readFile(path.join(checkout, 'CONTRIBUTING.md'), 'utf8')
   expect(text.split('\n').filter((line) => line.startsWith('| `src/'))).toEqual(roomRows())
+})
+
+it('leads to files that exist', async () => {
+  const text = await readFile(path.join(checkout, 'CONTRIBUTING.md'), 'utf8')
+  const named = [...text.matchAll(/`((?:src|scripts|images|test)\/[a-z\d./-]+)`/g)].map(([, file = '']) => file)
+  expect(named.length).toBeGreaterThan(30)
+  expect(named.filter((file) => !existsSync(path.join(checkout, file)))).toEqual([])
 })
