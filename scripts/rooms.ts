@@ -71,7 +71,7 @@ export const rooms: readonly Room[] = [
     name: 'boot-test',
     holds:
       'the boot test: a contract per image (`haproxy/`, `etcd/`, `kubernetes/`), one for all of them (`together/`), test bed, checks, report',
-    imports: [...basics, 'guest', 'platform', 'store', 'vm'],
+    imports: [...basics, 'build', 'guest', 'platform', 'store', 'vm'],
   },
   {
     name: 'release',

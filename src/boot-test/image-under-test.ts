@@ -1,21 +1,19 @@
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
+import { manifestSchema } from '../build/manifest.ts'
 import { readJson } from '../files/json.ts'
 import { UsageError } from '../report/error.ts'
-import { foreignLine } from '../report/text-schemas.ts'
-
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
 /** The part of a manifest that a test compares with. */
-const manifestSchema = z.object({
-  image: foreignLine,
-  version: foreignLine,
-  raw: z.object({ sha256, size: z.int().positive() }),
-  usr: z.object({ roothash: sha256 }),
-  qcow2: z.object({ file: foreignLine, sha256, size: z.int().positive() }),
+const expectedManifest = manifestSchema.pick({
+  image: true,
+  version: true,
+  raw: true,
+  usr: true,
+  qcow2: true,
 })
-export type ExpectedManifest = z.output<typeof manifestSchema>
+export type ExpectedManifest = z.output<typeof expectedManifest>
 
 /** A finished image to test. Paths are absolute. */
 export interface ImageUnderTest {
@@ -75,5 +73,5 @@ async function readManifests(folder: string): Promise<ExpectedManifest[]> {
     fix: 'build or download the image again',
     error: UsageError,
   }
-  return Promise.all(names.map((name) => readJson(join(folder, name), manifestSchema, options)))
+  return Promise.all(names.map((name) => readJson(join(folder, name), expectedManifest, options)))
 }

@@ -3,11 +3,9 @@ import type { Image } from '../image/definition.ts'
 import { type Lock, lockDigest } from '../image/lock.ts'
 import type { Platform } from '../platform/schema.ts'
 import { UsageError } from '../report/error.ts'
-import { foreignLine, foreignText } from '../report/text-schemas.ts'
+import { foreignLine, foreignText, sha256Hex } from '../report/text-schemas.ts'
 import { LAYERS } from './layers.ts'
 import type { Usr } from './usr.ts'
-
-const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
 
 /** `IMAGE-VERSION.manifest.json`. Sizes in bytes, `epoch` in seconds since 1970, `timings` in milliseconds. */
 export const manifestSchema = z.object({
@@ -20,25 +18,25 @@ export const manifestSchema = z.object({
   base: foreignLine,
   epoch: z.int(),
   /** The whole disk, uncompressed: the image's identity. */
-  raw: z.object({ sha256, size: z.int() }),
+  raw: z.object({ sha256: sha256Hex, size: z.int() }),
   /** dm-verity's root hash of /usr: the identity a running machine can show. */
-  usr: z.object({ roothash: sha256, size: z.int() }),
+  usr: z.object({ roothash: sha256Hex, size: z.int() }),
   /** How the disk is packed. */
-  qcow2: z.object({ file: foreignLine, sha256, size: z.int() }),
+  qcow2: z.object({ file: foreignLine, sha256: sha256Hex, size: z.int() }),
   kernel: z.object({ version: foreignLine, commandLine: foreignLine }),
   /** The unified kernel image, the file that the firmware starts. */
-  uki: z.object({ sha256 }),
+  uki: z.object({ sha256: sha256Hex }),
   /** The ports that its firewall opens, by role, such as `tcp/6443`. */
   ports: z.record(foreignLine, z.array(foreignLine)),
   /** The number of files and links, and those without an owner. */
   files: z.object({ total: z.int(), unowned: z.array(foreignLine) }),
-  lock: z.object({ sha256 }),
+  lock: z.object({ sha256: sha256Hex }),
   /** `commit` is null outside a git checkout; `dirty` means uncommitted changes. */
   source: z.object({ commit: foreignLine.nullable(), dirty: z.boolean() }),
   /** The packages, name → version. */
   packages: z.record(foreignLine, foreignLine),
   /** The upstream tarballs, by name. */
-  artifacts: z.record(foreignLine, z.object({ version: foreignLine, sha256 })).default({}),
+  artifacts: z.record(foreignLine, z.object({ version: foreignLine, sha256: sha256Hex })).default({}),
   tools: z.record(foreignLine, foreignLine),
   timings: z.record(foreignLine, z.number()),
   /** The layers that this build made; the others came from its cache. */

@@ -1,8 +1,6 @@
 import { z } from 'zod'
 import { SeederError } from '../report/error.ts'
-import { foreignLine } from '../report/text-schemas.ts'
-
-const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
+import { foreignLine, sha256Hex } from '../report/text-schemas.ts'
 
 /** The kinds of files, by the letter that `find -printf %y` prints. */
 const kinds = {
@@ -24,7 +22,7 @@ const entrySchema = z.object({
   ids: foreignLine.regex(/^\d+:\d+$/),
   /** Bytes, and SHA-256, of a file. */
   size: z.int().nonnegative().optional(),
-  sha256: sha256.optional(),
+  sha256: sha256Hex.optional(),
   /** The target of a link, as stored in it. */
   target: foreignLine.optional(),
   /**

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { Lock } from '../image/lock.ts'
-import { foreignLine } from '../report/text-schemas.ts'
+import { foreignLine, sha256Hex } from '../report/text-schemas.ts'
 
-const sha256 = z.object({ sha256: foreignLine.regex(/^[0-9a-f]{64}$/) })
+const sha256 = z.object({ sha256: sha256Hex })
 
 /** `IMAGE-VERSION.provenance.json`: an in-toto statement (v1) with SLSA's provenance (v1) of one build. */
 export const provenanceSchema = z.object({

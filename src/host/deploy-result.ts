@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseJson, whyNot } from '../files/json.ts'
 import { SeederError } from '../report/error.ts'
-import { foreignLine } from '../report/text-schemas.ts'
+import { foreignLine, sha256Hex } from '../report/text-schemas.ts'
 
 const template = z.object({
   image: foreignLine,
@@ -9,7 +9,7 @@ const template = z.object({
   vmid: z.int(),
   node: foreignLine,
   storage: foreignLine,
-  sha256: foreignLine.regex(/^[0-9a-f]{64}$/),
+  sha256: sha256Hex,
 })
 
 /** What `deploy.sh --json DIR` prints. */

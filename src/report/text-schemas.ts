@@ -15,3 +15,6 @@ export const ownText = z.string().superRefine((text, context) => {
   const found = firstUnprintable(text)
   if (found) context.addIssue(`has ${found.shown}, which does not print; remove it`)
 })
+
+/** A SHA-256 digest in hex. */
+export const sha256Hex = foreignLine.regex(/^[0-9a-f]{64}$/)

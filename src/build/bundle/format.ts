@@ -1,8 +1,6 @@
 import { z } from 'zod'
 import { parseJson } from '../../files/json.ts'
-import { foreignLine } from '../../report/text-schemas.ts'
-
-const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
+import { foreignLine, sha256Hex } from '../../report/text-schemas.ts'
 
 /** The folders of a bundle: definitions, the program, and locked files by their sha256. */
 export const FOLDERS = { project: 'project', program: 'seeder', store: 'store' } as const
@@ -11,7 +9,7 @@ const file = z.object({
   path: foreignLine.regex(/^(?=(project|seeder|store)\/)(?!.*\/\.\.?(\/|$)).+[^/]$/),
   /** Bytes. */
   size: z.int().nonnegative(),
-  sha256,
+  sha256: sha256Hex,
   /** Absent for other files. */
   executable: z.literal(true).optional(),
   /** Name and version of a locked file. */
@@ -32,10 +30,10 @@ export const bundleSchema = z.object({
   line: foreignLine.optional(),
   /** Seconds since 1970: the time of every file of the bundle. */
   epoch: z.int(),
-  lock: z.object({ sha256 }),
+  lock: z.object({ sha256: sha256Hex }),
   source: z.object({ commit: foreignLine.nullable(), dirty: z.boolean() }),
   /** The disk that it builds. */
-  raw: z.object({ sha256 }),
+  raw: z.object({ sha256: sha256Hex }),
   /** Every other file of the bundle, by path. */
   files: z.array(file).refine((files) => new Set(files.map(({ path }) => path)).size === files.length, {
     error: 'a path is there twice',

@@ -2,10 +2,9 @@ import { z } from 'zod'
 import { parseJson, whyNot } from '../../files/json.ts'
 import type { Release, Releases } from '../../github/release.ts'
 import { SeederError } from '../../report/error.ts'
-import { foreignLine } from '../../report/text-schemas.ts'
+import { foreignLine, sha256Hex } from '../../report/text-schemas.ts'
 import { readAssetText } from './asset-text.ts'
 
-const sha256 = foreignLine.regex(/^[0-9a-f]{64}$/)
 /** Names of files in a release become paths. */
 export const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
 const fileName = foreignLine.regex(FILE_NAME)
@@ -13,9 +12,9 @@ const fileName = foreignLine.regex(FILE_NAME)
 const file = z.object({
   name: fileName,
   size: z.int().nonnegative(),
-  sha256,
+  sha256: sha256Hex,
   /** In order; a file that is not split has one part with its own name. */
-  parts: z.array(z.object({ name: fileName, size: z.int().nonnegative(), sha256 })).min(1),
+  parts: z.array(z.object({ name: fileName, size: z.int().nonnegative(), sha256: sha256Hex })).min(1),
 })
 
 /**
@@ -28,7 +27,7 @@ export const contentsSchema = z.object({
   image: foreignLine,
   version: foreignLine,
   /** The disk's digest: the image's identity. */
-  raw: z.object({ sha256 }),
+  raw: z.object({ sha256: sha256Hex }),
   files: z.array(file).min(1),
   /** One file with everything that the image was built from; absent when it was published without its bundle. */
   bundleFile: file.optional(),

@@ -10,7 +10,7 @@ const manifest = {
   image: 'haproxy',
   version: '3.0.11-1',
   raw: { sha256: digest, size: 10 },
-  usr: { roothash: digest },
+  usr: { roothash: digest, size: 1 },
   qcow2: { file: 'haproxy-3.0.11-1.qcow2', sha256: digest, size: 5 },
 }
 let folder: string
