@@ -373,9 +373,9 @@ read_guests() {
 
 # The following functions use what `look` has found.
 
-conf_exists() { [[ -n ${GUESTS[nodes / $NODE / qemu - server / $1.conf]+x} ]]; }
+conf_exists() { [[ -n ${GUESTS["nodes/$NODE/qemu-server/$1.conf"]+x} ]]; }
 
-conf_text() { printf '%s\n' "${GUESTS[nodes / $NODE / qemu - server / $1.conf]-}"; }
+conf_text() { printf '%s\n' "${GUESTS["nodes/$NODE/qemu-server/$1.conf"]-}"; }
 
 # conf_value VMID KEY: a value of a VM's current configuration, without its snapshots; empty if it is not set.
 conf_value() {
@@ -386,7 +386,7 @@ conf_value() {
       printf '%s\n' "${line#"$2: "}"
       break
     fi
-  done <<<"${GUESTS[nodes / $NODE / qemu - server / $1.conf]-}"
+  done <<<"${GUESTS["nodes/$NODE/qemu-server/$1.conf"]-}"
 }
 
 has_tag() {
@@ -417,7 +417,7 @@ volume_of() {
 # volumes_of VMID: all volumes that its configuration names and that are its own.
 volumes_of() {
   sed -nE "s/^(ide|sata|scsi|virtio|efidisk|tpmstate|unused)[0-9]+: (file=)?([A-Za-z][A-Za-z0-9._-]*:([^,]*[/:])?(vm|base)-$1-[^/,]+)(,.*)?$/\3/p
-    s/^vmstate: ([A-Za-z][A-Za-z0-9._-]*:([^,]*\/)?vm-$1-[^/,]+)$/\1/p" <<<"${GUESTS[nodes / $NODE / qemu - server / $1.conf]-}" | sort -u
+    s/^vmstate: ([A-Za-z][A-Za-z0-9._-]*:([^,]*\/)?vm-$1-[^/,]+)$/\1/p" <<<"${GUESTS["nodes/$NODE/qemu-server/$1.conf"]-}" | sort -u
 }
 
 # read_pvesm ARGUMENTS...: reads the output of pvesm into PVESM. A failure is not an empty output.
@@ -1504,14 +1504,14 @@ unnamed_volumes() {
   esac
   # 528 KiB is an EFI disk, 4 MiB a cloud-init drive.
   for size in 540672 $(journal_value size) $(journal_value grown); do
-    sizes[disk - $size]=1 sizes[disk - $(((size + unit - 1) / unit * unit))]=1
+    sizes["disk-$size"]=1 sizes["disk-$(((size + unit - 1) / unit * unit))"]=1
   done
-  sizes[cloudinit - 4194304]=1
+  sizes["cloudinit-4194304"]=1
   list_volumes_on "$storage" "$1"
   while read -r volume bytes _; do
     [[ -n $volume && $before != *",$volume,"* ]] || continue
     if is_named "$volume" || [[ ! $volume =~ [:/](vm|base)-"$1"-(disk-[0-9]+|cloudinit)(\.raw|\.qcow2)?$ ]]; then continue; fi
-    if [[ -n ${sizes[${BASH_REMATCH[2]%%-*} - $bytes]-} ]]; then
+    if [[ -n ${sizes["${BASH_REMATCH[2]%%-*}-$bytes"]-} ]]; then
       printf '%s\n' "$volume"
     else
       say "  the volume $volume is nothing that was being made: it is left alone"

@@ -207,7 +207,7 @@ describe('a definition that the archive cannot resolve', () => {
   it('takes its version from a package that it does not install', async () => {
     await writeProject(project, { ...definition(), version: 'liblua9' })
     const { error, fix } = await refusal(await lock())
-    expect(error).toBe('The version of tiny should follow the package liblua9, which it does not install')
+    expect(error).toBe('The version of tiny follows the package liblua9, which it does not install')
     expect(fix).toContain('version.package in its image.yaml')
   })
 })
