@@ -23,7 +23,9 @@ it('is the table of CONTRIBUTING.md', async () => {
 
 it('leads to files that exist', async () => {
   const text = await readFile(path.join(checkout, 'CONTRIBUTING.md'), 'utf8')
-  const named = [...text.matchAll(/`((?:src|scripts|images|test)\/[a-z\d./-]+)`/g)].map(([, file = '']) => file)
+  const named = [...text.matchAll(/`((?:src|scripts|images|test)\/[a-z\d./-]+)`/g)].map(
+    ([, file = '']) => file,
+  )
   expect(named.length).toBeGreaterThan(30)
   expect(named.filter((file) => !existsSync(path.join(checkout, file)))).toEqual([])
 })
