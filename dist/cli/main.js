@@ -46801,7 +46801,7 @@ function tokenLine(token) {
 async function writeSnippet({ snippet, token, name }, text) {
     const before = await (0,promises_namespaceObject.readFile)(snippet.file, 'utf8').catch(() => undefined);
     if (before !== undefined && !isVendorDataOf(token, before)) {
-        throw new UsageError(`${snippet.file} is there already, and was not written for ${name}`, {
+        throw new UsageError(`${snippet.file} exists already, and was not written for ${name}`, {
             fix: 'see what it is; choose another name for the node, or move the file away',
         });
     }
@@ -48008,7 +48008,7 @@ async function planRequest(host, facts, request, options) {
     for (const { name, role } of existing) {
         if (role === request.role)
             continue;
-        throw new UsageError(`${name} is there already, as ${role}`, { fix: 'choose another name' });
+        throw new UsageError(`${name} exists already, as ${role}`, { fix: 'choose another name' });
     }
     const waiting = existing.filter(({ state }) => state === 'starting');
     const done = existing.filter(({ state }) => state === 'created');

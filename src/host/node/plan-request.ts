@@ -52,7 +52,7 @@ export async function planRequest(
   const existing = facts.entries.filter((entry) => request.names.includes(entry.name))
   for (const { name, role } of existing) {
     if (role === request.role) continue
-    throw new UsageError(`${name} is there already, as ${role}`, { fix: 'choose another name' })
+    throw new UsageError(`${name} exists already, as ${role}`, { fix: 'choose another name' })
   }
   const waiting = existing.filter(({ state }) => state === 'starting')
   const done = existing.filter(({ state }) => state === 'created')

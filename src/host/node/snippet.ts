@@ -13,7 +13,7 @@ import type { NodeEntry } from './ledger.ts'
 export async function writeSnippet({ snippet, token, name }: NodeEntry, text: string): Promise<void> {
   const before = await readFile(snippet.file, 'utf8').catch(() => undefined)
   if (before !== undefined && !isVendorDataOf(token, before)) {
-    throw new UsageError(`${snippet.file} is there already, and was not written for ${name}`, {
+    throw new UsageError(`${snippet.file} exists already, and was not written for ${name}`, {
       fix: 'see what it is; choose another name for the node, or move the file away',
     })
   }

@@ -12,7 +12,7 @@ export interface Image {
 }
 
 /**
- * Copies a disk into a volume that is there already, and says how far it is.
+ * Copies a disk into a volume that exists already, and says how far it is.
  * @param size bytes, for what it says
  * @param quiet says nothing
  * @throws PveError when qemu-img fails, in Proxmox VE's words

@@ -212,7 +212,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
   it('does not overwrite vendor data of others', async () => {
     await writeFile(at.host.path('/var/lib/vz/snippets/seeder-w4.yaml'), '#cloud-config\n')
     expect(await at.refused('create', 'w4', '--role', 'worker')).toContain(
-      'seeder-w4.yaml is there already, and was not written for w4',
+      'seeder-w4.yaml exists already, and was not written for w4',
     )
     expect(await hostFile(at.host, '/var/lib/vz/snippets/seeder-w4.yaml')).toBe('#cloud-config\n')
   })
@@ -220,7 +220,7 @@ describe('seeder node create', { timeout: 120_000 }, () => {
   it('refuses requests that make no sense', async () => {
     const worker = ['--role', 'worker']
     expect(await at.refused('create', '; reboot', ...worker)).toContain('"; reboot" is not a name for a node')
-    expect(await at.refused('create', 'etcd1', ...worker)).toContain('etcd1 is there already, as etcd')
+    expect(await at.refused('create', 'etcd1', ...worker)).toContain('etcd1 exists already, as etcd')
     expect(await at.refused('create', 'w9', ...worker, '--snippets', 'iso-only')).toContain(
       'iso-only holds no snippets on this host',
     )

@@ -138,7 +138,7 @@ describe('replacing a worker', { timeout: 120_000 }, () => {
   it('keeps the old one until it is drained', async () => {
     const first = await at.ok('replace', 'w1', '--with', 'w2')
     expect(first.stdout).toContain('kubectl drain w1 --ignore-daemonsets --delete-emptydir-data')
-    expect(first.stdout).not.toContain('has taken the place')
+    expect(first.stdout).not.toContain('has replaced')
     expect(await entry('w2')).toMatchObject({
       state: 'created',
       replaces: 'w1',
@@ -155,7 +155,7 @@ describe('replacing a worker', { timeout: 120_000 }, () => {
     expect(await at.refused('replace', 'w1', '--with', 'w5')).toContain(
       'w1 is no node that `seeder node` has made',
     )
-    expect(await at.refused('replace', 'w2', '--with', 'lb4')).toContain('lb4 is there already')
+    expect(await at.refused('replace', 'w2', '--with', 'lb4')).toContain('lb4 exists already')
     expect(await at.refused('replace', 'w2', '--with', 'W 3')).toContain('"W 3" is not a name for a node')
   })
 })

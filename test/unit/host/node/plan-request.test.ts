@@ -143,7 +143,7 @@ describe('any nodes', () => {
   it('are refused under the name of a node of another role', async () => {
     const wanted = request(['etcd1'], 'worker')
     await expect(planRequest(silent, facts({ entries: [entry('etcd1')] }), wanted, options)).rejects.toThrow(
-      'etcd1 is there already, as etcd',
+      'etcd1 exists already, as etcd',
     )
   })
 
