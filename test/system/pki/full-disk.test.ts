@@ -95,7 +95,7 @@ test('a read-only file system', async () => {
   expect(output).toBe(
     [
       `seeder: could not work in ${folder}: the file system is read-only (EROFS)`,
-      '  → nothing that was there is lost: mend that, and run this again',
+      '  → nothing that was there is lost: fix that, and run this again',
     ].join('\n'),
   )
 })
