@@ -72,11 +72,11 @@ test('a problem gives exit status 1 and a fix', async () => {
   })
   await issue(pki, member('etcd3', 131), { now, days: 40 })
   expect((await run('check', '--within', '45')).stderr).toBe(
-    'seeder: 2 certificates: etcd2 etcd3\n  → seeder pki renew etcd2 etcd3; then bring them to their nodes',
+    'seeder: 2 certificates: etcd2 etcd3\n  → seeder pki renew etcd2 etcd3; then copy them to their nodes',
   )
   await rm(inside('issued/etcd3/etcd.crt'))
   expect((await run('check', '--within', '45')).stderr).toContain(
-    '→ what has no certificate any more is to be',
+    '→ remove the entries without a certificate',
   )
   await rm(inside('authorities/etcd-ca/etcd-ca.key'))
   expect((await run('check')).stderr).toMatch(/→ etcd-ca first: restore the folder from a backup; /)
