@@ -8,7 +8,7 @@ import { defineConfig } from 'vitest/config'
 const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/seeder'), SHLVL: '1' }
 
 // The folder of a test is its lane:
-//   unit    in less than two minutes, after every change
+//   unit    about two minutes, after every change
 //   system  whole programs that talk to each other, without virtual machines
 //   killed  programs that are killed again and again
 //   light   real builds, and boots of one machine at a time

@@ -93,9 +93,11 @@ export function layOutSite(
       bridges: zones.map(([name, zone]) => ({
         name: bridgeName(name),
         addresses: [
-          ...[probes[name] ?? [], unusedAddresses[name] ?? []].flat(),
+          probes[name],
+          unusedAddresses[name],
           ...simulated.filter((machine) => machine.zone === name).map(({ address }) => address),
         ]
+          .filter((address) => address !== undefined)
           .map((address) => `${address}/${prefixOf(zone)}`)
           .concat(name === operatorZone ? [`${podAddress}/32`] : []),
       })),
