@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // The tests start the command line many hundred times; more than half of such a start is compiling it.
 // Where SHLVL is missing, as under a service, a Bash whose input is a socket, as Node.js makes it, takes itself for one
@@ -36,8 +37,31 @@ const withoutSourceMaps = {
   },
 }
 
+// The longest files. One of them at the end would leave the other processors idle.
+const long = [
+  'unit/first-boot/kubernetes-bad-values',
+  'unit/first-boot/bad-values',
+  'system/mutation/deploy',
+  'system/host/runner-interrupted',
+  'system/host/deploy-faults',
+  'system/host/deploy-cluster',
+  'system/host/node/create',
+  'system/first-boot/etcd-cluster',
+]
+
+class LongFilesFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const found = long.findIndex((name) => moduleId.endsWith(`test/${name}.test.ts`))
+      return found < 0 ? long.length : found
+    }
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b))
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongFilesFirst },
     projects: [
       { plugins: [withoutSourceMaps], test: { ...lane('unit'), ...waiting, server } },
       // Many of them wait, so three files run at once on two cores.

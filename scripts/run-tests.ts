@@ -45,12 +45,13 @@ function steps(shellScripts: readonly string[], fast: boolean): Step[] {
     check('rules of the house', 'node', ['scripts/house.ts', '--check']),
     check('dist is up to date', 'node', ['scripts/bundle.ts', '--check']),
     vitest('unit tests', 'unit'),
-    vitest('system tests', 'system'),
   ]
-  if (fast) return all
+  const system = vitest('system tests', 'system')
+  if (fast) return [...all, system]
   return [
     ...all,
-    vitest('killed and run again', 'killed'),
+    // Both wait for some of their time.
+    beside(vitest('killed and run again', 'killed', true), system),
     // Each of them alone uses only two thirds of the processors' time.
     beside(
       vitest('builds, and single machines', 'light', true),
