@@ -72,7 +72,8 @@ for name in lb1 lb2; do
   [ -n "$CHECKED" ] || sed -i /check_unicast_src/d "$FOLDER/$name.conf"
 done
 keep() {
-  inside $1 keepalived --dont-fork --log-console --vrrp --use-file="$FOLDER/$1.conf" \\
+  # Without the shell of a function between, so that the number is keepalived's own and the trap ends it.
+  nsenter --net=/proc/\${spaces[$1]}/ns/net keepalived --dont-fork --log-console --vrrp --use-file="$FOLDER/$1.conf" \\
     --pid="$FOLDER/$1.pid" --vrrp_pid="$FOLDER/$1.vrrp" >"$FOLDER/$1.log" 2>&1 &
   spaces[keepalived-$1]=$!
 }
