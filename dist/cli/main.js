@@ -57383,6 +57383,8 @@ const identitySchema = object({
     /** Public ssh host keys, one line per key. */
     hostKeys: array(foreignLine.regex(/^\S+ \S+$/)).min(1),
     randomSeed: foreignLine.regex(/^[0-9a-f]{64}$/),
+    /** The UUID of the partition that the firmware starts. */
+    bootPartition: foreignLine.regex(/^[0-9a-f-]{36}$/),
 });
 // The random seed is written at shutdown and at boot; only its digest leaves the guest.
 const IDENTITY_SCRIPT = `
@@ -57391,6 +57393,12 @@ echo "machineId=$(cat /etc/machine-id)"
 shopt -s nullglob
 for key in /etc/ssh/ssh_host_*_key.pub; do echo "hostKey=$(cut -d' ' -f1,2 "$key")"; done
 echo "randomSeed=$(sha256sum /var/lib/systemd/random-seed | cut -d' ' -f1)"
+for part in "/sys/dev/block/$(mountpoint -d /)"/../*/uevent; do
+  if grep -qx PARTNAME=esp "$part"; then
+    device=/dev/$(sed -n 's/^DEVNAME=//p' "$part")
+    echo "bootPartition=$(blkid --probe --match-tag PART_ENTRY_UUID --output value "$device")"
+  fi
+done
 `;
 /**
  * Reads a guest's identity.
@@ -57404,6 +57412,7 @@ async function readIdentity(agent) {
         machineId: values('machineId')[0],
         hostKeys: values('hostKey'),
         randomSeed: values('randomSeed')[0],
+        bootPartition: values('bootPartition')[0],
     });
     if (identity.success)
         return identity.data;
@@ -57415,7 +57424,7 @@ async function readIdentity(agent) {
  * @throws SeederError with what two of them share
  */
 function compareIdentities(identities, duids = []) {
-    for (const key of ['hostname', 'machineId', 'randomSeed']) {
+    for (const key of ['hostname', 'machineId', 'randomSeed', 'bootPartition']) {
         const shared = identity_repeated(identities.map((identity) => identity[key]));
         expect(shared === undefined, `two clones have the same ${key}: ${shared}`);
     }
@@ -57424,7 +57433,7 @@ function compareIdentities(identities, duids = []) {
     const duid = identity_repeated(duids);
     expect(duid === undefined, `two clones use the DUID ${duid}`);
     const keys = identities[0]?.hostKeys.length ?? 0;
-    return `${identities.length} different machine ids, ${keys} host keys each, random seeds${duids.length > 0 ? ', DUIDs' : ''} and host names`;
+    return `${identities.length} different machine ids, ${keys} host keys each, boot partitions, random seeds${duids.length > 0 ? ', DUIDs' : ''} and host names`;
 }
 /**
  * The DUIDs that the clones with these names sent to the DHCP server.

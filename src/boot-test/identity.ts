@@ -12,6 +12,8 @@ const identitySchema = z.object({
   /** Public ssh host keys, one line per key. */
   hostKeys: z.array(foreignLine.regex(/^\S+ \S+$/)).min(1),
   randomSeed: foreignLine.regex(/^[0-9a-f]{64}$/),
+  /** The UUID of the partition that the firmware starts. */
+  bootPartition: foreignLine.regex(/^[0-9a-f-]{36}$/),
 })
 export type Identity = z.output<typeof identitySchema>
 
@@ -22,6 +24,12 @@ echo "machineId=$(cat /etc/machine-id)"
 shopt -s nullglob
 for key in /etc/ssh/ssh_host_*_key.pub; do echo "hostKey=$(cut -d' ' -f1,2 "$key")"; done
 echo "randomSeed=$(sha256sum /var/lib/systemd/random-seed | cut -d' ' -f1)"
+for part in "/sys/dev/block/$(mountpoint -d /)"/../*/uevent; do
+  if grep -qx PARTNAME=esp "$part"; then
+    device=/dev/$(sed -n 's/^DEVNAME=//p' "$part")
+    echo "bootPartition=$(blkid --probe --match-tag PART_ENTRY_UUID --output value "$device")"
+  fi
+done
 `
 
 /**
@@ -37,6 +45,7 @@ export async function readIdentity(agent: GuestAgent): Promise<Identity> {
     machineId: values('machineId')[0],
     hostKeys: values('hostKey'),
     randomSeed: values('randomSeed')[0],
+    bootPartition: values('bootPartition')[0],
   })
   if (identity.success) return identity.data
   const missing = identity.error.issues.map(({ path }) => path[0]).join(', ')
@@ -48,7 +57,7 @@ export async function readIdentity(agent: GuestAgent): Promise<Identity> {
  * @throws SeederError with what two of them share
  */
 export function compareIdentities(identities: readonly Identity[], duids: readonly string[] = []): string {
-  for (const key of ['hostname', 'machineId', 'randomSeed'] as const) {
+  for (const key of ['hostname', 'machineId', 'randomSeed', 'bootPartition'] as const) {
     const shared = repeated(identities.map((identity) => identity[key]))
     expect(shared === undefined, `two clones have the same ${key}: ${shared}`)
   }
@@ -57,7 +66,7 @@ export function compareIdentities(identities: readonly Identity[], duids: readon
   const duid = repeated(duids)
   expect(duid === undefined, `two clones use the DUID ${duid}`)
   const keys = identities[0]?.hostKeys.length ?? 0
-  return `${identities.length} different machine ids, ${keys} host keys each, random seeds${duids.length > 0 ? ', DUIDs' : ''} and host names`
+  return `${identities.length} different machine ids, ${keys} host keys each, boot partitions, random seeds${duids.length > 0 ? ', DUIDs' : ''} and host names`
 }
 
 /**

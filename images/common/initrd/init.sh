@@ -1,6 +1,6 @@
 #!/bin/sh
 # The initrd's only program: opens /usr through dm-verity, mounts the root file system, and hands over to systemd.
-# The kernel command line, part of the signed-off UKI, says all it needs:
+# The kernel command line, part of the signed-off UKI, says which image it is:
 #   usrhash=ROOTHASH              the dm-verity root hash; the partitions are named after it
 #   seeder.usr=FSTYPE,BLOCKS,SALT file system, number of 4096-byte data blocks, and the hash tree's salt
 # A failure is said on the console; the kernel then reboots (panic=).
@@ -49,38 +49,82 @@ done
 # shellcheck disable=SC2086
 modprobe -q -a $aliases sd_mod sr_mod dm_mod dm_verity "$usr_type" ext4
 
+# lower DIGITS: sets text to hexadecimal digits in lower case, as blkid prints them; systemd-stub's case differs by version.
+lower() {
+  text='' rest=$1
+  while [ -n "$rest" ]; do
+    digit=${rest%"${rest#?}"} rest=${rest#?}
+    case $digit in A) digit=a ;; B) digit=b ;; C) digit=c ;; D) digit=d ;; E) digit=e ;; F) digit=f ;; esac
+    text=$text$digit
+  done
+}
+
+# The partition that the firmware started from, as systemd-stub reports it: four bytes, then UTF-16, whose zero bytes the
+# shell leaves out. First boot gives every machine's boot partition a UUID of its own (/usr/lib/seeder/own-disk).
+variables=/sys/firmware/efi/efivars
+started_from=''
+modprobe -q efivarfs
+if mount -t efivarfs -o ro,nosuid,nodev,noexec efivarfs "$variables"; then
+  IFS= read -r started_from <"$variables/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+  umount "$variables"
+  case $started_from in
+    *????????-????-????-????-????????????)
+      lower "${started_from#"${started_from%????????-????-????-????-????????????}"}"
+      started_from=$text
+      ;;
+    *) started_from='' ;;
+  esac
+fi
+
 # /usr and its hash tree are found by name: each carries the root hash's first 24 digits.
 id=${usrhash%????????????????????????????????????????}
 
-# Fills data, hash and root with the disk's partitions, or fails when they are not there yet.
-find_partitions() {
-  data='' hash='' root=''
-  for part in /sys/class/block/*/partition; do
+# look_at DISK: sets esp, data, hash and root to the partitions of this image on a disk; fails when one is missing.
+look_at() {
+  esp='' data='' hash='' root=''
+  for part in "$1"/*/partition; do
     [ -r "$part" ] || continue
     dir=${part%/partition}
     while IFS='=' read -r key value; do
       case $key=$value in
+        PARTNAME=esp) esp=${dir##*/} ;;
         PARTNAME="usr-$id") data=${dir##*/} ;;
         PARTNAME="verity-$id") hash=${dir##*/} ;;
-        PARTNAME=root) roots="$roots ${dir##*/}" ;;
+        PARTNAME=root) root=${dir##*/} ;;
       esac
     done <"$dir/uevent"
   done
-  [ -n "$data" ] && [ -n "$hash" ] || return 1
-  # Another image's disk may be attached too: the root that counts is on the disk that /usr is on.
-  disk=${data%%[0-9]}
-  for part in $roots; do
-    case $part in "${disk}"*) root=$part ;; esac
-  done
-  [ -n "$root" ]
+  [ -n "$esp" ] && [ -n "$data" ] && [ -n "$hash" ] && [ -n "$root" ]
 }
 
+# The UUID of a partition.
+uuid_of() {
+  blkid --probe --match-tag PART_ENTRY_UUID --output value "/dev/$1"
+}
+
+# Sets found to the disks with this image, and own to those of them that the firmware started from.
+find_disks() {
+  found='' own=''
+  for disk in /sys/block/*; do
+    look_at "$disk" || continue
+    found="$found ${disk##*/}"
+    [ -n "$started_from" ] && [ "$(uuid_of "$esp")" = "$started_from" ] && own="$own ${disk##*/}"
+  done
+  [ -n "$own" ]
+}
+
+# Where the firmware does not say what it started from, a disk that is alone is the right one.
 tries=0
-until roots='' && find_partitions; do
+until find_disks; do
   tries=$((tries + 1))
-  [ "$tries" -le 300 ] || die "no disk holds the partitions of this image (usr-$id, verity-$id, root)"
+  [ "$tries" -gt 20 ] && [ -n "$found" ] && own=$found && break
+  [ "$tries" -le 300 ] || die "no disk holds the partitions of this image (esp, usr-$id, verity-$id, root)"
   sleep 0.1
 done
+# shellcheck disable=SC2086  # a list of words
+set -- $own
+[ $# -eq 1 ] || die "cannot decide which disk is this machine's:$own all hold this image; detach the others"
+look_at "/sys/block/$1"
 
 dmsetup create usr --noudevsync --noudevrules --readonly --uuid "CRYPT-VERITY-$id-usr" --table \
   "0 $((usr_blocks * 8)) verity 1 /dev/$data /dev/$hash 4096 4096 $usr_blocks 1 sha256 $usrhash $usr_salt" ||

@@ -15,14 +15,14 @@ installkernel() {
   hostonly='' instmods \
     virtio_pci virtio_scsi virtio_blk sd_mod sr_mod ahci ata_piix nvme \
     mptspi megaraid_sas vmw_pvscsi \
-    dm_mod dm_verity erofs squashfs ext4 crc32c sha256 \
+    dm_mod dm_verity erofs squashfs ext4 crc32c sha256 efivarfs \
     "=arch/x86/crypto"
 }
 
 install() {
   # shellcheck disable=SC2154  # dracut sets moddir and initdir
   local here="$moddir" root="$initdir"
-  inst_multiple sh mount switch_root modprobe dmsetup e2fsck sleep cat mkdir
+  inst_multiple sh mount umount switch_root modprobe dmsetup e2fsck blkid sleep cat mkdir
   inst_script "$here/init.sh" /init
   mkdir -p "$root"/{proc,sys,dev,run,sysroot}
 }
