@@ -7,7 +7,7 @@ import { removeTrees } from '../../../src/build/namespace.ts'
 import { statusSchema } from '../../../src/guest/status.ts'
 import { etcdPrograms } from '../etcd.ts'
 import { type Holder, hold, into, type Lan } from './etcd-lan.ts'
-import { fromPlatform } from './node.ts'
+import { cloudInitDone, fromPlatform, machineStandIns } from './node.ts'
 
 const images = join(import.meta.dirname, '../../../images')
 const standIns = join(import.meta.dirname, 'etcd-stand-ins')
@@ -44,6 +44,7 @@ export class EtcdNode {
     await writeFile(join(root, 'etc/group'), 'root:x:0:\n')
     const usr = [
       standIns,
+      machineStandIns,
       ...['etcd', 'common'].map((image) => join(images, image, 'tree/usr')),
       await etcdPrograms(),
     ]
@@ -118,6 +119,7 @@ export class EtcdNode {
   async firstBoot() {
     await this.write('/dev/console', '')
     await this.write('/var/calls', '')
+    await this.write('/run/cloud-init/status.json', JSON.stringify({ v1: cloudInitDone }))
     for (const [path, text] of Object.entries(await fromPlatform('etcd'))) {
       if (path.startsWith('/etc/seeder/firewall')) await this.write(path, text)
     }

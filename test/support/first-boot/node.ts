@@ -16,6 +16,8 @@ export const platform = await loadPlatform(join(checkout, 'platform.yaml'))
 export async function fromPlatform(image: string): Promise<Record<string, string>> {
   return generatedFiles(await loadImage(checkout, image), platform, new Map())
 }
+/** For what only a machine with a disk has. */
+export const machineStandIns = join(import.meta.dirname, 'machine-stand-ins')
 // Those of every image, then those of one.
 const standIns = join(import.meta.dirname, 'stand-ins')
 const standInsOf = (image: string) => join(import.meta.dirname, `${image}-stand-ins`)
@@ -25,6 +27,18 @@ export const twoCards = `
 2: eth0    inet 10.0.0.11/26 brd 10.0.0.63 scope global eth0\\       valid_lft forever preferred_lft forever
 3: eth1    inet 10.0.0.75/26 brd 10.0.0.127 scope global eth1\\       valid_lft forever preferred_lft forever
 `.trimStart()
+
+/** What cloud-init reports of itself after it could use all of its drive. */
+export const cloudInitDone = {
+  datasource: 'DataSourceNoCloud [seed=/dev/sr0]',
+  'init-local': { start: 4.1, finished: 5.2, errors: [], recoverable_errors: {} },
+  init: {
+    start: 6.3,
+    finished: 7.4,
+    errors: [],
+    recoverable_errors: { DEPRECATED: ["'user' of type string is deprecated in 22.2"] },
+  },
+}
 
 /** How a run of first boot ended. */
 export interface FirstBoot {
@@ -44,6 +58,8 @@ export class Node {
   private readonly root: string
   private readonly image: string
   hostname = 'node1'
+  /** What cloud-init reports of itself at the next boot. */
+  cloudInit: object = cloudInitDone
 
   private constructor(root: string, image: string) {
     this.root = root
@@ -65,6 +81,7 @@ export class Node {
     }
     await node.write('/dev/null', '')
     await node.write('/var/addresses', twoCards)
+    await node.reportOfCloudInit()
     // As the build leaves it, which lists the image before anything has run in it.
     const { exitCode, stderr } = await node.enter(
       '/bin/sh',
@@ -103,18 +120,23 @@ export class Node {
     await rm(join(this.root, path))
   }
 
-  /** Boots once: `/run`, the console and the record of calls begin empty. With `complains` the shell itself may, too. */
-  async boot(complains = false): Promise<FirstBoot> {
+  /** Boots once: `/run`, the console and the record of calls begin empty. With `complains` the shell itself may, too; `before` is a script that runs first. */
+  async boot(complains = false, before = ''): Promise<FirstBoot> {
     await rm(join(this.root, 'run'), { recursive: true })
     await mkdir(join(this.root, 'run'))
-    return this.run(complains)
+    await this.reportOfCloudInit()
+    return this.run(complains, before)
+  }
+
+  private reportOfCloudInit(): Promise<void> {
+    return this.write('/run/cloud-init/status.json', JSON.stringify({ v1: this.cloudInit }))
   }
 
   /** Loads the firewall and runs first boot, as at a boot, in a node whose /run is as it was left. */
-  async run(complains = false): Promise<FirstBoot> {
+  async run(complains = false, before = ''): Promise<FirstBoot> {
     await this.write('/dev/console', '')
     await this.write('/var/calls', '')
-    const services = '/usr/lib/seeder/firewall load; /usr/lib/seeder/first-boot; code=$?'
+    const services = `${before}\n/usr/lib/seeder/firewall load; /usr/lib/seeder/first-boot; code=$?`
     const status = '/usr/lib/seeder/status; exit $code'
     const { exitCode, stdout, stderr } = await this.enter('/bin/bash', '-c', `${services}; ${status}`)
     if (stderr && !complains) throw new Error(`first-boot wrote to standard error: ${stderr}`)
@@ -129,7 +151,7 @@ export class Node {
   /** Runs a program in the node. */
   async enter(...command: string[]) {
     const trees = [this.image, 'common'].map((image) => join(images, image, 'tree/usr'))
-    const own = [standInsOf(this.image), standIns].filter(existsSync)
+    const own = [standInsOf(this.image), standIns, machineStandIns].filter(existsSync)
     const usr = [...own, join(this.root, 'made/usr'), ...trees, '/usr']
     const script = `
       root=$1; usr=$2; echo "$3" >/proc/sys/kernel/hostname; shift 3

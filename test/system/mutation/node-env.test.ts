@@ -45,7 +45,7 @@ const roles: [image: string, role: string, env: string][] = [
 const bootEach = `
 for file in /var/cases/*.env; do
   case=\${file%.env}
-  rm -rf /run/* /var/lib/seeder/*.state
+  rm -rf /run/seeder /var/lib/seeder/*.state
   : >/dev/console; : >/var/calls
   cp "$file" /etc/seeder/node.env
   timeout -s KILL 90 /usr/lib/seeder/first-boot >"$case.out" 2>"$case.err" </dev/null
