@@ -138,9 +138,13 @@ describe('a change after it', () => {
     await shell(
       'mkdir -p /etc/cni/net.d && echo {} >/etc/cni/net.d/10-weave.conflist && echo >/etc/cni/other',
     )
+    await shell('mkdir -p /opt/cni/bin && echo >/opt/cni/bin/weave-net && echo >/opt/cni/other')
     expect((await found()).map((line) => line.split(':')[0])).toEqual([
       'file-added /etc/cni',
       'file-added /etc/cni/other',
+      'file-added /opt',
+      'file-added /opt/cni',
+      'file-added /opt/cni/other',
     ])
   })
 })
