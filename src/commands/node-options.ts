@@ -1,5 +1,9 @@
-import { resolve } from 'node:path'
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { writeAtomically } from '../files/atomic-file.ts'
 import { type NodeValues, parseNodeEnv } from '../guest/node-env.ts'
+import { parseSshKeys } from '../guest/ssh-keys.ts'
 import { type NodeRequest, parseVmidRange } from '../host/node/request.ts'
 import { type Certificates, certificatesIn, certificatesOfPki } from '../host/node/tls.ts'
 import { openAuthority } from '../pki/authority.ts'
@@ -92,16 +96,34 @@ async function givenValues({ set, env }: MakeFlags): Promise<NodeValues> {
   return { ...values, ...Object.fromEntries(given) }
 }
 
-/** The absolute path of a file of ssh public keys. */
-async function publicKeys(file: string): Promise<string> {
+/**
+ * The absolute path of a file of ssh public keys that `qm set --sshkeys` takes. Proxmox VE refuses comments, and writes keys
+ * unquoted into YAML: where a file is not in that form, this is a copy of its keys in memory, until the next boot.
+ * @param copies the folder of copies
+ */
+export async function publicKeys(file: string, copies = '/run/seeder'): Promise<string> {
   const text = await readOptionFile('--ssh-keys', file)
   if (text.includes('PRIVATE KEY-----')) {
     throw new UsageError(`${file} is a private key`, { fix: `name the public one: ${file}.pub` })
   }
-  const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'))
-  const bad = lines.find((line) => !/^(ssh|ecdsa|sk)-[\w@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?$/.test(line))
-  if (lines.length > 0 && bad === undefined) return resolve(file)
-  throw new UsageError(`${file} is not a file of ssh public keys`, {
-    fix: 'it has one key per line, as in ~/.ssh/id_ed25519.pub',
-  })
+  const { keys, problems } = parseSshKeys(text)
+  if (problems.length > 0 || keys.length === 0) {
+    const found = problems.map(({ line, reason }) => `${file}: line ${line}: ${reason}`)
+    throw new UsageError(found.length > 0 ? found.join('\n') : `${file} has no key in it`, {
+      fix: 'name a file with one public key per line, as in ~/.ssh/id_ed25519.pub or authorized_keys',
+    })
+  }
+  const wanted = `${keys.join('\n')}\n`
+  if (await hasBytes(file, wanted)) return resolve(file)
+  const copy = join(copies, `ssh-keys-${createHash('sha256').update(wanted).digest('hex').slice(0, 16)}.pub`)
+  await mkdir(copies, { recursive: true })
+  await writeAtomically(copy, wanted, 0o600)
+  return copy
+}
+
+/** Whether a file, which is no pipe, has exactly this text; the newline at its end may be missing. */
+async function hasBytes(file: string, text: string): Promise<boolean> {
+  if (!(await stat(file)).isFile()) return false
+  const bytes = await readFile(file)
+  return bytes.equals(Buffer.from(text)) || bytes.equals(Buffer.from(text.trimEnd()))
 }

@@ -1,9 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type MakeFlags, requestOf } from '../../../src/commands/node-options.ts'
+import { type MakeFlags, publicKeys, requestOf } from '../../../src/commands/node-options.ts'
 
 let folder = ''
 const at = (name: string) => join(folder, name)
@@ -78,10 +78,24 @@ describe('the options of `seeder node`', () => {
       message: `${at('id')} is a private key`,
       fix: `name the public one: ${at('id')}.pub`,
     })
-    for (const file of ['empty', 'values.env']) {
-      await expect(requestOf(['w1'], 'worker', flags({ sshKeys: at(file) }))).rejects.toThrow(
-        'is not a file of ssh public keys',
-      )
-    }
+    await expect(requestOf(['w1'], 'worker', flags({ sshKeys: at('empty') }))).rejects.toThrow(
+      `${at('empty')} has no key in it`,
+    )
+    await expect(requestOf(['w1'], 'worker', flags({ sshKeys: at('values.env') }))).rejects.toThrow(
+      `${at('values.env')}: line 2: has no type of key that sshd knows`,
+    )
+  })
+
+  it('give Proxmox VE a copy of keys that it would refuse', async () => {
+    const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0sLxB2JT229G7/XhX72Z8enPxvJrFURkVXoxq4UsAy'
+    await writeFile(at('plain.pub'), `${key} op\n`)
+    expect(await publicKeys(at('plain.pub'), at('copies'))).toBe(at('plain.pub'))
+    await writeFile(at('keys'), `\uFEFF# mine\r\n${key} op: laptop\r\n`)
+    const copy = await publicKeys(at('keys'), at('copies'))
+    expect(copy).toMatch(/copies\/ssh-keys-[0-9a-f]{16}\.pub$/)
+    expect(await readFile(copy, 'utf8')).toBe(`${key} op laptop\n`)
+    expect(await publicKeys(at('keys'), at('copies'))).toBe(copy)
+    await writeFile(at('marked'), `\uFEFF${key} op laptop\n`)
+    expect(await publicKeys(at('marked'), at('copies'))).toBe(copy)
   })
 })

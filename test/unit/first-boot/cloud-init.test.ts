@@ -106,11 +106,16 @@ describe('first boot fails', () => {
     await expectFailed('a part of the network configuration, the user data or the vendor data cannot be used')
   })
 
-  test('without the keys of the drive', async () => {
-    await node.write(`${instance}/cloud-config.txt`, 'ssh_authorized_keys:\n- ssh-ed25519 AAAA a@b\n')
-    await node.write('/home/seeder/.ssh/authorized_keys', '\n')
+  test('without a key that can be used, if the drive has keys', async () => {
+    const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0sLxB2JT229G7/XhX72Z8enPxvJrFURkVXoxq4UsAy'
+    const file = '/home/seeder/.ssh/authorized_keys'
+    await node.write('/etc/passwd', 'root:x:0:0:root:/root:/bin/bash\n')
+    await node.write(`${instance}/cloud-config.txt`, `ssh_authorized_keys:\n- ${key} a@b\n`)
+    await node.write(file, '\n')
     await expectFailed('the drive has ssh keys, and no account has one')
-    await node.write('/home/seeder/.ssh/authorized_keys', 'ssh-ed25519 AAAA a@b\n')
+    await node.write(file, `${key.slice(0, 50)}\n`)
+    await expectFailed(`sshd can use none of the ssh keys of the drive: see ${file}`)
+    await node.write(file, `${key} a@b\n`)
     expect((await node.boot()).status.state).toBe('ready')
   })
 })
