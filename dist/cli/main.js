@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6303);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1177);
 /* harmony import */ var _process_interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7294);
 
 
@@ -3038,7 +3038,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 6303:
+/***/ 1177:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -30588,7 +30588,17 @@ const addressRange = schemas_string().transform((text, context) => {
     return NEVER;
 });
 const interfaceName = textThat((text) => /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/.test(text), () => 'write the name of a network interface such as vmbr11');
-const hostName = textThat((text) => isAddress(text) || /^(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(text), () => 'write an IPv4 address or a host name');
+const bridgeName = textThat((text) => /^[a-zA-Z][a-zA-Z0-9_-]{0,14}$/.test(text), (text) => /^[\w-]+\.\d+$/.test(text)
+    ? 'that is a VLAN interface, not a bridge; write the name of a bridge on it such as vmbr20'
+    : 'write the name of a bridge such as vmbr11');
+const hostName = textThat((text) => isAddress(text) || isHostName(text), () => 'write an IPv4 address or a host name');
+/** As `is_name` of images/common/tree/usr/lib/seeder/node-env, which checks it on a node. */
+function isHostName(text) {
+    const labels = text.split('.');
+    if (text.length > 253 || /^[0-9.]+$/.test(text))
+        return false;
+    return labels.every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label));
+}
 /** A port or a range of ports, both ends included. */
 const portRange = union([schemas_number(), schemas_string()]).transform((value, context) => {
     const [first, last = first, ...rest] = String(value)
@@ -30608,7 +30618,7 @@ const portRange = union([schemas_number(), schemas_string()]).transform((value, 
 const zone = strictObject({
     /** Its name for people. */
     title: singleLine,
-    bridge: interfaceName,
+    bridge: bridgeName,
     cidr: network,
     /** The addresses that nodes get; without it they use DHCP. */
     range: addressRange.optional(),
@@ -35017,6 +35027,9 @@ function checkVips(platform) {
         const problem = (field, found, fix) => [
             { path: ['vips', name, field], found: `vips.${name}.${field}: ${found}`, fix },
         ];
+        if (vip.role !== 'haproxy') {
+            return problem('role', `found ${vip.role}, whose nodes serve no VIP`, 'use haproxy');
+        }
         const zone = platform.zones[vip.zone];
         if (!zone)
             return problem('zone', `found unknown zone ${vip.zone}`, zoneSuggestion(platform, vip.zone));
@@ -45961,6 +45974,36 @@ const statusSchema = object({
     reason: foreignLine,
 });
 
+;// CONCATENATED MODULE: ./src/guest/vendor-data.ts
+
+
+/** The path of a node's values on the node. */
+const NODE_ENV_PATH = '/etc/seeder/node.env';
+/** The vendor data of a cloud-init drive that writes these files; its second line names the node that it belongs to. */
+function vendorData(token, files) {
+    const write_files = files.map(({ path, permissions, content }) => ({ path, permissions, content }));
+    // Folded lines would change the files.
+    const body = (0,dist/* stringify */.As)({ write_files }, { lineWidth: 0, blockQuote: 'literal' });
+    return `#cloud-config\n${tokenLine(token)}\n${body}`;
+}
+/** Whether a snippet was written for the node with this token. */
+function isVendorDataOf(token, text) {
+    return text.split('\n', 2)[1] === tokenLine(token);
+}
+const written = object({
+    write_files: array(object({ path: schemas_string(), permissions: schemas_string(), content: schemas_string() })),
+});
+/**
+ * The files that our vendor data writes.
+ * @throws Error when the text is not our vendor data
+ */
+function vendor_data_filesOf(text) {
+    return written.parse((0,dist/* parse */.qg)(text)).write_files;
+}
+function tokenLine(token) {
+    return `# seeder-node: ${token}`;
+}
+
 ;// CONCATENATED MODULE: ./src/host/storage.ts
 
 /** The active storages in the output of `pvesm status`. */
@@ -46342,6 +46385,7 @@ function isIncomplete({ settings, description }) {
 
 
 
+
 const reply = object({
     exited: union([schemas_boolean(), schemas_number()]).optional(),
     exitcode: schemas_number().optional(),
@@ -46382,6 +46426,12 @@ async function readStatus(host, vmid) {
     const ended = await guestExec(host, vmid, ['/usr/lib/seeder/status'], 30).catch(() => undefined);
     return firstBootSchema.safeParse(anyJson(ended?.stdout ?? '')).data;
 }
+/** Whether a node has nothing to do because node.env is missing, and not because its values give it nothing. */
+async function lacksValues(host, vmid, reason) {
+    if (!/^not configured\b/.test(reason))
+        return false;
+    return (await guestExec(host, vmid, ['/usr/bin/test', '-s', NODE_ENV_PATH])).code !== 0;
+}
 const guest_PAUSE_MS = 3000;
 /**
  * Waits until a node is ready and `accepts` its reason.
@@ -46399,7 +46449,7 @@ async function awaitReady(host, node, timeoutMs, accepts = () => true) {
                 fix: `destroy it, and create it again with the right values: seeder node destroy ${name} --force`,
             });
         }
-        if (status?.state === 'ready' && /^not configured\b/.test(status.reason)) {
+        if (status?.state === 'ready' && (await lacksValues(host, vmid, status.reason))) {
             throw new SeederError(`${name} (VM ${vmid}) runs, but it did not get its vendor data: ${status.reason}`, {
                 fix: `see what is on its drive: qm config ${vmid}, cicustom; then: seeder node destroy ${name} --force`,
             });
@@ -46757,36 +46807,6 @@ function checkForm(values) {
     });
 }
 
-;// CONCATENATED MODULE: ./src/guest/vendor-data.ts
-
-
-/** The path of a node's values on the node. */
-const NODE_ENV_PATH = '/etc/seeder/node.env';
-/** The vendor data of a cloud-init drive that writes these files; its second line names the node that it belongs to. */
-function vendorData(token, files) {
-    const write_files = files.map(({ path, permissions, content }) => ({ path, permissions, content }));
-    // Folded lines would change the files.
-    const body = (0,dist/* stringify */.As)({ write_files }, { lineWidth: 0, blockQuote: 'literal' });
-    return `#cloud-config\n${tokenLine(token)}\n${body}`;
-}
-/** Whether a snippet was written for the node with this token. */
-function isVendorDataOf(token, text) {
-    return text.split('\n', 2)[1] === tokenLine(token);
-}
-const written = object({
-    write_files: array(object({ path: schemas_string(), permissions: schemas_string(), content: schemas_string() })),
-});
-/**
- * The files that our vendor data writes.
- * @throws Error when the text is not our vendor data
- */
-function vendor_data_filesOf(text) {
-    return written.parse((0,dist/* parse */.qg)(text)).write_files;
-}
-function tokenLine(token) {
-    return `# seeder-node: ${token}`;
-}
-
 ;// CONCATENATED MODULE: ./src/host/node/snippet.ts
 
 
@@ -46837,7 +46857,7 @@ function nodeValues(sources) {
             return etcdValues(sources);
         return sources.role === 'haproxy' ? haproxyValues(sources) : kubernetesValues(sources);
     };
-    const values = { ...derived(), ...sources.given };
+    const values = { ...derived(), NTP_SERVERS: sources.platform.ntp.join(' '), ...sources.given };
     return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''));
 }
 function etcdValues({ cluster, dataDisk }) {
@@ -46856,7 +46876,7 @@ function memberList(members) {
 }
 function haproxyValues(sources) {
     const { platform, peers, leads, given, files, self } = sources;
-    const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy');
+    const vips = vipsByZone(platform);
     const vrrp = vrrpPeers(platform, self.name, peers);
     const servers = (role) => {
         const zone = platform.roles.haproxy.zones.find((name) => platform.zones[name]?.range && platform.roles[role].zones.includes(name));
@@ -46869,18 +46889,29 @@ function haproxyValues(sources) {
         // Without the cluster's CA the load balancer cannot recognize API servers.
         API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
         NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
-        ...(vrrp.length > 0 && given.VIP !== ''
+        ...(vips.length > 0 && given.VIP !== ''
             ? {
                 VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
-                VRRP_PEERS: vrrp.join(' '),
-                VRRP_PRIORITY: leads ? '150' : '100',
+                VRRP_PEERS: vrrp.length > 0 ? vrrp.join(' ') : ALONE,
+                VRRP_PRIORITY: leads || vrrp.length === 0 ? '150' : '100',
             }
             : {}),
     };
 }
+/** The value of VRRP_PEERS for a load balancer that has no peer. */
+const ALONE = 'none';
+/**
+ * The VIPs of the load balancers. Those in a zone with a range come first: keepalived's peers are in the network of the
+ * first VIP, and the addresses of nodes are known only there.
+ */
+function vipsByZone(platform) {
+    const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy');
+    const isKnown = ({ zone }) => platform.zones[zone]?.range !== undefined;
+    return [...vips.filter(isKnown), ...vips.filter((vip) => !isKnown(vip))];
+}
 /** The addresses of the other load balancers in the network of the first VIP, which keepalived uses. */
 function vrrpPeers(platform, name, peers) {
-    const first = Object.values(platform.vips).find(({ role }) => role === 'haproxy');
+    const [first] = vipsByZone(platform);
     return peers
         .filter((peer) => peer.role === 'haproxy' && peer.name !== name)
         .flatMap(({ addresses }) => addresses[first?.zone ?? ''] ?? []);
@@ -47992,6 +48023,7 @@ function pairFiles(name, { certificate, key }) {
 
 
 
+
 /** All nodes of a request: those to make, those to wait for, and those that are ready. */
 function entriesOf({ plans, waiting, done }) {
     return [...plans.map(({ entry }) => entry), ...waiting, ...done];
@@ -48030,7 +48062,7 @@ async function planRequest(host, facts, request, options) {
         replaces: options.replaces,
     });
     await requireValues(options.checkout, plans);
-    requirePair(facts, request, plans);
+    requirePeers(facts, request, plans);
     return { plans, waiting, done };
 }
 /** @throws UsageError with every value that the first boot of a node would refuse */
@@ -48046,15 +48078,18 @@ async function requireValues(checkout, plans) {
         fix: 'give the right values with --set KEY=VALUE or --env FILE; the keys are in the README of the image',
     });
 }
-/** Refuses a single load balancer, which cannot share the VIPs, before it is made. */
-function requirePair({ platform }, { role, values }, plans) {
-    const vips = Object.entries(platform.vips).filter(([, vip]) => vip.role === 'haproxy');
-    const alone = plans.find((plan) => role === 'haproxy' && plan.values.VIP === undefined);
-    if (!alone || vips.length === 0 || values.VIP !== undefined)
+/** Refuses load balancers that share VIPs and could not be each other's peers, before they are made. */
+function requirePeers({ platform, entries }, { role, values }, plans) {
+    const [first] = vipsByZone(platform);
+    const names = new Set([...entries, ...plans.map(({ entry }) => entry)]
+        .filter((one) => one.role === 'haproxy')
+        .map(({ name }) => name));
+    if (role !== 'haproxy' || first === undefined || platform.zones[first.zone]?.range !== undefined)
         return;
-    const names = vips.map(([name]) => name).join(', ');
-    throw new UsageError(`${alone.entry.name} would be alone, and not serve the VIPs of the platform file: ${names}`, {
-        fix: 'name both of a pair at once; or say that it is to have none: --set VIP=',
+    if (names.size < 2 || values.VIP === '' || values.VRRP_PEERS !== undefined)
+        return;
+    throw new UsageError(`${[...names].join(' and ')} cannot share the VIPs of the platform file: keepalived needs their addresses in the network of a VIP, and in the zone ${first.zone} nodes get theirs by DHCP`, {
+        fix: `give a zone with a VIP a range in platform.yaml; or create one load balancer alone; or name the other's address: --set VRRP_PEERS=`,
     });
 }
 /** Places nodes at addresses where no machine answers. */
@@ -48324,6 +48359,121 @@ function hints(entry, old) {
     return entry.role === 'etcd'
         ? [`Give the API servers ${mainAddress(entry)} in the place of ${old}: --etcd-servers.`]
         : [`Load balancers that have ${old} as a backend keep sending to it: replace them when it suits.`];
+}
+
+;// CONCATENATED MODULE: ./src/guest/ssh-keys.ts
+/** The options of sshd's AUTHORIZED_KEYS FILE FORMAT, as they are matched: in lower case, without `no-`. */
+const flags = new Set([
+    'agent-forwarding',
+    'cert-authority',
+    'port-forwarding',
+    'pty',
+    'restrict',
+    'touch-required',
+    'user-rc',
+    'verify-required',
+    'x11-forwarding',
+]);
+const settings = new Set([
+    'command',
+    'environment',
+    'expiry-time',
+    'from',
+    'permitlisten',
+    'permitopen',
+    'principals',
+    'tunnel',
+]);
+/** The number of fields in a key's blob, with the name of its type. */
+const fields = new Map([
+    ['ssh-ed25519', 2],
+    ['ssh-rsa', 3],
+    ['ecdsa-sha2-nistp256', 3],
+    ['ecdsa-sha2-nistp384', 3],
+    ['ecdsa-sha2-nistp521', 3],
+    ['sk-ssh-ed25519@openssh.com', 3],
+    ['sk-ecdsa-sha2-nistp256@openssh.com', 4],
+]);
+/**
+ * Reads a file of public keys as sshd does: blank lines, comments, Windows line ends and blanks at the ends mean nothing. A
+ * byte order mark, which sshd does not skip, means nothing either.
+ * @returns a line per key in the form that Proxmox VE takes, which writes it unquoted into YAML: comments of keys lose what
+ *   YAML would read as something else
+ */
+function parseSshKeys(text) {
+    const keys = [];
+    const problems = [];
+    for (const [index, raw] of text.split('\n').entries()) {
+        const line = raw.trim();
+        if (line === '' || line.startsWith('#'))
+            continue;
+        const read = readLine(line);
+        if (typeof read === 'string')
+            problems.push({ line: index + 1, reason: read });
+        else
+            keys.push(read.join(' '));
+    }
+    return { keys, problems };
+}
+/** The parts of a key's line, or why it is not one. */
+function readLine(line) {
+    const [first = '', ...others] = line.split(/\s+/);
+    const plain = fields.has(first);
+    const options = plain ? '' : optionsOf(line);
+    const [type = '', blob = '', ...comment] = plain
+        ? [first, ...others]
+        : line.slice(options.length).trim().split(/\s+/);
+    if (!fields.has(type))
+        return `has no type of key that sshd knows: ${[...fields.keys()].join(', ')}`;
+    const bad = (options === '' ? undefined : optionProblem(options)) ?? blobProblem(type, blob);
+    if (bad !== undefined)
+        return bad;
+    return [options, type, blob, commentFor(comment.join(' '))].filter((part) => part !== '');
+}
+/** The options before a key: up to the first blank that is not between quotes. */
+function optionsOf(line) {
+    return /^(?:"(?:\\"|[^"])*"|[^\s"])*/.exec(line)?.[0] ?? '';
+}
+function optionProblem(options) {
+    // Proxmox VE writes the line as it is, and YAML would end the text there.
+    if (/: | #/.test(options))
+        return 'has ": " or " #" in its options, which Proxmox VE cannot write on the drive';
+    for (const [, name = '', value] of options.matchAll(/([^,="]+)(=(?:"(?:\\"|[^"])*"|[^,]*))?,?/g)) {
+        const known = value === undefined
+            ? flags.has(name.toLowerCase().replace(/^no-/, ''))
+            : settings.has(name.toLowerCase());
+        if (!known)
+            return `has an option that sshd does not know: ${name}`;
+        if (value !== undefined && !/^="(?:\\"|[^"])*"$/.test(value))
+            return `has no quotes around the value of ${name}`;
+    }
+    return undefined;
+}
+/** The blob names its type, and is neither cut short nor longer. */
+function blobProblem(type, blob) {
+    if (!/^[A-Za-z0-9+/]+={0,2}$/.test(blob))
+        return 'has no key in base64 after its type';
+    const bytes = Buffer.from(blob, 'base64');
+    const parts = [];
+    for (let at = 0; at < bytes.length;) {
+        const size = at + 4 <= bytes.length ? bytes.readUInt32BE(at) : Number.POSITIVE_INFINITY;
+        if (at + 4 + size > bytes.length)
+            return 'has a key that is cut short';
+        parts.push(bytes.subarray(at + 4, at + 4 + size));
+        at += 4 + size;
+    }
+    if (parts[0]?.toString('latin1') !== type)
+        return `is a key of another type than ${type}`;
+    return parts.length === fields.get(type) ? undefined : 'has a key that is cut short';
+}
+/** A key's comment without what ends a text in YAML or on a line. */
+function commentFor(comment) {
+    return comment
+        .replace(/\p{Cc}/gu, '')
+        .replace(/:(?= |$)/g, '')
+        .replace(/(^| )#+/g, '$1')
+        .replace(/ +/g, ' ')
+        .trim();
 }
 
 ;// CONCATENATED MODULE: ./src/pki/folder.ts
@@ -49327,6 +49477,10 @@ async function initialize(place, lifetime) {
 
 
 
+
+
+
+
 /**
  * The request from the options.
  * @param inherited values that the options override
@@ -49380,19 +49534,37 @@ async function givenValues({ set, env }) {
     });
     return { ...values, ...Object.fromEntries(given) };
 }
-/** The absolute path of a file of ssh public keys. */
-async function publicKeys(file) {
+/**
+ * The absolute path of a file of ssh public keys that `qm set --sshkeys` takes. Proxmox VE refuses comments, and writes keys
+ * unquoted into YAML: where a file is not in that form, this is a copy of its keys in memory, until the next boot.
+ * @param copies the folder of copies
+ */
+async function publicKeys(file, copies = '/run/seeder') {
     const text = await readOptionFile('--ssh-keys', file);
     if (text.includes('PRIVATE KEY-----')) {
         throw new UsageError(`${file} is a private key`, { fix: `name the public one: ${file}.pub` });
     }
-    const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
-    const bad = lines.find((line) => !/^(ssh|ecdsa|sk)-[\w@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?$/.test(line));
-    if (lines.length > 0 && bad === undefined)
+    const { keys, problems } = parseSshKeys(text);
+    if (problems.length > 0 || keys.length === 0) {
+        const found = problems.map(({ line, reason }) => `${file}: line ${line}: ${reason}`);
+        throw new UsageError(found.length > 0 ? found.join('\n') : `${file} has no key in it`, {
+            fix: 'name a file with one public key per line, as in ~/.ssh/id_ed25519.pub or authorized_keys',
+        });
+    }
+    const wanted = `${keys.join('\n')}\n`;
+    if (await hasBytes(file, wanted))
         return (0,external_node_path_namespaceObject.resolve)(file);
-    throw new UsageError(`${file} is not a file of ssh public keys`, {
-        fix: 'it has one key per line, as in ~/.ssh/id_ed25519.pub',
-    });
+    const copy = (0,external_node_path_namespaceObject.join)(copies, `ssh-keys-${(0,external_node_crypto_namespaceObject.createHash)('sha256').update(wanted).digest('hex').slice(0, 16)}.pub`);
+    await (0,promises_namespaceObject.mkdir)(copies, { recursive: true });
+    await writeAtomically(copy, wanted, 0o600);
+    return copy;
+}
+/** Whether a file, which is no pipe, has exactly this text; the newline at its end may be missing. */
+async function hasBytes(file, text) {
+    if (!(await (0,promises_namespaceObject.stat)(file)).isFile())
+        return false;
+    const bytes = await (0,promises_namespaceObject.readFile)(file);
+    return bytes.equals(Buffer.from(text)) || bytes.equals(Buffer.from(text.trimEnd()));
 }
 
 ;// CONCATENATED MODULE: ./src/commands/node.ts
@@ -57130,7 +57302,7 @@ function layOutSite(platform, plans, simulated = []) {
     return {
         lan: {
             bridges: zones.map(([name, zone]) => ({
-                name: bridgeName(name),
+                name: site_bridgeName(name),
                 addresses: [
                     probes[name],
                     unusedAddresses[name],
@@ -57140,7 +57312,7 @@ function layOutSite(platform, plans, simulated = []) {
                     .map((address) => `${address}/${prefixOf(zone)}`)
                     .concat(name === operatorZone ? [`${podAddress}/32`] : []),
             })),
-            taps: [...cards].map(([name, { zone }]) => ({ name, bridge: bridgeName(zone) })),
+            taps: [...cards].map(([name, { zone }]) => ({ name, bridge: site_bridgeName(zone) })),
         },
         machines,
         probes,
@@ -57230,7 +57402,7 @@ function subnetOf(zone) {
     const { start, end } = parseCidr(zone.cidr);
     return { netmask: site_dotted(0xffffffffn ^ (end - start)), broadcast: site_dotted(end) };
 }
-function bridgeName(zone) {
+function site_bridgeName(zone) {
     return `br-${zone}`.slice(0, 15);
 }
 function site_dotted(value) {

@@ -90,6 +90,9 @@ function checkVips(platform: Platform): YamlProblem[] {
     const problem = (field: string, found: string, fix: string): YamlProblem[] => [
       { path: ['vips', name, field], found: `vips.${name}.${field}: ${found}`, fix },
     ]
+    if (vip.role !== 'haproxy') {
+      return problem('role', `found ${vip.role}, whose nodes serve no VIP`, 'use haproxy')
+    }
     const zone = platform.zones[vip.zone]
     if (!zone) return problem('zone', `found unknown zone ${vip.zone}`, zoneSuggestion(platform, vip.zone))
     const { zones } = platform.roles[vip.role]

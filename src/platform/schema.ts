@@ -35,10 +35,25 @@ const interfaceName = textThat(
   () => 'write the name of a network interface such as vmbr11',
 )
 
+const bridgeName = textThat(
+  (text) => /^[a-zA-Z][a-zA-Z0-9_-]{0,14}$/.test(text),
+  (text) =>
+    /^[\w-]+\.\d+$/.test(text)
+      ? 'that is a VLAN interface, not a bridge; write the name of a bridge on it such as vmbr20'
+      : 'write the name of a bridge such as vmbr11',
+)
+
 const hostName = textThat(
-  (text) => isAddress(text) || /^(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(text),
+  (text) => isAddress(text) || isHostName(text),
   () => 'write an IPv4 address or a host name',
 )
+
+/** As `is_name` of images/common/tree/usr/lib/seeder/node-env, which checks it on a node. */
+function isHostName(text: string): boolean {
+  const labels = text.split('.')
+  if (text.length > 253 || /^[0-9.]+$/.test(text)) return false
+  return labels.every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label))
+}
 
 /** A port or a range of ports, both ends included. */
 const portRange = z.union([z.number(), z.string()]).transform((value, context) => {
@@ -60,7 +75,7 @@ const portRange = z.union([z.number(), z.string()]).transform((value, context) =
 const zone = z.strictObject({
   /** Its name for people. */
   title: singleLine,
-  bridge: interfaceName,
+  bridge: bridgeName,
   cidr: network,
   /** The addresses that nodes get; without it they use DHCP. */
   range: addressRange.optional(),

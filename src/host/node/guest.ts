@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { anyJson } from '../../files/json.ts'
 import { statusSchema } from '../../guest/status.ts'
+import { NODE_ENV_PATH } from '../../guest/vendor-data.ts'
 import { interruption } from '../../process/interruption.ts'
 import { SeederError } from '../../report/error.ts'
 import { type Argv, failureReason, type Host } from '../commands.ts'
@@ -70,6 +71,12 @@ export async function readStatus(host: Host, vmid: number): Promise<FirstBootSta
   return firstBootSchema.safeParse(anyJson(ended?.stdout ?? '')).data
 }
 
+/** Whether a node has nothing to do because node.env is missing, and not because its values give it nothing. */
+async function lacksValues(host: Host, vmid: number, reason: string): Promise<boolean> {
+  if (!/^not configured\b/.test(reason)) return false
+  return (await guestExec(host, vmid, ['/usr/bin/test', '-s', NODE_ENV_PATH])).code !== 0
+}
+
 const PAUSE_MS = 3000
 
 /**
@@ -93,7 +100,7 @@ export async function awaitReady(
         fix: `destroy it, and create it again with the right values: seeder node destroy ${name} --force`,
       })
     }
-    if (status?.state === 'ready' && /^not configured\b/.test(status.reason)) {
+    if (status?.state === 'ready' && (await lacksValues(host, vmid, status.reason))) {
       throw new SeederError(
         `${name} (VM ${vmid}) runs, but it did not get its vendor data: ${status.reason}`,
         {

@@ -10,7 +10,7 @@ import { answeringAddresses, foundersOf, type Placement, placeNodes } from './pl
 import { type NodePlan, planNodes } from './plan.ts'
 import { checkRequest, type NodeRequest } from './request.ts'
 import { type Certificates, certificateFiles } from './tls.ts'
-import type { ValueSources } from './values.ts'
+import { type ValueSources, vipsByZone } from './values.ts'
 
 /** What is left to do for a request: some of its nodes may exist already. */
 export interface RequestPlan {
@@ -79,7 +79,7 @@ export async function planRequest(
     replaces: options.replaces,
   })
   await requireValues(options.checkout, plans)
-  requirePair(facts, request, plans)
+  requirePeers(facts, request, plans)
   return { plans, waiting, done }
 }
 
@@ -98,20 +98,24 @@ async function requireValues(checkout: string, plans: readonly NodePlan[]): Prom
   })
 }
 
-/** Refuses a single load balancer, which cannot share the VIPs, before it is made. */
-function requirePair(
-  { platform }: HostFacts,
+/** Refuses load balancers that share VIPs and could not be each other's peers, before they are made. */
+function requirePeers(
+  { platform, entries }: HostFacts,
   { role, values }: NodeRequest,
   plans: readonly NodePlan[],
 ): void {
-  const vips = Object.entries(platform.vips).filter(([, vip]) => vip.role === 'haproxy')
-  const alone = plans.find((plan) => role === 'haproxy' && plan.values.VIP === undefined)
-  if (!alone || vips.length === 0 || values.VIP !== undefined) return
-  const names = vips.map(([name]) => name).join(', ')
+  const [first] = vipsByZone(platform)
+  const names = new Set(
+    [...entries, ...plans.map(({ entry }) => entry)]
+      .filter((one) => one.role === 'haproxy')
+      .map(({ name }) => name),
+  )
+  if (role !== 'haproxy' || first === undefined || platform.zones[first.zone]?.range !== undefined) return
+  if (names.size < 2 || values.VIP === '' || values.VRRP_PEERS !== undefined) return
   throw new UsageError(
-    `${alone.entry.name} would be alone, and not serve the VIPs of the platform file: ${names}`,
+    `${[...names].join(' and ')} cannot share the VIPs of the platform file: keepalived needs their addresses in the network of a VIP, and in the zone ${first.zone} nodes get theirs by DHCP`,
     {
-      fix: 'name both of a pair at once; or say that it is to have none: --set VIP=',
+      fix: `give a zone with a VIP a range in platform.yaml; or create one load balancer alone; or name the other's address: --set VRRP_PEERS=`,
     },
   )
 }

@@ -39,7 +39,7 @@ export function nodeValues(sources: ValueSources): NodeValues {
     if (sources.role === 'etcd') return etcdValues(sources)
     return sources.role === 'haproxy' ? haproxyValues(sources) : kubernetesValues(sources)
   }
-  const values = { ...derived(), ...sources.given }
+  const values = { ...derived(), NTP_SERVERS: sources.platform.ntp.join(' '), ...sources.given }
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''))
 }
 
@@ -61,7 +61,7 @@ export function memberList(members: readonly LedgerMember[]): string {
 
 function haproxyValues(sources: ValueSources): NodeValues {
   const { platform, peers, leads, given, files, self } = sources
-  const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy')
+  const vips = vipsByZone(platform)
   const vrrp = vrrpPeers(platform, self.name, peers)
   const servers = (role: RoleName) => {
     const zone = platform.roles.haproxy.zones.find(
@@ -78,19 +78,34 @@ function haproxyValues(sources: ValueSources): NodeValues {
     // Without the cluster's CA the load balancer cannot recognize API servers.
     API_BACKENDS: files.includes('/etc/seeder/trust/kubernetes-ca.crt') ? servers('control-plane') : '',
     NODEPORT_BACKENDS: words(given.NODEPORTS).length > 0 ? servers('worker') : '',
-    ...(vrrp.length > 0 && given.VIP !== ''
+    ...(vips.length > 0 && given.VIP !== ''
       ? {
           VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
-          VRRP_PEERS: vrrp.join(' '),
-          VRRP_PRIORITY: leads ? '150' : '100',
+          VRRP_PEERS: vrrp.length > 0 ? vrrp.join(' ') : ALONE,
+          VRRP_PRIORITY: leads || vrrp.length === 0 ? '150' : '100',
         }
       : {}),
   }
 }
 
+/** The value of VRRP_PEERS for a load balancer that has no peer. */
+export const ALONE = 'none'
+
+type VirtualAddress = Platform['vips'][string]
+
+/**
+ * The VIPs of the load balancers. Those in a zone with a range come first: keepalived's peers are in the network of the
+ * first VIP, and the addresses of nodes are known only there.
+ */
+export function vipsByZone(platform: Platform): VirtualAddress[] {
+  const vips = Object.values(platform.vips).filter(({ role }) => role === 'haproxy')
+  const isKnown = ({ zone }: VirtualAddress) => platform.zones[zone]?.range !== undefined
+  return [...vips.filter(isKnown), ...vips.filter((vip) => !isKnown(vip))]
+}
+
 /** The addresses of the other load balancers in the network of the first VIP, which keepalived uses. */
 export function vrrpPeers(platform: Platform, name: string, peers: readonly PeerNode[]): string[] {
-  const first = Object.values(platform.vips).find(({ role }) => role === 'haproxy')
+  const [first] = vipsByZone(platform)
   return peers
     .filter((peer) => peer.role === 'haproxy' && peer.name !== name)
     .flatMap(({ addresses }) => addresses[first?.zone ?? ''] ?? [])

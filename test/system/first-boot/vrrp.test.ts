@@ -21,6 +21,8 @@ beforeAll(async () => {
     await writeFile(join(folder, `${name}.conf`), await configurationOf(own, peer))
     await writeFile(join(folder, `${name}.nft`), nftablesFor(platform, 'haproxy') + vrrpPeersText([peer]))
   }
+  await writeFile(join(folder, 'alone.conf'), await configurationOf(pair.lb1, 'none'))
+  await writeFile(join(folder, 'alone.nft'), nftablesFor(platform, 'haproxy'))
   const peers = Object.values(pair).join('; ')
   await writeFile(
     join(folder, 'worker.conf'),
@@ -79,14 +81,22 @@ keep() {
 }
 holds() { inside $1 ip -o address show dev eth0 | grep -qF ' ${vip}/'; }
 heard() { inside lb1 nft list table ip seen | grep -Eq 'packets ([6-9]|[1-9][0-9])'; }
+if [ -n "$ALONE" ]; then
+  for kind in conf nft; do cp "$FOLDER/alone.$kind" "$FOLDER/lb1.$kind"; done
+  inside lb1 nft -f "$FOLDER/lb1.nft"
+fi
 keep lb1; until holds lb1; do sleep 0.1; done
-keep lb2
+[ -n "$ALONE" ] || keep lb2
 keep worker; until heard; do sleep 0.1; done
 for name in lb1 lb2; do ! holds $name || echo $name; done
 `
 
 /** Which of the pair holds the VIP when the worker has sent six advertisements. */
-async function holders(setting: { firewall?: boolean; checked?: boolean }): Promise<string[]> {
+async function holders(setting: {
+  firewall?: boolean
+  checked?: boolean
+  alone?: boolean
+}): Promise<string[]> {
   const copy = await mkdtemp(join(tmpdir(), 'seeder-vrrp-'))
   try {
     await execa('cp', ['-a', `${folder}/.`, copy])
@@ -98,6 +108,7 @@ async function holders(setting: { firewall?: boolean; checked?: boolean }): Prom
           FOLDER: copy,
           FIREWALL: setting.firewall ? 'yes' : '',
           CHECKED: setting.checked ? 'yes' : '',
+          ALONE: setting.alone ? 'yes' : '',
         },
       },
     )
@@ -121,4 +132,8 @@ test('the firewall accepts VRRP only from the peers', async () => {
 
 test('a pair with both has one that holds the VIP: its peers do get through', async () => {
   expect(await holders({ firewall: true, checked: true })).toEqual(['lb1'])
+})
+
+test('one that is alone holds the VIP, and the firewall lets nobody take it', async () => {
+  expect(await holders({ firewall: true, checked: true, alone: true })).toEqual(['lb1'])
 })

@@ -46,6 +46,16 @@ test('before first boot the status is pending', async () => {
   expect(exitCode).toBe(2)
 })
 
+test('a load balancer that is alone takes the VIPs without peers', async () => {
+  await node.write('/etc/seeder/node.env', 'VIP=10.0.0.51/26\nVRRP_PEERS=none\n')
+  const { status } = await node.boot()
+  expect(status).toMatchObject({ state: 'ready', reason: 'VIP 10.0.0.51/26' })
+  const text = await node.read(keepalivedConfig)
+  expect(text).toContain('virtual_ipaddress {\n        10.0.0.51/26 dev eth0\n')
+  expect(text).not.toMatch(/unicast|none/)
+  expect((await node.read('/etc/seeder/vrrp-peers'))?.trim()).toBe('')
+})
+
 test('a complete configuration is checked, installed and started, the VIPs last', async () => {
   await node.write('/etc/seeder/node.env', nodeEnv)
   const { exitCode, console, calls } = await node.boot()

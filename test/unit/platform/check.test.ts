@@ -142,6 +142,13 @@ describe('a platform file', () => {
     ],
     ['9.9.9.9', 'resolver', 'p.yaml:14:7: dns[0]: found "resolver"; write an IPv4 address such as 10.0.0.51'],
     ['pool.ntp.org', '-x', 'p.yaml:15:7: ntp[0]: found "-x"; write an IPv4 address or a host name'],
+    ['pool.ntp.org', 'a..b', 'p.yaml:15:7: ntp[0]: found "a..b"; write an IPv4 address or a host name'],
+    ['pool.ntp.org', '1.2.3', 'p.yaml:15:7: ntp[0]: found "1.2.3"; write an IPv4 address or a host name'],
+    [
+      'edge: { role: haproxy',
+      'edge: { role: etcd',
+      'p.yaml:17:17: vips.edge.role: found etcd, whose nodes serve no VIP; use haproxy',
+    ],
     // Zones and bridges
     [
       'vmbr13',
@@ -151,7 +158,12 @@ describe('a platform file', () => {
     [
       'vmbr13',
       'vmbr 13',
-      'p.yaml:10:13: zones.back.bridge: found "vmbr 13"; write the name of a network interface such as vmbr11',
+      'p.yaml:10:13: zones.back.bridge: found "vmbr 13"; write the name of a bridge such as vmbr11',
+    ],
+    [
+      'vmbr13',
+      'vmbr0.20',
+      'p.yaml:10:13: zones.back.bridge: found "vmbr0.20"; that is a VLAN interface, not a bridge; write the name of a bridge on it such as vmbr20',
     ],
     [
       '  lan: {',

@@ -227,7 +227,6 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     expect(await at.refused('create', 'w9', ...worker, '--set', 'NODE=$(reboot)')).toContain(
       'NODE: is not a key',
     )
-    expect(await at.refused('create', 'lb1', '--role', 'haproxy')).toContain('lb1 would be alone')
     expect(await at.refused('create', 'etcd9', '--role', 'etcd', '--tls', at.root)).toContain(
       'etcd9.crt cannot be read',
     )

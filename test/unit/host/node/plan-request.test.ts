@@ -92,6 +92,7 @@ describe('a member that joins', () => {
     expect(plans[0]?.values).toEqual({
       ETCD_STATE: 'existing',
       ETCD_MEMBERS: 'etcd2=10.0.0.130 old=10.0.0.140 etcd4=10.0.0.131',
+      NTP_SERVERS: '0.pool.ntp.org 1.pool.ntp.org 2.pool.ntp.org',
     })
     expect(plans[0]?.entry).toMatchObject({ joins: true, addresses: { back: '10.0.0.131' } })
     expect(host.commands).toContain('qm guest exec 201 --timeout 90 -- /usr/lib/seeder/etcd members')
@@ -147,17 +148,57 @@ describe('any nodes', () => {
     )
   })
 
-  it('are a pair of load balancers, unless the operator wants no VIPs', async () => {
+  it('are a load balancer that is alone with the VIPs, or has none of them, or a pair', async () => {
     const alone = request(['lb1'], 'haproxy')
-    await expect(planRequest(silent, facts(), alone, options)).rejects.toMatchObject({
-      message: 'lb1 would be alone, and not serve the VIPs of the platform file: api, edge',
-      fix: 'name both of a pair at once; or say that it is to have none: --set VIP=',
+    const { plans } = await planRequest(silent, facts(), alone, options)
+    expect(plans[0]?.values).toMatchObject({
+      VIP: '10.0.0.115/26 10.0.0.51/26',
+      VRRP_PEERS: 'none',
+      VRRP_PRIORITY: '150',
     })
-    const meant = await planRequest(silent, facts(), { ...alone, values: { VIP: '' } }, options)
-    expect(meant.plans[0]?.values).toEqual({})
-    expect(
-      (await planRequest(silent, facts(), request(['lb1', 'lb2'], 'haproxy'), options)).plans,
-    ).toHaveLength(2)
+    const without = await planRequest(silent, facts(), { ...alone, values: { VIP: '' } }, options)
+    expect(Object.keys(without.plans[0]?.values ?? {})).toEqual(['NTP_SERVERS'])
+    const pair = await planRequest(silent, facts(), request(['lb1', 'lb2'], 'haproxy'), options)
+    expect(pair.plans.map(({ values }) => values.VRRP_PEERS)).toEqual(['10.0.0.106', '10.0.0.105'])
+  })
+
+  describe('whose first VIP is in a zone without a range', () => {
+    const known = facts()
+    const inZones = (...zones: string[]) => ({
+      ...known,
+      platform: {
+        ...known.platform,
+        vips: Object.fromEntries(
+          zones.map((zone) => [
+            zone,
+            {
+              role: 'haproxy' as const,
+              zone,
+              address: { home: '192.168.3.240', front: '10.0.0.51' }[zone] ?? '',
+            },
+          ]),
+        ),
+      },
+    })
+    const wanted = request(['lb1', 'lb2'], 'haproxy')
+
+    it('find each other in the zone of another VIP', async () => {
+      const { plans } = await planRequest(silent, inZones('home', 'front'), wanted, options)
+      expect(plans.map(({ values: { VIP, VRRP_PEERS } }) => [VIP, VRRP_PEERS])).toEqual([
+        ['10.0.0.51/26 192.168.3.240/24', '10.0.0.2'],
+        ['10.0.0.51/26 192.168.3.240/24', '10.0.0.1'],
+      ])
+    })
+
+    it('are refused with the reason where there is no other, unless it is alone', async () => {
+      await expect(planRequest(silent, inZones('home'), wanted, options)).rejects.toMatchObject({
+        message:
+          'lb1 and lb2 cannot share the VIPs of the platform file: keepalived needs their addresses in the network of a VIP, and in the zone home nodes get theirs by DHCP',
+        fix: expect.stringContaining('--set VRRP_PEERS='),
+      })
+      const { plans } = await planRequest(silent, inZones('home'), request(['lb1'], 'haproxy'), options)
+      expect(plans[0]?.values).toMatchObject({ VIP: '192.168.3.240/24', VRRP_PEERS: 'none' })
+    })
   })
 
   it('are refused with every value that first boot would refuse', async () => {

@@ -109,6 +109,7 @@ describe('the plan for a member of etcd', () => {
         '      ETCD_TOKEN=prod',
         '      ETCD_MEMBERS="etcd1=10.0.0.129 etcd2=10.0.0.130 etcd3=10.0.0.131"',
         '      ETCD_DATA_DISK=etcd-data',
+        '      NTP_SERVERS="0.pool.ntp.org 1.pool.ntp.org 2.pool.ntp.org"',
         '  - path: /etc/seeder/tls/etcd.key',
         '    permissions: "0600"',
         '    content: |',
@@ -180,9 +181,10 @@ describe('the plan for load balancers', () => {
       '--cicustom',
       'vendor=local:snippets/seeder-lb2.yaml',
     ])
+    const [VIP, NTP_SERVERS] = ['10.0.0.115/26 10.0.0.51/26', '0.pool.ntp.org 1.pool.ntp.org 2.pool.ntp.org']
     expect(plans.map(({ values }) => values)).toEqual([
-      { VIP: '10.0.0.115/26 10.0.0.51/26', VRRP_PEERS: '10.0.0.106', VRRP_PRIORITY: '150' },
-      { VIP: '10.0.0.115/26 10.0.0.51/26', VRRP_PEERS: '10.0.0.105', VRRP_PRIORITY: '100' },
+      { VIP, VRRP_PEERS: '10.0.0.106', VRRP_PRIORITY: '150', NTP_SERVERS },
+      { VIP, VRRP_PEERS: '10.0.0.105', VRRP_PRIORITY: '100', NTP_SERVERS },
     ])
   })
 
@@ -207,9 +209,7 @@ describe('the plan for load balancers', () => {
   })
 
   it('lets the operator remove a value', () => {
-    const [one] = plan(
-      request(['lb1', 'lb2'], 'haproxy', { values: { VIP: '', VRRP_PEERS: '', VRRP_PRIORITY: '' } }),
-    )
+    const [one] = plan(request(['lb1', 'lb2'], 'haproxy', { values: { VIP: '', NTP_SERVERS: '' } }))
     expect(one?.values).toEqual({})
   })
 })
@@ -226,6 +226,7 @@ describe('the plan for a Kubernetes node', () => {
       CONTROL_PLANE_ENDPOINT: '10.0.0.115:6443',
       ETCD_ENDPOINTS: '10.0.0.129 10.0.0.130',
       JOIN_TOKEN: 'abcdef.0123456789abcdef',
+      NTP_SERVERS: '0.pool.ntp.org 1.pool.ntp.org 2.pool.ntp.org',
     })
     expect(one?.entry.values).toEqual({ BOOTSTRAP: 'init' })
     expect(JSON.stringify(showPlan(one ?? expect.fail(), true))).not.toContain('abcdef.')
