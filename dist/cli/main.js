@@ -48089,7 +48089,7 @@ function requirePeers({ platform, entries }, { role, values }, plans) {
     if (names.size < 2 || values.VIP === '' || values.VRRP_PEERS !== undefined)
         return;
     throw new UsageError(`${[...names].join(' and ')} cannot share the VIPs of the platform file: keepalived needs their addresses in the network of a VIP, and in the zone ${first.zone} nodes get theirs by DHCP`, {
-        fix: `give a zone with a VIP a range in platform.yaml; or create one load balancer alone; or name the other's address: --set VRRP_PEERS=`,
+        fix: 'give a zone with a VIP a range in platform.yaml; or create only one load balancer; or name the address of the other one: --set VRRP_PEERS=ADDRESS',
     });
 }
 /** Places nodes at addresses where no machine answers. */

@@ -1,25 +1,16 @@
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { PveHost } from '../stand-ins/proxmox/host.ts'
 import { PveMachines } from '../support/boot/pve-machines.ts'
-import { removeFolder, testFolder, warmUp } from '../support/builds.ts'
+import { removeFolder, testFolder } from '../support/builds.ts'
 
 /** Machines whose drive is missing or broken, that lose their power, or that have another machine's disk beside theirs. */
 const root = await testFolder('first boot')
-const out = join(root, 'image')
-let host: PveHost
 let machines: PveMachines
 
 beforeAll(async () => {
-  const manifest = await warmUp(out)
-  host = await PveHost.create(join(root, 'host'))
-  await host.start()
-  machines = new PveMachines(host, out, manifest)
-  await machines.create('local')
-  await machines.mustQm('template', '9000')
+  machines = await PveMachines.start(root)
 })
 afterAll(async () => {
-  await host.remove()
+  await machines.host.remove()
   await removeFolder(root)
 })
 
@@ -64,9 +55,7 @@ it(
   'a machine starts from its own disk, whichever place another one of the same image has',
   async () => {
     await machines.clone('102', 'node2', '192.168.3.72')
-    const disk = async (vmid: string) =>
-      /^scsi0: ([^,\n]*)/m.exec(await machines.mustQm('config', vmid))?.[1] ?? ''
-    const [own, other] = [await disk('102'), await disk('101')]
+    const [own, other] = [await machines.diskOf('102'), await machines.diskOf('101')]
     const mine = { name: 'node2', addresses: expect.stringContaining('192.168.3.72/24') }
     await machines.mustQm('set', '102', '--scsi1', other)
     await startReady('102')
@@ -87,8 +76,7 @@ it(
   async () => {
     await machines.clone('103', 'node3', '192.168.3.73')
     await machines.clone('104', 'node4', '192.168.3.74')
-    const [, other = ''] = /^scsi0: ([^,\n]*)/m.exec(await machines.mustQm('config', '104')) ?? []
-    await machines.mustQm('set', '103', '--scsi1', other)
+    await machines.mustQm('set', '103', '--scsi1', await machines.diskOf('104'))
     await machines.mustQm('start', '103')
     const refusal = "seeder-initrd: cannot decide which disk is this machine's: sda sdb all hold this image"
     await expect.poll(() => machines.console('103'), { timeout: 120_000, interval: 500 }).toContain(refusal)
@@ -102,9 +90,7 @@ it(
   async () => {
     const text =
       '#cloud-config\nwrite_files:\n- {path: /etc/seeder/node.env, content: JOIN_TOKEN=abcdef: x: y}\n'
-    await host.run(['sh', '-c', 'mkdir -p /var/lib/vz/snippets; cat > /var/lib/vz/snippets/v.yaml'], {
-      input: text,
-    })
+    await machines.writeSnippet('v.yaml', text)
     await machines.clone('105', 'node5', '192.168.3.75')
     await machines.mustQm('set', '105', '--cicustom', 'vendor=local:snippets/v.yaml')
     expect(await machines.firstBoot('105')).toMatchObject({

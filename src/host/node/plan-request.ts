@@ -115,7 +115,7 @@ function requirePeers(
   throw new UsageError(
     `${[...names].join(' and ')} cannot share the VIPs of the platform file: keepalived needs their addresses in the network of a VIP, and in the zone ${first.zone} nodes get theirs by DHCP`,
     {
-      fix: `give a zone with a VIP a range in platform.yaml; or create one load balancer alone; or name the other's address: --set VRRP_PEERS=`,
+      fix: 'give a zone with a VIP a range in platform.yaml; or create only one load balancer; or name the address of the other one: --set VRRP_PEERS=ADDRESS',
     },
   )
 }

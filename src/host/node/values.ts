@@ -89,7 +89,7 @@ function haproxyValues(sources: ValueSources): NodeValues {
 }
 
 /** The value of VRRP_PEERS for a load balancer that has no peer. */
-export const ALONE = 'none'
+const ALONE = 'none'
 
 type VirtualAddress = Platform['vips'][string]
 

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Manifest } from '../../../src/build/manifest.ts'
 import { type GuestStatus, statusSchema } from '../../../src/guest/status.ts'
-import type { HostResult, PveHost } from '../../stand-ins/proxmox/host.ts'
+import { type HostResult, PveHost } from '../../stand-ins/proxmox/host.ts'
+import { warmUp } from '../builds.ts'
 
 const bootMs = 10 * 60_000
 
@@ -19,6 +20,24 @@ export class PveMachines {
     this.host = host
     this.out = out
     this.manifest = manifest
+  }
+
+  /** Makes and starts a host below `root` with a template of the HAProxy image, 9000. `host.remove` ends it. */
+  static async start(root: string): Promise<PveMachines> {
+    const out = join(root, 'image')
+    const manifest = await warmUp(out)
+    const host = await PveHost.create(join(root, 'host'))
+    await host.start()
+    const machines = new PveMachines(host, out, manifest)
+    await machines.create('local')
+    await machines.mustQm('template', '9000')
+    return machines
+  }
+
+  /** Writes a snippet with vendor data, `local:snippets/NAME`. */
+  async writeSnippet(name: string, text: string): Promise<void> {
+    const script = 'mkdir -p /var/lib/vz/snippets; cat > "/var/lib/vz/snippets/$0"'
+    await this.host.run(['sh', '-c', script, name], { input: text })
   }
 
   qm(...argv: string[]): Promise<HostResult> {
@@ -69,6 +88,11 @@ export class PveMachines {
       '--ipconfig0',
       `ip=${address}/24`,
     )
+  }
+
+  /** The volume of a VM's disk. */
+  async diskOf(vmid: string): Promise<string> {
+    return /^scsi0: ([^,\n]*)/m.exec(await this.mustQm('config', vmid))?.[1] ?? ''
   }
 
   /** Starts a VM and waits for its guest agent. */
