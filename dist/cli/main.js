@@ -30631,6 +30631,8 @@ const role = strictObject({
     zones: array(schemas_string()).min(1),
     /** By zone name: the part of the zone's range for machines of this role alone. Without it, the whole range. */
     addresses: record(schemas_string(), addressRange).default({}),
+    /** The zone whose gateway is the default route. By default the first one with a gateway, else the first with DHCP. */
+    'default-route': schemas_string().optional(),
     cores: schemas_int().min(1).max(512),
     /** MiB. */
     memory: schemas_int().min(512),
@@ -30709,6 +30711,15 @@ function prefixOf(zone) {
 function roleRange(platform, role, zone) {
     const range = platform.zones[zone]?.range;
     return range && (platform.roles[role].addresses[zone] ?? range);
+}
+/**
+ * The zone of a role's default route: the one that the platform file names, else the first with a gateway, else the first
+ * where DHCP gives one. Undefined for machines without a default route.
+ */
+function defaultRouteZone(platform, role) {
+    const { zones, 'default-route': named } = platform.roles[role];
+    const has = (key) => (name) => platform.zones[name]?.[key] !== undefined;
+    return named ?? zones.find(has('gateway')) ?? zones.find((name) => !has('range')(name));
 }
 /** Every zone in which roles share addresses, in the order of the platform file. */
 function sharedRanges(platform) {
@@ -34972,6 +34983,7 @@ function checkPlatform(platform) {
         ...checkVips(platform),
         ...checkRoles(platform),
         ...checkRoleAddresses(platform),
+        ...checkDefaultRoutes(platform),
         ...Object.entries(platform.flows).flatMap(([name, flow]) => checkFlow(platform, name, flow)),
     ];
 }
@@ -34996,6 +35008,25 @@ function checkZone(name, zone) {
         }
     }
     return problems;
+}
+function checkDefaultRoutes(platform) {
+    return roleNames.flatMap((role) => {
+        const { zones, 'default-route': named } = platform.roles[role];
+        if (named === undefined)
+            return [];
+        const place = ['roles', role, 'default-route'];
+        const problem = (found, fix) => [
+            { path: place, found: `${place.join('.')}: ${found}`, fix },
+        ];
+        if (!zones.includes(named)) {
+            return problem(`found ${named}, where no ${role} stands`, `use one of ${zones.join(', ')}`);
+        }
+        const zone = platform.zones[named];
+        if (zone && zone.gateway === undefined && zone.range !== undefined) {
+            return problem(`found ${named}, which has no gateway`, `give zones.${named} a gateway, or choose another zone`);
+        }
+        return [];
+    });
 }
 function checkOverlaps(platform) {
     const networks = [
@@ -46857,8 +46888,25 @@ function nodeValues(sources) {
             return etcdValues(sources);
         return sources.role === 'haproxy' ? haproxyValues(sources) : kubernetesValues(sources);
     };
-    const values = { ...derived(), NTP_SERVERS: sources.platform.ntp.join(' '), ...sources.given };
+    const { platform, role, given } = sources;
+    const common = { NTP_SERVERS: platform.ntp.join(' '), ROUTES: routesOf(platform, role) };
+    const values = { ...derived(), ...common, ...given };
     return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''));
+}
+/** `eth0=10.0.0.0/26 eth1=192.168.3.0/24,dhcp,default`: empty for a role of which no card has a gateway. */
+function routesOf(platform, role) {
+    const routed = defaultRouteZone(platform, role);
+    if (routed === undefined)
+        return '';
+    return platform.roles[role].zones
+        .map((name, card) => {
+        const zone = zoneOf(platform, name);
+        const gateway = zone.range === undefined ? 'dhcp' : zone.gateway;
+        return [`eth${card}=${zone.cidr}`, gateway, name === routed ? 'default' : undefined]
+            .filter((part) => part !== undefined)
+            .join(',');
+    })
+        .join(' ');
 }
 function etcdValues({ cluster, dataDisk }) {
     return {
@@ -47703,12 +47751,11 @@ function cloneCommand(entry, request, template) {
 }
 function configureCommand({ platform }, request, template, { role, addresses, vmid, snippet }) {
     const { zones, cores, memory } = platform.roles[role];
-    const routed = zones.find((name) => platform.zones[name]?.gateway !== undefined && addresses[name] !== undefined);
+    const routed = defaultRouteZone(platform, role);
     const networks = zones.flatMap((name, card) => {
         const zone = zoneOf(platform, name);
         const address = addresses[name];
-        // Only the first zone with a gateway gets a default route.
-        const gateway = name === routed ? `,gw=${zone.gateway}` : '';
+        const gateway = name === routed && zone.gateway !== undefined ? `,gw=${zone.gateway}` : '';
         return [
             [`net${card}`, `virtio,bridge=${zone.bridge},firewall=1`],
             [`ipconfig${card}`, address === undefined ? 'ip=dhcp' : `ip=${address}/${prefixOf(zone)}${gateway}`],

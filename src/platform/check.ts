@@ -32,6 +32,7 @@ export function checkPlatform(platform: Platform): YamlProblem[] {
     ...checkVips(platform),
     ...checkRoles(platform),
     ...checkRoleAddresses(platform),
+    ...checkDefaultRoutes(platform),
     ...Object.entries(platform.flows).flatMap(([name, flow]) => checkFlow(platform, name, flow)),
   ]
 }
@@ -58,6 +59,28 @@ function checkZone(name: string, zone: Zone): YamlProblem[] {
     }
   }
   return problems
+}
+
+function checkDefaultRoutes(platform: Platform): YamlProblem[] {
+  return roleNames.flatMap((role): YamlProblem[] => {
+    const { zones, 'default-route': named } = platform.roles[role]
+    if (named === undefined) return []
+    const place = ['roles', role, 'default-route']
+    const problem = (found: string, fix: string) => [
+      { path: place, found: `${place.join('.')}: ${found}`, fix },
+    ]
+    if (!zones.includes(named)) {
+      return problem(`found ${named}, where no ${role} stands`, `use one of ${zones.join(', ')}`)
+    }
+    const zone = platform.zones[named]
+    if (zone && zone.gateway === undefined && zone.range !== undefined) {
+      return problem(
+        `found ${named}, which has no gateway`,
+        `give zones.${named} a gateway, or choose another zone`,
+      )
+    }
+    return []
+  })
 }
 
 function checkOverlaps(platform: Platform): YamlProblem[] {

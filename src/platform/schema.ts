@@ -89,6 +89,8 @@ const role = z.strictObject({
   zones: z.array(z.string()).min(1),
   /** By zone name: the part of the zone's range for machines of this role alone. Without it, the whole range. */
   addresses: z.record(z.string(), addressRange).default({}),
+  /** The zone whose gateway is the default route. By default the first one with a gateway, else the first with DHCP. */
+  'default-route': z.string().optional(),
   cores: z.int().min(1).max(512),
   /** MiB. */
   memory: z.int().min(512),

@@ -22,6 +22,16 @@ export function roleRange(platform: Platform, role: RoleName, zone: string): Add
   return range && (platform.roles[role].addresses[zone] ?? range)
 }
 
+/**
+ * The zone of a role's default route: the one that the platform file names, else the first with a gateway, else the first
+ * where DHCP gives one. Undefined for machines without a default route.
+ */
+export function defaultRouteZone(platform: Platform, role: RoleName): string | undefined {
+  const { zones, 'default-route': named } = platform.roles[role]
+  const has = (key: 'gateway' | 'range') => (name: string) => platform.zones[name]?.[key] !== undefined
+  return named ?? zones.find(has('gateway')) ?? zones.find((name) => !has('range')(name))
+}
+
 /** Roles whose machines may have the same addresses in a zone, so that no firewall there can distinguish them. */
 export interface SharedRange {
   zone: string

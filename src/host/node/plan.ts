@@ -1,7 +1,7 @@
 import { formatNodeEnv, type NodeValues } from '../../guest/node-env.ts'
 import { NODE_ENV_PATH, type VendorFile, vendorData } from '../../guest/vendor-data.ts'
 import { roles, secretKeys } from '../../platform/roles.ts'
-import { prefixOf, zoneOf } from '../../platform/zones.ts'
+import { defaultRouteZone, prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Argv } from '../commands.ts'
 import { currentTemplate, type Template } from '../templates.ts'
@@ -138,14 +138,11 @@ function configureCommand(
   { role, addresses, vmid, snippet }: NodeEntry,
 ): PlannedCommand {
   const { zones, cores, memory } = platform.roles[role]
-  const routed = zones.find(
-    (name) => platform.zones[name]?.gateway !== undefined && addresses[name] !== undefined,
-  )
+  const routed = defaultRouteZone(platform, role)
   const networks = zones.flatMap((name, card) => {
     const zone = zoneOf(platform, name)
     const address = addresses[name]
-    // Only the first zone with a gateway gets a default route.
-    const gateway = name === routed ? `,gw=${zone.gateway}` : ''
+    const gateway = name === routed && zone.gateway !== undefined ? `,gw=${zone.gateway}` : ''
     return [
       [`net${card}`, `virtio,bridge=${zone.bridge},firewall=1`],
       [`ipconfig${card}`, address === undefined ? 'ip=dhcp' : `ip=${address}/${prefixOf(zone)}${gateway}`],

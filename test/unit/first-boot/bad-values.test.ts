@@ -41,12 +41,12 @@ const badValues: [title: string, nodeEnv: string, message: string][] = [
   [
     'an unknown key',
     'NODEPORT=30080',
-    'NODEPORT: is not a key of this role; it has: API_BACKENDS API_VERIFY_HOST NODEPORTS NODEPORT_BACKENDS NODEPORT_CHECK VIP VRRP_PRIORITY VRRP_ROUTER_ID VRRP_PEERS NTP_SERVERS',
+    'NODEPORT: is not a key of this role; it has: API_BACKENDS API_VERIFY_HOST NODEPORTS NODEPORT_BACKENDS NODEPORT_CHECK VIP VRRP_PRIORITY VRRP_ROUTER_ID VRRP_PEERS NTP_SERVERS ROUTES',
   ],
   [
     'a key in lower case',
     'vip=10.0.0.51/26',
-    'vip: is not a key of this role; it has: API_BACKENDS API_VERIFY_HOST NODEPORTS NODEPORT_BACKENDS NODEPORT_CHECK VIP VRRP_PRIORITY VRRP_ROUTER_ID VRRP_PEERS NTP_SERVERS',
+    'vip: is not a key of this role; it has: API_BACKENDS API_VERIFY_HOST NODEPORTS NODEPORT_BACKENDS NODEPORT_CHECK VIP VRRP_PRIORITY VRRP_ROUTER_ID VRRP_PEERS NTP_SERVERS ROUTES',
   ],
   ['a key twice', 'VRRP_PRIORITY=1\n\nVRRP_PRIORITY=2', 'VRRP_PRIORITY: is set twice, in line 1 and line 3'],
   [
@@ -166,6 +166,27 @@ const badValues: [title: string, nodeEnv: string, message: string][] = [
     `VIP: "${word}" is not an IPv4 address with the prefix length of its network (8-30)`,
   ]),
   ['a pattern for files', 'NTP_SERVERS=*', 'NTP_SERVERS: has a *, a ? or a [ in its value (line 1)'],
+  [
+    'a route that is none',
+    'ROUTES=eth0',
+    'ROUTES: "eth0" is not CARD=NETWORK, CARD=NETWORK,GATEWAY or CARD=NETWORK,dhcp, with ,default for one',
+  ],
+  [
+    'a gateway that is none',
+    'ROUTES=eth0=10.0.0.0/26,10.0.0.700',
+    'ROUTES: "10.0.0.700" of eth0 is not an IPv4 address',
+  ],
+  ['a card twice', 'ROUTES="eth0=10.0.0.0/26 eth0=10.0.0.64/26"', 'ROUTES: has eth0 twice'],
+  [
+    'two default routes',
+    'ROUTES="eth0=10.0.0.0/26,dhcp,default eth1=10.0.0.64/26,dhcp,default"',
+    'ROUTES: gives the default route to eth0 and to eth1',
+  ],
+  [
+    'a default route without a gateway',
+    'ROUTES=eth0=10.0.0.0/26,default',
+    'ROUTES: eth0 is to have the default route, and has no gateway',
+  ],
   ['a VIP twice', 'VIP="10.0.0.51/26 10.0.0.51/26"\nVRRP_PEERS=10.0.0.3', 'VIP: has 10.0.0.51 twice'],
   ['a VIP without peers', 'VIP=10.0.0.51/26', 'VIP: is set, but VRRP_PEERS is not'],
   [

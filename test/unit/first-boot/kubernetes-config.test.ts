@@ -47,8 +47,10 @@ test('a control plane that begins the cluster: everything about it is written do
     'kubeadm version -o short',
     'kubeadm config validate --config /run/seeder/kubeadm.yaml.new',
     'reload-or-restart seeder-firewall.service',
+    'networkctl reload',
     '--no-block restart seeder-kubeadm.service',
   ])
+  expect(await node.read('/etc/seeder/service-route')).toBe('eth0 10.96.0.0/12\n')
   expect(parseKubeadmConfig(await node.read(files.config))).toEqual([
     {
       apiVersion: kubeadm,

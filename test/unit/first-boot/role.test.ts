@@ -46,6 +46,19 @@ test('before first boot the status is pending', async () => {
   expect(exitCode).toBe(2)
 })
 
+test('routes are written for the cards, and taken away again', async () => {
+  const routes = 'ROUTES="eth0=10.0.0.0/26 eth1=10.0.0.64/26,10.0.0.126 eth2=192.168.3.0/24,dhcp,default"\n'
+  await node.write('/etc/seeder/node.env', routes)
+  expect((await node.boot()).calls).toContain('networkctl reload')
+  expect(await node.read('/etc/seeder/routes')).toBe(
+    'eth0 10.0.0.0/26 - no\neth1 10.0.0.64/26 10.0.0.126 no\neth2 192.168.3.0/24 _dhcp4 yes\n',
+  )
+  expect((await node.boot()).calls).not.toContain('networkctl reload')
+  await node.write('/etc/seeder/node.env', '')
+  expect((await node.boot()).calls).toContain('networkctl reload')
+  expect(await node.read('/etc/seeder/routes')).toBeUndefined()
+})
+
 test('a load balancer that is alone takes the VIPs without peers', async () => {
   await node.write('/etc/seeder/node.env', 'VIP=10.0.0.51/26\nVRRP_PEERS=none\n')
   const { status } = await node.boot()

@@ -149,6 +149,16 @@ describe('a platform file', () => {
       'edge: { role: etcd',
       'p.yaml:17:17: vips.edge.role: found etcd, whose nodes serve no VIP; use haproxy',
     ],
+    [
+      'haproxy: { zones: [front, lan],',
+      'haproxy: { zones: [front, lan], default-route: back,',
+      'p.yaml:20:50: roles.haproxy.default-route: found back, where no haproxy stands; use one of front, lan',
+    ],
+    [
+      'etcd: { zones: [back],',
+      'etcd: { zones: [back], default-route: back,',
+      'p.yaml:21:41: roles.etcd.default-route: found back, which has no gateway; give zones.back a gateway, or choose another zone',
+    ],
     // Zones and bridges
     [
       'vmbr13',

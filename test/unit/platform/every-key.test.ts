@@ -91,6 +91,7 @@ const arrivals: Record<string, Arrival> = {
   'vips.*.address': [nodes, set('vips.edge.address', '10.0.0.52')],
   'roles.*.zones': [nodes, set('roles.haproxy.zones', ['front', 'middle', 'home'])],
   'roles.*.addresses.*': [nodes, set('roles.haproxy.addresses.middle', '10.0.0.106-10.0.0.114')],
+  'roles.*.default-route': [nodes, set('roles.haproxy.default-route', 'public')],
   'roles.*.cores': [nodes, set('roles.worker.cores', 3)],
   'roles.*.memory': [nodes, set('roles.worker.memory', 3000)],
   'roles.*.disk': [nodes, set('roles.worker.disk', 81)],

@@ -110,7 +110,7 @@ const cases: [role: RoleName, text: string, problems: string[]][] = [
     'etcd',
     `${found}\nAPI_BACKENDS=cp1=10.0.0.66`,
     [
-      'API_BACKENDS: is not a key of this role; it has: ETCD_STATE ETCD_MEMBERS ETCD_NAME ETCD_TOKEN ETCD_DATA_DISK ETCD_QUOTA_MIB ETCD_HEARTBEAT_MS ETCD_ELECTION_MS ETCD_COMPACTION_HOURS ETCD_SNAPSHOT_KEEP NTP_SERVERS',
+      'API_BACKENDS: is not a key of this role; it has: ETCD_STATE ETCD_MEMBERS ETCD_NAME ETCD_TOKEN ETCD_DATA_DISK ETCD_QUOTA_MIB ETCD_HEARTBEAT_MS ETCD_ELECTION_MS ETCD_COMPACTION_HOURS ETCD_SNAPSHOT_KEEP NTP_SERVERS ROUTES',
     ],
   ],
   ['etcd', `${found}\nNTP_SERVERS="0.pool.ntp.org 10.0.0.1"`, []],

@@ -157,7 +157,7 @@ describe('any nodes', () => {
       VRRP_PRIORITY: '150',
     })
     const without = await planRequest(silent, facts(), { ...alone, values: { VIP: '' } }, options)
-    expect(Object.keys(without.plans[0]?.values ?? {})).toEqual(['NTP_SERVERS'])
+    expect(Object.keys(without.plans[0]?.values ?? {})).toEqual(['NTP_SERVERS', 'ROUTES'])
     const pair = await planRequest(silent, facts(), request(['lb1', 'lb2'], 'haproxy'), options)
     expect(pair.plans.map(({ values }) => values.VRRP_PEERS)).toEqual(['10.0.0.106', '10.0.0.105'])
   })

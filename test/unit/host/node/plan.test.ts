@@ -5,6 +5,7 @@ import { type PlanSources, planNodes } from '../../../../src/host/node/plan.ts'
 import { planText, showPlan } from '../../../../src/host/node/plan-text.ts'
 import type { NodeRequest } from '../../../../src/host/node/request.ts'
 import { currentTemplate } from '../../../../src/host/templates.ts'
+import type { Platform } from '../../../../src/platform/schema.ts'
 import { entry, facts, platform, request, template } from '../../../support/nodes/site.ts'
 
 const token = '0123456789abcdef0123456789abcdef'
@@ -182,9 +183,11 @@ describe('the plan for load balancers', () => {
       'vendor=local:snippets/seeder-lb2.yaml',
     ])
     const [VIP, NTP_SERVERS] = ['10.0.0.115/26 10.0.0.51/26', '0.pool.ntp.org 1.pool.ntp.org 2.pool.ntp.org']
+    const ROUTES =
+      'eth0=10.0.0.0/26 eth1=10.0.0.64/26 eth2=192.168.3.0/24,dhcp,default eth3=192.168.1.0/24,dhcp'
     expect(plans.map(({ values }) => values)).toEqual([
-      { VIP, VRRP_PEERS: '10.0.0.106', VRRP_PRIORITY: '150', NTP_SERVERS },
-      { VIP, VRRP_PEERS: '10.0.0.105', VRRP_PRIORITY: '100', NTP_SERVERS },
+      { VIP, VRRP_PEERS: '10.0.0.106', VRRP_PRIORITY: '150', NTP_SERVERS, ROUTES },
+      { VIP, VRRP_PEERS: '10.0.0.105', VRRP_PRIORITY: '100', NTP_SERVERS, ROUTES },
     ])
   })
 
@@ -209,7 +212,9 @@ describe('the plan for load balancers', () => {
   })
 
   it('lets the operator remove a value', () => {
-    const [one] = plan(request(['lb1', 'lb2'], 'haproxy', { values: { VIP: '', NTP_SERVERS: '' } }))
+    const [one] = plan(
+      request(['lb1', 'lb2'], 'haproxy', { values: { VIP: '', NTP_SERVERS: '', ROUTES: '' } }),
+    )
     expect(one?.values).toEqual({})
   })
 })
@@ -265,14 +270,39 @@ describe('the plan for a Kubernetes node', () => {
 })
 
 describe('any plan', () => {
-  it('has the gateway of the first zone that has one', () => {
-    const middle = { title: 'Middle', bridge: 'vmbr12', cidr: '10.0.0.64/26', gateway: '10.0.0.126' }
-    const range = { first: '10.0.0.65', last: '10.0.0.114' }
-    const zones = { ...platform.zones, middle: { ...middle, range } }
-    const [one] = plan(request(['lb1', 'lb2'], 'haproxy'), {}, facts({ platform: { ...platform, zones } }))
-    expect(one?.prepare[1]?.sets).toMatchObject({
-      ipconfig0: 'ip=10.0.0.1/26',
-      ipconfig1: 'ip=10.0.0.105/26,gw=10.0.0.126',
+  describe('gives the default route to', () => {
+    const middle = { ...platform.zones.middle, gateway: '10.0.0.126' }
+    const zones = { ...platform.zones, middle }
+    const lan = (named?: string) => {
+      const { 'default-route': _shipped, ...haproxy } = platform.roles.haproxy
+      const role = named === undefined ? haproxy : { ...haproxy, 'default-route': named }
+      const roles = { ...platform.roles, haproxy: role }
+      const [one] = plan(
+        request(['lb1', 'lb2'], 'haproxy'),
+        {},
+        facts({ platform: { ...platform, zones, roles } as Platform }),
+      )
+      return { ipconfig1: one?.prepare[1]?.sets?.ipconfig1, routes: one?.values.ROUTES }
+    }
+
+    it('the first zone with a gateway', () => {
+      expect(lan()).toEqual({
+        ipconfig1: 'ip=10.0.0.105/26,gw=10.0.0.126',
+        routes:
+          'eth0=10.0.0.0/26 eth1=10.0.0.64/26,10.0.0.126,default eth2=192.168.3.0/24,dhcp eth3=192.168.1.0/24,dhcp',
+      })
+    })
+
+    it('the zone that the role names, and keeps the gateways of the others for replies', () => {
+      expect(lan('public')).toEqual({
+        ipconfig1: 'ip=10.0.0.105/26',
+        routes:
+          'eth0=10.0.0.0/26 eth1=10.0.0.64/26,10.0.0.126 eth2=192.168.3.0/24,dhcp eth3=192.168.1.0/24,dhcp,default',
+      })
+    })
+
+    it('no zone where none has a gateway', () => {
+      expect(plan(request(['w1'], 'worker'))[0]?.values.ROUTES).toBeUndefined()
     })
   })
 
