@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1177);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6299);
 /* harmony import */ var _process_interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7294);
 
 
@@ -3038,7 +3038,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 1177:
+/***/ 6299:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -30721,6 +30721,24 @@ function defaultRouteZone(platform, role) {
     const has = (key) => (name) => platform.zones[name]?.[key] !== undefined;
     return named ?? zones.find(has('gateway')) ?? zones.find((name) => !has('range')(name));
 }
+/**
+ * ROUTES of a role's machines: `eth0=10.0.0.0/26 eth1=192.168.3.0/24,dhcp,default`. Empty for a role of which no card has a
+ * gateway.
+ */
+function routesOf(platform, role) {
+    const routed = defaultRouteZone(platform, role);
+    if (routed === undefined)
+        return '';
+    return platform.roles[role].zones
+        .map((name, card) => {
+        const zone = zoneOf(platform, name);
+        const gateway = zone.range === undefined ? 'dhcp' : zone.gateway;
+        return [`eth${card}=${zone.cidr}`, gateway, name === routed ? 'default' : undefined]
+            .filter((part) => part !== undefined)
+            .join(',');
+    })
+        .join(' ');
+}
 /** Every zone in which roles share addresses, in the order of the platform file. */
 function sharedRanges(platform) {
     return Object.keys(platform.zones).flatMap((zone) => {
@@ -46893,21 +46911,6 @@ function nodeValues(sources) {
     const values = { ...derived(), ...common, ...given };
     return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''));
 }
-/** `eth0=10.0.0.0/26 eth1=192.168.3.0/24,dhcp,default`: empty for a role of which no card has a gateway. */
-function routesOf(platform, role) {
-    const routed = defaultRouteZone(platform, role);
-    if (routed === undefined)
-        return '';
-    return platform.roles[role].zones
-        .map((name, card) => {
-        const zone = zoneOf(platform, name);
-        const gateway = zone.range === undefined ? 'dhcp' : zone.gateway;
-        return [`eth${card}=${zone.cidr}`, gateway, name === routed ? 'default' : undefined]
-            .filter((part) => part !== undefined)
-            .join(',');
-    })
-        .join(' ');
-}
 function etcdValues({ cluster, dataDisk }) {
     return {
         ...(cluster && {
@@ -57343,17 +57346,21 @@ function layOutSite(platform, plans, simulated = []) {
         const address = unusedAddress(platform, name, zone);
         return address === undefined ? [] : [[name, address]];
     }));
-    const machines = plans.map((plan) => makeMachine(platform, plan, probes));
-    const podAddress = site_dotted(parseCidr(platform.cluster.pods.cidr).start + 10n);
+    const routers = routersOf(platform, probes);
+    const machines = plans.map((plan) => makeMachine(platform, plan, { probes, routers }));
+    const podAddress = dottedAddress(parseCidr(platform.cluster.pods.cidr).start + 10n);
     const cards = new Map(machines.flatMap(({ nics }) => nics.map((card) => [card.tap ?? '', card])));
     return {
         lan: {
             bridges: zones.map(([name, zone]) => ({
                 name: site_bridgeName(name),
                 addresses: [
-                    probes[name],
-                    unusedAddresses[name],
-                    ...simulated.filter((machine) => machine.zone === name).map(({ address }) => address),
+                    ...new Set([
+                        probes[name],
+                        unusedAddresses[name],
+                        routers[name],
+                        ...simulated.filter((machine) => machine.zone === name).map(({ address }) => address),
+                    ]),
                 ]
                     .filter((address) => address !== undefined)
                     .map((address) => `${address}/${prefixOf(zone)}`)
@@ -57368,24 +57375,41 @@ function layOutSite(platform, plans, simulated = []) {
         operatorZone,
     };
 }
-function makeMachine(platform, plan, probes) {
-    const { hostname, role, number, routed } = plan;
+/** The router of each zone that has one by plan, by zone name. A DHCP server gives itself, as that of a home router does. */
+function routersOf(platform, probes) {
+    return Object.fromEntries(Object.entries(platform.zones).flatMap(([name, { gateway, range }]) => {
+        const router = gateway ?? (range ? undefined : probes[name]);
+        return router === undefined ? [] : [[name, router]];
+    }));
+}
+/** @throws SeederError when its address would be that of a router */
+function makeMachine(platform, plan, { probes, routers }) {
+    const { hostname, role, number } = plan;
+    const defaultZone = defaultRouteZone(platform, role);
     const nics = platform.roles[role].zones.map((name, card) => {
         const zone = zoneOf(platform, name);
         const mac = `bc:24:11:5e:${site_hex(number)}:${site_hex(card)}`;
-        const common = { zone: name, tap: `tap${number}-${card}`, mac };
-        const server = probes[name] ?? '';
-        if (zone.range) {
-            const ip = cloneAddress(platform, name, role, plan.place ?? number);
-            const gateway = routed && card === 0 ? server : undefined;
-            return { ...common, ip, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined };
-        }
         // In a zone without a range the address depends on the machine alone, whatever the operator edits.
-        const ip = nodeAddress(platform, name, FIRST_CLONE_PLACE - 1 + number);
-        const lease = { mac, address: ip, ...subnetOf(zone), server };
-        return { ...common, ip, address: 'dhcp', gateway: undefined, lease };
+        const ip = zone.range
+            ? cloneAddress(platform, name, role, plan.place ?? number)
+            : nodeAddress(platform, name, FIRST_CLONE_PLACE - 1 + number);
+        const router = routers[name];
+        if (ip === router) {
+            throw new SeederError(`the test would give ${hostname} the address of the gateway in ${name}, ${ip}`, {
+                fix: `see platform.yaml: zones.${name}; choose a gateway that is not among the addresses of nodes`,
+            });
+        }
+        const common = { zone: name, tap: `tap${number}-${card}`, mac, ip, router };
+        if (zone.range) {
+            const gateway = name === defaultZone ? router : undefined;
+            return { ...common, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined };
+        }
+        const server = probes[name] ?? '';
+        const lease = { mac, address: ip, ...subnetOf(zone), server, router: router ?? server };
+        return { ...common, address: 'dhcp', gateway: undefined, lease };
     });
-    return { hostname, role, routed, nics };
+    const defaultCard = nics.find(({ zone }) => zone === defaultZone);
+    return { hostname, role, nics, defaultCard, routes: routesOf(platform, role) };
 }
 /** The machine with a host name. */
 function machineOf(site, hostname) {
@@ -57401,12 +57425,16 @@ function addressIn(machine, zone) {
         throw new SeederError(`${machine.hostname} has no card in the zone ${zone}`);
     return card.ip;
 }
-/** The address of a machine for a zone: that of its card there, or of its first card behind the router. */
+/** The address of a machine for a zone: that of its card there, or else of the card that faces other networks. */
 function addressFrom(machine, zone) {
-    const card = machine.nics.find((nic) => nic.zone === zone) ?? (machine.routed ? machine.nics[0] : undefined);
+    return (machine.nics.find((nic) => nic.zone === zone) ?? outerCard(machine)).ip;
+}
+/** The card by which other networks than a machine's own reach it: that of its default route, or else its first. */
+function outerCard({ hostname, defaultCard, nics }) {
+    const card = defaultCard ?? nics[0];
     if (!card)
-        throw new SeederError(`${machine.hostname} cannot be reached from the zone ${zone}`);
-    return card.ip;
+        throw new SeederError(`${hostname} has no network card`);
+    return card;
 }
 /** This process's address in a zone. */
 function probeIn(site, zone) {
@@ -57435,7 +57463,7 @@ function nodeAddress(platform, zoneName, place, role) {
             fix: `give it room for ${PROBE_PLACE} nodes`,
         });
     }
-    return site_dotted(address);
+    return dottedAddress(address);
 }
 /** An address outside the node range that the platform file gives to nothing else. */
 function unusedAddress(platform, name, zone) {
@@ -57447,332 +57475,48 @@ function unusedAddress(platform, name, zone) {
 }
 function subnetOf(zone) {
     const { start, end } = parseCidr(zone.cidr);
-    return { netmask: site_dotted(0xffffffffn ^ (end - start)), broadcast: site_dotted(end) };
+    return { netmask: dottedAddress(0xffffffffn ^ (end - start)), broadcast: dottedAddress(end) };
 }
 function site_bridgeName(zone) {
     return `br-${zone}`.slice(0, 15);
-}
-function site_dotted(value) {
-    return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.');
 }
 function site_hex(value) {
     return value.toString(16).padStart(2, '0');
 }
 
-;// CONCATENATED MODULE: ./src/boot-test/first-boot.ts
+;// CONCATENATED MODULE: ./src/boot-test/return-routes.ts
 
-
-
-
-
-
-
-
-const READY = /seeder-first-boot: ready/;
-// A role may print progress before it is ready; systemd reports when first boot has failed.
-const SETTLED = /seeder-first-boot: ready|Failed to start .*seeder-first-boot/;
-/** Reads the state of a guest's first boot. */
-async function first_boot_readStatus(agent) {
-    return parseJson(await agent.shell('/usr/lib/seeder/status || true'), statusSchema);
+/**
+ * The routes by which a machine without a default route can answer this process in the zones where it has no card, and at a
+ * pod's address. None for a machine with a default route, whose router is this process.
+ */
+function returnRoutes({ platform, site }, machine) {
+    if (machine.defaultCard)
+        return [];
+    const via = probeIn(site, outerCard(machine).zone);
+    const others = Object.entries(platform.zones).filter(([name]) => !machine.nics.some(({ zone }) => zone === name));
+    return [...others.map(([, { cidr }]) => cidr), `${site.podAddress}/32`].map((network) => ({ network, via }));
 }
 /**
- * Waits for the marker that first boot prints at its end.
- * @returns milliseconds since the start of QEMU
- * @throws SeederError with the message of a first boot that fails
+ * Runs a check of a clone that sends packets from zones where the clone has no card.
+ *
+ * Where the plan gives a machine no default route, its answers to those zones go nowhere: every port would seem to be
+ * closed, whatever the firewall lets in. But the firewall has to be right also at a site where somebody adds a router. So
+ * for the time of the check, and not longer, the clone has the routes that such a router would need. Everything else
+ * happens with exactly the plan's routes.
  */
-async function first_boot_awaitReady(clone, timeoutMs) {
-    const line = await clone.console.waitFor(/seeder-first-boot: /, 'first boot', timeoutMs);
-    if (READY.test(line.text))
-        return line.ms;
-    const later = await clone.console
-        .waitFor(SETTLED, 'first boot to be ready', Math.max(timeoutMs - line.ms, 30_000))
-        .catch(() => undefined);
-    expect(later !== undefined && READY.test(later.text), `first boot says: ${line.text.trim()}`);
-    return later.ms;
-}
-/** As `awaitReady`, and waits until the agent answers. */
-async function awaitNode(clone, timeoutMs) {
-    const ms = await first_boot_awaitReady(clone, timeoutMs);
-    await clone.agent.ready(60_000);
-    return ms;
-}
-/** Waits until the first clone of an image is ready and its agent answers, which all other checks need. */
-async function awaitFirstBoot(checks, clone, timeoutMs) {
-    await checks.require('boots', async () => {
-        const readyMs = await first_boot_awaitReady(clone, timeoutMs);
-        checks.observed.boot.readyMs = readyMs;
-        return `ready after ${seconds(readyMs)}`;
-    });
-    await checks.require('agent', async () => {
-        await clone.agent.ready(60_000);
-        return 'it answers';
-    });
-}
-/** What the console of a clone with bad values may show. */
-const refusedLine = {
-    pattern: /seeder-first-boot/i,
-    reason: 'its values are bad on purpose',
-};
-/**
- * Waits until a clone refuses its values, on the console and in its status.
- * @returns the console's line
- */
-async function awaitRefusal(clone, { pattern, named }, timeoutMs) {
-    const line = await clone.console.waitFor(/seeder-first-boot: /, 'the refusal', timeoutMs);
-    expect(pattern.test(line.text), `the console says: ${line.text.trim()}`);
-    await clone.agent.ready(timeoutMs);
-    // The line is printed before the unit has ended; --wait returns once every job has.
-    await clone.agent.exec(['/bin/systemctl', 'is-system-running', '--wait'], { timeoutMs: 180_000 });
-    expectRefusal(await first_boot_readStatus(clone.agent), named);
-    return line.text.trim();
-}
-/** Writes other values and files on a running clone and runs first boot again. */
-async function tryValues({ agent }, values, files) {
-    const node = { path: NODE_ENV_PATH, permissions: '0640', content: formatNodeEnv(values) };
-    for (const { path, permissions, content } of [node, ...files]) {
-        const script = 'umask 077; cat >"$0"; chmod "$1" "$0"';
-        await agent.output(['/bin/bash', '-euc', script, path, permissions], content);
+async function withReturnRoutes(site, { clone, machine }, work) {
+    const routes = returnRoutes(site, machine);
+    if (routes.length === 0)
+        return work();
+    const change = (verb) => clone.agent.shell(routes.map(({ network, via }) => `ip route ${verb} ${network} via ${via}`).join('\n'));
+    await change('add');
+    try {
+        return await work();
     }
-    // Without reset-failed, systemd's start limit (5 in 10 s) applies.
-    await agent.exec(['/bin/systemctl', 'reset-failed', 'seeder-first-boot.service']);
-    return repeatFirstBoot(agent);
-}
-/** Runs first boot again on a running clone. */
-async function repeatFirstBoot(agent) {
-    await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 300_000 });
-    return first_boot_readStatus(agent);
-}
-/** An invalid address. */
-const BAD_ADDRESS = '10.0.0.700';
-/**
- * Tries bad values, one set after the other, on a clone that has no role yet.
- * @throws SeederError with the first that is accepted, or that the reason does not name
- */
-async function checkRefusals(clone, good, goodFiles, bad) {
-    for (const { what, values, files = [], named } of bad) {
-        const merged = Object.fromEntries(Object.entries({ ...good, ...values }).filter(([, value]) => value !== ''));
-        const replaced = goodFiles.map((file) => files.find(({ path }) => path === file.path) ?? file);
-        const status = await tryValues(clone, merged, replaced);
-        try {
-            expectRefusal(status, named);
-        }
-        catch (cause) {
-            throw new SeederError(`${what}: ${describeError(cause)}`, { cause });
-        }
+    finally {
+        await change('del');
     }
-    return `${bad.length} refused and named: ${bad.map(({ what }) => what).join(', ')}`;
-}
-function expectRefusal({ state, reason }, named) {
-    expect(state === 'failed', `the status is "${state}" (${reason})`);
-    const missing = named.filter((part) => !reason.includes(part));
-    expect(missing.length === 0, `the status is "${reason}", which does not name ${missing.join(' and ')}`);
-}
-/** Fails unless first boot, run again, left the clone ready. */
-function expectReady({ state, reason }) {
-    expect(state === 'ready', `run again, first boot reports ${state}: ${reason}`);
-}
-/** A clone that refused its values answers to ssh, and its service does not run. */
-async function checkReachable(clone, site, machine, service) {
-    const { operatorZone } = site;
-    const route = { from: probeIn(site, operatorZone), to: addressFrom(machine, operatorZone), port: 22 };
-    const greeting = await readGreeting({ ...route, timeoutMs: 20_000 });
-    expect(greeting.startsWith('SSH-2.0-'), `port 22 says "${greeting}"`);
-    const state = await unitState(clone.agent, service.unit);
-    expect(state !== 'active', `${service.name} serves although its values were refused`);
-    return `ssh answers (${greeting}), ${service.name} is ${state}`;
-}
-/** What `systemctl is-active` prints for a unit. */
-async function unitState(agent, unit) {
-    return (await agent.exec(['/bin/systemctl', 'is-active', unit])).stdout.trim();
-}
-/** Milliseconds as seconds with one decimal. */
-function seconds(ms) {
-    return `${(ms / 1000).toFixed(1)} s`;
-}
-
-;// CONCATENATED MODULE: ./src/boot-test/identity.ts
-
-
-
-
-/** What no two clones of an image may share. */
-const identitySchema = object({
-    hostname: foreignLine.min(1),
-    machineId: foreignLine.regex(/^[0-9a-f]{32}$/),
-    /** Public ssh host keys, one line per key. */
-    hostKeys: array(foreignLine.regex(/^\S+ \S+$/)).min(1),
-    randomSeed: foreignLine.regex(/^[0-9a-f]{64}$/),
-    /** The UUID of the partition that the firmware starts. */
-    bootPartition: foreignLine.regex(/^[0-9a-f-]{36}$/),
-});
-// The random seed is written at shutdown and at boot; only its digest leaves the guest.
-const IDENTITY_SCRIPT = `
-echo "hostname=$(cat /proc/sys/kernel/hostname)"
-echo "machineId=$(cat /etc/machine-id)"
-shopt -s nullglob
-for key in /etc/ssh/ssh_host_*_key.pub; do echo "hostKey=$(cut -d' ' -f1,2 "$key")"; done
-echo "randomSeed=$(sha256sum /var/lib/systemd/random-seed | cut -d' ' -f1)"
-for part in "/sys/dev/block/$(mountpoint -d /)"/../*/uevent; do
-  if grep -qx PARTNAME=esp "$part"; then
-    device=/dev/$(sed -n 's/^DEVNAME=//p' "$part")
-    echo "bootPartition=$(blkid --probe --match-tag PART_ENTRY_UUID --output value "$device")"
-  fi
-done
-`;
-/**
- * Reads a guest's identity.
- * @throws SeederError when a part of it is missing
- */
-async function readIdentity(agent) {
-    const lines = (await agent.shell(IDENTITY_SCRIPT)).trim().split('\n');
-    const values = (key) => lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1));
-    const identity = identitySchema.safeParse({
-        hostname: values('hostname')[0],
-        machineId: values('machineId')[0],
-        hostKeys: values('hostKey'),
-        randomSeed: values('randomSeed')[0],
-        bootPartition: values('bootPartition')[0],
-    });
-    if (identity.success)
-        return identity.data;
-    const missing = identity.error.issues.map(({ path }) => path[0]).join(', ');
-    throw new SeederError(`read the identity of a guest; it has no valid ${missing}: ${lines.join('; ')}`);
-}
-/**
- * Compares the identities of clones, and their DUIDs where they use DHCP.
- * @throws SeederError with what two of them share
- */
-function compareIdentities(identities, duids = []) {
-    for (const key of ['hostname', 'machineId', 'randomSeed', 'bootPartition']) {
-        const shared = identity_repeated(identities.map((identity) => identity[key]));
-        expect(shared === undefined, `two clones have the same ${key}: ${shared}`);
-    }
-    const key = identity_repeated(identities.flatMap(({ hostKeys }) => hostKeys));
-    expect(key === undefined, `two clones have the ssh host key ${key}`);
-    const duid = identity_repeated(duids);
-    expect(duid === undefined, `two clones use the DUID ${duid}`);
-    const keys = identities[0]?.hostKeys.length ?? 0;
-    return `${identities.length} different machine ids, ${keys} host keys each, boot partitions, random seeds${duids.length > 0 ? ', DUIDs' : ''} and host names`;
-}
-/**
- * The DUIDs that the clones with these names sent to the DHCP server.
- * @throws SeederError when a clone sent no request
- */
-function duidsOf(bed, hostnames) {
-    return hostnames.map((hostname) => {
-        const macs = bed.site.machines
-            .filter((machine) => machine.hostname === hostname)
-            .flatMap(({ nics }) => nics.map(({ mac }) => mac));
-        const [id] = macs.flatMap((mac) => bed.dhcp.clients.get(mac) ?? []);
-        expect(id !== undefined, `${hostname} never requested an address by DHCP`);
-        return duid(id);
-    });
-}
-/** The DUID in a DHCP client identifier of type 255 (RFC 4361), where it follows the card's own four bytes. */
-function duid(clientId) {
-    return clientId.startsWith('ff') ? clientId.slice(10) : clientId;
-}
-function identity_repeated(values) {
-    return values.find((value, index) => values.indexOf(value) !== index);
-}
-
-;// CONCATENATED MODULE: ./src/vm/console-failures.ts
-// In order of precedence: the first kind that matches names the line.
-const console_failures_kinds = [
-    { kind: 'kernel panic', pattern: /Kernel panic - not syncing/ },
-    { kind: 'kernel oops', pattern: /\bOops: |general protection fault|unable to handle (page fault|kernel)/ },
-    { kind: 'kernel BUG', pattern: /kernel BUG at|BUG: (?!.*(soft lockup|workqueue lockup))/ },
-    { kind: 'lockup', pattern: /soft lockup|hard LOCKUP|workqueue lockup|rcu_\w+ (self-)?detected.*stall/ },
-    { kind: 'hung task', pattern: /blocked for more than \d+ seconds/ },
-    { kind: 'out of memory', pattern: /Out of memory: Killed process|oom-kill:|invoked oom-killer/ },
-    {
-        kind: 'verity corruption',
-        pattern: /device-mapper: verity: .*(corrupted|FEC)|verity.*(data|metadata) block/,
-    },
-    { kind: 'I/O error', pattern: /I\/O error|EXT4-fs error|erofs: \(device .*\): .*(corrupt|fail)/ },
-    {
-        kind: 'unclean file system',
-        pattern: /file system is mounted read-only|Remounting filesystem read-only/,
-    },
-    { kind: 'segmentation fault', pattern: /segfault at |traps: .* (general protection|trap)/ },
-    { kind: 'emergency mode', pattern: /You are in (emergency|rescue) mode|Entering emergency mode/ },
-    { kind: 'unit failed', pattern: /\bFailed to start |\[FAILED\]/ },
-    { kind: 'dependency failed', pattern: /\bDependency failed for /i },
-    { kind: 'ordering cycle', pattern: /[Ff]ound ordering cycle|ordering cycle found/ },
-    { kind: 'start timeout', pattern: /Timed out waiting for device / },
-    { kind: 'no init', pattern: /No working init found|Unable to mount root fs/ },
-    { kind: 'nothing to boot', pattern: /UEFI Interactive Shell|BdsDxe: No bootable option/ },
-    { kind: 'cloud-init failure', pattern: /cloud-init\[\d+\].*(Traceback|ERROR|CRITICAL)/ },
-];
-// After a failure of these kinds a boot never gets ready.
-const fatalKinds = ['kernel panic', 'emergency mode', 'no init', 'nothing to boot'];
-/**
- * Whether a kernel panicked because its first timer did not tick. That happens when an emulator gets no processor time for
- * a sixth of a second (QEMU 10.0, eight VMs on two cores). With KVM the kernel does not check its timer.
- */
-function isLostTimer(text) {
-    return /Kernel panic - not syncing: IO-APIC \+ timer doesn't work/.test(text);
-}
-/** Whether this boot can never get ready after a line. */
-function isFatal(text) {
-    if (isLostTimer(text))
-        return false;
-    return console_failures_kinds.some(({ kind, pattern }) => fatalKinds.includes(kind) && pattern.test(text));
-}
-/** Lines that every guest under QEMU may print. */
-const harmlessLines = [
-    {
-        pattern: /I\/O error, dev (sr|fd)0/,
-        reason: 'a removable drive without a medium, probed by the kernel',
-    },
-];
-/** The failures that a console shows, without allowed lines. */
-function consoleFailures(lines, allowed = harmlessLines) {
-    return lines.flatMap(({ ms, text }) => {
-        const found = console_failures_kinds.find(({ pattern }) => pattern.test(text));
-        if (!found || allowed.some(({ pattern }) => pattern.test(text)))
-            return [];
-        return [{ kind: found.kind, ms, text: text.trim() }];
-    });
-}
-
-;// CONCATENATED MODULE: ./src/boot-test/firewall.ts
-
-
-
-const listing = object({ nftables: array(record(schemas_string(), unknown())) });
-/**
- * The objects of nft's JSON listing of a table, one JSON text each, in the kernel's order. Without what differs between
- * two loads of the same rules: handles, values of counters, and the header of the listing.
- */
-function comparableRules(json) {
-    return parseJson(json, listing)
-        .nftables.filter((entry) => !('metainfo' in entry))
-        .map((entry) => JSON.stringify(withoutState(entry)));
-}
-function withoutState(value) {
-    if (Array.isArray(value))
-        return value.map(withoutState);
-    if (typeof value !== 'object' || value === null)
-        return value;
-    return Object.fromEntries(Object.entries(value)
-        .filter(([key]) => key !== 'handle')
-        .map(([key, inner]) => [key, key === 'counter' ? null : withoutState(inner)]));
-}
-/**
- * Compares the guest's table `inet seeder` with the expected rules. Those go through the nft and the kernel of the same
- * guest, in a network namespace of their own, so that both listings have the same form.
- * @returns the number of compared objects
- * @throws SeederError with the first rule that differs
- */
-async function compareFirewall(agent, expected) {
-    const list = 'nft -j list table inet seeder';
-    const live = comparableRules(await agent.shell(list));
-    const wanted = comparableRules(await agent.output(['/usr/bin/unshare', '--net', '/bin/bash', '-euc', `nft -f - && ${list}`], expected));
-    const index = Array.from({ length: Math.max(live.length, wanted.length) }).findIndex((_, position) => live[position] !== wanted[position]);
-    if (index < 0)
-        return live.length;
-    throw new SeederError(`the firewall differs from the platform file: found ${live[index] ?? 'nothing'}, expected ${wanted[index] ?? 'nothing'}`, { fix: 'build the image again from this platform.yaml' });
 }
 
 ;// CONCATENATED MODULE: ./src/vm/agent.ts
@@ -58042,6 +57786,66 @@ async function makeDrive(files, iso) {
     finally {
         await (0,promises_namespaceObject.rm)(folder, { recursive: true, force: true });
     }
+}
+
+;// CONCATENATED MODULE: ./src/vm/console-failures.ts
+// In order of precedence: the first kind that matches names the line.
+const console_failures_kinds = [
+    { kind: 'kernel panic', pattern: /Kernel panic - not syncing/ },
+    { kind: 'kernel oops', pattern: /\bOops: |general protection fault|unable to handle (page fault|kernel)/ },
+    { kind: 'kernel BUG', pattern: /kernel BUG at|BUG: (?!.*(soft lockup|workqueue lockup))/ },
+    { kind: 'lockup', pattern: /soft lockup|hard LOCKUP|workqueue lockup|rcu_\w+ (self-)?detected.*stall/ },
+    { kind: 'hung task', pattern: /blocked for more than \d+ seconds/ },
+    { kind: 'out of memory', pattern: /Out of memory: Killed process|oom-kill:|invoked oom-killer/ },
+    {
+        kind: 'verity corruption',
+        pattern: /device-mapper: verity: .*(corrupted|FEC)|verity.*(data|metadata) block/,
+    },
+    { kind: 'I/O error', pattern: /I\/O error|EXT4-fs error|erofs: \(device .*\): .*(corrupt|fail)/ },
+    {
+        kind: 'unclean file system',
+        pattern: /file system is mounted read-only|Remounting filesystem read-only/,
+    },
+    { kind: 'segmentation fault', pattern: /segfault at |traps: .* (general protection|trap)/ },
+    { kind: 'emergency mode', pattern: /You are in (emergency|rescue) mode|Entering emergency mode/ },
+    { kind: 'unit failed', pattern: /\bFailed to start |\[FAILED\]/ },
+    { kind: 'dependency failed', pattern: /\bDependency failed for /i },
+    { kind: 'ordering cycle', pattern: /[Ff]ound ordering cycle|ordering cycle found/ },
+    { kind: 'start timeout', pattern: /Timed out waiting for device / },
+    { kind: 'no init', pattern: /No working init found|Unable to mount root fs/ },
+    { kind: 'nothing to boot', pattern: /UEFI Interactive Shell|BdsDxe: No bootable option/ },
+    { kind: 'cloud-init failure', pattern: /cloud-init\[\d+\].*(Traceback|ERROR|CRITICAL)/ },
+];
+// After a failure of these kinds a boot never gets ready.
+const fatalKinds = ['kernel panic', 'emergency mode', 'no init', 'nothing to boot'];
+/**
+ * Whether a kernel panicked because its first timer did not tick. That happens when an emulator gets no processor time for
+ * a sixth of a second (QEMU 10.0, eight VMs on two cores). With KVM the kernel does not check its timer.
+ */
+function isLostTimer(text) {
+    return /Kernel panic - not syncing: IO-APIC \+ timer doesn't work/.test(text);
+}
+/** Whether this boot can never get ready after a line. */
+function isFatal(text) {
+    if (isLostTimer(text))
+        return false;
+    return console_failures_kinds.some(({ kind, pattern }) => fatalKinds.includes(kind) && pattern.test(text));
+}
+/** Lines that every guest under QEMU may print. */
+const harmlessLines = [
+    {
+        pattern: /I\/O error, dev (sr|fd)0/,
+        reason: 'a removable drive without a medium, probed by the kernel',
+    },
+];
+/** The failures that a console shows, without allowed lines. */
+function consoleFailures(lines, allowed = harmlessLines) {
+    return lines.flatMap(({ ms, text }) => {
+        const found = console_failures_kinds.find(({ pattern }) => pattern.test(text));
+        if (!found || allowed.some(({ pattern }) => pattern.test(text)))
+            return [];
+        return [{ kind: found.kind, ms, text: text.trim() }];
+    });
 }
 
 ;// CONCATENATED MODULE: ./src/vm/console.ts
@@ -58406,7 +58210,8 @@ function leaseAnswer(request, lease) {
     const hour = [0, 0, 14, 16];
     const options = [
         [53, 1, request.type === 'discover' ? 2 : 5],
-        [54, 4, ...bytes(lease.server), 51, 4, ...hour, 1, 4, ...bytes(lease.netmask), 255],
+        [54, 4, ...bytes(lease.server), 51, 4, ...hour, 1, 4, ...bytes(lease.netmask)],
+        [3, 4, ...bytes(lease.router), 255],
     ];
     return Buffer.concat([packet, Buffer.from(options.flat())]);
 }
@@ -58589,13 +58394,275 @@ function nodeDrive({ platform, sshKey }, machine, values, files) {
         nics: machine.nics,
         nameservers: platform.dns,
         searchDomain: 'example.internal',
-        files: [{ path: NODE_ENV_PATH, permissions: '0640', content: formatNodeEnv(values) }, ...files],
+        files: [nodeEnvFile(machine, values), ...files],
     });
+}
+/** node.env of a machine: its role's values, and the routes that `seeder node` gives it. */
+function nodeEnvFile({ routes }, values) {
+    const content = formatNodeEnv({ ...values, ROUTES: routes });
+    return { path: NODE_ENV_PATH, permissions: '0640', content };
 }
 /** Ends every VM and server of a test bed. */
 async function tearDown(bed) {
     await Promise.all(bed.clones.map((clone) => clone.kill()));
     await bed.dhcp.stop();
+}
+
+;// CONCATENATED MODULE: ./src/boot-test/first-boot.ts
+
+
+
+
+
+
+
+
+const READY = /seeder-first-boot: ready/;
+// A role may print progress before it is ready; systemd reports when first boot has failed.
+const SETTLED = /seeder-first-boot: ready|Failed to start .*seeder-first-boot/;
+/** Reads the state of a guest's first boot. */
+async function first_boot_readStatus(agent) {
+    return parseJson(await agent.shell('/usr/lib/seeder/status || true'), statusSchema);
+}
+/**
+ * Waits for the marker that first boot prints at its end.
+ * @returns milliseconds since the start of QEMU
+ * @throws SeederError with the message of a first boot that fails
+ */
+async function first_boot_awaitReady(clone, timeoutMs) {
+    const line = await clone.console.waitFor(/seeder-first-boot: /, 'first boot', timeoutMs);
+    if (READY.test(line.text))
+        return line.ms;
+    const later = await clone.console
+        .waitFor(SETTLED, 'first boot to be ready', Math.max(timeoutMs - line.ms, 30_000))
+        .catch(() => undefined);
+    expect(later !== undefined && READY.test(later.text), `first boot says: ${line.text.trim()}`);
+    return later.ms;
+}
+/** As `awaitReady`, and waits until the agent answers. */
+async function awaitNode(clone, timeoutMs) {
+    const ms = await first_boot_awaitReady(clone, timeoutMs);
+    await clone.agent.ready(60_000);
+    return ms;
+}
+/** Waits until the first clone of an image is ready and its agent answers, which all other checks need. */
+async function awaitFirstBoot(checks, clone, timeoutMs) {
+    await checks.require('boots', async () => {
+        const readyMs = await first_boot_awaitReady(clone, timeoutMs);
+        checks.observed.boot.readyMs = readyMs;
+        return `ready after ${seconds(readyMs)}`;
+    });
+    await checks.require('agent', async () => {
+        await clone.agent.ready(60_000);
+        return 'it answers';
+    });
+}
+/** What the console of a clone with bad values may show. */
+const refusedLine = {
+    pattern: /seeder-first-boot/i,
+    reason: 'its values are bad on purpose',
+};
+/**
+ * Waits until a clone refuses its values, on the console and in its status.
+ * @returns the console's line
+ */
+async function awaitRefusal(clone, { pattern, named }, timeoutMs) {
+    const line = await clone.console.waitFor(/seeder-first-boot: /, 'the refusal', timeoutMs);
+    expect(pattern.test(line.text), `the console says: ${line.text.trim()}`);
+    await clone.agent.ready(timeoutMs);
+    // The line is printed before the unit has ended; --wait returns once every job has.
+    await clone.agent.exec(['/bin/systemctl', 'is-system-running', '--wait'], { timeoutMs: 180_000 });
+    expectRefusal(await first_boot_readStatus(clone.agent), named);
+    return line.text.trim();
+}
+/** Writes other values and files on a running clone and runs first boot again. */
+async function tryValues({ clone, machine }, values, files) {
+    const { agent } = clone;
+    for (const { path, permissions, content } of [nodeEnvFile(machine, values), ...files]) {
+        const script = 'umask 077; cat >"$0"; chmod "$1" "$0"';
+        await agent.output(['/bin/bash', '-euc', script, path, permissions], content);
+    }
+    // Without reset-failed, systemd's start limit (5 in 10 s) applies.
+    await agent.exec(['/bin/systemctl', 'reset-failed', 'seeder-first-boot.service']);
+    return repeatFirstBoot(agent);
+}
+/** Runs first boot again on a running clone. */
+async function repeatFirstBoot(agent) {
+    await agent.exec(['/bin/systemctl', 'restart', 'seeder-first-boot.service'], { timeoutMs: 300_000 });
+    return first_boot_readStatus(agent);
+}
+/** An invalid address. */
+const BAD_ADDRESS = '10.0.0.700';
+/**
+ * Tries bad values, one set after the other, on a clone that has no role yet.
+ * @throws SeederError with the first that is accepted, or that the reason does not name
+ */
+async function checkRefusals(node, good, goodFiles, bad) {
+    for (const { what, values, files = [], named } of bad) {
+        const merged = Object.fromEntries(Object.entries({ ...good, ...values }).filter(([, value]) => value !== ''));
+        const replaced = goodFiles.map((file) => files.find(({ path }) => path === file.path) ?? file);
+        const status = await tryValues(node, merged, replaced);
+        try {
+            expectRefusal(status, named);
+        }
+        catch (cause) {
+            throw new SeederError(`${what}: ${describeError(cause)}`, { cause });
+        }
+    }
+    return `${bad.length} refused and named: ${bad.map(({ what }) => what).join(', ')}`;
+}
+function expectRefusal({ state, reason }, named) {
+    expect(state === 'failed', `the status is "${state}" (${reason})`);
+    const missing = named.filter((part) => !reason.includes(part));
+    expect(missing.length === 0, `the status is "${reason}", which does not name ${missing.join(' and ')}`);
+}
+/** Fails unless first boot, run again, left the clone ready. */
+function expectReady({ state, reason }) {
+    expect(state === 'ready', `run again, first boot reports ${state}: ${reason}`);
+}
+/** A clone that refused its values answers to ssh, and its service does not run. */
+async function checkReachable(bed, node, service) {
+    const { clone, machine } = node;
+    const { operatorZone } = bed.site;
+    const route = { from: probeIn(bed.site, operatorZone), to: addressFrom(machine, operatorZone), port: 22 };
+    const greeting = await withReturnRoutes(bed, node, () => readGreeting({ ...route, timeoutMs: 20_000 }));
+    expect(greeting.startsWith('SSH-2.0-'), `port 22 says "${greeting}"`);
+    const state = await unitState(clone.agent, service.unit);
+    expect(state !== 'active', `${service.name} serves although its values were refused`);
+    return `ssh answers (${greeting}), ${service.name} is ${state}`;
+}
+/** What `systemctl is-active` prints for a unit. */
+async function unitState(agent, unit) {
+    return (await agent.exec(['/bin/systemctl', 'is-active', unit])).stdout.trim();
+}
+/** Milliseconds as seconds with one decimal. */
+function seconds(ms) {
+    return `${(ms / 1000).toFixed(1)} s`;
+}
+
+;// CONCATENATED MODULE: ./src/boot-test/identity.ts
+
+
+
+
+/** What no two clones of an image may share. */
+const identitySchema = object({
+    hostname: foreignLine.min(1),
+    machineId: foreignLine.regex(/^[0-9a-f]{32}$/),
+    /** Public ssh host keys, one line per key. */
+    hostKeys: array(foreignLine.regex(/^\S+ \S+$/)).min(1),
+    randomSeed: foreignLine.regex(/^[0-9a-f]{64}$/),
+    /** The UUID of the partition that the firmware starts. */
+    bootPartition: foreignLine.regex(/^[0-9a-f-]{36}$/),
+});
+// The random seed is written at shutdown and at boot; only its digest leaves the guest.
+const IDENTITY_SCRIPT = `
+echo "hostname=$(cat /proc/sys/kernel/hostname)"
+echo "machineId=$(cat /etc/machine-id)"
+shopt -s nullglob
+for key in /etc/ssh/ssh_host_*_key.pub; do echo "hostKey=$(cut -d' ' -f1,2 "$key")"; done
+echo "randomSeed=$(sha256sum /var/lib/systemd/random-seed | cut -d' ' -f1)"
+for part in "/sys/dev/block/$(mountpoint -d /)"/../*/uevent; do
+  if grep -qx PARTNAME=esp "$part"; then
+    device=/dev/$(sed -n 's/^DEVNAME=//p' "$part")
+    echo "bootPartition=$(blkid --probe --match-tag PART_ENTRY_UUID --output value "$device")"
+  fi
+done
+`;
+/**
+ * Reads a guest's identity.
+ * @throws SeederError when a part of it is missing
+ */
+async function readIdentity(agent) {
+    const lines = (await agent.shell(IDENTITY_SCRIPT)).trim().split('\n');
+    const values = (key) => lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1));
+    const identity = identitySchema.safeParse({
+        hostname: values('hostname')[0],
+        machineId: values('machineId')[0],
+        hostKeys: values('hostKey'),
+        randomSeed: values('randomSeed')[0],
+        bootPartition: values('bootPartition')[0],
+    });
+    if (identity.success)
+        return identity.data;
+    const missing = identity.error.issues.map(({ path }) => path[0]).join(', ');
+    throw new SeederError(`read the identity of a guest; it has no valid ${missing}: ${lines.join('; ')}`);
+}
+/**
+ * Compares the identities of clones, and their DUIDs where they use DHCP.
+ * @throws SeederError with what two of them share
+ */
+function compareIdentities(identities, duids = []) {
+    for (const key of ['hostname', 'machineId', 'randomSeed', 'bootPartition']) {
+        const shared = identity_repeated(identities.map((identity) => identity[key]));
+        expect(shared === undefined, `two clones have the same ${key}: ${shared}`);
+    }
+    const key = identity_repeated(identities.flatMap(({ hostKeys }) => hostKeys));
+    expect(key === undefined, `two clones have the ssh host key ${key}`);
+    const duid = identity_repeated(duids);
+    expect(duid === undefined, `two clones use the DUID ${duid}`);
+    const keys = identities[0]?.hostKeys.length ?? 0;
+    return `${identities.length} different machine ids, ${keys} host keys each, boot partitions, random seeds${duids.length > 0 ? ', DUIDs' : ''} and host names`;
+}
+/**
+ * The DUIDs that the clones with these names sent to the DHCP server.
+ * @throws SeederError when a clone sent no request
+ */
+function duidsOf(bed, hostnames) {
+    return hostnames.map((hostname) => {
+        const macs = bed.site.machines
+            .filter((machine) => machine.hostname === hostname)
+            .flatMap(({ nics }) => nics.map(({ mac }) => mac));
+        const [id] = macs.flatMap((mac) => bed.dhcp.clients.get(mac) ?? []);
+        expect(id !== undefined, `${hostname} never requested an address by DHCP`);
+        return duid(id);
+    });
+}
+/** The DUID in a DHCP client identifier of type 255 (RFC 4361), where it follows the card's own four bytes. */
+function duid(clientId) {
+    return clientId.startsWith('ff') ? clientId.slice(10) : clientId;
+}
+function identity_repeated(values) {
+    return values.find((value, index) => values.indexOf(value) !== index);
+}
+
+;// CONCATENATED MODULE: ./src/boot-test/firewall.ts
+
+
+
+const listing = object({ nftables: array(record(schemas_string(), unknown())) });
+/**
+ * The objects of nft's JSON listing of a table, one JSON text each, in the kernel's order. Without what differs between
+ * two loads of the same rules: handles, values of counters, and the header of the listing.
+ */
+function comparableRules(json) {
+    return parseJson(json, listing)
+        .nftables.filter((entry) => !('metainfo' in entry))
+        .map((entry) => JSON.stringify(withoutState(entry)));
+}
+function withoutState(value) {
+    if (Array.isArray(value))
+        return value.map(withoutState);
+    if (typeof value !== 'object' || value === null)
+        return value;
+    return Object.fromEntries(Object.entries(value)
+        .filter(([key]) => key !== 'handle')
+        .map(([key, inner]) => [key, key === 'counter' ? null : withoutState(inner)]));
+}
+/**
+ * Compares the guest's table `inet seeder` with the expected rules. Those go through the nft and the kernel of the same
+ * guest, in a network namespace of their own, so that both listings have the same form.
+ * @returns the number of compared objects
+ * @throws SeederError with the first rule that differs
+ */
+async function compareFirewall(agent, expected) {
+    const list = 'nft -j list table inet seeder';
+    const live = comparableRules(await agent.shell(list));
+    const wanted = comparableRules(await agent.output(['/usr/bin/unshare', '--net', '/bin/bash', '-euc', `nft -f - && ${list}`], expected));
+    const index = Array.from({ length: Math.max(live.length, wanted.length) }).findIndex((_, position) => live[position] !== wanted[position]);
+    if (index < 0)
+        return live.length;
+    throw new SeederError(`the firewall differs from the platform file: found ${live[index] ?? 'nothing'}, expected ${wanted[index] ?? 'nothing'}`, { fix: 'build the image again from this platform.yaml' });
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/image-checks.ts
@@ -58904,8 +58971,12 @@ function memberFiles(authority, pair) {
 
 
 
+
 /** The operator logs in to a clone with a key, and ssh offers no other method. */
-async function checkLogin({ site, sshKey, folder }, clone, machine) {
+async function checkLogin(bed, node) {
+    return withReturnRoutes(bed, node, () => logIn(bed, node));
+}
+async function logIn({ site, sshKey, folder }, { clone, machine }) {
     const target = {
         from: probeIn(site, site.operatorZone),
         to: addressFrom(machine, site.operatorZone),
@@ -58922,6 +58993,7 @@ async function checkLogin({ site, sshKey, folder }, clone, machine) {
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/port-matrix.ts
+
 
 
 
@@ -58951,14 +59023,12 @@ function portsToProbe(platform) {
     return { tcp: named('tcp'), udp: named('udp') };
 }
 /**
- * All probes of one clone: an echo request and each port, in every zone from which the clone can be reached, from an
- * address that a node could have and from an unused one; and from a pod's address that arrives through the wrong zone.
+ * All probes of one clone: an echo request and each port, in every zone, from an address that a node could have and from an
+ * unused one; and from a pod's address that arrives through the wrong zone.
  * @param serving the ports on which the clone listens
  */
 function planProbes({ platform, site }, machine, serving, ports = portsToProbe(platform)) {
     const routes = Object.keys(platform.zones).flatMap((zone) => {
-        if (!machine.routed && !machine.nics.some((card) => card.zone === zone))
-            return [];
         const to = addressFrom(machine, zone);
         const [node, unused] = [site.probes[zone], site.unusedAddresses[zone]];
         return [
@@ -58966,9 +59036,7 @@ function planProbes({ platform, site }, machine, serving, ports = portsToProbe(p
             ...(unused === undefined ? [] : [{ source: `${zone} outside its nodes`, from: unused, to }]),
         ];
     });
-    if (machine.routed) {
-        routes.push({ source: 'a pod’s address', from: site.podAddress, to: machine.nics[0]?.ip ?? '' });
-    }
+    routes.push({ source: 'a pod’s address', from: site.podAddress, to: outerCard(machine).ip });
     const probed = { ...ports, icmp: [0] };
     // The kernel itself answers echo requests.
     const served = { ...serving, icmp: [0] };
@@ -58995,6 +59063,10 @@ function mayConnect(platform, role, { from, port, protocol }) {
 function includes(text, address) {
     const [first = '', last] = text.split('-');
     return rangeContains(last === undefined ? networkRange(first) : { first, last }, address);
+}
+/** Sends all probes of a clone, with the routes that its answers need. */
+async function checkPorts(bed, node, serving, ports) {
+    return withReturnRoutes(bed, node, () => checkProbes(planProbes(bed, node.machine, serving, ports)));
 }
 /**
  * Sends all probes and compares the answers.
@@ -59233,10 +59305,9 @@ const REFUSED = /alert|ECONNRESET|EPIPE|socket hang up|disconnected/i;
 const snapshotStatus = object({ revision: schemas_number(), totalKey: schemas_number(), totalSize: schemas_number() });
 /** Checks on one member of a running cluster what its role has to fulfil. */
 async function checkMember(checks, bed, member) {
-    const { clone, machine } = member;
     await checks.run('certificate-required', () => checkCertificateRequired(bed, member));
-    await checks.run('ports', () => checkProbes(planProbes(bed, machine, serving)));
-    await checks.run('login', () => checkLogin(bed, clone, machine));
+    await checks.run('ports', () => checkPorts(bed, member, serving));
+    await checks.run('login', () => checkLogin(bed, member));
     await checks.run('health', () => checkHealth(member));
     await checks.run('data-disk', () => checkDataDisk(member));
     await checks.run('snapshot', () => checkSnapshot(bed, member));
@@ -59499,7 +59570,7 @@ const DATA_DISK_BYTES = 4 * 1024 ** 3;
 /** Builds the test bed in this process's network namespace. `tearDownEtcd` removes it. */
 async function buildEtcdTestBed(run) {
     const names = [...hostnames.founders, hostnames.replacement, ...hostnames.successors, hostnames.lateFounder];
-    const plans = names.map((hostname, number) => ({ hostname, role: 'etcd', number, routed: true }));
+    const plans = names.map((hostname, number) => ({ hostname, role: 'etcd', number }));
     const zone = run.platform.roles.etcd.zones[0] ?? '';
     const peerAddress = cloneAddress(run.platform, zone, 'etcd', names.length);
     const site = layOutSite(run.platform, plans, [{ zone, address: peerAddress }]);
@@ -59617,7 +59688,7 @@ async function checkBadValues(bed, late) {
             named: [ca, 'private key'],
         },
     ];
-    return checkRefusals(late.clone, good, memberFiles(authority, own), bad);
+    return checkRefusals(late, good, memberFiles(authority, own), bad);
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/etcd/replacement.ts
@@ -59782,18 +59853,18 @@ async function checkCluster(checks, bed, founders) {
     await checkMember(checks, bed, first);
     await checks.run('identity', async () => compareIdentities(await Promise.all(founders.map(({ clone }) => readIdentity(clone.agent)))));
 }
-async function checkLateFounder(checks, bed, { clone, machine }, founders) {
+async function checkLateFounder(checks, bed, lateFounder, founders) {
     await checks.run('no-second-cluster', async () => {
         const refusal = {
             pattern: /first-boot: ETCD_STATE: /,
             named: ['ETCD_STATE', 'a cluster runs already'],
         };
-        const line = await awaitRefusal(clone, refusal, bed.bootTimeoutMs);
+        const line = await awaitRefusal(lateFounder.clone, refusal, bed.bootTimeoutMs);
         await awaitCluster(bed, founders, 30_000);
         return line;
     });
     const service = { unit: 'etcd.service', name: 'etcd' };
-    await checks.run('reachable', () => checkReachable(clone, bed.site, machine, service));
+    await checks.run('reachable', () => checkReachable(bed, lateFounder, service));
 }
 async function loseAndReplace(checks, bed, founders) {
     let lost;
@@ -60174,8 +60245,8 @@ async function checkRole(checks, bed) {
         return `back after ${seconds(measured.workerReturnedMs)}; then ${tally(after)}`;
     });
     await checkApi(checks, bed);
-    await checks.run('ports', () => checkProbes(planProbes(bed, machine, role_checks_serving, probed)));
-    await checks.run('login', () => checkLogin(bed, clone, machine));
+    await checks.run('ports', () => checkPorts(bed, { clone, machine }, role_checks_serving, probed));
+    await checks.run('login', () => checkLogin(bed, { clone, machine }));
 }
 // The ports on which a load balancer listens, and others on which it could, some of which would be dangerous.
 const role_checks_serving = { tcp: [22, configuration_API_PORT, ...nodePorts], udp: [] };
@@ -60272,7 +60343,8 @@ async function checkRefusal(checks, bed) {
     };
     await checks.run('bad-value', () => awaitRefusal(clone, refusal, bed.bootTimeoutMs));
     const service = { unit: 'haproxy.service', name: 'HAProxy' };
-    await checks.run('bad-value-reachable', () => checkReachable(clone, bed.site, bed.site.pair[1], service));
+    const node = { clone, machine: bed.site.pair[1] };
+    await checks.run('bad-value-reachable', () => checkReachable(bed, node, service));
 }
 /** The first of the pair holds the VIP; when its VM dies, the second takes it. */
 async function checkFailover(checks, bed) {
@@ -60432,7 +60504,7 @@ function layOutPair(platform) {
     });
     const apiServers = [1, 2, 3, 4].map((number) => peer(`cp${number}`, 'control-plane', number));
     const workers = [1, 2, 3].map((number) => peer(`w${number}`, 'worker', 4 + number));
-    const balancer = { role: 'haproxy', routed: false };
+    const balancer = { role: 'haproxy' };
     const site = layOutSite(platform, [
         { ...balancer, hostname: 'lb1', number: 0 },
         { ...balancer, hostname: 'lb2', number: 1 },
@@ -60592,8 +60664,7 @@ async function checkMatrix(bed) {
     const results = [];
     for (const node of [bed.controlPlane, bed.worker]) {
         const serving = { tcp: await servingPorts(node), udp: [] };
-        const probes = planProbes(bed, node.machine, serving);
-        results.push(`${node.machine.role}: ${await checkProbes(probes)}`);
+        results.push(`${node.machine.role}: ${await checkPorts(bed, node, serving)}`);
     }
     return results.join('; ');
 }
@@ -61029,7 +61100,7 @@ async function checkConfiguration(bed, node, values) {
     // A condition that is not met keeps systemd from calling kubeadm, without a failed unit.
     const folder = `/run/systemd/system/${KUBEADM_UNIT}.d`;
     await agent.output(['/bin/bash', '-euc', `mkdir -p ${folder}; cat >${folder}/hold.conf; systemctl daemon-reload`], '[Unit]\nConditionPathExists=/run/seeder/kubeadm-allowed\n');
-    expectReady(await tryValues(node.clone, values, []));
+    expectReady(await tryValues(node, values, []));
     const mode = (await agent.output(['/usr/bin/stat', '--format=%a %U', CONFIGURATION_FILE])).trim();
     expect(mode === '600 root', `${CONFIGURATION_FILE} is ${mode}: secrets are in it`);
     const text = await agent.output(['/bin/cat', CONFIGURATION_FILE]);
@@ -61160,7 +61231,7 @@ async function refusals_checkBadValues(bed) {
             named: [ca, 'private key'],
         },
     ];
-    return checkRefusals(spare.clone, spareValues(bed), files, bad);
+    return checkRefusals(spare, spareValues(bed), files, bad);
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/kubernetes/container-image.ts
@@ -61333,9 +61404,9 @@ const WORKER_MIB = 1024;
 /** Builds the test bed in this process's network namespace. `tearDown` removes it. */
 async function buildKubernetesTestBed(run) {
     const site = layOutSite(run.platform, [
-        { hostname: 'cp1', role: 'control-plane', number: 0, routed: true },
-        { hostname: 'w1', role: 'worker', number: 1, routed: true },
-        { hostname: 'cp2', role: 'control-plane', number: 2, routed: true },
+        { hostname: 'cp1', role: 'control-plane', number: 0 },
+        { hostname: 'w1', role: 'worker', number: 1 },
+        { hostname: 'cp2', role: 'control-plane', number: 2 },
     ]);
     const bed = await buildTestBed(run, site);
     const etcdAuthority = await TestAuthority.make('etcd-ca', (0,external_node_path_namespaceObject.join)(run.folder, 'certificates'));
@@ -61415,11 +61486,11 @@ async function testNodes(checks, bed) {
     await settleAll(checks.run('shutdown', async () => `off after ${seconds(await worker.clone.shutDown(120_000))}`), checkImageUnchanged(checks, bed));
 }
 async function contract_checkRefusal(checks, bed) {
-    const { clone, machine } = bed.spare;
+    const { clone } = bed.spare;
     const refusal = { pattern: /first-boot: ETCD_ENDPOINTS: /, named: ['ETCD_ENDPOINTS', BAD_ADDRESS] };
     await checks.run('bad-value', () => awaitRefusal(clone, refusal, bed.bootTimeoutMs));
     const service = { unit: 'seeder-kubeadm.service', name: 'kubeadm' };
-    await checks.run('reachable', () => checkReachable(clone, bed.site, machine, service));
+    await checks.run('reachable', () => checkReachable(bed, bed.spare, service));
 }
 /** Checks the two nodes whose values make them members of the cluster. */
 async function checkMembers(checks, bed) {
@@ -61456,7 +61527,7 @@ async function checkMembers(checks, bed) {
         ];
         return results.join(', ');
     });
-    await checks.run('login', () => checkLogin(bed, worker.clone, worker.machine));
+    await checks.run('login', () => checkLogin(bed, worker));
 }
 /** Checks the spare control plane: with bad values, prepared without a cluster, and with kubeadm's configuration. */
 async function checkSpare(checks, bed) {
@@ -61464,7 +61535,7 @@ async function checkSpare(checks, bed) {
     const { agent } = spare.clone;
     await checks.run('bad-values', () => refusals_checkBadValues(bed));
     await checks.require('prepared', async () => {
-        const status = await tryValues(spare.clone, { NODE_ROLE: 'control-plane', BOOTSTRAP: 'none' }, bed.files);
+        const status = await tryValues(spare, { NODE_ROLE: 'control-plane', BOOTSTRAP: 'none' }, bed.files);
         expectReady(status);
         const unit = await unitState(agent, 'seeder-kubeadm.service');
         expect(unit === 'inactive', `seeder-kubeadm.service is ${unit}`);
@@ -61648,9 +61719,9 @@ const maximumMiB = { haproxy: 1024, etcd: 1024, 'kubernetes-node': 2048 };
 async function buildTogetherTestBed(run) {
     const { platform, images } = run;
     const site = layOutSite(platform, [
-        { hostname: 'lb1', role: 'haproxy', number: 0, routed: false },
-        { hostname: 'cp1', role: 'control-plane', number: 1, routed: true },
-        { hostname: 'etcd1', role: 'etcd', number: 2, routed: true },
+        { hostname: 'lb1', role: 'haproxy', number: 0 },
+        { hostname: 'cp1', role: 'control-plane', number: 1 },
+        { hostname: 'etcd1', role: 'etcd', number: 2 },
     ]);
     const [balancer, controlPlane, etcd] = ['lb1', 'cp1', 'etcd1'].map((name) => machineOf(site, name));
     if (!balancer || !controlPlane || !etcd)
@@ -61683,6 +61754,7 @@ async function buildTogetherTestBed(run) {
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/together/contract.ts
+
 
 
 
@@ -61809,23 +61881,27 @@ async function contract_retry(attempt) {
         }
     }
 }
-async function checkNoWayAround({ controlPlane, etcd, site }) {
+async function checkNoWayAround(bed) {
+    const { controlPlane, etcd, site } = bed;
     const zone = site.operatorZone;
     const targets = [
-        { machine: controlPlane.machine, port: configuration_API_PORT },
-        { machine: etcd.machine, port: CLIENT_PORT },
+        { node: controlPlane, port: configuration_API_PORT },
+        { node: etcd, port: CLIENT_PORT },
     ];
-    for (const { machine, port } of targets) {
-        const route = { from: probeIn(site, zone), to: addressFrom(machine, zone), timeoutMs: 4000 };
-        const answer = await probePort({ ...route, port });
-        expect(answer === 'silent', `${port} of ${machine.hostname} is ${answer} from ${zone}`);
-        // Without an answer of ssh, the silence of the port would show nothing.
-        const ssh = await probePort({ ...route, port: 22, timeoutMs: 12_000 });
-        expect(ssh === 'open', `ssh of ${machine.hostname} is ${ssh} from ${zone}`);
+    const found = [];
+    for (const { node, port } of targets) {
+        const { hostname } = node.machine;
+        const route = { from: probeIn(site, zone), to: addressFrom(node.machine, zone), timeoutMs: 4000 };
+        await withReturnRoutes(bed, node, async () => {
+            const answer = await probePort({ ...route, port });
+            expect(answer === 'silent', `${port} of ${hostname} is ${answer} from ${zone}`);
+            // Without an answer of ssh, the silence of the port would show nothing.
+            const ssh = await probePort({ ...route, port: 22, timeoutMs: 12_000 });
+            expect(ssh === 'open', `ssh of ${hostname} is ${ssh} from ${zone}`);
+        });
+        found.push(`${port} of ${hostname} is silent from ${zone}`);
     }
-    return targets
-        .map(({ machine, port }) => `${port} of ${machine.hostname} is silent from ${zone}`)
-        .join(', ');
+    return found.join(', ');
 }
 async function checkDigests(images) {
     const seen = [];

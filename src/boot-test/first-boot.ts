@@ -1,14 +1,16 @@
 import { parseJson } from '../files/json.ts'
-import { formatNodeEnv, type NodeValues } from '../guest/node-env.ts'
+import type { NodeValues } from '../guest/node-env.ts'
 import { type GuestStatus, statusSchema } from '../guest/status.ts'
-import { NODE_ENV_PATH, type VendorFile } from '../guest/vendor-data.ts'
+import type { VendorFile } from '../guest/vendor-data.ts'
 import { describeError, SeederError } from '../report/error.ts'
 import type { GuestAgent } from '../vm/agent.ts'
 import type { Clone } from '../vm/clone.ts'
 import type { AllowedLine } from '../vm/console-failures.ts'
 import { expect, type Recorder } from './checks.ts'
 import { readGreeting } from './probe.ts'
-import { addressFrom, type MachineSpec, probeIn, type Site } from './site.ts'
+import { type PlatformSite, withReturnRoutes } from './return-routes.ts'
+import { addressFrom, probeIn } from './site.ts'
+import { nodeEnvFile, type PlacedClone } from './test-bed.ts'
 
 const READY = /seeder-first-boot: ready/
 // A role may print progress before it is ready; systemd reports when first boot has failed.
@@ -92,12 +94,12 @@ export async function awaitRefusal(
 
 /** Writes other values and files on a running clone and runs first boot again. */
 export async function tryValues(
-  { agent }: Clone,
+  { clone, machine }: PlacedClone,
   values: NodeValues,
   files: readonly VendorFile[],
 ): Promise<GuestStatus> {
-  const node = { path: NODE_ENV_PATH, permissions: '0640', content: formatNodeEnv(values) }
-  for (const { path, permissions, content } of [node, ...files]) {
+  const { agent } = clone
+  for (const { path, permissions, content } of [nodeEnvFile(machine, values), ...files]) {
     const script = 'umask 077; cat >"$0"; chmod "$1" "$0"'
     await agent.output(['/bin/bash', '-euc', script, path, permissions], content)
   }
@@ -130,7 +132,7 @@ export interface BadValue {
  * @throws SeederError with the first that is accepted, or that the reason does not name
  */
 export async function checkRefusals(
-  clone: Clone,
+  node: PlacedClone,
   good: NodeValues,
   goodFiles: readonly VendorFile[],
   bad: readonly BadValue[],
@@ -140,7 +142,7 @@ export async function checkRefusals(
       Object.entries({ ...good, ...values }).filter(([, value]) => value !== ''),
     )
     const replaced = goodFiles.map((file) => files.find(({ path }) => path === file.path) ?? file)
-    const status = await tryValues(clone, merged, replaced)
+    const status = await tryValues(node, merged, replaced)
     try {
       expectRefusal(status, named)
     } catch (cause) {
@@ -163,14 +165,14 @@ export function expectReady({ state, reason }: GuestStatus): void {
 
 /** A clone that refused its values answers to ssh, and its service does not run. */
 export async function checkReachable(
-  clone: Clone,
-  site: Site,
-  machine: MachineSpec,
+  bed: PlatformSite,
+  node: PlacedClone,
   service: { readonly unit: string; readonly name: string },
 ): Promise<string> {
-  const { operatorZone } = site
-  const route = { from: probeIn(site, operatorZone), to: addressFrom(machine, operatorZone), port: 22 }
-  const greeting = await readGreeting({ ...route, timeoutMs: 20_000 })
+  const { clone, machine } = node
+  const { operatorZone } = bed.site
+  const route = { from: probeIn(bed.site, operatorZone), to: addressFrom(machine, operatorZone), port: 22 }
+  const greeting = await withReturnRoutes(bed, node, () => readGreeting({ ...route, timeoutMs: 20_000 }))
   expect(greeting.startsWith('SSH-2.0-'), `port 22 says "${greeting}"`)
   const state = await unitState(clone.agent, service.unit)
   expect(state !== 'active', `${service.name} serves although its values were refused`)

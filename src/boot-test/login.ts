@@ -1,15 +1,21 @@
-import type { Clone } from '../vm/clone.ts'
 import { ssh } from '../vm/ssh.ts'
 import { expect } from './checks.ts'
 import { readIdentity } from './identity.ts'
-import { addressFrom, type MachineSpec, probeIn } from './site.ts'
-import { OPERATOR_USER, type TestBed } from './test-bed.ts'
+import { withReturnRoutes } from './return-routes.ts'
+import { addressFrom, probeIn } from './site.ts'
+import { OPERATOR_USER, type PlacedClone, type TestBed } from './test-bed.ts'
 
 /** The operator logs in to a clone with a key, and ssh offers no other method. */
 export async function checkLogin(
+  bed: Pick<TestBed, 'platform' | 'site' | 'sshKey' | 'folder'>,
+  node: PlacedClone,
+): Promise<string> {
+  return withReturnRoutes(bed, node, () => logIn(bed, node))
+}
+
+async function logIn(
   { site, sshKey, folder }: Pick<TestBed, 'site' | 'sshKey' | 'folder'>,
-  clone: Clone,
-  machine: MachineSpec,
+  { clone, machine }: PlacedClone,
 ): Promise<string> {
   const target = {
     from: probeIn(site, site.operatorZone),

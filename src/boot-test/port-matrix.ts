@@ -4,7 +4,9 @@ import { inboundFlows } from '../platform/flows.ts'
 import type { Platform, RoleName } from '../platform/schema.ts'
 import { expect } from './checks.ts'
 import { type PortAnswer, probeDatagram, probeEcho, probePort } from './probe.ts'
-import { addressFrom, type MachineSpec, type Site } from './site.ts'
+import { type PlatformSite, withReturnRoutes } from './return-routes.ts'
+import { addressFrom, type MachineSpec, outerCard } from './site.ts'
+import type { PlacedClone } from './test-bed.ts'
 
 /** A packet to a clone, as a firewall sees it. */
 export interface Packet {
@@ -59,18 +61,17 @@ export function portsToProbe(platform: Platform): Ports {
 }
 
 /**
- * All probes of one clone: an echo request and each port, in every zone from which the clone can be reached, from an
- * address that a node could have and from an unused one; and from a pod's address that arrives through the wrong zone.
+ * All probes of one clone: an echo request and each port, in every zone, from an address that a node could have and from an
+ * unused one; and from a pod's address that arrives through the wrong zone.
  * @param serving the ports on which the clone listens
  */
 export function planProbes(
-  { platform, site }: { readonly platform: Platform; readonly site: Site },
+  { platform, site }: PlatformSite,
   machine: MachineSpec,
   serving: Ports,
   ports = portsToProbe(platform),
 ): Probe[] {
   const routes = Object.keys(platform.zones).flatMap((zone) => {
-    if (!machine.routed && !machine.nics.some((card) => card.zone === zone)) return []
     const to = addressFrom(machine, zone)
     const [node, unused] = [site.probes[zone], site.unusedAddresses[zone]]
     return [
@@ -78,9 +79,7 @@ export function planProbes(
       ...(unused === undefined ? [] : [{ source: `${zone} outside its nodes`, from: unused, to }]),
     ]
   })
-  if (machine.routed) {
-    routes.push({ source: 'a pod’s address', from: site.podAddress, to: machine.nics[0]?.ip ?? '' })
-  }
+  routes.push({ source: 'a pod’s address', from: site.podAddress, to: outerCard(machine).ip })
   const probed = { ...ports, icmp: [0] }
   // The kernel itself answers echo requests.
   const served = { ...serving, icmp: [0] }
@@ -124,6 +123,16 @@ export function mayConnect(platform: Platform, role: RoleName, { from, port, pro
 function includes(text: string, address: string): boolean {
   const [first = '', last] = text.split('-')
   return rangeContains(last === undefined ? networkRange(first) : { first, last }, address)
+}
+
+/** Sends all probes of a clone, with the routes that its answers need. */
+export async function checkPorts(
+  bed: PlatformSite,
+  node: PlacedClone,
+  serving: Ports,
+  ports?: Ports,
+): Promise<string> {
+  return withReturnRoutes(bed, node, () => checkProbes(planProbes(bed, node.machine, serving, ports)))
 }
 
 /**

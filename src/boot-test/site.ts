@@ -1,7 +1,7 @@
 import { parseCidr } from 'cidr-tools'
-import { addressNumber, freeRanges } from '../platform/address.ts'
+import { addressNumber, dottedAddress, freeRanges } from '../platform/address.ts'
 import type { Platform, RoleName, Zone } from '../platform/schema.ts'
-import { prefixOf, roleRange, zoneOf } from '../platform/zones.ts'
+import { defaultRouteZone, prefixOf, roleRange, routesOf, zoneOf } from '../platform/zones.ts'
 import { SeederError } from '../report/error.ts'
 import type { CloudNic } from '../vm/cloud-init-drive.ts'
 import type { Lease } from '../vm/dhcp.ts'
@@ -27,8 +27,6 @@ export interface MachinePlan {
   readonly number: number
   /** Its place in zones with a node range; by default its number. */
   readonly place?: number
-  /** Its first card leads to a router, which is this process, so that every zone of the platform can reach it. */
-  readonly routed: boolean
 }
 
 /** A clone's network card in a zone: its address, and the lease it comes from where the zone uses DHCP. */
@@ -36,14 +34,19 @@ export interface Card extends Nic, CloudNic {
   readonly zone: string
   readonly ip: string
   readonly lease: Lease | undefined
+  /** The address of the zone's router, if it has one. */
+  readonly router: string | undefined
 }
 
 /** The network identity of a clone. */
 export interface MachineSpec {
   readonly hostname: string
   readonly role: RoleName
-  readonly routed: boolean
   readonly nics: readonly Card[]
+  /** The card with its default route, if the plan gives it one. */
+  readonly defaultCard: Card | undefined
+  /** The value of ROUTES in its node.env. */
+  readonly routes: string
 }
 
 /** The platform's zones as bridges, the clones on them, and the addresses of this process in each zone. */
@@ -85,17 +88,21 @@ export function layOutSite(
       return address === undefined ? [] : [[name, address]]
     }),
   )
-  const machines = plans.map((plan) => makeMachine(platform, plan, probes))
-  const podAddress = dotted(parseCidr(platform.cluster.pods.cidr).start + 10n)
+  const routers = routersOf(platform, probes)
+  const machines = plans.map((plan) => makeMachine(platform, plan, { probes, routers }))
+  const podAddress = dottedAddress(parseCidr(platform.cluster.pods.cidr).start + 10n)
   const cards = new Map(machines.flatMap(({ nics }) => nics.map((card) => [card.tap ?? '', card])))
   return {
     lan: {
       bridges: zones.map(([name, zone]) => ({
         name: bridgeName(name),
         addresses: [
-          probes[name],
-          unusedAddresses[name],
-          ...simulated.filter((machine) => machine.zone === name).map(({ address }) => address),
+          ...new Set([
+            probes[name],
+            unusedAddresses[name],
+            routers[name],
+            ...simulated.filter((machine) => machine.zone === name).map(({ address }) => address),
+          ]),
         ]
           .filter((address) => address !== undefined)
           .map((address) => `${address}/${prefixOf(zone)}`)
@@ -111,24 +118,48 @@ export function layOutSite(
   }
 }
 
-function makeMachine(platform: Platform, plan: MachinePlan, probes: Site['probes']): MachineSpec {
-  const { hostname, role, number, routed } = plan
+/** The router of each zone that has one by plan, by zone name. A DHCP server gives itself, as that of a home router does. */
+function routersOf(platform: Platform, probes: Site['probes']): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(platform.zones).flatMap(([name, { gateway, range }]) => {
+      const router = gateway ?? (range ? undefined : probes[name])
+      return router === undefined ? [] : [[name, router]]
+    }),
+  )
+}
+
+/** @throws SeederError when its address would be that of a router */
+function makeMachine(
+  platform: Platform,
+  plan: MachinePlan,
+  { probes, routers }: Readonly<Record<'probes' | 'routers', Readonly<Record<string, string>>>>,
+): MachineSpec {
+  const { hostname, role, number } = plan
+  const defaultZone = defaultRouteZone(platform, role)
   const nics = platform.roles[role].zones.map((name, card): Card => {
     const zone = zoneOf(platform, name)
     const mac = `bc:24:11:5e:${hex(number)}:${hex(card)}`
-    const common = { zone: name, tap: `tap${number}-${card}`, mac }
-    const server = probes[name] ?? ''
-    if (zone.range) {
-      const ip = cloneAddress(platform, name, role, plan.place ?? number)
-      const gateway = routed && card === 0 ? server : undefined
-      return { ...common, ip, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined }
-    }
     // In a zone without a range the address depends on the machine alone, whatever the operator edits.
-    const ip = nodeAddress(platform, name, FIRST_CLONE_PLACE - 1 + number)
-    const lease = { mac, address: ip, ...subnetOf(zone), server }
-    return { ...common, ip, address: 'dhcp', gateway: undefined, lease }
+    const ip = zone.range
+      ? cloneAddress(platform, name, role, plan.place ?? number)
+      : nodeAddress(platform, name, FIRST_CLONE_PLACE - 1 + number)
+    const router = routers[name]
+    if (ip === router) {
+      throw new SeederError(`the test would give ${hostname} the address of the gateway in ${name}, ${ip}`, {
+        fix: `see platform.yaml: zones.${name}; choose a gateway that is not among the addresses of nodes`,
+      })
+    }
+    const common = { zone: name, tap: `tap${number}-${card}`, mac, ip, router }
+    if (zone.range) {
+      const gateway = name === defaultZone ? router : undefined
+      return { ...common, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined }
+    }
+    const server = probes[name] ?? ''
+    const lease = { mac, address: ip, ...subnetOf(zone), server, router: router ?? server }
+    return { ...common, address: 'dhcp', gateway: undefined, lease }
   })
-  return { hostname, role, routed, nics }
+  const defaultCard = nics.find(({ zone }) => zone === defaultZone)
+  return { hostname, role, nics, defaultCard, routes: routesOf(platform, role) }
 }
 
 /** The machine with a host name. */
@@ -145,11 +176,16 @@ export function addressIn(machine: MachineSpec, zone: string): string {
   return card.ip
 }
 
-/** The address of a machine for a zone: that of its card there, or of its first card behind the router. */
+/** The address of a machine for a zone: that of its card there, or else of the card that faces other networks. */
 export function addressFrom(machine: MachineSpec, zone: string): string {
-  const card = machine.nics.find((nic) => nic.zone === zone) ?? (machine.routed ? machine.nics[0] : undefined)
-  if (!card) throw new SeederError(`${machine.hostname} cannot be reached from the zone ${zone}`)
-  return card.ip
+  return (machine.nics.find((nic) => nic.zone === zone) ?? outerCard(machine)).ip
+}
+
+/** The card by which other networks than a machine's own reach it: that of its default route, or else its first. */
+export function outerCard({ hostname, defaultCard, nics }: MachineSpec): Card {
+  const card = defaultCard ?? nics[0]
+  if (!card) throw new SeederError(`${hostname} has no network card`)
+  return card
 }
 
 /** This process's address in a zone. */
@@ -180,7 +216,7 @@ export function nodeAddress(platform: Platform, zoneName: string, place: number,
       fix: `give it room for ${PROBE_PLACE} nodes`,
     })
   }
-  return dotted(address)
+  return dottedAddress(address)
 }
 
 /** An address outside the node range that the platform file gives to nothing else. */
@@ -193,15 +229,11 @@ function unusedAddress(platform: Platform, name: string, zone: Zone): string | u
 
 function subnetOf(zone: Zone): { netmask: string; broadcast: string } {
   const { start, end } = parseCidr(zone.cidr)
-  return { netmask: dotted(0xffffffffn ^ (end - start)), broadcast: dotted(end) }
+  return { netmask: dottedAddress(0xffffffffn ^ (end - start)), broadcast: dottedAddress(end) }
 }
 
 function bridgeName(zone: string): string {
   return `br-${zone}`.slice(0, 15)
-}
-
-function dotted(value: bigint): string {
-  return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.')
 }
 
 function hex(value: number): string {

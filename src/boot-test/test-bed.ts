@@ -42,6 +42,12 @@ export async function buildTestBed<Setting extends TestSetting>(
   return { ...setting, site, sshKey, dhcp, clones: [], bootTimeoutMs }
 }
 
+/** A machine and its clone. */
+export interface PlacedClone {
+  readonly clone: Clone
+  readonly machine: MachineSpec
+}
+
 /** What a clone is made of. */
 export interface CloneSource {
   /** The image's file. */
@@ -86,8 +92,14 @@ export function nodeDrive(
     nics: machine.nics,
     nameservers: platform.dns,
     searchDomain: 'example.internal',
-    files: [{ path: NODE_ENV_PATH, permissions: '0640', content: formatNodeEnv(values) }, ...files],
+    files: [nodeEnvFile(machine, values), ...files],
   })
+}
+
+/** node.env of a machine: its role's values, and the routes that `seeder node` gives it. */
+export function nodeEnvFile({ routes }: MachineSpec, values: NodeValues): VendorFile {
+  const content = formatNodeEnv({ ...values, ROUTES: routes })
+  return { path: NODE_ENV_PATH, permissions: '0640', content }
 }
 
 /** Ends every VM and server of a test bed. */

@@ -32,6 +32,24 @@ export function defaultRouteZone(platform: Platform, role: RoleName): string | u
   return named ?? zones.find(has('gateway')) ?? zones.find((name) => !has('range')(name))
 }
 
+/**
+ * ROUTES of a role's machines: `eth0=10.0.0.0/26 eth1=192.168.3.0/24,dhcp,default`. Empty for a role of which no card has a
+ * gateway.
+ */
+export function routesOf(platform: Platform, role: RoleName): string {
+  const routed = defaultRouteZone(platform, role)
+  if (routed === undefined) return ''
+  return platform.roles[role].zones
+    .map((name, card) => {
+      const zone = zoneOf(platform, name)
+      const gateway = zone.range === undefined ? 'dhcp' : zone.gateway
+      return [`eth${card}=${zone.cidr}`, gateway, name === routed ? 'default' : undefined]
+        .filter((part) => part !== undefined)
+        .join(',')
+    })
+    .join(' ')
+}
+
 /** Roles whose machines may have the same addresses in a zone, so that no firewall there can distinguish them. */
 export interface SharedRange {
   zone: string

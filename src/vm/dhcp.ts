@@ -9,6 +9,8 @@ export interface Lease {
   /** The subnet's broadcast address, which also decides through which bridge an answer leaves. */
   readonly broadcast: string
   readonly server: string
+  /** The default gateway. */
+  readonly router: string
 }
 
 /** A client's message. */
@@ -53,7 +55,8 @@ export function leaseAnswer(request: DhcpRequest, lease: Lease): Buffer {
   const hour = [0, 0, 14, 16]
   const options = [
     [53, 1, request.type === 'discover' ? 2 : 5],
-    [54, 4, ...bytes(lease.server), 51, 4, ...hour, 1, 4, ...bytes(lease.netmask), 255],
+    [54, 4, ...bytes(lease.server), 51, 4, ...hour, 1, 4, ...bytes(lease.netmask)],
+    [3, 4, ...bytes(lease.router), 255],
   ]
   return Buffer.concat([packet, Buffer.from(options.flat())])
 }

@@ -109,7 +109,7 @@ async function checkCluster(
 async function checkLateFounder(
   checks: Recorder<EtcdCheck>,
   bed: EtcdTestBed,
-  { clone, machine }: ClusterMember,
+  lateFounder: ClusterMember,
   founders: readonly ClusterMember[],
 ): Promise<void> {
   await checks.run('no-second-cluster', async () => {
@@ -117,12 +117,12 @@ async function checkLateFounder(
       pattern: /first-boot: ETCD_STATE: /,
       named: ['ETCD_STATE', 'a cluster runs already'],
     }
-    const line = await awaitRefusal(clone, refusal, bed.bootTimeoutMs)
+    const line = await awaitRefusal(lateFounder.clone, refusal, bed.bootTimeoutMs)
     await awaitCluster(bed, founders, 30_000)
     return line
   })
   const service = { unit: 'etcd.service', name: 'etcd' }
-  await checks.run('reachable', () => checkReachable(clone, bed.site, machine, service))
+  await checks.run('reachable', () => checkReachable(bed, lateFounder, service))
 }
 
 async function loseAndReplace(

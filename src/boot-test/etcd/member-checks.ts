@@ -5,7 +5,7 @@ import { describeError } from '../../report/error.ts'
 import { expect, type Recorder } from '../checks.ts'
 import { expectReady, repeatFirstBoot, unitState } from '../first-boot.ts'
 import { checkLogin } from '../login.ts'
-import { checkProbes, planProbes } from '../port-matrix.ts'
+import { checkPorts } from '../port-matrix.ts'
 import { get } from '../probe.ts'
 import type { EtcdCheck } from './checks.ts'
 import { CLIENT_PORT, EtcdClient, PEER_PORT } from './client.ts'
@@ -24,10 +24,9 @@ export async function checkMember(
   bed: EtcdTestBed,
   member: ClusterMember,
 ): Promise<void> {
-  const { clone, machine } = member
   await checks.run('certificate-required', () => checkCertificateRequired(bed, member))
-  await checks.run('ports', () => checkProbes(planProbes(bed, machine, serving)))
-  await checks.run('login', () => checkLogin(bed, clone, machine))
+  await checks.run('ports', () => checkPorts(bed, member, serving))
+  await checks.run('login', () => checkLogin(bed, member))
   await checks.run('health', () => checkHealth(member))
   await checks.run('data-disk', () => checkDataDisk(member))
   await checks.run('snapshot', () => checkSnapshot(bed, member))

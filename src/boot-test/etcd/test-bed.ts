@@ -1,18 +1,9 @@
 import { join } from 'node:path'
 import type { NodeValues } from '../../guest/node-env.ts'
-import type { Clone } from '../../vm/clone.ts'
 import { TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestRun } from '../contract.ts'
-import {
-  cloneAddress,
-  layOutSite,
-  type MachinePlan,
-  type MachineSpec,
-  machineOf,
-  type Peer,
-  probeIn,
-} from '../site.ts'
-import { buildTestBed, makeClone, nodeDrive, type TestBed, tearDown } from '../test-bed.ts'
+import { cloneAddress, layOutSite, type MachinePlan, machineOf, type Peer, probeIn } from '../site.ts'
+import { buildTestBed, makeClone, nodeDrive, type PlacedClone, type TestBed, tearDown } from '../test-bed.ts'
 import { EtcdClient } from './client.ts'
 import { DATA_LABEL, memberFiles, memberOf, memberSubject } from './configuration.ts'
 import { Writer } from './writer.ts'
@@ -36,10 +27,7 @@ const MAXIMUM_MIB = 1024
 const DATA_DISK_BYTES = 4 * 1024 ** 3
 
 /** A clone as a member of the cluster. */
-export interface ClusterMember extends Peer {
-  readonly machine: MachineSpec
-  readonly clone: Clone
-}
+export interface ClusterMember extends Peer, PlacedClone {}
 
 /** A test bed for a cluster, whose members are booted one by one. */
 export interface EtcdTestBed extends TestBed, TestRun {
@@ -59,9 +47,7 @@ export interface EtcdTestBed extends TestBed, TestRun {
 /** Builds the test bed in this process's network namespace. `tearDownEtcd` removes it. */
 export async function buildEtcdTestBed(run: TestRun): Promise<EtcdTestBed> {
   const names = [...hostnames.founders, hostnames.replacement, ...hostnames.successors, hostnames.lateFounder]
-  const plans = names.map(
-    (hostname, number): MachinePlan => ({ hostname, role: 'etcd', number, routed: true }),
-  )
+  const plans = names.map((hostname, number): MachinePlan => ({ hostname, role: 'etcd', number }))
   const zone = run.platform.roles.etcd.zones[0] ?? ''
   const peerAddress = cloneAddress(run.platform, zone, 'etcd', names.length)
   const site = layOutSite(run.platform, plans, [{ zone, address: peerAddress }])

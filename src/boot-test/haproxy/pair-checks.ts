@@ -22,7 +22,8 @@ export async function checkRefusal(checks: Recorder<HaproxyCheck>, bed: HaproxyT
   }
   await checks.run('bad-value', () => awaitRefusal(clone, refusal, bed.bootTimeoutMs))
   const service = { unit: 'haproxy.service', name: 'HAProxy' }
-  await checks.run('bad-value-reachable', () => checkReachable(clone, bed.site, bed.site.pair[1], service))
+  const node = { clone, machine: bed.site.pair[1] }
+  await checks.run('bad-value-reachable', () => checkReachable(bed, node, service))
 }
 
 /** The first of the pair holds the VIP; when its VM dies, the second takes it. */

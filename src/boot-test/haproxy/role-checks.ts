@@ -7,7 +7,7 @@ import { expect, type Recorder } from '../checks.ts'
 import { seconds } from '../first-boot.ts'
 import { API_PORT } from '../kubernetes/configuration.ts'
 import { checkLogin } from '../login.ts'
-import { checkProbes, planProbes } from '../port-matrix.ts'
+import { checkPorts } from '../port-matrix.ts'
 import { get, type Route } from '../probe.ts'
 import { addressIn, probeIn } from '../site.ts'
 import type { HaproxyCheck } from './checks.ts'
@@ -75,8 +75,8 @@ export async function checkRole(checks: Recorder<HaproxyCheck>, bed: HaproxyTest
     return `back after ${seconds(measured.workerReturnedMs)}; then ${tally(after)}`
   })
   await checkApi(checks, bed)
-  await checks.run('ports', () => checkProbes(planProbes(bed, machine, serving, probed)))
-  await checks.run('login', () => checkLogin(bed, clone, machine))
+  await checks.run('ports', () => checkPorts(bed, { clone, machine }, serving, probed))
+  await checks.run('login', () => checkLogin(bed, { clone, machine }))
 }
 
 // The ports on which a load balancer listens, and others on which it could, some of which would be dangerous.

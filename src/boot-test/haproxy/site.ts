@@ -42,7 +42,7 @@ export function layOutPair(platform: Platform): PairSite {
   })
   const apiServers = [1, 2, 3, 4].map((number) => peer(`cp${number}`, 'control-plane', number))
   const workers = [1, 2, 3].map((number) => peer(`w${number}`, 'worker', 4 + number))
-  const balancer = { role: 'haproxy', routed: false } as const
+  const balancer = { role: 'haproxy' } as const
   const site = layOutSite(
     platform,
     [

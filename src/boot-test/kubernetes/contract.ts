@@ -20,6 +20,7 @@ import { compareIdentities, readIdentity } from '../identity.ts'
 import { checkImage, checkTampering, tamperedLine } from '../image-checks.ts'
 import { checkLogin } from '../login.ts'
 import { checkImageUnchanged, runScenario, settleAll } from '../scenario.ts'
+import type { PlacedClone } from '../test-bed.ts'
 import { type KubernetesCheck, kubernetesChecks } from './checks.ts'
 import { etcdEndpoints, initValues, joinValues } from './configuration.ts'
 import {
@@ -33,7 +34,7 @@ import { checkFromClone, checkMatrix } from './ports.ts'
 import { checkPrerequisite, prerequisites } from './preflight.ts'
 import { checkBadValues, spareValues } from './refusals.ts'
 import { checkContainer, checkContainerd } from './runtime-checks.ts'
-import { buildKubernetesTestBed, type KubernetesTestBed, type Node, startNode } from './test-bed.ts'
+import { buildKubernetesTestBed, type KubernetesTestBed, startNode } from './test-bed.ts'
 
 /** Tests a control plane that begins a cluster, a worker that joins it, and a spare control plane. */
 export async function testKubernetes(run: TestRun): Promise<TestOutcome> {
@@ -78,18 +79,18 @@ async function testNodes(checks: Recorder<KubernetesCheck>, bed: KubernetesTestB
 }
 
 async function checkRefusal(checks: Recorder<KubernetesCheck>, bed: KubernetesTestBed): Promise<void> {
-  const { clone, machine } = bed.spare
+  const { clone } = bed.spare
   const refusal = { pattern: /first-boot: ETCD_ENDPOINTS: /, named: ['ETCD_ENDPOINTS', BAD_ADDRESS] }
   await checks.run('bad-value', () => awaitRefusal(clone, refusal, bed.bootTimeoutMs))
   const service = { unit: 'seeder-kubeadm.service', name: 'kubeadm' }
-  await checks.run('reachable', () => checkReachable(clone, bed.site, machine, service))
+  await checks.run('reachable', () => checkReachable(bed, bed.spare, service))
 }
 
 /** Checks the two nodes whose values make them members of the cluster. */
 async function checkMembers(checks: Recorder<KubernetesCheck>, bed: KubernetesTestBed): Promise<void> {
   const { platform, controlPlane, worker, spare, secrets } = bed
   const states: KubeadmState[] = []
-  const called = async (node: Node, action: 'init' | 'join') => {
+  const called = async (node: PlacedClone, action: 'init' | 'join') => {
     const state = await awaitKubeadm(node, action)
     states.push(state)
     return `${state.state}: ${state.text}`
@@ -120,7 +121,7 @@ async function checkMembers(checks: Recorder<KubernetesCheck>, bed: KubernetesTe
     ]
     return results.join(', ')
   })
-  await checks.run('login', () => checkLogin(bed, worker.clone, worker.machine))
+  await checks.run('login', () => checkLogin(bed, worker))
 }
 
 /** Checks the spare control plane: with bad values, prepared without a cluster, and with kubeadm's configuration. */
@@ -129,7 +130,7 @@ async function checkSpare(checks: Recorder<KubernetesCheck>, bed: KubernetesTest
   const { agent } = spare.clone
   await checks.run('bad-values', () => checkBadValues(bed))
   await checks.require('prepared', async () => {
-    const status = await tryValues(spare.clone, { NODE_ROLE: 'control-plane', BOOTSTRAP: 'none' }, bed.files)
+    const status = await tryValues(spare, { NODE_ROLE: 'control-plane', BOOTSTRAP: 'none' }, bed.files)
     expectReady(status)
     const unit = await unitState(agent, 'seeder-kubeadm.service')
     expect(unit === 'inactive', `seeder-kubeadm.service is ${unit}`)

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeValues } from '../../guest/node-env.ts'
 import { expect } from '../checks.ts'
 import { expectReady, repeatFirstBoot, tryValues } from '../first-boot.ts'
+import type { PlacedClone } from '../test-bed.ts'
 import type { Secrets } from './configuration.ts'
 import { compareInitConfiguration } from './kubeadm-configuration.ts'
-import type { KubernetesTestBed, Node } from './test-bed.ts'
+import type { KubernetesTestBed } from './test-bed.ts'
 
 const CONFIGURATION_FILE = '/run/seeder/kubeadm.yaml'
 const KUBEADM_UNIT = 'seeder-kubeadm.service'
@@ -29,7 +30,10 @@ export function parseKubeadmState(line: string): KubeadmState | undefined {
  * Waits until kubeadm has ended an attempt with the configuration that first boot made and validated. The test's network
  * has no registry and no API server, so that kubeadm may have to try again, which is no failure.
  */
-export async function awaitKubeadm({ clone, machine }: Node, action: 'init' | 'join'): Promise<KubeadmState> {
+export async function awaitKubeadm(
+  { clone, machine }: PlacedClone,
+  action: 'init' | 'join',
+): Promise<KubeadmState> {
   let state: KubeadmState | undefined
   let line = ''
   for (const deadline = performance.now() + CALL_LIMIT_MS; performance.now() < deadline; await sleep(1000)) {
@@ -51,7 +55,7 @@ export async function awaitKubeadm({ clone, machine }: Node, action: 'init' | 'j
 /** Checks the configuration that first boot makes for kubeadm, on a node where kubeadm is not called. */
 export async function checkConfiguration(
   bed: KubernetesTestBed,
-  node: Node,
+  node: PlacedClone,
   values: NodeValues,
 ): Promise<string> {
   const { agent } = node.clone
@@ -61,7 +65,7 @@ export async function checkConfiguration(
     ['/bin/bash', '-euc', `mkdir -p ${folder}; cat >${folder}/hold.conf; systemctl daemon-reload`],
     '[Unit]\nConditionPathExists=/run/seeder/kubeadm-allowed\n',
   )
-  expectReady(await tryValues(node.clone, values, []))
+  expectReady(await tryValues(node, values, []))
   const mode = (await agent.output(['/usr/bin/stat', '--format=%a %U', CONFIGURATION_FILE])).trim()
   expect(mode === '600 root', `${CONFIGURATION_FILE} is ${mode}: secrets are in it`)
   const text = await agent.output(['/bin/cat', CONFIGURATION_FILE])
@@ -76,7 +80,7 @@ export async function checkConfiguration(
 }
 
 /** First boot, run again on a member, does not call kubeadm. */
-export async function checkIdempotent({ clone }: Node, before: KubeadmState): Promise<string> {
+export async function checkIdempotent({ clone }: PlacedClone, before: KubeadmState): Promise<string> {
   const { agent } = clone
   const calls = async () =>
     Number(
@@ -104,7 +108,11 @@ echo "journal $(journalctl --no-pager --output=cat | grep --count --fixed-string
 `
 
 /** Only root can read the secrets, and node.env and kubeadm's configuration do not hold them once they were used. */
-export async function checkSecrets(node: Node, secrets: Secrets, state: KubeadmState): Promise<string> {
+export async function checkSecrets(
+  node: PlacedClone,
+  secrets: Secrets,
+  state: KubeadmState,
+): Promise<string> {
   const input = `${secrets.token}\n${secrets.certificateKey}\n`
   const found = await node.clone.agent.output(['/bin/bash', '-euc', SEARCH_SCRIPT], input)
   return checkSecretFiles(found, state.state === 'done')

@@ -1,11 +1,12 @@
 import type { Platform } from '../../platform/schema.ts'
 import { expect } from '../checks.ts'
-import { checkProbes, expectedAnswer, planProbes, portsToProbe } from '../port-matrix.ts'
+import { checkPorts, expectedAnswer, portsToProbe } from '../port-matrix.ts'
 import type { PortAnswer } from '../probe.ts'
-import type { KubernetesTestBed, Node } from './test-bed.ts'
+import type { PlacedClone } from '../test-bed.ts'
+import type { KubernetesTestBed } from './test-bed.ts'
 
 /** The TCP ports on which a node listens. */
-async function servingPorts({ clone }: Node): Promise<number[]> {
+async function servingPorts({ clone }: PlacedClone): Promise<number[]> {
   return exposedPorts(await clone.agent.shell('ss --no-header --listening --tcp --numeric'))
 }
 
@@ -14,8 +15,7 @@ export async function checkMatrix(bed: KubernetesTestBed): Promise<string> {
   const results: string[] = []
   for (const node of [bed.controlPlane, bed.worker]) {
     const serving = { tcp: await servingPorts(node), udp: [] }
-    const probes = planProbes(bed, node.machine, serving)
-    results.push(`${node.machine.role}: ${await checkProbes(probes)}`)
+    results.push(`${node.machine.role}: ${await checkPorts(bed, node, serving)}`)
   }
   return results.join('; ')
 }
@@ -33,8 +33,8 @@ wait
 /** Probes the TCP part of a node's matrix from another clone, a real machine of its role. */
 export async function checkFromClone(
   platform: Platform,
-  from: Node,
-  to: Node,
+  from: PlacedClone,
+  to: PlacedClone,
   zone: string,
 ): Promise<string> {
   const [own, target] = [from, to].map(({ machine }) => machine.nics.find((card) => card.zone === zone)?.ip)

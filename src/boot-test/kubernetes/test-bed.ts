@@ -1,22 +1,15 @@
 import { join } from 'node:path'
 import type { NodeValues } from '../../guest/node-env.ts'
 import type { VendorFile } from '../../guest/vendor-data.ts'
-import type { Clone } from '../../vm/clone.ts'
 import { TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestRun } from '../contract.ts'
-import { layOutSite, type MachineSpec } from '../site.ts'
-import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts'
+import { layOutSite } from '../site.ts'
+import { buildTestBed, makeClone, nodeDrive, type PlacedClone, type TestBed } from '../test-bed.ts'
 import { controlPlaneFiles, issueEtcdClient, makeSecrets, type Secrets } from './configuration.ts'
 
 // kubeadm needs 1700 MiB for a control plane; the worker of the test runs one container.
 const CONTROL_PLANE_MIB = 2048
 const WORKER_MIB = 1024
-
-/** A machine and its clone. */
-export interface Node {
-  readonly clone: Clone
-  readonly machine: MachineSpec
-}
 
 /** A test bed with a small cluster. */
 export interface KubernetesTestBed extends TestBed, TestRun {
@@ -24,11 +17,11 @@ export interface KubernetesTestBed extends TestBed, TestRun {
   readonly etcdAuthority: TestAuthority
   readonly etcdClient: TestKeyPair
   /** Begins the cluster. */
-  readonly controlPlane: Node
+  readonly controlPlane: PlacedClone
   /** Joins it. */
-  readonly worker: Node
+  readonly worker: PlacedClone
   /** A control plane that first gets bad values, and then all values of a node but no cluster. */
-  readonly spare: Node
+  readonly spare: PlacedClone
   /** The files of a control plane beside node.env. */
   readonly files: readonly VendorFile[]
 }
@@ -36,14 +29,14 @@ export interface KubernetesTestBed extends TestBed, TestRun {
 /** Builds the test bed in this process's network namespace. `tearDown` removes it. */
 export async function buildKubernetesTestBed(run: TestRun): Promise<KubernetesTestBed> {
   const site = layOutSite(run.platform, [
-    { hostname: 'cp1', role: 'control-plane', number: 0, routed: true },
-    { hostname: 'w1', role: 'worker', number: 1, routed: true },
-    { hostname: 'cp2', role: 'control-plane', number: 2, routed: true },
+    { hostname: 'cp1', role: 'control-plane', number: 0 },
+    { hostname: 'w1', role: 'worker', number: 1 },
+    { hostname: 'cp2', role: 'control-plane', number: 2 },
   ])
   const bed = await buildTestBed(run, site)
   const etcdAuthority = await TestAuthority.make('etcd-ca', join(run.folder, 'certificates'))
   const etcdClient = await issueEtcdClient(etcdAuthority)
-  const nodes: Node[] = []
+  const nodes: PlacedClone[] = []
   for (const machine of site.machines) {
     const maximumMiB = machine.role === 'worker' ? WORKER_MIB : CONTROL_PLANE_MIB
     nodes.push({ machine, clone: await makeClone(bed, machine, { qcow2: run.image.qcow2, maximumMiB }) })
@@ -65,7 +58,7 @@ export async function buildKubernetesTestBed(run: TestRun): Promise<KubernetesTe
 /** Starts a node with these values, and a control plane with its files. */
 export async function startNode(
   bed: KubernetesTestBed,
-  { clone, machine }: Node,
+  { clone, machine }: PlacedClone,
   values: NodeValues,
 ): Promise<void> {
   const files = machine.role === 'control-plane' ? bed.files : []

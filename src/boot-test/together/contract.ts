@@ -12,18 +12,14 @@ import { API_NAME } from '../haproxy/configuration.ts'
 import { serverStates, statesOf } from '../haproxy/metrics.ts'
 import { API_PORT } from '../kubernetes/configuration.ts'
 import { get, probePort } from '../probe.ts'
+import { withReturnRoutes } from '../return-routes.ts'
 import { runScenario, settleAll } from '../scenario.ts'
 import { addressFrom, type MachineSpec, probeIn } from '../site.ts'
+import type { PlacedClone } from '../test-bed.ts'
 import { misplacedAddresses } from './addresses.ts'
 import { apiVip } from './configuration.ts'
 import { checkDatabase, requestOwnApi, startApiServer } from './control-plane.ts'
-import {
-  buildTogetherTestBed,
-  type Images,
-  type PlacedClone,
-  type TogetherRun,
-  type TogetherTestBed,
-} from './test-bed.ts'
+import { buildTogetherTestBed, type Images, type TogetherRun, type TogetherTestBed } from './test-bed.ts'
 
 /** What the images have to fulfil with each other. */
 const togetherChecks = [
@@ -146,23 +142,27 @@ async function retry<T>(attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-async function checkNoWayAround({ controlPlane, etcd, site }: TogetherTestBed): Promise<string> {
+async function checkNoWayAround(bed: TogetherTestBed): Promise<string> {
+  const { controlPlane, etcd, site } = bed
   const zone = site.operatorZone
   const targets = [
-    { machine: controlPlane.machine, port: API_PORT },
-    { machine: etcd.machine, port: CLIENT_PORT },
+    { node: controlPlane, port: API_PORT },
+    { node: etcd, port: CLIENT_PORT },
   ]
-  for (const { machine, port } of targets) {
-    const route = { from: probeIn(site, zone), to: addressFrom(machine, zone), timeoutMs: 4000 }
-    const answer = await probePort({ ...route, port })
-    expect(answer === 'silent', `${port} of ${machine.hostname} is ${answer} from ${zone}`)
-    // Without an answer of ssh, the silence of the port would show nothing.
-    const ssh = await probePort({ ...route, port: 22, timeoutMs: 12_000 })
-    expect(ssh === 'open', `ssh of ${machine.hostname} is ${ssh} from ${zone}`)
+  const found: string[] = []
+  for (const { node, port } of targets) {
+    const { hostname } = node.machine
+    const route = { from: probeIn(site, zone), to: addressFrom(node.machine, zone), timeoutMs: 4000 }
+    await withReturnRoutes(bed, node, async () => {
+      const answer = await probePort({ ...route, port })
+      expect(answer === 'silent', `${port} of ${hostname} is ${answer} from ${zone}`)
+      // Without an answer of ssh, the silence of the port would show nothing.
+      const ssh = await probePort({ ...route, port: 22, timeoutMs: 12_000 })
+      expect(ssh === 'open', `ssh of ${hostname} is ${ssh} from ${zone}`)
+    })
+    found.push(`${port} of ${hostname} is silent from ${zone}`)
   }
-  return targets
-    .map(({ machine, port }) => `${port} of ${machine.hostname} is silent from ${zone}`)
-    .join(', ')
+  return found.join(', ')
 }
 
 async function checkDigests(images: Images): Promise<string> {

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import type { NodeValues } from '../../guest/node-env.ts'
 import type { VendorFile } from '../../guest/vendor-data.ts'
-import type { Clone } from '../../vm/clone.ts'
 import type { DriveFiles } from '../../vm/cloud-init-drive.ts'
 import { TestAuthority, type TestKeyPair } from '../certificates.ts'
 import type { TestSetting } from '../contract.ts'
@@ -10,7 +9,7 @@ import { API_NAME, balancerFiles } from '../haproxy/configuration.ts'
 import type { ImageUnderTest } from '../image-under-test.ts'
 import { controlPlaneFiles, initValues, issueEtcdClient, makeSecrets } from '../kubernetes/configuration.ts'
 import { layOutSite, type MachineSpec, machineOf } from '../site.ts'
-import { buildTestBed, makeClone, nodeDrive, type TestBed } from '../test-bed.ts'
+import { buildTestBed, makeClone, nodeDrive, type PlacedClone, type TestBed } from '../test-bed.ts'
 import { balancerValues } from './configuration.ts'
 
 /** One finished image of each kind. */
@@ -21,18 +20,16 @@ export interface TogetherRun extends TestSetting {
   readonly images: Images
 }
 
-/** A machine, its clone, and the drive that it starts with. */
-export interface PlacedClone {
-  readonly clone: Clone
-  readonly machine: MachineSpec
+/** A clone and the drive that it starts with. */
+export interface StartableClone extends PlacedClone {
   readonly drive: DriveFiles
 }
 
 /** A test bed with a small platform: a load balancer, a control plane, and its etcd. */
 export interface TogetherTestBed extends TestBed, TogetherRun {
-  readonly balancer: PlacedClone
-  readonly controlPlane: PlacedClone
-  readonly etcd: PlacedClone
+  readonly balancer: StartableClone
+  readonly controlPlane: StartableClone
+  readonly etcd: StartableClone
   /** The Kubernetes cluster's authority (PEM), and the API server's certificate by it. */
   readonly clusterCa: string
   readonly apiServer: TestKeyPair
@@ -45,9 +42,9 @@ const maximumMiB = { haproxy: 1024, etcd: 1024, 'kubernetes-node': 2048 }
 export async function buildTogetherTestBed(run: TogetherRun): Promise<TogetherTestBed> {
   const { platform, images } = run
   const site = layOutSite(platform, [
-    { hostname: 'lb1', role: 'haproxy', number: 0, routed: false },
-    { hostname: 'cp1', role: 'control-plane', number: 1, routed: true },
-    { hostname: 'etcd1', role: 'etcd', number: 2, routed: true },
+    { hostname: 'lb1', role: 'haproxy', number: 0 },
+    { hostname: 'cp1', role: 'control-plane', number: 1 },
+    { hostname: 'etcd1', role: 'etcd', number: 2 },
   ])
   const [balancer, controlPlane, etcd] = ['lb1', 'cp1', 'etcd1'].map((name) => machineOf(site, name))
   if (!balancer || !controlPlane || !etcd) throw new Error('the site needs three machines')
@@ -68,7 +65,7 @@ export async function buildTogetherTestBed(run: TogetherRun): Promise<TogetherTe
     image: keyof Images,
     values: NodeValues,
     files: readonly VendorFile[],
-  ): Promise<PlacedClone> => ({
+  ): Promise<StartableClone> => ({
     machine: machine,
     clone: await makeClone(bed, machine, { qcow2: images[image].qcow2, maximumMiB: maximumMiB[image] }),
     drive: nodeDrive(bed, machine, values, files),

@@ -1,6 +1,6 @@
 import { type NodeValues, words } from '../../guest/node-env.ts'
 import type { Platform, RoleName } from '../../platform/schema.ts'
-import { defaultRouteZone, prefixOf, zoneOf } from '../../platform/zones.ts'
+import { prefixOf, routesOf, zoneOf } from '../../platform/zones.ts'
 import type { LedgerMember, NodeEntry } from './ledger.ts'
 import type { Placement } from './placement.ts'
 
@@ -43,21 +43,6 @@ export function nodeValues(sources: ValueSources): NodeValues {
   const common = { NTP_SERVERS: platform.ntp.join(' '), ROUTES: routesOf(platform, role) }
   const values = { ...derived(), ...common, ...given }
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''))
-}
-
-/** `eth0=10.0.0.0/26 eth1=192.168.3.0/24,dhcp,default`: empty for a role of which no card has a gateway. */
-function routesOf(platform: Platform, role: RoleName): string {
-  const routed = defaultRouteZone(platform, role)
-  if (routed === undefined) return ''
-  return platform.roles[role].zones
-    .map((name, card) => {
-      const zone = zoneOf(platform, name)
-      const gateway = zone.range === undefined ? 'dhcp' : zone.gateway
-      return [`eth${card}=${zone.cidr}`, gateway, name === routed ? 'default' : undefined]
-        .filter((part) => part !== undefined)
-        .join(',')
-    })
-    .join(' ')
 }
 
 function etcdValues({ cluster, dataDisk }: ValueSources): NodeValues {

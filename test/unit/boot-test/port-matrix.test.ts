@@ -22,7 +22,7 @@ test('every port of the platform file is probed, of any role, and the neighbours
 })
 
 test('only members and control planes reach etcd, but not other machines in their zone', () => {
-  const site = layOutSite(platform, [{ hostname: 'etcd1', role: 'etcd', number: 0, routed: true }])
+  const site = layOutSite(platform, [{ hostname: 'etcd1', role: 'etcd', number: 0 }])
   const ports = { tcp: [22, 2379, 2380], udp: [53] }
   const serving = { tcp: [22, 2379, 2380], udp: [] }
   const probes = planProbes({ platform, site }, machineOf(site, 'etcd1'), serving, ports)
@@ -41,18 +41,23 @@ test('only members and control planes reach etcd, but not other machines in thei
   ).toBe(true)
 })
 
-test('a machine without a router is probed from its own zones', () => {
-  const site = layOutSite(platform, [{ hostname: 'lb1', role: 'haproxy', number: 0, routed: false }])
+test('a machine is probed in its own zones there, and from the others by its default route', () => {
+  const site = layOutSite(platform, [{ hostname: 'lb1', role: 'haproxy', number: 0 }])
   const serving = { tcp: [6443], udp: [] }
   const probes = planProbes({ platform, site }, machineOf(site, 'lb1'), serving, serving)
   const ports = probes.filter(({ protocol }) => protocol === 'tcp')
-  expect(ports.map(({ source, expected }) => `${source} ${expected}`)).toEqual([
-    'home open',
-    'public silent',
-    'front silent',
-    'front outside its nodes silent',
-    'middle open',
-    'middle outside its nodes silent',
+  expect(ports.map(({ source, to, expected }) => `${source} to ${to} ${expected}`)).toEqual([
+    'home to 192.168.3.10 open',
+    'public to 192.168.1.10 silent',
+    'front to 10.0.0.11 silent',
+    'front outside its nodes to 10.0.0.11 silent',
+    'middle to 10.0.0.105 open',
+    'middle outside its nodes to 10.0.0.105 silent',
+    'back to 192.168.3.10 silent',
+    'back outside its nodes to 192.168.3.10 silent',
+    'vault to 192.168.3.10 silent',
+    'vault outside its nodes to 192.168.3.10 silent',
+    'a pod’s address to 192.168.3.10 silent',
   ])
 })
 

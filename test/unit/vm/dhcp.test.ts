@@ -7,6 +7,7 @@ const lease = {
   netmask: '255.255.255.0',
   broadcast: '192.168.3.255',
   server: '192.168.3.40',
+  router: '192.168.3.1',
 }
 
 function message(type: number, more: number[] = []): Buffer {
@@ -47,29 +48,13 @@ test('a discovery is answered with an offer, a request with an acknowledgement',
     expect([...answer.subarray(16, 20)]).toEqual([192, 168, 3, 10])
     expect(answer.subarray(28, 34).toString('hex')).toBe('bc24115e0002')
     const options = [
-      53,
-      1,
-      answered,
-      54,
-      4,
-      192,
-      168,
-      3,
-      40,
-      51,
-      4,
-      0,
-      0,
-      14,
-      16,
-      1,
-      4,
-      255,
-      255,
-      255,
-      0,
-      255,
+      [53, 1, answered],
+      [54, 4, 192, 168, 3, 40],
+      [51, 4, 0, 0, 14, 16],
+      [1, 4, 255, 255, 255, 0],
+      [3, 4, 192, 168, 3, 1],
+      [255],
     ]
-    expect([...answer.subarray(240)]).toEqual(options)
+    expect([...answer.subarray(240)]).toEqual(options.flat())
   }
 })

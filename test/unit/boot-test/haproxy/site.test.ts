@@ -25,7 +25,9 @@ test('the site follows the platform file: a bridge per zone, the pair on its zon
       netmask: '255.255.255.0',
       broadcast: '192.168.3.255',
       server: '192.168.3.40',
+      router: '192.168.3.40',
     },
+    router: '192.168.3.40',
   })
   expect([...site.pair, site.moved].map((machine) => addressIn(machine, 'front'))).toEqual([
     '10.0.0.11',

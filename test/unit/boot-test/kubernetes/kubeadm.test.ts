@@ -12,7 +12,7 @@ import { layOutSite, machineOf } from '../../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')
-const site = layOutSite(platform, [{ hostname: 'cp1', role: 'control-plane', number: 0, routed: true }])
+const site = layOutSite(platform, [{ hostname: 'cp1', role: 'control-plane', number: 0 }])
 const machine = machineOf(site, 'cp1')
 const secrets = makeSecrets()
 const values = initValues(platform, machine, secrets, etcdEndpoints(platform))

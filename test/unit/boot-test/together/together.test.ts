@@ -6,8 +6,8 @@ import { loadPlatform } from '../../../../src/platform/load.ts'
 
 const platform = await loadPlatform('platform.yaml')
 const site = layOutSite(platform, [
-  { hostname: 'lb1', role: 'haproxy', number: 0, routed: false },
-  { hostname: 'cp1', role: 'control-plane', number: 1, routed: true },
+  { hostname: 'lb1', role: 'haproxy', number: 0 },
+  { hostname: 'cp1', role: 'control-plane', number: 1 },
 ])
 const [balancer, controlPlane] = [machineOf(site, 'lb1'), machineOf(site, 'cp1')]
 
