@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6299);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5089);
 /* harmony import */ var _process_interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7294);
 
 
@@ -3038,7 +3038,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 6299:
+/***/ 5089:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -58832,6 +58832,88 @@ async function checkArtifact(checks, { manifest, qcow2 }, scratch) {
     return rawSha256;
 }
 
+;// CONCATENATED MODULE: ./src/boot-test/routes.ts
+
+
+
+
+/** What every image has to fulfil with the routes of the plan. */
+const routeChecks = [
+    {
+        name: 'routes',
+        group: 'image',
+        title: 'the default route is the plan’s, and replies leave by the card of the request',
+    },
+];
+/** For Kubernetes nodes. */
+const serviceRouteChecks = [
+    { name: 'service-route', group: 'role', title: 'an address of a service has a route' },
+];
+// In no zone: a network for documentation (RFC 5737).
+const FAR_ADDRESS = '203.0.113.9';
+const routes_listing = array(object({ gateway: schemas_string().optional(), dev: schemas_string().optional() }));
+/** Compares the routes of clones with the plan's. */
+async function checkRoutes(checks, nodes) {
+    return await checks.run('routes', async () => {
+        const found = [];
+        for (const { clone, machine } of nodes)
+            found.push(await compareRoutes(clone.agent, machine));
+        return found.join('; ');
+    });
+}
+async function compareRoutes(agent, machine) {
+    const text = compareDefaultRoute(machine, await agent.shell('ip -json -4 route show default'));
+    const replies = [];
+    for (const card of machine.nics.filter(({ router }) => router !== undefined)) {
+        const answer = await agent.shell(`ip -json -4 route get ${FAR_ADDRESS} from ${card.ip}`);
+        replies.push(compareReply(machine, card, answer));
+    }
+    return [text, ...replies].join(', ');
+}
+/**
+ * Compares the default routes of a machine, in the JSON of `ip route show default`, with the one that the plan gives it, or
+ * none.
+ * @throws SeederError when there are others
+ */
+function compareDefaultRoute(machine, json) {
+    const { hostname, defaultCard } = machine;
+    const found = parseJson(json, routes_listing).map(describeRoute);
+    const wanted = defaultCard ? [plannedRoute(machine, defaultCard)] : [];
+    const list = (routes) => routes.join(' and ') || 'none';
+    expect(list(found) === list(wanted), `the default route of ${hostname} is ${list(found)}; by the plan ${list(wanted)}`);
+    return `default route of ${hostname}: ${list(found)}`;
+}
+/**
+ * Compares the way of a reply from a card with a router, in the JSON of `ip route get`, with the plan.
+ * @throws SeederError when it leaves by another card or router
+ */
+function compareReply(machine, card, json) {
+    const found = parseJson(json, routes_listing).map(describeRoute).join(' and ');
+    const wanted = plannedRoute(machine, card);
+    expect(found === wanted, `a reply of ${machine.hostname} from ${card.ip} leaves ${found}; its request came ${wanted}`);
+    return `replies from ${card.ip} ${found}`;
+}
+/** The route by way of a card's router. Cards have the order of the role's zones. */
+function plannedRoute({ nics }, card) {
+    return describeRoute({ gateway: card.router, dev: `eth${nics.indexOf(card)}` });
+}
+function describeRoute({ gateway, dev }) {
+    return gateway === undefined ? `on ${dev}` : `by ${gateway} on ${dev}`;
+}
+/** Checks that the kernel of Kubernetes nodes has a way to a service: without one it refuses before kube-proxy's rules. */
+async function checkServiceRoute(checks, platform, nodes) {
+    return await checks.run('service-route', async () => {
+        // The first one is that of the API, which every cluster has.
+        const address = freeRanges(platform.cluster.services.cidr, [])[0]?.first ?? '';
+        const found = [];
+        for (const { clone, machine } of nodes) {
+            const routes = parseJson(await clone.agent.shell(`ip -json -4 route get ${address}`), routes_listing);
+            found.push(`${routes.map(describeRoute).join(' and ')} of ${machine.hostname}`);
+        }
+        return `${address} ${found.join(', ')}`;
+    });
+}
+
 ;// CONCATENATED MODULE: ./src/boot-test/scenario.ts
 
 
@@ -58887,6 +58969,7 @@ function describeResult({ status, title, detail }) {
 ;// CONCATENATED MODULE: ./src/boot-test/etcd/checks.ts
 
 
+
 const roleChecks = [
     { name: 'cluster', group: 'role', title: 'three clones form a cluster over mTLS' },
     {
@@ -58914,7 +58997,7 @@ const roleChecks = [
     { name: 'nothing-lost', group: 'cluster', title: 'nothing that was ever acknowledged is lost' },
     { name: 'shutdown', group: 'cluster', title: 'powers off when Proxmox requests it' },
 ];
-const etcdChecks = [...imageChecks, ...driftChecks, ...roleChecks];
+const etcdChecks = [...imageChecks, ...routeChecks, ...driftChecks, ...roleChecks];
 
 ;// CONCATENATED MODULE: ./src/boot-test/etcd/configuration.ts
 
@@ -59801,6 +59884,7 @@ async function replaceMembers(bed, old, names) {
 
 
 
+
 /** Tests a cluster of three, which loses its leader, refuses a second cluster, and has all its members replaced. */
 async function testEtcd(run) {
     const bed = await buildEtcdTestBed(run);
@@ -59850,6 +59934,7 @@ async function checkCluster(checks, bed, founders) {
     const [first] = founders;
     expect(first !== undefined, 'there are no founders');
     await checkImage(checks, bed, first.clone, nftablesFor(bed.platform, 'etcd'));
+    await checkRoutes(checks, founders);
     await checkMember(checks, bed, first);
     await checks.run('identity', async () => compareIdentities(await Promise.all(founders.map(({ clone }) => readIdentity(clone.agent)))));
 }
@@ -59964,6 +60049,7 @@ async function checkFirewallLost(checks, clone) {
 
 
 
+
 const checks_roleChecks = [
     { name: 'round-robin', group: 'role', title: 'connections go to every worker in turn' },
     { name: 'worker-lost', group: 'role', title: 'a dead worker leaves within its check time' },
@@ -59987,6 +60073,7 @@ const checks_roleChecks = [
 ];
 const haproxyChecks = [
     ...imageChecks,
+    ...routeChecks,
     ...firewallLostChecks,
     ...driftChecks,
     ...driftNamedChecks,
@@ -60604,6 +60691,7 @@ async function tearDownHaproxy(bed) {
 
 
 
+
 /** Tests a pair of load balancers with a VIP, three workers, and good and bad API servers. */
 async function testHaproxy(run) {
     const bed = await buildHaproxyTestBed(run);
@@ -60635,6 +60723,10 @@ async function testPair(checks, bed) {
     await checkRole(checks, bed);
     progress.phase('the pair: identities, VIP, failover');
     await checks.require('corrected', async () => `ready after ${seconds(await corrected)}`);
+    await checkRoutes(checks, [
+        { clone: first, machine: site.pair[0] },
+        { clone: second, machine: site.pair[1] },
+    ]);
     const before = await readIdentity(first.agent);
     const other = await readIdentity(second.agent);
     await checks.run('identity', async () => compareIdentities([before, other], duidsOf(bed, [before.hostname, other.hostname])));
@@ -60931,6 +61023,7 @@ async function checkPrerequisite(agent, { script, check }, context) {
 
 
 
+
 const kubernetes_checks_roleChecks = [
     {
         name: 'init-called',
@@ -60960,10 +61053,12 @@ const kubernetes_checks_roleChecks = [
 ];
 const kubernetesChecks = [
     ...imageChecks,
+    ...routeChecks,
     ...firewallLostChecks,
     ...driftChecks,
     ...driftNamedChecks,
     ...kubernetes_checks_roleChecks,
+    ...serviceRouteChecks,
     ...preflightChecks,
 ];
 
@@ -61455,6 +61550,7 @@ async function startNode(bed, { clone, machine }, values) {
 
 
 
+
 /** Tests a control plane that begins a cluster, a worker that joins it, and a spare control plane. */
 async function testKubernetes(run) {
     const bed = await buildKubernetesTestBed(run);
@@ -61504,6 +61600,8 @@ async function checkMembers(checks, bed) {
     await checks.require('init-called', () => called(controlPlane, 'init'));
     await checks.require('join-called', () => called(worker, 'join'));
     await checkImage(checks, bed, controlPlane.clone, nftablesFor(platform, 'control-plane'));
+    await checkRoutes(checks, [controlPlane, worker]);
+    await checkServiceRoute(checks, platform, [controlPlane, worker]);
     await checks.run('containerd', () => checkContainerd(controlPlane.clone.agent));
     await checks.run('container', () => checkContainer(worker.clone.agent));
     const [init, join] = states;
@@ -61774,6 +61872,7 @@ async function buildTogetherTestBed(run) {
 
 
 
+
 /** What the images have to fulfil with each other. */
 const togetherChecks = [
     { name: 'load-balancer', group: 'boot', title: 'the load balancer is ready' },
@@ -61801,6 +61900,8 @@ const togetherChecks = [
         group: 'network',
         title: 'the API and etcd are not reached past the load balancer',
     },
+    ...routeChecks,
+    ...serviceRouteChecks,
     ...driftChecks,
     { name: 'console', group: 'boot', title: 'no failure on any console' },
     { name: 'digests', group: 'artifact', title: 'the images are still their manifests’' },
@@ -61856,6 +61957,8 @@ async function testPlatform(checks, bed) {
         const cards = ({ nics }) => nics.map(({ zone, ip }) => `${zone} ${ip}`).join(', ');
         return clones.map(({ machine }) => `${machine.hostname} ${cards(machine)}`).join('; ');
     });
+    await checkRoutes(checks, clones);
+    await checkServiceRoute(checks, platform, [controlPlane]);
     await checks.run('no-way-around', () => checkNoWayAround(bed));
     await checkUndrifted(checks, clones.map(({ clone }) => clone));
 }

@@ -1,6 +1,7 @@
 import type { CheckPlan } from '../checks.ts'
 import { driftChecks } from '../drift-checks.ts'
 import { imageChecks } from '../image-checks.ts'
+import { routeChecks } from '../routes.ts'
 
 const roleChecks = [
   { name: 'cluster', group: 'role', title: 'three clones form a cluster over mTLS' },
@@ -30,5 +31,5 @@ const roleChecks = [
   { name: 'shutdown', group: 'cluster', title: 'powers off when Proxmox requests it' },
 ] as const satisfies readonly CheckPlan[]
 
-export const etcdChecks = [...imageChecks, ...driftChecks, ...roleChecks]
+export const etcdChecks = [...imageChecks, ...routeChecks, ...driftChecks, ...roleChecks]
 export type EtcdCheck = (typeof etcdChecks)[number]['name']

@@ -12,6 +12,7 @@ import {
 } from '../first-boot.ts'
 import { compareIdentities, readIdentity } from '../identity.ts'
 import { checkImage, checkTampering, tamperedLine } from '../image-checks.ts'
+import { checkRoutes } from '../routes.ts'
 import { checkImageUnchanged, runScenario, settleAll } from '../scenario.ts'
 import { type EtcdCheck, etcdChecks } from './checks.ts'
 import { founderValues } from './configuration.ts'
@@ -100,6 +101,7 @@ async function checkCluster(
   const [first] = founders
   expect(first !== undefined, 'there are no founders')
   await checkImage(checks, bed, first.clone, nftablesFor(bed.platform, 'etcd'))
+  await checkRoutes(checks, founders)
   await checkMember(checks, bed, first)
   await checks.run('identity', async () =>
     compareIdentities(await Promise.all(founders.map(({ clone }) => readIdentity(clone.agent)))),

@@ -2,6 +2,7 @@ import type { CheckPlan } from '../checks.ts'
 import { driftChecks, driftNamedChecks } from '../drift-checks.ts'
 import { firewallLostChecks } from '../firewall-lost.ts'
 import { imageChecks } from '../image-checks.ts'
+import { routeChecks } from '../routes.ts'
 
 const roleChecks = [
   { name: 'round-robin', group: 'role', title: 'connections go to every worker in turn' },
@@ -27,6 +28,7 @@ const roleChecks = [
 
 export const haproxyChecks = [
   ...imageChecks,
+  ...routeChecks,
   ...firewallLostChecks,
   ...driftChecks,
   ...driftNamedChecks,

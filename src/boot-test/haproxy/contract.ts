@@ -6,6 +6,7 @@ import { checkFirewallLost, firewallLostLine } from '../firewall-lost.ts'
 import { awaitFirstBoot, awaitReady, refusedLine, seconds } from '../first-boot.ts'
 import { compareIdentities, duidsOf, readIdentity } from '../identity.ts'
 import { checkImage, checkTampering, tamperedLine } from '../image-checks.ts'
+import { checkRoutes } from '../routes.ts'
 import { checkImageUnchanged, runScenario, settleAll } from '../scenario.ts'
 import { type HaproxyCheck, haproxyChecks } from './checks.ts'
 import { nodeValues, withBadValue } from './configuration.ts'
@@ -50,6 +51,10 @@ async function testPair(checks: Recorder<HaproxyCheck>, bed: HaproxyTestBed): Pr
 
   progress.phase('the pair: identities, VIP, failover')
   await checks.require('corrected', async () => `ready after ${seconds(await corrected)}`)
+  await checkRoutes(checks, [
+    { clone: first, machine: site.pair[0] },
+    { clone: second, machine: site.pair[1] },
+  ])
   const before = await readIdentity(first.agent)
   const other = await readIdentity(second.agent)
   await checks.run('identity', async () =>

@@ -2,6 +2,7 @@ import type { CheckPlan } from '../checks.ts'
 import { driftChecks, driftNamedChecks } from '../drift-checks.ts'
 import { firewallLostChecks } from '../firewall-lost.ts'
 import { imageChecks } from '../image-checks.ts'
+import { routeChecks, serviceRouteChecks } from '../routes.ts'
 import { preflightChecks } from './preflight.ts'
 
 const roleChecks = [
@@ -34,10 +35,12 @@ const roleChecks = [
 
 export const kubernetesChecks = [
   ...imageChecks,
+  ...routeChecks,
   ...firewallLostChecks,
   ...driftChecks,
   ...driftNamedChecks,
   ...roleChecks,
+  ...serviceRouteChecks,
   ...preflightChecks,
 ]
 export type KubernetesCheck = (typeof kubernetesChecks)[number]['name']

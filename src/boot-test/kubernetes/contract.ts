@@ -19,6 +19,7 @@ import {
 import { compareIdentities, readIdentity } from '../identity.ts'
 import { checkImage, checkTampering, tamperedLine } from '../image-checks.ts'
 import { checkLogin } from '../login.ts'
+import { checkRoutes, checkServiceRoute } from '../routes.ts'
 import { checkImageUnchanged, runScenario, settleAll } from '../scenario.ts'
 import type { PlacedClone } from '../test-bed.ts'
 import { type KubernetesCheck, kubernetesChecks } from './checks.ts'
@@ -98,6 +99,8 @@ async function checkMembers(checks: Recorder<KubernetesCheck>, bed: KubernetesTe
   await checks.require('init-called', () => called(controlPlane, 'init'))
   await checks.require('join-called', () => called(worker, 'join'))
   await checkImage(checks, bed, controlPlane.clone, nftablesFor(platform, 'control-plane'))
+  await checkRoutes(checks, [controlPlane, worker])
+  await checkServiceRoute(checks, platform, [controlPlane, worker])
   await checks.run('containerd', () => checkContainerd(controlPlane.clone.agent))
   await checks.run('container', () => checkContainer(worker.clone.agent))
   const [init, join] = states

@@ -13,6 +13,7 @@ import { serverStates, statesOf } from '../haproxy/metrics.ts'
 import { API_PORT } from '../kubernetes/configuration.ts'
 import { get, probePort } from '../probe.ts'
 import { withReturnRoutes } from '../return-routes.ts'
+import { checkRoutes, checkServiceRoute, routeChecks, serviceRouteChecks } from '../routes.ts'
 import { runScenario, settleAll } from '../scenario.ts'
 import { addressFrom, type MachineSpec, probeIn } from '../site.ts'
 import type { PlacedClone } from '../test-bed.ts'
@@ -48,6 +49,8 @@ const togetherChecks = [
     group: 'network',
     title: 'the API and etcd are not reached past the load balancer',
   },
+  ...routeChecks,
+  ...serviceRouteChecks,
   ...driftChecks,
   { name: 'console', group: 'boot', title: 'no failure on any console' },
   { name: 'digests', group: 'artifact', title: 'the images are still their manifests’' },
@@ -112,6 +115,8 @@ async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBe
     const cards = ({ nics }: MachineSpec) => nics.map(({ zone, ip }) => `${zone} ${ip}`).join(', ')
     return clones.map(({ machine }) => `${machine.hostname} ${cards(machine)}`).join('; ')
   })
+  await checkRoutes(checks, clones)
+  await checkServiceRoute(checks, platform, [controlPlane])
   await checks.run('no-way-around', () => checkNoWayAround(bed))
   await checkUndrifted(
     checks,
