@@ -81,6 +81,8 @@ OPEN=''
 STAGED='' IMAGE='' VERSION='' VMID=''
 # Whether an allowed signer has signed its files.
 SIGNED=''
+# Its network cards, as arguments of qm.
+CARDS=()
 # The owner of the files in DIR, and whether standard input is the mount namespace that DIR is in.
 CALLER='' CALLER_UID=0 CALLER_GID=0 CALLER_GROUPS=0 CALLER_MOUNTS=''
 CLUSTER_LOCKED=''
@@ -795,12 +797,14 @@ quote_signed() {
 # Values that reach a command have no blanks, and nothing that is syntax in a shell, in qm or in a property list.
 read_template_conf() {
   local dir=$1 line key value number=0
+  # Of one card: the bridge, and what qm is given with it.
+  local card='[a-zA-Z][a-zA-Z0-9_.-]*(/tag=[1-9][0-9]{0,3})?(/mtu=[1-9][0-9]{2,4})?'
   local -A pattern=(
     [IMAGE]=$IMAGE_PATTERN [VERSION]=$VERSION_PATTERN [ROLES]='[a-z][a-z,-]*'
     [BASE]='[a-z][a-z0-9-]*' [QCOW2]='[a-z0-9][A-Za-z0-9.-]*\.qcow2' [QCOW2_SHA256]='[0-9a-f]{64}'
     [RAW_SHA256]='[0-9a-f]{64}' [RAW_SIZE]='[1-9][0-9]{0,12}' [USR_ROOTHASH]='[0-9a-f]{64}' [UKI_SHA256]='[0-9a-f]{64}'
     [LOCK_SHA256]='[0-9a-f]{64}' [COMMIT]='([0-9a-f]{40,64})?' [EPOCH]='[0-9]{1,12}' [CORES]='[1-9][0-9]{0,2}'
-    [MEMORY]='[1-9][0-9]{2,7}' [DISK_GIB]='[1-9][0-9]{0,4}' [BRIDGES]='[a-zA-Z][a-zA-Z0-9_.,-]*'
+    [MEMORY]='[1-9][0-9]{2,7}' [DISK_GIB]='[1-9][0-9]{0,4}' [BRIDGES]="$card(,$card)*"
     [OSTYPE]='[a-z0-9]+' [BIOS]='ovmf' [MACHINE]='[a-z0-9.+-]+' [SCSIHW]='[a-z0-9-]+' [CPU]='[A-Za-z0-9-]+'
   )
   local -A seen=()
@@ -1013,11 +1017,9 @@ close_journal() {
 # An empty VM with our identity comes first: Proxmox VE gives a number to one caller only, and from then on everything
 # that a crash leaves belongs to a VM that is marked as ours.
 claim() {
-  local tries description bridge cards=()
+  local tries description
   description=$(describe_template)
-  for bridge in ${BRIDGES//,/ }; do
-    cards+=("--net$((${#cards[@]} / 2))" "virtio,bridge=$bridge,firewall=1")
-  done
+  list_cards
   VMID=''
   for tries in 1 2 3 4 5; do
     look
@@ -1027,7 +1029,7 @@ claim() {
     if pve "claim VM $VMID" qm create "$VMID" --name "$IMAGE-$VERSION" --description "$description" \
       --tags "seeder;$IMAGE" --smbios1 "uuid=$TOKEN" --ostype "$OSTYPE" --bios "$BIOS" --machine "$MACHINE" \
       --cpu "$CPU" --cores "$CORES" --memory "$MEMORY" --scsihw "$SCSIHW" --agent enabled=1 --rng0 source=/dev/urandom \
-      --serial0 socket --vga serial0 --tablet 0 --onboot 0 --ciupgrade 0 "${cards[@]}"; then
+      --serial0 socket --vga serial0 --tablet 0 --onboot 0 --ciupgrade 0 "${CARDS[@]}"; then
       step "done claim vmid=$VMID"
       return
     fi
@@ -1036,6 +1038,15 @@ claim() {
     step "lost claim vmid=$VMID"
   done
   fail "VM IDs were taken by others $tries times" 'give deploy.sh a --vmid-range of its own'
+}
+
+# list_cards [OPTION]: sets CARDS to the arguments of qm for the network cards, each with the option.
+list_cards() {
+  local card
+  CARDS=()
+  for card in ${BRIDGES//,/ }; do
+    CARDS+=("--net$((${#CARDS[@]} / 2))" "virtio,bridge=${card//\//,},firewall=1${1:+,$1}")
+  done
 }
 
 describe_template() {
@@ -1138,17 +1149,15 @@ make_template() {
 # --- smoke: boots a linked clone, as every node is one, until it reports that it is ready
 
 smoke() {
-  local clone bridge cards=()
+  local clone
   look
   list_volumes
   clone=$(free_vmid "$VMID") || fail "no VM ID from $VMID_RANGE is free for a clone to try" 'give a larger --vmid-range, or --no-smoke'
   step "do smoke vmid=$clone"
   must "clone it as VM $clone, to try it" qm clone "$VMID" "$clone" --name "seeder-smoke-$clone" --description "seeder smoke $TOKEN"
   # It must not reach any network: it has its cards, but without a link.
-  for bridge in ${BRIDGES//,/ }; do
-    cards+=("--net$((${#cards[@]} / 2))" "virtio,bridge=$bridge,firewall=1,link_down=1")
-  done
-  must 'unplug its network' qm set "$clone" --tags 'seeder;smoke' "${cards[@]}"
+  list_cards link_down=1
+  must 'unplug its network' qm set "$clone" --tags 'seeder;smoke' "${CARDS[@]}"
   must "start VM $clone" qm start "$clone"
   await_ready "$clone"
   destroy_vm "$clone" "remove VM $clone" || fail "could not remove the clone $clone: $PVE_SAID" 'run deploy.sh --recover'

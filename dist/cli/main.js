@@ -30588,9 +30588,12 @@ const addressRange = schemas_string().transform((text, context) => {
     return NEVER;
 });
 const interfaceName = textThat((text) => /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/.test(text), () => 'write the name of a network interface such as vmbr11');
-const bridgeName = textThat((text) => /^[a-zA-Z][a-zA-Z0-9_-]{0,14}$/.test(text), (text) => /^[\w-]+\.\d+$/.test(text)
-    ? 'that is a VLAN interface, not a bridge; write the name of a bridge on it such as vmbr20'
-    : 'write the name of a bridge such as vmbr11');
+const bridgeName = textThat((text) => /^[a-zA-Z][a-zA-Z0-9_-]{0,14}$/.test(text), (text) => {
+    const [, bridge, tag] = /^([\w-]+)\.(\d+)$/.exec(text) ?? [];
+    return bridge && tag
+        ? `that is a VLAN interface, not a bridge; write \`bridge: ${bridge}\` with \`vlan: ${Number(tag)}\``
+        : 'write the name of a bridge such as vmbr11';
+});
 const hostName = textThat((text) => isAddress(text) || isHostName(text), () => 'write an IPv4 address or a host name');
 /** As `is_name` of images/common/tree/usr/lib/seeder/node-env, which checks it on a node. */
 function isHostName(text) {
@@ -30619,6 +30622,10 @@ const zone = strictObject({
     /** Its name for people. */
     title: singleLine,
     bridge: bridgeName,
+    /** The 802.1Q tag of its frames on the bridge. Without it they have none. */
+    vlan: schemas_int().min(1).max(4094).optional(),
+    /** The MTU of its cards: at least what IPv6 needs, at most what `qm` takes. Without it, Proxmox VE's default. */
+    mtu: schemas_int().min(1280).max(65520).optional(),
     cidr: network,
     /** The addresses that nodes get; without it they use DHCP. */
     range: addressRange.optional(),
@@ -30700,6 +30707,10 @@ function zoneOf(platform, name) {
     if (!zone)
         throw new SeederError(`the platform file has no zone ${name}`);
     return zone;
+}
+/** What a card in a zone has beside its bridge, in the words of `qm`: `tag=20`, `mtu=1400`. */
+function cardOptions({ vlan, mtu }) {
+    return [vlan === undefined ? [] : `tag=${vlan}`, mtu === undefined ? [] : `mtu=${mtu}`].flat();
 }
 /** `24` of `10.0.0.0/24`. */
 function prefixOf(zone) {
@@ -34095,6 +34106,7 @@ async function packInitrd(run, project, rootfs) {
 
 
 
+
 /** `IMAGE-VERSION.manifest.json`. Sizes in bytes, `epoch` in seconds since 1970, `timings` in milliseconds. */
 const manifestSchema = object({
     schema: literal(1),
@@ -34183,13 +34195,17 @@ function templateConf(manifest, platform) {
     if (!role || unknown !== undefined) {
         throw new UsageError(`${manifest.image} has the role "${unknown}", which the platform file does not have`, { fix: `use one of ${Object.keys(platform.roles).join(', ')} in its image.yaml` });
     }
-    const bridges = role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone);
+    const cards = role.zones.map((name) => {
+        const zone = zoneOf(platform, name);
+        return [zone.bridge, ...cardOptions(zone)].join('/');
+    });
     const values = {
         ...identityConf(manifest),
         CORES: role.cores,
         MEMORY: role.memory,
         DISK_GIB: role.disk,
-        BRIDGES: bridges.join(','),
+        // Of each card, such as vmbr11 or vmbr0/tag=20/mtu=1400.
+        BRIDGES: cards.join(','),
         OSTYPE: 'l26',
         BIOS: 'ovmf',
         MACHINE: 'q35',
@@ -35060,15 +35076,36 @@ function checkOverlaps(platform) {
         return [{ path, found, fix: 'give each its own addresses' }];
     });
 }
+/** The VLAN of frames without a tag on a VLAN-aware bridge. */
+const UNTAGGED_VLAN = 1;
+/** Zones may share a bridge, but each VLAN on it is the network of one zone. */
 function checkBridges(platform) {
     const zones = Object.entries(platform.zones);
-    return zones.flatMap(([name, { bridge }], index) => {
-        const other = zones.slice(0, index).find(([, zone]) => zone.bridge === bridge);
+    return zones.flatMap(([name, { bridge, vlan }], index) => {
+        const other = zones
+            .slice(0, index)
+            .find(([, zone]) => zone.bridge === bridge && (zone.vlan ?? UNTAGGED_VLAN) === (vlan ?? UNTAGGED_VLAN));
         if (!other)
             return [];
-        const found = `zones.${name}.bridge: found ${bridge}, which zone ${other[0]} has already`;
-        return [{ path: ['zones', name, 'bridge'], found, fix: 'give each zone its own bridge' }];
+        const [otherName, { vlan: otherVlan }] = other;
+        const field = vlan === undefined ? 'bridge' : 'vlan';
+        return [
+            {
+                path: ['zones', name, field],
+                found: `zones.${name}.${field}: found ${sharedNetwork(bridge, vlan, { name: otherName, vlan: otherVlan })}`,
+                fix: 'give each zone its own vlan on the bridge, or its own bridge',
+            },
+        ];
     });
+}
+function sharedNetwork(bridge, vlan, other) {
+    if (vlan !== other.vlan) {
+        const [own, others] = [vlan, other.vlan].map((tag) => (tag === undefined ? 'no vlan' : `vlan ${tag}`));
+        return `${own} on ${bridge}, where zone ${other.name} has ${others}: on a VLAN-aware bridge that is the same network`;
+    }
+    return vlan === undefined
+        ? `${bridge}, which zone ${other.name} has already`
+        : `${vlan}, which zone ${other.name} has already on ${bridge}`;
 }
 function checkVips(platform) {
     const vips = Object.entries(platform.vips);
@@ -47760,7 +47797,7 @@ function configureCommand({ platform }, request, template, { role, addresses, vm
         const address = addresses[name];
         const gateway = name === routed && zone.gateway !== undefined ? `,gw=${zone.gateway}` : '';
         return [
-            [`net${card}`, `virtio,bridge=${zone.bridge},firewall=1`],
+            [`net${card}`, ['virtio', `bridge=${zone.bridge}`, ...cardOptions(zone), 'firewall=1'].join(',')],
             [`ipconfig${card}`, address === undefined ? 'ip=dhcp' : `ip=${address}/${prefixOf(zone)}${gateway}`],
         ];
     });
@@ -50390,6 +50427,9 @@ const networkRowSchema = object({
     zone: schemas_string(),
     title: schemas_string(),
     bridge: schemas_string(),
+    /** The tag of its frames on the bridge. */
+    vlan: schemas_int().nullable(),
+    mtu: schemas_int().nullable(),
     cidr: schemas_string(),
     range: schemas_string().nullable(),
     host: schemas_string().nullable(),
@@ -50424,6 +50464,8 @@ function networkRows(platform, role) {
             zone: name,
             title: zone.title,
             bridge: zone.bridge,
+            vlan: zone.vlan ?? null,
+            mtu: zone.mtu ?? null,
             cidr: zone.cidr,
             range: zone.range ? formatRange(zone.range) : null,
             host: zone.host ?? null,
@@ -50457,7 +50499,7 @@ function networkTable(rows) {
     const header = ['zone', 'bridge', 'cidr', 'nodes', 'host', 'gateway', 'vips', 'free for vips', 'roles'];
     const cells = rows.map((row) => [
         row.zone,
-        row.bridge,
+        bridgeText(row),
         row.cidr,
         row.range ?? 'DHCP',
         row.host ?? '-',
@@ -50467,6 +50509,10 @@ function networkTable(rows) {
         row.roles.join(', ') || '-',
     ]);
     return [header, cells];
+}
+/** `vmbr0, vlan 20, mtu 1400`: the two are rare, and the table is wide. */
+function bridgeText({ bridge, vlan, mtu }) {
+    return [bridge, vlan === null ? [] : `vlan ${vlan}`, mtu === null ? [] : `mtu ${mtu}`].flat().join(', ');
 }
 /** Header and cells of the port table. A disabled flow is marked `(off)`. */
 function portTable(rows) {

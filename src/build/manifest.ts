@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Image } from '../image/definition.ts'
 import { type Lock, lockDigest } from '../image/lock.ts'
 import type { Platform } from '../platform/schema.ts'
+import { cardOptions, zoneOf } from '../platform/zones.ts'
 import { UsageError } from '../report/error.ts'
 import { foreignLine, foreignText, sha256Hex } from '../report/text-schemas.ts'
 import { LAYERS } from './layers.ts'
@@ -127,13 +128,17 @@ export function templateConf(manifest: Manifest, platform: Platform): string {
       { fix: `use one of ${Object.keys(platform.roles).join(', ')} in its image.yaml` },
     )
   }
-  const bridges = role.zones.map((zone) => platform.zones[zone]?.bridge ?? zone)
+  const cards = role.zones.map((name) => {
+    const zone = zoneOf(platform, name)
+    return [zone.bridge, ...cardOptions(zone)].join('/')
+  })
   const values: Record<string, string | number> = {
     ...identityConf(manifest),
     CORES: role.cores,
     MEMORY: role.memory,
     DISK_GIB: role.disk,
-    BRIDGES: bridges.join(','),
+    // Of each card, such as vmbr11 or vmbr0/tag=20/mtu=1400.
+    BRIDGES: cards.join(','),
     OSTYPE: 'l26',
     BIOS: 'ovmf',
     MACHINE: 'q35',

@@ -97,14 +97,41 @@ function checkOverlaps(platform: Platform): YamlProblem[] {
   })
 }
 
+/** The VLAN of frames without a tag on a VLAN-aware bridge. */
+const UNTAGGED_VLAN = 1
+
+/** Zones may share a bridge, but each VLAN on it is the network of one zone. */
 function checkBridges(platform: Platform): YamlProblem[] {
   const zones = Object.entries(platform.zones)
-  return zones.flatMap(([name, { bridge }], index) => {
-    const other = zones.slice(0, index).find(([, zone]) => zone.bridge === bridge)
+  return zones.flatMap(([name, { bridge, vlan }], index): YamlProblem[] => {
+    const other = zones
+      .slice(0, index)
+      .find(([, zone]) => zone.bridge === bridge && (zone.vlan ?? UNTAGGED_VLAN) === (vlan ?? UNTAGGED_VLAN))
     if (!other) return []
-    const found = `zones.${name}.bridge: found ${bridge}, which zone ${other[0]} has already`
-    return [{ path: ['zones', name, 'bridge'], found, fix: 'give each zone its own bridge' }]
+    const [otherName, { vlan: otherVlan }] = other
+    const field = vlan === undefined ? 'bridge' : 'vlan'
+    return [
+      {
+        path: ['zones', name, field],
+        found: `zones.${name}.${field}: found ${sharedNetwork(bridge, vlan, { name: otherName, vlan: otherVlan })}`,
+        fix: 'give each zone its own vlan on the bridge, or its own bridge',
+      },
+    ]
   })
+}
+
+function sharedNetwork(
+  bridge: string,
+  vlan: number | undefined,
+  other: { readonly name: string; readonly vlan: number | undefined },
+): string {
+  if (vlan !== other.vlan) {
+    const [own, others] = [vlan, other.vlan].map((tag) => (tag === undefined ? 'no vlan' : `vlan ${tag}`))
+    return `${own} on ${bridge}, where zone ${other.name} has ${others}: on a VLAN-aware bridge that is the same network`
+  }
+  return vlan === undefined
+    ? `${bridge}, which zone ${other.name} has already`
+    : `${vlan}, which zone ${other.name} has already on ${bridge}`
 }
 
 function checkVips(platform: Platform): YamlProblem[] {

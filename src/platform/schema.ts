@@ -37,10 +37,12 @@ const interfaceName = textThat(
 
 const bridgeName = textThat(
   (text) => /^[a-zA-Z][a-zA-Z0-9_-]{0,14}$/.test(text),
-  (text) =>
-    /^[\w-]+\.\d+$/.test(text)
-      ? 'that is a VLAN interface, not a bridge; write the name of a bridge on it such as vmbr20'
-      : 'write the name of a bridge such as vmbr11',
+  (text) => {
+    const [, bridge, tag] = /^([\w-]+)\.(\d+)$/.exec(text) ?? []
+    return bridge && tag
+      ? `that is a VLAN interface, not a bridge; write \`bridge: ${bridge}\` with \`vlan: ${Number(tag)}\``
+      : 'write the name of a bridge such as vmbr11'
+  },
 )
 
 const hostName = textThat(
@@ -76,6 +78,10 @@ const zone = z.strictObject({
   /** Its name for people. */
   title: singleLine,
   bridge: bridgeName,
+  /** The 802.1Q tag of its frames on the bridge. Without it they have none. */
+  vlan: z.int().min(1).max(4094).optional(),
+  /** The MTU of its cards: at least what IPv6 needs, at most what `qm` takes. Without it, Proxmox VE's default. */
+  mtu: z.int().min(1280).max(65520).optional(),
   cidr: network,
   /** The addresses that nodes get; without it they use DHCP. */
   range: addressRange.optional(),

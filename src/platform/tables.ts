@@ -8,6 +8,9 @@ export const networkRowSchema = z.object({
   zone: z.string(),
   title: z.string(),
   bridge: z.string(),
+  /** The tag of its frames on the bridge. */
+  vlan: z.int().nullable(),
+  mtu: z.int().nullable(),
   cidr: z.string(),
   range: z.string().nullable(),
   host: z.string().nullable(),
@@ -47,6 +50,8 @@ export function networkRows(platform: Platform, role?: RoleName): NetworkRow[] {
       zone: name,
       title: zone.title,
       bridge: zone.bridge,
+      vlan: zone.vlan ?? null,
+      mtu: zone.mtu ?? null,
       cidr: zone.cidr,
       range: zone.range ? formatRange(zone.range) : null,
       host: zone.host ?? null,
@@ -84,7 +89,7 @@ export function networkTable(rows: readonly NetworkRow[]): [string[], string[][]
   const header = ['zone', 'bridge', 'cidr', 'nodes', 'host', 'gateway', 'vips', 'free for vips', 'roles']
   const cells = rows.map((row) => [
     row.zone,
-    row.bridge,
+    bridgeText(row),
     row.cidr,
     row.range ?? 'DHCP',
     row.host ?? '-',
@@ -94,6 +99,11 @@ export function networkTable(rows: readonly NetworkRow[]): [string[], string[][]
     row.roles.join(', ') || '-',
   ])
   return [header, cells]
+}
+
+/** `vmbr0, vlan 20, mtu 1400`: the two are rare, and the table is wide. */
+function bridgeText({ bridge, vlan, mtu }: NetworkRow): string {
+  return [bridge, vlan === null ? [] : `vlan ${vlan}`, mtu === null ? [] : `mtu ${mtu}`].flat().join(', ')
 }
 
 /** Header and cells of the port table. A disabled flow is marked `(off)`. */

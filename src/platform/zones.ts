@@ -9,6 +9,11 @@ export function zoneOf(platform: Platform, name: string): Zone {
   return zone
 }
 
+/** What a card in a zone has beside its bridge, in the words of `qm`: `tag=20`, `mtu=1400`. */
+export function cardOptions({ vlan, mtu }: Pick<Zone, 'vlan' | 'mtu'>): string[] {
+  return [vlan === undefined ? [] : `tag=${vlan}`, mtu === undefined ? [] : `mtu=${mtu}`].flat()
+}
+
 /** `24` of `10.0.0.0/24`. */
 export function prefixOf(zone: Zone): string {
   return zone.cidr.split('/')[1] ?? '32'

@@ -1,7 +1,7 @@
 import { formatNodeEnv, type NodeValues } from '../../guest/node-env.ts'
 import { NODE_ENV_PATH, type VendorFile, vendorData } from '../../guest/vendor-data.ts'
 import { roles, secretKeys } from '../../platform/roles.ts'
-import { defaultRouteZone, prefixOf, zoneOf } from '../../platform/zones.ts'
+import { cardOptions, defaultRouteZone, prefixOf, zoneOf } from '../../platform/zones.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Argv } from '../commands.ts'
 import { currentTemplate, type Template } from '../templates.ts'
@@ -144,7 +144,7 @@ function configureCommand(
     const address = addresses[name]
     const gateway = name === routed && zone.gateway !== undefined ? `,gw=${zone.gateway}` : ''
     return [
-      [`net${card}`, `virtio,bridge=${zone.bridge},firewall=1`],
+      [`net${card}`, ['virtio', `bridge=${zone.bridge}`, ...cardOptions(zone), 'firewall=1'].join(',')],
       [`ipconfig${card}`, address === undefined ? 'ip=dhcp' : `ip=${address}/${prefixOf(zone)}${gateway}`],
     ] as const
   })

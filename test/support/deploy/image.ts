@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { type Manifest, templateConf } from '../../../src/build/manifest.ts'
 import { loadPlatform } from '../../../src/platform/load.ts'
+import type { Platform } from '../../../src/platform/schema.ts'
 import { checkout } from '../seeder.ts'
 
 /** An image in the form that a build leaves, with a disk of few MiB that nothing boots from. */
@@ -13,14 +14,21 @@ export interface SmallImage {
 }
 
 const mebibyte = 1 << 20
-const platform = await loadPlatform(join(checkout, 'platform.yaml'))
+const ownPlatform = await loadPlatform(join(checkout, 'platform.yaml'))
 
 /** Writes an image to `folder`: half of its disk of `sizeMiB` is random, the rest a hole. */
 export async function makeSmallImage(
   folder: string,
-  options: { image?: string; version?: string; roles?: string[]; sizeMiB?: number } = {},
+  options: {
+    image?: string
+    version?: string
+    roles?: string[]
+    sizeMiB?: number
+    platform?: Platform
+  } = {},
 ): Promise<SmallImage> {
   const { image = 'haproxy', version = '3.0.11-1', roles = ['haproxy'], sizeMiB = 8 } = options
+  const { platform = ownPlatform } = options
   await mkdir(folder, { recursive: true })
   const disk = Buffer.alloc(sizeMiB * mebibyte)
   randomBytes((sizeMiB / 2) * mebibyte).copy(disk, mebibyte)

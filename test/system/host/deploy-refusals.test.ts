@@ -195,6 +195,12 @@ test.each<[string, (folder: string) => Promise<unknown>, string]>([
     "BRIDGES is 'vmbr0 link_down=1'",
   ],
   [
+    'a card with an option that is none of a zone’s',
+    (at) =>
+      replaceIn(join(at, 'template.conf'), /^BRIDGES=.*$/m, 'BRIDGES=vmbr0/tag=20,vmbr1/tag=30/trunks=2'),
+    "BRIDGES is 'vmbr0/tag=20,vmbr1/tag=30/trunks=2'",
+  ],
+  [
     'a version with a command in it',
     (at) => replaceIn(join(at, 'template.conf'), /^VERSION=.*$/m, 'VERSION=1$(touch /tmp/x)-1'),
     'VERSION is ',

@@ -1,10 +1,12 @@
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { parsePlatform } from '../../../src/platform/load.ts'
 import type { PveHost } from '../../stand-ins/proxmox/host.ts'
 import { testFolder } from '../../support/builds.ts'
 import { configsOf, deploy, inventory, mustDeploy, startHost, tagged } from '../../support/deploy/host.ts'
 import { makeSmallImage, type SmallImage } from '../../support/deploy/image.ts'
+import { checkout } from '../../support/seeder.ts'
 
 /** deploy.sh on a stand-in host, with disks that nothing boots from. */
 const root = await testFolder('deploy')
@@ -89,6 +91,28 @@ test('makes the template that the documentation describes, and leaves it alone t
   expect(again.stderr).toContain('haproxy 3.0.11-1 is deployed already: template 9000')
   expect(JSON.parse(again.stdout).templates[0]).toMatchObject({ vmid: 9000, changed: false })
   expect(await inventory(host)).toBe(before)
+})
+
+test('a template’s cards have the tags and MTUs of their zones', async () => {
+  const text = await readFile(join(checkout, 'platform.yaml'), 'utf8')
+  const platform = parsePlatform(
+    text
+      .replace('bridge: vmbr11', 'bridge: vmbr0\n    vlan: 20\n    mtu: 1400')
+      .replace('bridge: vmbr12', 'bridge: vmbr0\n    vlan: 30'),
+    'platform.yaml',
+  )
+  const tagged = await makeSmallImage(join(root, 'tagged'), { platform })
+  const plan = await mustDeploy(host, ['--storage', 'local', '--dry-run', tagged.folder])
+  expect(plan.stderr).toContain('virtio,bridge=vmbr0,tag=20,mtu=1400,firewall=1')
+  await mustDeploy(host, ['--storage', 'local', tagged.folder])
+  const config = (await configsOf(host)).get(9000)
+  // In the order that Proxmox VE keeps.
+  expect(['net0', 'net1', 'net2', 'net3'].map((key) => config?.[key]?.replace(/=BC[^,]*/, ''))).toEqual([
+    'virtio,bridge=vmbr0,firewall=1,mtu=1400,tag=20',
+    'virtio,bridge=vmbr0,firewall=1,tag=30',
+    'virtio,bridge=vmbr0,firewall=1',
+    'virtio,bridge=vmbr1,firewall=1',
+  ])
 })
 
 test.each(['local-lvm', 'local-zfs'])('works on %s', async (storage) => {

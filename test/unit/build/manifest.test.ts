@@ -77,11 +77,24 @@ describe('template.conf', () => {
   const text = templateConf(createManifest(image, lock, usr, facts), platform)
 
   it('is flat KEY=value lines that a shell reads as they are', async () => {
-    expect(text).toMatch(/^([A-Z][A-Z0-9_]*=[\w.,:/-]*\n)+$/)
+    expect(text).toMatch(/^([A-Z][A-Z0-9_]*=[\w.,:/=-]*\n)+$/)
     const show = 'echo "$IMAGE $VERSION $QCOW2 $RAW_SIZE $BRIDGES"'
     const { stdout } = await execa('sh', ['-euc', `${text}\n${show}`])
     const bridges = platform.roles.haproxy.zones.map((zone) => platform.zones[zone]?.bridge)
     expect(stdout).toBe(`haproxy 3.0.11-1 haproxy-3.0.11-1.qcow2 800000000 ${bridges}`)
+  })
+
+  it('has the tag and the MTU of a card with its bridge', () => {
+    const { front, middle } = platform.zones
+    if (!front || !middle) throw new Error('the platform file has other zones')
+    const zones = {
+      ...platform.zones,
+      front: { ...front, bridge: 'vmbr0', vlan: 20, mtu: 1400 },
+      middle: { ...middle, mtu: 9000 },
+    }
+    expect(templateConf(createManifest(image, lock, usr, facts), { ...platform, zones })).toContain(
+      '\nBRIDGES=vmbr0/tag=20/mtu=1400,vmbr12/mtu=9000,vmbr0,vmbr1\n',
+    )
   })
 
   it('is refused for a role that the platform file does not have', () => {

@@ -163,7 +163,7 @@ describe('a platform file', () => {
     [
       'vmbr13',
       'vmbr11',
-      'p.yaml:10:13: zones.back.bridge: found vmbr11, which zone front has already; give each zone its own bridge',
+      'p.yaml:10:13: zones.back.bridge: found vmbr11, which zone front has already; give each zone its own vlan on the bridge, or its own bridge',
     ],
     [
       'vmbr13',
@@ -173,7 +173,25 @@ describe('a platform file', () => {
     [
       'vmbr13',
       'vmbr0.20',
-      'p.yaml:10:13: zones.back.bridge: found "vmbr0.20"; that is a VLAN interface, not a bridge; write the name of a bridge on it such as vmbr20',
+      'p.yaml:10:13: zones.back.bridge: found "vmbr0.20"; that is a VLAN interface, not a bridge; write `bridge: vmbr0` with `vlan: 20`',
+    ],
+    [
+      'vmbr0, cidr',
+      'vmbr13, vlan: 1, cidr',
+      'p.yaml:13:44: zones.lan.vlan: found vlan 1 on vmbr13, where zone back has no vlan: on a VLAN-aware bridge that is the same network; give each zone its own vlan on the bridge, or its own bridge',
+    ],
+    ['vmbr0, cidr', 'vmbr0, vlan: 0, cidr', 'p.yaml:13:43: zones.lan.vlan: found 0; give at least 1'],
+    ['vmbr0, cidr', 'vmbr0, vlan: 4095, cidr', 'p.yaml:13:43: zones.lan.vlan: found 4095; give at most 4094'],
+    [
+      'vmbr0, cidr',
+      'vmbr0, tag: 20, cidr',
+      'p.yaml:13:37: zones.lan.tag: unknown key; use one of title, bridge, vlan, mtu, cidr, range, host, gateway',
+    ],
+    ['vmbr0, cidr', 'vmbr0, mtu: 1, cidr', 'p.yaml:13:42: zones.lan.mtu: found 1; give at least 1280'],
+    [
+      'vmbr0, cidr',
+      'vmbr0, mtu: 65521, cidr',
+      'p.yaml:13:42: zones.lan.mtu: found 65521; give at most 65520',
     ],
     [
       '  lan: {',
@@ -321,11 +339,38 @@ describe('a platform file', () => {
     expect(errorAfter(from, to)).toEqual(message)
   })
 
+  describe('with zones on one bridge', () => {
+    const inZones = (front: string, back: string) =>
+      site
+        .replace('bridge: vmbr11\n', `bridge: vmbr0\n    ${front}\n`)
+        .replace('bridge: vmbr13\n', `bridge: vmbr0\n    ${back}\n`)
+
+    it('is accepted when each of them has another tag, or one of them none', () => {
+      const { zones } = parsePlatform(inZones('vlan: 20', 'vlan: 4094\n    mtu: 1400'), 'p.yaml')
+      expect(Object.values(zones).map(({ bridge, vlan, mtu }) => [bridge, vlan, mtu])).toEqual([
+        ['vmbr0', 20, undefined],
+        ['vmbr0', 4094, 1400],
+        ['vmbr0', undefined, undefined],
+      ])
+    })
+
+    it('is refused when two have the same tag, with what each of them has', () => {
+      expect(() => parsePlatform(inZones('vlan: 20', 'vlan: 20'), 'p.yaml')).toThrow(
+        new UsageError(
+          'p.yaml:12:11: zones.back.vlan: found 20, which zone front has already on vmbr0; give each zone its own vlan on the bridge, or its own bridge',
+        ),
+      )
+      expect(() => parsePlatform(inZones('vlan: 1', 'vlan: 20'), 'p.yaml')).toThrow(
+        'zones.lan.bridge: found no vlan on vmbr0, where zone front has vlan 1: on a VLAN-aware bridge that is the same network',
+      )
+    })
+  })
+
   it('reports all contradictions of a file together', () => {
     const text = site.replace('vmbr13', 'vmbr11').replace('to: [worker]', 'to: [wroker]')
     expect(() => parsePlatform(text, 'p.yaml')).toThrow(
       new UsageError(
-        'p.yaml:10:13: zones.back.bridge: found vmbr11, which zone front has already; give each zone its own bridge\n' +
+        'p.yaml:10:13: zones.back.bridge: found vmbr11, which zone front has already; give each zone its own vlan on the bridge, or its own bridge\n' +
           'p.yaml:32:10: flows.ping.to[0]: found unknown role wroker; did you mean worker?',
       ),
     )

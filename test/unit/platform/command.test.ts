@@ -82,12 +82,32 @@ describe('platform network', () => {
     )
   })
 
+  it('prints the tag and the MTU of a zone with its bridge', async () => {
+    const text = await readFile(join(project, 'platform.yaml'), 'utf8')
+    const tagged = join(folder, 'tagged.yaml')
+    await writeFile(
+      tagged,
+      text
+        .replace('bridge: vmbr13', 'bridge: vmbr0\n    vlan: 20\n    mtu: 1400')
+        .replace('bridge: vmbr14', 'bridge: vmbr0\n    vlan: 30'),
+    )
+    const printed = await run('network', '--platform', tagged)
+    expect(printed.split('\n').map((line) => line.split(/ {2,}/)[1])).toEqual(
+      expect.arrayContaining(['vmbr0', 'vmbr0, vlan 20, mtu 1400', 'vmbr0, vlan 30']),
+    )
+    const json = JSON.parse(await run('network', '--json', '--platform', tagged))
+    const rows = await published('printed/platform-network', json)
+    expect(rows[4]).toMatchObject({ zone: 'back', bridge: 'vmbr0', vlan: 20, mtu: 1400 })
+  })
+
   it('prints JSON', async () => {
     const rows = await published('printed/platform-network', JSON.parse(await run('network', '--json')))
     expect(rows[2]).toEqual({
       zone: 'front',
       title: 'Front',
       bridge: 'vmbr11',
+      vlan: null,
+      mtu: null,
       cidr: '10.0.0.0/26',
       range: '10.0.0.1-10.0.0.50',
       host: null,

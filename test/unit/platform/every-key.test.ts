@@ -80,6 +80,8 @@ const nodes = 'the commands and values of nodes'
 const arrivals: Record<string, Arrival> = {
   'zones.*.title': ['platform network and ports', set('zones.front.title', 'Another')],
   'zones.*.bridge': [nodes, set('zones.front.bridge', 'vmbr99')],
+  'zones.*.vlan': [nodes, set('zones.front.vlan', 20)],
+  'zones.*.mtu': [nodes, set('zones.front.mtu', 1400)],
   'zones.*.cidr': [files, set('zones.home.cidr', '192.168.2.0/23')],
   'zones.*.range': [nodes, set('zones.front.range', '10.0.0.5-10.0.0.50')],
   'zones.*.host': ['platform network and ports', set('zones.home.host', '192.168.3.62')],

@@ -191,6 +191,28 @@ describe('the plan for load balancers', () => {
     ])
   })
 
+  it('gives a card the tag and the MTU of its zone, with one bridge for several zones', () => {
+    const { front, middle } = platform.zones
+    if (!front || !middle) throw new Error('the platform file has other zones')
+    const zones: Platform['zones'] = {
+      ...platform.zones,
+      front: { ...front, bridge: 'vmbr0', vlan: 20, mtu: 1400 },
+      middle: { ...middle, bridge: 'vmbr0', vlan: 30 },
+    }
+    const site = facts({ platform: { ...platform, zones } })
+    const configure: readonly string[] = argvs(plan(request(['lb1'], 'haproxy'), {}, site))[0]?.[1] ?? []
+    expect(configure.slice(configure.indexOf('--net0'), configure.indexOf('--cores'))).toEqual([
+      '--net0',
+      'virtio,bridge=vmbr0,tag=20,mtu=1400,firewall=1',
+      '--net1',
+      'virtio,bridge=vmbr0,tag=30,firewall=1',
+      '--net2',
+      'virtio,bridge=vmbr0,firewall=1',
+      '--net3',
+      'virtio,bridge=vmbr1,firewall=1',
+    ])
+  })
+
   it('names the existing control planes and workers, as far as it may', () => {
     const peers = [
       entry('cp1', { role: 'control-plane', addresses: { middle: '10.0.0.70', back: '10.0.0.140' } }),
