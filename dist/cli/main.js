@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5089);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4118);
 /* harmony import */ var _process_interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7294);
 
 
@@ -3038,7 +3038,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 5089:
+/***/ 4118:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -47539,6 +47539,89 @@ function nodeTable(rows) {
     ];
 }
 
+;// CONCATENATED MODULE: ./src/host/node/address-search.ts
+
+
+
+/** An interface of this host, as `ip -json -details link show` describes it. */
+const linkSchema = object({
+    ifname: schemas_string(),
+    flags: array(schemas_string()).default([]),
+    /** The interface that a VLAN interface is on. */
+    link: schemas_string().optional(),
+    /** The bridge that it is a port of. */
+    master: schemas_string().optional(),
+    linkinfo: object({
+        info_kind: schemas_string().optional(),
+        info_data: record(schemas_string(), unknown()).default({}),
+    })
+        .optional(),
+});
+/** The neighbours of an interface, as `ip -json neighbour show` lists them. */
+const neighboursSchema = array(object({ state: array(schemas_string()).default([]) }));
+/**
+ * The interface by which this host reaches the machines of a zone. For a zone with a tag that is a VLAN interface on its
+ * bridge, or the bridge that Proxmox VE makes for a tag where the bridge is not VLAN-aware. Undefined when there is none.
+ */
+function interfaceInto({ bridge, vlan }, links) {
+    if (vlan === undefined)
+        return bridge;
+    const up = links.filter(({ flags }) => flags.includes('UP'));
+    const data = (link) => link?.linkinfo?.info_data ?? {};
+    const itself = data(up.find(({ ifname }) => ifname === bridge));
+    if (itself.vlan_filtering === 1 && itself.vlan_default_pvid === vlan)
+        return bridge;
+    const own = up.find((link) => link.link === bridge && link.linkinfo?.info_kind === 'vlan' && data(link).id === vlan);
+    if (own)
+        return own.master ?? own.ifname;
+    return up.find(({ ifname }) => ifname === `${bridge}v${vlan}`)?.ifname;
+}
+/** Finds the interfaces into the zones where a role's nodes get their addresses from a range. */
+async function searchWays(host, platform, role) {
+    const names = platform.roles[role].zones.filter((name) => roleRange(platform, role, name) !== undefined);
+    const hasTags = names.some((name) => zoneOf(platform, name).vlan !== undefined);
+    const links = hasTags ? await readLinks(host) : [];
+    const interfaces = new Map();
+    const unsearched = [];
+    for (const name of names) {
+        const zone = zoneOf(platform, name);
+        const into = interfaceInto(zone, links);
+        if (into === undefined)
+            unsearched.push(unsearchedText(name, zone));
+        else
+            interfaces.set(name, into);
+    }
+    return { interfaces, unsearched };
+}
+function unsearchedText(name, { bridge, vlan }) {
+    const why = `this host has no interface in VLAN ${vlan} of ${bridge}`;
+    const fix = `give it one (${bridge}.${vlan}, which needs no address), or keep other machines out of the zone's range`;
+    return `zone ${name}: it was not checked that no other machine has the addresses, as ${why}; ${fix}`;
+}
+async function readLinks(host) {
+    const { stdout } = await host.run(['ip', '-json', '-details', 'link', 'show']);
+    return array(linkSchema).safeParse(anyJson(stdout)).data ?? [];
+}
+/**
+ * The addresses that a machine outside of this cluster has. The host sends its requests on the interface, where it needs
+ * no address of its own: an answer to ARP is enough. A machine that does not answer within a second is missed.
+ */
+async function answeringAddresses(host, places) {
+    const answered = await Promise.all(places.map(async ({ interface: name, address }) => {
+        // A remembered neighbour would be used without another request, although it may be gone.
+        await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', name]);
+        const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', name, address]);
+        return code === 0 || (await isReachable(host, name, address));
+    }));
+    return places.filter((_, index) => answered[index]).map(({ address }) => address);
+}
+async function isReachable(host, name, address) {
+    const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', name]);
+    const found = neighboursSchema.safeParse(anyJson(stdout)).data ?? [];
+    // A remembered neighbour that has left is in another state.
+    return found.some(({ state }) => state.includes('REACHABLE') || state.includes('PERMANENT'));
+}
+
 ;// CONCATENATED MODULE: ./src/host/node/check-values.ts
 
 
@@ -47572,8 +47655,6 @@ async function checkValues(checkout, role, values, name) {
 }
 
 ;// CONCATENATED MODULE: ./src/host/node/placement.ts
-
-
 
 
 
@@ -47682,26 +47763,6 @@ function nextFreeVmid({ first, last }, guests, entries, volumes) {
         throw new SeederError(`VM id ${first} is taken by ${holder}`, { fix: 'choose another one' });
     }
     throw new SeederError(`No VM id from ${first} to ${last} is free`, { fix: 'give a larger --vmid-range' });
-}
-const neighbours = array(object({ dst: schemas_string(), lladdr: schemas_string().optional(), state: array(schemas_string()).default([]) }));
-/**
- * The addresses that a machine outside of this cluster has. The host sends its requests on the bridge, where it needs
- * no address of its own: an answer to ARP is enough. A machine that does not answer within a second is missed.
- */
-async function answeringAddresses(host, places) {
-    const answered = await Promise.all(places.map(async ({ bridge, address }) => {
-        // A remembered neighbour would be used without another request, although it may be gone.
-        await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', bridge]);
-        const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address]);
-        return code === 0 || (await isReachable(host, bridge, address));
-    }));
-    return places.filter((_, index) => answered[index]).map(({ address }) => address);
-}
-async function isReachable(host, bridge, address) {
-    const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge]);
-    const found = neighbours.safeParse(anyJson(stdout)).data ?? [];
-    // A remembered neighbour that has left is in another state.
-    return found.some(({ state }) => state.includes('REACHABLE') || state.includes('PERMANENT'));
 }
 
 ;// CONCATENATED MODULE: ./src/host/node/plan.ts
@@ -48111,6 +48172,7 @@ function pairFiles(name, { certificate, key }) {
 
 
 
+
 /** All nodes of a request: those to make, those to wait for, and those that are ready. */
 function entriesOf({ plans, waiting, done }) {
     return [...plans.map(({ entry }) => entry), ...waiting, ...done];
@@ -48133,10 +48195,10 @@ async function planRequest(host, facts, request, options) {
     const done = existing.filter(({ state }) => state === 'created');
     const names = request.names.filter((name) => ![...waiting, ...done].some((entry) => entry.name === name));
     if (names.length === 0)
-        return { plans: [], waiting, done };
+        return { plans: [], waiting, done, unsearched: [] };
     const missing = { ...request, names };
     const cluster = request.role === 'etcd' ? await findOrFoundCluster(host, facts, request, names) : undefined;
-    const placements = await placeSilently(host, facts, missing);
+    const { placements, unsearched } = await placeSilently(host, facts, missing);
     const files = new Map();
     for (const placement of placements) {
         files.set(placement.name, await certificateFiles(options.certificates, request.role, request.values, placement));
@@ -48150,7 +48212,7 @@ async function planRequest(host, facts, request, options) {
     });
     await requireValues(options.checkout, plans);
     requirePeers(facts, request, plans);
-    return { plans, waiting, done };
+    return { plans, waiting, done, unsearched };
 }
 /** @throws UsageError with every value that the first boot of a node would refuse */
 async function requireValues(checkout, plans) {
@@ -48179,17 +48241,21 @@ function requirePeers({ platform, entries }, { role, values }, plans) {
         fix: 'give a zone with a VIP a range in platform.yaml; or create only one load balancer; or name the address of the other one: --set VRRP_PEERS=ADDRESS',
     });
 }
-/** Places nodes at addresses where no machine answers. */
+/** Places nodes at addresses where no machine answers, in the zones that this host reaches. */
 async function placeSilently(host, facts, request) {
-    const { zones } = facts.platform;
+    const { interfaces, unsearched } = await searchWays(host, facts.platform, request.role);
     const answering = [];
     const makeToken = () => (0,external_node_crypto_namespaceObject.randomBytes)(16).toString('hex');
     for (;;) {
         const placements = placeNodes(facts, request, { makeToken, answering });
-        const found = await answeringAddresses(host, placements.flatMap(({ addresses }) => Object.entries(addresses).map(([zone, address]) => ({ bridge: zones[zone]?.bridge ?? '', address }))));
+        const places = placements.flatMap(({ addresses }) => Object.entries(addresses).flatMap(([zone, address]) => {
+            const name = interfaces.get(zone);
+            return name === undefined ? [] : [{ interface: name, address }];
+        }));
+        const found = await answeringAddresses(host, places);
         const fresh = found.filter((address) => !answering.includes(address));
         if (fresh.length === 0)
-            return requireSilent(placements, found);
+            return { placements: requireSilent(placements, found), unsearched };
         answering.push(...fresh);
     }
 }
@@ -49783,6 +49849,8 @@ async function node_replace(work, context, name, flags) {
         certificates: certificatesOf(flags, work.note),
         replaces: name,
     });
+    for (const line of plan.unsearched)
+        work.note(line);
     const replacement = {
         platform,
         old,
@@ -49846,8 +49914,9 @@ function roleName(text) {
         return role;
     throw new InvalidArgumentError(`Use one of ${roleNames.join(', ')}.`);
 }
-function presentText({ waiting, done }) {
+function presentText({ waiting, done, unsearched }) {
     return [
+        ...unsearched,
         ...done.map(({ name, vmid }) => `${name} exists already, as VM ${vmid}: nothing is changed; to change a node, replace it`),
         ...waiting.map(({ name, vmid }) => `${name} was created by an earlier run, as VM ${vmid}, and is not ready yet`),
     ];

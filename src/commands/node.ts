@@ -147,6 +147,7 @@ async function replace(
     certificates: certificatesOf(flags, work.note),
     replaces: name,
   })
+  for (const line of plan.unsearched) work.note(line)
   const replacement = {
     platform,
     old,
@@ -232,8 +233,9 @@ function roleName(text: string): RoleName {
   throw new InvalidArgumentError(`Use one of ${roleNames.join(', ')}.`)
 }
 
-function presentText({ waiting, done }: RequestPlan): string[] {
+function presentText({ waiting, done, unsearched }: RequestPlan): string[] {
   return [
+    ...unsearched,
     ...done.map(
       ({ name, vmid }) =>
         `${name} exists already, as VM ${vmid}: nothing is changed; to change a node, replace it`,

@@ -1,10 +1,7 @@
-import { z } from 'zod'
-import { anyJson } from '../../files/json.ts'
 import { addressNumber, dottedAddress, rangeContains } from '../../platform/address.ts'
 import type { Platform, Zone } from '../../platform/schema.ts'
 import { roleRange } from '../../platform/zones.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
-import type { Host } from '../commands.ts'
 import type { Guest } from '../guests.ts'
 import type { Volume } from '../storage.ts'
 import type { HostFacts } from './facts.ts'
@@ -145,32 +142,4 @@ export function nextFreeVmid(
     throw new SeederError(`VM id ${first} is taken by ${holder}`, { fix: 'choose another one' })
   }
   throw new SeederError(`No VM id from ${first} to ${last} is free`, { fix: 'give a larger --vmid-range' })
-}
-export const neighbours = z.array(
-  z.object({ dst: z.string(), lladdr: z.string().optional(), state: z.array(z.string()).default([]) }),
-)
-/**
- * The addresses that a machine outside of this cluster has. The host sends its requests on the bridge, where it needs
- * no address of its own: an answer to ARP is enough. A machine that does not answer within a second is missed.
- */
-export async function answeringAddresses(
-  host: Host,
-  places: readonly { readonly bridge: string; readonly address: string }[],
-): Promise<string[]> {
-  const answered = await Promise.all(
-    places.map(async ({ bridge, address }) => {
-      // A remembered neighbour would be used without another request, although it may be gone.
-      await host.run(['ip', 'neighbour', 'flush', 'to', address, 'dev', bridge])
-      const { code } = await host.run(['ping', '-n', '-q', '-c', '1', '-W', '1', '-I', bridge, address])
-      return code === 0 || (await isReachable(host, bridge, address))
-    }),
-  )
-  return places.filter((_, index) => answered[index]).map(({ address }) => address)
-}
-
-export async function isReachable(host: Host, bridge: string, address: string): Promise<boolean> {
-  const { stdout } = await host.run(['ip', '-json', 'neighbour', 'show', 'to', address, 'dev', bridge])
-  const found = neighbours.safeParse(anyJson(stdout)).data ?? []
-  // A remembered neighbour that has left is in another state.
-  return found.some(({ state }) => state.includes('REACHABLE') || state.includes('PERMANENT'))
 }

@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { VendorFile } from '../../guest/vendor-data.ts'
 import { SeederError, UsageError } from '../../report/error.ts'
 import type { Host } from '../commands.ts'
+import { answeringAddresses, searchWays } from './address-search.ts'
 import { checkValues } from './check-values.ts'
 import { type EtcdCluster, etcdNodes, findCluster } from './etcd.ts'
 import type { HostFacts } from './facts.ts'
 import { type LedgerMember, mainAddress, type NodeEntry } from './ledger.ts'
-import { answeringAddresses, foundersOf, type Placement, placeNodes } from './placement.ts'
+import { foundersOf, type Placement, placeNodes } from './placement.ts'
 import { type NodePlan, planNodes } from './plan.ts'
 import { checkRequest, type NodeRequest } from './request.ts'
 import { type Certificates, certificateFiles } from './tls.ts'
@@ -20,6 +21,8 @@ export interface RequestPlan {
   readonly waiting: readonly NodeEntry[]
   /** The nodes that are ready. */
   readonly done: readonly NodeEntry[]
+  /** A line for each zone in which addresses were chosen without a search for other machines that have them. */
+  readonly unsearched: readonly string[]
 }
 
 /** All nodes of a request: those to make, those to wait for, and those that are ready. */
@@ -57,11 +60,11 @@ export async function planRequest(
   const waiting = existing.filter(({ state }) => state === 'starting')
   const done = existing.filter(({ state }) => state === 'created')
   const names = request.names.filter((name) => ![...waiting, ...done].some((entry) => entry.name === name))
-  if (names.length === 0) return { plans: [], waiting, done }
+  if (names.length === 0) return { plans: [], waiting, done, unsearched: [] }
 
   const missing = { ...request, names }
   const cluster = request.role === 'etcd' ? await findOrFoundCluster(host, facts, request, names) : undefined
-  const placements = await placeSilently(host, facts, missing)
+  const { placements, unsearched } = await placeSilently(host, facts, missing)
   const files = new Map<string, VendorFile[]>()
   for (const placement of placements) {
     files.set(
@@ -80,7 +83,7 @@ export async function planRequest(
   })
   await requireValues(options.checkout, plans)
   requirePeers(facts, request, plans)
-  return { plans, waiting, done }
+  return { plans, waiting, done, unsearched }
 }
 
 /** @throws UsageError with every value that the first boot of a node would refuse */
@@ -120,21 +123,26 @@ function requirePeers(
   )
 }
 
-/** Places nodes at addresses where no machine answers. */
-async function placeSilently(host: Host, facts: HostFacts, request: NodeRequest): Promise<Placement[]> {
-  const { zones } = facts.platform
+/** Places nodes at addresses where no machine answers, in the zones that this host reaches. */
+async function placeSilently(
+  host: Host,
+  facts: HostFacts,
+  request: NodeRequest,
+): Promise<{ placements: Placement[]; unsearched: readonly string[] }> {
+  const { interfaces, unsearched } = await searchWays(host, facts.platform, request.role)
   const answering: string[] = []
   const makeToken = () => randomBytes(16).toString('hex')
   for (;;) {
     const placements = placeNodes(facts, request, { makeToken, answering })
-    const found = await answeringAddresses(
-      host,
-      placements.flatMap(({ addresses }) =>
-        Object.entries(addresses).map(([zone, address]) => ({ bridge: zones[zone]?.bridge ?? '', address })),
-      ),
+    const places = placements.flatMap(({ addresses }) =>
+      Object.entries(addresses).flatMap(([zone, address]) => {
+        const name = interfaces.get(zone)
+        return name === undefined ? [] : [{ interface: name, address }]
+      }),
     )
+    const found = await answeringAddresses(host, places)
     const fresh = found.filter((address) => !answering.includes(address))
-    if (fresh.length === 0) return requireSilent(placements, found)
+    if (fresh.length === 0) return { placements: requireSilent(placements, found), unsearched }
     answering.push(...fresh)
   }
 }

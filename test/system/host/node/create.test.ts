@@ -1,4 +1,4 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { parseGuest, tagsOf } from '../../../../src/host/guests.ts'
@@ -156,6 +156,37 @@ describe('seeder node create', { timeout: 120_000 }, () => {
     await must(at.host, ['ip', 'neighbour', 'change', '10.0.0.78', 'dev', 'vmbr12', 'nud', 'stale'])
     const [shown] = JSON.parse((await at.ok('plan', 'w3', '--role', 'worker', '--json')).stdout)
     expect(shown.addresses).toEqual({ middle: '10.0.0.80' })
+  })
+
+  it('gives a node the tag and MTU of its zone, and searches the VLAN for other machines', async () => {
+    const text = await readFile(join(checkout, 'platform.yaml'), 'utf8')
+    const tagged = join(at.root, 'tagged.yaml')
+    await writeFile(tagged, text.replace('bridge: vmbr12', 'bridge: vmbr0\n    vlan: 20\n    mtu: 1400'))
+    const argv = ['t1', '--role', 'worker', '--vmid-range', '400', '--platform', tagged]
+    // The machine with 10.0.0.78 is not in this VLAN; 10.0.0.76, 77 and 79 are of guests.
+    const { stdout } = await at.ok('plan', ...argv)
+    expect(stdout).toContain('this host has no interface in VLAN 20 of vmbr0')
+    expect(stdout).toContain('10.0.0.78 (middle)')
+    // As Proxmox VE does for the first VM with this tag, where vmbr0 is not VLAN-aware.
+    const machineInVlan = [
+      'ip link add vmbr0v20 type bridge',
+      'ip link set vmbr0v20 up',
+      'ip link add lan1 type veth peer name other1',
+      'ip link set lan1 master vmbr0v20 up',
+      'ip netns add other1',
+      'ip link set other1 netns other1',
+      'ip -n other1 address add 10.0.0.80/26 dev other1',
+      'ip -n other1 link set other1 up',
+    ]
+    await must(at.host, ['bash', '-euc', machineInVlan.join('; ')])
+    const made = await at.ok('create', 't1', 't2', ...argv.slice(1, 3), '--platform', tagged, '--no-start')
+    expect(made.stderr).not.toContain('VLAN')
+    expect(made.stdout).toMatch(/^t1: worker, VM \d+, 10\.0\.0\.78\nt2: worker, VM \d+, 10\.0\.0\.81\n$/)
+    const vmid = Number(/VM (\d+)/.exec(made.stdout)?.[1])
+    expect((await guestOf(vmid)).settings.get('net0')).toMatch(
+      /^virtio=BC:24:11:.*,bridge=vmbr0,firewall=1,mtu=1400,tag=20$/,
+    )
+    for (const name of ['t1', 't2']) await at.ok('destroy', name)
   })
 
   it('is undone when a command fails, half-way or at its end', async () => {

@@ -75,6 +75,7 @@ describe('founding a cluster of etcd', () => {
       plans: [],
       waiting: [],
       done: entries,
+      unsearched: [],
     })
   })
 })
