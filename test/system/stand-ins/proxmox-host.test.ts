@@ -123,6 +123,25 @@ describe('a host', () => {
     await writeFile(file, own)
   })
 
+  test('plugs cards with a tag into a network of their own, and refuses an MTU above the bridge’s', async () => {
+    const net = (value: string) => qm('set', '900', '--net0', `virtio=BC:24:11:00:00:09,${value}`)
+    await qm('create', '900', '--memory', '32')
+    await net('bridge=vmbr99')
+    expect(await qm('start', '900')).toMatchObject({ code: 255, stderr: "bridge 'vmbr99' does not exist\n" })
+    await net('bridge=vmbr12,tag=20,mtu=1501')
+    expect(await qm('start', '900')).toMatchObject({
+      code: 255,
+      stderr: "netdev net0: MTU '1501' is bigger than the bridge MTU '1500'\n",
+    })
+    await net('bridge=vmbr12,tag=20,mtu=1400,firewall=1')
+    expect(await qm('start', '900')).toMatchObject({ code: 0 })
+    const masters = await host.run(['readlink', '-f', '/sys/class/net/tap900i0/master'])
+    expect(masters.stdout).toMatch(/\/vmbr12v20\n$/)
+    const { stdout } = await host.run(['pgrep', '-af', 'qemu-system'])
+    expect(stdout).toContain('host_mtu=1400')
+    await qm('stop', '900')
+  })
+
   test('is for root only', async () => {
     const { code, stderr } = await host.run(['setpriv', '--reuid=1', '--clear-groups', 'qm', 'list'])
     expect(stderr).toContain('Unable to load access control list')

@@ -10,7 +10,7 @@ import { run } from '../processes.ts'
 import { runFile, runningPid } from '../running.ts'
 import { activate, placeOf } from '../storage/registry.ts'
 import { knownEmulator, QEMU } from '../vm/emulator.ts'
-import { type Card, cardsOf, consoleLog, vmArguments } from '../vm/machine.ts'
+import { bridgeMtu, type Card, cardsOf, consoleLog, vmArguments } from '../vm/machine.ts'
 import { qmp } from '../vm/qmp.ts'
 import { checkLock, loadConfig } from '../vm-config.ts'
 import { inWorker } from '../worker.ts'
@@ -54,10 +54,10 @@ export async function startWork({ vmid }: StartWork): Promise<void> {
       copyFileSync(emulator.firmware.vars, variables)
     }
     const cards = cardsOf(vmid, values)
+    const argv = vmArguments(vmid, values, emulator, variables)
     await removeCards(cards)
     await plugIn(cards)
     rmSync(runFile(vmid, 'pid'), { force: true })
-    const argv = vmArguments(vmid, values, emulator, variables)
     const ended = await run([QEMU, ...argv])
     if (ended.stderr !== '') err(ended.stderr)
     if (ended.status !== 0) {
@@ -72,12 +72,19 @@ export async function startWork({ vmid }: StartWork): Promise<void> {
 }
 
 async function plugIn(cards: readonly Card[]): Promise<void> {
-  for (const { tap, bridge, id } of cards) {
+  for (const { tap, bridge, tag, id } of cards) {
     if (bridge === '') continue
-    if (!existsSync(`/sys/class/net/${bridge}`)) throw new PveError(`bridge '${bridge}' does not exist`)
+    const mtu = bridgeMtu(bridge)
+    // A VLAN of a bridge is a bridge of its own here: not every kernel's bridges know VLANs.
+    const network = tag === undefined ? bridge : `${bridge}v${tag}`
+    const made = existsSync(`/sys/class/net/${network}`)
     const commands = [
+      ...(made
+        ? []
+        : [`link add ${network} type bridge`, `link set ${network} mtu ${mtu}`, `link set ${network} up`]),
       `tuntap add dev ${tap} mode tap`,
-      `link set ${tap} master ${bridge}`,
+      `link set ${tap} mtu ${mtu}`,
+      `link set ${tap} master ${network}`,
       `link set ${tap} up`,
     ]
     const { status, stderr } = await run(['ip', '-batch', '-'], { input: `${commands.join('\n')}\n` })

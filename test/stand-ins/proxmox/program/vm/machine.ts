@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { type Drive, drivesOf, hasVolume, isCdrom, volumeOf } from '../drives.ts'
 import { PveError } from '../failure.ts'
 import { readImageFile } from '../image-file.ts'
@@ -16,6 +17,8 @@ export interface Card {
   readonly tap: string
   readonly mac: string
   readonly bridge: string
+  /** Of the VLAN on the bridge. */
+  readonly tag: string | undefined
   readonly mtu: string | undefined
   readonly linkDown: boolean
 }
@@ -30,17 +33,33 @@ export function cardsOf(vmid: number, values: Values): Card[] {
       return [{ index: Number(index), properties }]
     })
     .sort((a, b) => a.index - b.index)
-    .map(({ index, properties }) => {
-      if (properties.has('tag')) throw new PveError('the stand-in has no VLANs')
-      return {
-        id: `net${index}`,
-        tap: `tap${vmid}i${index}`,
-        mac: properties.get('macaddr') ?? '',
-        bridge: properties.get('bridge') ?? '',
-        mtu: properties.get('mtu'),
-        linkDown: properties.get('link_down') === '1',
-      }
-    })
+    .map(({ index, properties }) => ({
+      id: `net${index}`,
+      tap: `tap${vmid}i${index}`,
+      mac: properties.get('macaddr') ?? '',
+      bridge: properties.get('bridge') ?? '',
+      tag: properties.get('tag'),
+      mtu: properties.get('mtu'),
+      linkDown: properties.get('link_down') === '1',
+    }))
+}
+
+/** The MTU of a bridge. */
+export function bridgeMtu(bridge: string): number {
+  const file = `/sys/class/net/${bridge}/mtu`
+  if (!existsSync(file)) throw new PveError(`bridge '${bridge}' does not exist`)
+  return Number(readFileSync(file, 'utf8'))
+}
+
+/** The MTU that the guest of a card gets: the card's, or else the bridge's. */
+function guestMtu({ id, bridge, mtu }: Card): number {
+  const most = bridgeMtu(bridge)
+  if (mtu === undefined || mtu === '1') return most
+  if (Number(mtu) < 576)
+    throw new PveError(`netdev ${id}: MTU '${mtu}' is smaller than the IP minimum MTU '576'`)
+  if (Number(mtu) > most)
+    throw new PveError(`netdev ${id}: MTU '${mtu}' is bigger than the bridge MTU '${most}'`)
+  return Number(mtu)
 }
 
 /** Where the serial console of a VM is written to. */
@@ -172,8 +191,10 @@ function deviceArguments(
   return ['-device', `ide-${kind},bus=ide.${port},unit=0,drive=drive-${option},id=${option}${boot}`]
 }
 
-function cardArguments({ id, tap, mac, mtu }: Card): string[] {
-  const limit = mtu === undefined || mtu === '1' ? '' : `,host_mtu=${mtu}`
+function cardArguments(card: Card): string[] {
+  const { id, tap, mac, bridge } = card
+  const mtu = bridge === '' ? 1500 : guestMtu(card)
+  const limit = mtu === 1500 ? '' : `,host_mtu=${mtu}`
   return [
     '-netdev',
     `tap,id=${id},ifname=${tap},script=no,downscript=no`,
