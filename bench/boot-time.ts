@@ -39,7 +39,7 @@ export async function bootToReady<Name extends string>(
     cpus: options.cpus,
     dataDiskBytes: undefined,
     diskBytes: Math.max(8 * 1024 ** 3, await virtualBytes(options.image)),
-    nics: [{ tap: undefined, mac }],
+    nics: [{ tap: undefined, mac, mtu: undefined }],
   })
   const drive = driveFiles({
     hostname: 'ready',

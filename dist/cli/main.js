@@ -57480,6 +57480,7 @@ function layOutSite(platform, plans, simulated = []) {
                     .filter((address) => address !== undefined)
                     .map((address) => `${address}/${prefixOf(zone)}`)
                     .concat(name === operatorZone ? [`${podAddress}/32`] : []),
+                mtu: zone.mtu,
             })),
             taps: [...cards].map(([name, { zone }]) => ({ name, bridge: site_bridgeName(zone) })),
         },
@@ -57514,7 +57515,7 @@ function makeMachine(platform, plan, { probes, routers }) {
                 fix: `see platform.yaml: zones.${name}; choose a gateway that is not among the addresses of nodes`,
             });
         }
-        const common = { zone: name, tap: `tap${number}-${card}`, mac, ip, router };
+        const common = { zone: name, tap: `tap${number}-${card}`, mac, ip, router, mtu: zone.mtu };
         if (zone.range) {
             const gateway = name === defaultZone ? router : undefined;
             return { ...common, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined };
@@ -58104,12 +58105,13 @@ function diskArguments(number, drive) {
         ['-device', `scsi-hd,bus=virtioscsi${number}.0,drive=drive-scsi${number},id=scsi${number}${boot}`],
     ].flat();
 }
-function nicArguments({ tap, mac }, index) {
+function nicArguments({ tap, mac, mtu }, index) {
     const network = tap === undefined
         ? `user,id=net${index},restrict=on`
         : `tap,id=net${index},ifname=${tap},script=no,downscript=no`;
     // Without its option ROM, the firmware does not try to boot from the network.
-    const device = `virtio-net-pci,mac=${mac},netdev=net${index},id=net${index},romfile=`;
+    const limit = mtu === undefined ? '' : `,host_mtu=${mtu}`;
+    const device = `virtio-net-pci,mac=${mac},netdev=net${index},id=net${index},romfile=${limit}`;
     return ['-netdev', network, '-device', device];
 }
 /** `qemu-img` arguments that make a VM's own disk, of `bytes` bytes, over an image that is only read. */
@@ -58365,15 +58367,19 @@ class DhcpServer {
 
 /** The script for `ip -batch` that makes a private LAN in a new network namespace. */
 function lanScript(lan) {
+    const mtus = new Map(lan.bridges.map(({ name, mtu }) => [name, mtu]));
+    const setMtu = (name, mtu) => mtu === undefined ? [] : [`link set ${name} mtu ${mtu}`];
     return [
         'link set lo up',
-        ...lan.bridges.flatMap(({ name, addresses }) => [
+        ...lan.bridges.flatMap(({ name, addresses, mtu }) => [
             `link add ${name} type bridge`,
+            ...setMtu(name, mtu),
             ...addresses.map((address) => `address add ${address} dev ${name}`),
             `link set ${name} up`,
         ]),
         ...lan.taps.flatMap(({ name, bridge }) => [
             `tuntap add dev ${name} mode tap`,
+            ...setMtu(name, mtus.get(bridge)),
             `link set ${name} master ${bridge}`,
             `link set ${name} up`,
         ]),

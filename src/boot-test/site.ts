@@ -107,6 +107,7 @@ export function layOutSite(
           .filter((address) => address !== undefined)
           .map((address) => `${address}/${prefixOf(zone)}`)
           .concat(name === operatorZone ? [`${podAddress}/32`] : []),
+        mtu: zone.mtu,
       })),
       taps: [...cards].map(([name, { zone }]) => ({ name, bridge: bridgeName(zone) })),
     },
@@ -149,7 +150,7 @@ function makeMachine(
         fix: `see platform.yaml: zones.${name}; choose a gateway that is not among the addresses of nodes`,
       })
     }
-    const common = { zone: name, tap: `tap${number}-${card}`, mac, ip, router }
+    const common = { zone: name, tap: `tap${number}-${card}`, mac, ip, router, mtu: zone.mtu }
     if (zone.range) {
       const gateway = name === defaultZone ? router : undefined
       return { ...common, address: `${ip}/${prefixOf(zone)}`, gateway, lease: undefined }

@@ -7,6 +7,8 @@ export interface LanBridge {
   readonly name: string
   /** With prefix length. */
   readonly addresses: readonly string[]
+  /** Of the bridge and its TAP devices; undefined for the kernel's default. */
+  readonly mtu: number | undefined
 }
 
 /** The private networks of a test, and the bridge of each VM's TAP device. */
@@ -17,15 +19,20 @@ export interface Lan {
 
 /** The script for `ip -batch` that makes a private LAN in a new network namespace. */
 export function lanScript(lan: Lan): string {
+  const mtus = new Map(lan.bridges.map(({ name, mtu }) => [name, mtu]))
+  const setMtu = (name: string, mtu: number | undefined) =>
+    mtu === undefined ? [] : [`link set ${name} mtu ${mtu}`]
   return [
     'link set lo up',
-    ...lan.bridges.flatMap(({ name, addresses }) => [
+    ...lan.bridges.flatMap(({ name, addresses, mtu }) => [
       `link add ${name} type bridge`,
+      ...setMtu(name, mtu),
       ...addresses.map((address) => `address add ${address} dev ${name}`),
       `link set ${name} up`,
     ]),
     ...lan.taps.flatMap(({ name, bridge }) => [
       `tuntap add dev ${name} mode tap`,
+      ...setMtu(name, mtus.get(bridge)),
       `link set ${name} master ${bridge}`,
       `link set ${name} up`,
     ]),

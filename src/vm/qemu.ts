@@ -5,6 +5,8 @@ export interface Nic {
   /** The name of a TAP device; without one the card is on a network of QEMU's own, with DHCP and no way out. */
   readonly tap: string | undefined
   readonly mac: string
+  /** The MTU that the guest's driver takes over; undefined for its default. */
+  readonly mtu: number | undefined
 }
 
 /** The configuration of a VM. Paths are absolute. */
@@ -76,13 +78,14 @@ function diskArguments(number: number, drive: string): string[] {
   ].flat()
 }
 
-function nicArguments({ tap, mac }: Nic, index: number): string[] {
+function nicArguments({ tap, mac, mtu }: Nic, index: number): string[] {
   const network =
     tap === undefined
       ? `user,id=net${index},restrict=on`
       : `tap,id=net${index},ifname=${tap},script=no,downscript=no`
   // Without its option ROM, the firmware does not try to boot from the network.
-  const device = `virtio-net-pci,mac=${mac},netdev=net${index},id=net${index},romfile=`
+  const limit = mtu === undefined ? '' : `,host_mtu=${mtu}`
+  const device = `virtio-net-pci,mac=${mac},netdev=net${index},id=net${index},romfile=${limit}`
   return ['-netdev', network, '-device', device]
 }
 

@@ -14,6 +14,8 @@ const linkSettings = join(import.meta.dirname, '../../../images/common/tree/usr/
 const network = `
 space router
 cable eth0 router far0
+# As the driver of a virtio card with host_mtu does.
+[ -z "$MTU" ] || ip link set eth0 mtu "$MTU"
 inside router sysctl -qw net.ipv6.conf.all.forwarding=1
 inside router ip address add fd00:1::1/64 dev far0 nodad
 nft -f - <<'END'
@@ -55,14 +57,26 @@ ip -6 route show default
 echo leased
 `
 
+const leasedWithMtu = `
+inside router ip address add 10.0.0.1/26 dev far0
+inside router dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=far0 --bind-interfaces \\
+  --dhcp-range=10.0.0.20,10.0.0.20,1h --dhcp-option-force=option:mtu,1300 --dhcp-leasefile=/run/leases >/run/dnsmasq.log 2>&1 & spaces[dnsmasq]=$!
+until ip -4 -o address show dev eth0 | grep -q 10.0.0.20; do sleep 0.1; done
+cat /sys/class/net/eth0/mtu
+`
+
 interface Setting {
   readonly rules?: string
   readonly settings?: boolean
   readonly dhcp?: string
+  readonly mtu?: number
 }
 
 /** What the machine has after a part of the script. */
-async function after(script: string, { rules, settings = false, dhcp = 'no' }: Setting): Promise<string[]> {
+async function after(
+  script: string,
+  { rules, settings = false, dhcp = 'no', mtu }: Setting,
+): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'seeder-routes-'))
   try {
     await writeFile(join(folder, 'rules.nft'), rules ?? '')
@@ -87,6 +101,7 @@ async function after(script: string, { rules, settings = false, dhcp = 'no' }: S
           RULES: rules === undefined ? '' : join(folder, 'rules.nft'),
           SETTINGS: settings ? linkSettings : '',
           DHCP: dhcp,
+          MTU: mtu === undefined ? '' : String(mtu),
         },
       },
     )
@@ -112,4 +127,9 @@ test.each(roleNames)('the firewall of %s lets none in', async (role) => {
 test('a card that is to have its address by DHCPv6 gets it, and no route', async () => {
   const rules = nftablesFor(platform, 'haproxy')
   expect(await after(leased, { rules, settings: true, dhcp: 'ipv6' })).toEqual(['leased'])
+})
+
+test('a card keeps the MTU that its virtual machine gives it, whatever a DHCP server says', async () => {
+  const rules = nftablesFor(platform, 'haproxy')
+  expect(await after(leasedWithMtu, { rules, settings: true, dhcp: 'ipv4', mtu: 1400 })).toEqual(['1400'])
 })

@@ -17,6 +17,17 @@ test('a bridge per zone, with an address that a node could have and an unused on
   ])
 })
 
+test('a zone’s MTU is that of its bridge and of the cards in it', () => {
+  const changed = structuredClone(platform)
+  const { front } = changed.zones
+  if (front) front.mtu = 1400
+  const site = layOutSite(changed, [{ hostname: 'lb1', role: 'haproxy', number: 0 }])
+  expect(site.lan.bridges.flatMap(({ name, mtu }) => (mtu === undefined ? [] : [[name, mtu]]))).toEqual([
+    ['br-front', 1400],
+  ])
+  expect(machineOf(site, 'lb1').nics.map(({ mtu }) => mtu)).toEqual([1400, undefined, undefined, undefined])
+})
+
 test('machines have a card in each zone of their role, each with an address of its own', () => {
   const site = layOutSite(
     platform,

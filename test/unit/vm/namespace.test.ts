@@ -8,7 +8,7 @@ import { type Lan, lanScript, raiseLan, requireTun } from '../../../src/vm/lan.t
 import { namespaceArguments, runInNamespaces } from '../../../src/vm/namespace.ts'
 
 const lan: Lan = {
-  bridges: [{ name: 'br-front', addresses: ['10.0.0.40/26', '10.0.0.41/26'] }],
+  bridges: [{ name: 'br-front', addresses: ['10.0.0.40/26', '10.0.0.41/26'], mtu: undefined }],
   taps: [{ name: 'tap0-0', bridge: 'br-front' }],
 }
 
@@ -22,6 +22,14 @@ tuntap add dev tap0-0 mode tap
 link set tap0-0 master br-front
 link set tap0-0 up
 `)
+})
+
+test('the MTU of a network is that of its bridge and its TAP devices', async () => {
+  const large = { ...lan, bridges: lan.bridges.map((bridge) => ({ ...bridge, mtu: 9000 })) }
+  const script = 'ip -batch - && cat /sys/class/net/br-front/mtu /sys/class/net/tap0-0/mtu'
+  const inside = ['sh', '-c', `mount -t sysfs sysfs /sys && ${script}`]
+  const { stdout } = await execa('unshare', namespaceArguments(inside), { input: lanScript(large) })
+  expect(stdout).toBe('9000\n9000')
 })
 
 test('the kernel accepts it in a namespace of its own, which has no route out', async () => {

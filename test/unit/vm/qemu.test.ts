@@ -11,7 +11,7 @@ const machine = {
   disk: '/vm/a,b/disk.qcow2',
   dataDisk: undefined,
   drive: '/vm/ci.iso',
-  nics: [{ tap: 'tap0-0', mac: 'bc:24:11:00:00:01' }],
+  nics: [{ tap: 'tap0-0', mac: 'bc:24:11:00:00:01', mtu: undefined }],
 } as const
 
 test('a VM has the hardware that Proxmox gives it', () => {
@@ -41,9 +41,20 @@ test('a VM has the hardware that Proxmox gives it', () => {
 })
 
 test('with KVM it has the host’s processor, and without a TAP device an isolated network', () => {
-  const args = machineArguments({ ...machine, accelerator: 'kvm', nics: [{ tap: undefined, mac: 'm' }] })
+  const args = machineArguments({
+    ...machine,
+    accelerator: 'kvm',
+    nics: [{ tap: undefined, mac: 'm', mtu: undefined }],
+  })
   expect(args.slice(8, 12)).toEqual(['-accel', 'kvm', '-cpu', 'host'])
   expect(args).toContain('user,id=net0,restrict=on')
+})
+
+test('a card with an MTU has it for the guest’s driver to take over', () => {
+  const [nic] = machine.nics
+  expect(machineArguments({ ...machine, nics: [{ ...nic, mtu: 1400 }] })).toContain(
+    'virtio-net-pci,mac=bc:24:11:00:00:01,netdev=net0,id=net0,romfile=,host_mtu=1400',
+  )
 })
 
 test('a second disk has a controller of its own, as with virtio-scsi-single', () => {
