@@ -38,10 +38,12 @@ async function expectNameAndAddress(): Promise<void> {
   expect(addresses).toContain('192.168.3.70/24')
 }
 
-it('a linked clone on ZFS boots, with its address and its name', async () => {
+it('a linked clone on ZFS boots, with its address, its name and the MTU of its card', async () => {
   await cloneOf('local-zfs')
+  await machines.mustQm('set', '101', '--net0', `${cardOf('101')},bridge=vmbr0,tag=20,mtu=1400`)
   await machines.boot('101')
   await expectNameAndAddress()
+  expect(await machines.inGuest('101', '/bin/cat', '/sys/class/net/eth0/mtu')).toBe('1400\n')
   await machines.mustQm('shutdown', '101', '--timeout', '300')
   expect(await machines.mustQm('status', '101')).toBe('status: stopped\n')
 })
