@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4118);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6989);
 /* harmony import */ var _process_interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7294);
 
 
@@ -3038,7 +3038,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 4118:
+/***/ 6989:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -31620,7 +31620,10 @@ function stepFailure(what, output, exitCode) {
             cause: new Error(output),
         });
     }
-    const line = lines.find((text) => /^dpkg: error processing|^dpkg-deb: error/.test(text)) ??
+    const line = 
+    // Of our own checks.
+    lines.findLast((text) => text.startsWith('error: '))?.slice('error: '.length) ??
+        lines.find((text) => /^dpkg: error processing|^dpkg-deb: error/.test(text)) ??
         aptComplaint(output) ??
         lines.find((text) => /\berror: /i.test(text)) ??
         lines.at(-1) ??
@@ -31640,15 +31643,25 @@ function stepFailure(what, output, exitCode) {
 
 /**
  * Runs a shell script with the tools tree in an enclosure: with `inside` of the work folder at /scratch, `binds`, and the epoch
- * of the lock. Throws as `runInside`.
+ * of the lock. What its programs print is for people: no result of a build depends on it. Throws as `runInside`.
  */
-function runStep({ tools, lock, scratch }, what, script, { binds, env }) {
-    const enclosure = {
+async function runStep(run, what, script, binds) {
+    await runInside(enclosureOf(run, binds), what, script);
+}
+/**
+ * Runs a shell script that only reads, in an enclosure of its own, as `runStep` does. Programs of packages do not run in it, and
+ * none that a step started is left.
+ * @returns its standard output, the answer
+ */
+function queryTree(run, what, script, binds) {
+    return runInside(enclosureOf(run, binds), what, script);
+}
+function enclosureOf({ tools, lock, scratch }, { binds, env }) {
+    return {
         tools: tools.folder,
         binds: [{ from: insideOf(scratch), to: '/scratch', writable: true }, ...binds],
         env: { SOURCE_DATE_EPOCH: String(lock.epoch), ...env },
     };
-    return runInside(enclosure, what, script);
 }
 /** The largest build's tree, its tar, the file systems, the raw disk and the qcow2 together. */
 const NEEDED_BYTES = 2.5e9;
@@ -33753,8 +33766,11 @@ const FIND_LEFTOVERS = [
     "[ ! -s etc/machine-id ] || report 'machine-id' etc/machine-id",
     "[ ! -s var/lib/dbus/machine-id ] || report 'machine-id' var/lib/dbus/machine-id",
     'find var/log var/lib/apt/lists var/cache/apt -type f 2> /dev/null | while read -r path; do report \'log or package list\' "$path"; done',
-    `mawk -F: '$2 !~ /^[!*]*$/ || ($2 == "" ) { print "password of " $1 "\\t/etc/shadow" }' etc/shadow`,
-    `mawk -F: '$2 != "x" { print "password of " $1 "\\t/etc/passwd" }' etc/passwd`,
+    // Nobody's password, as programs write it: none can be entered (*, !), or it is in /etc/shadow (x). An empty one is open.
+    `mawk -F: '$2 !~ /^[!*]+$/ { print "password of " $1 "\\t/etc/shadow" }' etc/shadow`,
+    `mawk -F: '$2 !~ /^(x|[!*]+)$/ { print "password of " $1 "\\t/etc/passwd" }' etc/passwd`,
+    // A group's is different: an empty one cannot be entered.
+    `for file in etc/group etc/gshadow; do [ ! -e "$file" ] || mawk -F: -v file="$file" '$2 !~ /^(x|[!*]*)$/ { print "password of group " $1 "\\t/" file }' "$file"; done`,
     findPrivateKeys('/'),
 ].join('\n');
 /**
@@ -34032,7 +34048,163 @@ async function layers_describe(path) {
     return ['file', mode, found.size <= SMALL ? (0,external_node_crypto_namespaceObject.hash)('sha256', await (0,promises_namespaceObject.readFile)(path)) : await sha256File(path)];
 }
 
+;// CONCATENATED MODULE: ./src/build/shell-words.ts
+/**
+ * The words that a shell script calls as commands, in the order of their first use: programs, builtins and the script's own
+ * functions, of which the names are left out. It reads the subset of POSIX shell in which our scripts are written; it takes a
+ * word too many rather than one too few.
+ * @throws Error for what it cannot read: here-documents, and a command whose name is a variable
+ */
+function calledWords(script) {
+    const reader = new Reader(script);
+    reader.read();
+    return [...reader.called].filter((word) => !reader.functions.has(word));
+}
+/** After these words comes a command; after the others, what they say. */
+const BEFORE_COMMAND = new Set(['if', 'then', 'elif', 'else', 'while', 'until', 'do', '!', '{', '(', 'exec']);
+const NO_COMMAND = new Set(['fi', 'done', 'esac', '}']);
+const SEPARATORS = /^(?:;;|;|&&|\|\||\||&|\n|\(|\))/;
+const REDIRECTION = /^\d*(?:>>|>&|<&|<>|>|<)/;
+class Reader {
+    called = new Set();
+    functions = new Set();
+    #text;
+    #at = 0;
+    constructor(text) {
+        this.#text = text.replaceAll('\\\n', '');
+    }
+    /** Reads commands up to the end, or to the parenthesis that closes a substitution. */
+    read(inSubstitution = false) {
+        let expects = 'command';
+        let depth = 0;
+        const cases = [];
+        while (this.#at < this.#text.length) {
+            const rest = this.#text.slice(this.#at);
+            const blank = /^(?:[ \t]+|#[^\n]*)/.exec(rest);
+            if (blank) {
+                this.#at += blank[0].length;
+                continue;
+            }
+            const separator = SEPARATORS.exec(rest)?.[0];
+            if (separator !== undefined) {
+                this.#at += separator.length;
+                if (expects === 'pattern') {
+                    if (separator === ')')
+                        expects = 'command';
+                    continue;
+                }
+                if (separator === '(')
+                    depth++;
+                if (separator === ')' && depth-- === 0 && inSubstitution)
+                    return;
+                expects = separator === ';;' ? 'pattern' : 'command';
+                continue;
+            }
+            const redirection = REDIRECTION.exec(rest)?.[0];
+            if (redirection !== undefined) {
+                if (rest.startsWith('<<'))
+                    throw new Error('a here-document cannot be read');
+                this.#at += redirection.length;
+                this.#skipBlanks();
+                this.#word();
+                continue;
+            }
+            const word = this.#word();
+            if (expects === 'pattern') {
+                if (word === 'esac') {
+                    cases.pop();
+                    expects = 'argument';
+                }
+                continue;
+            }
+            if (word === 'in' && cases.at(-1) === depth && expects === 'argument') {
+                cases[cases.length - 1] = -1;
+                expects = 'pattern';
+                continue;
+            }
+            if (expects === 'argument')
+                continue;
+            if (this.#text.slice(this.#at).startsWith('()')) {
+                this.functions.add(word);
+                this.#at += 2;
+            }
+            else if (word === 'case') {
+                cases.push(depth);
+                expects = 'argument';
+            }
+            else if (word === 'for') {
+                expects = 'argument';
+            }
+            else if (NO_COMMAND.has(word)) {
+                expects = 'argument';
+            }
+            else if (!BEFORE_COMMAND.has(word) && !/^\w+=/.test(word)) {
+                if (/[$`]/.test(word))
+                    throw new Error(`the command ${word} cannot be read: its name is a variable`);
+                this.called.add(word);
+                expects = 'argument';
+            }
+        }
+    }
+    #skipBlanks() {
+        while (/[ \t]/.test(this.#text[this.#at] ?? ''))
+            this.#at++;
+    }
+    /** Reads a word with its quotes; the commands of a substitution in it are called as well. */
+    #word() {
+        const start = this.#at;
+        let quoted = false;
+        while (this.#at < this.#text.length) {
+            const char = this.#text[this.#at] ?? '';
+            if (char === '\\')
+                this.#at += 2;
+            else if (char === "'" && !quoted)
+                this.#at = this.#end(this.#text.indexOf("'", this.#at + 1)) + 1;
+            else if (this.#text.startsWith('$((', this.#at))
+                this.#at = this.#end(this.#text.indexOf('))', this.#at)) + 2;
+            else if (this.#text.startsWith('$(', this.#at)) {
+                this.#at += 2;
+                this.read(true);
+            }
+            else if (this.#text.startsWith('${', this.#at))
+                this.#skipExpansion();
+            else if (char === '"') {
+                quoted = !quoted;
+                this.#at++;
+            }
+            else if (!quoted && /[\s;&|()<>]/.test(char))
+                break;
+            else
+                this.#at++;
+        }
+        return this.#text.slice(start, this.#at).replace(/^"(.*)"$/, '$1');
+    }
+    #skipExpansion() {
+        let depth = 0;
+        do {
+            if (this.#text.startsWith('$(', this.#at)) {
+                this.#at += 2;
+                this.read(true);
+                continue;
+            }
+            if (this.#text[this.#at] === '{')
+                depth++;
+            if (this.#text[this.#at] === '}')
+                depth--;
+            this.#at++;
+        } while (this.#at < this.#text.length && (depth > 0 || this.#text[this.#at - 1] === '$'));
+    }
+    #end(index) {
+        if (index < 0)
+            throw new Error('a quote or an expression does not end');
+        return index;
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/build/initrd.ts
+
+
+
 
 
 
@@ -34046,23 +34218,45 @@ const NEEDED_MODULES = [
     'sr_mod',
     'dm_mod',
     'dm_verity',
+    // The name by which dm_verity finds its digest.
+    'crypto-sha256',
     'erofs',
     'ext4',
-    'isofs',
-    'virtio_net',
+    'efivarfs',
 ];
+/** Those that systemd loads from /usr. */
+const LATER_MODULES = ['isofs', 'virtio_net'];
+/**
+ * Shell text for the initrd's own shell: `KERNEL WORD...` finds what /init calls or loads and the initrd does not have. dracut
+ * warns of it and goes on, and a distribution may move a program or a module to another package.
+ */
+const CHECK = [
+    'kernel=$1; shift; missing=',
+    'for word; do command -v "$word" > /dev/null || missing="$missing the program $word,"; done',
+    'for file in /bin/* /sbin/* /usr/bin/* /usr/sbin/*; do',
+    '  [ -f "$file" ] && [ -x "$file" ] && IFS= read -r first < "$file" || continue',
+    '  case $first in ?ELF*) /lib64/ld-linux-x86-64.so.2 --list "$file" > /dev/null || missing="$missing a library of $file,";; esac',
+    'done',
+    `for module in ${NEEDED_MODULES.join(' ')}; do`,
+    '  files=$(modprobe --set-version "$kernel" --show-depends "$module") || missing="$missing the module $module of kernel $kernel,"',
+    '  for file in $files; do case $file in /*) [ -e "$file" ] || missing="$missing $file,";; esac; done',
+    'done',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own braces
+    '[ -z "$missing" ] || { echo "error: the initrd does not have${missing%,}; images/common/initrd/module-setup.sh names what it gets of the packages" >&2; exit 1; }',
+].join('\n');
 /**
  * dracut runs in the image's own tree, which is read-only, so that the initrd has the image's programs and modules. Our dracut
  * module is the only one: a mount hides the folder of the others. The kernel is copied beside the initrd.
+ * @param words what /init calls
  */
-const SCRIPT = [
+const packScript = (words) => [
     // Read-only: a file that dracut left in the tree would be in /usr, but not when the initrd comes from the cache.
     'mount --bind /scratch/tree /scratch/tree && mount -o remount,bind,ro /scratch/tree && cd /scratch/tree',
     'kernel=$(cd usr/lib/modules && ls -d [0-9]* | sort -V | tail -n 1)',
     'for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done',
     'mount -t tmpfs tmpfs tmp && mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs var/tmp',
     // A distribution may have a file system's module in a separate package: find out here, not at boot.
-    `for module in ${NEEDED_MODULES.join(' ')}; do chroot . modinfo -k "$kernel" -n "$module" > /dev/null 2>&1 || { echo "the kernel $kernel has no module $module" >&2; exit 1; }; done`,
+    `for module in ${LATER_MODULES.join(' ')}; do chroot . modinfo -k "$kernel" -n "$module" > /dev/null 2>&1 || { echo "the kernel $kernel has no module $module" >&2; exit 1; }; done`,
     `if [ -e "boot/config-$kernel" ] && ! grep -q '^CONFIG_EROFS_FS_ZIP=y' "boot/config-$kernel"; then echo "the kernel $kernel cannot read a compressed erofs" >&2; exit 1; fi`,
     'mount -t tmpfs tmpfs usr/lib/dracut/modules.d',
     'mkdir usr/lib/dracut/modules.d/90seeder tmp/out',
@@ -34071,7 +34265,9 @@ const SCRIPT = [
     'mount --bind /out tmp/out',
     ': > tmp/dracut.conf',
     'chroot . dracut --kver "$kernel" --no-hostonly --no-hostonly-cmdline --modules seeder --no-early-microcode --nofscks' +
-        ' --reproducible --no-compress --conf /tmp/dracut.conf --confdir /var/tmp --tmpdir /var/tmp --quiet --force /tmp/out/initrd.cpio',
+        ' --reproducible --no-compress --keep --conf /tmp/dracut.conf --confdir /var/tmp --tmpdir /var/tmp --quiet --force /tmp/out/initrd.cpio',
+    // What dracut kept is the initrd's tree.
+    `chroot var/tmp/*/initramfs /bin/sh -euc ${shellQuote(CHECK)} check "$kernel" ${words.map(shellQuote).join(' ')}`,
     // The image may have no compressor of its own. A single thread keeps the output reproducible.
     'zstd -q -9 --single-thread --rm /out/initrd.cpio -o /out/initrd',
     'cp "boot/vmlinuz-$kernel" /out/vmlinuz',
@@ -34085,13 +34281,14 @@ async function packInitrd(run, project, rootfs) {
     const { layers, scratch } = run;
     const module = (0,external_node_path_namespaceObject.join)(project, 'images', 'common', 'initrd');
     const files = await readTrees([module]);
-    const key = layerKey({ rootfs: rootfs.key, script: SCRIPT, module: treeKey(files) });
+    const script = packScript(calledWords(await (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(module, 'init.sh'), 'utf8')));
+    const key = layerKey({ rootfs: rootfs.key, script, module: treeKey(files) });
     return layers.get('initrd', key, scratch, async (target) => {
         await rootfs.unpack();
         // A copy, because dracut keeps the modes of the files, and those of a checkout depend on the umask.
         const copy = (0,external_node_path_namespaceObject.join)(scratch, 'initrd-module');
         await writeTree(files, copy);
-        await runStep(run, 'Packing the initrd', SCRIPT, {
+        await runStep(run, 'Packing the initrd', script, {
             binds: [
                 { from: copy, to: '/module' },
                 { from: target, to: '/out', writable: true },
@@ -34421,7 +34618,7 @@ const CLEAN = [
     'find var/log -type f -delete',
     // Empty: systemd makes a new id at first boot without a factory reset.
     ': > etc/machine-id',
-    'mkdir -m 1777 tmp var/tmp && mkdir -m 755 run && mkdir -p var/lib/apt/lists var/cache/apt',
+    'mkdir -m 1777 tmp var/tmp && mkdir -m 755 run',
     'ln -s ../run/systemd/resolve/stub-resolv.conf etc/resolv.conf',
     // Without them systemd would rebuild caches (hwdb, ldconfig, catalog) that /usr already has.
     ': > etc/.updated && : > var/.updated',
@@ -34447,7 +34644,6 @@ async function makeRoot(run, usr, files) {
         CLEAN,
         // After the cleaning, so that an unwanted file of the definition is an error and not silently removed.
         'cp -a --no-preserve=ownership --remove-destination /files/. .',
-        FIND_LEFTOVERS,
         `mkdir -p .${(0,external_node_path_namespaceObject.dirname)(STATE_LIST)}`,
         `bash /programs/lister . > .${STATE_LIST}`,
         `sha256sum < .${STATE_LIST} > /scratch/state.sha256`,
@@ -34456,13 +34652,15 @@ async function makeRoot(run, usr, files) {
         'rm -f /scratch/root.ext4',
         `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /scratch/state.tar /scratch/root.ext4 ${ROOT_SIZE}`,
     ].join('\n');
-    const findings = await runStep(run, 'Making the root file system', script, {
+    await runStep(run, 'Making the root file system', script, {
         binds: [
             { from: stateFiles, to: '/files' },
             { from: usr.folder, to: '/usr-layer' },
             { from: programs, to: '/programs' },
         ],
     });
+    const search = `cd /scratch/state\n${FIND_LEFTOVERS}`;
+    const findings = await queryTree(run, 'Searching the root file system', search, { binds: [] });
     requireClean('the root file system', findings);
     return { stateList: (await (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(insideOf(scratch), 'state.sha256'), 'utf8')).slice(0, 64) };
 }
@@ -34559,14 +34757,14 @@ async function installPackages(run) {
         const mirror = (0,external_node_path_namespaceObject.join)(scratch, 'mirror');
         await makeFolder(mirror);
         await layOutMirror(mirror, image.base.suite, lock.packages, store);
-        const installed = await runStep(run, 'Installing the packages', script, {
+        await runStep(run, 'Installing the packages', script, {
             binds: [
                 { from: mirror, to: '/mirror' },
                 { from: target, to: '/out', writable: true },
             ],
             env: { TMPDIR: '/scratch' },
         });
-        rootfs_requireExactly(lock, installed);
+        rootfs_requireExactly(lock, await queryTree(run, 'Listing the installed packages', LIST_PACKAGES, { binds: [] }));
         unpacked = Promise.resolve();
     });
     return {
@@ -34595,7 +34793,7 @@ function installScript(image, lock) {
         'mmdebstrap',
         '--mode=root',
         '--format=directory',
-        '--variant=apt',
+        '--variant=essential',
         '--verbose',
         // No other architecture to check for; and maintainer scripts must not see /sys of the host.
         '--skip=check/qemu,chroot/mount/sys',
@@ -34613,12 +34811,16 @@ function installScript(image, lock) {
         // INITRD=No: the scripts of the kernel and dracut would each make an initrd; packInitrd makes ours.
         'export DEBIAN_FRONTEND=noninteractive INITRD=No',
         mmdebstrap.join(' '),
+        DROP_MODULES,
         COMPILE_PYTHON,
         TIDY_DOCUMENTS,
+        // mmdebstrap's own settings.
+        '[ -e /scratch/tree/usr/bin/apt ] || rm -r /scratch/tree/etc/apt /scratch/tree/var/lib/apt /scratch/tree/var/cache/apt',
         'tar -C /scratch/tree -cf /out/rootfs.tar --numeric-owner --xattrs --sort=name .',
-        `dpkg-query --admindir=/scratch/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`,
     ].join('\n');
 }
+/** Prints a line per package with its dpkg status: "ii haproxy 3.0.11-1+deb13u5" */
+const LIST_PACKAGES = `dpkg-query --admindir=/scratch/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`;
 /**
  * Compiles Python's byte code for all packages: it cannot be cached on a read-only /usr, and compiling at every start makes
  * cloud-init slow. `unchecked-hash` files have no time stamp, so they are the same in every build, and Python does not compare
@@ -34627,8 +34829,37 @@ function installScript(image, lock) {
 const COMPILE_PYTHON = [
     'if [ -x /scratch/tree/usr/bin/python3 ]; then',
     "  find /scratch/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
-    '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]*',
+    // Nobody imports them. dpkg cannot leave them out: the package's script compiles its whole list of files.
+    '  for name in test idlelib pydoc_data _pyrepl turtledemo; do rm -rf /scratch/tree/usr/lib/python3.[0-9]*/"$name"; done',
+    // The image's shell expands the pattern: the tools have a Python of their own.
+    `  chroot /scratch/tree /bin/sh -euc 'python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]*'`,
     'fi',
+].join('\n');
+/**
+ * Removes the kernel's modules that need one that the base leaves out: they cannot be loaded. Which these are depends on the
+ * kernel; what an image itself loads is checked when the initrd is packed.
+ */
+const DROP_MODULES = [
+    'cd /scratch/tree',
+    'for folder in usr/lib/modules/*/kernel; do',
+    '  [ -d "$folder" ] || continue',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own braces
+    '  kernel=${folder#usr/lib/modules/} kernel=${kernel%/kernel} dropped=',
+    '  while :; do',
+    `    find "$folder" -name '*.ko*' -printf '/%p\\n' | sort > /scratch/modules`,
+    `    sed 's#.*/##; s#[.]ko.*##' /scratch/modules "usr/lib/modules/$kernel/modules.builtin" | tr - _ > /scratch/names`,
+    '    xargs chroot . modinfo -F depends < /scratch/modules > /scratch/depends',
+    "    paste /scratch/modules /scratch/depends | tr - _ | mawk '",
+    '      NR == FNR { have[$1]; next }',
+    '      { missing = 0; count = split($2, names, ","); for (i = 1; i <= count; i++) if (!(names[i] in have)) missing = 1 }',
+    '      missing { print FNR }',
+    "    ' /scratch/names - > /scratch/broken",
+    '    [ -s /scratch/broken ] || break',
+    `    sed 's/$/p/' /scratch/broken | sed -n -f - /scratch/modules | sed 's#^/##' | xargs rm`,
+    '    dropped=yes',
+    '  done',
+    '  [ -z "$dropped" ] || chroot . depmod "$kernel"',
+    'done',
 ].join('\n');
 /**
  * Removes what dpkg's path-exclude leaves of the packages' documents: links to changelogs that do not exist, and empty folders.
@@ -34640,7 +34871,7 @@ const TIDY_DOCUMENTS = [
     'fi',
 ].join('\n');
 /**
- * @param status a line per package with its dpkg status: "ii haproxy 3.0.11-1+deb13u5"
+ * @param status the output of LIST_PACKAGES
  * @throws SeederError when it differs from the lock
  */
 function rootfs_requireExactly(lock, status) {
@@ -34764,23 +34995,26 @@ const EROFS_OPTIONS = ['-zlz4hc,6', '-C16384', '--workers=2'];
 async function makeUsr(run, rootfs, files) {
     const { image, lock, layers, scratch } = run;
     const script = usrScript(image, lock);
-    const key = layerKey({ rootfs: rootfs.key, script, files: treeKey(files) });
+    const key = layerKey({ rootfs: rootfs.key, script, search: SEARCH, files: treeKey(files) });
     const folder = await layers.get('usr', key, scratch, async (target) => {
         await rootfs.unpack();
         const own = (0,external_node_path_namespaceObject.join)(scratch, 'usr-files');
         await writeTree(files, own);
-        const findings = await runStep(run, 'Making /usr', script, {
+        await runStep(run, 'Making /usr', script, {
             binds: [
                 { from: own, to: '/files' },
                 { from: target, to: '/out', writable: true },
             ],
         });
+        const findings = await queryTree(run, 'Searching /usr', SEARCH, { binds: [] });
         requireClean('/usr', findings);
     });
     const roothash = (await (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(folder, 'roothash'), 'utf8')).trim();
     const blocks = Number(await (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(folder, 'blocks'), 'utf8'));
     return { folder, roothash, salt: saltOf(image), blocks, key };
 }
+/** Prints a line per private key. */
+const SEARCH = `cd /scratch/tree\n${findPrivateKeys('/usr')}`;
 function saltOf(image) {
     return stableUuid(`${image.name} verity salt`).replaceAll('-', '').repeat(2);
 }
@@ -34799,12 +35033,13 @@ function usrScript(image, lock) {
         ...systemctl('enable'),
         ...systemctl('mask'),
         `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${image.name} ${shellQuote(lock.version)} >> usr/lib/os-release`,
+        // The firmware starts the kernel in the boot partition, and nobody reads this one.
+        'rm -f usr/lib/modules/*/vmlinuz',
         RECORD_PACKAGES,
         listFiles('usr', USR_LISTS),
         `mkfs.erofs --quiet -U ${stableUuid(`${image.name} usr`)} -T ${lock.epoch} ${EROFS_OPTIONS.join(' ')} /out/usr.erofs usr`,
         `veritysetup format --salt=${saltOf(image)} --uuid=${stableUuid(`${image.name} verity`)} --root-hash-file=/out/roothash /out/usr.erofs /out/usr.verity > /dev/null`,
         'echo $(($(stat -c %s /out/usr.erofs) / 4096)) > /out/blocks',
-        findPrivateKeys('/usr'),
         'tar -cf /out/state.tar --numeric-owner --xattrs --sort=name --exclude=./usr/?* --exclude=./boot/?* .',
     ].join('\n');
 }
@@ -45614,6 +45849,11 @@ async function fetchText(what, url) {
 
 
 /**
+ * What every system needs. apt counts itself as essential, but nothing is installed on a read-only /usr: an image has it only
+ * if its definition lists it.
+ */
+const ESSENTIAL = '?and(?essential, ?not(?exact-name(apt)))';
+/**
  * Resolves an image's packages, artifacts and tools to the newest files of the archives. Needs the network; nothing else in
  * Seeder reads the index of an archive.
  * @param scratch an empty folder
@@ -45623,7 +45863,7 @@ async function resolveLock(image, mirrors, scratch) {
     for (const repository of image.repositories)
         await provideKey(repository);
     const apt = await readIndexes(image.base, image.repositories, mirrors, (0,external_node_path_namespaceObject.join)(scratch, 'image'));
-    const packages = await resolvePackages(apt, ['?essential', 'apt', ...requestedPackages(image)]);
+    const packages = await resolvePackages(apt, [ESSENTIAL, ...requestedPackages(image)]);
     checkOrigins(image, packages);
     checkRequirements(image, packages);
     // The indexes are read only once when the tools have the same base.
@@ -51472,7 +51712,7 @@ async function uploadAll(releases, draft, assets, onBytes) {
 
 
 const CONTINUE = 'run publish again: it continues with that draft';
-const CHECK = 'run publish again: it checks what is published';
+const publication_CHECK = 'run publish again: it checks what is published';
 /**
  * Fills a draft and publishes it.
  * @throws SeederError that describes the state on GitHub as far as it is known; the draft stays for the next run
@@ -51498,7 +51738,7 @@ async function publishDraft(releases, draft, { assets, notes }, { progress, sign
         if (filled)
             return { release: now, uploadedBytes: filled.uploadedBytes };
         throw new SeederError(`${now.tag} was published by somebody else meanwhile: ${now.url}`, {
-            fix: CHECK,
+            fix: publication_CHECK,
             cause,
         });
     }
@@ -51530,7 +51770,7 @@ async function checkPublished(releases, { id, url }, { tag, commit, assets }, si
     catch (cause) {
         if (!signal.aborted)
             throw cause;
-        throw new StoppedError(`stopped; ${tag} is published, and was not checked: ${url}`, { fix: CHECK, cause });
+        throw new StoppedError(`stopped; ${tag} is published, and was not checked: ${url}`, { fix: publication_CHECK, cause });
     }
 }
 function requirePublished(release, tag, assets) {

@@ -19,8 +19,11 @@ export const FIND_LEFTOVERS = [
   "[ ! -s etc/machine-id ] || report 'machine-id' etc/machine-id",
   "[ ! -s var/lib/dbus/machine-id ] || report 'machine-id' var/lib/dbus/machine-id",
   'find var/log var/lib/apt/lists var/cache/apt -type f 2> /dev/null | while read -r path; do report \'log or package list\' "$path"; done',
-  `mawk -F: '$2 !~ /^[!*]*$/ || ($2 == "" ) { print "password of " $1 "\\t/etc/shadow" }' etc/shadow`,
-  `mawk -F: '$2 != "x" { print "password of " $1 "\\t/etc/passwd" }' etc/passwd`,
+  // Nobody's password, as programs write it: none can be entered (*, !), or it is in /etc/shadow (x). An empty one is open.
+  `mawk -F: '$2 !~ /^[!*]+$/ { print "password of " $1 "\\t/etc/shadow" }' etc/shadow`,
+  `mawk -F: '$2 !~ /^(x|[!*]+)$/ { print "password of " $1 "\\t/etc/passwd" }' etc/passwd`,
+  // A group's is different: an empty one cannot be entered.
+  `for file in etc/group etc/gshadow; do [ ! -e "$file" ] || mawk -F: -v file="$file" '$2 !~ /^(x|[!*]*)$/ { print "password of group " $1 "\\t/" file }' "$file"; done`,
   findPrivateKeys('/'),
 ].join('\n')
 

@@ -121,6 +121,8 @@ function stepFailure(what: string, output: string, exitCode: number | undefined)
     })
   }
   const line =
+    // Of our own checks.
+    lines.findLast((text) => text.startsWith('error: '))?.slice('error: '.length) ??
     lines.find((text) => /^dpkg: error processing|^dpkg-deb: error/.test(text)) ??
     aptComplaint(output) ??
     lines.find((text) => /\berror: /i.test(text)) ??

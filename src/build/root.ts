@@ -7,7 +7,7 @@ import { STATE_LIST, STATE_LISTS } from './evidence.ts'
 import { FIND_LEFTOVERS, requireClean } from './hygiene.ts'
 import { type TreeFile, writeTree } from './tree.ts'
 import type { Usr } from './usr.ts'
-import { type BuildRun, insideOf, runStep } from './work.ts'
+import { type BuildRun, insideOf, queryTree, runStep } from './work.ts'
 
 /** The root file system, `root.ext4` in the scratch folder. */
 export interface Root {
@@ -34,7 +34,7 @@ const CLEAN = [
   'find var/log -type f -delete',
   // Empty: systemd makes a new id at first boot without a factory reset.
   ': > etc/machine-id',
-  'mkdir -m 1777 tmp var/tmp && mkdir -m 755 run && mkdir -p var/lib/apt/lists var/cache/apt',
+  'mkdir -m 1777 tmp var/tmp && mkdir -m 755 run',
   'ln -s ../run/systemd/resolve/stub-resolv.conf etc/resolv.conf',
   // Without them systemd would rebuild caches (hwdb, ldconfig, catalog) that /usr already has.
   ': > etc/.updated && : > var/.updated',
@@ -64,7 +64,6 @@ export async function makeRoot(
     CLEAN,
     // After the cleaning, so that an unwanted file of the definition is an error and not silently removed.
     'cp -a --no-preserve=ownership --remove-destination /files/. .',
-    FIND_LEFTOVERS,
     `mkdir -p .${dirname(STATE_LIST)}`,
     `bash /programs/lister . > .${STATE_LIST}`,
     `sha256sum < .${STATE_LIST} > /scratch/state.sha256`,
@@ -73,13 +72,15 @@ export async function makeRoot(
     'rm -f /scratch/root.ext4',
     `mke2fs -q -t ext4 -T default -J size=${JOURNAL_SIZE} -b 4096 -m 1 -L root -U ${stableUuid(`${image.name} root`)} -E hash_seed=${stableUuid(`${image.name} hash seed`)},nodiscard,root_owner=0:0 -d /scratch/state.tar /scratch/root.ext4 ${ROOT_SIZE}`,
   ].join('\n')
-  const findings = await runStep(run, 'Making the root file system', script, {
+  await runStep(run, 'Making the root file system', script, {
     binds: [
       { from: stateFiles, to: '/files' },
       { from: usr.folder, to: '/usr-layer' },
       { from: programs, to: '/programs' },
     ],
   })
+  const search = `cd /scratch/state\n${FIND_LEFTOVERS}`
+  const findings = await queryTree(run, 'Searching the root file system', search, { binds: [] })
   requireClean('the root file system', findings)
   return { stateList: (await readFile(join(insideOf(scratch), 'state.sha256'), 'utf8')).slice(0, 64) }
 }

@@ -6,7 +6,7 @@ import { shellQuote } from './enclosure.ts'
 import { layerKey } from './layers.ts'
 import { layOutMirror } from './mirror.ts'
 import { makeFolder } from './tree.ts'
-import { type BuildRun, runStep } from './work.ts'
+import { type BuildRun, queryTree, runStep } from './work.ts'
 
 /** The installed packages. */
 export interface Rootfs {
@@ -26,19 +26,19 @@ export async function installPackages(run: BuildRun): Promise<Rootfs> {
   // With name and version: a lock with another name for the same file must not use a cached layer.
   const packages = lock.packages.map(({ name, version, sha256 }) => [name, version, sha256])
   const key = layerKey({ tools: tools.key, script, packages })
-  let unpacked: Promise<unknown> | undefined
+  let unpacked: Promise<void> | undefined
   const folder = await layers.get('rootfs', key, scratch, async (target) => {
     const mirror = join(scratch, 'mirror')
     await makeFolder(mirror)
     await layOutMirror(mirror, image.base.suite, lock.packages, store)
-    const installed = await runStep(run, 'Installing the packages', script, {
+    await runStep(run, 'Installing the packages', script, {
       binds: [
         { from: mirror, to: '/mirror' },
         { from: target, to: '/out', writable: true },
       ],
       env: { TMPDIR: '/scratch' },
     })
-    requireExactly(lock, installed)
+    requireExactly(lock, await queryTree(run, 'Listing the installed packages', LIST_PACKAGES, { binds: [] }))
     unpacked = Promise.resolve()
   })
   return {
@@ -50,7 +50,7 @@ export async function installPackages(run: BuildRun): Promise<Rootfs> {
   }
 }
 
-function unpackTree(run: BuildRun, rootfs: string): Promise<string> {
+function unpackTree(run: BuildRun, rootfs: string): Promise<void> {
   run.layers.check(rootfs)
   const script = 'mkdir /scratch/tree && tar -C /scratch/tree -xf /rootfs/rootfs.tar --numeric-owner --xattrs'
   return runStep(run, 'Unpacking the installed packages', script, {
@@ -69,7 +69,7 @@ function installScript(image: Image, lock: Lock): string {
     'mmdebstrap',
     '--mode=root',
     '--format=directory',
-    '--variant=apt',
+    '--variant=essential',
     '--verbose',
     // No other architecture to check for; and maintainer scripts must not see /sys of the host.
     '--skip=check/qemu,chroot/mount/sys',
@@ -87,12 +87,17 @@ function installScript(image: Image, lock: Lock): string {
     // INITRD=No: the scripts of the kernel and dracut would each make an initrd; packInitrd makes ours.
     'export DEBIAN_FRONTEND=noninteractive INITRD=No',
     mmdebstrap.join(' '),
+    DROP_MODULES,
     COMPILE_PYTHON,
     TIDY_DOCUMENTS,
+    // mmdebstrap's own settings.
+    '[ -e /scratch/tree/usr/bin/apt ] || rm -r /scratch/tree/etc/apt /scratch/tree/var/lib/apt /scratch/tree/var/cache/apt',
     'tar -C /scratch/tree -cf /out/rootfs.tar --numeric-owner --xattrs --sort=name .',
-    `dpkg-query --admindir=/scratch/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`,
   ].join('\n')
 }
+
+/** Prints a line per package with its dpkg status: "ii haproxy 3.0.11-1+deb13u5" */
+const LIST_PACKAGES = `dpkg-query --admindir=/scratch/tree/var/lib/dpkg -Wf '\${db:Status-Abbrev}\${Package} \${Version}\\n'`
 
 /**
  * Compiles Python's byte code for all packages: it cannot be cached on a read-only /usr, and compiling at every start makes
@@ -102,8 +107,38 @@ function installScript(image: Image, lock: Lock): string {
 const COMPILE_PYTHON = [
   'if [ -x /scratch/tree/usr/bin/python3 ]; then',
   "  find /scratch/tree/usr -name __pycache__ -prune -exec rm -rf '{}' +",
-  '  chroot /scratch/tree /usr/bin/python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]*',
+  // Nobody imports them. dpkg cannot leave them out: the package's script compiles its whole list of files.
+  '  for name in test idlelib pydoc_data _pyrepl turtledemo; do rm -rf /scratch/tree/usr/lib/python3.[0-9]*/"$name"; done',
+  // The image's shell expands the pattern: the tools have a Python of their own.
+  `  chroot /scratch/tree /bin/sh -euc 'python3 -I -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.[0-9]*'`,
   'fi',
+].join('\n')
+
+/**
+ * Removes the kernel's modules that need one that the base leaves out: they cannot be loaded. Which these are depends on the
+ * kernel; what an image itself loads is checked when the initrd is packed.
+ */
+const DROP_MODULES = [
+  'cd /scratch/tree',
+  'for folder in usr/lib/modules/*/kernel; do',
+  '  [ -d "$folder" ] || continue',
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own braces
+  '  kernel=${folder#usr/lib/modules/} kernel=${kernel%/kernel} dropped=',
+  '  while :; do',
+  `    find "$folder" -name '*.ko*' -printf '/%p\\n' | sort > /scratch/modules`,
+  `    sed 's#.*/##; s#[.]ko.*##' /scratch/modules "usr/lib/modules/$kernel/modules.builtin" | tr - _ > /scratch/names`,
+  '    xargs chroot . modinfo -F depends < /scratch/modules > /scratch/depends',
+  "    paste /scratch/modules /scratch/depends | tr - _ | mawk '",
+  '      NR == FNR { have[$1]; next }',
+  '      { missing = 0; count = split($2, names, ","); for (i = 1; i <= count; i++) if (!(names[i] in have)) missing = 1 }',
+  '      missing { print FNR }',
+  "    ' /scratch/names - > /scratch/broken",
+  '    [ -s /scratch/broken ] || break',
+  `    sed 's/$/p/' /scratch/broken | sed -n -f - /scratch/modules | sed 's#^/##' | xargs rm`,
+  '    dropped=yes',
+  '  done',
+  '  [ -z "$dropped" ] || chroot . depmod "$kernel"',
+  'done',
 ].join('\n')
 
 /**
@@ -117,7 +152,7 @@ const TIDY_DOCUMENTS = [
 ].join('\n')
 
 /**
- * @param status a line per package with its dpkg status: "ii haproxy 3.0.11-1+deb13u5"
+ * @param status the output of LIST_PACKAGES
  * @throws SeederError when it differs from the lock
  */
 function requireExactly(lock: Lock, status: string): void {

@@ -11,7 +11,7 @@ import { layerKey } from './layers.ts'
 import { findPrivateKeys } from './private-keys.ts'
 import type { Rootfs } from './rootfs.ts'
 import { type TreeFile, treeKey, writeTree } from './tree.ts'
-import { type BuildRun, runStep } from './work.ts'
+import { type BuildRun, queryTree, runStep } from './work.ts'
 
 /** The read-only /usr, and the packages' files outside it. */
 export interface Usr {
@@ -37,23 +37,27 @@ export const EROFS_OPTIONS = ['-zlz4hc,6', '-C16384', '--workers=2']
 export async function makeUsr(run: BuildRun, rootfs: Rootfs, files: readonly TreeFile[]): Promise<Usr> {
   const { image, lock, layers, scratch } = run
   const script = usrScript(image, lock)
-  const key = layerKey({ rootfs: rootfs.key, script, files: treeKey(files) })
+  const key = layerKey({ rootfs: rootfs.key, script, search: SEARCH, files: treeKey(files) })
   const folder = await layers.get('usr', key, scratch, async (target) => {
     await rootfs.unpack()
     const own = join(scratch, 'usr-files')
     await writeTree(files, own)
-    const findings = await runStep(run, 'Making /usr', script, {
+    await runStep(run, 'Making /usr', script, {
       binds: [
         { from: own, to: '/files' },
         { from: target, to: '/out', writable: true },
       ],
     })
+    const findings = await queryTree(run, 'Searching /usr', SEARCH, { binds: [] })
     requireClean('/usr', findings)
   })
   const roothash = (await readFile(join(folder, 'roothash'), 'utf8')).trim()
   const blocks = Number(await readFile(join(folder, 'blocks'), 'utf8'))
   return { folder, roothash, salt: saltOf(image), blocks, key }
 }
+
+/** Prints a line per private key. */
+const SEARCH = `cd /scratch/tree\n${findPrivateKeys('/usr')}`
 
 function saltOf(image: Image): string {
   return stableUuid(`${image.name} verity salt`).replaceAll('-', '').repeat(2)
@@ -75,12 +79,13 @@ function usrScript(image: Image, lock: Lock): string {
     ...systemctl('enable'),
     ...systemctl('mask'),
     `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${image.name} ${shellQuote(lock.version)} >> usr/lib/os-release`,
+    // The firmware starts the kernel in the boot partition, and nobody reads this one.
+    'rm -f usr/lib/modules/*/vmlinuz',
     RECORD_PACKAGES,
     listFiles('usr', USR_LISTS),
     `mkfs.erofs --quiet -U ${stableUuid(`${image.name} usr`)} -T ${lock.epoch} ${EROFS_OPTIONS.join(' ')} /out/usr.erofs usr`,
     `veritysetup format --salt=${saltOf(image)} --uuid=${stableUuid(`${image.name} verity`)} --root-hash-file=/out/roothash /out/usr.erofs /out/usr.verity > /dev/null`,
     'echo $(($(stat -c %s /out/usr.erofs) / 4096)) > /out/blocks',
-    findPrivateKeys('/usr'),
     'tar -cf /out/state.tar --numeric-owner --xattrs --sort=name --exclude=./usr/?* --exclude=./boot/?* .',
   ].join('\n')
 }

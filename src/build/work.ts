@@ -22,22 +22,31 @@ export interface BuildRun {
   readonly scratch: string
 }
 
+type Binds = Pick<Enclosure, 'binds' | 'env'>
+
 /**
  * Runs a shell script with the tools tree in an enclosure: with `inside` of the work folder at /scratch, `binds`, and the epoch
- * of the lock. Throws as `runInside`.
+ * of the lock. What its programs print is for people: no result of a build depends on it. Throws as `runInside`.
  */
-export function runStep(
-  { tools, lock, scratch }: BuildRun,
-  what: string,
-  script: string,
-  { binds, env }: Pick<Enclosure, 'binds' | 'env'>,
-): Promise<string> {
-  const enclosure = {
+export async function runStep(run: BuildRun, what: string, script: string, binds: Binds): Promise<void> {
+  await runInside(enclosureOf(run, binds), what, script)
+}
+
+/**
+ * Runs a shell script that only reads, in an enclosure of its own, as `runStep` does. Programs of packages do not run in it, and
+ * none that a step started is left.
+ * @returns its standard output, the answer
+ */
+export function queryTree(run: BuildRun, what: string, script: string, binds: Binds): Promise<string> {
+  return runInside(enclosureOf(run, binds), what, script)
+}
+
+function enclosureOf({ tools, lock, scratch }: BuildRun, { binds, env }: Binds): Enclosure {
+  return {
     tools: tools.folder,
     binds: [{ from: insideOf(scratch), to: '/scratch', writable: true }, ...binds],
     env: { SOURCE_DATE_EPOCH: String(lock.epoch), ...env },
   }
-  return runInside(enclosure, what, script)
 }
 
 /** The largest build's tree, its tar, the file systems, the raw disk and the qcow2 together. */

@@ -9,6 +9,12 @@ import type { Mirrors } from './mirrors.ts'
 import { provideKey } from './repository.ts'
 
 /**
+ * What every system needs. apt counts itself as essential, but nothing is installed on a read-only /usr: an image has it only
+ * if its definition lists it.
+ */
+const ESSENTIAL = '?and(?essential, ?not(?exact-name(apt)))'
+
+/**
  * Resolves an image's packages, artifacts and tools to the newest files of the archives. Needs the network; nothing else in
  * Seeder reads the index of an archive.
  * @param scratch an empty folder
@@ -17,7 +23,7 @@ import { provideKey } from './repository.ts'
 export async function resolveLock(image: Image, mirrors: Mirrors, scratch: string): Promise<Lock> {
   for (const repository of image.repositories) await provideKey(repository)
   const apt = await readIndexes(image.base, image.repositories, mirrors, join(scratch, 'image'))
-  const packages = await resolvePackages(apt, ['?essential', 'apt', ...requestedPackages(image)])
+  const packages = await resolvePackages(apt, [ESSENTIAL, ...requestedPackages(image)])
   checkOrigins(image, packages)
   checkRequirements(image, packages)
   // The indexes are read only once when the tools have the same base.

@@ -141,3 +141,29 @@ describe('a secret in an image stops the build and is named', () => {
     )
   })
 })
+
+describe('an initrd that could not start a machine', () => {
+  const folder = 'images/common/initrd'
+
+  it.each([
+    ['init.sh', /^exec switch_root/m, 'no-such-program\n$&', 'the program no-such-program'],
+    ['module-setup.sh', /dm_mod dm_verity/, 'dm_mod', 'the module dm_verity of kernel \\S+'],
+    ['module-setup.sh', /modprobe dmsetup/, 'modprobe', 'the program dmsetup'],
+    [
+      'module-setup.sh',
+      /^ {2}inst_script/m,
+      `  broken=$initdir/usr/bin/broken
+  sed 's/libdevmapper[.]so/libnosuchlib.so/' "$tree/usr/sbin/dmsetup" >"$broken"
+  chmod 755 "$broken"
+$&`,
+      'a library of /bin/broken',
+    ],
+  ])('is refused: %s without %s', async (name, from, to, missing) => {
+    const file = join(project, folder, name)
+    const text = await readFile(file, 'utf8')
+    expect(text).toMatch(from)
+    await writeFile(file, text.replace(from, to))
+    const found = await refusal(await build()).finally(() => writeFile(file, text))
+    expect(found).toMatch(new RegExp(`^Packing the initrd failed .*the initrd does not have ${missing}[;,]`))
+  })
+})

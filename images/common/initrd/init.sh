@@ -132,7 +132,7 @@ dmsetup create usr --noudevsync --noudevrules --readonly --uuid "CRYPT-VERITY-$i
 
 e2fsck -p "/dev/$root" >/run/fsck.log 2>&1
 [ $? -lt 4 ] || {
-  cat /run/fsck.log >/dev/console
+  while IFS= read -r line; do echo "$line"; done </run/fsck.log >/dev/console
   die "the root file system on /dev/$root is damaged"
 }
 mount -t ext4 -o rw "/dev/$root" /sysroot || die "the root file system on /dev/$root cannot be mounted"

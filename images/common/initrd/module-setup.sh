@@ -15,14 +15,16 @@ installkernel() {
   hostonly='' instmods \
     virtio_pci virtio_scsi virtio_blk sd_mod sr_mod ahci ata_piix nvme \
     mptspi megaraid_sas vmw_pvscsi \
-    dm_mod dm_verity erofs squashfs ext4 crc32c sha256 efivarfs \
+    dm_mod dm_verity erofs ext4 crc32c sha256 efivarfs \
     "=arch/x86/crypto"
 }
 
 install() {
-  # shellcheck disable=SC2154  # dracut sets moddir and initdir
-  local here="$moddir" root="$initdir"
-  inst_multiple sh mount umount switch_root modprobe dmsetup e2fsck blkid sleep cat mkdir
+  # shellcheck disable=SC2154  # dracut sets them
+  local here="$moddir" root="$initdir" tree="$dracutsysrootdir"
+  inst_multiple sh mount umount switch_root modprobe dmsetup e2fsck blkid
+  # Where sleep is one of the names of a program of 14 MB, GNU's is there as well.
+  if [[ -e $tree/usr/bin/gnusleep ]]; then inst /usr/bin/gnusleep /usr/bin/sleep; else inst_multiple sleep; fi
   inst_script "$here/init.sh" /init
   mkdir -p "$root"/{proc,sys,dev,run,sysroot}
 }

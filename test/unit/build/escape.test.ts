@@ -109,7 +109,7 @@ describe('the files and processes of a step', () => {
   ])('are refused when there is %s', async (_kind, script) => {
     const failed = runInside(enclosure, 'Trying', `rm -f /here/disk.qcow2; ${script}`)
     await expect(failed).rejects.toThrow(
-      'Trying failed (exit 1): error: the step left /here/disk.qcow2, which is neither a file nor a folder',
+      'Trying failed (exit 1): the step left /here/disk.qcow2, which is neither a file nor a folder',
     )
     await rm(join(here, 'disk.qcow2'))
   })

@@ -14,7 +14,13 @@ afterAll(() => rm(root, { recursive: true }))
 beforeEach(async () => {
   tree = join(root, String(count++))
   await put('etc/shadow', 'root:*:19000:0:99999:7:::\ndaemon:!*:19000::::::\nsshd:!:19000::::::\n')
-  await put('etc/passwd', 'root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/usr/sbin/nologin\n')
+  // As base-passwd writes them in one release and in the next.
+  await put(
+    'etc/passwd',
+    'root:x:0:0:root:/root:/bin/bash\ndaemon:*:1:1::/:/usr/sbin/nologin\nnone:!:2:2::/:/bin/sh\n',
+  )
+  await put('etc/group', 'root:x:0:\nadm:*:4:\nops::5:\n')
+  await put('etc/gshadow', 'root:*::\nadm:!::\nops:::\n')
   await put('etc/machine-id', '')
   await put('etc/ssh/sshd_config', 'PasswordAuthentication no\n')
 })
@@ -67,6 +73,15 @@ describe('the look at the root file system', () => {
       'password of old\t/etc/passwd',
       'password of ops\t/etc/shadow',
       'password of root\t/etc/shadow',
+    ])
+  })
+
+  it('finds the password of a group', async () => {
+    await put('etc/group', 'root:x:0:\nold:$1$x$y:4:\n')
+    await put('etc/gshadow', 'root:*::\nadm:$y$j9T$abc$def::\n')
+    expect(await findings(FIND_LEFTOVERS)).toEqual([
+      'password of group adm\t/etc/gshadow',
+      'password of group old\t/etc/group',
     ])
   })
 })
