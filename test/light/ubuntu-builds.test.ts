@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Manifest } from '../../src/build/manifest.ts'
+import { guestPrograms } from '../support/build/guest-programs.ts'
 import { copyCache, readManifest, removeFolder, testFolder } from '../support/builds.ts'
 import { runElsewhere } from '../support/elsewhere.ts'
 import { spdxTools } from '../support/evidence/spdx-tools.ts'
@@ -11,7 +12,7 @@ import { seeder } from '../support/seeder.ts'
 import { createUbuntuArchive, type UbuntuArchive } from '../support/ubuntu/archive.ts'
 import { ubuntuProject } from '../support/ubuntu/project.ts'
 
-/** Real builds of the images on Ubuntu, from a local archive in Ubuntu's form. */
+/** Real builds of the images on Ubuntu, from a local archive in Ubuntu's form, made of Debian's next release. */
 const root = await testFolder('ubuntu')
 const project = join(root, 'project')
 let archive: UbuntuArchive
@@ -20,7 +21,7 @@ let other: OtherUser | undefined
 beforeAll(async () => {
   await chmod(root, 0o755)
   other = await otherUser()
-  archive = await createUbuntuArchive(['haproxy', 'etcd', 'kubernetes-node'])
+  archive = await createUbuntuArchive(['haproxy', 'etcd', 'kubernetes-node'], 'forky')
   await ubuntuProject(project, archive)
 })
 afterAll(async () => {
@@ -34,6 +35,22 @@ async function run(...argv: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await seeder(['-C', project, ...argv], { env: { ...archive.env } })
   expect(code, stderr).toBe(0)
   return stdout
+}
+
+/** The paths of an image's files. */
+async function pathsIn(out: string): Promise<ReadonlySet<string>> {
+  const name = (await readdir(out)).find((file) => file.endsWith('.files.json')) ?? ''
+  const { files } = JSON.parse(await readFile(join(out, name), 'utf8'))
+  return new Set(files.map(({ path }: { path: string }) => path))
+}
+
+/** The programs that the scripts of an image call and that it does not have. */
+async function missingPrograms(image: string, paths: ReadonlySet<string>): Promise<string[]> {
+  const exists = (word: string) =>
+    word.startsWith('/')
+      ? paths.has(word)
+      : ['bin', 'sbin'].some((folder) => paths.has(`/usr/${folder}/${word}`))
+  return (await guestPrograms(image)).filter((word) => !exists(word))
 }
 
 async function build(image: string, out: string, ...options: readonly string[]): Promise<Manifest> {
@@ -76,6 +93,26 @@ describe.each(Object.entries(expected))('%s', (image, facts) => {
     expect(await readFile(join(out, 'template.conf'), 'utf8')).toContain(`ROLES=${facts.roles.join(',')}\n`)
   })
 
+  it('has every program that its scripts call, and Python’s byte code', async () => {
+    const paths = await pathsIn(out)
+    expect(await missingPrograms(image, paths)).toEqual([])
+    const codec = [...paths].filter((path) => /^\/usr\/lib\/python3\.\d+\/encodings\/utf_8\.py$/.test(path))
+    expect(codec).toHaveLength(1)
+    const [, minor = ''] = /python3\.(\d+)/.exec(codec[0] ?? '') ?? []
+    expect(paths).toContain(`/usr/lib/python3.${minor}/encodings/__pycache__/utf_8.cpython-3${minor}.pyc`)
+    const cloudInit = '/usr/lib/python3/dist-packages/cloudinit/__pycache__/subp'
+    expect(paths).toContain(`${cloudInit}.cpython-3${minor}.pyc`)
+  })
+
+  it('has no drivers that no virtual machine needs, and those that it does', async () => {
+    const modules = [...(await pathsIn(out))].filter((path) => path.includes('/kernel/'))
+    const has = (part: string) => modules.some((path) => path.includes(part))
+    const without = ['/sound/', '/net/wireless/', '/gpu/drm/amd/', '/usb/gadget/', '/media/']
+    expect(without.filter(has)).toEqual([])
+    const needed = ['virtio_net.ko', 'isofs.ko', 'nvme.ko', 'igb.ko', 'nf_tables.ko', 'wireguard.ko']
+    expect(needed.filter((part) => !has(part))).toEqual([])
+  })
+
   it('has a bill of materials that SPDX’s own tools accept', async () => {
     const written = await readFile(join(out, `${image}-${first.version}.spdx.json`), 'utf8')
     // The tools refuse URLs without a host name, such as those of the local archive.
@@ -114,6 +151,7 @@ describe('every image on either base', () => {
   it('haproxy is built on Ubuntu', async () => {
     const manifest = await build('haproxy', join(root, 'haproxy'), '--base', 'ubuntu-resolute')
     expect(manifest).toMatchObject({ image: 'haproxy', base: 'ubuntu-resolute' })
+    expect(await missingPrograms('haproxy', await pathsIn(join(root, 'haproxy')))).toEqual([])
   })
 
   it('etcd is built on Debian, and in its older line', async () => {

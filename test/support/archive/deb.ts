@@ -1,9 +1,9 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 
-/** A file of a package: its text, or a file of this machine that it is a copy of, executable if that one is. */
-export type DebFile = string | { readonly copyOf: string }
+/** A file of a package: its text, a file of this machine that it is a copy of, executable if that one is, or a link. */
+export type DebFile = string | { readonly copyOf: string } | { readonly linkTo: string }
 
 /** What a package of a test archive is: its control fields and its files (path in the package → content). */
 export interface DebSource {
@@ -37,10 +37,16 @@ export async function buildDeb(folder: string, source: DebSource): Promise<strin
   for (const [path, content] of Object.entries(files)) {
     await mkdir(dirname(join(tree, path)), { recursive: true })
     if (typeof content === 'string') await writeFile(join(tree, path), content)
+    else if ('linkTo' in content) await symlink(content.linkTo, join(tree, path))
     else await copyFile(content.copyOf, join(tree, path))
   }
   // Whoever runs the tests may have another umask, and dpkg-deb keeps modes.
   await execa('chmod', ['-R', 'u=rwX,go=rX', tree])
+  return packDeb(tree)
+}
+
+/** Packs a tree with its DEBIAN folder as `TREE_amd64.deb`, and returns the file's path. */
+export async function packDeb(tree: string): Promise<string> {
   const file = `${tree}_amd64.deb`
   // Compressed as quickly as can be: it travels over loopback.
   const argv = ['--root-owner-group', '-Zgzip', '-z1', '--build', tree, file]

@@ -6,7 +6,7 @@ import { inject } from 'vitest'
 import type { Manifest } from '../../../src/build/manifest.ts'
 import { readManifest } from '../builds.ts'
 import { seeder } from '../seeder.ts'
-import { createUbuntuArchive } from '../ubuntu/archive.ts'
+import { createUbuntuArchive, UBUNTU_BASE } from '../ubuntu/archive.ts'
 import { ubuntuProject } from '../ubuntu/project.ts'
 
 /** A finished image of a test. */
@@ -16,7 +16,7 @@ export interface BuiltImage {
 }
 
 /**
- * Images on Ubuntu, in folders below `root`, by name. The first test file that needs an image locks and builds it from a
+ * Images on Ubuntu, made of Debian's next release, in folders below `root`, by name. The first test file that needs an image locks and builds it from a
  * local archive; the others of the same run get its files as hard links.
  * @throws Error with the output of seeder
  */
@@ -38,13 +38,14 @@ export async function ubuntuImages(
 }
 
 async function buildImages(folder: string, images: readonly string[]): Promise<void> {
-  const archive = await createUbuntuArchive(images)
+  const archive = await createUbuntuArchive(images, 'forky')
   try {
     const project = await ubuntuProject(join(folder, `project of ${images.join(' ')}`), archive)
     for (const image of images) {
+      const base = ['--base', UBUNTU_BASE]
       for (const argv of [
-        ['lock', image],
-        ['build', image, '--out', join(folder, image)],
+        ['lock', image, ...base],
+        ['build', image, '--out', join(folder, image), ...base],
       ]) {
         const { code, stderr } = await seeder(['--verbose', '-C', project, ...argv], { env: archive.env })
         if (code !== 0) throw new Error(`seeder ${argv.join(' ')} failed: ${stderr}`)

@@ -6,7 +6,7 @@ import { createKey, type SigningKey } from '../archive/key.ts'
 import { type FileServer, serveFiles } from '../archive/server.ts'
 import { checkout } from '../seeder.ts'
 import { publishComponents } from './components.ts'
-import { readDebian } from './debian.ts'
+import { type Release, readDebian } from './debian.ts'
 import { placeDebian, placeKernel } from './pool.ts'
 import { type Flaws, publishSuite, SUITES } from './suites.ts'
 
@@ -35,7 +35,10 @@ export const UBUNTU_BASE = 'ubuntu-resolute'
  * Makes an archive with everything that `images` (names) need on Ubuntu, in all their lines. Reads the machine's Debian
  * mirror, and keeps the packages in a cache.
  */
-export async function createUbuntuArchive(images: readonly string[]): Promise<UbuntuArchive> {
+export async function createUbuntuArchive(
+  images: readonly string[],
+  release: Release = 'trixie',
+): Promise<UbuntuArchive> {
   const root = await mkdtemp(join(tmpdir(), 'seeder-ubuntu-'))
   const folder = join(root, 'www')
   const keys = { ubuntu: await createKey('ubuntu'), kubernetes: await createKey('kubernetes') }
@@ -47,10 +50,13 @@ export async function createUbuntuArchive(images: readonly string[]): Promise<Ub
   try {
     const apt = join(root, 'apt')
     await mkdir(apt)
-    const debian = await readDebian(apt)
+    const debian = await readDebian(apt, release)
     const date = new Date(debian.date * 1000)
     const loaded = await Promise.all(images.map((name) => loadImage(checkout, name, { base: UBUNTU_BASE })))
-    const entries = [...(await placeDebian(folder, loaded, debian)), ...(await placeKernel(root, folder))]
+    const entries = [
+      ...(await placeDebian(root, folder, loaded, debian)),
+      ...(await placeKernel(root, folder, release)),
+    ]
     const ubuntu = { folder: join(folder, 'ubuntu'), entries, date, key: keys.ubuntu }
     for (const suite of SUITES) await publishSuite(ubuntu, suite)
     await publishComponents({ root, folder, debian }, images, keys.kubernetes)

@@ -8,7 +8,7 @@ import type { Debian } from './debian.ts'
 import { unpackDebian } from './debs.ts'
 import { publishEtcd } from './etcd.ts'
 import { kubernetesPackages } from './kubernetes.ts'
-import { placeDeb } from './pool.ts'
+import { placeDeb } from './place-deb.ts'
 import { publishFlat } from './suites.ts'
 
 /** The folders in which the components of an archive are made. */

@@ -10,8 +10,11 @@ export interface DebianPackage extends LockedPackage {
   readonly paragraph: string
 }
 
-/** Debian 13 with some newer packages of Debian's next release. */
+/** A release of Debian: 13 with some newer packages of the next one, or the next one. */
+export type Release = 'trixie' | 'forky'
+
 export interface Debian {
+  readonly release: Release
   readonly mirrors: Mirrors
   /** The date of the newest index, in seconds since 1970. */
   readonly date: number
@@ -32,10 +35,10 @@ const FROM_FORKY = [
 ]
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
-/** Reads the indexes of the machine's Debian mirror into `scratch`, an empty folder without blanks in its path. */
-export async function readDebian(scratch: string): Promise<Debian> {
+/** Reads a release's indexes of the machine's Debian mirror into `scratch`, an empty folder without blanks in its path. */
+export async function readDebian(scratch: string, release: Release = 'trixie'): Promise<Debian> {
   const mirrors = await findMirrors(['debian', 'debian-security'])
-  const apt = await privateApt(scratch, mirrors)
+  const apt = await privateApt(scratch, mirrors, release)
   await execa('apt-get', ['update', '-q', '--error-on=any'], { env: apt.env })
 
   async function show(packages: readonly string[]): Promise<DebianPackage[]> {
@@ -45,6 +48,7 @@ export async function readDebian(scratch: string): Promise<Debian> {
   }
 
   return {
+    release,
     mirrors,
     date: await newestIndexDate(apt),
     async closure(wanted) {
@@ -81,24 +85,21 @@ function readParagraph(paragraph: string): DebianPackage {
   }
 }
 
-async function privateApt(folder: string, mirrors: Mirrors): Promise<PrivateApt> {
+async function privateApt(folder: string, mirrors: Mirrors, release: Release): Promise<PrivateApt> {
   for (const path of ['none', 'lists/partial', 'cache/archives/partial']) {
     await mkdir(join(folder, path), { recursive: true })
   }
   const [main, security] = ['debian', 'debian-security'].map((name) => mirrors.get(name)?.mirror)
   const source = (url = '', suite = '', option = '') =>
     `deb [signed-by=${KEYRING} arch=amd64${option}] ${url} ${suite} main\n`
-  const sources = [
-    source(main, 'trixie'),
-    source(main, 'trixie-updates'),
-    source(security, 'trixie-security'),
-    // Its signature is checked, but a mirror's copy may be a week old.
-    source(main, 'forky', ' check-valid-until=no'),
-  ]
+  // Its signature is checked, but a mirror's copy may be a week old.
+  const forky = source(main, 'forky', ' check-valid-until=no')
+  const trixie = [source(main, 'trixie'), source(main, 'trixie-updates'), source(security, 'trixie-security')]
   const preferences = [
     'Package: *\nPin: release n=forky\nPin-Priority: 100\n',
     `Package: ${FROM_FORKY.join(' ')}\nPin: release n=forky\nPin-Priority: 990\n`,
   ]
+  const mixed = release === 'trixie'
   const { stdout } = await execa('apt-config', ['dump', 'Acquire'])
   const config = [
     `Dir::Etc "${folder}";`,
@@ -120,8 +121,8 @@ async function privateApt(folder: string, mirrors: Mirrors): Promise<PrivateApt>
   ]
   const files = {
     status: '',
-    preferences: preferences.join('\n'),
-    'sources.list': sources.join(''),
+    preferences: mixed ? preferences.join('\n') : '',
+    'sources.list': [...(mixed ? trixie : []), forky].join(''),
     'apt.conf': `${config.join('\n')}\n`,
   }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
