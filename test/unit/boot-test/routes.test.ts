@@ -56,7 +56,7 @@ function answering(machine: MachineSpec, answers: Readonly<Record<string, object
   return { machine, clone: { agent: { shell } } } as unknown as PlacedClone
 }
 
-test('every card with a router is asked for the way of its replies', async () => {
+test('the way of the replies of every card with a router is compared', async () => {
   const checks = new Checks(routeChecks)
   const good = { default: [home], 'from 192.168.3.10': [home], 'from 192.168.1.10': [wan] }
   await checkRoutes(checks, [answering(balancer, good), answering(worker, { default: [] })])

@@ -53,10 +53,27 @@ test('routes are written for the cards, and taken away again', async () => {
   expect(await node.read('/etc/seeder/routes')).toBe(
     'eth0 10.0.0.0/26 - no\neth1 10.0.0.64/26 10.0.0.126 no\neth2 192.168.3.0/24 _dhcp4 yes\n',
   )
-  expect((await node.boot()).calls).not.toContain('networkctl reload')
+  expect(await node.boot()).toMatchObject({
+    status: { state: 'ready' },
+    calls: expect.not.arrayContaining(['networkctl reload']),
+  })
   await node.write('/etc/seeder/node.env', '')
   expect((await node.boot()).calls).toContain('networkctl reload')
   expect(await node.read('/etc/seeder/routes')).toBeUndefined()
+})
+
+test('with a default route on another card as well a machine is not ready', async () => {
+  await node.write('/etc/seeder/node.env', 'ROUTES="eth0=10.0.0.0/26 eth2=192.168.3.0/24,dhcp,default"\n')
+  await node.write('/var/default-routes', 'default via 192.168.3.1 dev eth2 proto dhcp\n')
+  expect((await node.boot()).status).toMatchObject({ state: 'ready' })
+  await node.write(
+    '/var/default-routes',
+    'default via 10.0.0.62 dev eth0\ndefault via 192.168.3.1 dev eth2\n',
+  )
+  expect((await node.boot()).status).toMatchObject({
+    state: 'failed',
+    reason: 'ROUTES: there is another default route than that of eth2: "default via 10.0.0.62 dev eth0"',
+  })
 })
 
 test('a load balancer that is alone takes the VIPs without peers', async () => {
