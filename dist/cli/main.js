@@ -32274,8 +32274,9 @@ const madeFiles = [
     [/^\/var\/lib\/dpkg\//, 'dpkg'],
     [/^\/etc\/alternatives\//, 'dpkg'],
     [/^\/etc\/dpkg\/origins\/default$/, 'base-files'],
-    // mmdebstrap writes the first three for apt and dpkg.
-    [/^\/etc\/(apt\/(apt\.conf\.d\/99mmdebstrap|sources\.list)|dpkg\/dpkg\.cfg\.d\/99mmdebstrap)$/, 'apt'],
+    // mmdebstrap writes these for dpkg and, in an image that has it, for apt.
+    [/^\/etc\/dpkg\/dpkg\.cfg\.d\/99mmdebstrap$/, 'dpkg'],
+    [/^\/etc\/apt\/(apt\.conf\.d\/99mmdebstrap|sources\.list)$/, 'apt'],
     [/^\/var\/(lib|cache)\/apt\//, 'apt'],
     [/^\/var\/cache\/debconf\//, 'debconf'],
     [/^\/etc\/(passwd|group|shadow|gshadow|subuid|subgid)$/, 'base-passwd'],
