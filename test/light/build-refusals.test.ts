@@ -146,19 +146,19 @@ describe('an initrd that could not start a machine', () => {
   const folder = 'images/common/initrd'
 
   it.each([
-    ['init.sh', /^exec switch_root/m, 'no-such-program\n$&', 'the program no-such-program'],
-    ['module-setup.sh', /dm_mod dm_verity/, 'dm_mod', 'the module dm_verity of kernel \\S+'],
-    ['module-setup.sh', /modprobe dmsetup/, 'modprobe', 'the program dmsetup'],
+    ['the program no-such-program', 'init.sh', /^exec switch_root/m, 'no-such-program\n$&'],
+    ['the module dm_verity of kernel \\S+', 'module-setup.sh', /dm_mod dm_verity/, 'dm_mod'],
+    ['the program dmsetup', 'module-setup.sh', /modprobe dmsetup/, 'modprobe'],
     [
+      'a library of /bin/broken',
       'module-setup.sh',
       /^ {2}inst_script/m,
       `  broken=$initdir/usr/bin/broken
   sed 's/libdevmapper[.]so/libnosuchlib.so/' "$tree/usr/sbin/dmsetup" >"$broken"
   chmod 755 "$broken"
 $&`,
-      'a library of /bin/broken',
     ],
-  ])('is refused: %s without %s', async (name, from, to, missing) => {
+  ])('is refused without %s', async (missing, name, from, to) => {
     const file = join(project, folder, name)
     const text = await readFile(file, 'utf8')
     expect(text).toMatch(from)

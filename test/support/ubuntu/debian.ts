@@ -13,6 +13,7 @@ export interface DebianPackage extends LockedPackage {
 /** A release of Debian: 13 with some newer packages of the next one, or the next one. */
 export type Release = 'trixie' | 'forky'
 
+/** The packages of a release. */
 export interface Debian {
   readonly release: Release
   readonly mirrors: Mirrors
