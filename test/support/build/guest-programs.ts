@@ -7,7 +7,7 @@ import { checkout } from '../seeder.ts'
 const CLOUD_INIT_CALLS = ['useradd', 'usermod', 'passwd', 'ssh-keygen', 'hostname', 'ip', 'blkid', 'udevadm']
 
 /** Trees of images whose scripts run in a machine. `check-values` beside a tree runs on the host. */
-const treesOf = (image: string) => [join('images/common/tree'), join('images', image, 'tree')]
+const treesOf = (image: string) => ['images/common/tree', join('images', image, 'tree')]
 
 /** A node of a script's syntax tree, as shfmt writes it. */
 interface Syntax {
@@ -25,13 +25,24 @@ export async function guestPrograms(image: string): Promise<string[]> {
       if (!entry.isFile()) continue
       const text = await readFile(join(entry.parentPath, entry.name), 'utf8')
       if (!/^#!\/bin\/(ba)?sh|^# shellcheck shell=/.test(text)) continue
-      const { stdout } = await execa('shfmt', ['--language-dialect=bash', '--to-json'], { input: text })
-      visit(JSON.parse(stdout), called, functions)
+      await readCalls(text, called, functions)
     }
   }
   const { stdout: own } = await execa('bash', ['-c', 'compgen -bk'])
   const known = new Set([...own.split('\n'), ...functions])
   return [...called].filter((word) => !known.has(word)).sort()
+}
+
+/** The words that a shell script calls as commands, without its own functions, as shfmt's parser reads it. */
+export async function commandsOf(script: string): Promise<string[]> {
+  const [called, functions] = [new Set<string>(), new Set<string>()]
+  await readCalls(script, called, functions)
+  return [...called].filter((word) => !functions.has(word)).sort()
+}
+
+async function readCalls(script: string, called: Set<string>, functions: Set<string>): Promise<void> {
+  const { stdout } = await execa('shfmt', ['--language-dialect=bash', '--to-json'], { input: script })
+  visit(JSON.parse(stdout), called, functions)
 }
 
 function visit(node: unknown, called: Set<string>, functions: Set<string>): void {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { NEEDED_MODULES } from '../../../src/build/initrd.ts'
 import { calledWords } from '../../../src/build/shell-words.ts'
+import { commandsOf } from '../../support/build/guest-programs.ts'
 
 const init = await readFile(join(import.meta.dirname, '../../../images/common/initrd/init.sh'), 'utf8')
 
@@ -40,21 +41,12 @@ describe('the words that a script calls', () => {
     expect(() => calledWords(script)).toThrow(message)
   })
 
-  it('of the initrd are all of its programs', () => {
-    const words = calledWords(init)
-    for (const program of [
-      'mount',
-      'umount',
-      'modprobe',
-      'dmsetup',
-      'e2fsck',
-      'blkid',
-      'sleep',
-      'switch_root',
-    ]) {
-      expect(words).toContain(program)
-    }
-    expect(words).not.toContain('die')
+  it('of the initrd are those that shfmt finds', async () => {
+    const found = await commandsOf(init)
+    expect(found).toContain('dmsetup')
+    // shfmt reads export as a declaration, and what follows exec as an argument.
+    const expected = [...found.filter((word) => word !== 'exec'), 'export', 'switch_root']
+    expect(calledWords(init).sort()).toEqual(expected.sort())
   })
 })
 
