@@ -72,7 +72,9 @@ test('with a default route on another card as well a machine is not ready', asyn
   )
   expect((await node.boot()).status).toMatchObject({
     state: 'failed',
-    reason: 'ROUTES: there is another default route than that of eth2: "default via 10.0.0.62 dev eth0"',
+    reason:
+      'ROUTES: gives the default route to eth2, and there is another one: "default via 10.0.0.62 dev eth0"; ' +
+      'remove that gateway from the drive',
   })
 })
 
