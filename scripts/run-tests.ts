@@ -45,6 +45,8 @@ function steps(shellScripts: readonly string[], fast: boolean): Step[] {
     check('rules of the house', 'node', ['scripts/house.ts', '--check']),
     check('dist is up to date', 'node', ['scripts/bundle.ts', '--check']),
     vitest('unit tests', 'unit'),
+    // Minutes, when there are none in the cache.
+    check('Kubernetes and etcd for the tests', 'node', ['scripts/programs.ts']),
   ]
   const system = vitest('system tests', 'system')
   if (fast) return [...all, system]

@@ -34,6 +34,8 @@ PACKAGE_LISTS_READ=
 
 # QEMU 7.2's emulation panics under a 6.12 kernel, 10 boots it.
 readonly QEMU_MAJOR=10
+# The first Go that fetches the Go that a module needs.
+readonly GO_MINOR=21
 # A whole id space for the users of a Debian image, as useradd assigns it.
 readonly SUBID_COUNT=65536
 readonly SUBID_FIRST=100000
@@ -167,6 +169,15 @@ missing_qemu() {
   command -v qemu-img >/dev/null || echo 'qemu-utils packs the images (qemu-img)'
 }
 
+missing_go() {
+  # The package to install for the tests, with its purpose, unless there is a Go that is new enough.
+  [[ -n $FOR_TESTS ]] || return 0
+  local version=''
+  if command -v go >/dev/null; then version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true); fi
+  [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= GO_MINOR)) && return
+  echo "golang-go compiles Kubernetes and etcd for the tests, 1.$GO_MINOR or later"
+}
+
 missing_ubuntu_keyring() {
   # missing_ubuntu_keyring FILE: the package with Ubuntu's keys and its purpose, when FILE is missing.
   [[ ! -e $1 ]] || return 0
@@ -225,10 +236,13 @@ offers_package() {
   [[ -n $(apt-cache madison "$1" 2>/dev/null) ]]
 }
 
-offers_qemu() {
-  # Whether any apt source of this machine has a QEMU that is new enough.
-  apt-cache madison qemu-system-x86 2>/dev/null | awk -F '|' '{ print $2 }' | sed 's/^ *\([0-9]*:\)\{0,1\}//' |
-    awk -F . -v least="$QEMU_MAJOR" '$1 + 0 >= least { found = 1 } END { exit !found }'
+offers_version() {
+  # offers_version PACKAGE LEAST: whether any apt source of this machine has the package in this version or a later one.
+  local version
+  while read -r version; do
+    if dpkg --compare-versions "$version" ge "$2"; then return 0; fi
+  done < <(apt-cache madison "$1" 2>/dev/null | awk -F '|' '{ print $2 }' | sed 's/^ *\([0-9]*:\)\{0,1\}//')
+  return 1
 }
 
 add_backports() {
@@ -242,14 +256,15 @@ add_backports() {
 }
 
 install_packages() {
-  local wanted qemu keyring
+  local wanted qemu go keyring
   wanted=$(missing_packages && missing_firmware)
   ! keyring_is_old || wanted+=$'\n'"debian-archive-keyring has no trixie keys yet"
   qemu=$(missing_qemu)
+  go=$(missing_go)
   keyring=$(missing_ubuntu_keyring "$UBUNTU_KEYRING")
-  [[ -n $wanted$qemu$keyring ]] || return 0
+  [[ -n $wanted$qemu$go$keyring ]] || return 0
   if [[ -n $CHECK_ONLY ]]; then
-    mapfile -t -O "${#MISSING[@]}" MISSING < <(sed '/^$/d; s/ /: /; s/^/package /' <<<"$wanted"$'\n'"$qemu"$'\n'"$keyring")
+    mapfile -t -O "${#MISSING[@]}" MISSING < <(sed '/^$/d; s/ /: /; s/^/package /' <<<"$wanted"$'\n'"$qemu"$'\n'"$go"$'\n'"$keyring")
     return
   fi
 
@@ -262,6 +277,7 @@ install_packages() {
   done <<<"$wanted"
   ((${#names[@]} == 0)) || apt_install "${names[@]}"
   [[ -z $qemu ]] || install_qemu "$qemu"
+  [[ -z $go ]] || install_newer "golang-go" "1.$GO_MINOR" "Go 1.$GO_MINOR" "$go"
   [[ -z $keyring ]] || install_ubuntu_keyring "$keyring"
   [[ -e $TRIXIE_KEY ]] || fatal "debian-archive-keyring has no $TRIXIE_KEY" 'upgrade it: apt-get install debian-archive-keyring'
 }
@@ -275,18 +291,23 @@ install_ubuntu_keyring() {
   apt_install ubuntu-archive-keyring
 }
 
-install_qemu() {
+install_newer() {
+  # install_newer PACKAGE LEAST WHAT LINES: the packages of LINES, on Debian 12 from backports, which it has PACKAGE from.
   local line names=() target=()
   while read -r line; do
     say "installing ${line/ /: }"
     names+=("${line%% *}")
-  done <<<"$1"
+  done <<<"$4"
   if [[ $(debian_release) == 12* ]]; then
     apt_update
-    offers_qemu || add_backports bookworm "QEMU $QEMU_MAJOR"
+    offers_version "$1" "$2" || add_backports bookworm "$3"
     target=(-t bookworm-backports)
   fi
   apt_install "${target[@]}" "${names[@]}"
+}
+
+install_qemu() {
+  install_newer qemu-system-x86 "$QEMU_MAJOR" "QEMU $QEMU_MAJOR" "$1"
   local major
   major=$(qemu-system-x86_64 --version | qemu_major)
   ((${major:-0} >= QEMU_MAJOR)) || fatal "QEMU ${major:-?} is what apt offers, $QEMU_MAJOR is needed" \

@@ -68,6 +68,15 @@ describe('QEMU', () => {
     expect(fresh.stdout).toBe('')
   })
 
+  it('takes a Go that can fetch a newer one, and only for the tests', async () => {
+    const missing = async (version: string, mode = 'FOR_TESTS=1') =>
+      (await bash(`${mode}; missing_go`, { go: `echo ${version}` })).stdout
+    expect(await missing('go1.19.8')).toMatch(/^golang-go /)
+    expect(await missing('go1.19.8', 'FOR_TESTS=')).toBe('')
+    expect(await missing('go1.21.0')).toBe('')
+    expect(await missing('go1.27.3')).toBe('')
+  })
+
   it('leaves a Proxmox host alone', async () => {
     const commands = {
       pveversion: '',
@@ -81,7 +90,8 @@ describe('QEMU', () => {
     const line = (version: string) =>
       `echo 'qemu-system-x86 | ${version} | http://mirror.example/debian bookworm/main amd64 Packages'`
     const offers = async (...versions: string[]) =>
-      (await bash('offers_qemu', { 'apt-cache': versions.map(line).join('\n') })).exitCode
+      (await bash('offers_version qemu-system-x86 10', { 'apt-cache': versions.map(line).join('\n') }))
+        .exitCode
     expect(await offers('1:7.2+dfsg-7+deb12u18+b3')).toBe(1)
     expect(await offers('1:10.0.2+ds-2+deb13u1~bpo12+1', '1:7.2+dfsg-7')).toBe(0)
     expect(await offers()).toBe(1)

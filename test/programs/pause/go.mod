@@ -1,0 +1,3 @@
+module seeder.test/pause
+
+go 1.26.0
