@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import { execa } from 'execa'
 import { removeTrees } from '../../../src/build/namespace.ts'
 import { statusSchema } from '../../../src/guest/status.ts'
-import { etcdPrograms } from '../etcd.ts'
+import { goPrograms } from '../programs/build.ts'
 import { type Holder, hold, into, type Lan } from './etcd-lan.ts'
 import { cloudInitDone, fromPlatform, machineStandIns } from './node.ts'
 
@@ -46,7 +46,7 @@ export class EtcdNode {
       standIns,
       machineStandIns,
       ...['etcd', 'common'].map((image) => join(images, image, 'tree/usr')),
-      await etcdPrograms(),
+      (await goPrograms('etcd-3.7')).usr,
     ]
     const script = `
       root=$1; hostname "$3"

@@ -2,8 +2,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { parseAllDocuments } from 'yaml'
 import { TestAuthority, type TestKeyPair } from '../../../src/boot-test/certificates.ts'
 import { nftablesFor } from '../../../src/platform/nftables.ts'
+import { goPrograms } from '../programs/build.ts'
 import { Node, platform } from './node.ts'
 
 /** What a control plane is given to talk to etcd with, and what will not do (PEM). */
@@ -77,6 +79,7 @@ export const controlPlaneCards = card('eth0', '10.0.0.66/26') + card('eth1', '10
 /** A node of the kubernetes-node image with what the build writes, the certificates and a node.env. */
 export async function makeKubernetesNode(etcd: EtcdFiles, env: NodeEnv): Promise<Node> {
   const node = await Node.make('kubernetes-node')
+  node.programs = [(await goPrograms('kubernetes-1.37')).usr]
   const worker = env === 'joinWorker' || env === 'none'
   node.hostname = worker ? 'w1' : 'cp1'
   await node.write('/var/addresses', worker ? oneCard : controlPlaneCards)
@@ -107,4 +110,9 @@ export async function callKubeadm(node: Node) {
     calls: await lines('/var/calls'),
     console: await lines('/dev/console'),
   }
+}
+
+/** The documents of a configuration for kubeadm, which kubeadm itself has checked. */
+export function parseKubeadmConfig(text: string | undefined): unknown[] {
+  return parseAllDocuments(text ?? '').map((document) => document.toJS())
 }

@@ -58,6 +58,8 @@ export class Node {
   private readonly root: string
   private readonly image: string
   hostname = 'node1'
+  /** Folders of programs that the image has and this machine has not, as of a `/usr`. */
+  programs: readonly string[] = []
   /** What cloud-init reports of itself at the next boot. */
   cloudInit: object = cloudInitDone
 
@@ -152,7 +154,7 @@ export class Node {
   async enter(...command: string[]) {
     const trees = [this.image, 'common'].map((image) => join(images, image, 'tree/usr'))
     const own = [standInsOf(this.image), standIns, machineStandIns].filter(existsSync)
-    const usr = [...own, join(this.root, 'made/usr'), ...trees, '/usr']
+    const usr = [...own, join(this.root, 'made/usr'), ...trees, ...this.programs, '/usr']
     const script = `
       root=$1; usr=$2; echo "$3" >/proc/sys/kernel/hostname; shift 3
       mount -t overlay overlay -o "lowerdir=$usr" "$root/usr"

@@ -10,9 +10,9 @@ import {
   makeKubernetesNode,
   type NodeEnv,
   nodeEnvs,
+  parseKubeadmConfig,
   token,
 } from '../../support/first-boot/kubernetes-site.ts'
-import { parseKubeadmConfig } from '../../support/first-boot/kubernetes-v1beta4.ts'
 import type { Node } from '../../support/first-boot/node.ts'
 
 let etcd: EtcdFiles
@@ -104,6 +104,12 @@ describe.each([
   })
 })
 
+/** The preflight checks of the files that the phases of an init leave behind here. */
+const madeByInit = [
+  'FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml',
+  'FileAvailable--etc-kubernetes-kubelet.conf',
+]
+
 describe('kubeadm fails', () => {
   test('it is called again after longer and longer pauses, five minutes at most', async () => {
     await boot('joinWorker')
@@ -136,7 +142,7 @@ describe('kubeadm fails', () => {
     const { stdout } = await node.enter('/bin/bash', '-c', status)
     expect(JSON.parse(stdout)).toMatchObject({
       state: 'ready',
-      reason: `worker 10.0.0.70, joins the cluster behind 10.0.0.115:6443; kubeadm: retrying: attempt 1 of kubeadm join came to nothing: ${why.replaceAll('"', '')}`,
+      reason: `worker 10.0.0.70, joins the cluster behind 10.0.0.115:6443; kubeadm: retrying: attempt 1 of kubeadm join came to nothing: ${why}`,
     })
     expect(await node.read(files.done)).toBeUndefined()
     expect(await node.read(files.nodeEnv)).toContain(token)
@@ -151,6 +157,7 @@ describe('kubeadm fails', () => {
       call('join'),
       'sleep 10',
       'kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock',
+      'stop kubelet',
       call('join'),
     ])
   })
@@ -161,19 +168,47 @@ describe('kubeadm fails', () => {
     await node.write('/var/kubeadm-leaves', '')
     const { calls } = await callKubeadm(node)
     const flags = ' --skip-token-print --upload-certs --skip-certificate-key-print'
-    const own = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'].map(
-      (name) => `FileAvailable--etc-kubernetes-manifests-${name}.yaml`,
-    )
-    const ignored = [...own, 'Port-6443', 'Port-10257', 'Port-10259'].concat(
-      'FileAvailable--etc-kubernetes-kubelet.conf',
-      'Port-10250',
-    )
     expect(calls).toEqual([
       call('init') + flags,
       'sleep 10',
-      `${call('init')}${flags} --ignore-preflight-errors=${ignored.join(',')}`,
+      `${call('init')}${flags} --ignore-preflight-errors=${madeByInit.join(',')}`,
     ])
-    expect(await node.read('/etc/kubernetes/pki/ca.crt')).toBe('')
+    // The CA that its first attempt made signs the certificate of the next.
+    const verify =
+      'openssl verify -CAfile /etc/kubernetes/pki/ca.crt <(sed -n "s/.*client-certificate-data: //p" "$0" | base64 -d)'
+    const { stdout } = await node.enter('/bin/bash', '-c', verify, '/etc/kubernetes/kubelet.conf')
+    expect(stdout).toMatch(/: OK$/)
+  })
+
+  test('the CA of the drive is no leftover, and a port that somebody else has is not overlooked', async () => {
+    await boot('init')
+    await node.write('/etc/kubernetes/pki/ca.crt', etcd.ca)
+    await node.write('/etc/kubernetes/pki/ca.key', etcd.caKey)
+    await node.write('/var/kubeadm-fails', 'error execution phase preflight: no answer\n')
+    const { calls } = await callKubeadm(node)
+    expect(calls.at(-1)).not.toContain('--ignore-preflight-errors')
+  })
+
+  test.each([
+    ['kube-apiserver', ['Port-6443']],
+    ['kube-controller', []],
+    ['python3', []],
+  ])('a port that %s has is ignored only if it is the API server', async (name, ports) => {
+    await boot('init')
+    await node.write('/var/kubeadm-fails', 'error execution phase wait-control-plane: timed out\n')
+    await node.write('/var/kubeadm-leaves', '')
+    await node.write('/var/calls', '')
+    const listener = `import ctypes, socket, sys, time
+ctypes.CDLL(None).prctl(15, sys.argv[1].encode(), 0, 0, 0)
+server = socket.create_server(("", 6443))
+time.sleep(60)`
+    const script =
+      'python3 -c "$0" "$1" & until ss -Hltn | grep -q 6443; do :; done; /usr/lib/seeder/kubeadm; kill %1'
+    await node.enter('/bin/bash', '-c', script, listener, name)
+    const last = (await node.read('/var/calls'))?.trim().split('\n').at(-1)
+    expect(last).toMatch(
+      new RegExp(`--ignore-preflight-errors=${[madeByInit[0], ...ports, ...madeByInit.slice(1)].join(',')}$`),
+    )
   })
 
   test('without a certificate key nothing is uploaded', async () => {
@@ -194,15 +229,15 @@ describe('the power fails while kubeadm is at work', () => {
     expect((await callKubeadm(node)).exitCode).not.toBe(0)
     expect(await node.read(files.begun)).toBe(`${action}\n`)
     expect(await node.read(files.done)).toBeUndefined()
-    expect(await node.read('/etc/kubernetes/kubelet.conf')).toBe('')
+    expect(await node.read('/etc/kubernetes/kubelet.conf')).toBeDefined()
 
     const { status, calls } = await bootAgain(env)
     expect(status.state).toBe('ready')
     expect(calls.at(-1)).toBe('--no-block restart seeder-kubeadm.service')
     const second = await callKubeadm(node)
     expect(second.exitCode).toBe(0)
-    expect(second.calls).toHaveLength(reset ? 2 : 1)
-    if (reset) expect(second.calls[0]).toBe(reset)
+    expect(second.calls).toHaveLength(reset ? 3 : 1)
+    if (reset) expect(second.calls.slice(0, 2)).toEqual([reset, 'stop kubelet'])
     else expect(second.calls[0]).toContain('--ignore-preflight-errors=')
     expect(await node.read(files.done)).toContain(` ${action} `)
     expect(await node.read(files.nodeEnv)).not.toContain(token)

@@ -10,9 +10,9 @@ import {
   makeKubernetesNode,
   type NodeEnv,
   nodeEnvs,
+  parseKubeadmConfig,
   token,
 } from '../../support/first-boot/kubernetes-site.ts'
-import { parseKubeadmConfig } from '../../support/first-boot/kubernetes-v1beta4.ts'
 import type { Node } from '../../support/first-boot/node.ts'
 
 let etcd: EtcdFiles
@@ -64,7 +64,7 @@ test('a control plane that begins the cluster: everything about it is written do
       apiVersion: kubeadm,
       kind: 'ClusterConfiguration',
       clusterName: 'kubernetes',
-      kubernetesVersion: 'v1.37.1',
+      kubernetesVersion: 'v1.37.2',
       controlPlaneEndpoint: '10.0.0.115:6443',
       networking: { podSubnet: '10.32.0.0/12', serviceSubnet: '10.96.0.0/12' },
       etcd: {
