@@ -14,6 +14,7 @@ const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache
 //   killed  programs that are killed again and again
 //   light   real builds, and boots of one machine at a time
 //   e2e     clusters of machines
+//   cluster a whole cluster of the three images: half an hour of emulation
 //   next    what of Debian's next release is in no other lane
 //   soak    an hour of work, when somebody wants it
 const lane = (name: string) => ({ name, include: [`test/${name}/**/*.test.ts`], env })
@@ -74,6 +75,7 @@ export default defineConfig({
       // One file after the other: several machines in each keep the processors busy.
       { plugins: [withoutSourceMaps], test: { ...lane('light'), ...oneByOne, server } },
       { plugins: [withoutSourceMaps], test: { ...lane('e2e'), ...oneByOne, ...sharedImages, server } },
+      { plugins: [withoutSourceMaps], test: { ...lane('cluster'), ...oneByOne, ...sharedImages, server } },
       { test: { ...lane('next'), ...oneByOne, ...sharedImages } },
       { test: { ...lane('soak'), ...oneByOne, ...sharedImages } },
     ],

@@ -84,6 +84,11 @@ export class TestAuthority {
     return new TestAuthority(name, folder, await readFile(join(folder, `${name}.crt`), 'utf8'))
   }
 
+  /** Its private key (PEM). */
+  async readKey(): Promise<string> {
+    return readFile(join(this.folder, `${this.name}.key`), 'utf8')
+  }
+
   /**
    * Signs a certificate for a new key.
    * @param name of its files in the authority's folder

@@ -6,6 +6,8 @@ import { text } from 'node:stream/consumers'
 import { execa } from '../process/child-process.ts'
 import { SeederError } from '../report/error.ts'
 
+const SUCCESS = [200, 201]
+
 /** Where a connection comes from and goes to. */
 export interface Route {
   readonly from: string
@@ -39,7 +41,7 @@ export async function get(route: Route, path: string, tls?: TlsClient): Promise<
 /**
  * The body of the response to a request.
  * @param name of the requested resource, for messages
- * @throws SeederError when there is no response with status 200 within the time
+ * @throws SeederError when there is no response with status 200 or, of something created, 201 within the time
  */
 export async function readResponse(request: ClientRequest, name: string, timeoutMs: number): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
@@ -47,7 +49,7 @@ export async function readResponse(request: ClientRequest, name: string, timeout
   request.on('error', reject)
   request.on('response', (response) => {
     text(response).then((body) => {
-      if (response.statusCode === 200 && response.complete) resolve(body)
+      if (SUCCESS.includes(response.statusCode ?? 0) && response.complete) resolve(body)
       else reject(new Error(`status ${response.statusCode}: ${body.slice(0, 200)}`))
     }, reject)
   })

@@ -54,6 +54,8 @@ export interface CloneSource {
   readonly qcow2: string
   /** The clone gets the memory that the platform gives its role, but not more than this. */
   readonly maximumMiB: number
+  /** The least number of processors, also where an emulated clone usually has one. */
+  readonly leastProcessors?: number
   /** The size of a second, blank disk, if it has one. */
   readonly dataDiskBytes?: number | undefined
 }
@@ -62,14 +64,14 @@ export interface CloneSource {
 export async function makeClone(
   bed: TestBed,
   machine: MachineSpec,
-  { qcow2, maximumMiB, dataDiskBytes }: CloneSource,
+  { qcow2, maximumMiB, leastProcessors = 1, dataDiskBytes }: CloneSource,
 ): Promise<Clone> {
   const { emulator, platform } = bed
   const clone = await Clone.make(qcow2, bed.folder, emulator, {
     name: machine.hostname,
     uuid: randomUUID(),
     memoryMiB: Math.min(platform.roles[machine.role].memory, maximumMiB),
-    cpus: processorsFor(emulator.accelerator),
+    cpus: Math.max(processorsFor(emulator.accelerator), leastProcessors),
     diskBytes: DISK_BYTES,
     dataDiskBytes,
     nics: machine.nics,

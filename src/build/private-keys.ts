@@ -8,6 +8,9 @@ import { shellQuote } from './enclosure.ts'
 const GAP = String.raw`(?:\s|\\[nrt]|["'+,;])`
 const base64 = (count: number) => `(?:[A-Za-z0-9+/=]${GAP}*){${count}}`
 
+/** Before a key that Go's own tests use. It has this header instead of a PRIVATE KEY's, for programs that look for keys. */
+const GO_TESTING = String.raw`TESTING KEY-----\n`
+
 /** A text format of keys. Only files with one of `markers` can have it. */
 interface TextForm {
   readonly markers: readonly string[]
@@ -38,7 +41,8 @@ const TEXT_FORMS: readonly TextForm[] = [
     markers: [...ONCE, ...TWICE],
     pattern: `(?:${[...ONCE, ...TWICE].map(quoteMeta).join('|')})[A-Za-z0-9+/=]{40}`,
   },
-  // DER in base64 without a header: PKCS#8 of RSA, Ed25519 and elliptic curves; PKCS#1; SEC 1.
+  // DER in base64 without a header: PKCS#8 of RSA, Ed25519 and elliptic curves; PKCS#1; SEC 1. Not Go's public keys for tests,
+  // which programs with a test server in them (crictl) contain.
   {
     markers: [
       'IBADANBgkqhkiG9w0BAQEFAAS',
@@ -46,12 +50,12 @@ const TEXT_FORMS: readonly TextForm[] = [
       'AgEAMBMGByqGSM49AgEG',
       'AgEAMBAGByqGSM49AgEG',
     ],
-    pattern: `(?:IBADANBgkqhkiG9w0BAQEFAAS|MC4CAQAwBQYDK2Vw|AgEAMB[AM]GByqGSM49AgEG)${base64(40)}`,
+    pattern: `(?:(?<!${GO_TESTING}MII[A-Za-z0-9+/]{3})IBADANBgkqhkiG9w0BAQEFAAS|MC4CAQAwBQYDK2Vw|AgEAMB[AM]GByqGSM49AgEG)${base64(40)}`,
   },
-  { markers: ['IBAAKC', 'IBAAKB'], pattern: `MII[A-Za-z0-9+/]{3}IBAAK[BC]${base64(80)}` },
+  { markers: ['IBAAKC', 'IBAAKB'], pattern: `(?<!${GO_TESTING})MII[A-Za-z0-9+/]{3}IBAAK[BC]${base64(80)}` },
   {
     markers: ['MHcCAQEEI', 'MIGkAgEBBD', 'MIHcAgEBBE'],
-    pattern: `(?:MHcCAQEEI|MIGkAgEBBD|MIHcAgEBBE)${base64(60)}`,
+    pattern: `(?<!${GO_TESTING})(?:MHcCAQEEI|MIGkAgEBBD|MIHcAgEBBE)${base64(60)}`,
   },
   {
     markers: ['PuTTY-User-Key-File-'],

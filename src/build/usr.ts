@@ -59,6 +59,14 @@ export async function makeUsr(run: BuildRun, rootfs: Rootfs, files: readonly Tre
 /** Prints a line per private key. */
 const SEARCH = `cd /scratch/tree\n${findPrivateKeys('/usr')}`
 
+// /boot is not in the image. kubeadm and others also read the kernel's configuration beside its modules, where newer kernels of
+// Debian have it.
+const KERNEL_CONFIG = `
+for file in boot/config-*; do
+  copy="usr/lib/modules/\${file#boot/config-}/config"
+  if [ -e "$file" ] && [ ! -e "$copy" ]; then cp --no-preserve=all "$file" "$copy"; fi
+done`
+
 function saltOf(image: Image): string {
   return stableUuid(`${image.name} verity salt`).replaceAll('-', '').repeat(2)
 }
@@ -81,6 +89,7 @@ function usrScript(image: Image, lock: Lock): string {
     `printf 'IMAGE_ID=%s\\nIMAGE_VERSION=%s\\n' ${image.name} ${shellQuote(lock.version)} >> usr/lib/os-release`,
     // The firmware starts the kernel in the boot partition, and nobody reads this one.
     'rm -f usr/lib/modules/*/vmlinuz',
+    KERNEL_CONFIG,
     RECORD_PACKAGES,
     listFiles('usr', USR_LISTS),
     `mkfs.erofs --quiet -U ${stableUuid(`${image.name} usr`)} -T ${lock.epoch} ${EROFS_OPTIONS.join(' ')} /out/usr.erofs usr`,

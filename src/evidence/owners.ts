@@ -72,9 +72,11 @@ function madeBy(path: string, { installed }: Claims): string | undefined {
   return maker === undefined ? undefined : `package:${maker}`
 }
 
-/** The source of Python's byte code; any other path unchanged. */
+/** The file that Python's byte code or the copy of the kernel's configuration is made from; any other path unchanged. */
 function sourceOf(path: string): string {
-  return path.replace(/\/__pycache__\/([^/]+)\.cpython-\d+\.pyc$/, '/$1.py')
+  return path
+    .replace(/\/__pycache__\/([^/]+)\.cpython-\d+\.pyc$/, '/$1.py')
+    .replace(/^\/usr\/lib\/modules\/([^/]+)\/config$/, '/boot/config-$1')
 }
 
 /** The maximum number of links to follow, as in the kernel. */

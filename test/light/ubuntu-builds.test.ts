@@ -21,7 +21,7 @@ let other: OtherUser | undefined
 beforeAll(async () => {
   await chmod(root, 0o755)
   other = await otherUser()
-  archive = await createUbuntuArchive(['haproxy', 'etcd', 'kubernetes-node'], 'forky')
+  archive = await createUbuntuArchive(['haproxy', 'etcd', 'kubernetes-node'], { release: 'forky' })
   await ubuntuProject(project, archive)
 })
 afterAll(async () => {
@@ -60,11 +60,11 @@ async function build(image: string, out: string, ...options: readonly string[]):
 }
 
 const expected = {
-  etcd: { version: '3.7.2-1', roles: ['etcd'], artifacts: { etcd: { version: '3.7.2' } } },
+  etcd: { version: '3.7.3-1', roles: ['etcd'], artifacts: { etcd: { version: '3.7.3' } } },
   'kubernetes-node': {
-    version: '1.37.1-1',
+    version: '1.37.2-1',
     roles: ['worker', 'control-plane'],
-    packages: { kubelet: '1.37.1-1.1', kubeadm: '1.37.1-1.1', kubectl: '1.37.1-1.1' },
+    packages: { kubelet: '1.37.2-1.1', kubeadm: '1.37.2-1.1', kubectl: '1.37.2-1.1' },
   },
 }
 
@@ -185,7 +185,7 @@ describe('a build stops', () => {
 
   it('when upstream’s file is no longer the locked one', async () => {
     const lock = JSON.parse(await readFile(join(project, 'images/etcd/image.lock.json'), 'utf8'))
-    const path = 'etcd/v3.7.2/etcd-v3.7.2-linux-amd64.tar.gz'
+    const path = 'etcd/v3.7.3/etcd-v3.7.3-linux-amd64.tar.gz'
     archive.server.faults.set(path, 'tampered')
     // The store of the user has the right file.
     const cache = await copyCache(join(root, 'without the tarball'))

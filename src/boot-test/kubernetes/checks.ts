@@ -9,9 +9,14 @@ const roleChecks = [
   {
     name: 'init-called',
     group: 'kubeadm',
-    title: 'the control plane’s kubeadm is called to begin the cluster',
+    title:
+      'the control plane passes every check of kubeadm’s preflight, except that of etcd, which is not there',
   },
-  { name: 'join-called', group: 'kubeadm', title: 'the worker’s kubeadm is called to join it' },
+  {
+    name: 'join-called',
+    group: 'kubeadm',
+    title: 'the worker passes every check of kubeadm’s preflight, and looks for the cluster',
+  },
   {
     name: 'configuration',
     group: 'kubeadm',

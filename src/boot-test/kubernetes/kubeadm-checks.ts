@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeValues } from '../../guest/node-env.ts'
+import type { GuestAgent } from '../../vm/agent.ts'
 import { expect } from '../checks.ts'
-import { expectReady, repeatFirstBoot, tryValues } from '../first-boot.ts'
+import { expectReady, repeatFirstBoot, seconds, tryValues } from '../first-boot.ts'
 import type { PlacedClone } from '../test-bed.ts'
-import type { Secrets } from './configuration.ts'
+import { API_PORT, type Secrets } from './configuration.ts'
 import { compareInitConfiguration } from './kubeadm-configuration.ts'
+import { preflightFindings } from './preflight.ts'
 import type { KubernetesTestBed } from './test-bed.ts'
 
 const CONFIGURATION_FILE = '/run/seeder/kubeadm.yaml'
 const KUBEADM_UNIT = 'seeder-kubeadm.service'
-// kubeadm looks for the API server, the registry and the internet before an attempt fails.
+// An emulated kubeadm needs a minute until it misses etcd.
 const CALL_LIMIT_MS = 240_000
 
 /** The state of kubeadm on a node. */
@@ -27,28 +29,64 @@ export function parseKubeadmState(line: string): KubeadmState | undefined {
 }
 
 /**
- * Waits until kubeadm has ended an attempt with the configuration that first boot made and validated. The test's network
- * has no registry and no API server, so that kubeadm may have to try again, which is no failure.
+ * Waits for a state of kubeadm, which works with the configuration that first boot made and validated.
+ * @param ends whether the test waits for no other state
  */
 export async function awaitKubeadm(
   { clone, machine }: PlacedClone,
   action: 'init' | 'join',
+  limitMs: number,
+  ends: (state: KubeadmState) => Promise<boolean> | boolean,
 ): Promise<KubeadmState> {
-  let state: KubeadmState | undefined
+  const { agent } = clone
   let line = ''
-  for (const deadline = performance.now() + CALL_LIMIT_MS; performance.now() < deadline; await sleep(1000)) {
-    line = (await clone.agent.exec(['/bin/cat', '/var/lib/seeder/kubeadm.state'])).stdout
-    state = parseKubeadmState(line)
-    if (state !== undefined && state.state !== 'running') break
+  for (const deadline = performance.now() + limitMs; performance.now() < deadline; await sleep(1000)) {
+    line = (await agent.exec(['/bin/cat', '/var/lib/seeder/kubeadm.state'])).stdout
+    const state = parseKubeadmState(line)
+    if (state === undefined || !(await ends(state))) continue
+    const call = `calling kubeadm ${action} for a ${machine.role}, attempt 1`
+    const journal = await readJournal(agent)
+    expect(journal.includes(call), `the journal of ${KUBEADM_UNIT} does not say "${call}"`)
+    if (state.state === 'done') {
+      const sentinel = (await agent.shell('cat /var/lib/seeder/kubeadm.done')).trim()
+      expect(sentinel.startsWith(`${machine.role} ${action} `), `the sentinel says "${sentinel}"`)
+    }
+    return state
   }
-  expect(state !== undefined && state.state !== 'running', `kubeadm is "${line.trim() || 'not called'}"`)
-  const journal = await clone.agent.shell(`journalctl --boot --no-pager --output=cat --unit=${KUBEADM_UNIT}`)
-  const call = `calling kubeadm ${action} for a ${machine.role}, attempt 1`
-  expect(journal.includes(call), `the journal of ${KUBEADM_UNIT} does not say "${call}"`)
-  if (state.state === 'done') {
-    const sentinel = (await clone.agent.shell('cat /var/lib/seeder/kubeadm.done')).trim()
-    expect(sentinel.startsWith(`${machine.role} ${action} `), `the sentinel says "${sentinel}"`)
+  expect(false, `after ${seconds(limitMs)} kubeadm is "${line.trim() || 'not called'}"`)
+}
+
+/** kubeadm's output since the machine was started, and what calls it. */
+export function readJournal(agent: GuestAgent): Promise<string> {
+  return agent.shell(`journalctl --boot --no-pager --output=cat --unit=${KUBEADM_UNIT}`)
+}
+
+/**
+ * Waits until kubeadm has passed its preflight, in a test without etcd and without a cluster: an init then fails, and a join
+ * tries to reach the API server.
+ * @param missing the checks of an init that need what this test does not have
+ */
+export async function awaitCalled(
+  node: PlacedClone,
+  action: 'init' | 'join',
+  missing: readonly string[],
+): Promise<KubeadmState> {
+  const { agent } = node.clone
+  const connects = async () => {
+    const sockets = await agent.shell(`ss --no-header --tcp --numeric state syn-sent 'dport = :${API_PORT}'`)
+    return action === 'join' && sockets.trim() !== ''
   }
+  const state = await awaitKubeadm(
+    node,
+    action,
+    CALL_LIMIT_MS,
+    async ({ state }) => state !== 'running' || (await connects()),
+  )
+  const found = preflightFindings(await readJournal(agent)).filter(({ level }) => level === 'ERROR')
+  const errors = found.filter(({ name }) => !missing.includes(name))
+  expect(errors.length === 0, errors.map(({ name, text }) => `${name}: ${text}`).join('; '))
+  const unnamed = missing.filter((name) => !found.some((finding) => finding.name === name))
+  expect(unnamed.length === 0, `kubeadm does not miss ${unnamed.join(', ')}: ${state.text}`)
   return state
 }
 

@@ -7,7 +7,8 @@ import { layOutSite } from '../site.ts'
 import { buildTestBed, makeClone, nodeDrive, type PlacedClone, type TestBed } from '../test-bed.ts'
 import { controlPlaneFiles, issueEtcdClient, makeSecrets, type Secrets } from './configuration.ts'
 
-// kubeadm needs 1700 MiB for a control plane; the worker of the test runs one container.
+// kubeadm needs 1700 MiB and two processors for a control plane; the worker of the test runs one container.
+const CONTROL_PLANE_PROCESSORS = 2
 const CONTROL_PLANE_MIB = 2048
 const WORKER_MIB = 1024
 
@@ -38,8 +39,11 @@ export async function buildKubernetesTestBed(run: TestRun): Promise<KubernetesTe
   const etcdClient = await issueEtcdClient(etcdAuthority)
   const nodes: PlacedClone[] = []
   for (const machine of site.machines) {
-    const maximumMiB = machine.role === 'worker' ? WORKER_MIB : CONTROL_PLANE_MIB
-    nodes.push({ machine, clone: await makeClone(bed, machine, { qcow2: run.image.qcow2, maximumMiB }) })
+    const size =
+      machine.role === 'worker'
+        ? { maximumMiB: WORKER_MIB }
+        : { maximumMiB: CONTROL_PLANE_MIB, leastProcessors: CONTROL_PLANE_PROCESSORS }
+    nodes.push({ machine, clone: await makeClone(bed, machine, { qcow2: run.image.qcow2, ...size }) })
   }
   const [controlPlane, worker, spare] = nodes
   if (!controlPlane || !worker || !spare) throw new Error('the site needs three machines')

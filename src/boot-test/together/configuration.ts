@@ -20,11 +20,15 @@ export function apiVip(platform: Platform): { readonly zone: string; readonly ad
   })
 }
 
-/** The values of a single load balancer with one control plane behind it and the platform's VIPs. */
+/** The NodePort of the test's service. */
+export const NODE_PORT = 30080
+
+/** The values of a single load balancer with one control plane and one worker behind it, and the platform's VIPs. */
 export function balancerValues(
   platform: Platform,
   balancer: MachineSpec,
   controlPlane: MachineSpec,
+  worker: MachineSpec,
 ): NodeValues {
   const first = apiVip(platform)
   const vips = [
@@ -36,6 +40,8 @@ export function balancerValues(
   ]
   return {
     API_BACKENDS: `${controlPlane.hostname}=${addressIn(controlPlane, first.zone)}`,
+    NODEPORTS: String(NODE_PORT),
+    NODEPORT_BACKENDS: `${worker.hostname}=${addressIn(worker, first.zone)}`,
     VIP: vips.map(({ zone, address }) => `${address}/${prefixOf(zoneOf(platform, zone))}`).join(' '),
     VRRP_PRIORITY: '150',
     VRRP_ROUTER_ID: '51',

@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { parseJson } from '../../files/json.ts'
 import { describeError } from '../../report/error.ts'
 import { fileDigest } from '../../store/digest.ts'
-import { type CheckPlan, expect, type Recorder } from '../checks.ts'
+import { expect, type Recorder } from '../checks.ts'
 import type { TestOutcome } from '../contract.ts'
-import { checkUndrifted, driftChecks } from '../drift-checks.ts'
+import { checkUndrifted } from '../drift-checks.ts'
 import { CLIENT_PORT } from '../etcd/client.ts'
 import { awaitNode, seconds } from '../first-boot.ts'
 import { API_NAME } from '../haproxy/configuration.ts'
@@ -13,53 +13,21 @@ import { serverStates, statesOf } from '../haproxy/metrics.ts'
 import { API_PORT } from '../kubernetes/configuration.ts'
 import { get, probePort } from '../probe.ts'
 import { withReturnRoutes } from '../return-routes.ts'
-import { checkRoutes, checkServiceRoute, routeChecks, serviceRouteChecks } from '../routes.ts'
+import { checkRoutes, checkServiceRoute } from '../routes.ts'
 import { runScenario, settleAll } from '../scenario.ts'
 import { addressFrom, type MachineSpec, probeIn } from '../site.ts'
 import type { PlacedClone } from '../test-bed.ts'
 import { misplacedAddresses } from './addresses.ts'
+import { type TogetherCheck, togetherChecks } from './checks.ts'
 import { apiVip } from './configuration.ts'
-import { checkDatabase, requestOwnApi, startApiServer } from './control-plane.ts'
+import { checkDatabase, requestOwnApi } from './control-plane.ts'
+import { checkFounded, checkJoined, patienceFor } from './founding.ts'
 import { buildTogetherTestBed, type Images, type TogetherRun, type TogetherTestBed } from './test-bed.ts'
-
-/** What the images have to fulfil with each other. */
-const togetherChecks = [
-  { name: 'load-balancer', group: 'boot', title: 'the load balancer is ready' },
-  { name: 'control-plane', group: 'boot', title: 'the control plane is ready' },
-  { name: 'etcd', group: 'boot', title: 'etcd is ready' },
-  { name: 'addresses', group: 'network', title: 'every address is in its zone of the network table' },
-  {
-    name: 'database',
-    group: 'network',
-    title: 'the control plane reaches etcd with its certificate, and only so',
-  },
-  { name: 'balanced', group: 'network', title: 'the load balancer finds the API ready' },
-  {
-    name: 'api-from-home',
-    group: 'network',
-    title: 'a request from the operator’s zone reaches the API by its VIP',
-  },
-  {
-    name: 'api-from-control-plane',
-    group: 'network',
-    title: 'and so does one from the control plane itself',
-  },
-  {
-    name: 'no-way-around',
-    group: 'network',
-    title: 'the API and etcd are not reached past the load balancer',
-  },
-  ...routeChecks,
-  ...serviceRouteChecks,
-  ...driftChecks,
-  { name: 'console', group: 'boot', title: 'no failure on any console' },
-  { name: 'digests', group: 'artifact', title: 'the images are still their manifests’' },
-] as const satisfies readonly CheckPlan[]
-type TogetherCheck = (typeof togetherChecks)[number]['name']
+import { testWorkload } from './workload.ts'
 
 // HAProxy uses a server after two checks, and keepalived waits for a peer that does not exist.
 const SETTLE_MS = 60_000
-const versionSchema = z.object({ server: z.string() })
+const versionSchema = z.object({ gitVersion: z.string() })
 
 /** Tests that one clone of each image makes a platform: HAProxy, the API's port behind it, etcd behind that. */
 export async function testTogether(run: TogetherRun): Promise<TestOutcome> {
@@ -74,19 +42,26 @@ export async function testTogether(run: TogetherRun): Promise<TestOutcome> {
 }
 
 async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBed): Promise<void> {
-  const { balancer, controlPlane, etcd, site, platform } = bed
+  const { balancer, controlPlane, etcd, worker, site, platform } = bed
   bed.progress.phase('a load balancer, a control plane and a member of etcd boot')
   for (const { clone, drive } of [etcd, controlPlane, balancer]) await clone.start(drive)
+  let bootMs = 0
   const ready = async (name: TogetherCheck, { clone }: PlacedClone) =>
-    checks.require(name, async () => `ready after ${seconds(await awaitNode(clone, bed.bootTimeoutMs))}`)
-  await settleAll(
-    ready('load-balancer', balancer),
-    ready('control-plane', controlPlane).then(() => startApiServer(bed)),
-    ready('etcd', etcd),
-  )
+    checks.require(name, async () => {
+      const took = await awaitNode(clone, bed.bootTimeoutMs)
+      bootMs = Math.max(bootMs, took)
+      return `ready after ${seconds(took)}`
+    })
+  await settleAll(ready('load-balancer', balancer), ready('control-plane', controlPlane), ready('etcd', etcd))
+
+  const vip = apiVip(platform)
+  const patience = patienceFor(bootMs)
+  bed.progress.phase('kubeadm founds the cluster')
+  await checks.require('founded', () => checkFounded(bed, patience))
+  bed.progress.phase('a worker joins it')
+  await checks.require('joined', () => checkJoined(bed, patience))
 
   bed.progress.phase('they connect to each other')
-  const vip = apiVip(platform)
   await checks.run('database', () => checkDatabase(bed))
   await checks.require('balanced', () => awaitBackend(bed))
   await checks.run('api-from-home', async () => {
@@ -99,13 +74,14 @@ async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBe
     const began = performance.now()
     const body = await retry(() => get(route, '/version', { name: API_NAME, ca: bed.clusterCa }))
     checks.observed.measured.apiFromHomeMs = Math.round(performance.now() - began)
-    return `from ${route.from} in ${site.operatorZone} to ${vip.address}: ${parseJson(body, versionSchema).server} answers`
+    return `from ${route.from} in ${site.operatorZone} to ${vip.address}: ${parseJson(body, versionSchema).gitVersion} answers`
   })
   await checks.run('api-from-control-plane', async () => {
     const body = await requestOwnApi(bed, vip.address)
-    return `to ${vip.address} in ${vip.zone}: ${parseJson(body, versionSchema).server} answers`
+    return `to ${vip.address} in ${vip.zone}: ${parseJson(body, versionSchema).gitVersion} answers`
   })
-  const clones = [balancer, controlPlane, etcd]
+  await testWorkload(checks, bed, patience)
+  const clones = [balancer, controlPlane, etcd, worker]
   await checks.run('addresses', async () => {
     const wrong: string[] = []
     for (const { clone, machine } of clones) {
@@ -116,7 +92,7 @@ async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBe
     return clones.map(({ machine }) => `${machine.hostname} ${cards(machine)}`).join('; ')
   })
   await checkRoutes(checks, clones)
-  await checkServiceRoute(checks, platform, [controlPlane])
+  await checkServiceRoute(checks, platform, [controlPlane, worker])
   await checks.run('no-way-around', () => checkNoWayAround(bed))
   await checkUndrifted(
     checks,

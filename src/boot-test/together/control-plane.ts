@@ -7,27 +7,6 @@ import { API_NAME } from '../haproxy/configuration.ts'
 import { API_PORT } from '../kubernetes/configuration.ts'
 import type { TogetherTestBed } from './test-bed.ts'
 
-const FOLDER = '/run/test'
-
-// Python is in every image, because cloud-init needs it.
-const SERVER_PROGRAM = `
-import http.server, ssl
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
-    def do_GET(self):
-        body = b'ok' if self.path == '/readyz' else b'{"server": "cp1"}'
-        self.send_response(200)
-        self.send_header('Content-Length', str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *words): pass
-server = http.server.ThreadingHTTPServer(('', ${API_PORT}), Answer)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain('${FOLDER}/api.crt', '${FOLDER}/api.key')
-server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-server.serve_forever()
-`
-
 // argv: address:port, CA, certificate, key; the last two may be empty. Prints the response's body.
 const HEALTH_PROGRAM = `
 import ssl, sys, urllib.request
@@ -47,23 +26,6 @@ connection.request('GET', '/version')
 print(connection.getresponse().read().decode())
 `
 
-/** Starts a simulated API server in the control plane's clone: TLS, `/readyz` and `/version`. */
-export async function startApiServer({ controlPlane, apiServer, clusterCa }: TogetherTestBed): Promise<void> {
-  const { agent } = controlPlane.clone
-  const files = {
-    'api.crt': apiServer.cert,
-    'api.key': apiServer.key,
-    'ca.crt': clusterCa,
-    'api.py': SERVER_PROGRAM,
-  }
-  for (const [name, content] of Object.entries(files)) {
-    const script = 'umask 077; mkdir -p "$1"; cat >"$1/$0"'
-    await agent.output(['/bin/bash', '-euc', script, name, FOLDER], content)
-  }
-  const run = ['--unit=test-api-server', '--collect', '/usr/bin/python3', `${FOLDER}/api.py`]
-  await agent.output(['/usr/bin/systemd-run', ...run])
-}
-
 /** The control plane reaches etcd with the API server's certificate for it, and not without one. */
 export async function checkDatabase({ controlPlane, etcd }: TogetherTestBed): Promise<string> {
   const { agent } = controlPlane.clone
@@ -80,6 +42,6 @@ export async function checkDatabase({ controlPlane, etcd }: TogetherTestBed): Pr
 
 /** The control plane requests its own API through the load balancer, as with kubeadm's configuration. */
 export async function requestOwnApi({ controlPlane }: TogetherTestBed, address: string): Promise<string> {
-  const ca = `${FOLDER}/ca.crt`
+  const ca = '/etc/kubernetes/pki/ca.crt'
   return controlPlane.clone.agent.output(['/usr/bin/python3', '-c', API_PROGRAM, address, API_NAME, ca])
 }

@@ -16,17 +16,19 @@ export interface BuiltImage {
 }
 
 /**
- * Images on Ubuntu, made of Debian's next release, in folders below `root`, by name. The first test file that needs an image locks and builds it from a
- * local archive; the others of the same run get its files as hard links.
+ * Images on Ubuntu, made of Debian's next release, in folders below `root`, by name. The first test file that needs an image
+ * locks and builds it from a local archive; the others of the same run get its files as hard links.
+ * @param containerImages whether nodes have the container images of Kubernetes; the same for all files of a lane
  * @throws Error with the output of seeder
  */
 export async function ubuntuImages(
   root: string,
   images: readonly string[],
+  containerImages = false,
 ): Promise<Record<string, BuiltImage>> {
   const shared = inject('sharedImages')
   const missing = images.filter((image) => !existsSync(join(shared, image)))
-  if (missing.length > 0) await buildImages(shared, missing)
+  if (missing.length > 0) await buildImages(shared, missing, containerImages)
   const found: Record<string, BuiltImage> = {}
   for (const image of images) {
     const out = join(root, image)
@@ -37,8 +39,12 @@ export async function ubuntuImages(
   return found
 }
 
-async function buildImages(folder: string, images: readonly string[]): Promise<void> {
-  const archive = await createUbuntuArchive(images, 'forky')
+async function buildImages(
+  folder: string,
+  images: readonly string[],
+  containerImages: boolean,
+): Promise<void> {
+  const archive = await createUbuntuArchive(images, { release: 'forky', containerImages })
   try {
     const project = await ubuntuProject(join(folder, `project of ${images.join(' ')}`), archive)
     for (const image of images) {

@@ -29,6 +29,14 @@ export interface UbuntuArchive {
   close(): Promise<void>
 }
 
+/** What an archive is made of. */
+export interface ArchiveOptions {
+  /** Debian's release. */
+  readonly release?: Release
+  /** Whether it has the container images of Kubernetes, for nodes that found a cluster. */
+  readonly containerImages?: boolean
+}
+
 export const UBUNTU_BASE = 'ubuntu-resolute'
 
 /**
@@ -37,7 +45,7 @@ export const UBUNTU_BASE = 'ubuntu-resolute'
  */
 export async function createUbuntuArchive(
   images: readonly string[],
-  release: Release = 'trixie',
+  { release = 'trixie', containerImages = false }: ArchiveOptions = {},
 ): Promise<UbuntuArchive> {
   const root = await mkdtemp(join(tmpdir(), 'seeder-ubuntu-'))
   const folder = join(root, 'www')
@@ -59,7 +67,7 @@ export async function createUbuntuArchive(
     ]
     const ubuntu = { folder: join(folder, 'ubuntu'), entries, date, key: keys.ubuntu }
     for (const suite of SUITES) await publishSuite(ubuntu, suite)
-    await publishComponents({ root, folder, debian }, images, keys.kubernetes)
+    await publishComponents({ root, folder, debian, containerImages }, images, keys.kubernetes)
     const server = await serveFiles(folder)
     return {
       url: server.url,

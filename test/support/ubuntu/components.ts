@@ -3,13 +3,17 @@ import { type Image, loadImage } from '../../../src/image/definition.ts'
 import { imageSchema } from '../../../src/image/schema.ts'
 import { loadYaml } from '../../../src/yaml/yaml-file.ts'
 import type { SigningKey } from '../archive/key.ts'
+import { goPrograms } from '../programs/build.ts'
 import { checkout } from '../seeder.ts'
+import { kubernetesImages } from './container-images.ts'
 import type { Debian } from './debian.ts'
-import { unpackDebian } from './debs.ts'
 import { publishEtcd } from './etcd.ts'
 import { kubernetesPackages } from './kubernetes.ts'
 import { placeDeb } from './place-deb.ts'
 import { publishFlat } from './suites.ts'
+
+/** The path of the archive with the container images of Kubernetes. */
+export const CONTAINER_IMAGES = 'kubernetes/images.tar'
 
 /** The folders in which the components of an archive are made. */
 interface Place {
@@ -18,60 +22,52 @@ interface Place {
   /** The served folder. */
   readonly folder: string
   readonly debian: Debian
+  /** Whether the archive has the container images of Kubernetes. */
+  readonly containerImages: boolean
 }
 
-/** Publishes the Kubernetes repository and etcd's releases, if one of `images` (names) uses them. */
+/**
+ * Publishes the Kubernetes repository and etcd's releases, if one of `images` (names) uses them: of Kubernetes the newest minor
+ * version, of etcd each that the image can have.
+ */
 export async function publishComponents(
   place: Place,
   images: readonly string[],
   key: SigningKey,
 ): Promise<void> {
   const variants = (await Promise.all(images.map(imageLines))).flat()
-  const fromRepository = variants.filter(({ repositories }) =>
+  const fromRepository = variants.find(({ repositories }) =>
     repositories.some(({ name }) => name === 'kubernetes'),
   )
-  await publishKubernetes(
-    place,
-    fromRepository.flatMap(({ line }) => line ?? []),
-    key,
-  )
-  const artifacts = variants.flatMap((image) => image.artifacts).filter(({ name }) => name === 'etcd')
-  await publishEtcdReleases(
-    place,
-    artifacts.map(({ version }) => version),
-  )
-}
-
-async function publishKubernetes(place: Place, minors: readonly string[], key: SigningKey): Promise<void> {
-  if (minors.length === 0) return
-  const { root, debian } = place
-  const [kubectl = '', plugins = ''] = await unpackDebian(root, debian, [
-    'kubectl',
-    'containernetworking-plugins',
-  ])
-  for (const minor of minors) {
-    const folder = join(place.folder, 'kubernetes', `v${minor}`)
-    const paragraphs: string[] = []
-    for (const source of await kubernetesPackages(`${minor}.1`, { kubectl, plugins })) {
-      paragraphs.push(await placeDeb(root, folder, 'amd64', source))
-    }
-    const archive = { folder, date: new Date(debian.date * 1000), key }
-    await publishFlat(archive, `kubernetes:v${minor}`, paragraphs)
+  if (fromRepository) await publishKubernetes(place, fromRepository.line, key)
+  for (const { artifacts, line } of variants) {
+    const etcd = artifacts.find(({ name }) => name === 'etcd')
+    if (etcd) await publishEtcdRelease(place, line, etcd.version)
   }
 }
 
-async function publishEtcdReleases(place: Place, versions: readonly string[]): Promise<void> {
-  if (versions.length === 0) return
-  const [server = '', client = ''] = await unpackDebian(place.root, place.debian, [
-    'etcd-server',
-    'etcd-client',
-  ])
-  const programs = [
-    join(server, 'usr/bin/etcd'),
-    join(client, 'usr/bin/etcdctl'),
-    join(server, 'usr/bin/etcdutl'),
-  ]
-  for (const version of versions) await publishEtcd(join(place.folder, 'etcd'), version, programs)
+async function publishKubernetes(
+  { root, folder: served, debian, containerImages }: Place,
+  line: string | undefined,
+  key: SigningKey,
+): Promise<void> {
+  if (line !== '1.37' && line !== '1.36') throw new Error(`test/programs has no Kubernetes ${line}`)
+  const folder = join(served, 'kubernetes', `v${line}`)
+  const paragraphs: string[] = []
+  for (const source of await kubernetesPackages(line)) {
+    paragraphs.push(await placeDeb(root, folder, 'amd64', source))
+  }
+  const archive = { folder, date: new Date(debian.date * 1000), key }
+  await publishFlat(archive, `kubernetes:v${line}`, paragraphs)
+  if (containerImages) await kubernetesImages(root, debian, line, join(served, CONTAINER_IMAGES))
+}
+
+async function publishEtcdRelease(place: Place, line: string | undefined, wanted: string): Promise<void> {
+  if (line !== '3.7' && line !== '3.6') throw new Error(`test/programs has no etcd ${line}`)
+  const { version, folder, names } = await goPrograms(`etcd-${line}`)
+  if (version !== wanted) throw new Error(`the etcd image names ${wanted}, and test/programs has ${version}`)
+  const programs = names.map((name) => join(folder, name))
+  await publishEtcd(join(place.folder, 'etcd'), version, programs)
 }
 
 /** The variants of an image of this checkout, one for each line. */

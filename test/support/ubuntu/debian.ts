@@ -25,15 +25,8 @@ export interface Debian {
   alone(names: readonly string[]): Promise<DebianPackage[]>
 }
 
-/** Debian 13 has too old versions of these for an Ubuntu, or for a release of Kubernetes or etcd. */
-const FROM_FORKY = [
-  'containerd',
-  'runc',
-  'containernetworking-plugins',
-  'etcd-server',
-  'etcd-client',
-  'kubectl',
-]
+/** Debian 13 has too old versions of these for an Ubuntu, or for a release of Kubernetes. */
+const FROM_FORKY = ['containerd', 'runc']
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 /** Reads a release's indexes of the machine's Debian mirror into `scratch`, an empty folder without blanks in its path. */

@@ -76,14 +76,14 @@ describe('lock', () => {
   it('takes Kubernetes from its own repository, whose key it fetches, and containerd from Ubuntu', async () => {
     expect(first[1]).toMatchObject({ code: 0 })
     const { packages, version } = await readLock('kubernetes-node')
-    expect(version).toBe('1.37.1-1')
+    expect(version).toBe('1.37.2-1')
     const own = packages.filter((one) => one.archive === 'kubernetes')
     expect(own.map((one) => `${one.name} ${one.version}`)).toEqual([
       'cri-tools 1.37.0-1.1',
-      'kubeadm 1.37.1-1.1',
-      'kubectl 1.37.1-1.1',
-      'kubelet 1.37.1-1.1',
-      'kubernetes-cni 1.9.1-1.1',
+      'kubeadm 1.37.2-1.1',
+      'kubectl 1.37.2-1.1',
+      'kubelet 1.37.2-1.1',
+      'kubernetes-cni 1.10.0-1.1',
     ])
     const key = await readFile(join(project, 'images/kubernetes-node/keys/kubernetes.asc'), 'utf8')
     expect(key).toBe(archive.keys.kubernetes.armored)

@@ -104,6 +104,13 @@ const keys: readonly (readonly [string, string | Buffer])[] = [
 ]
 
 const others: readonly (readonly [string, string | Buffer])[] = [
+  ...(['pkcs8', 'pkcs1'] as const).map((type): [string, string] => [
+    `a key of Go's own tests, ${type}`,
+    rsa
+      .export({ type, format: 'pem' })
+      .toString()
+      .replaceAll(/(?:RSA )?PRIVATE/g, 'RSA TESTING'),
+  ]),
   [
     'a program that knows the headers',
     '\0-----BEGIN OPENSSH PRIVATE KEY-----\0-----END OPENSSH PRIVATE KEY-----\0-----BEGIN %s PRIVATE KEY-----\n',

@@ -8,12 +8,19 @@ const platform = await loadPlatform('platform.yaml')
 const site = layOutSite(platform, [
   { hostname: 'lb1', role: 'haproxy', number: 0 },
   { hostname: 'cp1', role: 'control-plane', number: 1 },
+  { hostname: 'w1', role: 'worker', number: 2 },
 ])
-const [balancer, controlPlane] = [machineOf(site, 'lb1'), machineOf(site, 'cp1')]
+const [balancer, controlPlane, worker] = [
+  machineOf(site, 'lb1'),
+  machineOf(site, 'cp1'),
+  machineOf(site, 'w1'),
+]
 
 test('the load balancer holds every VIP of its role, the API’s first, in front of the control plane', () => {
-  expect(balancerValues(platform, balancer, controlPlane)).toEqual({
+  expect(balancerValues(platform, balancer, controlPlane, worker)).toEqual({
     API_BACKENDS: 'cp1=10.0.0.66',
+    NODEPORTS: '30080',
+    NODEPORT_BACKENDS: 'w1=10.0.0.77',
     VIP: '10.0.0.115/26 10.0.0.51/26',
     VRRP_PRIORITY: '150',
     VRRP_ROUTER_ID: '51',

@@ -7,7 +7,7 @@ import { TestAuthority } from '../../../../src/boot-test/certificates.ts'
 import { CLIENT_PORT, EtcdClient } from '../../../../src/boot-test/etcd/client.ts'
 import { memberSubject } from '../../../../src/boot-test/etcd/configuration.ts'
 import { Writer } from '../../../../src/boot-test/etcd/writer.ts'
-import { etcdPrograms } from '../../../support/etcd.ts'
+import { goPrograms } from '../../../support/programs/build.ts'
 
 /** A real etcd of one member, over mTLS. */
 const address = '127.0.23.79'
@@ -46,7 +46,7 @@ beforeAll(async () => {
   await authority.issue('etcd1', memberSubject({ name: 'etcd1', address }))
   const pair = await authority.issue('client', { commonName: 'client', usages: ['clientAuth'] })
   client = new EtcdClient({ from: '127.0.0.1', ca: authority.cert, pair })
-  server = startEtcd(join(await etcdPrograms(), 'bin/etcd'))
+  server = startEtcd(join((await goPrograms('etcd-3.7')).folder, 'etcd'))
   await vi.waitUntil(
     () =>
       client.status(address, 2000).then(
