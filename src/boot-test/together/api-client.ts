@@ -42,11 +42,6 @@ export class ApiClient {
     await this.send('POST', path, JSON.stringify(object))
   }
 
-  /** Deletes an object. */
-  async remove(path: string): Promise<void> {
-    await this.send('DELETE', path)
-  }
-
   private send(method: string, path: string, body = ''): Promise<string> {
     const { from, to, ca, pair } = this.access
     const options: RequestOptions = {
