@@ -62060,6 +62060,96 @@ const togetherChecks = [
     { name: 'digests', group: 'artifact', title: 'the images are still their manifests’' },
 ];
 
+;// CONCATENATED MODULE: ./src/boot-test/together/api-client.ts
+
+
+
+
+
+
+// An emulated API server may need seconds for one request.
+const TIMEOUT_MS = 60_000;
+/** A client of the cluster's API, by the load balancer's VIP. */
+class ApiClient {
+    access;
+    constructor(access) {
+        this.access = access;
+    }
+    /**
+     * Reads an object.
+     * @param path with the slash that it begins with
+     * @throws SeederError when there is no response with status 200 and an object of this form
+     */
+    async get(path, schema) {
+        return parseJson(await this.send('GET', path), schema);
+    }
+    /** Creates an object, given as the API's JSON. */
+    async create(path, object) {
+        await this.send('POST', path, JSON.stringify(object));
+    }
+    send(method, path, body = '') {
+        const { from, to, ca, pair } = this.access;
+        const options = {
+            method,
+            host: to,
+            port: configuration_API_PORT,
+            path,
+            localAddress: from,
+            agent: false,
+            servername: API_NAME,
+            ca,
+            ...pair,
+            headers: {
+                host: API_NAME,
+                'content-type': 'application/json',
+                'content-length': Buffer.byteLength(body),
+            },
+        };
+        const sent = (0,external_node_https_namespaceObject.request)(options);
+        sent.end(body);
+        return readResponse(sent, `${method} ${path} of ${to} from ${from}`, TIMEOUT_MS);
+    }
+}
+const condition = object({ type: schemas_string(), status: schemas_string(), message: schemas_string().default('') });
+/** A node as the API describes it, as far as the test needs it. */
+const nodeSchema = object({
+    metadata: object({ name: schemas_string(), labels: record(schemas_string(), schemas_string()).default({}) }),
+    spec: object({
+        podCIDR: schemas_string().optional(),
+        taints: array(object({ key: schemas_string(), effect: schemas_string() })).default([]),
+    }),
+    status: object({
+        conditions: array(condition).default([]),
+        addresses: array(object({ type: schemas_string(), address: schemas_string() })).default([]),
+        nodeInfo: object({ kubeletVersion: schemas_string() }),
+    }),
+});
+const nodeListSchema = object({ items: array(nodeSchema) });
+/** A pod as the API describes it, as far as the test needs it. */
+const podSchema = object({
+    metadata: object({ name: schemas_string(), namespace: schemas_string().default('') }),
+    spec: object({ nodeName: schemas_string().optional() }),
+    status: object({
+        phase: schemas_string().default(''),
+        podIP: schemas_string().optional(),
+        conditions: array(condition).default([]),
+        containerStatuses: array(object({
+            restartCount: schemas_number(),
+            state: object({
+                waiting: object({ reason: schemas_string().default(''), message: schemas_string().default('') }).optional(),
+            }),
+        }))
+            .default([]),
+    }),
+});
+const podListSchema = object({ items: array(podSchema) });
+/** Whether a condition of a node or pod is true. */
+function isReady({ status, }) {
+    return status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
+}
+/** A service as the API describes it, as far as the test needs it. */
+const serviceSchema = object({ spec: object({ clusterIP: schemas_ipv4() }) });
+
 ;// CONCATENATED MODULE: ./src/boot-test/together/configuration.ts
 
 
@@ -62097,6 +62187,83 @@ function balancerValues(platform, balancer, controlPlane, worker) {
         VRRP_ROUTER_ID: '51',
         VRRP_PEERS: cloneAddress(platform, first.zone, 'haproxy', PEER_NUMBER),
     };
+}
+
+;// CONCATENATED MODULE: ./src/boot-test/together/cluster.ts
+
+
+
+
+
+
+
+
+const kubeconfigSchema = object({
+    users: array(object({ user: object({ 'client-certificate-data': schemas_base64(), 'client-key-data': schemas_base64() }) }))
+        .min(1),
+});
+/** Connects to the API by its VIP, from the operator's zone, with the administrator's certificate that kubeadm made. */
+async function connectApi(bed, controlPlane) {
+    const text = await controlPlane.clone.agent.output(['/bin/cat', '/etc/kubernetes/admin.conf']);
+    const [first] = kubeconfigSchema.parse((0,dist/* parse */.qg)(text)).users;
+    const decode = (data = '') => Buffer.from(data, 'base64').toString();
+    return new ApiClient({
+        from: probeIn(bed.site, bed.site.operatorZone),
+        to: apiVip(bed.platform).address,
+        ca: bed.clusterCa,
+        pair: {
+            cert: decode(first?.user['client-certificate-data']),
+            key: decode(first?.user['client-key-data']),
+        },
+    });
+}
+/** Repeats an attempt until it succeeds. @throws its last error after the time */
+async function cluster_retry(limitMs, attempt) {
+    for (const deadline = performance.now() + limitMs;; await (0,external_node_timers_promises_namespaceObject.setTimeout)(1000)) {
+        try {
+            return await attempt();
+        }
+        catch (error) {
+            expect(performance.now() < deadline, describeError(error));
+        }
+    }
+}
+/** Waits until these nodes, and no others, are members with a range for their pods. */
+async function awaitMembers(api, names, limitMs) {
+    return cluster_retry(limitMs, async () => {
+        const { items } = await api.get('/api/v1/nodes', nodeListSchema);
+        const found = items.map(({ metadata }) => metadata.name).sort();
+        expect(found.join(' ') === [...names].sort().join(' '), `the cluster has the nodes ${found.join(', ') || 'none'}`);
+        const without = items.filter(({ spec }) => spec.podCIDR === undefined);
+        expect(without.length === 0, `without a range for pods: ${without.map(({ metadata }) => metadata.name).join(', ')}`);
+        return items;
+    });
+}
+/** Waits until every node is ready. */
+async function awaitReadyNodes(api, limitMs) {
+    return cluster_retry(limitMs, async () => {
+        const { items } = await api.get('/api/v1/nodes', nodeListSchema);
+        const waiting = items.filter((node) => !isReady(node));
+        const reasons = waiting.map(({ metadata, status }) => {
+            const found = status.conditions.find(({ type }) => type === 'Ready');
+            return `${metadata.name}: ${found?.message || 'it says nothing'}`;
+        });
+        expect(waiting.length === 0, `not ready: ${reasons.join('; ')}`);
+        return items;
+    });
+}
+/** Waits until every pod of a namespace is ready. */
+async function awaitReadyPods(api, namespace, limitMs) {
+    return cluster_retry(limitMs, async () => {
+        const { items } = await api.get(`/api/v1/namespaces/${namespace}/pods`, podListSchema);
+        const waiting = items.filter((pod) => !isReady(pod));
+        expect(items.length > 0 && waiting.length === 0, `not ready: ${waiting.map(describePod).join('; ')}`);
+        return items;
+    });
+}
+function describePod({ metadata, status }) {
+    const reasons = status.containerStatuses.flatMap(({ state }) => state.waiting ? [`${state.waiting.reason} ${state.waiting.message}`.trim()] : []);
+    return `${metadata.name} (${[status.phase, ...reasons].join(', ')})`;
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/together/control-plane.ts
@@ -62249,173 +62416,6 @@ async function clusterCaFiles(cluster) {
         { path: '/etc/kubernetes/pki/ca.crt', permissions: '0644', content: cluster.cert },
         { path: '/etc/kubernetes/pki/ca.key', permissions: '0600', content: await cluster.readKey() },
     ];
-}
-
-;// CONCATENATED MODULE: ./src/boot-test/together/api-client.ts
-
-
-
-
-
-
-// An emulated API server may need seconds for one request.
-const TIMEOUT_MS = 60_000;
-/** A client of the cluster's API, by the load balancer's VIP. */
-class ApiClient {
-    access;
-    constructor(access) {
-        this.access = access;
-    }
-    /**
-     * Reads an object.
-     * @param path with the slash that it begins with
-     * @throws SeederError when there is no response with status 200 and an object of this form
-     */
-    async get(path, schema) {
-        return parseJson(await this.send('GET', path), schema);
-    }
-    /** Creates an object, given as the API's JSON. */
-    async create(path, object) {
-        await this.send('POST', path, JSON.stringify(object));
-    }
-    send(method, path, body = '') {
-        const { from, to, ca, pair } = this.access;
-        const options = {
-            method,
-            host: to,
-            port: configuration_API_PORT,
-            path,
-            localAddress: from,
-            agent: false,
-            servername: API_NAME,
-            ca,
-            ...pair,
-            headers: {
-                host: API_NAME,
-                'content-type': 'application/json',
-                'content-length': Buffer.byteLength(body),
-            },
-        };
-        const sent = (0,external_node_https_namespaceObject.request)(options);
-        sent.end(body);
-        return readResponse(sent, `${method} ${path} of ${to} from ${from}`, TIMEOUT_MS);
-    }
-}
-const condition = object({ type: schemas_string(), status: schemas_string(), message: schemas_string().default('') });
-/** A node as the API describes it, as far as the test needs it. */
-const nodeSchema = object({
-    metadata: object({ name: schemas_string(), labels: record(schemas_string(), schemas_string()).default({}) }),
-    spec: object({
-        podCIDR: schemas_string().optional(),
-        taints: array(object({ key: schemas_string(), effect: schemas_string() })).default([]),
-    }),
-    status: object({
-        conditions: array(condition).default([]),
-        addresses: array(object({ type: schemas_string(), address: schemas_string() })).default([]),
-        nodeInfo: object({ kubeletVersion: schemas_string() }),
-    }),
-});
-const nodeListSchema = object({ items: array(nodeSchema) });
-/** A pod as the API describes it, as far as the test needs it. */
-const podSchema = object({
-    metadata: object({ name: schemas_string(), namespace: schemas_string().default('') }),
-    spec: object({ nodeName: schemas_string().optional() }),
-    status: object({
-        phase: schemas_string().default(''),
-        podIP: schemas_string().optional(),
-        conditions: array(condition).default([]),
-        containerStatuses: array(object({
-            restartCount: schemas_number(),
-            state: object({
-                waiting: object({ reason: schemas_string().default(''), message: schemas_string().default('') }).optional(),
-            }),
-        }))
-            .default([]),
-    }),
-});
-const podListSchema = object({ items: array(podSchema) });
-/** Whether a condition of a node or pod is true. */
-function isReady({ status, }) {
-    return status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
-}
-/** A service as the API describes it, as far as the test needs it. */
-const serviceSchema = object({ spec: object({ clusterIP: schemas_ipv4() }) });
-
-;// CONCATENATED MODULE: ./src/boot-test/together/cluster.ts
-
-
-
-
-
-
-
-
-const kubeconfigSchema = object({
-    users: array(object({ user: object({ 'client-certificate-data': schemas_base64(), 'client-key-data': schemas_base64() }) }))
-        .min(1),
-});
-/** Connects to the API by its VIP, from the operator's zone, with the administrator's certificate that kubeadm made. */
-async function connectApi(bed, controlPlane) {
-    const text = await controlPlane.clone.agent.output(['/bin/cat', '/etc/kubernetes/admin.conf']);
-    const [first] = kubeconfigSchema.parse((0,dist/* parse */.qg)(text)).users;
-    const decode = (data = '') => Buffer.from(data, 'base64').toString();
-    return new ApiClient({
-        from: probeIn(bed.site, bed.site.operatorZone),
-        to: apiVip(bed.platform).address,
-        ca: bed.clusterCa,
-        pair: {
-            cert: decode(first?.user['client-certificate-data']),
-            key: decode(first?.user['client-key-data']),
-        },
-    });
-}
-/** Repeats an attempt until it succeeds. @throws its last error after the time */
-async function cluster_retry(limitMs, attempt) {
-    for (const deadline = performance.now() + limitMs;; await (0,external_node_timers_promises_namespaceObject.setTimeout)(1000)) {
-        try {
-            return await attempt();
-        }
-        catch (error) {
-            expect(performance.now() < deadline, describeError(error));
-        }
-    }
-}
-/** Waits until these nodes, and no others, are members with a range for their pods. */
-async function awaitMembers(api, names, limitMs) {
-    return cluster_retry(limitMs, async () => {
-        const { items } = await api.get('/api/v1/nodes', nodeListSchema);
-        const found = items.map(({ metadata }) => metadata.name).sort();
-        expect(found.join(' ') === [...names].sort().join(' '), `the cluster has the nodes ${found.join(', ') || 'none'}`);
-        const without = items.filter(({ spec }) => spec.podCIDR === undefined);
-        expect(without.length === 0, `without a range for pods: ${without.map(({ metadata }) => metadata.name).join(', ')}`);
-        return items;
-    });
-}
-/** Waits until every node is ready. */
-async function awaitReadyNodes(api, limitMs) {
-    return cluster_retry(limitMs, async () => {
-        const { items } = await api.get('/api/v1/nodes', nodeListSchema);
-        const waiting = items.filter((node) => !isReady(node));
-        const reasons = waiting.map(({ metadata, status }) => {
-            const found = status.conditions.find(({ type }) => type === 'Ready');
-            return `${metadata.name}: ${found?.message || 'it says nothing'}`;
-        });
-        expect(waiting.length === 0, `not ready: ${reasons.join('; ')}`);
-        return items;
-    });
-}
-/** Waits until every pod of a namespace is ready. */
-async function awaitReadyPods(api, namespace, limitMs) {
-    return cluster_retry(limitMs, async () => {
-        const { items } = await api.get(`/api/v1/namespaces/${namespace}/pods`, podListSchema);
-        const waiting = items.filter((pod) => !isReady(pod));
-        expect(items.length > 0 && waiting.length === 0, `not ready: ${waiting.map(describePod).join('; ')}`);
-        return items;
-    });
-}
-function describePod({ metadata, status }) {
-    const reasons = status.containerStatuses.flatMap(({ state }) => state.waiting ? [`${state.waiting.reason} ${state.waiting.message}`.trim()] : []);
-    return `${metadata.name} (${[status.phase, ...reasons].join(', ')})`;
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/together/pod-network.ts
@@ -62788,7 +62788,7 @@ async function testPlatform(checks, bed) {
             timeoutMs: 8000,
         };
         const began = performance.now();
-        const body = await contract_retry(() => get(route, '/version', { name: API_NAME, ca: bed.clusterCa }));
+        const body = await cluster_retry(contract_SETTLE_MS, () => get(route, '/version', { name: API_NAME, ca: bed.clusterCa }));
         checks.observed.measured.apiFromHomeMs = Math.round(performance.now() - began);
         return `from ${route.from} in ${site.operatorZone} to ${vip.address}: ${parseJson(body, versionSchema).gitVersion} answers`;
     });
@@ -62822,17 +62822,6 @@ async function awaitBackend({ balancer, controlPlane }) {
         }
     }
     expect(false, `HAProxy reports ${hostname} as ${found.join(', ') || 'unknown'}`);
-}
-/** Repeats an attempt until it succeeds: keepalived takes the VIP a few seconds after HAProxy is ready. */
-async function contract_retry(attempt) {
-    for (const deadline = performance.now() + contract_SETTLE_MS;; await (0,external_node_timers_promises_namespaceObject.setTimeout)(500)) {
-        try {
-            return await attempt();
-        }
-        catch (error) {
-            expect(performance.now() < deadline, describeError(error));
-        }
-    }
 }
 async function checkNoWayAround(bed) {
     const { controlPlane, etcd, site } = bed;

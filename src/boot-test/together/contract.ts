@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { parseJson } from '../../files/json.ts'
-import { describeError } from '../../report/error.ts'
 import { fileDigest } from '../../store/digest.ts'
 import { expect, type Recorder } from '../checks.ts'
 import type { TestOutcome } from '../contract.ts'
@@ -19,6 +18,7 @@ import { addressFrom, type MachineSpec, probeIn } from '../site.ts'
 import type { PlacedClone } from '../test-bed.ts'
 import { misplacedAddresses } from './addresses.ts'
 import { type TogetherCheck, togetherChecks } from './checks.ts'
+import { retry } from './cluster.ts'
 import { apiVip } from './configuration.ts'
 import { checkDatabase, requestOwnApi } from './control-plane.ts'
 import { checkFounded, checkJoined, patienceFor } from './founding.ts'
@@ -72,7 +72,7 @@ async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBe
       timeoutMs: 8000,
     }
     const began = performance.now()
-    const body = await retry(() => get(route, '/version', { name: API_NAME, ca: bed.clusterCa }))
+    const body = await retry(SETTLE_MS, () => get(route, '/version', { name: API_NAME, ca: bed.clusterCa }))
     checks.observed.measured.apiFromHomeMs = Math.round(performance.now() - began)
     return `from ${route.from} in ${site.operatorZone} to ${vip.address}: ${parseJson(body, versionSchema).gitVersion} answers`
   })
@@ -110,17 +110,6 @@ async function awaitBackend({ balancer, controlPlane }: TogetherTestBed): Promis
     }
   }
   expect(false, `HAProxy reports ${hostname} as ${found.join(', ') || 'unknown'}`)
-}
-
-/** Repeats an attempt until it succeeds: keepalived takes the VIP a few seconds after HAProxy is ready. */
-async function retry<T>(attempt: () => Promise<T>): Promise<T> {
-  for (const deadline = performance.now() + SETTLE_MS; ; await sleep(500)) {
-    try {
-      return await attempt()
-    } catch (error) {
-      expect(performance.now() < deadline, describeError(error))
-    }
-  }
 }
 
 async function checkNoWayAround(bed: TogetherTestBed): Promise<string> {
