@@ -15,7 +15,7 @@ const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache
 //   light   real builds, and boots of one machine at a time
 //   e2e     clusters of machines
 //   cluster a whole cluster of the three images: half an hour of emulation
-//   next    what of Debian's next release is in no other lane
+//   next    contracts on Debian's next release that are in no other lane: half an hour of emulation
 //   soak    an hour of work, when somebody wants it
 const lane = (name: string) => ({ name, include: [`test/${name}/**/*.test.ts`], env })
 

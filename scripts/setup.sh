@@ -6,11 +6,11 @@
 # Usage:
 #   scripts/setup.sh            install what is missing
 #   scripts/setup.sh --check    print what is missing, install nothing; exit 1 if anything is missing
-#   scripts/setup.sh --tests    include what only the tests need: a browser, servers; also with --check
+#   scripts/setup.sh --tests    include what only the tests need: a browser, servers, Go; also with --check
 #
 # What it may change, each time with a line that says so:
-#   - Debian packages (see required_packages), and on Debian 12 a backports apt source for QEMU 10 and for the keys
-#     of Ubuntu's archive, which images on Ubuntu need.
+#   - Debian packages (see required_packages), and on Debian 12 a backports apt source for QEMU 10, for the keys of
+#     Ubuntu's archive, which images on Ubuntu need, and for the Go of the tests.
 #     On Proxmox VE never a QEMU or firmware package: pve-qemu-kvm and pve-edk2-firmware serve.
 #   - node_modules of this checkout, by `npm ci`.
 #   - /etc/subuid and /etc/subgid: a range for root and for you, which builds without root need.
@@ -114,7 +114,7 @@ genisoimage makes the clones' cloud-init drives
 openssh-client logs in to clones of an image
 gnupg signs the archives of the tests
 shellcheck checks the shell scripts
-python3-yaml runs the stand-in for kubeadm of the tests
+python3-yaml reads cloud-init's data in the tests of first boot
 zstd compresses and reads images
 xz-utils reads packages and tarballs
 systemd process 1 of the machines on which the tests install the runner
@@ -277,7 +277,7 @@ install_packages() {
   done <<<"$wanted"
   ((${#names[@]} == 0)) || apt_install "${names[@]}"
   [[ -z $qemu ]] || install_qemu "$qemu"
-  [[ -z $go ]] || install_newer "golang-go" "1.$GO_MINOR" "Go 1.$GO_MINOR" "$go"
+  [[ -z $go ]] || install_go "$go"
   [[ -z $keyring ]] || install_ubuntu_keyring "$keyring"
   [[ -e $TRIXIE_KEY ]] || fatal "debian-archive-keyring has no $TRIXIE_KEY" 'upgrade it: apt-get install debian-archive-keyring'
 }
@@ -292,18 +292,28 @@ install_ubuntu_keyring() {
 }
 
 install_newer() {
-  # install_newer PACKAGE LEAST WHAT LINES: the packages of LINES, on Debian 12 from backports, which it has PACKAGE from.
+  # install_newer PACKAGE LEAST WHAT LINES: the packages of LINES. On Debian 12, backports have a PACKAGE that is new
+  # enough.
   local line names=() target=()
   while read -r line; do
     say "installing ${line/ /: }"
     names+=("${line%% *}")
   done <<<"$4"
-  if [[ $(debian_release) == 12* ]]; then
+  if [[ $(debian_release) == 12* ]] && ! is_proxmox; then
     apt_update
     offers_version "$1" "$2" || add_backports bookworm "$3"
     target=(-t bookworm-backports)
   fi
   apt_install "${target[@]}" "${names[@]}"
+}
+
+install_go() {
+  # A Proxmox host gets no backports source.
+  if is_proxmox && ! offers_version golang-go "1.$GO_MINOR"; then
+    fatal "apt offers no Go 1.$GO_MINOR" "install Go 1.$GO_MINOR or later by hand, and put it on PATH"
+  fi
+  install_newer golang-go "1.$GO_MINOR" "Go 1.$GO_MINOR" "$1"
+  [[ -z $(missing_go) ]] || fatal "the installed Go is older than 1.$GO_MINOR" 'add a source that has a newer one'
 }
 
 install_qemu() {

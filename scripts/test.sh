@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 #
-# Runs every check and every test; the last line it prints is "N passed, N failed".
+# Runs the checks and tests; the last line it prints is "N passed, N failed". What takes half an hour by itself is not in
+# it: npm run test:cluster, test:next, test:soak.
 #
 # Usage:
 #   scripts/test.sh           everything: setup, static checks, unit and system tests, real builds and real boots
-#   scripts/test.sh --fast    the same without the builds and boots (minutes become seconds)
+#   scripts/test.sh --fast    the same without the builds and boots
+#
+# The first run compiles Kubernetes and etcd for the tests, which takes some ten minutes.
 #
 # Environment: that of scripts/setup.sh, which it runs first.
 

@@ -8,7 +8,7 @@ import { shellQuote } from './enclosure.ts'
 const GAP = String.raw`(?:\s|\\[nrt]|["'+,;])`
 const base64 = (count: number) => `(?:[A-Za-z0-9+/=]${GAP}*){${count}}`
 
-/** Before a key that Go's own tests use. It has this header instead of a PRIVATE KEY's, for programs that look for keys. */
+/** Before a key that Go's own tests use. It has this header instead of a PRIVATE KEY's, for those who look for keys. */
 const GO_TESTING = String.raw`TESTING KEY-----\n`
 
 /** A text format of keys. Only files with one of `markers` can have it. */
@@ -41,8 +41,8 @@ const TEXT_FORMS: readonly TextForm[] = [
     markers: [...ONCE, ...TWICE],
     pattern: `(?:${[...ONCE, ...TWICE].map(quoteMeta).join('|')})[A-Za-z0-9+/=]{40}`,
   },
-  // DER in base64 without a header: PKCS#8 of RSA, Ed25519 and elliptic curves; PKCS#1; SEC 1. Not Go's public keys for tests,
-  // which programs with a test server in them (crictl) contain.
+  // DER in base64 without a header: PKCS#8 of RSA, Ed25519 and elliptic curves; PKCS#1; SEC 1. Not the
+  // keys of Go's own tests, which programs with a test server in them (crictl) contain.
   {
     markers: [
       'IBADANBgkqhkiG9w0BAQEFAAS',

@@ -59,8 +59,8 @@ export async function makeUsr(run: BuildRun, rootfs: Rootfs, files: readonly Tre
 /** Prints a line per private key. */
 const SEARCH = `cd /scratch/tree\n${findPrivateKeys('/usr')}`
 
-// /boot is not in the image. kubeadm and others also read the kernel's configuration beside its modules, where newer kernels of
-// Debian have it.
+// /boot is not in the image. kubeadm and others also read the kernel's configuration beside its modules, where Debian's
+// newer kernels have it.
 const KERNEL_CONFIG = `
 for file in boot/config-*; do
   copy="usr/lib/modules/\${file#boot/config-}/config"

@@ -52,7 +52,7 @@ export function registerTestCommand(program: Command, context: () => TestContext
   program
     .command('test')
     .description(
-      'Boot clones of a finished image on a private network and test its role; of one image of each kind, that they work together.',
+      'Boot clones of a finished image on a private network and test its role. One of each kind founds a cluster.',
     )
     .argument('<image...>', 'folder of a build, or a qcow2 file; one, or one of each kind')
     .option('--platform <file>', 'read this platform file (default: that of the project)')

@@ -72,7 +72,7 @@ function madeBy(path: string, { installed }: Claims): string | undefined {
   return maker === undefined ? undefined : `package:${maker}`
 }
 
-/** The file that Python's byte code or the copy of the kernel's configuration is made from; any other path unchanged. */
+/** What Python's byte code or the copy of the kernel's configuration is made from; any other path unchanged. */
 function sourceOf(path: string): string {
   return path
     .replace(/\/__pycache__\/([^/]+)\.cpython-\d+\.pyc$/, '/$1.py')

@@ -37,9 +37,3 @@ it(
   },
   60 * 60_000,
 )
-
-it('two images are refused before anything is booted', async () => {
-  const { code, stderr } = await seeder(['test', haproxy, images.etcd?.out ?? ''])
-  expect(code).toBe(2)
-  expect(stderr).toContain('haproxy, etcd cannot be tested together')
-})

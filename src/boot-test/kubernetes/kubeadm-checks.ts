@@ -11,8 +11,8 @@ import type { KubernetesTestBed } from './test-bed.ts'
 
 const CONFIGURATION_FILE = '/run/seeder/kubeadm.yaml'
 const KUBEADM_UNIT = 'seeder-kubeadm.service'
-// An emulated kubeadm needs a minute until it misses etcd.
-const CALL_LIMIT_MS = 240_000
+// An emulated kubeadm needs a minute until it misses etcd, and one that joins looks for the cluster for five.
+const CALL_LIMIT_MS = 420_000
 
 /** The state of kubeadm on a node. */
 export interface KubeadmState {
@@ -62,8 +62,8 @@ export function readJournal(agent: GuestAgent): Promise<string> {
 }
 
 /**
- * Waits until kubeadm has passed its preflight, in a test without etcd and without a cluster: an init then fails, and a join
- * tries to reach the API server.
+ * Waits until kubeadm has passed its preflight, in a test without etcd and without a cluster: an init then fails, and a
+ * join tries to reach the API server.
  * @param missing the checks of an init that need what this test does not have
  */
 export async function awaitCalled(

@@ -86,7 +86,7 @@ export const nodeListSchema = z.object({ items: z.array(nodeSchema) })
 
 /** A pod as the API describes it, as far as the test needs it. */
 export const podSchema = z.object({
-  metadata: z.object({ name: z.string(), namespace: z.string().default('') }),
+  metadata: z.object({ name: z.string() }),
   spec: z.object({ nodeName: z.string().optional() }),
   status: z.object({
     phase: z.string().default(''),
@@ -95,7 +95,6 @@ export const podSchema = z.object({
     containerStatuses: z
       .array(
         z.object({
-          restartCount: z.number(),
           state: z.object({
             waiting: z.object({ reason: z.string().default(''), message: z.string().default('') }).optional(),
           }),

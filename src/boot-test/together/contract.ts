@@ -29,7 +29,7 @@ import { testWorkload } from './workload.ts'
 const SETTLE_MS = 60_000
 const versionSchema = z.object({ gitVersion: z.string() })
 
-/** Tests that one clone of each image makes a platform: HAProxy, the API's port behind it, etcd behind that. */
+/** Tests that the images found a cluster: a load balancer, a member of etcd, a control plane, a worker that joins. */
 export async function testTogether(run: TogetherRun): Promise<TestOutcome> {
   const bed = await buildTogetherTestBed(run)
   return runScenario<TogetherCheck>(bed, {

@@ -9,8 +9,8 @@ import type { TogetherTestBed } from './test-bed.ts'
 /** How long the test waits for a step of the cluster, in ms. */
 export type Patience = number
 
-// kubeadm itself waits four minutes for the API server. An emulated one is slower in the measure in which its node boots slower
-// than with KVM, where that takes some 15 s.
+// kubeadm itself waits four minutes for the API server. An emulated one is slower in the measure in which its node boots
+// slower than with KVM, where that takes some 15 s.
 const LEAST_MS = 240_000
 const BOOT_MS = 15_000
 
@@ -28,8 +28,8 @@ export async function checkFounded(
   return `${text}; ${await preflightWarnings(controlPlane)}`
 }
 
-// kubeadm gives a request ten seconds and the API a minute. An emulated API server may need longer, so that an attempt fails; the
-// next one continues.
+// kubeadm gives a request ten seconds and the API a minute. An emulated API server may need longer, so that an attempt
+// fails; the next one continues.
 async function awaitDone(
   node: PlacedClone,
   action: 'init' | 'join',

@@ -21,7 +21,7 @@ const MTU = 1450
  * @param cidr of all pods
  * @param range of the node's
  */
-export function bridgeConfiguration(bridge: string, cidr: string, range: string): string {
+function bridgeConfiguration(bridge: string, cidr: string, range: string): string {
   const { start, end } = parseCidr(range)
   const ranges = [
     {

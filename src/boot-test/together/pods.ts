@@ -4,11 +4,11 @@ import { SeederError } from '../../report/error.ts'
 import { IMAGE_NAME } from '../kubernetes/container-image.ts'
 import type { PlacedClone } from '../test-bed.ts'
 
-export const WEB_PORT = 8080
+const WEB_PORT = 8080
 /** What a pod of the test prints when it is ready. */
 export const SERVING_LINE = 'a pod of the test serves'
 
-// Responds with the pod's name and its client's address. ?get=URL requests the URL, ?resolve=NAME looks the name up,
+// Responds with the pod's name. ?get=URL requests the URL, ?resolve=NAME looks the name up,
 // ?connect=HOST:PORT connects.
 const PROGRAM = `
 import http.server, json, os, socket, urllib.parse, urllib.request
@@ -16,7 +16,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def do_GET(self):
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
-        answer = {'pod': os.environ['POD'], 'client': self.client_address[0]}
+        answer = {'pod': os.environ['POD']}
         try:
             if 'resolve' in query:
                 answer['found'] = sorted({entry[4][0] for entry in socket.getaddrinfo(query['resolve'], None)})
@@ -42,7 +42,6 @@ server.serve_forever()
 
 const answerSchema = z.object({
   pod: z.string(),
-  client: z.string(),
   found: z.array(z.string()).default([]),
   error: z.string().optional(),
 })

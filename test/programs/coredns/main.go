@@ -1,4 +1,4 @@
-// CoreDNS with the plugins that kubeadm's configuration of it uses: the others bring in the libraries of several clouds.
+// CoreDNS with the plugins that kubeadm's configuration of it uses: the others bring in the libraries of clouds.
 package main
 
 import (

@@ -16,8 +16,8 @@ export interface BuiltImage {
 }
 
 /**
- * Images on Ubuntu, made of Debian's next release, in folders below `root`, by name. The first test file that needs an image
- * locks and builds it from a local archive; the others of the same run get its files as hard links.
+ * Images on Ubuntu, made of Debian's next release, in folders below `root`, by name. The first test file that needs an
+ * image locks and builds it from a local archive; the others of the same run get its files as hard links.
  * @param containerImages whether nodes have the container images of Kubernetes; the same for all files of a lane
  * @throws Error with the output of seeder
  */

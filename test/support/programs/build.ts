@@ -18,8 +18,8 @@ export interface Programs {
 }
 
 /**
- * The real programs of a module of `test/programs`. The first call compiles them, which takes minutes, and keeps them in the
- * tests' cache below a digest of everything that goes in.
+ * The real programs of a module of `test/programs`. The first call compiles them, which takes minutes, and keeps them in
+ * the tests' cache below a digest of everything that goes in.
  * @throws Error with the output of Go
  */
 export async function goPrograms(name: ModuleName): Promise<Programs> {
@@ -35,11 +35,13 @@ async function inputDigest(module: ProgramModule): Promise<string> {
   for (const file of (await readdir(module.folder)).sort()) {
     hash.update(await readFile(join(module.folder, file)))
   }
-  hash.update(JSON.stringify([await goVersion(module), SCRIPT, linkerFlags(module), module.packages]))
+  hash.update(
+    JSON.stringify([await goVersion(module), environment, SCRIPT, linkerFlags(module), module.packages]),
+  )
   return hash.digest('hex').slice(0, 16)
 }
 
-/** The toolchain of the machine may be older than what a module needs. Go then takes the needed one from the module proxy. */
+/** The machine's Go may be older than what a module needs. It then takes the needed one from the module proxy. */
 const environment = { CGO_ENABLED: '0', GOOS: 'linux', GOARCH: 'amd64', GOTOOLCHAIN: 'auto', GOFLAGS: '' }
 
 async function goVersion({ folder }: ProgramModule): Promise<string> {

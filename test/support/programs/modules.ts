@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { checkout } from '../seeder.ts'
 
 /** The folder of the Go modules: each requires the module of some programs, in one version. */
-export const MODULES = join(checkout, 'test/programs')
+const MODULES = join(checkout, 'test/programs')
 
 const CNI = 'github.com/containernetworking/plugins'
 const CNI_PLUGINS = {
@@ -62,9 +62,7 @@ const etcd: Family = {
 
 const families = {
   'kubernetes-1.37': kubernetes('1.37', inPackages),
-  'kubernetes-1.36': kubernetes('1.36', inPackages),
   'control-plane-1.37': kubernetes('1.37', inImages),
-  'control-plane-1.36': kubernetes('1.36', inImages),
   'etcd-3.7': etcd,
   'etcd-3.6': etcd,
   'cri-tools': {

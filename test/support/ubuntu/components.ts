@@ -27,8 +27,8 @@ interface Place {
 }
 
 /**
- * Publishes the Kubernetes repository and etcd's releases, if one of `images` (names) uses them: of Kubernetes the newest minor
- * version, of etcd each that the image can have.
+ * Publishes the Kubernetes repository and etcd's releases, if one of `images` (names) uses them: of Kubernetes the newest
+ * minor version, of etcd each that the image can have.
  */
 export async function publishComponents(
   place: Place,
@@ -51,7 +51,7 @@ async function publishKubernetes(
   line: string | undefined,
   key: SigningKey,
 ): Promise<void> {
-  if (line !== '1.37' && line !== '1.36') throw new Error(`test/programs has no Kubernetes ${line}`)
+  if (line !== '1.37') throw new Error(`test/programs has no Kubernetes ${line}`)
   const folder = join(served, 'kubernetes', `v${line}`)
   const paragraphs: string[] = []
   for (const source of await kubernetesPackages(line)) {

@@ -49,7 +49,7 @@ interface Blob {
 }
 
 /**
- * Writes an OCI archive with the images that kubeadm lists for a minor version with etcd outside: the real programs, each alone
+ * Writes an OCI archive with the images that kubeadm lists for a minor version with etcd outside: the real programs, each
  * in its image, and what kube-proxy calls.
  */
 export async function kubernetesImages(
@@ -75,11 +75,10 @@ export async function kubernetesImages(
   }
   const proxy = await proxyTree(scratch, debian, join(kubernetes.folder, 'kube-proxy'))
   images.push({ reference: `registry.k8s.io/kube-proxy:v${kubernetes.version}`, tree: proxy })
-  for (const [name, reference, { folder, version }] of [
+  for (const [name, reference, { folder }] of [
     ['coredns', `registry.k8s.io/coredns/coredns:v${coredns.version}`, coredns],
     ['pause', `registry.k8s.io/pause:${pause.version}`, pause],
   ] as const) {
-    if (version === '') throw new Error(`${name} has no version`)
     const target = await tree(name, name)
     await cp(join(folder, name), join(target, name))
     images.push({ reference, tree: target, entrypoint: [`/${name}`] })

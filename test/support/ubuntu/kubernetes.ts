@@ -3,7 +3,7 @@ import type { DebFile, DebSource } from '../archive/deb.ts'
 import { goPrograms, type Programs } from '../programs/build.ts'
 
 /** A minor version of Kubernetes that `test/programs` has. */
-export type KubernetesLine = '1.37' | '1.36'
+export type KubernetesLine = '1.37'
 
 /** The packages of a minor version of Kubernetes, in the form of the Kubernetes project, with its real programs. */
 export async function kubernetesPackages(line: KubernetesLine): Promise<DebSource[]> {
