@@ -76,10 +76,16 @@ export const firewallOf = (role: 'worker' | 'control-plane') => nftablesFor(plat
 export const oneCard = card('eth0', '10.0.0.70/26')
 export const controlPlaneCards = card('eth0', '10.0.0.66/26') + card('eth1', '10.0.0.140/26')
 
+/** A node of any image, with the programs of Kubernetes if it is to have them. */
+export async function makeNode(image: string): Promise<Node> {
+  const node = await Node.make(image)
+  if (image === 'kubernetes-node') node.programs = [(await goPrograms('kubernetes-1.37')).usr]
+  return node
+}
+
 /** A node of the kubernetes-node image with what the build writes, the certificates and a node.env. */
 export async function makeKubernetesNode(etcd: EtcdFiles, env: NodeEnv): Promise<Node> {
-  const node = await Node.make('kubernetes-node')
-  node.programs = [(await goPrograms('kubernetes-1.37')).usr]
+  const node = await makeNode('kubernetes-node')
   const worker = env === 'joinWorker' || env === 'none'
   node.hostname = worker ? 'w1' : 'cp1'
   await node.write('/var/addresses', worker ? oneCard : controlPlaneCards)

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { checkValues } from '../../../src/host/node/check-values.ts'
-import { Node } from '../../support/first-boot/node.ts'
+import { makeNode } from '../../support/first-boot/kubernetes-site.ts'
+import type { Node } from '../../support/first-boot/node.ts'
 import { checkout } from '../../support/seeder.ts'
 
 // What has been in values that made a shell stumble: no index, no number, no pattern, no word, an operator of its own.
@@ -69,7 +70,7 @@ test.each([
   '%s names each value that it refuses, as the check on the host does',
   { timeout: 300_000 },
   async (image, role) => {
-    node = await Node.make(image)
+    node = await makeNode(image)
     const [unknown] = await checkValues(checkout, role, { X: '1' }, 'node1')
     const keys = unknown?.reason.split('it has: ')[1]?.split(' ') ?? []
     for (const word of words) {

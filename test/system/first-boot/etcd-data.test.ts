@@ -39,7 +39,7 @@ async function refused(...messages: string[]): Promise<void> {
 }
 
 const put =
-  'ETCDCTL_API=3 etcdctl --endpoints=https://10.0.0.129:2379 --cacert=/etc/etcd/tls/ca.crt --cert=/etc/etcd/tls/member.crt --key=/etc/etcd/tls/member.key'
+  'etcdctl --endpoints=https://10.0.0.129:2379 --cacert=/etc/etcd/tls/ca.crt --cert=/etc/etcd/tls/member.crt --key=/etc/etcd/tls/member.key'
 
 describe('data that is there', () => {
   test('is used again after a crash, also with ETCD_STATE=new left on the drive', async () => {

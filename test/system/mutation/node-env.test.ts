@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { statusSchema } from '../../../src/guest/status.ts'
-import { nodeEnvs } from '../../support/first-boot/kubernetes-site.ts'
-import { Node } from '../../support/first-boot/node.ts'
+import { makeNode, nodeEnvs } from '../../support/first-boot/kubernetes-site.ts'
+import type { Node } from '../../support/first-boot/node.ts'
 import { BYTE_CHANGES, type Mutation, mutate, TEXT_CHANGES } from '../../support/mutation/bytes.ts'
 import { NODE_ENV_CHANGES } from '../../support/mutation/node-env.ts'
 import { Random, ROUNDS, seedOf } from '../../support/mutation/random.ts'
@@ -56,7 +56,7 @@ done`
 test.each(roles)(
   '%s as %s',
   async (image, _, env) => {
-    const made = await Node.make(image)
+    const made = await makeNode(image)
     node = made
     const spoil = (content: Buffer, random: Random): Mutation =>
       mutate(content, random.next() < 0.5 ? NODE_ENV_CHANGES : { ...BYTE_CHANGES, ...TEXT_CHANGES }, random)

@@ -5,8 +5,8 @@ import type { KeyPair } from '../../../src/pki/openssl.ts'
 import { parseRequest } from '../../../src/pki/profile.ts'
 import { Lan } from '../../support/first-boot/etcd-lan.ts'
 import { EtcdNode } from '../../support/first-boot/etcd-node.ts'
-import { controlPlaneCards, files, nodeEnvs } from '../../support/first-boot/kubernetes-site.ts'
-import { Node } from '../../support/first-boot/node.ts'
+import { controlPlaneCards, files, makeNode, nodeEnvs } from '../../support/first-boot/kubernetes-site.ts'
+import type { Node } from '../../support/first-boot/node.ts'
 import { makePki, type TestPki } from '../../support/pki/place.ts'
 
 /** The images' own scripts look at what is issued. */
@@ -133,7 +133,7 @@ test('a member of another name is refused with its own certificate', async () =>
 })
 
 test('the first control plane takes the API servers’ certificate for etcd, and no operator’s key for it', async () => {
-  const node = await Node.make('kubernetes-node')
+  const node = await makeNode('kubernetes-node')
   try {
     node.hostname = 'cp1'
     await node.write('/var/addresses', controlPlaneCards)
