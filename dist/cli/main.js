@@ -57381,16 +57381,17 @@ function requireEmulation(version, kvmReason) {
 function parseQemuVersion(output) {
     return /version (\d+\.\d+(?:\.\d+)?)/.exec(output)?.[1];
 }
-/** The arguments for an accelerator and the processor that fits it. */
-function acceleratorArguments(accelerator) {
-    return accelerator === 'kvm'
-        ? ['-accel', 'kvm', '-cpu', 'host']
-        : ['-accel', 'tcg,thread=multi', '-cpu', 'max'];
-}
 /**
- * The number of processors of a clone. With more than one, QEMU 10.0's emulation on a busy runner has lost the wake-up of
- * a guest's second processor, and that boot hung for ever.
+ * The arguments for an accelerator and the processor that fits it. When QEMU 10.0 emulates several processors with a
+ * thread each, it can lose the wake-up of one of them on a busy runner, and the boot hangs for ever. Several processors
+ * take turns in one thread.
  */
+function acceleratorArguments(accelerator, processors) {
+    if (accelerator === 'kvm')
+        return ['-accel', 'kvm', '-cpu', 'host'];
+    return ['-accel', `tcg,thread=${processors > 1 ? 'single' : 'multi'}`, '-cpu', 'max'];
+}
+/** The number of processors of a clone. Emulated ones take turns (see above): a second one adds nothing. */
 function processorsFor(accelerator) {
     return accelerator === 'kvm' ? 2 : 1;
 }
@@ -57400,7 +57401,7 @@ function processorsFor(accelerator) {
  */
 async function probeAccelerator(binary, firmware, accelerator, timeoutMs = PROBE_TIMEOUT_MS) {
     const args = [
-        acceleratorArguments(accelerator),
+        acceleratorArguments(accelerator, 1),
         ['-machine', 'q35,smm=off', '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none'],
         ['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${firmware.code}`],
         ['-drive', `if=pflash,unit=1,format=raw,snapshot=on,file=${firmware.vars}`],
@@ -58331,7 +58332,7 @@ function machineArguments(machine) {
         ['-name', optionValue(machine.name)],
         ['-no-user-config', '-nodefaults', '-display', 'none'],
         ['-machine', 'q35,smm=off'],
-        acceleratorArguments(machine.accelerator),
+        acceleratorArguments(machine.accelerator, machine.cpus),
         ['-smp', String(machine.cpus), '-m', String(machine.memoryMiB)],
         ['-smbios', `type=1,uuid=${machine.uuid}`, '-device', `vmgenid,guid=${machine.uuid}`],
         ['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${optionValue(firmware.code)}`],

@@ -59,17 +59,17 @@ export function parseQemuVersion(output: string): string | undefined {
   return /version (\d+\.\d+(?:\.\d+)?)/.exec(output)?.[1]
 }
 
-/** The arguments for an accelerator and the processor that fits it. */
-export function acceleratorArguments(accelerator: Accelerator): string[] {
-  return accelerator === 'kvm'
-    ? ['-accel', 'kvm', '-cpu', 'host']
-    : ['-accel', 'tcg,thread=multi', '-cpu', 'max']
+/**
+ * The arguments for an accelerator and the processor that fits it. When QEMU 10.0 emulates several processors with a
+ * thread each, it can lose the wake-up of one of them on a busy runner, and the boot hangs for ever. Several processors
+ * take turns in one thread.
+ */
+export function acceleratorArguments(accelerator: Accelerator, processors: number): string[] {
+  if (accelerator === 'kvm') return ['-accel', 'kvm', '-cpu', 'host']
+  return ['-accel', `tcg,thread=${processors > 1 ? 'single' : 'multi'}`, '-cpu', 'max']
 }
 
-/**
- * The number of processors of a clone. With more than one, QEMU 10.0's emulation on a busy runner has lost the wake-up of
- * a guest's second processor, and that boot hung for ever.
- */
+/** The number of processors of a clone. Emulated ones take turns (see above): a second one adds nothing. */
 export function processorsFor(accelerator: Accelerator): number {
   return accelerator === 'kvm' ? 2 : 1
 }
@@ -85,7 +85,7 @@ export async function probeAccelerator(
   timeoutMs = PROBE_TIMEOUT_MS,
 ): Promise<{ works: boolean; reason: string }> {
   const args = [
-    acceleratorArguments(accelerator),
+    acceleratorArguments(accelerator, 1),
     ['-machine', 'q35,smm=off', '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none'],
     ['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${firmware.code}`],
     ['-drive', `if=pflash,unit=1,format=raw,snapshot=on,file=${firmware.vars}`],

@@ -41,7 +41,7 @@ export function machineArguments(machine: Machine): string[] {
     ['-name', optionValue(machine.name)],
     ['-no-user-config', '-nodefaults', '-display', 'none'],
     ['-machine', 'q35,smm=off'],
-    acceleratorArguments(machine.accelerator),
+    acceleratorArguments(machine.accelerator, machine.cpus),
     ['-smp', String(machine.cpus), '-m', String(machine.memoryMiB)],
     ['-smbios', `type=1,uuid=${machine.uuid}`, '-device', `vmgenid,guid=${machine.uuid}`],
     ['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${optionValue(firmware.code)}`],

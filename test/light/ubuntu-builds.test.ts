@@ -196,7 +196,7 @@ describe('a build stops', () => {
     archive.server.faults.delete(path)
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      new RegExp(`Artifact etcd 3\\.7\\.2 cannot be downloaded as locked: .*the lock says ${sha256}`),
+      new RegExp(`Artifact etcd 3\\.7\\.3 cannot be downloaded as locked: .*the lock says ${sha256}`),
     )
   })
 })

@@ -17,7 +17,7 @@ const machine = {
 test('a VM has the hardware that Proxmox gives it', () => {
   const options = [
     ['-name', 'lb1', '-no-user-config', '-nodefaults', '-display', 'none'],
-    ['-machine', 'q35,smm=off', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', '1024'],
+    ['-machine', 'q35,smm=off', '-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', '2', '-m', '1024'],
     ['-smbios', `type=1,uuid=${machine.uuid}`, '-device', `vmgenid,guid=${machine.uuid}`],
     ['-drive', 'if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd'],
     ['-drive', 'if=pflash,unit=1,format=raw,file=/vm/vars.fd'],
