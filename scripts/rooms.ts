@@ -88,7 +88,7 @@ export const rooms: readonly Room[] = [
   {
     name: 'build',
     holds:
-      'from a lock to a disk: `pipeline.ts` has the order of the steps; `bundle/` writes and opens the file that builds an image again',
+      'from a lock to a disk: `pipeline.ts` has the order of the steps; `containers/` adds container images, `bundle/` writes and opens the file that builds an image again',
     imports: [...basics, 'evidence', 'http', 'image', 'platform', 'store'],
   },
   {

@@ -45,7 +45,7 @@ export const schemas: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries({
     // Files.
     // A lock without tarballs is written without an empty list of them.
-    lock: [lockSchema.partial({ artifacts: true }), 'image.lock.json'],
+    lock: [lockSchema.partial({ artifacts: true, containers: true }), 'image.lock.json'],
     manifest: [manifestSchema, 'IMAGE-VERSION.manifest.json'],
     files: [inventorySchema, 'IMAGE-VERSION.files.json'],
     provenance: [provenanceSchema, 'IMAGE-VERSION.provenance.json'],

@@ -123,6 +123,7 @@ procps looks for processes there (pgrep)
 sudo starts deploy.sh for a job, there and on a host with a runner
 curl requests a runner from GitHub, there and on a host with one
 git the source commit in the manifest
+skopeo reads container images from their registries
 LIST
   # Chromium is half a gigabyte, and a machine that builds and deploys images needs none of these.
   [[ -z $FOR_TESTS ]] || cat <<'LIST'

@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8511);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2911);
 /* harmony import */ var _process_interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7294);
 
 
@@ -3038,7 +3038,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 8511:
+/***/ 2911:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -28532,7 +28532,8 @@ const provenanceSchema = object({
                 epoch: schemas_int(),
                 uncommittedChanges: schemas_boolean(),
             }),
-            /** `source` (a git commit), `lock`, and the lock's files: `artifact/…`, `package/…`, `tool/…`. */
+            /** `source` (a git commit), `lock`, and the lock's files: `artifact/…`, `container/…`, `package/…`,
+             * `tool/…`. */
             resolvedDependencies: array(object({
                 name: foreignLine,
                 uri: foreignLine.optional(),
@@ -28602,6 +28603,7 @@ function provenanceStatement(facts) {
                         ...(uri === undefined ? {} : { uri }),
                         digest: { sha256 },
                     })),
+                    ...lock.containers.map((file) => locked('container', file)),
                     ...lock.packages.map((file) => locked('package', file)),
                     ...lock.tools.map((file) => locked('tool', file)),
                 ],
@@ -29161,6 +29163,21 @@ const artifact = strictObject({
     /** For any other file, such as a container image: its path in the image. */
     file: usrPath.optional(),
 });
+const containerName = schema_text(/^[a-z0-9][a-z0-9._-]*$/, 'the last part of a repository’s name, as in kube-proxy');
+const containers = strictObject({
+    /**
+     * What prints the references of images, a line each: a program of one of the image's packages. `lock` runs it without a
+     * network. `{version}` is that of the image without its revision.
+     */
+    list: strictObject({ package: packageName, command: array(schemas_string()).min(1) }).optional(),
+    /** Further images. */
+    references: array(schema_text(/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9][a-z0-9._-]*)+:\w[\w.-]*$/, 'a reference with its registry and tag, as in docker.io/library/busybox:1.37'))
+        .default([]),
+    /** Names of listed images that are left out. */
+    exclude: array(containerName).default([]),
+    /** Role → names of the images that only nodes of this role import. */
+    roles: record(schema_name, array(containerName)).default({}),
+});
 const repository = strictObject({
     url: schema_url,
     suite: schema_text(/^[\w./-]+$/, 'a suite, or / for a flat repository').default('/'),
@@ -29188,6 +29205,8 @@ const imageSchema = strictObject({
     ]),
     packages: array(packageName),
     artifacts: record(schema_name, artifact).default({}),
+    /** Container images that nodes import at first boot, without a registry. */
+    containers: containers.optional(),
     repositories: record(schema_name, repository).default({}),
     /** Package → the oldest allowed upstream version, checked by `lock`. */
     requires: record(packageName, schema_version).default({}),
@@ -29316,6 +29335,21 @@ const lockedArtifact = strictObject({
     size: schemas_int().positive(),
     sha256: lock_sha256,
 });
+/** A blob of a registry: `sha256` of its bytes, `size` in bytes. */
+const lockedBlob = strictObject({ size: schemas_int().positive(), sha256: lock_sha256 });
+const lockedContainer = strictObject({
+    /** The last part of the repository's name, for example `kube-proxy`. */
+    name: schemas_string().regex(/^[a-z0-9][a-z0-9._-]*$/),
+    /** The tag. */
+    version: ownText,
+    /** Registry, repository and tag. */
+    reference: schemas_string().regex(/^[\w.:/-]+$/),
+    /** Of the manifest for linux/amd64, as are size and digest. */
+    mediaType: ownText,
+    ...lockedBlob.shape,
+    /** The configuration, then the layers. */
+    blobs: array(lockedBlob).min(1),
+});
 /** `image.lock.json`. */
 const lockSchema = strictObject({
     schema: literal(1),
@@ -29331,9 +29365,10 @@ const lockSchema = strictObject({
     tools: array(lockedPackage).min(1),
     /** Upstream tarballs. */
     artifacts: array(lockedArtifact).default([]),
+    containers: array(lockedContainer).default([]),
 });
 /**
- * Digest of the request that a lock resolves: suites, packages, artifacts and tools. Services, excluded paths and files are
+ * Digest of the request that a lock resolves: suites, packages, artifacts, container images and tools. Services, excluded paths and files are
  * left out, so a change to them needs no new lock.
  */
 function requestDigest(image) {
@@ -29349,6 +29384,8 @@ function requestDigest(image) {
         version: image.version,
         requires: image.requires,
         artifacts: image.artifacts.map(({ files: _files, ...artifact }) => artifact),
+        // Which role has an image is up to the build.
+        containers: image.containers && { ...image.containers, roles: undefined },
         repositories: image.repositories.map(({ key, ...rest }) => ({ ...rest, key: key.fingerprint })),
     };
     return (0,external_node_crypto_namespaceObject.hash)('sha256', JSON.stringify(requested));
@@ -29356,8 +29393,13 @@ function requestDigest(image) {
 /** The lock's canonical text, which is written and hashed (`lock.sha256` of the manifest). */
 function formatLock(lock) {
     const oneLine = (items) => items.map((item) => `    ${JSON.stringify(item)}`).join(',\n');
-    const { packages, tools, artifacts, ...head } = lock;
-    const lists = { packages, tools, ...(artifacts.length > 0 ? { artifacts } : {}) };
+    const { packages, tools, artifacts, containers, ...head } = lock;
+    const lists = {
+        packages,
+        tools,
+        ...(artifacts.length > 0 ? { artifacts } : {}),
+        ...(containers.length > 0 ? { containers } : {}),
+    };
     const fields = Object.entries(head).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},`);
     const blocks = Object.entries(lists).map(([key, items]) => `  ${JSON.stringify(key)}: [\n${oneLine(items)}\n  ]`);
     return `{\n${fields.join('\n')}\n${blocks.join(',\n')}\n}\n`;
@@ -29397,7 +29439,7 @@ async function readLock(image) {
         throw new SeederError(`${image.lockFile} locks ${lock.image} on ${lock.base}, not ${image.name} on ${image.base.name}`, { fix: relock });
     }
     if (lock.request !== requestDigest(image)) {
-        throw new SeederError(`The lock of ${image.name} is stale: packages, artifacts, tools or suites in the definition changed after it was written`, { fix: relock });
+        throw new SeederError(`The lock of ${image.name} is stale: packages, artifacts, container images, tools or suites in the definition changed after it was written`, { fix: relock });
     }
     return lock;
 }
@@ -30889,6 +30931,196 @@ async function unpackMembers(title, tarball, members, folder) {
     });
 }
 
+;// CONCATENATED MODULE: ./src/image/registry.ts
+
+
+
+
+/** @throws SeederError when it is not a reference with registry and tag */
+function parseReference(text) {
+    const [, registry, repository, tag] = /^([a-z0-9.-]+(?::\d+)?)\/([a-z0-9][a-z0-9._/-]*):(\w[\w.-]{0,127})$/.exec(text) ?? [];
+    if (registry && repository && tag) {
+        return { registry, repository, tag, name: repository.replace(/.*\//, '') };
+    }
+    throw new SeederError(`"${text}" is not the reference of a container image with its registry and tag`, {
+        fix: 'correct containers in image.yaml',
+    });
+}
+/** A registry is silent for this long: it is away. */
+const SILENCE_MS = 60_000;
+const ATTEMPTS = '3';
+/** The environment variable that names a mirror of a registry: registry.k8s.io → SEEDER_MIRROR_REGISTRY_K8S_IO. */
+function registryVariable(registry) {
+    return mirrorVariable(registry.replaceAll(/[^a-z0-9]/g, '-'));
+}
+/** Where skopeo reads a repository: the registry, or the mirror that the environment names. */
+function registry_sourceOf({ registry, repository }, env = process.env) {
+    const mirror = env[registryVariable(registry)];
+    if (!mirror)
+        return { place: `docker://${registry}/${repository}`, plain: false };
+    const host = trimSlashes(mirror).replace(/^https?:\/\//, '');
+    return { place: `docker://${host}/${repository}`, plain: mirror.startsWith('http://') };
+}
+/**
+ * The bytes of an image's manifest or list of manifests, by tag or digest; with `config` those of its configuration.
+ * @param at `:TAG` or `@sha256:DIGEST`
+ * @throws SeederError with the registry's reason
+ */
+async function readManifest(reference, at, { config = false } = {}) {
+    const { place, plain } = registry_sourceOf(reference);
+    const argv = ['inspect', '--raw', ...(config ? ['--config'] : []), '--no-creds', '--retry-times', ATTEMPTS];
+    const result = await child_process_execa('skopeo', ['--insecure-policy', '--command-timeout', '2m', ...argv, `--tls-verify=${!plain}`, `${place}${at}`], { reject: false, encoding: 'buffer', stripFinalNewline: false, cancelSignal: interruption/* interruption */.Y });
+    interruption/* interruption */.Y.throwIfAborted();
+    if (result.exitCode === 0)
+        return result.stdout;
+    throw registryFailure(reference, place, skopeoReason(result));
+}
+/**
+ * Copies an image as the registry has it into an empty folder: `manifest.json`, and each blob by its digest in hex.
+ * @param most bytes of its largest file: a longer one is not written
+ * @throws SeederError with the registry's reason
+ */
+async function copyImage(reference, sha256, folder, { most, sizeOf, silenceMs = SILENCE_MS }) {
+    const { place, plain } = registry_sourceOf(reference);
+    const silent = new AbortController();
+    let seen = -1;
+    const watch = setInterval(async () => {
+        const size = await sizeOf(folder).catch(() => seen);
+        if (size === seen)
+            silent.abort();
+        seen = size;
+    }, silenceMs);
+    const result = await child_process_execa('prlimit', [
+        `--fsize=${most}`,
+        '--',
+        ...['skopeo', '--insecure-policy', 'copy', '--quiet', '--preserve-digests', '--src-no-creds'],
+        ...['--retry-times', ATTEMPTS, `--src-tls-verify=${!plain}`],
+        `${place}@sha256:${sha256}`,
+        `dir:${folder}`,
+    ], { reject: false, cancelSignal: AbortSignal.any([silent.signal, interruption/* interruption */.Y]), killSignal: 'SIGKILL' }).finally(() => clearInterval(watch));
+    interruption/* interruption */.Y.throwIfAborted();
+    if (result.exitCode === 0)
+        return;
+    const reason = silent.signal.aborted
+        ? `no data for ${silenceMs / 1000} s`
+        : result.signal === 'SIGXFSZ' || /file too large/i.test(result.stderr)
+            ? `a blob is longer than the ${most} bytes of the lock`
+            : skopeoReason(result);
+    throw registryFailure(reference, place, reason);
+}
+/** The message of skopeo's last line: `time="…" level=fatal msg="…"`. */
+function skopeoReason({ stderr, code, exitCode }) {
+    if (code === 'ENOENT')
+        return 'skopeo is not installed';
+    const text = typeof stderr === 'string' ? stderr : Buffer.from(stderr ?? []).toString('utf8');
+    const last = text.trim().split('\n').at(-1) ?? '';
+    const [, message] = /msg="((?:[^"\\]|\\.)*)"/.exec(last) ?? [];
+    const reason = (message ?? last).replaceAll(/\\(.)/g, '$1').trim();
+    // The name is right: it is the registry that has a reason.
+    return reason.replace(/^Error parsing image name "[^"]*": /, '') || `skopeo ended with ${exitCode}`;
+}
+function registryFailure({ registry, repository, tag }, place, reason) {
+    const title = `${registry}/${repository}:${tag}`;
+    const from = place === `docker://${registry}/${repository}` ? '' : ` from ${place.replace('docker://', '')}`;
+    return new SeederError(`Reading the container image ${title}${from} failed: ${reason}`, {
+        fix: fixFor(reason, registry),
+    });
+}
+function fixFor(reason, registry) {
+    if (reason === 'skopeo is not installed')
+        return 'run scripts/setup.sh';
+    if (/unauthorized|authentication required|denied/i.test(reason)) {
+        return `an image has public container images only: use one that needs no login, or set ${registryVariable(registry)} to a mirror`;
+    }
+    if (/manifest unknown|not found|name unknown/i.test(reason))
+        return 'check the reference in image.yaml';
+    if (/of the lock|digest/i.test(reason)) {
+        return 'the registry does not serve what was locked: find out why, before you write the lock again';
+    }
+    return `check the network and the proxy, or set ${registryVariable(registry)} to a mirror of the registry`;
+}
+
+;// CONCATENATED MODULE: ./src/build/containers/fetch.ts
+
+
+
+
+
+
+/** The files of a locked container image: its manifest and its blobs. */
+function filesOfContainer({ sha256, size, blobs }) {
+    return [{ sha256, size }, ...blobs];
+}
+/**
+ * Verifies the container images in the store, and copies those from their registries of which a file is missing.
+ * @param options `scratch`: the folder for copies, on the file system of the store; `silenceMs` limits the silence of a
+ *   registry
+ * @throws SeederError when a registry does not have an image as locked
+ */
+async function fillWithContainers(store, containers, { scratch, progress, silenceMs }) {
+    const missing = [];
+    for (const container of containers) {
+        if (!(await isWhole(store, container)))
+            missing.push(container);
+    }
+    if (missing.length === 0)
+        return;
+    const total = missing.flatMap(filesOfContainer).reduce((sum, { size }) => sum + size, 0);
+    progress.note(`${missing.length} container images to download, ${formatBytes(total)}`);
+    let done = 0;
+    for (const container of missing) {
+        await fetchContainer(store, container, (0,external_node_path_namespaceObject.join)(scratch, 'container'), silenceMs);
+        done += filesOfContainer(container).reduce((sum, { size }) => sum + size, 0);
+        progress.bytes('downloading container images', done, total);
+    }
+}
+async function isWhole(store, container) {
+    for (const { sha256, size } of filesOfContainer(container)) {
+        if (!(await store.has(sha256, size)))
+            return false;
+        if (await store.verify(sha256))
+            continue;
+        await store.remove(sha256);
+        return false;
+    }
+    return true;
+}
+async function fetchContainer(store, container, folder, silenceMs) {
+    const files = filesOfContainer(container);
+    await (0,promises_namespaceObject.mkdir)(folder);
+    try {
+        const most = Math.max(...files.map(({ size }) => size));
+        await copyImage(parseReference(container.reference), container.sha256, folder, {
+            most,
+            sizeOf,
+            ...(silenceMs === undefined ? {} : { silenceMs }),
+        });
+        for (const file of files) {
+            const copied = (0,external_node_path_namespaceObject.join)(folder, file.sha256 === container.sha256 ? 'manifest.json' : file.sha256);
+            const added = await store.add((0,external_node_fs_namespaceObject.createReadStream)(copied), file).catch(() => undefined);
+            if (added?.stored)
+                continue;
+            throw new SeederError(`The registry does not have ${container.reference} as locked: ${reasonOf(file, added)}`, {
+                fix: 'find out why, before you write the lock again',
+            });
+        }
+    }
+    finally {
+        await (0,promises_namespaceObject.rm)(folder, { recursive: true, force: true });
+    }
+}
+function reasonOf(wanted, found) {
+    return found?.sha256 === undefined
+        ? `it lacks the blob ${wanted.sha256}`
+        : `the sha256 of a blob is ${found.sha256}, not ${wanted.sha256}`;
+}
+async function sizeOf(folder) {
+    let sum = 0;
+    for (const name of await (0,promises_namespaceObject.readdir)(folder))
+        sum += (await (0,promises_namespaceObject.stat)((0,external_node_path_namespaceObject.join)(folder, name))).size;
+    return sum;
+}
+
 ;// CONCATENATED MODULE: ./src/build/enclosure.ts
 /** Quotes a word for a POSIX shell. */
 function shellQuote(word) {
@@ -31176,6 +31408,7 @@ function perlPattern({ source }) {
 
 
 
+
 /** The program, which builds the image of a bundle with only Node.js. */
 const programFiles = ['package.json', 'dist/cli', 'LICENSE'];
 /**
@@ -31198,8 +31431,13 @@ async function collectInputs(inputs, store) {
     }
     return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
-function lockedFiles({ packages, tools, artifacts }) {
-    const locked = [...artifacts, ...tools, ...packages];
+function lockedFiles({ packages, tools, artifacts, containers }) {
+    const blobs = containers.flatMap((container) => filesOfContainer(container).map((file) => ({
+        ...file,
+        name: container.name,
+        version: container.version,
+    })));
+    const locked = [...artifacts, ...tools, ...packages, ...blobs];
     return [...new Map(locked.map((entry) => [entry.sha256, entry])).values()].map(({ name, version, size, sha256 }) => ({
         path: `${FOLDERS.store}/${sha256}`,
         size,
@@ -31243,6 +31481,62 @@ async function keep(root, path, folder, store) {
     }
     const executable = ((await (0,promises_namespaceObject.stat)(place)).mode & 0o100) !== 0;
     return { path: `${folder}/${path}`, ...file, ...(executable && { executable }) };
+}
+
+;// CONCATENATED MODULE: ./src/build/containers/layout.ts
+
+/** In the image: an OCI image layout of all container images, and the part of each role. */
+const FOLDER = '/usr/lib/seeder/images';
+/** The blobs of the layout, each a file of the store. A blob that several images have belongs to the first. */
+function containerBlobs({ containers }, store) {
+    const files = new Map();
+    for (const container of containers) {
+        for (const { sha256 } of filesOfContainer(container)) {
+            const path = `${FOLDER}/${blobPath(sha256)}`;
+            if (files.has(path))
+                continue;
+            files.set(path, { path, source: store.path(sha256), sha256, mode: 0o644, container: container.name });
+        }
+    }
+    return [...files.values()];
+}
+/**
+ * The other files of the layout, path in the image → text: for each role of the image its index, `ROLE.json`, and a list
+ * of the index's blobs, `ROLE.blobs`. `import-images` of the node makes an archive of them.
+ */
+function containerIndexes(image, { containers }) {
+    if (containers.length === 0)
+        return {};
+    const files = { [`${FOLDER}/oci-layout`]: '{"imageLayoutVersion":"1.0.0"}\n' };
+    for (const role of image.roles) {
+        const own = containers.filter(({ name }) => isOf(image, role, name));
+        const blobs = new Set(own.flatMap(filesOfContainer).map(({ sha256 }) => blobPath(sha256)));
+        files[`${FOLDER}/${role}.json`] = `${JSON.stringify(indexOf(own), null, 1)}\n`;
+        files[`${FOLDER}/${role}.blobs`] = [...blobs].map((path) => `${path}\n`).join('');
+    }
+    return files;
+}
+/** Whether nodes of a role import an image: those that no role has for itself are for all. */
+function isOf({ containers }, role, name) {
+    const owners = Object.entries(containers?.roles ?? {}).filter(([, names]) => names.includes(name));
+    return owners.length === 0 || owners.some(([owner]) => owner === role);
+}
+/** https://github.com/opencontainers/image-spec/blob/main/image-index.md, with the name that containerd gives the image. */
+function indexOf(containers) {
+    return {
+        schemaVersion: 2,
+        mediaType: 'application/vnd.oci.image.index.v1+json',
+        manifests: containers.map(({ mediaType, sha256, size, reference }) => ({
+            mediaType,
+            digest: `sha256:${sha256}`,
+            size,
+            platform: { architecture: 'amd64', os: 'linux' },
+            annotations: { 'io.containerd.image.name': reference },
+        })),
+    };
+}
+function blobPath(sha256) {
+    return `blobs/sha256/${sha256}`;
 }
 
 ;// CONCATENATED MODULE: ./src/image/stable-uuid.ts
@@ -31884,6 +32178,7 @@ const { ComponentType, ExternalReferenceType, HashAlgorithm, LicenseAcknowledgem
 const componentTypes = {
     package: ComponentType.Library,
     artifact: ComponentType.Application,
+    container: ComponentType.Container,
     boot: ComponentType.Firmware,
     definition: ComponentType.Application,
 };
@@ -31998,8 +32293,8 @@ const entrySchema = object({
     /** The target of a link, as stored in it. */
     target: foreignLine.optional(),
     /**
-     * `package:NAME`, `artifact:NAME`, or `definition` for files of the image's definition. null when the owner is unknown;
-     * absent for directories, which several owners may share.
+     * `package:NAME`, `artifact:NAME`, `container:NAME`, or `definition` for files of the image's definition. null when the
+     * owner is unknown; absent for directories, which several owners may share.
      */
     owner: foreignLine.nullable().optional(),
 });
@@ -32189,7 +32484,7 @@ function readInstalled(printed) {
 }
 /** The only package of the tools tree with a part in the image: the stub that starts the kernel. */
 const STUB = 'systemd-boot-efi';
-/** The components of an image in a fixed order: the boot image, the definition, upstream artifacts, packages. */
+/** The components of an image in a fixed order: the boot image, the definition, upstream artifacts, container images, packages. */
 function materialsOf(facts) {
     const { lock, installed, licences, uki } = facts;
     const packages = lock.packages.map((locked) => packageOf(locked, facts, installed.get(locked.name), licences.get(locked.name)));
@@ -32233,9 +32528,24 @@ function materialsOf(facts) {
             purl: new packageurl_js.PackageURL('generic', undefined, name, version, { download_url: urls[0] ?? '', checksum: `sha256:${sha256}` }, undefined).toString(),
             downloadUrl: urls[0],
         })),
+        ...lock.containers.map(containerOf),
         ...packages,
         ...stubs,
     ];
+}
+/** https://github.com/package-url/purl-spec/blob/main/types-doc/oci-definition.md */
+function containerOf({ name, version, reference, sha256 }) {
+    const qualifiers = { repository_url: reference.replace(/:[^:/]*$/, ''), tag: version, arch: 'amd64' };
+    return {
+        ...noFacts,
+        id: `container:${name}`,
+        kind: 'container',
+        name,
+        version,
+        sha256,
+        purl: new packageurl_js.PackageURL('oci', undefined, name, `sha256:${sha256}`, qualifiers, undefined).toString(),
+        note: 'container image; its digest is that of its manifest for linux/amd64',
+    };
 }
 const noFacts = {
     purl: undefined,
@@ -32369,12 +32679,12 @@ function ownerOf(entry, entries, claims) {
         return 'definition';
     return throughLink(entry, entries, claims) ?? madeBy(entry.path, claims) ?? null;
 }
-function shipperOf(path, { packages, artifacts, definition }) {
+function shipperOf(path, { packages, upstream, definition }) {
     if (definition.has(path))
         return 'definition';
-    const artifact = artifacts.get(path);
-    if (artifact !== undefined)
-        return `artifact:${artifact}`;
+    const origin = upstream.get(path);
+    if (origin !== undefined)
+        return origin;
     const owner = packages.get(path) ?? packages.get(owners_sourceOf(path));
     return owner === undefined ? undefined : `package:${owner}`;
 }
@@ -32458,6 +32768,7 @@ function imagePackage({ image, version, description, rawSha256, qcow2 }) {
 const purposes = {
     package: undefined,
     artifact: 'APPLICATION',
+    container: 'CONTAINER',
     boot: 'FIRMWARE',
     definition: 'INSTALL',
 };
@@ -32537,7 +32848,7 @@ const USR_LISTS = { listing: '/out/listing', digests: '/out/digests' };
 const STATE_LISTS = { listing: '/scratch/state.listing', digests: '/scratch/state.digests' };
 /** Makes the evidence of an image: the list of its files with their owners, and its bills of materials. */
 async function gatherEvidence(subject, origins, scratch) {
-    const { image, lock, usr, artifacts, tree, generated } = origins;
+    const { image, lock, usr, artifacts, blobs, tree, generated } = origins;
     const read = (name) => (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(usr.folder, name), 'utf8');
     const entries = [
         ...parseListing(await read('listing'), await read('digests')),
@@ -32545,7 +32856,10 @@ async function gatherEvidence(subject, origins, scratch) {
     ];
     const owned = withOwners(entries.sort(byPath), {
         packages: readPackageLists(await read('owners'), await read('diversions')),
-        artifacts: new Map(artifacts.map(({ path, artifact }) => [path, artifact])),
+        upstream: new Map([
+            ...artifacts.map(({ path, artifact }) => [path, `artifact:${artifact}`]),
+            ...blobs.map(({ path, container }) => [path, `container:${container}`]),
+        ]),
         definition: new Set([...tree.map(({ path }) => path), ...generated, ...image.unowned, ...MADE_BY_BUILD]),
         installed: new Set(lock.packages.map(({ name }) => name)),
     });
@@ -33290,7 +33604,7 @@ function isTransientStatus(status) {
 
 
 const CONNECTIONS = 6;
-const ATTEMPTS = 3;
+const fetch_ATTEMPTS = 3;
 /**
  * Verifies the locked files in the store, and downloads missing ones from the mirror, then from the snapshot.
  * @param options `findMirrors` is called only when a package is missing; `stallMs` limits the silence of a mirror
@@ -33364,7 +33678,7 @@ function urlsOf(wanted, mirrors) {
     const path = wanted.path.split('/').map(encodeURIComponent).join('/');
     return [source.mirror, source.snapshot].filter((url) => url !== undefined).map((base) => base + path);
 }
-const usual = backoff(ATTEMPTS, 500);
+const usual = backoff(fetch_ATTEMPTS, 500);
 /** The server has another file: a further attempt would bring it again. */
 class WrongContentError extends Error {
 }
@@ -34340,6 +34654,8 @@ const manifestSchema = object({
     packages: record(foreignLine, foreignLine),
     /** The upstream tarballs, by name. */
     artifacts: record(foreignLine, object({ version: foreignLine, sha256: sha256Hex })).default({}),
+    /** The container images, by name: tag, and digest of the manifest. */
+    containers: record(foreignLine, object({ version: foreignLine, sha256: sha256Hex })).default({}),
     tools: record(foreignLine, foreignLine),
     timings: record(foreignLine, schemas_number()),
     /** The layers that this build made; the others came from its cache. */
@@ -34379,11 +34695,15 @@ function createManifest(image, lock, usr, facts) {
         lock: { sha256: lockDigest(lock) },
         source: facts.source,
         packages: Object.fromEntries(lock.packages.map(({ name, version }) => [name, version])),
-        artifacts: Object.fromEntries(lock.artifacts.map(({ name, version, sha256: digest }) => [name, { version, sha256: digest }])),
+        artifacts: digestsByName(lock.artifacts),
+        containers: digestsByName(lock.containers),
         tools: Object.fromEntries(lock.tools.filter(({ name }) => listedTools.includes(name)).map(({ name, version }) => [name, version])),
         timings: { ...facts.timings },
         made: [...facts.made],
     };
+}
+function digestsByName(files) {
+    return Object.fromEntries(files.map(({ name, version, sha256: digest }) => [name, { version, sha256: digest }]));
 }
 /**
  * `template.conf`: the settings of a template on a Proxmox VE host, as KEY=value lines that a shell can read. Values have no
@@ -35091,6 +35411,8 @@ function usrScript(image, lock) {
 
 
 
+
+
 /** A layer that no build used for this long is removed: its definition has changed. */
 const UNUSED_DAYS = 14;
 /**
@@ -35104,7 +35426,10 @@ async function buildImage(image, platform, options) {
     await requireUsableOutput(options.out);
     const lock = await readLock(image);
     const tree = await readTrees(image.trees);
-    const generated = await generatedFiles(image, platform, await readTrust(image.folder, lock.epoch));
+    const generated = {
+        ...(await generatedFiles(image, platform, await readTrust(image.folder, lock.epoch))),
+        ...containerIndexes(image, lock),
+    };
     await requireNamespaces();
     const source = options.source ?? (await readSource(project));
     return withWorkFolder((0,external_node_path_namespaceObject.join)(cache, 'work'), async (scratch) => {
@@ -35113,10 +35438,12 @@ async function buildImage(image, platform, options) {
         const inputs = await collectInputs({ image, lock, project, checkout: options.checkout }, store);
         const locked = [...lock.packages, ...lock.tools, ...lock.artifacts];
         await fillStore(store, locked, { findMirrors: () => mirrorsOf(image), progress });
+        await fillWithContainers(store, lock.containers, { scratch, progress });
         const artifacts = await unpackArtifacts(image, lock, store, scratch);
+        const blobs = containerBlobs(lock, store);
         const made = (0,external_node_path_namespaceObject.join)(scratch, 'generated');
         await writeTexts(generated, made);
-        const files = splitTree(overlay(artifacts, tree, await readTrees([made])));
+        const files = splitTree(overlay(artifacts, blobs, tree, await readTrees([made])));
         const layers = new Layers((0,external_node_path_namespaceObject.join)(cache, 'layers'), options.reuseLayers);
         try {
             progress.phase('tools');
@@ -35144,6 +35471,7 @@ async function buildImage(image, platform, options) {
                 image,
                 lock,
                 artifacts,
+                blobs,
                 tree,
                 usr,
                 uki,
@@ -36675,7 +37003,7 @@ async function verifyImage(files, allowedSigners) {
     const findings = [finding];
     for (const [name, digest] of sums)
         findings.push(await files.compare(name, digest));
-    const read = await readManifest(files, sums);
+    const read = await verify_image_readManifest(files, sums);
     const manifest = typeof read === 'string' ? undefined : read;
     if (typeof read === 'string')
         findings.push(wrong('manifest', 'manifest', read));
@@ -36708,7 +37036,7 @@ async function checkSignature(files, sums, allowedSigners) {
     }
 }
 /** The only manifest that SHA256SUMS lists, or why it cannot be read. */
-async function readManifest(files, sums) {
+async function verify_image_readManifest(files, sums) {
     const [name, ...more] = [...sums.keys()].filter((listed) => listed.endsWith('.manifest.json'));
     if (name === undefined || more.length > 0)
         return `${SUMS_FILE} does not name one manifest`;
@@ -36793,7 +37121,7 @@ async function readSignedList(releases, release, { allowedSigners, allowUnsigned
     for (const name of [manifestName(version), listName]) {
         requireSound(release, [await files.compare(name, sums.get(name) ?? '')]);
     }
-    const manifest = await readManifest(files, sums);
+    const manifest = await verify_image_readManifest(files, sums);
     if (typeof manifest === 'string')
         throw notAsPublished(release, manifest);
     if (formatTag(manifest) !== release.tag) {
@@ -43507,11 +43835,11 @@ const billSchema = object({
         properties: array(object({ name: foreignLine, value: foreignLine })).default([]),
     })),
 });
-/** The packages and tarballs of our CycloneDX document; undefined for any other document. */
+/** The packages, tarballs and container images of our CycloneDX document; undefined for any other document. */
 function readBill(document) {
     return billSchema.safeParse(document).data?.components.flatMap((component) => {
-        const [, kind] = /^(package|artifact):/.exec(component['bom-ref']) ?? [];
-        if (kind !== 'package' && kind !== 'artifact')
+        const [, kind] = /^(package|artifact|container):/.exec(component['bom-ref']) ?? [];
+        if (kind !== 'package' && kind !== 'artifact' && kind !== 'container')
             return [];
         return {
             kind,
@@ -43540,7 +43868,7 @@ function readContained(bill, file) {
     const sources = new Map();
     const others = [];
     for (const { 'bom-ref': id, name, version, purl, properties } of parsed.components) {
-        if (!id.startsWith('package:') && !id.startsWith('artifact:'))
+        if (!/^(package|artifact|container):/.test(id))
             continue;
         const url = purl === undefined ? undefined : packageUrl(purl, file);
         const suite = url?.qualifiers?.distro;
@@ -44528,10 +44856,13 @@ function differenceOf(before, after) {
         checks: checkChange(before.record, after.record),
     };
 }
-function componentsOf({ packages, artifacts }) {
+function componentsOf({ packages, artifacts, containers }) {
     return new Map([
         ...Object.entries(packages),
-        ...Object.entries(artifacts).map(([name, { version }]) => [name, version]),
+        ...Object.entries({ ...artifacts, ...containers }).map(([name, { version }]) => [
+            name,
+            version,
+        ]),
     ]);
 }
 function commandLineChange(before, after) {
@@ -45747,7 +46078,7 @@ async function inspectImage(image, json) {
         print(`  lock      ${lock.problem}`);
         return;
     }
-    const { packages, artifacts, version, epoch } = lock.found;
+    const { packages, artifacts, containers, version, epoch } = lock.found;
     print(`  version   ${version}`);
     print(`  lock      ${lockDigest(lock.found)}, ${new Date(epoch * 1000).toISOString()}`);
     print(`  packages  ${packages.length}, of which these are requested:\n`);
@@ -45755,7 +46086,8 @@ async function inspectImage(image, json) {
     const rows = packages
         .filter(({ name }) => requested.has(name))
         .map(({ name, version, archive }) => [name, version, archive])
-        .concat(artifacts.map(({ name, version }) => [name, version, 'artifact']));
+        .concat(artifacts.map(({ name, version }) => [name, version, 'artifact']))
+        .concat(containers.map(({ name, version }) => [name, version, 'container image']));
     print(formatTable(['package', 'version', 'archive'], rows));
 }
 async function inspectBuild(folder, json) {
@@ -45777,6 +46109,198 @@ async function inspectBuild(folder, json) {
     }
     if (damaged.length > 0) {
         throw new SeederError(`${folder}: ${damaged.join(', ')} differ${damaged.length === 1 ? 's' : ''} from SHA256SUMS`, { fix: 'build or download it again' });
+    }
+}
+
+;// CONCATENATED MODULE: ./src/build/containers/list.ts
+
+
+
+
+
+
+
+
+
+
+/**
+ * What the program of a definition prints of the container images that its version uses: kubeadm knows which. The program
+ * comes from the locked package, and runs in the enclosure of a build: without a network and without the caller's files.
+ * @param lock the packages and tools that were just resolved
+ * @returns its standard output; empty when the definition names no program
+ * @throws SeederError when the package is not in the lock or cannot be fetched, or when the program fails
+ */
+async function listContainers(image, lock, options) {
+    const list = image.containers?.list;
+    if (!list)
+        return '';
+    const locked = lock.packages.find(({ name }) => name === list.package);
+    if (!locked) {
+        throw new SeederError(`${list.package} lists the container images of ${image.name}, which does not install it`, {
+            fix: 'add it to packages in image.yaml, or correct containers.list',
+        });
+    }
+    await requireNamespaces();
+    return withWorkFolder((0,external_node_path_namespaceObject.join)(options.cache, 'work'), async (scratch) => {
+        const store = new Store((0,external_node_path_namespaceObject.join)(options.cache, 'store'), scratch);
+        const { mirrors, progress } = options;
+        await fillStore(store, [locked, ...lock.tools], { findMirrors: async () => mirrors, progress });
+        const layers = new Layers((0,external_node_path_namespaceObject.join)(options.cache, 'layers'), true);
+        const tools = await unpackTools(lock, store, layers, scratch);
+        const version = lock.version.replace(/-[^-]*$/, '');
+        const [program = '', ...argv] = list.command.map((word) => shellQuote(fillIn(word, { version })));
+        const script = [
+            'mkdir /tmp/package',
+            'dpkg-deb --fsys-tarfile /tmp/deb | tar -x -C /tmp/package',
+            ['exec', `/tmp/package${program}`, ...argv].join(' '),
+        ].join('\n');
+        const binds = [{ from: store.path(locked.sha256), to: '/tmp/deb' }];
+        const printed = await runInside({ tools: tools.folder, binds }, `Listing the container images with ${list.package}`, script);
+        await layers.keep();
+        return printed;
+    });
+}
+
+;// CONCATENATED MODULE: ./src/image/lock-container.ts
+
+
+
+
+
+
+
+/** The machines that images are made for. */
+const PLATFORM = 'linux/amd64';
+/** A container image of a node is far smaller. Bytes. */
+const lock_container_MOST_BYTES = 2 * 1024 ** 3;
+const digest = schemas_string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .transform((text) => text.slice('sha256:'.length));
+const descriptor = object({ digest, size: schemas_int().positive() });
+/** A list of manifests (OCI image index, or Docker's manifest list). */
+const indexSchema = object({
+    manifests: array(object({
+        digest,
+        platform: object({ os: foreignLine, architecture: foreignLine, variant: foreignLine.optional() })
+            .optional(),
+    })),
+});
+const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+/** The manifest of one image, in both forms: https://github.com/opencontainers/image-spec/blob/main/manifest.md. */
+const lock_container_manifestSchema = object({
+    mediaType: schemas_enum([OCI_MANIFEST, 'application/vnd.docker.distribution.manifest.v2+json'])
+        .default(OCI_MANIFEST),
+    config: descriptor,
+    layers: array(descriptor),
+});
+/** What the configuration of an image says that it runs on. */
+const configSchema = object({ os: foreignLine, architecture: foreignLine });
+/**
+ * The references of a definition's container images: the listed ones without the excluded, and the further ones; sorted.
+ * @param listed what the program of the definition printed, a reference on each line
+ * @throws SeederError when a line is no reference, a name is there twice, or a role or exclusion names an image that is not
+ */
+function wantedContainers(wanted, listed) {
+    const lines = listed
+        .split('\n')
+        .map((line) => line.trim())
+        .filter(Boolean);
+    const found = [...lines, ...wanted.references].map(parseReference);
+    const names = found.map(({ name }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice !== undefined) {
+        throw new SeederError(`There are two container images with the name ${twice}`, {
+            fix: 'leave one of them out: containers in image.yaml',
+        });
+    }
+    const strange = [...wanted.exclude, ...Object.values(wanted.roles).flat()].find((name) => !names.includes(name));
+    if (strange !== undefined) {
+        throw new SeederError(`There is no container image ${strange}`, {
+            fix: `correct exclude and roles of containers in image.yaml; there are: ${names.join(', ')}`,
+        });
+    }
+    return found.filter(({ name }) => !wanted.exclude.includes(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+/**
+ * Locks container images: asks their registries for the manifests of linux/amd64. The blobs are not read; the manifest has
+ * their digests and sizes.
+ * @throws SeederError when a registry fails, or an image is for other machines
+ */
+function lockContainers(references) {
+    return pMap(references, lockContainer, { concurrency: 3 });
+}
+async function lockContainer(reference) {
+    const { registry, repository, tag, name } = reference;
+    const title = `${registry}/${repository}:${tag}`;
+    let bytes = await readManifest(reference, `:${tag}`);
+    const index = indexSchema.safeParse(lock_container_jsonOf(bytes)).data;
+    if (index) {
+        const chosen = chooseManifest(title, index.manifests);
+        bytes = await readManifest(reference, `@sha256:${chosen}`);
+        checkDigest(title, bytes, chosen);
+    }
+    const manifest = parsed(title, bytes, lock_container_manifestSchema);
+    const blobs = [manifest.config, ...manifest.layers].map(({ digest: sha256, size }) => ({ size, sha256 }));
+    const total = blobs.reduce((sum, { size }) => sum + size, bytes.length);
+    if (total > lock_container_MOST_BYTES) {
+        throw new SeederError(`The container image ${title} has ${total} bytes, more than ${lock_container_MOST_BYTES}`, {
+            fix: 'use a smaller one',
+        });
+    }
+    const sha256 = (0,external_node_crypto_namespaceObject.hash)('sha256', bytes);
+    const config = await readManifest(reference, `@sha256:${sha256}`, { config: true });
+    checkDigest(title, config, manifest.config.digest);
+    const { os, architecture } = parsed(title, config, configSchema);
+    if (`${os}/${architecture}` !== PLATFORM)
+        throw otherPlatform(title, [`${os}/${architecture}`]);
+    return {
+        name,
+        version: tag,
+        reference: title,
+        mediaType: manifest.mediaType,
+        size: bytes.length,
+        sha256,
+        blobs: [...new Map(blobs.map((blob) => [blob.sha256, blob])).values()],
+    };
+}
+function chooseManifest(title, manifests) {
+    const named = manifests.map(({ digest: sha256, platform }) => ({
+        sha256,
+        platform: platform ? `${platform.os}/${platform.architecture}` : 'unknown',
+    }));
+    const found = named.find(({ platform }) => platform === PLATFORM);
+    if (found)
+        return found.sha256;
+    throw otherPlatform(title, [...new Set(named.map(({ platform }) => platform))]);
+}
+function otherPlatform(title, platforms) {
+    return new SeederError(`The container image ${title} is not for ${PLATFORM}, but for ${platforms.join(', ')}`, {
+        fix: 'use another image, or another tag: containers in image.yaml',
+    });
+}
+function checkDigest(title, bytes, expected) {
+    const found = (0,external_node_crypto_namespaceObject.hash)('sha256', bytes);
+    if (found === expected)
+        return;
+    throw new SeederError(`The registry of ${title} serves another file than it says: its sha256 is ${found}, not ${expected}`, { fix: 'try again; if it stays, use another registry or mirror' });
+}
+function lock_container_jsonOf(bytes) {
+    try {
+        return JSON.parse(Buffer.from(bytes).toString('utf8'));
+    }
+    catch {
+        return undefined;
+    }
+}
+function parsed(title, bytes, schema) {
+    try {
+        return parseJson(Buffer.from(bytes).toString('utf8'), schema);
+    }
+    catch (cause) {
+        throw new SeederError(`What the registry has for ${title} is no container image: ${whyNot(cause)}`, {
+            fix: 'check the reference: containers in image.yaml',
+            cause,
+        });
     }
 }
 
@@ -45868,7 +46392,7 @@ async function fetchText(what, url) {
  */
 const ESSENTIAL = '?and(?essential, ?not(?exact-name(apt)))';
 /**
- * Resolves an image's packages, artifacts and tools to the newest files of the archives. Needs the network; nothing else in
+ * Resolves an image's packages, artifacts and tools to the newest files of the archives, without container images. Needs the network; nothing else in
  * Seeder reads the index of an archive.
  * @param scratch an empty folder
  * @throws SeederError when an index cannot be read or verified, or a package or artifact does not exist or has another digest
@@ -45898,6 +46422,7 @@ async function resolveLock(image, mirrors, scratch) {
         packages,
         tools,
         artifacts,
+        containers: [],
     };
 }
 /**
@@ -45982,6 +46507,8 @@ async function withScratch(parent, work) {
 
 
 
+
+
 /** The output of `lock --json`. */
 const lockResultSchema = object({
     file: schemas_string(),
@@ -46000,7 +46527,10 @@ async function lockCommand(request, context) {
     progress.phase('lock');
     const mirrors = await mirrorsOf(image);
     const before = await readLock(image).catch(() => undefined);
-    const lock = await withScratch(context.cache, (scratch) => resolveLock(image, mirrors, scratch));
+    const resolved = await withScratch(context.cache, (scratch) => resolveLock(image, mirrors, scratch));
+    const listed = await listContainers(image, resolved, { cache: context.cache, mirrors, progress });
+    const containers = image.containers ? await lockContainers(wantedContainers(image.containers, listed)) : [];
+    const lock = { ...resolved, containers };
     interruption/* interruption */.Y.throwIfAborted();
     const partial = `${image.lockFile}.${process.pid}.tmp`;
     await (0,promises_namespaceObject.writeFile)(partial, formatLock(lock));
@@ -46028,17 +46558,19 @@ function registerLockCommand(program, context) {
         const size = lock.packages.reduce((sum, { size }) => sum + size, 0);
         for (const { name, version, sha256 } of lock.artifacts)
             print(`  ${name} ${version}: sha256 ${sha256}`);
+        for (const { reference, sha256 } of lock.containers)
+            print(`  ${reference}: manifest sha256 ${sha256}`);
         for (const change of changes)
             print(`  ${change}`);
         print(`${lock.image} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${formatBytes(size)}), ${lock.tools.length} of tools`);
         print(file);
     });
 }
-/** The differences in packages between two locks, a line each; empty for a first lock. */
+/** The differences in packages, artifacts and container images between two locks, a line each; empty for a first lock. */
 function describeChanges(before, after) {
     if (!before)
         return [];
-    const versions = ({ packages, artifacts }) => new Map([...packages, ...artifacts].map(({ name, version }) => [name, version]));
+    const versions = ({ packages, artifacts, containers }) => new Map([...packages, ...artifacts, ...containers].map(({ name, version }) => [name, version]));
     const [old, now] = [versions(before), versions(after)];
     return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name) => {
         const [was, is] = [old.get(name), now.get(name)];
@@ -55573,7 +56105,7 @@ function packagesOf({ finished, bill, comparison }) {
     const added = new Set(comparison?.difference.added.map(({ name }) => name));
     const owner = (kind, name, version) => {
         const billed = bill.find((entry) => entry.kind === kind && entry.name === name);
-        const key = kind === 'package' || kind === 'artifact' ? `${kind}:${name}` : kind;
+        const key = kind === 'definition' || kind === 'nobody' ? kind : `${kind}:${name}`;
         const holding = held?.get(key);
         return {
             name,
@@ -55589,6 +56121,7 @@ function packagesOf({ finished, bill, comparison }) {
     return [
         ...Object.entries(manifest.packages).map(([name, version]) => owner('package', name, version)),
         ...Object.entries(manifest.artifacts).map(([name, { version }]) => owner('artifact', name, version)),
+        ...Object.entries(manifest.containers).map(([name, { version }]) => owner('container', name, version)),
         ...(held?.has('definition') ? [owner('definition', 'the image’s own definition', undefined)] : []),
         ...(held?.has('nobody') ? [owner('nobody', 'unknown owner', undefined)] : []),
     ].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
@@ -55731,9 +56264,17 @@ function trust_sourceOf({ source }, provenance) {
         return { ...link, mark: 'open', url: commitUrl, text: 'The commit, according to the build.' };
     return { ...link, mark: 'wrong', url: commitUrl, text: 'This commit, with uncommitted changes.' };
 }
-function lockOf({ lock, packages, artifacts }) {
-    const [debs, tarballs] = [Object.keys(packages).length, Object.keys(artifacts).length];
-    const of = tarballs === 0 ? `${debs} packages` : `${debs} packages and ${tarballs} upstream tarballs`;
+function lockOf({ lock, packages, artifacts, containers }) {
+    const counts = [
+        [packages, 'packages'],
+        [artifacts, 'upstream tarballs'],
+        [containers, 'container images'],
+    ];
+    const of = counts
+        .map(([files, kind]) => [Object.keys(files).length, kind])
+        .filter(([count]) => count > 0)
+        .map(([count, kind]) => `${count} ${kind}`)
+        .join(', ');
     return {
         name: 'Lock',
         mark: 'open',
@@ -56179,7 +56720,13 @@ function contents() {
 
 
 
-const kindNotes = { package: '', artifact: 'upstream tarball', definition: '', nobody: '' };
+const kindNotes = {
+    package: '',
+    artifact: 'upstream tarball',
+    container: 'container image',
+    definition: '',
+    nobody: '',
+};
 /** The owners of the image's files. The page's script adds the search and the sorting. */
 function packagesSection(owners) {
     const rows = owners.map((owner) => [
@@ -56204,7 +56751,7 @@ ${table_table('packages', 'Packages, upstream tarballs and the definition, with 
 }
 function nameOf({ name, kind, source }) {
     const notes = [kindNotes[kind], source === undefined || source === name ? '' : `from ${source}`].filter((note) => note !== '');
-    const shown = kind === 'package' || kind === 'artifact' ? html `<code>${name}</code>` : name;
+    const shown = kind === 'definition' || kind === 'nobody' ? name : html `<code>${name}</code>`;
     return notes.length === 0 ? html `${shown}` : html `${shown} <span class="quiet">${notes.join(', ')}</span>`;
 }
 function packages_versionOf({ version, change }) {
@@ -56216,7 +56763,7 @@ function packages_versionOf({ version, change }) {
 /** An SPDX expression for people: `A, B` instead of `A AND B`, unless it has a choice within. */
 function licencesOf({ kind, licence }) {
     if (licence === undefined)
-        return kind === 'package' || kind === 'artifact' ? 'unknown' : '';
+        return kind === 'definition' || kind === 'nobody' ? '' : 'unknown';
     const short = licence.replaceAll('LicenseRef-debian-', 'debian-');
     return short.includes('(') ? short : short.replaceAll(' AND ', ', ');
 }
@@ -59466,7 +60013,7 @@ const others = {
     udp: [53, 68, 123, 4789, 5353, 8472],
 };
 // In this time three attempts to connect reach a clone that is slow because it is emulated.
-const SILENCE_MS = 3500;
+const port_matrix_SILENCE_MS = 3500;
 const port_matrix_ANSWER_MS = 12_000;
 /**
  * Every port of the platform file (of a range both ends and their neighbours outside), of every role and whether its
@@ -59549,7 +60096,7 @@ function port_matrix_nameOf({ port, protocol }) {
 }
 const senders = { tcp: probePort, udp: probeDatagram, icmp: probeEcho };
 async function send({ from, to, port, protocol, expected }) {
-    return senders[protocol]({ from, to, port, timeoutMs: expected === 'silent' ? SILENCE_MS : port_matrix_ANSWER_MS });
+    return senders[protocol]({ from, to, port, timeoutMs: expected === 'silent' ? port_matrix_SILENCE_MS : port_matrix_ANSWER_MS });
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/etcd/client.ts
@@ -59704,7 +60251,7 @@ async function awaitCluster(bed, members, timeoutMs) {
             const statuses = await Promise.all(members.map(({ address }) => bed.client.status(address, REQUEST_TIMEOUT_MS)));
             seen = describeMembers(listed);
             const leader = agreedLeader(members, statuses);
-            if (leader && isWhole(listed, members))
+            if (leader && membership_isWhole(listed, members))
                 return leader;
         }
         catch (error) {
@@ -59722,7 +60269,7 @@ function agreedLeader(members, statuses) {
     return members[statuses.findIndex(({ id }) => id === first.leader)];
 }
 /** Whether a list has exactly these members, all of them with a vote. */
-function isWhole(listed, members) {
+function membership_isWhole(listed, members) {
     return (listed.length === members.length &&
         members.every(({ name }) => listed.some((member) => member.name === name && !member.learner)));
 }
@@ -61660,15 +62207,15 @@ function containerImage() {
     const manifest = container_image_json({
         schemaVersion: 2,
         mediaType: 'application/vnd.oci.image.manifest.v1+json',
-        config: descriptor('application/vnd.oci.image.config.v1+json', config),
-        layers: [descriptor('application/vnd.oci.image.layer.v1.tar', layer)],
+        config: container_image_descriptor('application/vnd.oci.image.config.v1+json', config),
+        layers: [container_image_descriptor('application/vnd.oci.image.layer.v1.tar', layer)],
     });
     const index = container_image_json({
         schemaVersion: 2,
         mediaType: 'application/vnd.oci.image.index.v1+json',
         manifests: [
             {
-                ...descriptor('application/vnd.oci.image.manifest.v1+json', manifest),
+                ...container_image_descriptor('application/vnd.oci.image.manifest.v1+json', manifest),
                 annotations: { 'io.containerd.image.name': IMAGE_NAME, 'org.opencontainers.image.ref.name': '1' },
             },
         ],
@@ -61748,7 +62295,7 @@ function container_image_int32(value) {
 function container_image_json(value) {
     return Buffer.from(JSON.stringify(value));
 }
-function descriptor(mediaType, blob) {
+function container_image_descriptor(mediaType, blob) {
     return { mediaType, digest: `sha256:${container_image_sha256(blob)}`, size: blob.length };
 }
 function container_image_sha256(blob) {

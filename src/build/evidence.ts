@@ -11,6 +11,7 @@ import type { EvidenceSubject } from '../evidence/subject.ts'
 import type { Image } from '../image/definition.ts'
 import type { Lock } from '../image/lock.ts'
 import type { ArtifactFile } from './artifacts.ts'
+import type { ContainerFile } from './containers/layout.ts'
 import type { TreeFile } from './tree.ts'
 import { insideOf } from './work.ts'
 
@@ -38,6 +39,8 @@ export interface Origins {
   readonly lock: Lock
   /** The files from upstream artifacts. */
   readonly artifacts: readonly ArtifactFile[]
+  /** The files of container images. */
+  readonly blobs: readonly ContainerFile[]
   /** The definition's files, and the paths of those made from the platform file. */
   readonly tree: readonly TreeFile[]
   readonly generated: readonly string[]
@@ -60,7 +63,7 @@ export async function gatherEvidence(
   origins: Origins,
   scratch: string,
 ): Promise<Evidence> {
-  const { image, lock, usr, artifacts, tree, generated } = origins
+  const { image, lock, usr, artifacts, blobs, tree, generated } = origins
   const read = (name: string) => readFile(join(usr.folder, name), 'utf8')
   const entries = [
     ...parseListing(await read('listing'), await read('digests')),
@@ -71,7 +74,10 @@ export async function gatherEvidence(
   ]
   const owned = withOwners(entries.sort(byPath), {
     packages: readPackageLists(await read('owners'), await read('diversions')),
-    artifacts: new Map(artifacts.map(({ path, artifact }) => [path, artifact])),
+    upstream: new Map([
+      ...artifacts.map(({ path, artifact }): [string, string] => [path, `artifact:${artifact}`]),
+      ...blobs.map(({ path, container }): [string, string] => [path, `container:${container}`]),
+    ]),
     definition: new Set([...tree.map(({ path }) => path), ...generated, ...image.unowned, ...MADE_BY_BUILD]),
     installed: new Set(lock.packages.map(({ name }) => name)),
   })

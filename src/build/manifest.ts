@@ -38,6 +38,8 @@ export const manifestSchema = z.object({
   packages: z.record(foreignLine, foreignLine),
   /** The upstream tarballs, by name. */
   artifacts: z.record(foreignLine, z.object({ version: foreignLine, sha256: sha256Hex })).default({}),
+  /** The container images, by name: tag, and digest of the manifest. */
+  containers: z.record(foreignLine, z.object({ version: foreignLine, sha256: sha256Hex })).default({}),
   tools: z.record(foreignLine, foreignLine),
   timings: z.record(foreignLine, z.number()),
   /** The layers that this build made; the others came from its cache. */
@@ -101,15 +103,20 @@ export function createManifest(image: Image, lock: Lock, usr: Usr, facts: BuildF
     lock: { sha256: lockDigest(lock) },
     source: facts.source,
     packages: Object.fromEntries(lock.packages.map(({ name, version }) => [name, version])),
-    artifacts: Object.fromEntries(
-      lock.artifacts.map(({ name, version, sha256: digest }) => [name, { version, sha256: digest }]),
-    ),
+    artifacts: digestsByName(lock.artifacts),
+    containers: digestsByName(lock.containers),
     tools: Object.fromEntries(
       lock.tools.filter(({ name }) => listedTools.includes(name)).map(({ name, version }) => [name, version]),
     ),
     timings: { ...facts.timings },
     made: [...facts.made],
   }
+}
+
+function digestsByName(files: readonly { name: string; version: string; sha256: string }[]) {
+  return Object.fromEntries(
+    files.map(({ name, version, sha256: digest }) => [name, { version, sha256: digest }]),
+  )
 }
 
 /**

@@ -18,6 +18,8 @@ import { Store } from '../store/store.ts'
 import { unpackArtifacts } from './artifacts.ts'
 import { collectInputs } from './bundle/entries.ts'
 import { bundleListName, formatBundleList } from './bundle/format.ts'
+import { fillWithContainers } from './containers/fetch.ts'
+import { containerBlobs, containerIndexes } from './containers/layout.ts'
 import { assembleDisk, kernelCommandLine } from './disk.ts'
 import { gatherEvidence } from './evidence.ts'
 import { fillStore, isDiskFull } from './fetch.ts'
@@ -70,7 +72,10 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
   await requireUsableOutput(options.out)
   const lock = await readLock(image)
   const tree = await readTrees(image.trees)
-  const generated = await generatedFiles(image, platform, await readTrust(image.folder, lock.epoch))
+  const generated = {
+    ...(await generatedFiles(image, platform, await readTrust(image.folder, lock.epoch))),
+    ...containerIndexes(image, lock),
+  }
   await requireNamespaces()
   const source = options.source ?? (await readSource(project))
 
@@ -80,10 +85,12 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
     const inputs = await collectInputs({ image, lock, project, checkout: options.checkout }, store)
     const locked = [...lock.packages, ...lock.tools, ...lock.artifacts]
     await fillStore(store, locked, { findMirrors: () => mirrorsOf(image), progress })
+    await fillWithContainers(store, lock.containers, { scratch, progress })
     const artifacts = await unpackArtifacts(image, lock, store, scratch)
+    const blobs = containerBlobs(lock, store)
     const made = join(scratch, 'generated')
     await writeTexts(generated, made)
-    const files = splitTree(overlay(artifacts, tree, await readTrees([made])))
+    const files = splitTree(overlay(artifacts, blobs, tree, await readTrees([made])))
 
     const layers = new Layers(join(cache, 'layers'), options.reuseLayers)
     try {
@@ -114,6 +121,7 @@ export async function buildImage(image: Image, platform: Platform, options: Buil
           image,
           lock,
           artifacts,
+          blobs,
           tree,
           usr,
           uki,

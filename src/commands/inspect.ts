@@ -103,7 +103,7 @@ async function inspectImage(image: Image, json: boolean): Promise<void> {
     print(`  lock      ${lock.problem}`)
     return
   }
-  const { packages, artifacts, version, epoch } = lock.found
+  const { packages, artifacts, containers, version, epoch } = lock.found
   print(`  version   ${version}`)
   print(`  lock      ${lockDigest(lock.found)}, ${new Date(epoch * 1000).toISOString()}`)
   print(`  packages  ${packages.length}, of which these are requested:\n`)
@@ -112,6 +112,7 @@ async function inspectImage(image: Image, json: boolean): Promise<void> {
     .filter(({ name }) => requested.has(name))
     .map(({ name, version, archive }) => [name, version, archive])
     .concat(artifacts.map(({ name, version }) => [name, version, 'artifact']))
+    .concat(containers.map(({ name, version }) => [name, version, 'container image']))
   print(formatTable(['package', 'version', 'archive'], rows))
 }
 

@@ -1,8 +1,10 @@
 import { rename, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { listContainers } from '../build/containers/list.ts'
 import { loadImage, type Variant } from '../image/definition.ts'
 import { formatLock, type Lock, lockDigest, readLock } from '../image/lock.ts'
+import { lockContainers, wantedContainers } from '../image/lock-container.ts'
 import { mirrorsOf } from '../image/mirrors.ts'
 import { resolveLock, withScratch } from '../image/resolve.ts'
 import { interruption } from '../process/interruption.ts'
@@ -33,7 +35,10 @@ export async function lockCommand(
   progress.phase('lock')
   const mirrors = await mirrorsOf(image)
   const before = await readLock(image).catch(() => undefined)
-  const lock = await withScratch(context.cache, (scratch) => resolveLock(image, mirrors, scratch))
+  const resolved = await withScratch(context.cache, (scratch) => resolveLock(image, mirrors, scratch))
+  const listed = await listContainers(image, resolved, { cache: context.cache, mirrors, progress })
+  const containers = image.containers ? await lockContainers(wantedContainers(image.containers, listed)) : []
+  const lock = { ...resolved, containers }
   interruption.throwIfAborted()
   const partial = `${image.lockFile}.${process.pid}.tmp`
   await writeFile(partial, formatLock(lock))
@@ -61,6 +66,7 @@ export function registerLockCommand(program: Command, context: () => Context): v
       }
       const size = lock.packages.reduce((sum, { size }) => sum + size, 0)
       for (const { name, version, sha256 } of lock.artifacts) print(`  ${name} ${version}: sha256 ${sha256}`)
+      for (const { reference, sha256 } of lock.containers) print(`  ${reference}: manifest sha256 ${sha256}`)
       for (const change of changes) print(`  ${change}`)
       print(
         `${lock.image} ${lock.version} on ${lock.base}: ${lock.packages.length} packages (${formatBytes(size)}), ${lock.tools.length} of tools`,
@@ -69,11 +75,11 @@ export function registerLockCommand(program: Command, context: () => Context): v
     })
 }
 
-/** The differences in packages between two locks, a line each; empty for a first lock. */
+/** The differences in packages, artifacts and container images between two locks, a line each; empty for a first lock. */
 export function describeChanges(before: Lock | undefined, after: Lock): string[] {
   if (!before) return []
-  const versions = ({ packages, artifacts }: Lock) =>
-    new Map([...packages, ...artifacts].map(({ name, version }) => [name, version]))
+  const versions = ({ packages, artifacts, containers }: Lock) =>
+    new Map([...packages, ...artifacts, ...containers].map(({ name, version }) => [name, version]))
   const [old, now] = [versions(before), versions(after)]
   return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name) => {
     const [was, is] = [old.get(name), now.get(name)]

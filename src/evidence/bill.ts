@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { foreignLine } from '../report/text-schemas.ts'
 
-/** A package or upstream tarball in a bill of materials. */
+/** A package, upstream tarball or container image in a bill of materials. */
 export interface BilledPackage {
-  readonly kind: 'package' | 'artifact'
+  readonly kind: 'package' | 'artifact' | 'container'
   readonly name: string
   readonly version: string
   /** The source package, for a package of a distribution. */
@@ -26,11 +26,11 @@ export const billSchema = z.object({
   ),
 })
 
-/** The packages and tarballs of our CycloneDX document; undefined for any other document. */
+/** The packages, tarballs and container images of our CycloneDX document; undefined for any other document. */
 export function readBill(document: unknown): BilledPackage[] | undefined {
   return billSchema.safeParse(document).data?.components.flatMap((component) => {
-    const [, kind] = /^(package|artifact):/.exec(component['bom-ref']) ?? []
-    if (kind !== 'package' && kind !== 'artifact') return []
+    const [, kind] = /^(package|artifact|container):/.exec(component['bom-ref']) ?? []
+    if (kind !== 'package' && kind !== 'artifact' && kind !== 'container') return []
     return {
       kind,
       name: component.name,

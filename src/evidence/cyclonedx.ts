@@ -10,6 +10,7 @@ const { ComponentType, ExternalReferenceType, HashAlgorithm, LicenseAcknowledgem
 const componentTypes = {
   package: ComponentType.Library,
   artifact: ComponentType.Application,
+  container: ComponentType.Container,
   boot: ComponentType.Firmware,
   definition: ComponentType.Application,
 } as const

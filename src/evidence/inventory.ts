@@ -26,8 +26,8 @@ const entrySchema = z.object({
   /** The target of a link, as stored in it. */
   target: foreignLine.optional(),
   /**
-   * `package:NAME`, `artifact:NAME`, or `definition` for files of the image's definition. null when the owner is unknown;
-   * absent for directories, which several owners may share.
+   * `package:NAME`, `artifact:NAME`, `container:NAME`, or `definition` for files of the image's definition. null when the
+   * owner is unknown; absent for directories, which several owners may share.
    */
   owner: foreignLine.nullable().optional(),
 })

@@ -1,16 +1,16 @@
 import { PackageURL } from 'packageurl-js'
-import type { Lock, LockedPackage } from '../image/lock.ts'
+import type { Lock, LockedContainer, LockedPackage } from '../image/lock.ts'
 import type { Licence } from './licences.ts'
 
 /** A component of an image, for its bills of materials. */
 export interface Material {
   /** Unique in the image. */
   readonly id: string
-  readonly kind: 'package' | 'artifact' | 'boot' | 'definition'
+  readonly kind: 'package' | 'artifact' | 'container' | 'boot' | 'definition'
   readonly name: string
   readonly version: string
   readonly purl: string | undefined
-  /** Of the package file or tarball, or of the boot image itself. */
+  /** Of the package file, the tarball, the container image's manifest, or of the boot image itself. */
   readonly sha256: string | undefined
   readonly licence: Licence | undefined
   /** Debian's source package and its version, which security trackers use. */
@@ -64,7 +64,7 @@ export interface MaterialFacts {
 /** The only package of the tools tree with a part in the image: the stub that starts the kernel. */
 const STUB = 'systemd-boot-efi'
 
-/** The components of an image in a fixed order: the boot image, the definition, upstream artifacts, packages. */
+/** The components of an image in a fixed order: the boot image, the definition, upstream artifacts, container images, packages. */
 export function materialsOf(facts: MaterialFacts): Material[] {
   const { lock, installed, licences, uki } = facts
   const packages = lock.packages.map((locked) =>
@@ -121,9 +121,25 @@ export function materialsOf(facts: MaterialFacts): Material[] {
         downloadUrl: urls[0],
       }),
     ),
+    ...lock.containers.map(containerOf),
     ...packages,
     ...stubs,
   ]
+}
+
+/** https://github.com/package-url/purl-spec/blob/main/types-doc/oci-definition.md */
+function containerOf({ name, version, reference, sha256 }: LockedContainer): Material {
+  const qualifiers = { repository_url: reference.replace(/:[^:/]*$/, ''), tag: version, arch: 'amd64' }
+  return {
+    ...noFacts,
+    id: `container:${name}`,
+    kind: 'container',
+    name,
+    version,
+    sha256,
+    purl: new PackageURL('oci', undefined, name, `sha256:${sha256}`, qualifiers, undefined).toString(),
+    note: 'container image; its digest is that of its manifest for linux/amd64',
+  }
 }
 
 const noFacts = {

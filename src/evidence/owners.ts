@@ -6,8 +6,8 @@ import { makerOf } from './made-files.ts'
 export interface Claims {
   /** Path → name of the package that ships it. */
   readonly packages: ReadonlyMap<string, string>
-  /** Path → name of the upstream artifact that it comes from. */
-  readonly artifacts: ReadonlyMap<string, string>
+  /** Path → the upstream artifact or container image that it comes from: `artifact:NAME` or `container:NAME`. */
+  readonly upstream: ReadonlyMap<string, string>
   /** Paths of the image's definition, or made from the platform file. */
   readonly definition: ReadonlySet<string>
   /** The names of installed packages. */
@@ -59,10 +59,10 @@ function ownerOf(entry: FileEntry, entries: ReadonlyMap<string, FileEntry>, clai
   return throughLink(entry, entries, claims) ?? madeBy(entry.path, claims) ?? null
 }
 
-function shipperOf(path: string, { packages, artifacts, definition }: Claims): string | undefined {
+function shipperOf(path: string, { packages, upstream, definition }: Claims): string | undefined {
   if (definition.has(path)) return 'definition'
-  const artifact = artifacts.get(path)
-  if (artifact !== undefined) return `artifact:${artifact}`
+  const origin = upstream.get(path)
+  if (origin !== undefined) return origin
   const owner = packages.get(path) ?? packages.get(sourceOf(path))
   return owner === undefined ? undefined : `package:${owner}`
 }

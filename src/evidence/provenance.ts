@@ -26,7 +26,8 @@ export const provenanceSchema = z.object({
         epoch: z.int(),
         uncommittedChanges: z.boolean(),
       }),
-      /** `source` (a git commit), `lock`, and the lock's files: `artifact/…`, `package/…`, `tool/…`. */
+      /** `source` (a git commit), `lock`, and the lock's files: `artifact/…`, `container/…`, `package/…`,
+       * `tool/…`. */
       resolvedDependencies: z.array(
         z.object({
           name: foreignLine,
@@ -138,6 +139,7 @@ export function provenanceStatement(facts: ProvenanceFacts): Provenance {
             ...(uri === undefined ? {} : { uri }),
             digest: { sha256 },
           })),
+          ...lock.containers.map((file) => locked('container', file)),
           ...lock.packages.map((file) => locked('package', file)),
           ...lock.tools.map((file) => locked('tool', file)),
         ],
@@ -154,6 +156,9 @@ export function provenanceStatement(facts: ProvenanceFacts): Provenance {
   }
 }
 
-function locked(kind: 'package' | 'tool', { name, version, sha256 }: Lock['packages'][number]) {
+function locked(
+  kind: 'container' | 'package' | 'tool',
+  { name, version, sha256 }: Pick<Lock['packages'][number], 'name' | 'version' | 'sha256'>,
+) {
   return { name: `${kind}/${name}/${version}`, digest: { sha256 } }
 }

@@ -60,6 +60,7 @@ function imagePackage({ image, version, description, rawSha256, qcow2 }: Evidenc
 const purposes = {
   package: undefined,
   artifact: 'APPLICATION',
+  container: 'CONTAINER',
   boot: 'FIRMWARE',
   definition: 'INSTALL',
 } as const

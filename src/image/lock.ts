@@ -32,6 +32,23 @@ const lockedArtifact = z.strictObject({
   sha256,
 })
 
+/** A blob of a registry: `sha256` of its bytes, `size` in bytes. */
+const lockedBlob = z.strictObject({ size: z.int().positive(), sha256 })
+
+const lockedContainer = z.strictObject({
+  /** The last part of the repository's name, for example `kube-proxy`. */
+  name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/),
+  /** The tag. */
+  version: ownText,
+  /** Registry, repository and tag. */
+  reference: z.string().regex(/^[\w.:/-]+$/),
+  /** Of the manifest for linux/amd64, as are size and digest. */
+  mediaType: ownText,
+  ...lockedBlob.shape,
+  /** The configuration, then the layers. */
+  blobs: z.array(lockedBlob).min(1),
+})
+
 /** `image.lock.json`. */
 export const lockSchema = z.strictObject({
   schema: z.literal(1),
@@ -47,6 +64,7 @@ export const lockSchema = z.strictObject({
   tools: z.array(lockedPackage).min(1),
   /** Upstream tarballs. */
   artifacts: z.array(lockedArtifact).default([]),
+  containers: z.array(lockedContainer).default([]),
 })
 
 /** A deb: `sha256` of its bytes, `size` in bytes, `path` below the URL of `archive`. */
@@ -55,11 +73,14 @@ export type LockedPackage = z.output<typeof lockedPackage>
 /** An upstream file: `sha256` of its bytes, `size` in bytes, its URLs. */
 export type LockedArtifact = z.output<typeof lockedArtifact>
 
+/** A container image of a registry; every file of it by its digest. */
+export type LockedContainer = z.output<typeof lockedContainer>
+
 /** All files that a build uses. Written by `seeder lock`, read by `seeder build`. */
 export type Lock = z.output<typeof lockSchema>
 
 /**
- * Digest of the request that a lock resolves: suites, packages, artifacts and tools. Services, excluded paths and files are
+ * Digest of the request that a lock resolves: suites, packages, artifacts, container images and tools. Services, excluded paths and files are
  * left out, so a change to them needs no new lock.
  */
 export function requestDigest(image: Image): string {
@@ -75,6 +96,8 @@ export function requestDigest(image: Image): string {
     version: image.version,
     requires: image.requires,
     artifacts: image.artifacts.map(({ files: _files, ...artifact }) => artifact),
+    // Which role has an image is up to the build.
+    containers: image.containers && { ...image.containers, roles: undefined },
     repositories: image.repositories.map(({ key, ...rest }) => ({ ...rest, key: key.fingerprint })),
   }
   return hash('sha256', JSON.stringify(requested))
@@ -84,8 +107,13 @@ export function requestDigest(image: Image): string {
 export function formatLock(lock: Lock): string {
   const oneLine = (items: readonly unknown[]) =>
     items.map((item) => `    ${JSON.stringify(item)}`).join(',\n')
-  const { packages, tools, artifacts, ...head } = lock
-  const lists = { packages, tools, ...(artifacts.length > 0 ? { artifacts } : {}) }
+  const { packages, tools, artifacts, containers, ...head } = lock
+  const lists = {
+    packages,
+    tools,
+    ...(artifacts.length > 0 ? { artifacts } : {}),
+    ...(containers.length > 0 ? { containers } : {}),
+  }
   const fields = Object.entries(head).map(
     ([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)},`,
   )
@@ -139,7 +167,7 @@ export async function readLock(image: Image): Promise<Lock> {
   }
   if (lock.request !== requestDigest(image)) {
     throw new SeederError(
-      `The lock of ${image.name} is stale: packages, artifacts, tools or suites in the definition changed after it was written`,
+      `The lock of ${image.name} is stale: packages, artifacts, container images, tools or suites in the definition changed after it was written`,
       { fix: relock },
     )
   }

@@ -15,7 +15,7 @@ import { provideKey } from './repository.ts'
 const ESSENTIAL = '?and(?essential, ?not(?exact-name(apt)))'
 
 /**
- * Resolves an image's packages, artifacts and tools to the newest files of the archives. Needs the network; nothing else in
+ * Resolves an image's packages, artifacts and tools to the newest files of the archives, without container images. Needs the network; nothing else in
  * Seeder reads the index of an archive.
  * @param scratch an empty folder
  * @throws SeederError when an index cannot be read or verified, or a package or artifact does not exist or has another digest
@@ -44,6 +44,7 @@ export async function resolveLock(image: Image, mirrors: Mirrors, scratch: strin
     packages,
     tools,
     artifacts,
+    containers: [],
   }
 }
 

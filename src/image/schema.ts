@@ -59,6 +59,29 @@ const artifact = z.strictObject({
   file: usrPath.optional(),
 })
 
+const containerName = text(/^[a-z0-9][a-z0-9._-]*$/, 'the last part of a repository’s name, as in kube-proxy')
+
+const containers = z.strictObject({
+  /**
+   * What prints the references of images, a line each: a program of one of the image's packages. `lock` runs it without a
+   * network. `{version}` is that of the image without its revision.
+   */
+  list: z.strictObject({ package: packageName, command: z.array(z.string()).min(1) }).optional(),
+  /** Further images. */
+  references: z
+    .array(
+      text(
+        /^[a-z0-9.-]+(:\d+)?(\/[a-z0-9][a-z0-9._-]*)+:\w[\w.-]*$/,
+        'a reference with its registry and tag, as in docker.io/library/busybox:1.37',
+      ),
+    )
+    .default([]),
+  /** Names of listed images that are left out. */
+  exclude: z.array(containerName).default([]),
+  /** Role → names of the images that only nodes of this role import. */
+  roles: z.record(name, z.array(containerName)).default({}),
+})
+
 const repository = z.strictObject({
   url,
   suite: text(/^[\w./-]+$/, 'a suite, or / for a flat repository').default('/'),
@@ -87,6 +110,8 @@ export const imageSchema = z.strictObject({
   ]),
   packages: z.array(packageName),
   artifacts: z.record(name, artifact).default({}),
+  /** Container images that nodes import at first boot, without a registry. */
+  containers: containers.optional(),
   repositories: z.record(name, repository).default({}),
   /** Package → the oldest allowed upstream version, checked by `lock`. */
   requires: z.record(packageName, version).default({}),
@@ -97,5 +122,6 @@ export const imageSchema = z.strictObject({
   services,
 })
 
+export type Containers = z.output<typeof containers>
 export type BaseDefinition = z.output<typeof baseSchema>
 export type ImageDefinition = z.output<typeof imageSchema>

@@ -32,7 +32,7 @@ export function readContained(bill: unknown, file: string): Contained {
   const sources = new Map<string, SourcePackage>()
   const others: string[] = []
   for (const { 'bom-ref': id, name, version, purl, properties } of parsed.components) {
-    if (!id.startsWith('package:') && !id.startsWith('artifact:')) continue
+    if (!/^(package|artifact|container):/.test(id)) continue
     const url = purl === undefined ? undefined : packageUrl(purl, file)
     const suite = url?.qualifiers?.distro
     if (!suite) {

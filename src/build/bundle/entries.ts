@@ -6,6 +6,7 @@ import type { Image } from '../../image/definition.ts'
 import type { Lock } from '../../image/lock.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Store } from '../../store/store.ts'
+import { filesOfContainer } from '../containers/fetch.ts'
 import { holdsPrivateKey } from '../private-keys.ts'
 import { type BundleFile, FOLDERS } from './format.ts'
 
@@ -42,8 +43,15 @@ export async function collectInputs(inputs: BuildInputs, store: Store): Promise<
   return files.sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-function lockedFiles({ packages, tools, artifacts }: Lock): BundleFile[] {
-  const locked = [...artifacts, ...tools, ...packages]
+function lockedFiles({ packages, tools, artifacts, containers }: Lock): BundleFile[] {
+  const blobs = containers.flatMap((container) =>
+    filesOfContainer(container).map((file) => ({
+      ...file,
+      name: container.name,
+      version: container.version,
+    })),
+  )
+  const locked = [...artifacts, ...tools, ...packages, ...blobs]
   return [...new Map(locked.map((entry) => [entry.sha256, entry])).values()].map(
     ({ name, version, size, sha256 }) => ({
       path: `${FOLDERS.store}/${sha256}`,

@@ -6,9 +6,10 @@ export { formatBytes } from '../../report/table.ts'
 /** The owner of a file, for people. */
 export function describeOwner(owner: string | undefined): string {
   if (owner === undefined) return ''
-  const [, kind, name] = /^(package|artifact):(.*)$/s.exec(owner) ?? []
+  const [, kind, name] = /^(package|artifact|container):(.*)$/s.exec(owner) ?? []
   if (kind === 'package') return `package ${name}`
   if (kind === 'artifact') return `tarball ${name}`
+  if (kind === 'container') return `container image ${name}`
   return owner === 'definition' ? 'the image’s definition' : 'unknown owner'
 }
 

@@ -4,7 +4,13 @@ import type { Owner } from '../view/packages.ts'
 import { section } from './section.ts'
 import { table } from './table.ts'
 
-const kindNotes = { package: '', artifact: 'upstream tarball', definition: '', nobody: '' } as const
+const kindNotes = {
+  package: '',
+  artifact: 'upstream tarball',
+  container: 'container image',
+  definition: '',
+  nobody: '',
+} as const
 
 /** The owners of the image's files. The page's script adds the search and the sorting. */
 export function packagesSection(owners: readonly Owner[]): Html {
@@ -36,7 +42,7 @@ function nameOf({ name, kind, source }: Owner): Html {
   const notes = [kindNotes[kind], source === undefined || source === name ? '' : `from ${source}`].filter(
     (note) => note !== '',
   )
-  const shown = kind === 'package' || kind === 'artifact' ? html`<code>${name}</code>` : name
+  const shown = kind === 'definition' || kind === 'nobody' ? name : html`<code>${name}</code>`
   return notes.length === 0 ? html`${shown}` : html`${shown} <span class="quiet">${notes.join(', ')}</span>`
 }
 
@@ -50,7 +56,7 @@ function versionOf({ version, change }: Owner): Html {
 
 /** An SPDX expression for people: `A, B` instead of `A AND B`, unless it has a choice within. */
 function licencesOf({ kind, licence }: Owner): string {
-  if (licence === undefined) return kind === 'package' || kind === 'artifact' ? 'unknown' : ''
+  if (licence === undefined) return kind === 'definition' || kind === 'nobody' ? '' : 'unknown'
   const short = licence.replaceAll('LicenseRef-debian-', 'debian-')
   return short.includes('(') ? short : short.replaceAll(' AND ', ', ')
 }

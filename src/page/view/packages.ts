@@ -1,10 +1,10 @@
 import type { FileEntry } from '../../evidence/inventory.ts'
 import type { PageFacts } from '../facts.ts'
 
-/** An owner of files: a package, an upstream tarball, the definition, or nobody. */
+/** An owner of files: a package, an upstream tarball, a container image, the definition, or nobody. */
 export interface Owner {
   readonly name: string
-  readonly kind: 'package' | 'artifact' | 'definition' | 'nobody'
+  readonly kind: 'package' | 'artifact' | 'container' | 'definition' | 'nobody'
   readonly version: string | undefined
   readonly source: string | undefined
   readonly licence: string | undefined
@@ -23,7 +23,7 @@ export function packagesOf({ finished, bill, comparison }: PageFacts): Owner[] {
   const added = new Set(comparison?.difference.added.map(({ name }) => name))
   const owner = (kind: Owner['kind'], name: string, version: string | undefined): Owner => {
     const billed = bill.find((entry) => entry.kind === kind && entry.name === name)
-    const key = kind === 'package' || kind === 'artifact' ? `${kind}:${name}` : kind
+    const key = kind === 'definition' || kind === 'nobody' ? kind : `${kind}:${name}`
     const holding = held?.get(key)
     return {
       name,
@@ -39,6 +39,7 @@ export function packagesOf({ finished, bill, comparison }: PageFacts): Owner[] {
   return [
     ...Object.entries(manifest.packages).map(([name, version]) => owner('package', name, version)),
     ...Object.entries(manifest.artifacts).map(([name, { version }]) => owner('artifact', name, version)),
+    ...Object.entries(manifest.containers).map(([name, { version }]) => owner('container', name, version)),
     ...(held?.has('definition') ? [owner('definition', 'the image’s own definition', undefined)] : []),
     ...(held?.has('nobody') ? [owner('nobody', 'unknown owner', undefined)] : []),
   ].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))

@@ -107,9 +107,17 @@ function sourceOf({ source }: Manifest, provenance: Provenance | undefined): Lin
   return { ...link, mark: 'wrong', url: commitUrl, text: 'This commit, with uncommitted changes.' }
 }
 
-function lockOf({ lock, packages, artifacts }: Manifest): Link {
-  const [debs, tarballs] = [Object.keys(packages).length, Object.keys(artifacts).length]
-  const of = tarballs === 0 ? `${debs} packages` : `${debs} packages and ${tarballs} upstream tarballs`
+function lockOf({ lock, packages, artifacts, containers }: Manifest): Link {
+  const counts = [
+    [packages, 'packages'],
+    [artifacts, 'upstream tarballs'],
+    [containers, 'container images'],
+  ] as const
+  const of = counts
+    .map(([files, kind]) => [Object.keys(files).length, kind] as const)
+    .filter(([count]) => count > 0)
+    .map(([count, kind]) => `${count} ${kind}`)
+    .join(', ')
   return {
     name: 'Lock',
     mark: 'open',

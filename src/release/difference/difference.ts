@@ -87,10 +87,13 @@ export function differenceOf(before: BuildRecord, after: BuildRecord): Differenc
   }
 }
 
-function componentsOf({ packages, artifacts }: Manifest): Map<string, string> {
+function componentsOf({ packages, artifacts, containers }: Manifest): Map<string, string> {
   return new Map([
     ...Object.entries(packages),
-    ...Object.entries(artifacts).map(([name, { version }]): [string, string] => [name, version]),
+    ...Object.entries({ ...artifacts, ...containers }).map(([name, { version }]): [string, string] => [
+      name,
+      version,
+    ]),
   ])
 }
 

@@ -69,6 +69,7 @@ export async function makeSmallImage(
     source: { commit: 'c0ffee'.padEnd(40, '0'), dirty: false },
     packages: {},
     artifacts: {},
+    containers: {},
     tools: {},
     timings: {},
     made: ['tools', 'rootfs', 'initrd', 'usr'],

@@ -39,6 +39,17 @@ export const lock: Lock = {
       sha256: digest('2'),
     },
   ],
+  containers: [
+    {
+      name: 'kube-proxy',
+      version: 'v1.37.1',
+      reference: 'registry.k8s.io/kube-proxy:v1.37.1',
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      size: 500,
+      sha256: digest('3'),
+      blobs: [{ size: 5, sha256: digest('4') }],
+    },
+  ],
 }
 
 export const subject: EvidenceSubject = {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { loadImage } from '../../../src/image/definition.ts'
 import { createKey, type SigningKey } from '../archive/key.ts'
 import { type FileServer, serveFiles } from '../archive/server.ts'
+import { type Registry, startRegistry } from '../registry/registry.ts'
 import { checkout } from '../seeder.ts'
 import { publishComponents } from './components.ts'
 import { type Release, readDebian } from './debian.ts'
@@ -33,7 +34,7 @@ export interface UbuntuArchive {
 export interface ArchiveOptions {
   /** Debian's release. */
   readonly release?: Release
-  /** Whether it has the container images of Kubernetes, for nodes that found a cluster. */
+  /** Whether a registry has the container images of Kubernetes, for nodes that found a cluster. */
   readonly containerImages?: boolean
 }
 
@@ -50,8 +51,10 @@ export async function createUbuntuArchive(
   const root = await mkdtemp(join(tmpdir(), 'seeder-ubuntu-'))
   const folder = join(root, 'www')
   const keys = { ubuntu: await createKey('ubuntu'), kubernetes: await createKey('kubernetes') }
+  let registry: Registry | undefined
   const close = async (server?: FileServer) => {
     await server?.close()
+    await registry?.close()
     await Promise.all([keys.ubuntu.discard(), keys.kubernetes.discard()])
     await rm(root, { recursive: true, force: true })
   }
@@ -67,14 +70,22 @@ export async function createUbuntuArchive(
     ]
     const ubuntu = { folder: join(folder, 'ubuntu'), entries, date, key: keys.ubuntu }
     for (const suite of SUITES) await publishSuite(ubuntu, suite)
-    await publishComponents({ root, folder, debian, containerImages }, images, keys.kubernetes)
+    if (containerImages) {
+      const place = join(root, 'registry')
+      await mkdir(place)
+      registry = await startRegistry(place)
+    }
+    await publishComponents({ root, folder, debian, registry }, images, keys.kubernetes)
     const server = await serveFiles(folder)
     return {
       url: server.url,
       folder,
       server,
       keys,
-      env: { SEEDER_MIRROR_UBUNTU: `${server.url}ubuntu/` },
+      env: {
+        SEEDER_MIRROR_UBUNTU: `${server.url}ubuntu/`,
+        ...(registry ? { SEEDER_MIRROR_REGISTRY_K8S_IO: registry.url } : {}),
+      },
       path(name) {
         const filename = entries
           .findLast((entry) => entry.name === name)

@@ -4,6 +4,7 @@ import { imageSchema } from '../../../src/image/schema.ts'
 import { loadYaml } from '../../../src/yaml/yaml-file.ts'
 import type { SigningKey } from '../archive/key.ts'
 import { goPrograms } from '../programs/build.ts'
+import type { Registry } from '../registry/registry.ts'
 import { checkout } from '../seeder.ts'
 import { kubernetesImages } from './container-images.ts'
 import type { Debian } from './debian.ts'
@@ -12,9 +13,6 @@ import { kubernetesPackages } from './kubernetes.ts'
 import { placeDeb } from './place-deb.ts'
 import { publishFlat } from './suites.ts'
 
-/** The path of the archive with the container images of Kubernetes. */
-export const CONTAINER_IMAGES = 'kubernetes/images.tar'
-
 /** The folders in which the components of an archive are made. */
 interface Place {
   /** For temporary files. */
@@ -22,8 +20,8 @@ interface Place {
   /** The served folder. */
   readonly folder: string
   readonly debian: Debian
-  /** Whether the archive has the container images of Kubernetes. */
-  readonly containerImages: boolean
+  /** Gets the container images of Kubernetes, if there is one. */
+  readonly registry: Registry | undefined
 }
 
 /**
@@ -47,7 +45,7 @@ export async function publishComponents(
 }
 
 async function publishKubernetes(
-  { root, folder: served, debian, containerImages }: Place,
+  { root, folder: served, debian, registry }: Place,
   line: string | undefined,
   key: SigningKey,
 ): Promise<void> {
@@ -59,7 +57,7 @@ async function publishKubernetes(
   }
   const archive = { folder, date: new Date(debian.date * 1000), key }
   await publishFlat(archive, `kubernetes:v${line}`, paragraphs)
-  if (containerImages) await kubernetesImages(root, debian, line, join(served, CONTAINER_IMAGES))
+  if (registry) await kubernetesImages(root, debian, line, registry)
 }
 
 async function publishEtcdRelease(place: Place, line: string | undefined, wanted: string): Promise<void> {

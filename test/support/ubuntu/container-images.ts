@@ -1,8 +1,9 @@
-import { cp, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { sha256File } from '../../../src/store/digest.ts'
 import { goPrograms } from '../programs/build.ts'
+import { type ContainerImage, writeLayout } from '../registry/layout.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { Debian } from './debian.ts'
 import { unpackDebian } from './debs.ts'
 import type { KubernetesLine } from './kubernetes.ts'
@@ -35,28 +36,15 @@ const PROXY_PACKAGES = [
   'zlib1g',
 ]
 
-/** A container image in the making: its reference and the tree of its one layer. */
-interface ContainerImage {
-  readonly reference: string
-  readonly tree: string
-  readonly entrypoint?: readonly string[]
-}
-
-interface Blob {
-  readonly mediaType: string
-  readonly digest: string
-  readonly size: number
-}
-
 /**
- * Writes an OCI archive with the images that kubeadm lists for a minor version with etcd outside: the real programs, each
- * in its image, and what kube-proxy calls.
+ * Pushes the images that kubeadm lists for a minor version with etcd outside: the real programs, each in its image, and
+ * what kube-proxy calls.
  */
 export async function kubernetesImages(
   root: string,
   debian: Debian,
   line: KubernetesLine,
-  archive: string,
+  registry: Registry,
 ): Promise<void> {
   const scratch = await mkdtemp(join(root, 'container-images-'))
   const kubernetes = await goPrograms(`control-plane-${line}`)
@@ -83,7 +71,11 @@ export async function kubernetesImages(
     await cp(join(folder, name), join(target, name))
     images.push({ reference, tree: target, entrypoint: [`/${name}`] })
   }
-  await writeArchive(images, join(scratch, 'layout'), archive)
+  const layout = join(scratch, 'layout')
+  await writeLayout(images, layout)
+  for (const { reference } of images) {
+    await registry.push(layout, reference, reference.slice(reference.indexOf('/') + 1))
+  }
   await rm(scratch, { recursive: true })
 }
 
@@ -113,63 +105,4 @@ async function proxyTree(scratch: string, debian: Debian, program: string): Prom
   }
   await cp(program, join(folder, 'usr/local/bin/kube-proxy'))
   return folder
-}
-
-/** https://github.com/opencontainers/image-spec, image layout in a tar. */
-async function writeArchive(
-  images: readonly ContainerImage[],
-  layout: string,
-  archive: string,
-): Promise<void> {
-  const blobs = join(layout, 'blobs/sha256')
-  await mkdir(blobs, { recursive: true })
-  const manifests: unknown[] = []
-  for (const image of images) {
-    const layer = await addLayer(blobs, image.tree)
-    const config = await addJson(blobs, 'application/vnd.oci.image.config.v1+json', {
-      architecture: 'amd64',
-      os: 'linux',
-      config: {
-        Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
-        ...(image.entrypoint ? { Entrypoint: image.entrypoint } : {}),
-        WorkingDir: '/',
-      },
-      rootfs: { type: 'layers', diff_ids: [layer.digest] },
-    })
-    const manifest = await addJson(blobs, 'application/vnd.oci.image.manifest.v1+json', {
-      schemaVersion: 2,
-      mediaType: 'application/vnd.oci.image.manifest.v1+json',
-      config,
-      layers: [layer],
-    })
-    manifests.push({ ...manifest, annotations: { 'io.containerd.image.name': image.reference } })
-  }
-  await writeFile(join(layout, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }))
-  const index = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests }
-  await writeFile(join(layout, 'index.json'), JSON.stringify(index))
-  await packTree(layout, archive)
-}
-
-async function addLayer(blobs: string, tree: string): Promise<Blob> {
-  const file = join(blobs, 'layer')
-  await packTree(tree, file)
-  return addBlob(blobs, 'application/vnd.oci.image.layer.v1.tar', file)
-}
-
-async function addJson(blobs: string, mediaType: string, value: unknown): Promise<Blob> {
-  const file = join(blobs, 'json')
-  await writeFile(file, JSON.stringify(value))
-  return addBlob(blobs, mediaType, file)
-}
-
-async function addBlob(blobs: string, mediaType: string, file: string): Promise<Blob> {
-  const digest = await sha256File(file)
-  const { size } = await stat(file)
-  await rename(file, join(blobs, digest))
-  return { mediaType, digest: `sha256:${digest}`, size }
-}
-
-async function packTree(tree: string, file: string): Promise<void> {
-  const owner = ['--owner=0', '--group=0', '--numeric-owner', '--mode=u=rwX,go=rX']
-  await execa('tar', ['--sort=name', '--mtime=@0', ...owner, '-cf', file, '-C', tree, '.'])
 }

@@ -1,15 +1,13 @@
-import { existsSync } from 'node:fs'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Document, isMap, parseDocument } from 'yaml'
-import { sha256File } from '../../../src/store/digest.ts'
 import { copyProject } from '../builds.ts'
 import type { UbuntuArchive } from './archive.ts'
-import { CONTAINER_IMAGES } from './components.ts'
 
 /**
  * Copies the files of this checkout that a build reads into `target` and makes them use `archive`: Ubuntu's keyring, the URL
- * and key of the repository kubernetes, the URLs of the artifact etcd; `archive.env` sets the mirror. The locks are those of
+ * and key of the repository kubernetes, the URLs of the artifact etcd; container images only where the archive has a
+ * registry. `archive.env` sets the mirrors. The locks are those of
  * the real archives: lock first. Returns `target`.
  */
 export async function ubuntuProject(target: string, archive: UbuntuArchive): Promise<string> {
@@ -18,13 +16,12 @@ export async function ubuntuProject(target: string, archive: UbuntuArchive): Pro
   await edit(join(images, 'base/ubuntu-resolute.yaml'), (base) => {
     base.set('keyring', archive.keys.ubuntu.keyring)
   })
-  const containerImages = await imagesArtifact(archive)
   await edit(join(images, 'kubernetes-node/image.yaml'), (image) => {
     const url = `${archive.url}kubernetes/v{line}/`
     const key = { url: `${url}Release.key`, fingerprint: archive.keys.kubernetes.fingerprint }
     replace(image, ['repositories', 'kubernetes'], { url })
     replace(image, ['repositories', 'kubernetes', 'key'], key)
-    if (containerImages) image.setIn(['artifacts', 'images'], image.createNode(containerImages))
+    if (!archive.env.SEEDER_MIRROR_REGISTRY_K8S_IO) image.delete('containers')
   })
   // Removes the real key, so that the first lock fetches the archive's.
   await rm(join(images, 'kubernetes-node/keys'), { recursive: true, force: true })
@@ -36,18 +33,6 @@ export async function ubuntuProject(target: string, archive: UbuntuArchive): Pro
     image.deleteIn(['artifacts', 'etcd', 'sha256'])
   })
   return target
-}
-
-/** The archive with Kubernetes' container images as an artifact of the image; undefined where `archive` has none. */
-async function imagesArtifact({ url, folder }: UbuntuArchive) {
-  const file = join(folder, CONTAINER_IMAGES)
-  if (!existsSync(file)) return undefined
-  return {
-    version: '1.0',
-    urls: [`${url}${CONTAINER_IMAGES}`],
-    sha256: await sha256File(file),
-    file: '/usr/lib/seeder/images/kubernetes.tar',
-  }
 }
 
 async function edit(file: string, change: (document: Document) => void): Promise<void> {

@@ -29,6 +29,7 @@ const lock: Lock = {
   packages: [locked('haproxy', '3.0.11-1+deb13u1'), locked('libc6', '2.41-12')],
   tools: [locked('qemu-utils', '1:10.0.2'), locked('libaio1', '0.3')],
   artifacts: [],
+  containers: [],
 }
 const usr = { folder: '/usr-layer', roothash: 'a'.repeat(64), salt: 'b'.repeat(64), blocks: 100, key: 'k' }
 const facts = {

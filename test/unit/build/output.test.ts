@@ -118,6 +118,7 @@ describe('reading a build back', () => {
     description: 'd',
     roles: ['haproxy'],
     artifacts: {},
+    containers: {},
     base: 'b',
     epoch: 1,
     raw: { sha256: 'a'.repeat(64), size: 1 },

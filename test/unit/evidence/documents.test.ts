@@ -9,11 +9,12 @@ const materials = materialsOf(facts)
 const tool = { name: 'seeder', version: '1.2.3' }
 
 describe('what an image is made of', () => {
-  it('is the boot image, the definition, artifacts, packages, and the EFI stub from the tools', () => {
+  it('is the boot image, the definition, artifacts, container images, packages, and the EFI stub from the tools', () => {
     expect(materials.map(({ id }) => id)).toEqual([
       'boot',
       'definition',
       'artifact:etcd',
+      'container:kube-proxy',
       ...['linux-image-6.12', 'dracut', 'libc6', 'kubelet'].map((name) => `package:${name}`),
       'tool:systemd-boot-efi',
     ])
@@ -22,6 +23,9 @@ describe('what an image is made of', () => {
   it('has package URLs of the archive that each came from', () => {
     expect(materials.flatMap(({ purl }) => purl ?? [])).toEqual([
       expect.stringMatching(/^pkg:generic\/etcd@3\.7\.2\?checksum=sha256%3A2{64}&download_url=https%3A/),
+      expect.stringMatching(
+        /^pkg:oci\/kube-proxy@sha256:3{64}\?arch=amd64&repository_url=registry\.k8s\.io%2Fkube-proxy&tag=v1\.37\.1$/,
+      ),
       'pkg:deb/ubuntu/linux-image-6.12@6.12.1?arch=amd64&distro=resolute',
       'pkg:deb/ubuntu/dracut@106-6?arch=amd64&distro=resolute',
       'pkg:deb/ubuntu/libc6@2:2.41-12+deb13u4?arch=amd64&distro=resolute',

@@ -21,7 +21,10 @@ const lists = [
 
 const claims: Claims = {
   packages: readPackageLists(lists, '/usr/bin/tool\n/usr/bin/tool.old\nnew\n'),
-  artifacts: new Map([['/usr/bin/etcd', 'etcd']]),
+  upstream: new Map([
+    ['/usr/bin/etcd', 'artifact:etcd'],
+    ['/usr/lib/seeder/images/blobs/sha256/aa', 'container:pause'],
+  ]),
   definition: new Set(['/etc/haproxy/haproxy.cfg']),
   installed: new Set(['dpkg', 'base-passwd', 'linux-image-6.12', 'bash', 'libc6']),
 }
@@ -37,6 +40,7 @@ describe('a file belongs to', () => {
     ['the package that diverted another one’s', '/usr/bin/tool', 'package:new'],
     ['the package whose file was diverted', '/usr/bin/tool.old', 'package:old'],
     ['the artifact it was taken from', '/usr/bin/etcd', 'artifact:etcd'],
+    ['the container image it is a blob of', '/usr/lib/seeder/images/blobs/sha256/aa', 'container:pause'],
     ['the definition', '/etc/haproxy/haproxy.cfg', 'definition'],
     [
       'the package whose source it was compiled from',

@@ -62,6 +62,7 @@ describe('the provenance of a build', () => {
     expect(names).toEqual([
       'lock',
       'artifact/etcd/3.7.2',
+      'container/kube-proxy/v1.37.1',
       'package/linux-image-6.12/6.12.1',
       'package/dracut/106-6',
       'package/libc6/2:2.41-12+deb13u4',

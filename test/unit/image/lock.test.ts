@@ -34,6 +34,7 @@ function lockOf(packages: LockedPackage[]): Lock {
     packages,
     tools: [locked('mmdebstrap', '1.5')],
     artifacts: [],
+    containers: [],
   }
 }
 
@@ -52,7 +53,7 @@ describe('the text of a lock', () => {
 
   it('is JSON with everything in it, and the same after reading it back', async () => {
     const text = formatLock(lock)
-    expect({ artifacts: [], ...JSON.parse(text) }).toEqual(lock)
+    expect({ artifacts: [], containers: [], ...JSON.parse(text) }).toEqual(lock)
     await writeFile(image.lockFile, text)
     const read = await readLock(image)
     expect(formatLock(read)).toBe(text)
@@ -123,7 +124,7 @@ describe('a lock that cannot be used', () => {
     await writeFile(image.lockFile, formatLock(lock))
     await expect(readLock({ ...image, packages: [...image.packages, 'curl'] })).rejects.toMatchObject({
       message:
-        'The lock of haproxy is stale: packages, artifacts, tools or suites in the definition changed after it was written',
+        'The lock of haproxy is stale: packages, artifacts, container images, tools or suites in the definition changed after it was written',
       fix: relock,
     })
   })

@@ -249,7 +249,7 @@ it('reads source packages from a bill of materials, and lists packages of no dis
   const contained = readContained(JSON.parse(bill), 'x.cdx.json')
   expect(contained.release).toEqual({ distribution: 'ubuntu', suite: 'resolute' })
   expect(contained.sources).toContainEqual({ name: 'glibc', version: '2.41-12+deb13u4' })
-  expect(contained.others.toSorted()).toEqual(['etcd 3.7.2', 'kubelet 1.37.1-1.1'])
+  expect(contained.others.toSorted()).toEqual(['etcd 3.7.2', 'kube-proxy v1.37.1', 'kubelet 1.37.1-1.1'])
   const signed = bill.replaceAll('"value": "glibc"', '"value": "linux-signed-amd64"')
   expect(readContained(JSON.parse(signed), 'x').sources).toContainEqual({
     name: 'linux',
@@ -280,7 +280,7 @@ describe('`scan`', () => {
     expect(code).toBe(0)
     expect(stdout).toMatch(/CVE-2026-2001 +glibc 2\.41\S+ +9 +high/)
     expect(stdout).toContain('1 known vulnerabilities, 1 fixed by a newer package')
-    expect(stdout).toContain('in no feed of this kind: etcd 3.7.2, kubelet 1.37.1-1.1')
+    expect(stdout).toContain('in no feed of this kind: etcd 3.7.2, kube-proxy v1.37.1, kubelet 1.37.1-1.1')
     expect(stdout).toMatch(/^cli\.json \(Debian security tracker, 1 entries .*sha256 [0-9a-f]{64}$/m)
     expect(await run('--feed', feed, '--fail-on', 'fixable')).toMatchObject({ code: 1 })
     const unknown = await run('--feed', feed, '--fail-on', 'exploited')

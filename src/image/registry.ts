@@ -1,0 +1,153 @@
+import { execa } from '../process/child-process.ts'
+import { interruption } from '../process/interruption.ts'
+import { SeederError } from '../report/error.ts'
+import { mirrorVariable, trimSlashes } from './mirrors.ts'
+
+/** `registry.k8s.io/coredns/coredns:v1.14.6` in parts. */
+export interface Reference {
+  readonly registry: string
+  readonly repository: string
+  readonly tag: string
+  /** The last part of the repository. */
+  readonly name: string
+}
+
+/** @throws SeederError when it is not a reference with registry and tag */
+export function parseReference(text: string): Reference {
+  const [, registry, repository, tag] =
+    /^([a-z0-9.-]+(?::\d+)?)\/([a-z0-9][a-z0-9._/-]*):(\w[\w.-]{0,127})$/.exec(text) ?? []
+  if (registry && repository && tag) {
+    return { registry, repository, tag, name: repository.replace(/.*\//, '') }
+  }
+  throw new SeederError(`"${text}" is not the reference of a container image with its registry and tag`, {
+    fix: 'correct containers in image.yaml',
+  })
+}
+
+/** A registry is silent for this long: it is away. */
+const SILENCE_MS = 60_000
+
+const ATTEMPTS = '3'
+
+/** The environment variable that names a mirror of a registry: registry.k8s.io → SEEDER_MIRROR_REGISTRY_K8S_IO. */
+export function registryVariable(registry: string): string {
+  return mirrorVariable(registry.replaceAll(/[^a-z0-9]/g, '-'))
+}
+
+/** Where skopeo reads a repository: the registry, or the mirror that the environment names. */
+export function sourceOf(
+  { registry, repository }: Reference,
+  env: NodeJS.ProcessEnv = process.env,
+): { place: string; plain: boolean } {
+  const mirror = env[registryVariable(registry)]
+  if (!mirror) return { place: `docker://${registry}/${repository}`, plain: false }
+  const host = trimSlashes(mirror).replace(/^https?:\/\//, '')
+  return { place: `docker://${host}/${repository}`, plain: mirror.startsWith('http://') }
+}
+
+/**
+ * The bytes of an image's manifest or list of manifests, by tag or digest; with `config` those of its configuration.
+ * @param at `:TAG` or `@sha256:DIGEST`
+ * @throws SeederError with the registry's reason
+ */
+export async function readManifest(
+  reference: Reference,
+  at: string,
+  { config = false } = {},
+): Promise<Uint8Array> {
+  const { place, plain } = sourceOf(reference)
+  const argv = ['inspect', '--raw', ...(config ? ['--config'] : []), '--no-creds', '--retry-times', ATTEMPTS]
+  const result = await execa(
+    'skopeo',
+    ['--insecure-policy', '--command-timeout', '2m', ...argv, `--tls-verify=${!plain}`, `${place}${at}`],
+    { reject: false, encoding: 'buffer', stripFinalNewline: false, cancelSignal: interruption },
+  )
+  interruption.throwIfAborted()
+  if (result.exitCode === 0) return result.stdout
+  throw registryFailure(reference, place, skopeoReason(result))
+}
+
+/**
+ * Copies an image as the registry has it into an empty folder: `manifest.json`, and each blob by its digest in hex.
+ * @param most bytes of its largest file: a longer one is not written
+ * @throws SeederError with the registry's reason
+ */
+export async function copyImage(
+  reference: Reference,
+  sha256: string,
+  folder: string,
+  { most, sizeOf, silenceMs = SILENCE_MS }: CopyLimits,
+): Promise<void> {
+  const { place, plain } = sourceOf(reference)
+  const silent = new AbortController()
+  let seen = -1
+  const watch = setInterval(async () => {
+    const size = await sizeOf(folder).catch(() => seen)
+    if (size === seen) silent.abort()
+    seen = size
+  }, silenceMs)
+  const result = await execa(
+    'prlimit',
+    [
+      `--fsize=${most}`,
+      '--',
+      ...['skopeo', '--insecure-policy', 'copy', '--quiet', '--preserve-digests', '--src-no-creds'],
+      ...['--retry-times', ATTEMPTS, `--src-tls-verify=${!plain}`],
+      `${place}@sha256:${sha256}`,
+      `dir:${folder}`,
+    ],
+    { reject: false, cancelSignal: AbortSignal.any([silent.signal, interruption]), killSignal: 'SIGKILL' },
+  ).finally(() => clearInterval(watch))
+  interruption.throwIfAborted()
+  if (result.exitCode === 0) return
+  const reason = silent.signal.aborted
+    ? `no data for ${silenceMs / 1000} s`
+    : result.signal === 'SIGXFSZ' || /file too large/i.test(result.stderr)
+      ? `a blob is longer than the ${most} bytes of the lock`
+      : skopeoReason(result)
+  throw registryFailure(reference, place, reason)
+}
+
+/** The limits of `copyImage`. `sizeOf` is the number of bytes in a folder. */
+export interface CopyLimits {
+  readonly most: number
+  readonly sizeOf: (folder: string) => Promise<number>
+  readonly silenceMs?: number
+}
+
+/** The message of skopeo's last line: `time="…" level=fatal msg="…"`. */
+function skopeoReason({ stderr, code, exitCode }: SkopeoResult): string {
+  if (code === 'ENOENT') return 'skopeo is not installed'
+  const text = typeof stderr === 'string' ? stderr : Buffer.from(stderr ?? []).toString('utf8')
+  const last = text.trim().split('\n').at(-1) ?? ''
+  const [, message] = /msg="((?:[^"\\]|\\.)*)"/.exec(last) ?? []
+  const reason = (message ?? last).replaceAll(/\\(.)/g, '$1').trim()
+  // The name is right: it is the registry that has a reason.
+  return reason.replace(/^Error parsing image name "[^"]*": /, '') || `skopeo ended with ${exitCode}`
+}
+
+interface SkopeoResult {
+  readonly stderr?: string | Uint8Array | undefined
+  readonly code?: string | undefined
+  readonly exitCode?: number | undefined
+}
+
+function registryFailure({ registry, repository, tag }: Reference, place: string, reason: string) {
+  const title = `${registry}/${repository}:${tag}`
+  const from = place === `docker://${registry}/${repository}` ? '' : ` from ${place.replace('docker://', '')}`
+  return new SeederError(`Reading the container image ${title}${from} failed: ${reason}`, {
+    fix: fixFor(reason, registry),
+  })
+}
+
+function fixFor(reason: string, registry: string): string {
+  if (reason === 'skopeo is not installed') return 'run scripts/setup.sh'
+  if (/unauthorized|authentication required|denied/i.test(reason)) {
+    return `an image has public container images only: use one that needs no login, or set ${registryVariable(registry)} to a mirror`
+  }
+  if (/manifest unknown|not found|name unknown/i.test(reason)) return 'check the reference in image.yaml'
+  if (/of the lock|digest/i.test(reason)) {
+    return 'the registry does not serve what was locked: find out why, before you write the lock again'
+  }
+  return `check the network and the proxy, or set ${registryVariable(registry)} to a mirror of the registry`
+}
