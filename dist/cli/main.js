@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2911);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4779);
 /* harmony import */ var _process_interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7294);
 
 
@@ -3038,7 +3038,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 2911:
+/***/ 4779:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -30968,8 +30968,16 @@ function registry_sourceOf({ registry, repository }, env = process.env) {
  */
 async function readManifest(reference, at, { config = false } = {}) {
     const { place, plain } = registry_sourceOf(reference);
-    const argv = ['inspect', '--raw', ...(config ? ['--config'] : []), '--no-creds', '--retry-times', ATTEMPTS];
-    const result = await child_process_execa('skopeo', ['--insecure-policy', '--command-timeout', '2m', ...argv, `--tls-verify=${!plain}`, `${place}${at}`], { reject: false, encoding: 'buffer', stripFinalNewline: false, cancelSignal: interruption/* interruption */.Y });
+    const argv = [
+        ['--insecure-policy', '--command-timeout', '2m', 'inspect', '--raw', config ? ['--config'] : []],
+        ['--no-creds', `--tls-verify=${!plain}`, '--retry-times', ATTEMPTS, `${place}${at}`],
+    ].flat(2);
+    const result = await child_process_execa('skopeo', argv, {
+        reject: false,
+        encoding: 'buffer',
+        stripFinalNewline: false,
+        cancelSignal: interruption/* interruption */.Y,
+    });
     interruption/* interruption */.Y.throwIfAborted();
     if (result.exitCode === 0)
         return result.stdout;
@@ -30990,14 +30998,16 @@ async function copyImage(reference, sha256, folder, { most, sizeOf, silenceMs = 
             silent.abort();
         seen = size;
     }, silenceMs);
-    const result = await child_process_execa('prlimit', [
-        `--fsize=${most}`,
-        '--',
-        ...['skopeo', '--insecure-policy', 'copy', '--quiet', '--preserve-digests', '--src-no-creds'],
-        ...['--retry-times', ATTEMPTS, `--src-tls-verify=${!plain}`],
-        `${place}@sha256:${sha256}`,
-        `dir:${folder}`,
-    ], { reject: false, cancelSignal: AbortSignal.any([silent.signal, interruption/* interruption */.Y]), killSignal: 'SIGKILL' }).finally(() => clearInterval(watch));
+    const argv = [
+        [`--fsize=${most}`, '--', 'skopeo', '--insecure-policy', 'copy', '--quiet', '--preserve-digests'],
+        ['--src-no-creds', `--src-tls-verify=${!plain}`, '--retry-times', ATTEMPTS],
+        [`${place}@sha256:${sha256}`, `dir:${folder}`],
+    ].flat();
+    const result = await child_process_execa('prlimit', argv, {
+        reject: false,
+        cancelSignal: AbortSignal.any([silent.signal, interruption/* interruption */.Y]),
+        killSignal: 'SIGKILL',
+    }).finally(() => clearInterval(watch));
     interruption/* interruption */.Y.throwIfAborted();
     if (result.exitCode === 0)
         return;
@@ -46222,7 +46232,7 @@ function wantedContainers(wanted, listed) {
     return found.filter(({ name }) => !wanted.exclude.includes(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 /**
- * Locks container images: asks their registries for the manifests of linux/amd64. The blobs are not read; the manifest has
+ * Locks container images: reads the manifests of linux/amd64 from their registries. The blobs are not read; the manifest has
  * their digests and sizes.
  * @throws SeederError when a registry fails, or an image is for other machines
  */
@@ -62579,6 +62589,11 @@ const togetherChecks = [
         title: 'a service is reached from outside through the load balancer',
     },
     { name: 'logs', group: 'workload', title: 'kubectl reads the log of a pod, and runs a program in it' },
+    {
+        name: 'renewed',
+        group: 'cluster',
+        title: 'the control plane renews its certificates, and restarts what has read them',
+    },
     { name: 'addresses', group: 'network', title: 'every address is in its zone of the network table' },
     {
         name: 'database',
@@ -62682,6 +62697,7 @@ const podSchema = object({
         podIP: schemas_string().optional(),
         conditions: array(condition).default([]),
         containerStatuses: array(object({
+            restartCount: schemas_int().default(0),
             state: object({
                 waiting: object({ reason: schemas_string().default(''), message: schemas_string().default('') }).optional(),
             }),
@@ -62896,6 +62912,40 @@ async function preflightWarnings({ clone }) {
     if (warnings.length === 0)
         return 'no warning of its preflight';
     return warnings.map(({ name, text }) => `${name}: ${text}`).join('; ');
+}
+
+;// CONCATENATED MODULE: ./src/boot-test/together/renewal.ts
+
+
+// kubeadm's certificates live for 365 days: with more than that, all of them are due.
+const DAYS = '400';
+const CERTIFICATE = '/etc/kubernetes/pki/apiserver.crt';
+const STATIC_PODS = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+/** Renews all certificates of the control plane that kubeadm made, and waits until the cluster works with them. */
+async function checkRenewed(bed, patience) {
+    const { clone, machine } = bed.controlPlane;
+    const { agent } = clone;
+    const before = await awaitReadyPods(await connectApi(bed, bed.controlPlane), 'kube-system', patience);
+    const begun = () => agent.output(['/usr/bin/openssl', 'x509', '-noout', '-startdate', '-in', CERTIFICATE]);
+    const old = await begun();
+    const { stdout, stderr } = await agent.exec(['/usr/lib/seeder/certificates', DAYS], { timeoutMs: patience });
+    const last = stdout.trim().split('\n').at(-1) || stderr.trim().split('\n').at(-1) || 'it printed nothing';
+    expect(/^valid until \d{4}-\d\d-\d\d, then \S+ expires$/.test(last), last);
+    expect((await begun()) !== old, `${CERTIFICATE} is still the old one`);
+    // With the administrator's new certificate.
+    await cluster_retry(patience, async () => {
+        const api = await connectApi(bed, bed.controlPlane);
+        const after = await awaitReadyPods(api, 'kube-system', 0);
+        for (const name of STATIC_PODS) {
+            const starts = [before, after].map((pods) => startsOf(pods, `${name}-${machine.hostname}`));
+            expect((starts[1] ?? 0) > (starts[0] ?? 0), `${name} was not restarted`);
+        }
+    });
+    return `${last}; ${STATIC_PODS.join(', ')} run with the new ones`;
+}
+function startsOf(pods, name) {
+    const found = pods.find(({ metadata }) => metadata.name === name);
+    return found?.status.containerStatuses.reduce((sum, { restartCount }) => sum + restartCount, 0) ?? 0;
 }
 
 ;// CONCATENATED MODULE: ./src/boot-test/together/test-bed.ts
@@ -63291,6 +63341,7 @@ async function checkImages(nodes) {
 
 
 
+
 // HAProxy uses a server after two checks, and keepalived waits for a peer that does not exist.
 const contract_SETTLE_MS = 60_000;
 const versionSchema = object({ gitVersion: schemas_string() });
@@ -63343,6 +63394,7 @@ async function testPlatform(checks, bed) {
         return `to ${vip.address} in ${vip.zone}: ${parseJson(body, versionSchema).gitVersion} answers`;
     });
     await testWorkload(checks, bed, patience);
+    await checks.run('renewed', () => checkRenewed(bed, patience));
     const clones = [balancer, controlPlane, etcd, worker];
     await checks.run('addresses', async () => {
         const wrong = [];

@@ -76,7 +76,7 @@ export function wantedContainers(wanted: Containers, listed: string): Reference[
 }
 
 /**
- * Locks container images: asks their registries for the manifests of linux/amd64. The blobs are not read; the manifest has
+ * Locks container images: reads the manifests of linux/amd64 from their registries. The blobs are not read; the manifest has
  * their digests and sizes.
  * @throws SeederError when a registry fails, or an image is for other machines
  */

@@ -56,12 +56,16 @@ export async function readManifest(
   { config = false } = {},
 ): Promise<Uint8Array> {
   const { place, plain } = sourceOf(reference)
-  const argv = ['inspect', '--raw', ...(config ? ['--config'] : []), '--no-creds', '--retry-times', ATTEMPTS]
-  const result = await execa(
-    'skopeo',
-    ['--insecure-policy', '--command-timeout', '2m', ...argv, `--tls-verify=${!plain}`, `${place}${at}`],
-    { reject: false, encoding: 'buffer', stripFinalNewline: false, cancelSignal: interruption },
-  )
+  const argv = [
+    ['--insecure-policy', '--command-timeout', '2m', 'inspect', '--raw', config ? ['--config'] : []],
+    ['--no-creds', `--tls-verify=${!plain}`, '--retry-times', ATTEMPTS, `${place}${at}`],
+  ].flat(2)
+  const result = await execa('skopeo', argv, {
+    reject: false,
+    encoding: 'buffer',
+    stripFinalNewline: false,
+    cancelSignal: interruption,
+  })
   interruption.throwIfAborted()
   if (result.exitCode === 0) return result.stdout
   throw registryFailure(reference, place, skopeoReason(result))
@@ -86,18 +90,16 @@ export async function copyImage(
     if (size === seen) silent.abort()
     seen = size
   }, silenceMs)
-  const result = await execa(
-    'prlimit',
-    [
-      `--fsize=${most}`,
-      '--',
-      ...['skopeo', '--insecure-policy', 'copy', '--quiet', '--preserve-digests', '--src-no-creds'],
-      ...['--retry-times', ATTEMPTS, `--src-tls-verify=${!plain}`],
-      `${place}@sha256:${sha256}`,
-      `dir:${folder}`,
-    ],
-    { reject: false, cancelSignal: AbortSignal.any([silent.signal, interruption]), killSignal: 'SIGKILL' },
-  ).finally(() => clearInterval(watch))
+  const argv = [
+    [`--fsize=${most}`, '--', 'skopeo', '--insecure-policy', 'copy', '--quiet', '--preserve-digests'],
+    ['--src-no-creds', `--src-tls-verify=${!plain}`, '--retry-times', ATTEMPTS],
+    [`${place}@sha256:${sha256}`, `dir:${folder}`],
+  ].flat()
+  const result = await execa('prlimit', argv, {
+    reject: false,
+    cancelSignal: AbortSignal.any([silent.signal, interruption]),
+    killSignal: 'SIGKILL',
+  }).finally(() => clearInterval(watch))
   interruption.throwIfAborted()
   if (result.exitCode === 0) return
   const reason = silent.signal.aborted

@@ -95,6 +95,7 @@ export const podSchema = z.object({
     containerStatuses: z
       .array(
         z.object({
+          restartCount: z.int().default(0),
           state: z.object({
             waiting: z.object({ reason: z.string().default(''), message: z.string().default('') }).optional(),
           }),

@@ -31,6 +31,11 @@ export const togetherChecks = [
     title: 'a service is reached from outside through the load balancer',
   },
   { name: 'logs', group: 'workload', title: 'kubectl reads the log of a pod, and runs a program in it' },
+  {
+    name: 'renewed',
+    group: 'cluster',
+    title: 'the control plane renews its certificates, and restarts what has read them',
+  },
   { name: 'addresses', group: 'network', title: 'every address is in its zone of the network table' },
   {
     name: 'database',

@@ -22,6 +22,7 @@ import { retry } from './cluster.ts'
 import { apiVip } from './configuration.ts'
 import { checkDatabase, requestOwnApi } from './control-plane.ts'
 import { checkFounded, checkJoined, patienceFor } from './founding.ts'
+import { checkRenewed } from './renewal.ts'
 import { buildTogetherTestBed, type Images, type TogetherRun, type TogetherTestBed } from './test-bed.ts'
 import { testWorkload } from './workload.ts'
 
@@ -81,6 +82,7 @@ async function testPlatform(checks: Recorder<TogetherCheck>, bed: TogetherTestBe
     return `to ${vip.address} in ${vip.zone}: ${parseJson(body, versionSchema).gitVersion} answers`
   })
   await testWorkload(checks, bed, patience)
+  await checks.run('renewed', () => checkRenewed(bed, patience))
   const clones = [balancer, controlPlane, etcd, worker]
   await checks.run('addresses', async () => {
     const wrong: string[] = []
