@@ -63236,8 +63236,8 @@ async function testPods(checks, bed, api) {
     const { spec } = await api.get(`${DEFAULT}/services/web`, serviceSchema);
     const viaPod = (query) => cluster_retry(SETTLE_MS, () => requestPod(controlPlane, own, query));
     await checks.run('pod-network', async () => {
-        const there = await viaPod({ get: `http://${web}:8080/` });
-        const back = await cluster_retry(SETTLE_MS, () => requestPod(worker, web, { get: `http://${own}:8080/` }));
+        const there = await viaPod({ get: `http://${web}:${WEB_PORT}/` });
+        const back = await cluster_retry(SETTLE_MS, () => requestPod(worker, web, { get: `http://${own}:${WEB_PORT}/` }));
         expect(there.found[0] === 'web' && back.found[0] === 'web-cp', `${there.found} and ${back.found} answered`);
         return `${own} of ${controlPlane.machine.hostname} and ${web} of ${worker.machine.hostname}, both ways`;
     });

@@ -4,7 +4,7 @@ import { SeederError } from '../../report/error.ts'
 import { IMAGE_NAME } from '../kubernetes/container-image.ts'
 import type { PlacedClone } from '../test-bed.ts'
 
-const WEB_PORT = 8080
+export const WEB_PORT = 8080
 /** What a pod of the test prints when it is ready. */
 export const SERVING_LINE = 'a pod of the test serves'
 

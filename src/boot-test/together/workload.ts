@@ -16,7 +16,7 @@ import { awaitMembers, awaitReadyNodes, awaitReadyPods, connectApi, retry } from
 import { apiVip, NODE_PORT } from './configuration.ts'
 import type { Patience } from './founding.ts'
 import { connectPods } from './pod-network.ts'
-import { readAnswer, requestPod, SERVING_LINE, webPod, webService } from './pods.ts'
+import { readAnswer, requestPod, SERVING_LINE, WEB_PORT, webPod, webService } from './pods.ts'
 import type { TogetherTestBed } from './test-bed.ts'
 
 const DEFAULT = '/api/v1/namespaces/default'
@@ -82,8 +82,8 @@ async function testPods(
   const viaPod = (query: Record<string, string>) =>
     retry(SETTLE_MS, () => requestPod(controlPlane, own, query))
   await checks.run('pod-network', async () => {
-    const there = await viaPod({ get: `http://${web}:8080/` })
-    const back = await retry(SETTLE_MS, () => requestPod(worker, web, { get: `http://${own}:8080/` }))
+    const there = await viaPod({ get: `http://${web}:${WEB_PORT}/` })
+    const back = await retry(SETTLE_MS, () => requestPod(worker, web, { get: `http://${own}:${WEB_PORT}/` }))
     expect(
       there.found[0] === 'web' && back.found[0] === 'web-cp',
       `${there.found} and ${back.found} answered`,
