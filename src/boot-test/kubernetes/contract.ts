@@ -92,7 +92,7 @@ async function checkMembers(checks: Recorder<KubernetesCheck>, bed: KubernetesTe
   const { platform, controlPlane, worker, spare, secrets } = bed
   const states: KubeadmState[] = []
   const called = async (node: PlacedClone, action: 'init' | 'join', missing: readonly string[]) => {
-    const state = await awaitCalled(node, action, missing)
+    const state = await awaitCalled(node, action, { missing, emulated: bed.emulator.accelerator === 'tcg' })
     states.push(state)
     return `${state.state}: ${state.text}`
   }

@@ -57,8 +57,15 @@ describe('certificates of a control plane', () => {
     expect(await node.read(renewed)).toBeUndefined()
     const lines = (await node.read(metrics))?.split('\n').filter((line) => line.includes('{name='))
     expect(lines?.map((line) => /name="([^"]+)"/.exec(line)?.[1])).toEqual([
-      ...['apiserver', 'apiserver-kubelet-client', 'front-proxy-client', 'admin.conf', 'super-admin.conf'],
-      ...['controller-manager.conf', 'scheduler.conf', 'ca', 'front-proxy-ca'],
+      'apiserver',
+      'apiserver-kubelet-client',
+      'front-proxy-client',
+      'admin.conf',
+      'super-admin.conf',
+      'controller-manager.conf',
+      'scheduler.conf',
+      'ca',
+      'front-proxy-ca',
     ])
   })
 

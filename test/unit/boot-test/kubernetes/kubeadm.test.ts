@@ -6,7 +6,11 @@ import {
   joinValues,
   makeSecrets,
 } from '../../../../src/boot-test/kubernetes/configuration.ts'
-import { checkSecretFiles, parseKubeadmState } from '../../../../src/boot-test/kubernetes/kubeadm-checks.ts'
+import {
+  checkSecretFiles,
+  errorsOfLastAttempt,
+  parseKubeadmState,
+} from '../../../../src/boot-test/kubernetes/kubeadm-checks.ts'
 import { compareInitConfiguration } from '../../../../src/boot-test/kubernetes/kubeadm-configuration.ts'
 import { layOutSite, machineOf } from '../../../../src/boot-test/site.ts'
 import { loadPlatform } from '../../../../src/platform/load.ts'
@@ -113,4 +117,16 @@ test('only root can read secrets, and they are gone once they were used', () => 
   expect(() => checkSecretFiles('600 root /etc/seeder/node.env\njournal 0\n', true)).toThrow('still in')
   expect(() => checkSecretFiles('journal 2\n', true)).toThrow('in the journal: 2')
   expect(() => checkSecretFiles('', true)).toThrow('in the journal')
+})
+
+test('of several attempts only the last one counts', () => {
+  const journal = `calling kubeadm init for a control-plane, attempt 1
+\t[WARNING Swap]: swap is supported
+\t[ERROR CRI]: context deadline exceeded
+\t[ERROR ExternalEtcdVersion]: connection refused
+calling kubeadm init for a control-plane, attempt 2
+\t[ERROR ExternalEtcdVersion]: no route to host`
+  expect(errorsOfLastAttempt(journal, 'init')).toEqual([
+    { level: 'ERROR', name: 'ExternalEtcdVersion', text: 'no route to host' },
+  ])
 })
