@@ -31020,9 +31020,9 @@ async function copyImage(reference, sha256, folder, { most, sizeOf, silenceMs = 
 }
 /** The message of skopeo's last line: `time="…" level=fatal msg="…"`. */
 function skopeoReason({ stderr, code, exitCode }) {
-    if (code === 'ENOENT')
-        return 'skopeo is not installed';
     const text = typeof stderr === 'string' ? stderr : Buffer.from(stderr ?? []).toString('utf8');
+    if (code === 'ENOENT' || /failed to execute skopeo/.test(text))
+        return 'skopeo is not installed';
     const last = text.trim().split('\n').at(-1) ?? '';
     const [, message] = /msg="((?:[^"\\]|\\.)*)"/.exec(last) ?? [];
     const reason = (message ?? last).replaceAll(/\\(.)/g, '$1').trim();
@@ -46580,7 +46580,14 @@ function registerLockCommand(program, context) {
 function describeChanges(before, after) {
     if (!before)
         return [];
-    const versions = ({ packages, artifacts, containers }) => new Map([...packages, ...artifacts, ...containers].map(({ name, version }) => [name, version]));
+    const versions = ({ packages, artifacts, containers }) => new Map([
+        ...[...packages, ...artifacts].map(({ name, version }) => [name, version]),
+        // A tag can be moved to another image.
+        ...containers.map(({ name, version, sha256 }) => [
+            name,
+            `${version} (sha256 ${sha256.slice(0, 12)})`,
+        ]),
+    ]);
     const [old, now] = [versions(before), versions(after)];
     return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name) => {
         const [was, is] = [old.get(name), now.get(name)];

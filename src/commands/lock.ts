@@ -79,7 +79,14 @@ export function registerLockCommand(program: Command, context: () => Context): v
 export function describeChanges(before: Lock | undefined, after: Lock): string[] {
   if (!before) return []
   const versions = ({ packages, artifacts, containers }: Lock) =>
-    new Map([...packages, ...artifacts, ...containers].map(({ name, version }) => [name, version]))
+    new Map([
+      ...[...packages, ...artifacts].map(({ name, version }): [string, string] => [name, version]),
+      // A tag can be moved to another image.
+      ...containers.map(({ name, version, sha256 }): [string, string] => [
+        name,
+        `${version} (sha256 ${sha256.slice(0, 12)})`,
+      ]),
+    ])
   const [old, now] = [versions(before), versions(after)]
   return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name) => {
     const [was, is] = [old.get(name), now.get(name)]

@@ -119,8 +119,8 @@ export interface CopyLimits {
 
 /** The message of skopeo's last line: `time="…" level=fatal msg="…"`. */
 function skopeoReason({ stderr, code, exitCode }: SkopeoResult): string {
-  if (code === 'ENOENT') return 'skopeo is not installed'
   const text = typeof stderr === 'string' ? stderr : Buffer.from(stderr ?? []).toString('utf8')
+  if (code === 'ENOENT' || /failed to execute skopeo/.test(text)) return 'skopeo is not installed'
   const last = text.trim().split('\n').at(-1) ?? ''
   const [, message] = /msg="((?:[^"\\]|\\.)*)"/.exec(last) ?? []
   const reason = (message ?? last).replaceAll(/\\(.)/g, '$1').trim()

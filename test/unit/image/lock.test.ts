@@ -183,4 +183,25 @@ describe('the changes between two locks', () => {
     expect(describeChanges(undefined, lock)).toEqual([])
     expect(describeChanges(lock, lock)).toEqual([])
   })
+
+  it('names a container image whose tag leads to another one', () => {
+    const withImage = (own: string): Lock => ({
+      ...lock,
+      containers: [
+        {
+          name: 'pause',
+          version: '3.10.2',
+          reference: 'registry.k8s.io/pause:3.10.2',
+          mediaType: 'application/vnd.oci.image.manifest.v1+json',
+          size: 9,
+          sha256: own.repeat(64),
+          blobs: [{ size: 1, sha256: own.repeat(64) }],
+        },
+      ],
+    })
+    expect(describeChanges(withImage('a'), withImage('b'))).toEqual([
+      '~ pause 3.10.2 (sha256 aaaaaaaaaaaa) → 3.10.2 (sha256 bbbbbbbbbbbb)',
+    ])
+    expect(formatLock(withImage('a'))).toContain('"containers": [\n    {"name":"pause"')
+  })
 })
