@@ -81,7 +81,7 @@ export async function awaitCalled(
   const unexpected = () => found.filter(({ name }) => !missing.includes(name))
   const state = await awaitKubeadm(node, action, CALL_LIMIT_MS, async ({ state }) => {
     if (state === 'running' && !(await connects())) return false
-    found = errorsOfLastAttempt(await readJournal(agent), action)
+    found = lastFindings(await readJournal(agent)).filter(({ level }) => level === 'ERROR')
     return !emulated || unexpected().length === 0
   })
   expect(
@@ -95,10 +95,9 @@ export async function awaitCalled(
   return state
 }
 
-/** The errors of the preflight of kubeadm's last attempt, in the journal of its unit. */
-export function errorsOfLastAttempt(journal: string, action: string): PreflightFinding[] {
-  const last = journal.slice(Math.max(0, journal.lastIndexOf(`calling kubeadm ${action} `)))
-  return preflightFindings(last).filter(({ level }) => level === 'ERROR')
+/** What the preflight of kubeadm's last attempt found, in the journal of its unit. */
+export function lastFindings(journal: string): PreflightFinding[] {
+  return preflightFindings(journal.slice(Math.max(0, journal.lastIndexOf('calling kubeadm '))))
 }
 
 /** Checks the configuration that first boot makes for kubeadm, on a node where kubeadm is not called. */

@@ -1,8 +1,7 @@
 import type { Accelerator } from '../../vm/emulator.ts'
 import { expect } from '../checks.ts'
 import { awaitNode, seconds } from '../first-boot.ts'
-import { awaitKubeadm, readJournal } from '../kubernetes/kubeadm-checks.ts'
-import { preflightFindings } from '../kubernetes/preflight.ts'
+import { awaitKubeadm, lastFindings, readJournal } from '../kubernetes/kubeadm-checks.ts'
 import type { PlacedClone } from '../test-bed.ts'
 import type { TogetherTestBed } from './test-bed.ts'
 
@@ -59,7 +58,7 @@ export async function checkJoined(
 }
 
 async function preflightWarnings({ clone }: PlacedClone): Promise<string> {
-  const found = preflightFindings(await readJournal(clone.agent))
+  const found = lastFindings(await readJournal(clone.agent))
   const warnings = found.filter(({ level }) => level === 'WARNING')
   if (warnings.length === 0) return 'no warning of its preflight'
   return warnings.map(({ name, text }) => `${name}: ${text}`).join('; ')

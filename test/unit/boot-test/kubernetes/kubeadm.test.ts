@@ -8,7 +8,7 @@ import {
 } from '../../../../src/boot-test/kubernetes/configuration.ts'
 import {
   checkSecretFiles,
-  errorsOfLastAttempt,
+  lastFindings,
   parseKubeadmState,
 } from '../../../../src/boot-test/kubernetes/kubeadm-checks.ts'
 import { compareInitConfiguration } from '../../../../src/boot-test/kubernetes/kubeadm-configuration.ts'
@@ -126,7 +126,7 @@ test('of several attempts only the last one counts', () => {
 \t[ERROR ExternalEtcdVersion]: connection refused
 calling kubeadm init for a control-plane, attempt 2
 \t[ERROR ExternalEtcdVersion]: no route to host`
-  expect(errorsOfLastAttempt(journal, 'init')).toEqual([
+  expect(lastFindings(journal)).toEqual([
     { level: 'ERROR', name: 'ExternalEtcdVersion', text: 'no route to host' },
   ])
 })
