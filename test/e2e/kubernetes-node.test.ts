@@ -19,10 +19,11 @@ it(
     const report = await passContract(images['kubernetes-node'])
     const detail = (name: string): string =>
       report.checks.find((check: { name: string }) => check.name === name)?.detail
-    expect(detail('init-called')).toContain(
-      'attempt 1 of kubeadm init came to nothing: ExternalEtcdVersion: ',
+    // On an emulated node it may be a later attempt than the first.
+    expect(detail('init-called')).toMatch(
+      /attempt \d+ of kubeadm init came to nothing: ExternalEtcdVersion: /,
     )
-    expect(detail('join-called')).toMatch(/^(running: kubeadm join of a worker|retrying: attempt 1 )/)
+    expect(detail('join-called')).toMatch(/^(running: kubeadm join of a worker|retrying: attempt \d+ )/)
     expect(detail('secrets')).toContain('only root can read')
     expect(detail('container')).toContain('a container of the test has run')
   },
