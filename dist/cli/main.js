@@ -61989,7 +61989,7 @@ async function awaitCalled(node, action, { missing, emulated }) {
     const state = await awaitKubeadm(node, action, CALL_LIMIT_MS, async ({ state }) => {
         if (state === 'running' && !(await connects()))
             return false;
-        found = errorsOfLastAttempt(await readJournal(agent), action);
+        found = lastFindings(await readJournal(agent)).filter(({ level }) => level === 'ERROR');
         return !emulated || unexpected().length === 0;
     });
     expect(unexpected().length === 0, unexpected()
@@ -61999,10 +61999,9 @@ async function awaitCalled(node, action, { missing, emulated }) {
     expect(unnamed.length === 0, `kubeadm does not miss ${unnamed.join(', ')}: ${state.text}`);
     return state;
 }
-/** The errors of the preflight of kubeadm's last attempt, in the journal of its unit. */
-function errorsOfLastAttempt(journal, action) {
-    const last = journal.slice(Math.max(0, journal.lastIndexOf(`calling kubeadm ${action} `)));
-    return preflightFindings(last).filter(({ level }) => level === 'ERROR');
+/** What the preflight of kubeadm's last attempt found, in the journal of its unit. */
+function lastFindings(journal) {
+    return preflightFindings(journal.slice(Math.max(0, journal.lastIndexOf('calling kubeadm '))));
 }
 /** Checks the configuration that first boot makes for kubeadm, on a node where kubeadm is not called. */
 async function checkConfiguration(bed, node, values) {
@@ -62897,7 +62896,6 @@ async function requestOwnApi({ controlPlane }, address) {
 
 
 
-
 // kubeadm itself waits four minutes for the API server. An emulated one is slower in the measure in which its node boots
 // slower than with KVM, where that takes some 15 s.
 const LEAST_MS = 240_000;
@@ -62927,7 +62925,7 @@ async function checkJoined({ worker, bootTimeoutMs, emulator }, patience) {
     return `ready after ${seconds(bootMs)}; ${text}; ${await preflightWarnings(worker)}`;
 }
 async function preflightWarnings({ clone }) {
-    const found = preflightFindings(await readJournal(clone.agent));
+    const found = lastFindings(await readJournal(clone.agent));
     const warnings = found.filter(({ level }) => level === 'WARNING');
     if (warnings.length === 0)
         return 'no warning of its preflight';
