@@ -3024,7 +3024,7 @@ module.exports = {
 /***/ ((module, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4779);
+/* harmony import */ var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4168);
 /* harmony import */ var _process_interruption_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7294);
 
 
@@ -3038,7 +3038,7 @@ __webpack_async_result__();
 
 /***/ }),
 
-/***/ 4779:
+/***/ 4168:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -29111,7 +29111,27 @@ function parseKeys(listing) {
     return keys;
 }
 
+;// CONCATENATED MODULE: ./src/image/reference.ts
+
+/** A reference with its registry and tag; the groups are registry, repository and tag. */
+const REFERENCE = /^([a-z0-9.-]+(?::\d+)?)\/((?:[a-z0-9][a-z0-9._-]*\/)*[a-z0-9][a-z0-9._-]*):(\w[\w.-]{0,127})$/;
+/** @throws SeederError when it is not a reference with registry and tag */
+function parseReference(text) {
+    const [, registry, repository, tag] = REFERENCE.exec(text) ?? [];
+    if (registry && repository && tag) {
+        return { registry, repository, tag, name: repository.replace(/.*\//, '') };
+    }
+    throw new SeederError(`"${text}" is not the reference of a container image with its registry and tag`, {
+        fix: 'correct containers in image.yaml',
+    });
+}
+/** The text of a reference. */
+function formatReference({ registry, repository, tag }) {
+    return `${registry}/${repository}:${tag}`;
+}
+
 ;// CONCATENATED MODULE: ./src/image/schema.ts
+
 
 
 /** Text that matches a pattern; `form` describes it in an error. */
@@ -29171,7 +29191,7 @@ const containers = strictObject({
      */
     list: strictObject({ package: packageName, command: array(schemas_string()).min(1) }).optional(),
     /** Further images. */
-    references: array(schema_text(/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9][a-z0-9._-]*)+:\w[\w.-]*$/, 'a reference with its registry and tag, as in docker.io/library/busybox:1.37'))
+    references: array(schema_text(REFERENCE, 'a reference with its registry and tag, as in docker.io/library/busybox:1.37'))
         .default([]),
     /** Names of listed images that are left out. */
     exclude: array(containerName).default([]),
@@ -30936,16 +30956,9 @@ async function unpackMembers(title, tarball, members, folder) {
 
 
 
-/** @throws SeederError when it is not a reference with registry and tag */
-function parseReference(text) {
-    const [, registry, repository, tag] = /^([a-z0-9.-]+(?::\d+)?)\/([a-z0-9][a-z0-9._/-]*):(\w[\w.-]{0,127})$/.exec(text) ?? [];
-    if (registry && repository && tag) {
-        return { registry, repository, tag, name: repository.replace(/.*\//, '') };
-    }
-    throw new SeederError(`"${text}" is not the reference of a container image with its registry and tag`, {
-        fix: 'correct containers in image.yaml',
-    });
-}
+
+
+
 /** A registry is silent for this long: it is away. */
 const SILENCE_MS = 60_000;
 const ATTEMPTS = '3';
@@ -30985,10 +30998,10 @@ async function readManifest(reference, at, { config = false } = {}) {
 }
 /**
  * Copies an image as the registry has it into an empty folder: `manifest.json`, and each blob by its digest in hex.
- * @param most bytes of its largest file: a longer one is not written
+ * @param limits a file that is longer is not written to its end
  * @throws SeederError with the registry's reason
  */
-async function copyImage(reference, sha256, folder, { most, sizeOf, silenceMs = SILENCE_MS }) {
+async function copyImage(reference, sha256, folder, { most, silenceMs = SILENCE_MS }) {
     const { place, plain } = registry_sourceOf(reference);
     const silent = new AbortController();
     let seen = -1;
@@ -31018,6 +31031,12 @@ async function copyImage(reference, sha256, folder, { most, sizeOf, silenceMs = 
             : skopeoReason(result);
     throw registryFailure(reference, place, reason);
 }
+async function sizeOf(folder) {
+    let sum = 0;
+    for (const name of await (0,promises_namespaceObject.readdir)(folder))
+        sum += (await (0,promises_namespaceObject.stat)((0,external_node_path_namespaceObject.join)(folder, name))).size;
+    return sum;
+}
 /** The message of skopeo's last line: `time="…" level=fatal msg="…"`. */
 function skopeoReason({ stderr, code, exitCode }) {
     const text = typeof stderr === 'string' ? stderr : Buffer.from(stderr ?? []).toString('utf8');
@@ -31029,28 +31048,31 @@ function skopeoReason({ stderr, code, exitCode }) {
     // The name is right: it is the registry that has a reason.
     return reason.replace(/^Error parsing image name "[^"]*": /, '') || `skopeo ended with ${exitCode}`;
 }
-function registryFailure({ registry, repository, tag }, place, reason) {
-    const title = `${registry}/${repository}:${tag}`;
+function registryFailure(reference, place, reason) {
+    const { registry, repository } = reference;
     const from = place === `docker://${registry}/${repository}` ? '' : ` from ${place.replace('docker://', '')}`;
-    return new SeederError(`Reading the container image ${title}${from} failed: ${reason}`, {
+    return new SeederError(`Reading the container image ${formatReference(reference)}${from} failed: ${reason}`, {
         fix: fixFor(reason, registry),
     });
 }
 function fixFor(reason, registry) {
     if (reason === 'skopeo is not installed')
         return 'run scripts/setup.sh';
+    if (/no space left|quota exceeded/i.test(reason))
+        return 'free some space, or move the cache with XDG_CACHE_HOME';
     if (/unauthorized|authentication required|denied/i.test(reason)) {
-        return `an image has public container images only: use one that needs no login, or set ${registryVariable(registry)} to a mirror`;
+        return `an image has public container images only: use one that needs no login, or set ${registryVariable(registry)} to the URL of a mirror`;
     }
     if (/manifest unknown|not found|name unknown/i.test(reason))
         return 'check the reference in image.yaml';
     if (/of the lock|digest/i.test(reason)) {
-        return 'the registry does not serve what was locked: find out why, before you write the lock again';
+        return 'the registry serves another file than the digest is of: find out why, before you write a lock';
     }
-    return `check the network and the proxy, or set ${registryVariable(registry)} to a mirror of the registry`;
+    return `check the network and the proxy, or set ${registryVariable(registry)} to the URL of a mirror`;
 }
 
 ;// CONCATENATED MODULE: ./src/build/containers/fetch.ts
+
 
 
 
@@ -31100,14 +31122,10 @@ async function fetchContainer(store, container, folder, silenceMs) {
     await (0,promises_namespaceObject.mkdir)(folder);
     try {
         const most = Math.max(...files.map(({ size }) => size));
-        await copyImage(parseReference(container.reference), container.sha256, folder, {
-            most,
-            sizeOf,
-            ...(silenceMs === undefined ? {} : { silenceMs }),
-        });
+        await copyImage(parseReference(container.reference), container.sha256, folder, { most, silenceMs });
         for (const file of files) {
             const copied = (0,external_node_path_namespaceObject.join)(folder, file.sha256 === container.sha256 ? 'manifest.json' : file.sha256);
-            const added = await store.add((0,external_node_fs_namespaceObject.createReadStream)(copied), file).catch(() => undefined);
+            const added = await store.add((0,external_node_fs_namespaceObject.createReadStream)(copied), file).catch(whenMissing);
             if (added?.stored)
                 continue;
             throw new SeederError(`The registry does not have ${container.reference} as locked: ${reasonOf(file, added)}`, {
@@ -31119,16 +31137,15 @@ async function fetchContainer(store, container, folder, silenceMs) {
         await (0,promises_namespaceObject.rm)(folder, { recursive: true, force: true });
     }
 }
+/** A file that the registry did not send; any other error, as of a full disk, is not the registry's. */
+function whenMissing(error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
+        throw error;
+}
 function reasonOf(wanted, found) {
     return found?.sha256 === undefined
         ? `it lacks the blob ${wanted.sha256}`
         : `the sha256 of a blob is ${found.sha256}, not ${wanted.sha256}`;
-}
-async function sizeOf(folder) {
-    let sum = 0;
-    for (const name of await (0,promises_namespaceObject.readdir)(folder))
-        sum += (await (0,promises_namespaceObject.stat)((0,external_node_path_namespaceObject.join)(folder, name))).size;
-    return sum;
 }
 
 ;// CONCATENATED MODULE: ./src/build/enclosure.ts
@@ -46179,6 +46196,7 @@ async function listContainers(image, lock, options) {
 
 
 
+
 /** The machines that images are made for. */
 const PLATFORM = 'linux/amd64';
 /** A container image of a node is far smaller. Bytes. */
@@ -46240,8 +46258,8 @@ function lockContainers(references) {
     return pMap(references, lockContainer, { concurrency: 3 });
 }
 async function lockContainer(reference) {
-    const { registry, repository, tag, name } = reference;
-    const title = `${registry}/${repository}:${tag}`;
+    const { tag, name } = reference;
+    const title = formatReference(reference);
     let bytes = await readManifest(reference, `:${tag}`);
     const index = indexSchema.safeParse(lock_container_jsonOf(bytes)).data;
     if (index) {
@@ -46402,8 +46420,8 @@ async function fetchText(what, url) {
  */
 const ESSENTIAL = '?and(?essential, ?not(?exact-name(apt)))';
 /**
- * Resolves an image's packages, artifacts and tools to the newest files of the archives, without container images. Needs the network; nothing else in
- * Seeder reads the index of an archive.
+ * Resolves an image's packages, artifacts and tools to the newest files of the archives; container images are not its
+ * work (`lockContainers`). Needs the network; nothing else in Seeder reads the index of an archive.
  * @param scratch an empty folder
  * @throws SeederError when an index cannot be read or verified, or a package or artifact does not exist or has another digest
  */

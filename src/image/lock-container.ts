@@ -5,7 +5,8 @@ import { parseJson, whyNot } from '../files/json.ts'
 import { SeederError } from '../report/error.ts'
 import { foreignLine } from '../report/text-schemas.ts'
 import type { LockedContainer } from './lock.ts'
-import { parseReference, type Reference, readManifest } from './registry.ts'
+import { formatReference, parseReference, type Reference } from './reference.ts'
+import { readManifest } from './registry.ts'
 import type { Containers } from './schema.ts'
 
 /** The machines that images are made for. */
@@ -85,8 +86,8 @@ export function lockContainers(references: readonly Reference[]): Promise<Locked
 }
 
 async function lockContainer(reference: Reference): Promise<LockedContainer> {
-  const { registry, repository, tag, name } = reference
-  const title = `${registry}/${repository}:${tag}`
+  const { tag, name } = reference
+  const title = formatReference(reference)
   let bytes = await readManifest(reference, `:${tag}`)
   const index = indexSchema.safeParse(jsonOf(bytes)).data
   if (index) {

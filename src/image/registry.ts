@@ -1,28 +1,10 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { execa } from '../process/child-process.ts'
 import { interruption } from '../process/interruption.ts'
 import { SeederError } from '../report/error.ts'
 import { mirrorVariable, trimSlashes } from './mirrors.ts'
-
-/** `registry.k8s.io/coredns/coredns:v1.14.6` in parts. */
-export interface Reference {
-  readonly registry: string
-  readonly repository: string
-  readonly tag: string
-  /** The last part of the repository. */
-  readonly name: string
-}
-
-/** @throws SeederError when it is not a reference with registry and tag */
-export function parseReference(text: string): Reference {
-  const [, registry, repository, tag] =
-    /^([a-z0-9.-]+(?::\d+)?)\/([a-z0-9][a-z0-9._/-]*):(\w[\w.-]{0,127})$/.exec(text) ?? []
-  if (registry && repository && tag) {
-    return { registry, repository, tag, name: repository.replace(/.*\//, '') }
-  }
-  throw new SeederError(`"${text}" is not the reference of a container image with its registry and tag`, {
-    fix: 'correct containers in image.yaml',
-  })
-}
+import { formatReference, type Reference } from './reference.ts'
 
 /** A registry is silent for this long: it is away. */
 const SILENCE_MS = 60_000
@@ -73,14 +55,14 @@ export async function readManifest(
 
 /**
  * Copies an image as the registry has it into an empty folder: `manifest.json`, and each blob by its digest in hex.
- * @param most bytes of its largest file: a longer one is not written
+ * @param limits a file that is longer is not written to its end
  * @throws SeederError with the registry's reason
  */
 export async function copyImage(
   reference: Reference,
   sha256: string,
   folder: string,
-  { most, sizeOf, silenceMs = SILENCE_MS }: CopyLimits,
+  { most, silenceMs = SILENCE_MS }: CopyLimits,
 ): Promise<void> {
   const { place, plain } = sourceOf(reference)
   const silent = new AbortController()
@@ -110,11 +92,16 @@ export async function copyImage(
   throw registryFailure(reference, place, reason)
 }
 
-/** The limits of `copyImage`. `sizeOf` is the number of bytes in a folder. */
+/** The limits of `copyImage`: `most` bytes of a file, and how long nothing may come. */
 export interface CopyLimits {
   readonly most: number
-  readonly sizeOf: (folder: string) => Promise<number>
-  readonly silenceMs?: number
+  readonly silenceMs?: number | undefined
+}
+
+async function sizeOf(folder: string): Promise<number> {
+  let sum = 0
+  for (const name of await readdir(folder)) sum += (await stat(join(folder, name))).size
+  return sum
 }
 
 /** The message of skopeo's last line: `time="…" level=fatal msg="…"`. */
@@ -134,22 +121,27 @@ interface SkopeoResult {
   readonly exitCode?: number | undefined
 }
 
-function registryFailure({ registry, repository, tag }: Reference, place: string, reason: string) {
-  const title = `${registry}/${repository}:${tag}`
+function registryFailure(reference: Reference, place: string, reason: string): SeederError {
+  const { registry, repository } = reference
   const from = place === `docker://${registry}/${repository}` ? '' : ` from ${place.replace('docker://', '')}`
-  return new SeederError(`Reading the container image ${title}${from} failed: ${reason}`, {
-    fix: fixFor(reason, registry),
-  })
+  return new SeederError(
+    `Reading the container image ${formatReference(reference)}${from} failed: ${reason}`,
+    {
+      fix: fixFor(reason, registry),
+    },
+  )
 }
 
 function fixFor(reason: string, registry: string): string {
   if (reason === 'skopeo is not installed') return 'run scripts/setup.sh'
+  if (/no space left|quota exceeded/i.test(reason))
+    return 'free some space, or move the cache with XDG_CACHE_HOME'
   if (/unauthorized|authentication required|denied/i.test(reason)) {
-    return `an image has public container images only: use one that needs no login, or set ${registryVariable(registry)} to a mirror`
+    return `an image has public container images only: use one that needs no login, or set ${registryVariable(registry)} to the URL of a mirror`
   }
   if (/manifest unknown|not found|name unknown/i.test(reason)) return 'check the reference in image.yaml'
   if (/of the lock|digest/i.test(reason)) {
-    return 'the registry does not serve what was locked: find out why, before you write the lock again'
+    return 'the registry serves another file than the digest is of: find out why, before you write a lock'
   }
-  return `check the network and the proxy, or set ${registryVariable(registry)} to a mirror of the registry`
+  return `check the network and the proxy, or set ${registryVariable(registry)} to the URL of a mirror`
 }

@@ -15,8 +15,8 @@ import { provideKey } from './repository.ts'
 const ESSENTIAL = '?and(?essential, ?not(?exact-name(apt)))'
 
 /**
- * Resolves an image's packages, artifacts and tools to the newest files of the archives, without container images. Needs the network; nothing else in
- * Seeder reads the index of an archive.
+ * Resolves an image's packages, artifacts and tools to the newest files of the archives; container images are not its
+ * work (`lockContainers`). Needs the network; nothing else in Seeder reads the index of an archive.
  * @param scratch an empty folder
  * @throws SeederError when an index cannot be read or verified, or a package or artifact does not exist or has another digest
  */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { quoteValue } from '../report/schema-issue.ts'
+import { REFERENCE } from './reference.ts'
 
 /** Text that matches a pattern; `form` describes it in an error. */
 function text(pattern: RegExp, form: string) {
@@ -69,12 +70,7 @@ const containers = z.strictObject({
   list: z.strictObject({ package: packageName, command: z.array(z.string()).min(1) }).optional(),
   /** Further images. */
   references: z
-    .array(
-      text(
-        /^[a-z0-9.-]+(:\d+)?(\/[a-z0-9][a-z0-9._-]*)+:\w[\w.-]*$/,
-        'a reference with its registry and tag, as in docker.io/library/busybox:1.37',
-      ),
-    )
+    .array(text(REFERENCE, 'a reference with its registry and tag, as in docker.io/library/busybox:1.37'))
     .default([]),
   /** Names of listed images that are left out. */
   exclude: z.array(containerName).default([]),

@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs'
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LockedContainer } from '../../image/lock.ts'
-import { copyImage, parseReference } from '../../image/registry.ts'
+import { parseReference } from '../../image/reference.ts'
+import { copyImage } from '../../image/registry.ts'
 import { SeederError } from '../../report/error.ts'
 import type { Progress } from '../../report/progress.ts'
 import { formatBytes } from '../../report/table.ts'
@@ -24,7 +25,7 @@ export function filesOfContainer({ sha256, size, blobs }: LockedContainer): Blob
 export async function fillWithContainers(
   store: Store,
   containers: readonly LockedContainer[],
-  { scratch, progress, silenceMs }: { scratch: string; progress: Progress; silenceMs?: number },
+  { scratch, progress, silenceMs }: { scratch: string; progress: Progress; silenceMs?: number | undefined },
 ): Promise<void> {
   const missing: LockedContainer[] = []
   for (const container of containers) {
@@ -61,14 +62,10 @@ async function fetchContainer(
   await mkdir(folder)
   try {
     const most = Math.max(...files.map(({ size }) => size))
-    await copyImage(parseReference(container.reference), container.sha256, folder, {
-      most,
-      sizeOf,
-      ...(silenceMs === undefined ? {} : { silenceMs }),
-    })
+    await copyImage(parseReference(container.reference), container.sha256, folder, { most, silenceMs })
     for (const file of files) {
       const copied = join(folder, file.sha256 === container.sha256 ? 'manifest.json' : file.sha256)
-      const added = await store.add(createReadStream(copied), file).catch(() => undefined)
+      const added = await store.add(createReadStream(copied), file).catch(whenMissing)
       if (added?.stored) continue
       throw new SeederError(
         `The registry does not have ${container.reference} as locked: ${reasonOf(file, added)}`,
@@ -82,14 +79,13 @@ async function fetchContainer(
   }
 }
 
+/** A file that the registry did not send; any other error, as of a full disk, is not the registry's. */
+function whenMissing(error: unknown): undefined {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+}
+
 function reasonOf(wanted: Blob, found: { stored: boolean; sha256?: string } | undefined): string {
   return found?.sha256 === undefined
     ? `it lacks the blob ${wanted.sha256}`
     : `the sha256 of a blob is ${found.sha256}, not ${wanted.sha256}`
-}
-
-async function sizeOf(folder: string): Promise<number> {
-  let sum = 0
-  for (const name of await readdir(folder)) sum += (await stat(join(folder, name))).size
-  return sum
 }

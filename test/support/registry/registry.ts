@@ -10,8 +10,6 @@ import { unpackDebian } from '../ubuntu/debs.ts'
 export interface Registry {
   /** With http://, without a path. */
   readonly url: string
-  /** Its files: `docker/registry/v2/blobs/sha256/AA/DIGEST/data` and so on. */
-  readonly storage: string
   /**
    * Pushes an image of an OCI image layout, and a list of manifests with it for each of `architectures` at its tag.
    * @param repository with the tag, for example `kube-proxy:v1.37.2`
@@ -22,12 +20,8 @@ export interface Registry {
 
 /** Starts a registry. @param root an existing folder for its program and files, without blanks in its path */
 export async function startRegistry(root: string): Promise<Registry> {
-  const [apt, packages, storage] = ['apt', 'packages', 'storage'].map((name) => join(root, name)) as [
-    string,
-    string,
-    string,
-  ]
-  for (const folder of [apt, packages, storage]) await mkdir(folder, { recursive: true })
+  const [apt, packages] = [join(root, 'apt'), join(root, 'packages')]
+  for (const folder of [apt, packages]) await mkdir(folder, { recursive: true })
   const debian = await readDebian(apt)
   const [unpacked = ''] = await unpackDebian(packages, debian, ['docker-registry'])
   const address = `127.0.0.1:${await freePort()}`
@@ -35,7 +29,7 @@ export async function startRegistry(root: string): Promise<Registry> {
   const settings = {
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: storage } },
+    storage: { filesystem: { rootdirectory: join(root, 'storage') } },
     http: { addr: address },
   }
   await writeFile(configuration, JSON.stringify(settings))
@@ -48,7 +42,6 @@ export async function startRegistry(root: string): Promise<Registry> {
   await answers(url)
   return {
     url,
-    storage,
     push: (layout, name, repository, architectures = ['amd64', 'arm64']) =>
       push(url, { layout, name, repository, architectures }),
     async close() {

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { fillWithContainers } from '../../../src/build/containers/fetch.ts'
 import type { LockedContainer } from '../../../src/image/lock.ts'
 import { lockContainers } from '../../../src/image/lock-container.ts'
-import { parseReference } from '../../../src/image/registry.ts'
+import { parseReference } from '../../../src/image/reference.ts'
 import { createProgress } from '../../../src/report/progress.ts'
 import { Store } from '../../../src/store/store.ts'
 import { type FaultyRegistry, serveFaulty } from '../../support/registry/faulty.ts'
@@ -64,7 +64,7 @@ const fetchInto = (containers: readonly LockedContainer[], silenceMs?: number) =
   fillWithContainers(store, containers, {
     scratch,
     progress: createProgress({ write: () => true }, {}, true),
-    ...(silenceMs === undefined ? {} : { silenceMs }),
+    silenceMs,
   })
 
 describe('a container image', () => {
@@ -143,6 +143,12 @@ describe('the lock is refused', () => {
       fix: expect.stringContaining(variable),
     })
   })
+})
+
+it('an error of this machine is not said to be the registry’s', async () => {
+  const locked = await lock()
+  await writeFile(join(root, 'store'), 'no folder')
+  await expect(fetchInto(locked)).rejects.toThrow(/ENOTDIR|EEXIST/)
 })
 
 describe('a download ends, and nothing of it is left', () => {

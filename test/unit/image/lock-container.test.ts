@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { wantedContainers } from '../../../src/image/lock-container.ts'
-import { parseReference, sourceOf } from '../../../src/image/registry.ts'
+import { parseReference } from '../../../src/image/reference.ts'
+import { sourceOf } from '../../../src/image/registry.ts'
 
 const listed =
   'registry.k8s.io/kube-proxy:v1.37.2\nregistry.k8s.io/etcd:3.6.5-0\nregistry.k8s.io/pause:3.10.2\n'

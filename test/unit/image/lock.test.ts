@@ -12,6 +12,7 @@ import {
   readLock,
   requestDigest,
 } from '../../../src/image/lock.ts'
+import { lockedContainer } from '../../support/registry/locked.ts'
 
 const checkout = join(import.meta.dirname, '../../..')
 const folder = await mkdtemp(join(tmpdir(), 'seeder lock '))
@@ -185,22 +186,9 @@ describe('the changes between two locks', () => {
   })
 
   it('names a container image whose tag leads to another one', () => {
-    const withImage = (own: string): Lock => ({
-      ...lock,
-      containers: [
-        {
-          name: 'pause',
-          version: '3.10.2',
-          reference: 'registry.k8s.io/pause:3.10.2',
-          mediaType: 'application/vnd.oci.image.manifest.v1+json',
-          size: 9,
-          sha256: own.repeat(64),
-          blobs: [{ size: 1, sha256: own.repeat(64) }],
-        },
-      ],
-    })
+    const withImage = (own: string): Lock => ({ ...lock, containers: [lockedContainer('pause', own)] })
     expect(describeChanges(withImage('a'), withImage('b'))).toEqual([
-      '~ pause 3.10.2 (sha256 aaaaaaaaaaaa) → 3.10.2 (sha256 bbbbbbbbbbbb)',
+      '~ pause v1 (sha256 aaaaaaaaaaaa) → v1 (sha256 bbbbbbbbbbbb)',
     ])
     expect(formatLock(withImage('a'))).toContain('"containers": [\n    {"name":"pause"')
   })

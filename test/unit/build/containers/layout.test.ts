@@ -1,29 +1,17 @@
 import { expect, test } from 'vitest'
 import { containerBlobs, containerIndexes } from '../../../../src/build/containers/layout.ts'
 import { loadImage } from '../../../../src/image/definition.ts'
-import type { LockedContainer } from '../../../../src/image/lock.ts'
 import { Store } from '../../../../src/store/store.ts'
 import { lock } from '../../../support/evidence/facts.ts'
+import { lockedContainer } from '../../../support/registry/locked.ts'
 import { checkout } from '../../../support/seeder.ts'
 
-const container = (name: string, own: string): LockedContainer => ({
-  name,
-  version: 'v1',
-  reference: `registry.k8s.io/${name}:v1`,
-  mediaType: 'application/vnd.docker.distribution.manifest.v2+json',
-  size: 400,
-  sha256: own.repeat(64),
-  blobs: [
-    { size: 7, sha256: `${own}0`.repeat(32) },
-    { size: 9, sha256: 'f'.repeat(64) },
-  ],
-})
 const image = {
   ...(await loadImage(checkout, 'haproxy')),
   roles: ['worker', 'control-plane'],
   containers: { references: [], exclude: [], roles: { 'control-plane': ['apiserver'] } },
 }
-const locked = { ...lock, containers: [container('apiserver', 'a'), container('proxy', 'b')] }
+const locked = { ...lock, containers: [lockedContainer('apiserver', 'a'), lockedContainer('proxy', 'b')] }
 const folder = '/usr/lib/seeder/images'
 
 test('a blob that several images have is one file, of the first of them', () => {
